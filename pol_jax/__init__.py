@@ -1,0 +1,89 @@
+"""Proof-of-Learning for JAX: prove that you trained a model; check a proof by replaying a small part of it.
+
+    >>> import pol_jax
+    >>> task = pol_jax.load_task("digits")          # or a pol_jax.Task of your own
+    >>> proof = pol_jax.train(task, "proof", steps=100)
+    >>> report = pol_jax.verify("proof")
+    >>> bool(report), report.verdict
+    (True, <Verdict.ACCEPTED: 'accepted'>)
+    >>> params = proof.final_state()["params"]
+
+How data flows, and where each thing lives:
+
+    task, data -> commit(ment) -> keys, order -> inputs -> loop -> recorder (ledger, journal, checkpoints) -> claim
+    proof -> checks (stages 1-6) -> challenge -> replay (the same loop) -> verdict -> report
+
+`encoding` owns every byte that is hashed, `documents` the canonical JSON, `program` the exported functions, `states`
+the way of a state from the device to its digest, `isolation` and `child` the process of its own in which a proof is
+verified, `errors` every way to say no. ``docs/protocol.md`` specifies it all.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pol_jax.challenge import AllSegments, ListedSegments, RandomSegments
+    from pol_jax.commit import Choices
+    from pol_jax.data import Arrays, Cached
+    from pol_jax.divergence import Difference, diff
+    from pol_jax.errors import PolError
+    from pol_jax.isolation import Bounds, verify
+    from pol_jax.proof import Proof, open_proof
+    from pol_jax.prover import Recording, train
+    from pol_jax.report import Report, Verdict
+    from pol_jax.task import Source, Task, load_task
+
+_HOME = {
+    "AllSegments": "challenge",
+    "Arrays": "data",
+    "Bounds": "isolation",
+    "Cached": "data",
+    "Choices": "commit",
+    "Difference": "divergence",
+    "ListedSegments": "challenge",
+    "PolError": "errors",
+    "Proof": "proof",
+    "RandomSegments": "challenge",
+    "Recording": "prover",
+    "Report": "report",
+    "Source": "task",
+    "Task": "task",
+    "Verdict": "report",
+    "diff": "divergence",
+    "load_task": "task",
+    "open_proof": "proof",
+    "train": "prover",
+    "verify": "isolation",
+}
+
+__all__ = [
+    "AllSegments",
+    "Arrays",
+    "Bounds",
+    "Cached",
+    "Choices",
+    "Difference",
+    "ListedSegments",
+    "PolError",
+    "Proof",
+    "RandomSegments",
+    "Recording",
+    "Report",
+    "Source",
+    "Task",
+    "Verdict",
+    "diff",
+    "load_task",
+    "open_proof",
+    "train",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name's module when it is first used: ``import pol_jax`` costs no jax."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'pol_jax' has no attribute {name!r}")
+    return getattr(import_module(f"pol_jax.{_HOME[name]}"), name)

@@ -1,0 +1,1 @@
+"""The command line, ``pol``. Imports the core; the core doesn't know of it."""

@@ -1,0 +1,5 @@
+"""``python -m pol_jax.cli`` is ``pol``."""
+
+from pol_jax.cli.main import main
+
+main()

@@ -1,0 +1,102 @@
+"""``pol inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from pol_jax.cli.terminal import make_console, quiet_libraries
+from pol_jax.commitment import nbytes
+from pol_jax.errors import printable
+from pol_jax.inventory import Limits, scan
+from pol_jax.ledger import Row
+from pol_jax.proof import Proof, open_proof
+
+_POINTS = 200
+
+
+def inspect_command(path: Path) -> None:
+    """Print what the proof says of itself; nothing of it is checked."""
+    quiet_libraries()
+    console, proof = make_console(), open_proof(path)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in _facts(proof):
+        table.add_row(f"[bold]{escape(printable(name))}[/]", escape(printable(value)))
+    console.print(table)
+    rows = [row for row in proof.rows() if row.loss is not None]
+    if len(rows) > 1:
+        _draw_curve(console, rows)
+    console.print("\nThis is what the proof says of itself; pol verify checks it.", style="dim")
+
+
+def _facts(proof: Proof) -> list[tuple[str, str]]:
+    commitment, claim = proof.commitment, proof.claim
+    data, schedule = commitment.data, commitment.schedule
+    finished = f"{claim.steps}" if claim else f"{max(0, proof.last_step)} so far: the run is not finished"
+    facts = [
+        ("task", commitment.task.name),
+        *((f"  {name}", str(value)) for name, value in commitment.task.hyperparameters.items()),
+        ("steps", finished),
+        ("records", f"{data.records}, {'salted' if data.salted else 'public'}, root {data.root[:16]}…"),
+        ("batch size", str(schedule.batch_size)),
+        ("epochs", f"{max(0, proof.last_step) * schedule.batch_size / data.records:.2f}"),
+        ("state", f"{len(commitment.state)} leaves, {_bytes(nbytes(commitment.state))}"),
+        ("checkpoints", f"{len(proof.checkpoints())}, every {schedule.interval} steps"),
+        ("state digests", f"every {schedule.witness_interval} steps"),
+        ("seed", commitment.nonce),
+        ("prover", commitment.prover or "no key"),
+        ("commitment", commitment.digest().hex()),
+    ]
+    if claim:
+        env = claim.environment
+        where = f"{env.device_count} {env.device_kind} ({env.platform}), jax {env.jax}, jaxlib {env.jaxlib}"
+        facts += [("claim", claim.digest().hex()), ("final state", claim.final_state), ("trained on", where)]
+        facts += _sizes(proof)
+    return facts
+
+
+def _sizes(proof: Proof) -> list[tuple[str, str]]:
+    totals: dict[str, int] = {}
+    for name, size in scan(proof.root, Limits()).items():
+        folder = name.split("/")[0]
+        totals[folder] = totals.get(folder, 0) + size
+    parts = ", ".join(f"{folder} {_bytes(size)}" for folder, size in sorted(totals.items(), key=lambda item: -item[1]))
+    return [("size", f"{_bytes(sum(totals.values()))}: {parts}")]
+
+
+def _draw_curve(console: Console, rows: list[Row]) -> None:
+    """The loss over the steps: means over equal stretches, at most 200 points."""
+    import plotext
+
+    steps = np.array([row.step for row in rows])
+    losses = np.array([row.loss_value for row in rows], np.float64)
+    points = min(_POINTS, len(rows))
+    means = [
+        (float(s.mean()), float(x.mean()))
+        for s, x in zip(np.array_split(steps, points), np.array_split(losses, points), strict=True)
+    ]
+    finite = [(step, loss) for step, loss in means if np.isfinite(loss)]
+    if not finite:
+        console.print("\nthe loss is not finite at any step", style="yellow")
+        return
+    plotext.clear_figure()
+    plotext.theme("clear")
+    plotext.plot([step for step, _ in finite], [loss for _, loss in finite], marker="braille")
+    plotext.title("loss against step")
+    plotext.plotsize(min(100, console.width), 16)
+    console.print()
+    console.print(Text.from_ansi(plotext.build()))
+
+
+def _bytes(count: int) -> str:
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.4g} {unit}"

@@ -1,0 +1,119 @@
+"""``pol``: names, options and exit codes. What a command does is in its own module, imported when it runs."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+
+import click
+
+from pol_jax.errors import PolError
+
+_INTERRUPTED, _BUG = 130, 70
+"""What a shell gives for Ctrl-C, and what sysexits.h calls EX_SOFTWARE."""
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_PROOF = click.argument("proof", type=_FOLDER)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="pol_jax")
+def pol() -> None:
+    """Proof-of-Learning for JAX: train with a proof, check a proof by replay.
+
+    Exit codes: 0 accepted or done, 1 rejected, 3 inconclusive, 2 the call or its input is wrong.
+    """
+
+
+@pol.command()
+@click.argument("task")
+@click.option("--out", type=_FOLDER, required=True, help="Directory of the proof; goes on with what is there.")
+@click.option("--steps", type=click.IntRange(1), help="Steps to train.  [default: the task's]")
+@click.option("--interval", type=click.IntRange(1), help="Steps between checkpoints.  [default: the task's]")
+@click.option("--seed", default=None, help="Any text; decides keys and order.  [default: 0]")
+@click.option("--key", type=_FILE, help="Your private key (pol keygen); its public half is committed to.")
+@click.option("--beacon", default=None, help="A public random value, to show that the run began after it.")
+@click.option("--private", type=_FILE, help="File of 32 secret bytes that salt the records of private data.")
+@click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
+def train(task: str, **options: object) -> None:
+    """Train TASK with a proof: digits, cifar10, cifar100, shakespeare, or module:attribute.
+
+    Killed at any moment, the same command goes on by itself.
+    """
+    from pol_jax.cli.train import train_command
+
+    train_command(task, **options)  # type: ignore[arg-type]
+
+
+@pol.command()
+@_PROOF
+@click.option("--confidence", type=float, default=0.99, show_default=True, help="Surely meet a false segment...")
+@click.option("--fraction", type=float, default=0.05, show_default=True, help="...if this share is false.")
+@click.option("--segments", metavar="LIST", help="Replay these, such as 0,3,7-9.")
+@click.option("--all", "everything", is_flag=True, help="Replay every segment.")
+@click.option("--nonce", metavar="HEX", help="Repeat the draw of an earlier report.  [default: fresh]")
+@click.option("--task", "task", help="Task whose records to use.  [default: the built-in one that the proof names]")
+@click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
+@click.option("--private", type=_FILE, help="The file of secret bytes, for salted records.")
+@click.option(
+    "--timeout", type=click.FloatRange(1, 1e6), default=900, show_default=True, help="Seconds without a sign of life."
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="Write the report here; - for standard output.",
+)
+def verify(proof: Path, **options: object) -> None:
+    """Check PROOF, and replay randomly chosen segments of it."""
+    from pol_jax.cli.verify import verify_command
+
+    sys.exit(verify_command(proof, **options))  # type: ignore[arg-type]
+
+
+@pol.command()
+@_PROOF
+def inspect(proof: Path) -> None:
+    """Show what PROOF claims: task, steps, sizes, learning curve. Checks nothing."""
+    from pol_jax.cli.inspect import inspect_command
+
+    inspect_command(proof)
+
+
+@pol.command()
+@click.argument("a", type=_FOLDER)
+@click.argument("b", type=_FOLDER)
+def diff(a: Path, b: Path) -> None:
+    """Find the first step where two runs diverge. Exit code 1 if they do."""
+    from pol_jax.cli.diff import diff_command
+
+    sys.exit(diff_command(a, b))
+
+
+@pol.command()
+@click.argument("file", type=_FILE)
+def keygen(file: Path) -> None:
+    """Make an Ed25519 key and write it to FILE."""
+    from pol_jax.signing import write_new_key
+
+    click.echo(write_new_key(file))
+
+
+def main() -> None:
+    """Entry point: errors of the package become one line and an exit code."""
+    try:
+        sys.exit(pol(standalone_mode=False))
+    except PolError as error:
+        click.echo(f"pol: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("pol: interrupted; what is recorded stays", err=True)
+        sys.exit(_INTERRUPTED)
+    except Exception:  # noqa: BLE001  # a bug is no verdict: not Python's exit code 1
+        traceback.print_exc()
+        sys.exit(_BUG)

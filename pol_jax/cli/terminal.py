@@ -1,0 +1,76 @@
+"""The terminal: one console, progress bars that keep quiet when nobody watches."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+from rich.progress import Task as RichTask
+from rich.status import Status
+from rich.text import Text
+
+from pol_jax.report import STAGES
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console; wide and plain when its output is no terminal."""
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=120)
+
+
+def quiet_libraries() -> None:
+    """No warnings of libraries between our lines: they speak of their own internals."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.getLogger("absl").setLevel(logging.CRITICAL + 1)
+
+
+class Bars:
+    """Draws the core's `pol_jax.progress.Progress` on standard error, if that is a terminal."""
+
+    def __init__(self) -> None:
+        """Nothing is drawn until the first `begin`."""
+        self._console = make_console(stderr=True)
+        self._bars: RichProgress | None = None
+        self._status: Status | None = None
+
+    def begin(self, what: str, total: int, done: int = 0) -> None:
+        """Show a bar."""
+        if not self._console.is_terminal:
+            return
+        self.end()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
+        self._bars = RichProgress(*columns, TextColumn("{task.fields[loss]}"), console=self._console)
+        self._bars.start()
+        self._bars.add_task(what, total=total, completed=done, loss="")
+
+    def at(self, done: int, loss: float | None = None) -> None:
+        """Move the bar."""
+        if self._bars:
+            self._bars.update(self._bars.task_ids[0], completed=done, loss="" if loss is None else f"loss {loss:.4f}")
+
+    def stage(self, number: int) -> None:
+        """Say which stage goes on."""
+        if not self._console.is_terminal:
+            return
+        self._status = self._status or self._console.status("")
+        self._status.update(f"stage {number}: {STAGES[number - 1]}")
+        self._status.start()
+
+    def end(self) -> None:
+        """Leave the bar as it stands, and forget the stage."""
+        if self._status:
+            self._status.stop()
+        if self._bars:
+            self._bars.stop()
+            self._bars = None
+
+
+class _Speed(ProgressColumn):
+    """Steps a second."""
+
+    def render(self, task: RichTask) -> Text:
+        """The speed, or nothing yet."""
+        return Text(f"{task.speed:.1f}/s" if task.speed else "", style="cyan")

@@ -1,0 +1,68 @@
+"""``pol train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
+from pol_jax.commit import Choices
+from pol_jax.errors import UsageError
+from pol_jax.proof import open_proof
+from pol_jax.prover import Recording
+from pol_jax.signing import read_public_key
+from pol_jax.task import load_task
+
+
+def train_command(
+    task: str,
+    out: Path,
+    steps: int | None,
+    interval: int | None,
+    seed: str | None,
+    key: Path | None,
+    beacon: str | None,
+    private: Path | None,
+    data_dir: Path | None,
+) -> None:
+    """Train and prove; say where the run goes on, and what came out."""
+    quiet_libraries()
+    console = make_console()
+    choices = Choices(
+        interval=interval,
+        seed=seed,
+        prover=read_public_key(key) if key else None,
+        beacon=beacon,
+        secret=read_secret(private) if private else None,
+    )
+    loaded = load_task(task, data_dir=data_dir, steps=steps)
+    with Recording(loaded, out, steps=steps, choices=choices, progress=Bars()) as recording:
+        for line in recording.damaged:
+            console.print(f"passed over a damaged checkpoint: {line}", style="yellow")
+        if recording.finished:
+            console.print(f"{out} is finished already")
+        else:
+            if recording.start:
+                console.print(f"going on after step {recording.start} of {recording.steps}")
+            recording.run()
+    proof = open_proof(out)
+    assert proof.claim is not None  # noqa: S101  # every step is recorded
+    console.print(f"trained {proof.claim.steps} steps of {loaded.name} with a proof in {out}")
+    if loaded.evaluate:
+        for name, value in loaded.evaluate(recording.task_state(proof)).items():
+            console.print(f"{name} {value:.4f}")
+    console.print(f"claim {proof.claim.digest().hex()}")
+
+
+def read_secret(path: Path) -> bytes:
+    """The 32 bytes that salt private records.
+
+    Raises:
+        UsageError: not 32 bytes.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: can't be read: {error.strerror}") from error
+    if len(content) != 32:
+        raise UsageError(f"{path}: has {len(content)} bytes, expected 32; make one with: head -c 32 /dev/urandom")
+    return content

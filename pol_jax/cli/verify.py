@@ -1,0 +1,150 @@
+"""``pol verify``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pol_jax.challenge import AllSegments, ListedSegments, Policy, RandomSegments
+from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
+from pol_jax.cli.train import read_secret
+from pol_jax.commitment import Commitment
+from pol_jax.errors import StorageError, UsageError
+from pol_jax.isolation import Bounds, verify
+from pol_jax.report import Coverage, Outcome, Report, Verdict
+from pol_jax.task import Source, load_task
+from pol_jax.verifier import built_in_source
+
+_RANGE = re.compile(r"(\d{1,12})(?:-(\d{1,12}))?\Z", re.ASCII)
+
+_STYLES = {
+    Outcome.PASSED: "green",
+    Outcome.FAILED: "bold red",
+    Outcome.INCONCLUSIVE: "yellow",
+    Outcome.NOT_REACHED: "dim",
+}
+_VERDICT_STYLES = {Verdict.ACCEPTED: "bold green", Verdict.REJECTED: "bold red", Verdict.INCONCLUSIVE: "bold yellow"}
+
+
+def verify_command(
+    proof: Path,
+    confidence: float,
+    fraction: float,
+    segments: str | None,
+    everything: bool,
+    nonce: str | None,
+    task: str | None,
+    data_dir: Path | None,
+    private: Path | None,
+    json_file: Path | None,
+    timeout: float,
+) -> int:
+    """Verify, print the report, return the exit code."""
+    quiet_libraries()
+    bars = Bars()
+    try:
+        report = verify(
+            proof,
+            _source(task, data_dir),
+            policy=_policy(confidence, fraction, segments, everything),
+            nonce=_nonce(nonce),
+            secret=read_secret(private) if private else None,
+            progress=bars,
+            bounds=Bounds(silence_seconds=timeout),
+        )
+    finally:
+        bars.end()
+    if json_file:
+        _write_json(json_file, report)
+    print_report(make_console(stderr=str(json_file) == "-"), report)
+    return report.verdict.exit_code
+
+
+def print_report(console: Console, report: Report) -> None:
+    """The report as a table, the verdict and its reasons, and what was covered."""
+    table = Table("", "stage", "outcome", "seen", box=None, pad_edge=False)
+    for stage in report.stages:
+        style = _STYLES[stage.outcome]
+        table.add_row(str(stage.number), stage.name, f"[{style}]{stage.outcome}[/]", escape(stage.detail))
+    console.print(table)
+    console.print()
+    console.print(f"[{_VERDICT_STYLES[report.verdict]}]{report.verdict}[/]")
+    for reason in report.reasons:
+        console.print(f"  {reason}", markup=False, soft_wrap=True)
+    if report.coverage:
+        console.print(f"  {describe_coverage(report.coverage)}", markup=False, soft_wrap=True)
+        console.print(f"  to repeat the draw: --nonce {report.nonce}", markup=False)
+
+
+def describe_coverage(coverage: Coverage) -> str:
+    """What was replayed, and what that would have found."""
+    segments = f"{len(coverage.replayed)} of {coverage.segments} segments"
+    replayed = f"replayed {segments}, {coverage.steps_replayed} of {coverage.steps} steps"
+    if not coverage.replayed:
+        return replayed
+    if not coverage.detection:
+        return f"{replayed}; they were chosen by name, which says nothing of the others"
+    met = f"it would have met one with probability {coverage.detection:.4f}"
+    return f"{replayed}; if {coverage.fraction:.0%} were false, {met}"
+
+
+def _source(task: str | None, data_dir: Path | None) -> Callable[[Commitment], Source]:
+    if task is None:
+        return built_in_source(data_dir)
+    return lambda _: load_task(task, data_dir=data_dir).source
+
+
+def _policy(confidence: float, fraction: float, segments: str | None, everything: bool) -> Policy:
+    if segments is not None and everything:
+        raise UsageError("--segments and --all: give one of them")
+    if everything:
+        return AllSegments()
+    if segments is not None:
+        return ListedSegments(parse_list(segments))
+    return RandomSegments(confidence, fraction)
+
+
+def parse_list(text: str) -> tuple[int, ...]:
+    """Numbers and ranges: ``0,3,7-9`` is 0, 3, 7, 8, 9.
+
+    Raises:
+        UsageError: anything else, or more than a million numbers.
+    """
+    numbers: list[int] = []
+    for part in text.split(","):
+        found = _RANGE.match(part.strip())
+        if not found:
+            raise UsageError(f"{text!r}: expected numbers and ranges, such as 0,3,7-9")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last - first + len(numbers) > 1_000_000:
+            raise UsageError(f"{text!r}: more than a million numbers; use --all")
+        numbers += range(first, last + 1)
+    return tuple(numbers)
+
+
+def _nonce(text: str | None) -> bytes | None:
+    try:
+        nonce = None if text is None else bytes.fromhex(text)
+    except ValueError:
+        raise UsageError(f"--nonce {text!r}: expected hex digits") from None
+    if nonce is not None and not 1 <= len(nonce) <= 64:
+        raise UsageError(f"--nonce: expected 1 to 64 bytes in hex, got {len(nonce)}")
+    return nonce
+
+
+def _write_json(path: Path, report: Report) -> None:
+    content = report.to_json()
+    if str(path) == "-":
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+        return
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise StorageError(f"{path}: can't be written: {error.strerror}") from error

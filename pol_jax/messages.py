@@ -1,0 +1,86 @@
+"""What a caller and the child that verifies for it say to each other: MessagePack, never pickled, decoded strictly."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from pol_jax.challenge import Policy
+
+
+class Request(msgspec.Struct, frozen=True, tag="request"):
+    """From the caller: what to verify."""
+
+    path: str
+    policy: Policy
+    nonce: bytes
+    limits: dict[str, int]
+    secret: bytes | None
+    memory_bytes: int | None
+
+
+class Found(msgspec.Struct, frozen=True, tag="found"):
+    """From the caller: how many records the source has."""
+
+    records: int
+
+
+class Records(msgspec.Struct, frozen=True, tag="records"):
+    """From the caller: bytes of the leaves of a batch, in the order of the commitment; or why there are none."""
+
+    leaves: list[bytes]
+    error: str | None
+
+
+class Find(msgspec.Struct, frozen=True, tag="find"):
+    """From the child: find the records of this commitment (canonical JSON)."""
+
+    commitment: bytes
+
+
+class Take(msgspec.Struct, frozen=True, tag="take"):
+    """From the child: these records, please."""
+
+    indices: list[int]
+
+
+class Entered(msgspec.Struct, frozen=True, tag="stage"):
+    """From the child: a stage begins."""
+
+    number: int
+
+
+class Begun(msgspec.Struct, frozen=True, tag="begin"):
+    """From the child: long work begins."""
+
+    what: str
+    total: int
+    done: int
+
+
+class Reached(msgspec.Struct, frozen=True, tag="at"):
+    """From the child: so much is done."""
+
+    done: int
+    loss: float | None
+
+
+class Ended(msgspec.Struct, frozen=True, tag="end"):
+    """From the child: long work is over."""
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """From the child: the report, as JSON."""
+
+    report: bytes
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """From the child: an error of this package, by class."""
+
+    kind: str
+    text: str
+
+
+FromChild: TypeAlias = Find | Take | Entered | Begun | Reached | Ended | Done | Failed

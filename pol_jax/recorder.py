@@ -1,0 +1,119 @@
+"""Writes what the loop observes: ledger rows, checkpoints, sealed segments.
+
+Order of writing at the end of a segment: the last row to the journal, then the checkpoint, then the sealed segment,
+then the journal is cleared. A row is recorded only when all checkpoints before it are complete, so that a killed run
+loses at most one interval of what it had recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from pol_jax.checkpoints import save_checkpoint
+from pol_jax.commitment import Schedule
+from pol_jax.encoding import Digest
+from pol_jax.errors import DivergenceError, StorageError
+from pol_jax.journal import FILE as JOURNAL_FILE
+from pol_jax.journal import Journal
+from pol_jax.ledger import Row, Segments, differences, seal
+from pol_jax.resumption import Resumption
+from pol_jax.states import HostState, Layout
+
+
+class Recorder:
+    """An observer of the loop that writes a proof.
+
+    A step that was recorded before must come out the same; it is compared, and not written again.
+
+    Attributes:
+        digests: the Merkle leaves of all rows so far.
+        last_state: digest of the last witnessed state.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        schedule: Schedule,
+        layout: Layout,
+        steps: int,
+        resumption: Resumption,
+        on_row: Callable[[Row], None] | None = None,
+    ) -> None:
+        """Record into ``root``, after what was found there.
+
+        Args:
+            root: the proof's directory.
+            schedule: of the commitment.
+            layout: of the state.
+            steps: T.
+            resumption: what an earlier run left.
+            on_row: told of every row when it is recorded.
+        """
+        self._root, self._schedule, self._layout, self._on_row = root, schedule, layout, on_row
+        self._segments = Segments(steps, schedule.interval)
+        self._sealed_to = resumption.sealed_to
+        self._known = {row.step: row for row in resumption.after}
+        self._open = list(resumption.open)
+        self.digests: list[Digest] = list(resumption.digests)
+        self.last_state: Digest | None = resumption.state_digest
+        unsealed = [row for row in resumption.after if row.step > self._sealed_to]
+        self._journal = Journal(root / JOURNAL_FILE, [*self._open, *unsealed])
+        if self._open and resumption.start > 0:  # killed between the checkpoint and the seal
+            self._seal()
+
+    def __call__(self, row: Row, state: HostState | None) -> None:
+        """Record one row; at the end of a segment, the checkpoint and the sealed segment too.
+
+        Raises:
+            DivergenceError: the step was recorded before, and came out otherwise.
+            StorageError: it can't be written.
+        """
+        known = self._known.pop(row.step, None)
+        if known is not None and _contradict(known, row):
+            fields = ", ".join(differences(known, row))
+            raise DivergenceError(
+                f"{self._root}: step {row.step}: recomputed {fields}: not what the ledger has; silent data corruption, "
+                "or another machine than before. Nothing was overwritten; check the machine, or start a new run"
+            )
+        try:
+            self._write(row, state, new=known is None)
+        except OSError as error:
+            raise StorageError(f"{self._root}: can't be written: {error.strerror or error}") from error
+        if self._on_row:
+            self._on_row(row)
+
+    def close(self) -> None:
+        """Close the journal; what was recorded stays."""
+        self._journal.close()
+
+    def remove_journal(self) -> None:
+        """After the last step: everything is sealed."""
+        self._journal.close()
+        (self._root / JOURNAL_FILE).unlink(missing_ok=True)
+
+    def _write(self, row: Row, state: HostState | None, *, new: bool) -> None:
+        if new:
+            self._journal.append(row)
+        if row.step > self._sealed_to:
+            self._open.append(row)
+        self.digests.append(row.digest())
+        self.last_state = row.state or self.last_state
+        if state is not None and self._schedule.has_checkpoint(row.step, self._segments.steps):
+            save_checkpoint(self._root, row.step, self._layout.spec, state.leaves)
+            if row.step > max(0, self._sealed_to):
+                self._seal()
+
+    def _seal(self) -> None:
+        last = self._open[-1].step
+        seal(self._root, self._segments.of_step(last), self._open)
+        self._journal.clear()
+        self._sealed_to, self._open = last, []
+
+
+def _contradict(known: Row, row: Row) -> bool:
+    """Whether two rows of a step can't both be true; one without a digest was, or wasn't, the last of its run."""
+    if known.state is None or row.state is None:
+        return replace(known, state=None) != replace(row, state=None)
+    return known != row

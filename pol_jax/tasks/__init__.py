@@ -1,0 +1,1 @@
+"""Built-in tasks: each a small file to read and copy from."""

@@ -1,0 +1,29 @@
+"""ResNet-50 on CIFAR-100 for 200 epochs, as in Jia et al., "Proof-of-Learning: Definitions and Practice", S&P 2021.
+
+Data: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, from a TFDS data directory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pol_jax.task import Task
+from pol_jax.tasks.cifar import BATCH_SIZE, Normalization, cifar
+from pol_jax.tasks.resnet import resnet50
+
+STEPS = 200 * 50_000 // BATCH_SIZE
+NORMALIZATION = Normalization(mean=(0.5071, 0.4865, 0.4409), std=(0.2673, 0.2564, 0.2762))
+
+
+def cifar100(data_dir: Path | None = None, steps: int | None = None) -> Task:
+    """The task.
+
+    Args:
+        data_dir: a TFDS data directory with ``cifar100`` in array_record files.
+        steps: length of the training, which the learning rate follows; 78,125 by default, 200 epochs.
+
+    Raises:
+        UsageError: the data set isn't there.
+    """
+    steps = STEPS if steps is None else steps
+    return cifar("cifar100", lambda rngs: resnet50(100, rngs=rngs), NORMALIZATION, steps, data_dir)

@@ -1,0 +1,122 @@
+"""Scikit-learn's digits as a TFDS data set: 1,797 images of 8x8 pixels, installed with scikit-learn, no download.
+
+Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998,
+the test part; ``sklearn.datasets.load_digits``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import Bool, Int
+
+from pol_jax.data import Arrays, fetch, stack
+from pol_jax.errors import StorageError
+
+_EVERY = 5
+"""One image in so many of each class is for the test."""
+_CURE = "give a writable directory with --data-dir (data_dir=), or set XDG_CACHE_HOME to one"
+
+
+class Digits(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
+    """TFDS builder. Records are ``{"image": uint8[8, 8, 1] with values 0 to 16, "label": 0 to 9}``, in source order."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = tfds.features.FeaturesDict(
+            {
+                "image": tfds.features.Tensor(shape=(8, 8, 1), dtype=np.uint8),
+                "label": tfds.features.ClassLabel(num_classes=10),
+            }
+        )
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="Scikit-learn's digits; of each class, every fifth image is a test image.",
+            features=features,
+            supervised_keys=("image", "label"),
+            homepage="https://archive.ics.uci.edu/dataset/80",
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[tuple[int, Any]]]:
+        from sklearn.datasets import load_digits  # slow to import, needed once
+
+        images, labels = load_digits(return_X_y=True)
+        test = held_out(labels)
+        return {
+            "train": self._generate_examples(images[~test], labels[~test]),
+            "test": self._generate_examples(images[test], labels[test]),
+        }
+
+    def _generate_examples(self, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, Any]]:
+        for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+            yield i, {"image": image.reshape(8, 8, 1).astype(np.uint8), "label": int(label)}
+
+
+def held_out(labels: Int[np.ndarray, " images"]) -> Bool[np.ndarray, " images"]:
+    """Which images are for the test: in each class the last of every five. No random numbers, so it never changes."""
+    place = np.zeros(len(labels), int)
+    for label in np.unique(labels):
+        place[labels == label] = np.arange(np.sum(labels == label))
+    last: Bool[np.ndarray, " images"] = place % _EVERY == _EVERY - 1
+    return last
+
+
+def load(split: str, data_dir: Path | None = None) -> Arrays:
+    """All records of a split in memory: ``image`` uint8[8, 8, 1], ``label`` int32[].
+
+    Args:
+        split: ``"train"`` (1,442 records) or ``"test"`` (355 records).
+        data_dir: where the prepared data set is kept; the user's cache directory by default.
+
+    Raises:
+        StorageError: it is not prepared yet, and can't be written there.
+    """
+    source = prepared(data_dir or cache_dir()).as_data_source(split=split)
+    records = stack(fetch(source, np.arange(len(source))))
+    return Arrays({"image": records["image"], "label": records["label"].astype(np.int32)})
+
+
+def cache_dir() -> Path:
+    """Where pol_jax keeps what it can make again: ``$XDG_CACHE_HOME/pol_jax``, else ``~/.cache/pol_jax``.
+
+    Raises:
+        StorageError: there is no home directory.
+    """
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "pol_jax"
+    try:
+        return Path.home() / ".cache" / "pol_jax"
+    except RuntimeError as error:
+        raise StorageError(f"no home directory to prepare the digits data set in; {_CURE}") from error
+
+
+def prepared(data_dir: Path) -> Digits:
+    """The builder, its files written on the first call.
+
+    TFDS writes into a fresh directory and renames it: a killed preparation leaves nothing that is taken for whole, and
+    of two at once the first one stays.
+
+    Raises:
+        StorageError: the files can't be written.
+    """
+    files = data_dir / Digits.name / str(Digits.VERSION)
+    try:
+        builder = Digits(data_dir=data_dir, file_format="array_record")
+        if not files.exists():
+            quiet = io.StringIO()  # TFDS announces itself on stdout and draws progress bars on stderr
+            with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+                builder.download_and_prepare()
+    except OSError as error:
+        if not files.exists():  # else another process was faster
+            raise StorageError(f"can't prepare the digits data set in {data_dir}: {error}; {_CURE}") from error
+        builder = Digits(data_dir=data_dir, file_format="array_record")
+    return builder

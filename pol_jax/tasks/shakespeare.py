@@ -1,0 +1,130 @@
+"""A small transformer that predicts the next character of Shakespeare's plays.
+
+Characters are the text's bytes, so there is no vocabulary to build. Validation loss is about 2.1 nats after 200 steps.
+Data: A. Karpathy, tiny Shakespeare (github.com/karpathy/char-rnn), from a TFDS data directory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, UInt8
+
+from pol_jax.data import Arrays
+from pol_jax.task import Key, PyTree, Task
+from pol_jax.tasks.tfds import data_source
+from pol_jax.tasks.transformer import Transformer
+
+BATCH_SIZE = 32
+STEPS = 1000
+CONTEXT = 64
+BYTES = 256
+LAYERS, WIDTH, HEADS = 2, 128, 4
+DROPOUT = 0.1
+LEARNING_RATE, WARM_UP, LAST = 3e-3, 20, 0.1
+WEIGHT_DECAY = 0.1
+VALIDATION_WINDOWS = 512
+
+
+class State(NamedTuple):
+    """All that a step changes."""
+
+    params: PyTree
+    optimizer: optax.OptState
+
+
+def shakespeare(data_dir: Path | None = None, steps: int | None = None) -> Task:
+    """The task.
+
+    Args:
+        data_dir: a TFDS data directory with ``tiny_shakespeare`` in array_record files.
+        steps: length of the training, which the learning rate follows.
+
+    Raises:
+        UsageError: the data set isn't there.
+    """
+    steps = STEPS if steps is None else steps
+    train, validation = (windows(text_of(split, data_dir)) for split in ("train", "validation"))
+    optimizer = optax.adamw(schedule(steps), weight_decay=WEIGHT_DECAY)
+    graph = nnx.graphdef(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
+
+    def init(key: Key) -> State:
+        params = nnx.to_pure_dict(nnx.state(build(nnx.Rngs(key))))
+        return State(params, optimizer.init(params))
+
+    def loss_of(
+        params: PyTree, text: UInt8[Array, "batch time"], key: Key | None
+    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        before, after = text[:, :-1].astype(jnp.int32), text[:, 1:].astype(jnp.int32)
+        logits = nnx.merge(graph, params)(before, None if key is None else nnx.Rngs(key))
+        loss = optax.softmax_cross_entropy_with_integer_labels(logits, after).mean()
+        return loss, jnp.mean(logits.argmax(-1) == after, dtype=jnp.float32)
+
+    def step(state: State, batch: PyTree, key: Key) -> tuple[State, dict[str, Array]]:
+        gradient_of = jax.value_and_grad(loss_of, has_aux=True)
+        (loss, accuracy), gradient = gradient_of(state.params, batch["text"], key)
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return State(params, optimizer_state), {"loss": loss, "accuracy": accuracy}
+
+    def evaluate(state: State) -> dict[str, float]:
+        batch = validation.take(np.arange(min(len(validation), VALIDATION_WINDOWS)))
+        loss, accuracy = jax.jit(loss_of)(state.params, batch["text"], None)
+        return {"validation loss": float(loss), "validation accuracy": float(accuracy)}
+
+    return Task(
+        name="shakespeare",
+        init=init,
+        step=step,
+        source=train,
+        batch_size=BATCH_SIZE,
+        steps=steps,
+        hyperparameters={
+            "model": "pre-norm transformer on bytes",
+            "layers": LAYERS,
+            "width": WIDTH,
+            "heads": HEADS,
+            "context": CONTEXT,
+            "dropout": DROPOUT,
+            "optimizer": "adamw",
+            "weight_decay": WEIGHT_DECAY,
+            "learning_rate": LEARNING_RATE,
+            "schedule": f"linear over {WARM_UP} steps, then cosine to {LAST:.0%}",
+        },
+        evaluate=evaluate,
+    )
+
+
+def build(rngs: nnx.Rngs) -> Transformer:
+    """The network, with its initial weights drawn from ``rngs``."""
+    return Transformer(BYTES, LAYERS, WIDTH, HEADS, DROPOUT, rngs=rngs)
+
+
+def schedule(steps: int) -> optax.Schedule:
+    """The learning rate: up linearly over `WARM_UP` steps (a tenth of a short training), then a cosine to `LAST` of it.
+
+    It is never 0: a step that changes nothing proves nothing.
+    """
+    rise = max(1, min(WARM_UP, steps // 10))
+    return optax.warmup_cosine_decay_schedule(
+        LEARNING_RATE / (rise + 1), LEARNING_RATE, rise, max(steps, rise + 1), end_value=LAST * LEARNING_RATE
+    )
+
+
+def text_of(split: str, data_dir: Path | None) -> UInt8[np.ndarray, " characters"]:
+    """The text of a split, one byte a character."""
+    return np.frombuffer(data_source("tiny_shakespeare", split, data_dir)[0]["text"], np.uint8)
+
+
+def windows(text: UInt8[np.ndarray, " characters"]) -> Arrays:
+    """Records ``{"text": uint8[CONTEXT + 1]}``; each starts with the last character of the one before it.
+
+    So every character but the first is predicted once an epoch. Nothing is copied until a batch is taken.
+    """
+    return Arrays({"text": np.lib.stride_tricks.sliding_window_view(text, CONTEXT + 1)[::CONTEXT]})

@@ -1,0 +1,75 @@
+"""Random access to TFDS data sets that lie prepared in a data directory, without TensorFlow and without a download."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pol_jax.errors import UsageError
+from pol_jax.task import PyTree, Source
+
+
+def data_source(name: str, split: str, data_dir: Path | None, skip: Sequence[str] = ()) -> Source:
+    """A split of a prepared data set, as TFDS reads it.
+
+    Args:
+        name: the data set's folder in ``data_dir``; its newest version is taken.
+        split: name of the split, such as ``"train"``.
+        data_dir: a TFDS data directory.
+        skip: features to leave undecoded, as bytes.
+
+    Raises:
+        UsageError: it isn't there, or is in a format without random access.
+    """
+    import tensorflow_datasets as tfds  # half a second
+
+    cure = f"prepare it once, tfds.builder({name!r}, file_format='array_record', data_dir=...).download_and_prepare()"
+    if data_dir is None:
+        raise UsageError(f"data set {name!r} needs a TFDS data directory: --data-dir (data_dir=); {cure}")
+    versions = [path.parent for path in data_dir.glob(f"{name}/*/dataset_info.json")]
+    if not versions:
+        raise UsageError(f"no data set {name!r} in {data_dir}; {cure}")
+    builder = tfds.builder_from_directory(max(versions, key=lambda path: tfds.core.Version(path.name)))
+    if builder.info.file_format.value != "array_record":
+        found = builder.info.file_format.value
+        raise UsageError(f"data set {name!r} in {data_dir}: expected array_record files, got {found}; {cure}")
+    if split not in builder.info.splits:
+        known = ", ".join(builder.info.splits)
+        raise UsageError(f"data set {name!r} in {data_dir}: no split {split!r}; expected one of {known}")
+    source: Source = builder.as_data_source(split=split, decoders={key: tfds.decode.SkipDecoding() for key in skip})
+    return source
+
+
+class LabelledImages:
+    """Records ``{"image": uint8[height, width, channels], "label": int32[]}`` of a TFDS image classification data set.
+
+    Pillow decodes the images on every read, and not whatever decoder TFDS happens to find: two JPEG decoders may give
+    different pixels, which would be another data set. Wrap it in `pol_jax.data.Cached`.
+    """
+
+    def __init__(self, name: str, split: str, data_dir: Path | None) -> None:
+        """Open the split; arguments and errors as for `data_source`."""
+        self._source: Any = data_source(name, split, data_dir, skip=["image"])
+
+    def __len__(self) -> int:
+        """Number of records."""
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> PyTree:
+        """Record ``index``."""
+        return _decoded(self._source[index])
+
+    def __getitems__(self, indices: Sequence[int]) -> list[PyTree]:
+        """The records at ``indices``, read together."""
+        return [_decoded(record) for record in self._source.__getitems__(indices)]
+
+
+def _decoded(record: PyTree) -> PyTree:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(record["image"])) as image:
+        return {"image": np.asarray(image, np.uint8), "label": np.int32(record["label"])}

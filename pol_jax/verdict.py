@@ -1,0 +1,88 @@
+"""From what the replays gave to a verdict. Rules without IO.
+
+Exact replay can accept anywhere: a forger can't match bits by luck. It may reject only where this backend has shown
+that it is the prover's: the environments are equal, and it reproduces this very program on the self-test or on another
+segment. Anywhere else a difference says nothing, and the verdict is inconclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pol_jax.replay import Replayed
+from pol_jax.report import STAGES, Outcome, Verdict
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was seen on this backend.
+
+    Attributes:
+        environment_differences: between the claimed environment and this one, one line each.
+        initial_exact: the initial state came out bit for bit.
+        self_test: the replay of the first steps.
+        segments: the replays of the challenged segments.
+        repeatable: a mismatch came out the same when replayed again; True when there was none.
+    """
+
+    environment_differences: Sequence[str]
+    initial_exact: bool
+    self_test: Replayed
+    segments: Sequence[Replayed]
+    repeatable: bool
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict with its reasons, the outcomes of the stages 7 and 9, and what stage 9 saw."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    initial: Outcome
+    replay: Outcome
+    seen: str = ""
+
+
+def judge(evidence: Evidence) -> Judgement:
+    """The verdict on a proof that passed all checks before the replay."""
+    exact = [segment for segment in evidence.segments if segment.exact]
+    seen = f"{len(exact)} of {len(evidence.segments)} segments bit for bit"
+    replays_exact = evidence.self_test.exact and len(exact) == len(evidence.segments)
+    if evidence.initial_exact and replays_exact and exact:
+        reason = f"the initial state and all {len(exact)} challenged segments came out bit for bit"
+        return Judgement(Verdict.ACCEPTED, (reason,), Outcome.PASSED, Outcome.PASSED, seen)
+    doubt = _doubt(evidence)
+    verdict, outcome = (Verdict.INCONCLUSIVE, Outcome.INCONCLUSIVE) if doubt else (Verdict.REJECTED, Outcome.FAILED)
+    initial = Outcome.PASSED if evidence.initial_exact else outcome
+    replay = Outcome.PASSED if replays_exact and exact else outcome
+    return Judgement(verdict, (*doubt, *_differences(evidence)), initial, replay, seen)
+
+
+def _differences(evidence: Evidence) -> list[str]:
+    lines = []
+    if not evidence.initial_exact:
+        lines.append(f"stage 7, {STAGES[6]}: the init program gives another one under the key of step 0")
+    parts = [("self-test", evidence.self_test), *(("segment", segment) for segment in evidence.segments)]
+    lines += [f"stage 9, {STAGES[8]}: {name} {_describe(part)}" for name, part in parts if not part.exact]
+    return lines
+
+
+def _doubt(evidence: Evidence) -> list[str]:
+    """Why differences on this backend say nothing about the proof; empty if they do."""
+    here = f"stage 9, {STAGES[8]}: cannot judge exactly here:"
+    if not _differences(evidence):
+        return [f"{here} no segment was replayed"]
+    if not evidence.repeatable:
+        return [f"{here} this backend gives other bits when it repeats a step"]
+    if evidence.environment_differences:
+        listed = "; ".join(evidence.environment_differences)
+        return [f"{here} this is not the prover's backend ({listed})"]
+    if not evidence.self_test.exact and not any(segment.exact for segment in evidence.segments):
+        return [f"{here} this backend reproduces neither the self-test nor any challenged segment"]
+    return []
+
+
+def _describe(replayed: Replayed) -> str:
+    fields = ", ".join(replayed.fields)
+    return f"of steps {replayed.start + 1} to {replayed.stop}: step {replayed.mismatch} comes out otherwise ({fields})"

@@ -1,0 +1,179 @@
+"""A forger: takes a proof apart, lets a test change it, and puts it together again with the prover's own code.
+
+Everything that a change touches is hashed again (rows, ledger root, final state, claim, inventory), so that only the
+check that a test is about can refuse the result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import msgspec
+import numpy as np
+
+from pol_jax import claim as claims
+from pol_jax import commitment as commitments
+from pol_jax import inventory, merkle
+from pol_jax.checkpoints import checkpoint_name, save_checkpoint
+from pol_jax.claim import Claim
+from pol_jax.commitment import Commitment
+from pol_jax.documents import encode
+from pol_jax.encoding import DIGEST_BYTES, artifact_digest, batch_digest
+from pol_jax.inputs import step_inputs
+from pol_jax.inventory import Limits
+from pol_jax.ledger import DIRECTORY, Row, Segments, seal
+from pol_jax.loop import Following, Witness, run
+from pol_jax.program import STEP_FILE
+from pol_jax.proof import open_proof
+from pol_jax.report import STAGES, Outcome, Report, Verdict
+from pol_jax.states import HostState, Layout
+from pol_jax.task import Source
+
+
+class Forger:
+    """A proof in pieces.
+
+    Attributes:
+        root: the proof's directory; changed by `write`.
+        commitment: of the proof.
+        claim: of the proof.
+        rows: of the ledger, by step.
+        states: of the checkpoints, by step.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Take the proof in ``root`` apart."""
+        self.root, self._proof = root, open_proof(root)
+        assert self._proof.claim is not None
+        self.commitment, self.claim = self._proof.commitment, self._proof.claim
+        self.layout = Layout(self.commitment.state)
+        self.rows: list[Row] = list(self._proof.rows())
+        self.states = {step: self._leaves(step) for step in self._proof.checkpoints()}
+
+    def _leaves(self, step: int) -> list[np.ndarray]:
+        return [np.asarray(leaf) for leaf in self._proof.leaves(step)]
+
+    def change(self, step: int, /, **fields: Any) -> None:
+        """Change fields of a row."""
+        self.rows[step] = dataclasses.replace(self.rows[step], **fields)
+
+    def set_state(self, step: int, leaves: Iterable[np.ndarray]) -> None:
+        """Change the state after a step: its checkpoint and the digest in its row."""
+        self.states[step] = list(leaves)
+        self.change(step, state=self.layout.gather(self.states[step]).digest())
+
+    def perturbed(self, step: int) -> list[np.ndarray]:
+        """The state of a checkpoint with one weight changed a little: float32, not a zero-size leaf."""
+        leaves = [leaf.copy() for leaf in self.states[step]]
+        leaf = next(leaf for leaf in leaves if leaf.dtype == np.float32 and leaf.size)
+        leaf.reshape(-1)[0] += np.float32(1e-3)
+        return leaves
+
+    def batch_of(self, indices: np.ndarray) -> bytes:
+        """The digest of a batch of these committed records."""
+        records = (self.root / "records").read_bytes()
+        return batch_digest(records[DIGEST_BYTES * at : DIGEST_BYTES * (at + 1)] for at in indices.tolist())
+
+    def train_on(self, source: Source, start: int, stop: int, leaves: Iterable[np.ndarray]) -> None:
+        """Replace the steps after ``start`` to ``stop`` by true steps from another state."""
+        self.set_state(start, leaves)
+        program, schedule = self._proof.program(), self.commitment.schedule
+        witness = Witness(
+            self.layout, self._proof.records(), None, lambda step: schedule.has_witness(step, self.claim.steps)
+        )
+
+        def observe(row: Row, state: HostState | None) -> None:
+            self.rows[row.step] = row
+            if state is not None and row.step in self.states:
+                self.states[row.step] = [leaf.copy() for leaf in state.leaves]
+
+        with Following(program, witness, observe) as following:
+            inputs = step_inputs(self.commitment, source, start + 1, stop + 1)
+            run(program, tuple(jnp.array(leaf) for leaf in self.states[start]), inputs, following)
+
+    def write(self, **claimed: Any) -> None:
+        """Write everything back, hashed again; ``claimed`` overrides fields of the claim."""
+        shutil.rmtree(self.root / DIRECTORY)
+        segments = Segments(len(self.rows) - 1, self.commitment.schedule.interval)
+        for segment in range(len(segments)):
+            seal(self.root, segment, [self.rows[step] for step in segments.rows(segment)])
+        for step, leaves in self.states.items():
+            shutil.rmtree(self.root / checkpoint_name(step), ignore_errors=True)
+            save_checkpoint(self.root, step, self.layout.spec, leaves)
+        self.write_documents(
+            **{
+                "ledger_root": merkle.root([row.digest() for row in self.rows]).hex(),
+                "steps": len(self.rows) - 1,
+                "final_state": (self.rows[-1].state or bytes(32)).hex(),
+            }
+            | claimed
+        )
+
+    def write_documents(self, **claimed: Any) -> None:
+        """Write commitment, claim and inventory; ``claimed`` overrides fields of the claim."""
+        fields = {"commitment": self.commitment.digest().hex()} | claimed
+        (self.root / commitments.FILE).write_bytes(encode(self.commitment))
+        (self.root / claims.FILE).write_bytes(encode(msgspec.structs.replace(self.claim, **fields)))
+        take_stock(self.root)
+
+    def commit_to(self, change: Callable[[Any], None]) -> None:
+        """Change the commitment, as plain JSON; the claim follows when it is written."""
+        plain = msgspec.to_builtins(self.commitment)
+        plain = json.loads(json.dumps(plain))
+        change(plain)
+        self.commitment = Commitment.parse(encode(plain))
+
+    def commit_to_step_program(self, artifact: bytes) -> None:
+        """Put another step program in, and commit to it."""
+        (self.root / STEP_FILE).write_bytes(artifact)
+        digest = artifact_digest("step program", artifact).hex()
+        self.commit_to(lambda plain: plain["program"].update(step=digest))
+
+
+def take_stock(root: Path) -> None:
+    """Make the inventory of what is there, where that is possible at all."""
+    (root / inventory.FILE).write_bytes(inventory.take_inventory(root, Limits()))
+
+
+def edit_document(root: Path, name: str, change: Callable[[Any], None]) -> None:
+    """Change a document as plain JSON, written canonically; the inventory follows."""
+    plain = json.loads((root / name).read_bytes())
+    change(plain)
+    (root / name).write_bytes(encode(plain))
+    if name != inventory.FILE:
+        take_stock(root)
+
+
+def claim_of(root: Path) -> Claim:
+    """The claim that is there."""
+    return Claim.parse((root / claims.FILE).read_bytes())
+
+
+def refused(report: Report, stage: int, *words: str) -> None:
+    """The proof was rejected in this stage and in no other, for a reason with these words, in a report to write."""
+    outcomes = [each.outcome for each in report.stages]
+    assert [each.number for each in report.stages] == [*range(1, len(STAGES) + 1)], report
+    assert report.verdict is Verdict.REJECTED, report.reasons
+    assert [at for at, outcome in enumerate(outcomes, 1) if outcome is Outcome.FAILED] == [stage], report.reasons
+    if stage <= 6:
+        rest = [Outcome.NOT_REACHED] * (len(STAGES) - stage)
+        assert outcomes == [Outcome.PASSED] * (stage - 1) + [Outcome.FAILED] + rest
+    beginning = f"stage {stage}, {STAGES[stage - 1]}: "
+    reasons = [reason for reason in report.reasons if reason.startswith(beginning)]
+    assert any(all(word in reason for word in words) for reason in reasons), (words, report.reasons)
+    assert all(reason.isprintable() for reason in report.reasons), report.reasons
+    assert report.to_json().decode()
+
+
+def undecided(report: Report, *words: str) -> None:
+    """Stages 1 to 6 passed, and the replay could not judge, for a reason with these words."""
+    assert report.verdict is Verdict.INCONCLUSIVE, report.reasons
+    assert [each.outcome for each in report.stages[:6]] == [Outcome.PASSED] * 6
+    assert report.stages[8].outcome is Outcome.INCONCLUSIVE
+    assert any(all(word in reason for word in words) for reason in report.reasons), (words, report.reasons)

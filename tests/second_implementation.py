@@ -1,0 +1,239 @@
+"""A second implementation of what is hashed and drawn, written from docs/protocol.md alone.
+
+Imports nothing of pol_jax, jax or rfc8785. Where it and pol_jax agree on ``tests/vectors``, the document says enough.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from fractions import Fraction
+
+import numpy as np
+from blake3 import blake3
+
+MASK32, MASK64 = 2**32 - 1, 2**64 - 1
+ITEM_BYTES = {
+    **{"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4, "int64": 8, "uint64": 8},
+    **{"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "complex64": 8, "complex128": 16},
+    **{"float8_e4m3fn": 1, "float8_e5m2": 1, "float8_e4m3b11fnuz": 1, "float8_e4m3fnuz": 1, "float8_e5m2fnuz": 1},
+}
+
+
+def digest(context: str, payload: bytes, length: int = 32) -> bytes:
+    return blake3(payload, derive_key_context="pol-jax/1 " + context).digest(length=length)
+
+
+def u64(value: int) -> bytes:
+    return value.to_bytes(8, "little")
+
+
+# --- canonical JSON ----------------------------------------------------------------------------------------------
+
+
+class Refused(ValueError):
+    pass
+
+
+def number(value: float) -> str:
+    """A double as ECMAScript writes it, from the shortest digits that Python's repr gives."""
+    if not math.isfinite(value):
+        raise Refused("no JSON number")
+    if value == 0:
+        return "0"
+    sign, (mantissa, _, exponent) = "-" * (value < 0), repr(abs(value)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    fraction = "" if fraction == "0" else fraction
+    point = len(whole) + int(exponent or 0)
+    digits = (whole + fraction).lstrip("0")
+    point -= len(whole + fraction) - len(digits)
+    digits = digits.rstrip("0")
+    count = len(digits)
+    if count <= point <= 21:
+        return sign + digits + "0" * (point - count)
+    if 0 < point <= 21:
+        return sign + digits[:point] + "." + digits[point:]
+    if -6 < point <= 0:
+        return sign + "0." + "0" * -point + digits
+    tail = "." + digits[1:] if count > 1 else ""
+    return f"{sign}{digits[0]}{tail}e{'+' if point > 0 else '-'}{abs(point - 1)}"
+
+
+def canonical(value: object) -> str:
+    match value:
+        case None | bool():
+            return {None: "null", True: "true", False: "false"}[value]
+        case int():
+            if abs(value) >= 2**53:
+                raise Refused("integer beyond 2^53 - 1")
+            return str(value)
+        case float():
+            return number(value)
+        case str():
+            value.encode("utf-8")  # no half surrogate pairs
+            return json.dumps(value, ensure_ascii=False)
+        case list() | tuple():
+            return "[" + ",".join(map(canonical, value)) + "]"
+    fields = sorted(value.items(), key=lambda item: item[0].encode("utf-16-be"))
+    return "{" + ",".join(canonical(name) + ":" + canonical(item) for name, item in fields) + "}"
+
+
+def parse(content: bytes) -> object:
+    """The value in a canonical document; what it says beyond that is not looked at here."""
+
+    def fields(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        if len(dict(pairs)) != len(pairs):
+            raise Refused("duplicate field")
+        return dict(pairs)
+
+    try:
+        text = content.decode("utf-8")
+        depth = deepest = 0
+        for bracket in re.findall(r"[\[\]{}]", re.sub(r'"(?:[^"\\]|\\.)*"', "", text)):
+            depth += 1 if bracket in "[{" else -1
+            deepest = max(deepest, depth)
+        if deepest > 16:
+            raise Refused("nested too deep")
+        value = json.loads(text, object_pairs_hook=fields)
+        if canonical(value).encode() != content:
+            raise Refused("not canonical")
+    except UnicodeError as error:
+        raise Refused("not UTF-8") from error
+    except Refused:
+        raise
+    except ValueError as error:
+        raise Refused("not JSON") from error
+    return value
+
+
+# --- Merkle trees, by the recursive definition of RFC 6962 -------------------------------------------------------
+
+
+def split(size: int) -> int:
+    return 1 << (size - 1).bit_length() - 1
+
+
+def merkle_root(leaves: list[bytes]) -> bytes:
+    if len(leaves) == 1:
+        return leaves[0]
+    k = split(len(leaves))
+    return digest("merkle node", merkle_root(leaves[:k]) + merkle_root(leaves[k:]))
+
+
+def merkle_path(leaves: list[bytes], index: int) -> list[bytes]:
+    if len(leaves) == 1:
+        return []
+    k = split(len(leaves))
+    if index < k:
+        return [*merkle_path(leaves[:k], index), merkle_root(leaves[k:])]
+    return [*merkle_path(leaves[k:], index - k), merkle_root(leaves[:k])]
+
+
+def merkle_check(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
+    if not 0 <= index < size or any(len(item) != 32 for item in (leaf, *path)):
+        raise Refused("no leaf there, or no digest")
+    if size == 1:
+        if path:
+            raise Refused("path too long")
+        return leaf
+    if not path:
+        raise Refused("path too short")
+    k = split(size)
+    if index < k:
+        return digest("merkle node", merkle_check(leaf, index, k, path[:-1]) + path[-1])
+    return digest("merkle node", path[-1] + merkle_check(leaf, index - k, size - k, path[:-1]))
+
+
+# --- states and rows ---------------------------------------------------------------------------------------------
+
+
+def piece_digests(leaf: dict, content: bytes) -> list[bytes]:
+    array = np.frombuffer(content, np.uint8).reshape(*leaf["shape"], ITEM_BYTES[leaf["dtype"]])
+    sizes = [size // parts for size, parts in zip(leaf["shape"], leaf["pieces"], strict=True)]
+    found = []
+    for place in range(math.prod(leaf["pieces"])):
+        part = array
+        for axis in reversed(range(len(sizes))):
+            place, at = divmod(place, leaf["pieces"][axis])
+            part = np.moveaxis(np.moveaxis(part, axis, 0)[at * sizes[axis] : (at + 1) * sizes[axis]], 0, axis)
+        found.append(digest("piece", part.tobytes()))
+    return found
+
+
+def state_digest(spec: list[dict], leaves: list[bytes]) -> bytes:
+    pieces = [piece for leaf, content in zip(spec, leaves, strict=True) for piece in piece_digests(leaf, content)]
+    return digest("state", digest("state spec", canonical(spec).encode()) + b"".join(pieces))
+
+
+def row_bytes(
+    step: int, key: bytes, indices: list[int], batch: bytes, state: bytes | None, loss: bytes | None
+) -> bytes:
+    content = u64(step) + u64(len(key)) + key + u64(len(indices)) + b"".join(map(u64, indices)) + batch
+    for optional in (state, loss):
+        content += b"\0" if optional is None else b"\1" + optional
+    return content
+
+
+# --- keys --------------------------------------------------------------------------------------------------------
+
+
+def threefry(key: tuple[int, int], count: tuple[int, int]) -> tuple[int, int]:
+    words = (*key, key[0] ^ key[1] ^ 0x1BD11BDA)
+    x, y = (count[0] + words[0]) & MASK32, (count[1] + words[1]) & MASK32
+    for group in range(5):
+        for turn in ((13, 15, 26, 6), (17, 29, 16, 24))[group % 2]:
+            x = (x + y) & MASK32
+            y = ((y << turn | y >> 32 - turn) & MASK32) ^ x
+        x = (x + words[(group + 1) % 3]) & MASK32
+        y = (y + words[(group + 2) % 3] + group + 1) & MASK32
+    return x, y
+
+
+def step_key(commitment: bytes, prng: str, step: int) -> list[int]:
+    count = {"threefry2x32": 2, "rbg": 4}[prng]
+    root = [int.from_bytes(commitment[4 * at : 4 * at + 4], "little") for at in range(count)]
+    return [word for at in range(0, count, 2) for word in threefry((root[at], root[at + 1]), (0, step))]
+
+
+# --- order of records, challenge ---------------------------------------------------------------------------------
+
+
+def place(key: bytes, epoch: int, size: int, at: int) -> int:
+    """Where ``at`` goes in the permutation of ``range(size)``."""
+    stream = digest("order", key + u64(epoch), 64)
+    keys = [int.from_bytes(stream[8 * i : 8 * i + 8], "little") for i in range(8)]
+    half = 1
+    while 4**half < size:
+        half += 1
+    while True:
+        left, right = at >> half, at & (1 << half) - 1
+        for round_key in keys:
+            x = (right + round_key) & MASK64
+            x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & MASK64
+            x = (x ^ x >> 27) * 0x94D049BB133111EB & MASK64
+            left, right = right, left ^ (x ^ x >> 31) >> 64 - half
+        at = left << half | right
+        if at < size:
+            return at
+
+
+def batch(commitment: bytes, records: int, batch_size: int, step: int) -> list[int]:
+    first = (step - 1) * batch_size
+    return [place(commitment, at // records, records, at % records) for at in range(first, first + batch_size)]
+
+
+def sample_size(segments: int, confidence: str, fraction: str) -> int:
+    """The least sample, by the numbers as the policy's canonical JSON spells them."""
+    false = max(1, math.ceil(Fraction(fraction) * segments))
+    missed, drawn = Fraction(1), 0
+    while 1 - missed < Fraction(confidence):
+        missed *= Fraction(segments - false - drawn, segments - drawn)
+        drawn += 1
+    return drawn
+
+
+def draw(claim: bytes, nonce: bytes, policy: dict, segments: int) -> list[int]:
+    key = digest("challenge", claim + u64(len(nonce)) + nonce + canonical(policy).encode())
+    count = sample_size(segments, number(policy["confidence"]), number(policy["fraction"]))
+    return sorted(place(key, 0, segments, at) for at in range(count))

@@ -1,0 +1,350 @@
+"""A run that is killed goes on by itself and ends with the claim of an uninterrupted one."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+
+from pol_jax import commit, journal, open_run, prover, recorder
+from pol_jax.commit import Choices
+from pol_jax.data import Arrays
+from pol_jax.errors import DataError, DivergenceError, StorageError, UsageError
+from pol_jax.ledger import Row
+from pol_jax.proof import open_proof
+from pol_jax.prover import Recording, train
+
+STEPS, CHOICES = 12, Choices(interval=6, seed="resume")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of the package catches it."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run."""
+    path = tmp_path_factory.mktemp("whole") / "proof"
+    train(tiny.plain(), path, steps=STEPS, choices=CHOICES)
+    return path
+
+
+class Countdown:
+    """Raises `Killed` before the n-th write to the disk, and before any later one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+        self.left = most
+        for owner, name in (
+            (commit, "write_whole"),
+            (prover, "write_whole"),
+            (open_run, "write_whole"),
+            (recorder, "save_checkpoint"),
+            (recorder, "seal"),
+            (journal.Journal, "append"),
+            (journal.Journal, "clear"),
+            (recorder.Recorder, "remove_journal"),
+        ):
+            monkeypatch.setattr(owner, name, self._counted(getattr(owner, name)))
+
+    def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                raise Killed
+            return function(*args, **kwargs)
+
+        return counted
+
+
+def claim_of(path: Path) -> bytes:
+    claim = open_proof(path).claim
+    assert claim is not None
+    return claim.digest()
+
+
+def resume(path: Path, **changes: Any) -> None:
+    train(tiny.plain(), path, **({"steps": STEPS, "choices": CHOICES} | changes))
+
+
+def writes_of_a_run(tmp_path: Path) -> int:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        countdown = Countdown(monkeypatch, 10**6)
+        resume(tmp_path / "counted")
+        return 10**6 - countdown.left
+
+
+def test_killed_before_any_write_ends_with_the_same_claim(whole: Path, tmp_path: Path) -> None:
+    """Every write of a run in turn is the first one that does not happen."""
+    count = writes_of_a_run(tmp_path)
+    assert count > 25  # 4 files of the commitment, 13 rows, 3 checkpoints, 2 seals, ...
+    for most in range(count):
+        path = tmp_path / f"killed-{most}"
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            Countdown(monkeypatch, most)
+            with pytest.raises(Killed):
+                resume(path)
+        resume(path)
+        assert claim_of(path) == claim_of(whole), f"killed before write {most}"
+        shutil.rmtree(path)
+
+
+def test_killed_twice_loses_at_most_one_interval(whole: Path, tmp_path: Path) -> None:
+    """What was recorded and is not recomputed ends at the last checkpoint, at most one interval back."""
+    path, recomputed = tmp_path / "proof", []
+    for most in (16, 9):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            Countdown(monkeypatch, most)
+            with pytest.raises(Killed):
+                resume(path)
+        recorded = open_proof(path).last_step
+        with Recording(tiny.plain(), path, steps=STEPS, choices=CHOICES) as recording:
+            recomputed.append(recorded - recording.start)
+    assert all(0 <= lost <= 6 for lost in recomputed)
+    resume(path)
+    assert claim_of(path) == claim_of(whole)
+
+
+def interrupted(path: Path, writes: int = 20) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        Countdown(monkeypatch, writes)
+        with pytest.raises(Killed):
+            resume(path)
+
+
+def test_recomputed_step_that_differs_is_reported_and_not_overwritten(tmp_path: Path) -> None:
+    """A row in the journal that the recomputation contradicts: silent data corruption."""
+    path = tmp_path / "proof"
+    interrupted(path)
+    rows = journal.read_journal(path / journal.FILE)
+    step = rows[-1].step
+    rows[-1] = Row(step, rows[-1].key, rows[-1].indices, rows[-1].batch, bytes(32), rows[-1].loss)
+    journal.Journal(path / journal.FILE, rows).close()
+    before = (path / journal.FILE).read_bytes()
+    with pytest.raises(DivergenceError, match=rf"step {step}: recomputed state_digest"):
+        resume(path)
+    assert (path / journal.FILE).read_bytes() == before
+    with pytest.raises(DivergenceError):
+        resume(path)
+
+
+def test_sealed_step_that_differs_is_reported(whole: Path, tmp_path: Path) -> None:
+    """Also where the checkpoint after it is gone and sealed rows are recomputed."""
+    path = tmp_path / "proof"
+    interrupted(path)
+    shutil.rmtree(path / "checkpoints/0000000006")
+    resume(path)
+    assert claim_of(path) == claim_of(whole)
+
+
+def test_damaged_checkpoint_is_passed_over(whole: Path, tmp_path: Path) -> None:
+    """The one before it serves; the damaged one is written again."""
+    path = tmp_path / "proof"
+    interrupted(path)
+    data = max((path / "checkpoints/0000000006").rglob("d/*"), key=lambda file: file.stat().st_size)
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+    with Recording(tiny.plain(), path, steps=STEPS, choices=CHOICES) as recording:
+        assert recording.start == 0
+        assert any("checkpoint" in line for line in recording.damaged)
+    resume(path)
+    assert claim_of(path) == claim_of(whole)
+
+
+def test_choices_that_contradict_the_run_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "proof"
+    interrupted(path)
+    for changes, word in (
+        ({"choices": Choices(interval=5, seed="resume")}, "interval 5"),
+        ({"choices": Choices(interval=6, seed="other")}, "seed other"),
+        ({"choices": Choices(interval=6, seed="resume", secret=bytes(32))}, "public"),
+        ({"choices": Choices(interval=6, seed="resume", prng="rbg")}, "prng rbg"),
+        ({"choices": Choices(interval=6, seed="resume", witness_interval=2)}, "witness interval 2"),
+        ({"steps": 3}, "more than the 3"),
+    ):
+        with pytest.raises(UsageError, match=word):
+            resume(path, **changes)
+    with pytest.raises(UsageError, match="task tiny linen: this run is committed to tiny plain"):
+        train(tiny.linen(), path, steps=STEPS, choices=CHOICES)
+    with pytest.raises(UsageError, match="state is not the committed one"):
+        train(dataclasses.replace(tiny.linen(), name="tiny plain"), path, steps=STEPS, choices=CHOICES)
+
+
+def test_leftovers_of_a_kill_do_not_stop_a_run(whole: Path, tmp_path: Path) -> None:
+    """Half-written files, and what a desktop leaves in a directory."""
+    path = Path(shutil.copytree(whole, tmp_path / "proof"))
+    (path / "inventory.json").unlink()
+    for name in ("inventory.json.tmp", "claim.json.tmp", "run.json.tmp", "journal.tmp", "checkpoints/.DS_Store"):
+        (path / name).touch()
+    resume(path)
+    assert claim_of(path) == claim_of(whole)
+
+
+def test_claim_that_is_there_keeps_its_environment(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before the inventory: no step runs again, so the backend of the second try is of no interest."""
+    path = Path(shutil.copytree(whole, tmp_path / "proof"))
+    (path / "inventory.json").unlink()
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    resume(path)
+    assert claim_of(path) == claim_of(whole)
+
+
+def test_run_that_ended_at_its_last_step_is_not_continued(tmp_path: Path) -> None:
+    """A checkpoint that only the former last step has: nothing is overwritten, and the former call goes on."""
+    path = tmp_path / "proof"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        countdown = Countdown(monkeypatch, 10**6)
+        resume(tmp_path / "counted", steps=10)
+    count = 10**6 - countdown.left
+    for most in range(count - 8, count):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            Countdown(monkeypatch, most)
+            with pytest.raises(Killed):
+                resume(path, steps=10)
+        if (path / "checkpoints/0000000010").exists():
+            with pytest.raises(UsageError, match=r"was ended at step 10|is finished, with 10"):
+                resume(path, steps=20)
+            resume(path, steps=10)
+            shutil.rmtree(path)
+        else:
+            resume(path, steps=20)
+            assert open_proof(path).claim.steps == 20
+            shutil.rmtree(path)
+
+
+def test_refused_call_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "proof"
+    interrupted(path)
+    before = (path / "run.json").read_bytes()
+    with pytest.raises(UsageError, match="more than the 3"):
+        resume(path, steps=3)
+    assert (path / "run.json").read_bytes() == before
+
+
+def test_loop_over_a_finished_run_does_nothing(whole: Path) -> None:
+    with Recording(tiny.plain(), whole, choices=CHOICES) as recording:
+        assert int(recording.state["count"]) == STEPS
+        assert list(recording) == []
+
+
+def test_finished_run_is_left_alone(whole: Path) -> None:
+    before = {file: file.stat().st_mtime_ns for file in whole.rglob("*") if file.is_file()}
+    resume(whole)
+    assert {file: file.stat().st_mtime_ns for file in whole.rglob("*") if file.is_file()} == before
+    with pytest.raises(UsageError, match="is finished, with 12 steps"):
+        resume(whole, steps=13)
+
+
+def test_run_begun_on_another_backend_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "proof"
+    interrupted(path)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    with pytest.raises(UsageError, match=r"another backend \(xla_flags: none against --xla_cpu"):
+        resume(path)
+
+
+def test_two_processes_do_not_share_a_directory(tmp_path: Path) -> None:
+    with (
+        Recording(tiny.plain(), tmp_path / "proof", steps=STEPS),
+        pytest.raises(StorageError, match="in use by another process"),
+    ):
+        Recording(tiny.plain(), tmp_path / "proof", steps=STEPS)
+
+
+def test_changed_source_is_noticed(tmp_path: Path) -> None:
+    """Digests are of the arrays that the step received, not of what the source once said."""
+    path = tmp_path / "proof"
+    interrupted(path)
+    changed = tiny.points()
+    changed["x"] += 1
+    task = dataclasses.replace(tiny.plain(), source=Arrays(changed))
+    with pytest.raises(DataError, match=r"record \d+ of the source is not the committed one"):
+        train(task, path, steps=STEPS, choices=CHOICES)
+
+
+# --- real kills, real disks --------------------------------------------------------------------------------------
+
+LONG = 3000
+
+
+def pol(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pol_jax.cli", *map(str, arguments)]
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, **options)
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parent), "JAX_PLATFORMS": "cpu"}
+
+
+def train_arguments(out: Path) -> list[str]:
+    return ["train", "tiny:plain", "--out", str(out), "--steps", str(LONG), "--interval", "100"]
+
+
+def test_killed_ten_times_ends_with_the_same_claim(tmp_path: Path) -> None:
+    """SIGKILL at ten random moments of one run: while it starts, trains, writes."""
+    moments, kills = random.Random(20260601), 0
+    while kills < 10:
+        command = [sys.executable, "-m", "pol_jax.cli", *train_arguments(tmp_path / "killed")]
+        process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + moments.uniform(0.5, 4.5)
+        while time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.01)
+        finished = process.poll() is not None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        if finished:
+            shutil.rmtree(tmp_path / "killed")
+    killed, once = pol(*train_arguments(tmp_path / "killed")), pol(*train_arguments(tmp_path / "once"))
+    assert killed.returncode == once.returncode == 0, killed.stderr + once.stderr
+    assert claim_of(tmp_path / "killed") == claim_of(tmp_path / "once")
+    assert pol("verify", tmp_path / "killed", "--task", "tiny:plain").returncode == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 700 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def remount(disk: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], check=True)
+
+
+def test_full_disk_is_one_line_and_what_is_there_stays_usable(small_disk: Path) -> None:
+    out = small_disk / "proof"
+    full = pol(*train_arguments(out))
+    assert full.returncode == 2
+    assert len(full.stderr.strip().splitlines()) == 1, full.stderr
+    assert "No space left on device" in full.stderr
+    assert pol("inspect", out).returncode == 0
+    remount(small_disk, "size=50m")
+    assert pol(*train_arguments(out)).returncode == 0
+    assert pol("verify", out, "--task", "tiny:plain", "--segments", "0,29").returncode == 0
+
+
+def test_read_only_directory_is_one_line(small_disk: Path) -> None:
+    remount(small_disk, "ro")
+    refused = pol(*train_arguments(small_disk / "proof"))
+    assert refused.returncode == 2
+    assert refused.stderr.strip().splitlines() == [refused.stderr.strip()]
+    assert "Read-only file system" in refused.stderr
