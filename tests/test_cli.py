@@ -208,6 +208,34 @@ def test_help_imports_nothing_heavy() -> None:
     assert not heavy & set(shown.stdout.split())
 
 
+LATE = """
+import sys, types
+from pol_jax.cli import main as cli
+
+class Closed:
+    def __del__(self):
+        raise RuntimeError("Event loop is closed")
+
+def body(**_):
+    if sys.argv[1:] == ["ours"]:
+        Closed()
+    else:
+        sys.unraisablehook(types.SimpleNamespace(exc_value=RuntimeError("Event loop is closed"), object=None))
+
+cli.pol = body
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("whose", "lines"), [("theirs", False), ("ours", True)])
+def test_late_report_of_a_storage_thread_is_no_line_of_ours(whose: str, lines: bool) -> None:
+    """Tensorstore's threads report to the loop that Orbax closed after a failed save; nothing else is dropped."""
+    command = [sys.executable, "-c", LATE, whose]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0
+    assert ("Event loop is closed" in done.stderr) == bool(done.stderr) == lines
+
+
 def test_bars_are_quiet_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     bars = Bars()
     bars.begin("training", 10)

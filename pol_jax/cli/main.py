@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -103,6 +104,7 @@ def keygen(file: Path) -> None:
 
 def main() -> None:
     """Entry point: errors of the package become one line and an exit code."""
+    sys.unraisablehook = _show_unraisable
     try:
         sys.exit(pol(standalone_mode=False))
     except PolError as error:
@@ -117,3 +119,13 @@ def main() -> None:
     except Exception:  # noqa: BLE001  # a bug is no verdict: not Python's exit code 1
         traceback.print_exc()
         sys.exit(_BUG)
+
+
+def _show_unraisable(event: Any) -> None:
+    """As Python does, but for one: a thread of tensorstore that reports to an event loop which Orbax has closed.
+
+    It does after a failed save or load, at any time, from no object; what failed was said in one line.
+    """
+    late = isinstance(event.exc_value, RuntimeError) and str(event.exc_value) == "Event loop is closed"
+    if not (late and event.object is None):
+        sys.__unraisablehook__(event)
