@@ -120,6 +120,12 @@ def take(source: Source, spec: Sequence[ArraySpec], indices: Integer[np.ndarray,
     return tuple(_conform(np.asarray(found[want.path]), want, len(indices)) for want in spec)
 
 
+def record_rows(batch: Batch) -> UInt8[np.ndarray, "records bytes"]:
+    """Each record's bytes as a contiguous row."""
+    flat = [leaf.reshape(len(leaf), -1).view(np.uint8) for leaf in batch]
+    return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
+
+
 def digest_batch(batch: Batch, indices: Integer[np.ndarray, " batch"], secret: bytes | None) -> list[Digest]:
     """Digest of each record of a batch, from the arrays themselves.
 
@@ -129,7 +135,7 @@ def digest_batch(batch: Batch, indices: Integer[np.ndarray, " batch"], secret: b
         secret: 32 bytes for a private data set, None for a public one.
     """
     salts = None if secret is None else [record_salt(secret, i) for i in indices.tolist()]
-    return record_digests(_rows(batch), salts)
+    return record_digests(record_rows(batch), salts)
 
 
 def digest_source(
@@ -179,9 +185,3 @@ def _conform(leaf: np.ndarray, want: ArraySpec, size: int) -> np.ndarray:
     if leaf.dtype != cast.dtype and leaf.dtype.kind in "iu" and not np.array_equal(leaf, cast):
         raise DataError(f"record leaf {want.path or '/'}: a value of {leaf.dtype} doesn't fit {want.dtype}")
     return cast.reshape(leaf.shape)
-
-
-def _rows(batch: Batch) -> UInt8[np.ndarray, "records bytes"]:
-    """Each record's bytes as a contiguous row."""
-    flat = [leaf.reshape(len(leaf), -1).view(np.uint8) for leaf in batch]
-    return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)

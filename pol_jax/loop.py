@@ -14,14 +14,12 @@ from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
-from jaxtyping import UInt8, UInt64
 
-from pol_jax.data import digest_batch
 from pol_jax.encoding import batch_digest
-from pol_jax.errors import DataError
 from pol_jax.inputs import StepInput
 from pol_jax.ledger import Row
 from pol_jax.program import Leaves, Program
+from pol_jax.records import CommittedRecords
 from pol_jax.states import HostState, Layout, Packed
 
 _WAITING_STEPS = 64
@@ -42,14 +40,12 @@ class Witness:
 
     Attributes:
         layout: the state's.
-        records: digests of all records, as committed, ``uint8[records, 32]``.
-        secret: salts of a private data set come from it; None for a public one.
+        records: the committed ones.
         wants: whether the state after a step is to be digested.
     """
 
     layout: Layout
-    records: UInt8[np.ndarray, "records 32"]
-    secret: bytes | None
+    records: CommittedRecords
     wants: Callable[[int], bool]
 
     def initial(self, key: np.ndarray, state: HostState) -> Row:
@@ -62,24 +58,15 @@ class Witness:
         Raises:
             DataError: a record is not the committed one.
         """
-        digests = digest_batch(inputs.batch, inputs.indices, self.secret)
-        if b"".join(digests) != self.records[inputs.indices.astype(np.int64)].tobytes():
-            self._blame(inputs.indices, digests)
+        digests = self.records.check(inputs.batch, inputs.indices)
         return Row(
             step=inputs.step,
             key=_key_bytes(inputs.key),
             indices=inputs.indices,
-            batch=batch_digest(digests),
+            batch=batch_digest([digests.tobytes()]),
             state=None if state is None else state.digest(),
             loss=np.asarray(loss).astype("<f4", copy=False).tobytes(),
         )
-
-    def _blame(self, indices: UInt64[np.ndarray, " batch"], digests: Sequence[bytes]) -> None:
-        for index, digest in zip(indices.tolist(), digests, strict=True):
-            if digest != self.records[index].tobytes():
-                raise DataError(
-                    f"record {index} of the source is not the committed one; use the data of the commitment"
-                )
 
 
 def run(program: Program, state: Leaves, inputs: Iterable[StepInput], following: Following) -> Leaves:

@@ -33,6 +33,7 @@ from pol_jax.program import Leaves, Signature
 from pol_jax.progress import Progress, Silent
 from pol_jax.proof import Proof, open_proof
 from pol_jax.recorder import Recorder
+from pol_jax.records import CommittedRecords
 from pol_jax.resumption import Resumption, find_resumption
 from pol_jax.specs import PyTree
 from pol_jax.states import Layout
@@ -125,7 +126,9 @@ class Recording:
         self.program = proof.program()
         layout, schedule = Layout(signature.state), self.commitment.schedule
         self.witness = Witness(
-            layout, proof.records(), self._choices.secret, lambda step: schedule.has_witness(step, self.steps)
+            layout,
+            CommittedRecords(proof.records(), self._choices.secret),
+            lambda step: schedule.has_witness(step, self.steps),
         )
         if self.finished:
             self.start, self.damaged, self.leaves = self.steps, list[str](), proof.final_leaves()

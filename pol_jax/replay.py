@@ -19,6 +19,7 @@ from pol_jax.keys import step_keys
 from pol_jax.ledger import Row, differences, read_row, read_segment
 from pol_jax.loop import Following, Witness, run
 from pol_jax.progress import Progress
+from pol_jax.records import CommittedRecords
 from pol_jax.states import HostState, Layout
 from pol_jax.task import Source
 
@@ -81,7 +82,9 @@ class Replayer:
         proof = checked.proof
         schedule, steps = proof.commitment.schedule, proof.segments.steps
         self._layout = Layout(proof.commitment.state)
-        self._witness = Witness(self._layout, checked.records, secret, lambda step: schedule.has_witness(step, steps))
+        self._witness = Witness(
+            self._layout, CommittedRecords(checked.records, secret), lambda step: schedule.has_witness(step, steps)
+        )
         self._done = 0
 
     def initial_is_exact(self) -> bool:

@@ -31,6 +31,7 @@ from pol_jax.ledger import DIRECTORY, Row, Segments, seal
 from pol_jax.loop import Following, Witness, run
 from pol_jax.program import STEP_FILE
 from pol_jax.proof import open_proof
+from pol_jax.records import CommittedRecords
 from pol_jax.report import STAGES, Outcome, Report, Verdict
 from pol_jax.states import HostState, Layout
 from pol_jax.task import Source
@@ -85,7 +86,9 @@ class Forger:
         self.set_state(start, leaves)
         program, schedule = self._proof.program(), self.commitment.schedule
         witness = Witness(
-            self.layout, self._proof.records(), None, lambda step: schedule.has_witness(step, self.claim.steps)
+            self.layout,
+            CommittedRecords(self._proof.records()),
+            lambda step: schedule.has_witness(step, self.claim.steps),
         )
 
         def observe(row: Row, state: HostState | None) -> None:
