@@ -11,7 +11,7 @@
 How data flows, and where each thing lives:
 
     task, data -> commit(ment) -> keys, order -> inputs -> loop -> recorder (ledger, journal, checkpoints) -> claim
-    proof -> checks (stages 1-6) -> challenge -> replay (the same loop) -> verdict -> report
+    proof -> checks (stages 1-6), magnitudes -> challenge -> replay (the same loop) -> verdict -> report
 
 `encoding` owns every byte that is hashed, `documents` the canonical JSON, `program` the exported functions, `states`
 the way of a state from the device to its digest, `isolation` and `child` the process of its own in which a proof is
@@ -24,7 +24,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pol_jax.challenge import AllSegments, ListedSegments, RandomSegments
+    from pol_jax.challenge import AllSegments, JointSegments, ListedSegments, RandomSegments, TopSegments
     from pol_jax.commit import Choices
     from pol_jax.data import Arrays, Cached
     from pol_jax.divergence import Difference, diff
@@ -42,6 +42,7 @@ _HOME = {
     "Cached": "data",
     "Choices": "commit",
     "Difference": "divergence",
+    "JointSegments": "challenge",
     "ListedSegments": "challenge",
     "PolError": "errors",
     "Proof": "proof",
@@ -50,6 +51,7 @@ _HOME = {
     "Report": "report",
     "Source": "task",
     "Task": "task",
+    "TopSegments": "challenge",
     "Verdict": "report",
     "diff": "divergence",
     "load_task": "task",
@@ -65,6 +67,7 @@ __all__ = [
     "Cached",
     "Choices",
     "Difference",
+    "JointSegments",
     "ListedSegments",
     "PolError",
     "Proof",
@@ -73,6 +76,7 @@ __all__ = [
     "Report",
     "Source",
     "Task",
+    "TopSegments",
     "Verdict",
     "diff",
     "load_task",

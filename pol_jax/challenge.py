@@ -1,14 +1,16 @@
 """Which segments are replayed. The policy is the verifier's argument; nothing of it comes from the proof.
 
-A draw is a function of (claim digest, nonce, policy): the first q places of the permutation of the segments under the
-draw's key, by the same network that orders records. Anyone can repeat it from a report.
+A random draw is a function of (claim digest, nonce, policy): the first places of the permutation of the segments under
+the draw's key, by the same network that orders records. The largest updates are a function of the states that the
+ledger commits to. Anyone can repeat both: the one from a report, the other from the proof.
 """
 
 from __future__ import annotations
 
 import math
-from fractions import Fraction
-from typing import Annotated, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 import msgspec
 import numpy as np
@@ -17,10 +19,14 @@ from pol_jax.documents import encode
 from pol_jax.encoding import Digest, draw_key, order_keys
 from pol_jax.errors import UsageError
 from pol_jax.order import ROUNDS, permute
+from pol_jax.sampling import segments_needed
+
+Metric = Literal["l1", "l2", "linf", "cosine"]
+METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
+"""By what the size of an update is measured."""
 
 Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
-
-_NEAR = 1e-9
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
 
 
 class RandomSegments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy", tag="random"):
@@ -45,23 +51,83 @@ class AllSegments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     """Every segment."""
 
 
-Policy: TypeAlias = RandomSegments | ListedSegments | AllSegments
+class TopSegments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy", tag="top"):
+    """Of every epoch the segments with the largest updates (Jia et al., IEEE S&P 2021, algorithm 2).
+
+    The prover foresees them, and who keeps false updates small is never met (Fang et al., EuroS&P 2023): the
+    probability of meeting a false segment that a report gives is 0, as for a list. See `JointSegments`.
+
+    Attributes:
+        q: how many of each epoch.
+        metric: the distance between the states at both ends.
+    """
+
+    q: Count
+    metric: Metric = "l2"
+
+
+class JointSegments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy", tag="joint"):
+    """`TopSegments` and `RandomSegments` together, so that neither small updates nor luck alone hide a false segment.
+
+    Attributes:
+        q: how many of each epoch are chosen by size.
+        metric: of the size.
+        confidence: of the random draw; the probability that a report gives is that of this draw alone.
+        fraction: likewise.
+    """
+
+    q: Count
+    metric: Metric = "l2"
+    confidence: Share = 0.99
+    fraction: Share = 0.05
+
+
+Policy: TypeAlias = RandomSegments | ListedSegments | AllSegments | TopSegments | JointSegments
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The segments between two consecutive checkpoints that are there, ranked as one: a single one if none is missing.
+
+    Attributes:
+        segments: first to last.
+        epoch: in which the first record of the first one lies.
+        magnitude: distance between the two states.
+    """
+
+    segments: range
+    epoch: int
+    magnitude: float
 
 
 def check_policy(policy: Policy) -> Policy:
     """The policy, if it would check something.
 
     Raises:
-        UsageError: an empty list, or a share that is none.
+        UsageError: an empty list, a share that is none, or no number of segments or metric.
     """
     if isinstance(policy, ListedSegments) and not policy.segments:
         raise UsageError("segments: an empty list would check nothing; name at least one")
-    if isinstance(policy, RandomSegments) and not (0 < policy.confidence < 1 and 0 < policy.fraction < 1):
+    if isinstance(policy, RandomSegments | JointSegments) and not (
+        0 < policy.confidence < 1 and 0 < policy.fraction < 1
+    ):
         raise UsageError("confidence and fraction: expected numbers between 0 and 1, both exclusive")
+    if isinstance(policy, TopSegments | JointSegments):
+        if type(policy.q) is not int or not 1 <= policy.q < 2**53:
+            raise UsageError(f"top-q: expected a whole number from 1, got {policy.q}; less would check nothing")
+        if policy.metric not in METRICS:
+            raise UsageError(f"metric {policy.metric!r}: expected one of {', '.join(METRICS)}")
     return policy
 
 
-def draw(policy: Policy, segments: int, claim: Digest, nonce: bytes) -> list[int]:
+def metric_of(policy: Policy) -> Metric | None:
+    """By what the policy ranks updates; None if it ranks none."""
+    return policy.metric if isinstance(policy, TopSegments | JointSegments) else None
+
+
+def draw(
+    policy: Policy, segments: int, claim: Digest, nonce: bytes, stretches: Sequence[Stretch] | None = None
+) -> list[int]:
     """The segments to replay, ascending.
 
     Args:
@@ -69,65 +135,59 @@ def draw(policy: Policy, segments: int, claim: Digest, nonce: bytes) -> list[int
         segments: how many the proof has.
         claim: digest of the claim.
         nonce: what the prover couldn't foresee.
+        stretches: all segments, measured and in order; for a policy that ranks them.
 
     Raises:
         UsageError: the policy would check nothing, or names a segment that isn't there.
+        ValueError: the policy ranks segments, and ``stretches`` are not all of them.
     """
     check_policy(policy)
-    if isinstance(policy, AllSegments):
-        return list(range(segments))
-    if isinstance(policy, ListedSegments):
-        return _listed(policy, segments)
+    match policy:
+        case AllSegments():
+            return list(range(segments))
+        case ListedSegments():
+            return _listed(policy, segments)
+        case RandomSegments():
+            return sorted(_random(policy, segments, claim, nonce))
+        case TopSegments():
+            return sorted(_top(policy.q, segments, stretches or ()))
+        case JointSegments():
+            return sorted(_top(policy.q, segments, stretches or ()) | _random(policy, segments, claim, nonce))
+
+
+def by_chance(policy: Policy, segments: int, replayed: int) -> int:
+    """How many of the replayed segments count for the probability of meeting a false one.
+
+    Those that the prover could foresee don't, unless all are replayed.
+    """
+    if replayed >= segments:
+        return segments
+    if isinstance(policy, ListedSegments | TopSegments):
+        return 0
+    if isinstance(policy, JointSegments):
+        return min(replayed, segments_needed(segments, policy.confidence, policy.fraction))
+    return replayed
+
+
+def _random(policy: RandomSegments | JointSegments, segments: int, claim: Digest, nonce: bytes) -> set[int]:
     count = segments_needed(segments, policy.confidence, policy.fraction)
     keys = order_keys(draw_key(claim, nonce, encode(policy)), 0, ROUNDS)[:, None]
-    return sorted(permute(keys, segments, np.arange(count, dtype=np.uint64)).tolist())
+    return set(permute(keys, segments, np.arange(count, dtype=np.uint64)).tolist())
 
 
-def segments_needed(segments: int, confidence: float, fraction: float) -> int:
-    """The least sample that meets a false segment with ``confidence`` if ``fraction`` of ``segments`` is false.
-
-    Exact: drawing without replacement is hypergeometric, and both numbers are the decimals that the report shows, so
-    that a draw is the same wherever it is repeated.
-    """
-    false = false_segments(segments, fraction)
-    low = high = 1
-    while not _meets(segments, false, high, confidence):
-        low, high = high + 1, 2 * high
-    while low < high:
-        middle = (low + high) // 2
-        if _meets(segments, false, middle, confidence):
-            high = middle
-        else:
-            low = middle + 1
-    return low
+def _top(q: int, segments: int, stretches: Sequence[Stretch]) -> set[int]:
+    """The segments of the ``q`` largest stretches of every epoch; of equal ones the earlier."""
+    if [0, *(each.segments.stop for each in stretches)] != [*(each.segments.start for each in stretches), segments]:
+        raise ValueError(f"expected the magnitudes of {segments} segments, in order")
+    epochs: dict[int, list[Stretch]] = {}
+    for stretch in sorted(stretches, key=_size, reverse=True):  # stable: equal ones stay in order
+        epochs.setdefault(stretch.epoch, []).append(stretch)
+    return {segment for ranked in epochs.values() for stretch in ranked[:q] for segment in stretch.segments}
 
 
-def false_segments(segments: int, fraction: float) -> int:
-    """How many segments are false if ``fraction`` of them is: rounded up, at least 1."""
-    return max(1, math.ceil(_decimal(fraction) * segments))
-
-
-def detection_probability(segments: int, false: int, drawn: int) -> float:
-    """Probability that ``drawn`` of ``segments`` hold at least one of ``false``: 1 - C(n-m, q) / C(n, q)."""
-    if drawn > segments - false:
-        return 1.0
-    few, many = sorted((false, drawn))  # C(n-m, q) / C(n, q) = C(n-q, m) / C(n, m)
-    return -math.expm1(sum(math.log1p(-many / (segments - at)) for at in range(few)))
-
-
-def _meets(segments: int, false: int, drawn: int, confidence: float) -> bool:
-    """Whether the detection probability is at least ``confidence``; in whole numbers where floats are too near."""
-    estimate = detection_probability(segments, false, drawn)
-    if drawn > segments - false or abs(estimate - confidence) > _NEAR:
-        return estimate >= confidence
-    few, many = sorted((false, drawn))
-    missed = math.prod(range(segments - many - few + 1, segments - many + 1))
-    return missed <= (1 - _decimal(confidence)) * math.prod(range(segments - few + 1, segments + 1))
-
-
-def _decimal(number: float) -> Fraction:
-    """The shortest decimal that reads as ``number``: what canonical JSON writes."""
-    return Fraction(repr(float(number)))
+def _size(stretch: Stretch) -> float:
+    """What a stretch is ranked by: a NaN compares with nothing, and must not hide it."""
+    return stretch.magnitude if math.isfinite(stretch.magnitude) else math.inf
 
 
 def _listed(policy: ListedSegments, segments: int) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from pol_jax import errors
-from pol_jax.challenge import AllSegments, ListedSegments, RandomSegments
+from pol_jax.challenge import Policy
 from pol_jax.encoding import FORMAT
 from pol_jax.environment import Environment
 
@@ -67,8 +67,8 @@ class Coverage(msgspec.Struct, frozen=True):
         steps: how many the proof has.
         steps_replayed: in those segments.
         fraction: the share of false segments that the next field is about.
-        detection: probability that a draw like this one meets a false segment, if that share is false; 0 for a list
-            that the verifier chose without a draw, unless it is all.
+        detection: probability that a draw like this one meets a false segment, if that share is false. Only what
+            chance chose counts: it is 0 for a list and for the largest updates, unless they are all.
     """
 
     segments: int
@@ -103,7 +103,7 @@ class Report(msgspec.Struct, frozen=True):
     claim: str | None
     commitment: str | None
     nonce: str
-    policy: RandomSegments | ListedSegments | AllSegments
+    policy: Policy
     coverage: Coverage | None
     claimed_environment: Environment | None
     environment: Environment

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from pol_jax import commitment as commitments
 from pol_jax.challenge import (
-    ListedSegments,
+    JointSegments,
     Policy,
     RandomSegments,
+    Stretch,
+    by_chance,
     check_policy,
-    detection_probability,
     draw,
-    false_segments,
+    metric_of,
 )
 from pol_jax.checks import (
     Checked,
@@ -34,9 +35,11 @@ from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.inventory import Limits
 from pol_jax.ledger import Segments
+from pol_jax.magnitudes import measure
 from pol_jax.progress import Progress, Silent
 from pol_jax.replay import Piece, Replayed, Replayer
 from pol_jax.report import STAGES, Coverage, Outcome, Report, Stage, Verdict
+from pol_jax.sampling import detection_probability, false_segments
 from pol_jax.task import BUILT_IN, Source, load_task
 from pol_jax.verdict import Evidence, Judgement, judge
 
@@ -147,7 +150,10 @@ class _Verification:
         with self._stage(6) as seen:
             check_states(checked.proof, states)
             seen.append(f"{len(states)} checkpoints")
-        self._judge(checked, claim)
+            metric = metric_of(self.policy)
+            stretches = measure(checked.proof, metric, self.progress) if metric else []
+            seen += [f"{len(stretches)} updates measured"] if metric else []
+        self._judge(checked, claim, stretches)
 
     def report(self) -> Report:
         """What was found so far."""
@@ -183,9 +189,9 @@ class _Verification:
     def _note(self, number: int, outcome: Outcome, detail: str) -> None:
         self.stages.append(Stage(number, STAGES[number - 1], outcome, detail))
 
-    def _judge(self, checked: Checked, claim: Claim) -> None:
+    def _judge(self, checked: Checked, claim: Claim, stretches: Sequence[Stretch]) -> None:
         """Stages 7 to 9. What an initial state with other bits means, only the self-test of stage 9 can tell."""
-        drawn = draw(self.policy, len(checked.proof.segments), claim.digest(), self.nonce)
+        drawn = draw(self.policy, len(checked.proof.segments), claim.digest(), self.nonce, stretches)
         segments = checked.proof.segments
         self.coverage = _coverage(self.policy, drawn, [], segments)
         steps = sum(stop - start for start, stop in map(segments.bounds, drawn))
@@ -234,8 +240,8 @@ def _gather(replayer: Replayer, drawn: Sequence[int], changed: Sequence[str]) ->
 
 def _coverage(policy: Policy, drawn: Sequence[int], replayed: Sequence[Replayed], segments: Segments) -> Coverage:
     """What the replays that were made cover; ``replayed`` are those of the first of ``drawn``."""
-    fraction = policy.fraction if isinstance(policy, RandomSegments) else RandomSegments().fraction
-    chosen = isinstance(policy, ListedSegments) and len(replayed) < len(segments)
+    fraction = policy.fraction if isinstance(policy, RandomSegments | JointSegments) else RandomSegments().fraction
+    chance = by_chance(policy, len(segments), len(replayed))
     false = false_segments(len(segments), fraction)
     return Coverage(
         segments=len(segments),
@@ -243,5 +249,5 @@ def _coverage(policy: Policy, drawn: Sequence[int], replayed: Sequence[Replayed]
         steps=segments.steps,
         steps_replayed=sum((each.mismatch or each.stop) - each.start for each in replayed),
         fraction=fraction,
-        detection=0.0 if chosen or not replayed else detection_probability(len(segments), false, len(replayed)),
+        detection=detection_probability(len(segments), false, chance) if chance else 0.0,
     )

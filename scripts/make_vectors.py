@@ -10,6 +10,7 @@ were changed first.
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ import msgspec
 import numpy as np
 
 from pol_jax import encoding, merkle
-from pol_jax.challenge import RandomSegments, draw, false_segments, segments_needed
+from pol_jax.challenge import METRICS, JointSegments, RandomSegments, Stretch, TopSegments, draw
 from pol_jax.claim import Claim
 from pol_jax.commitment import Commitment
 from pol_jax.documents import encode
@@ -29,7 +30,9 @@ from pol_jax.errors import ProofError
 from pol_jax.inventory import Inventory
 from pol_jax.keys import root_key, step_keys
 from pol_jax.ledger import Row
+from pol_jax.magnitudes import distance
 from pol_jax.order import ROUNDS, batch_indices, permute
+from pol_jax.sampling import false_segments, segments_needed
 from pol_jax.specs import DTYPES, LeafSpec
 from pol_jax.states import Layout
 
@@ -281,7 +284,79 @@ def challenge() -> Vector:
                 "drawn": draw(policy, segments, claim, nonce),
             }
         )
-    return {"needed": table, "draws": draws}
+    return {"needed": table, "draws": draws, "ranked": ranked()}
+
+
+def ranked() -> list[Vector]:
+    """Draws that rank updates: ties, what is no number, epochs of their own, checkpoints that are missing."""
+    nan, inf, claim = math.nan, math.inf, pattern(32, 50)
+    plain = [0.5, 2.0, nan, 2.0, 3.0, 2.0, inf, nan, 0.25, 0.25, 0.0, 1e-300]
+    epochs = [Stretch(range(at, at + 1), at // 5, size) for at, size in enumerate(plain)]
+    small = [Stretch(range(at, at + 1), at // 10, 1 + at % 7 / 8) for at in range(40)]
+    thinned = [(0, 3, 0, 1.0), (3, 4, 0, 2.0), (4, 8, 0, 2.0), (8, 9, 2, 0.0), (9, 12, 2, nan)]
+    stretches = [Stretch(range(start, stop), epoch, size) for start, stop, epoch, size in thinned]
+    cases = [
+        (epochs, TopSegments(1)),
+        (epochs, TopSegments(2)),
+        (epochs, TopSegments(3, "linf")),
+        (epochs, TopSegments(2**53 - 1, "cosine")),
+        (stretches, TopSegments(1)),
+        (stretches, TopSegments(2, "l1")),
+        (small, TopSegments(1)),
+        (small, JointSegments(1, confidence=0.5, fraction=0.1)),
+        (small, JointSegments(2, "cosine", confidence=0.9, fraction=0.1)),
+        (epochs, JointSegments(1, confidence=0.5, fraction=0.25)),
+        (stretches, JointSegments(1, "l1", confidence=0.3, fraction=0.1)),
+    ]
+    return [
+        {
+            "claim": claim.hex(),
+            "nonce": b"nonce".hex(),
+            "policy": encode(policy).decode(),
+            "segments": each[-1].segments.stop,
+            "stretches": [[x.segments.start, x.segments.stop, x.epoch, _magnitude(x.magnitude)] for x in each],
+            "drawn": draw(policy, each[-1].segments.stop, claim, b"nonce", each),
+        }
+        for each, policy in cases
+    ]
+
+
+def _magnitude(value: float) -> float | str:
+    """JSON has no form for what is no number."""
+    return value if math.isfinite(value) else "NaN" if math.isnan(value) else "Infinity"
+
+
+def magnitudes() -> list[Vector]:
+    """Distances between two states by every metric; the last leaf is no floating-point one."""
+    spec = (
+        _leaf("/a", "float32", (3,)),
+        _leaf("/b", "float16", (2,)),
+        _leaf("/c", "float64", ()),
+        _leaf("/n", "int32", ()),
+    )
+    inf, nan, tiny = math.inf, math.nan, 2.0**-600
+    cases = {
+        "no update": ([1, -2, 0.1], [3, 4], 5, 6, [1, -2, 0.1], [3, 4], 5, 6),
+        "only the integer": ([1, -2, 0.1], [3, 4], 5, 6, [1, -2, 0.1], [3, 4], 5, 7),
+        "some": ([1, -2, 0.1], [3, 4], 5, 6, [1.5, -2, 0.3], [3, -4], 1e-3, 6),
+        "a longer vector": ([1, -2, 0.1], [3, 4], 5, 6, [2, -4, 0.2], [6, 8], 10, 6),
+        "from zeros": ([0, 0, 0], [0, 0], 0, 6, [1, -2, 0.1], [3, 4], 5, 6),
+        "zeros of both signs": ([0, 0, 0], [0, 0], 0, 6, [0, -0.0, 0], [0, 0], -0.0, 6),
+        "too small to square": ([0, 0, 0], [0, 0], tiny, 6, [0, 0, 0], [0, 0], -tiny, 6),
+        "NaN": ([1, nan, 0.1], [3, 4], 5, 6, [1, nan, 0.1], [3, 4], 5, 6),
+        "infinities": ([1, -2, 0.1], [3, inf], 5, 6, [1, -2, 0.1], [3, -inf], 5, 6),
+        "the same infinity": ([1, -2, 0.1], [3, inf], 5, 6, [1, -2, 0.1], [3, inf], 5, 6),
+        "too large to square": ([1, -2, 0.1], [3, 4], 1e200, 6, [1, -2, 0.1], [3, 4], -1e200, 6),
+        "too large": ([1, -2, 0.1], [3, 4], 1.7e308, 6, [1, -2, 0.1], [3, 4], -1.7e308, 6),
+    }
+    found = []
+    for name, values in cases.items():
+        leaves = [np.array(value, DTYPES[leaf.dtype]) for value, leaf in zip(values, (*spec, *spec), strict=True)]
+        before, after = leaves[: len(spec)], leaves[len(spec) :]
+        sizes = {metric: _magnitude(distance(spec, before, after, metric)) for metric in METRICS}
+        states = ([leaf.tobytes().hex() for leaf in state] for state in (before, after))
+        found.append({"name": name, "dtypes": [leaf.dtype for leaf in spec], "states": list(states), **sizes})
+    return found
 
 
 # --- documents ---------------------------------------------------------------------------------------------------
@@ -565,7 +640,7 @@ def _check_refused(name: str, kind: str, named: str, content: bytes) -> None:
 
 def make() -> dict[str, Any]:
     """All vectors, by the name of their file."""
-    makers = (digests, states, rows, trees, keys, order, challenge, documents)
+    makers = (digests, states, rows, trees, keys, order, challenge, magnitudes, documents)
     return {maker.__name__: maker() for maker in makers}
 
 
@@ -576,7 +651,7 @@ def blocks(vectors: dict[str, Any]) -> dict[str, str]:
     tree, key = vectors["trees"], vectors["keys"][0]
     epoch = vectors["order"]["epochs"][-2]
     batches = next(each for each in vectors["order"]["batches"] if each["records"] == 10)
-    drawn = vectors["challenge"]["draws"][1]
+    drawn, ranked = vectors["challenge"]["draws"][1], vectors["challenge"]["ranked"][-2]
     record, salted = (
         next(each for each in vectors["digests"] if each["context"] == name) for name in ("record", "salted record")
     )
@@ -618,6 +693,14 @@ def blocks(vectors: dict[str, Any]) -> dict[str, str]:
             f"policy   {drawn['policy']}",
             f"segments {drawn['segments']}",
             f"drawn    {drawn['drawn']}",
+        ],
+        "top draw": [
+            f"claim     {ranked['claim']}",
+            f"nonce     {ranked['nonce']}",
+            f"policy    {ranked['policy']}",
+            f"segments  {ranked['segments']}",
+            f"stretches {json.dumps(ranked['stretches'])}",
+            f"drawn     {ranked['drawn']}",
         ],
     }
     return {name: "\n".join(each) for name, each in lines.items()}

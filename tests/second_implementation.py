@@ -233,7 +233,68 @@ def sample_size(segments: int, confidence: str, fraction: str) -> int:
     return drawn
 
 
-def draw(claim: bytes, nonce: bytes, policy: dict, segments: int) -> list[int]:
+def random_segments(claim: bytes, nonce: bytes, policy: dict, segments: int) -> set[int]:
     key = digest("challenge", claim + u64(len(nonce)) + nonce + canonical(policy).encode())
     count = sample_size(segments, number(policy["confidence"]), number(policy["fraction"]))
-    return sorted(place(key, 0, segments, at) for at in range(count))
+    return {place(key, 0, segments, at) for at in range(count)}
+
+
+def top_segments(q: int, stretches: list) -> set[int]:
+    """The segments of those stretches that fewer than q of their epoch come before."""
+
+    def rank(stretch: list) -> tuple[int, float, int]:
+        first, _, _, size = stretch
+        finite = math.isfinite(float(size))
+        return (1, -float(size), first) if finite else (0, 0.0, first)
+
+    chosen = set()
+    for first, stop, epoch, size in stretches:
+        rivals = [other for other in stretches if other[2] == epoch]
+        if sum(rank(other) < rank([first, stop, epoch, size]) for other in rivals) < q:
+            chosen.update(range(first, stop))
+    return chosen
+
+
+def draw(claim: bytes, nonce: bytes, policy: dict, segments: int, stretches: list = ()) -> list[int]:
+    chosen = set()
+    if policy["policy"] in ("random", "joint"):
+        chosen |= random_segments(claim, nonce, policy, segments)
+    if policy["policy"] in ("top", "joint"):
+        chosen |= top_segments(policy["q"], stretches)
+    return sorted(chosen)
+
+
+# --- magnitudes --------------------------------------------------------------------------------------------------
+
+
+def lanes_sum(leaves: list[list[float]]) -> float:
+    lanes = [0.0] * 2**16
+    for leaf in leaves:
+        for at, element in enumerate(leaf):
+            lanes[at % 2**16] += element
+    total = 0.0
+    for lane in lanes:  # not Python's sum, which compensates for what it rounds
+        total += lane
+    return total
+
+
+def magnitude(metric: str, before: list[list[float]], after: list[list[float]]) -> float:
+    """Between the floating-point leaves of two states, each leaf a list of doubles."""
+
+    def summed(term) -> float:
+        return lanes_sum([[term(a, b) for a, b in zip(x, y, strict=True)] for x, y in zip(before, after, strict=True)])
+
+    match metric:
+        case "l1":
+            return summed(lambda a, b: abs(b - a))
+        case "l2":
+            return math.sqrt(summed(lambda a, b: (b - a) * (b - a)))
+        case "linf":
+            sizes = [abs(b - a) for x, y in zip(before, after, strict=True) for a, b in zip(x, y, strict=True)]
+            return math.nan if any(map(math.isnan, sizes)) else max(sizes, default=0.0)
+    ab, aa, bb = summed(lambda a, b: a * b), summed(lambda a, b: a * a), summed(lambda a, b: b * b)
+    if not (math.isfinite(ab) and math.isfinite(aa) and math.isfinite(bb)):
+        return math.nan
+    if aa == 0 or bb == 0:
+        return 0.0 if before == after else 1.0
+    return 1 - ab / (math.sqrt(aa) * math.sqrt(bb))

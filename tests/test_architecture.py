@@ -118,7 +118,8 @@ def test_only_one_module_hashes() -> None:
 
 
 def test_rules_of_the_verdict_do_no_input_or_output() -> None:
-    for module in ("pol_jax.verdict", "pol_jax.encoding", "pol_jax.merkle", "pol_jax.order", "pol_jax.challenge"):
+    names = ("verdict", "encoding", "merkle", "order", "challenge", "sampling")
+    for module in (f"pol_jax.{name}" for name in names):
         touched = {name.split(".")[0] for name in imports(module)} & {"os", "io", "pathlib", "socket", "subprocess"}
         assert not touched, f"{module} imports {touched}"
 

@@ -13,6 +13,7 @@ import pytest
 import tiny
 from click.testing import CliRunner, Result
 
+from pol_jax.challenge import METRICS
 from pol_jax.cli import main as cli
 from pol_jax.cli.terminal import Bars
 from pol_jax.cli.verify import parse_list
@@ -81,6 +82,31 @@ def test_segments_are_replayed_by_name(runs: Path) -> None:
     assert verified.exit_code == 0
     assert "2 of 3 segments" in verified.output
     assert "chosen by name, which says nothing of the others" in verified.output
+
+
+def test_largest_updates_are_replayed(runs: Path) -> None:
+    options = ("--task", "tiny:plain", "--top-q", "1", "--metric", "l1")
+    verified = pol("verify", runs / "longer", *options)
+    assert verified.exit_code == 0
+    assert "4 checkpoints; 3 updates measured" in verified.output
+    assert "2 of 3 segments" in verified.output
+    assert "the prover foresees the largest updates" in verified.output
+    report = json.loads(pol("verify", runs / "longer", *options, "--json", "-").stdout)
+    assert report["policy"] == {"policy": "top", "q": 1, "metric": "l1"}
+    assert (len(report["coverage"]["replayed"]), report["coverage"]["detection"]) == (2, 0.0)
+
+
+def test_largest_updates_and_random_segments_are_replayed(runs: Path) -> None:
+    options = ("--task", "tiny:plain", "--top-q", "1", "--fraction", "0.3", "--json", "-")
+    report = json.loads(pol("verify", runs / "longer", *options).stdout)
+    policy = {"policy": "joint", "q": 1, "metric": "l2", "confidence": 0.99, "fraction": 0.3}
+    assert (report["verdict"], report["policy"]) == ("accepted", policy)
+    assert (report["coverage"]["replayed"], report["coverage"]["detection"]) == ([0, 1, 2], 1.0)
+
+
+def test_metrics_are_those_of_the_policies() -> None:
+    (metric,) = (option for option in cli.verify.params if option.name == "metric")
+    assert tuple(metric.type.choices) == METRICS  # type: ignore[attr-defined]
 
 
 def test_rejected_proof_exits_with_1_and_names_stage_and_file(proof_copy: Path) -> None:
@@ -175,6 +201,15 @@ def test_private_records_are_salted_and_need_the_secret(tmp_path: Path) -> None:
         (("verify", "{proof}", "--task", "tiny:plain", "--segments", ""), "numbers and ranges"),
         (("verify", "{proof}", "--task", "tiny:plain", "--segments", "3-1"), "would check nothing"),
         (("verify", "{proof}", "--task", "tiny:plain", "--segments", "1", "--all"), "one of them"),
+        (("verify", "{proof}", "--task", "tiny:plain", "--top-q", "1", "--all"), "one of them"),
+        (("verify", "{proof}", "--task", "tiny:plain", "--top-q", "1", "--segments", "1"), "one of them"),
+        (("verify", "{proof}", "--task", "tiny:plain", "--top-q", "0"), "0 is not in the range"),
+        (("verify", "{proof}", "--task", "tiny:plain", "--top-q", str(2**53)), "expected a whole number"),
+        (("verify", "{proof}", "--task", "tiny:plain", "--top-q", "1", "--fraction", "0"), "between 0 and 1"),
+        (("verify", "{proof}", "--task", "tiny:plain", "--top-q", "1", "--metric", "l3"), "'l3' is not one of"),
+        (("verify", "{proof}", "--task", "tiny:plain", "--metric", "l2"), "--top-q"),
+        (("verify", "{proof}", "--task", "tiny:plain", "--all", "--confidence", "0.99"), "random segments"),
+        (("verify", "{proof}", "--task", "tiny:plain", "--segments", "1", "--fraction", "0.1"), "random segments"),
         (("verify", "{proof}", "--task", "tiny:plain", "--nonce", "xyz"), "hex digits"),
         (("verify", "{proof}", "--task", "tiny:plain", "--nonce", ""), "1 to 64 bytes"),
         (("verify", "{proof}", "--task", "tiny:plain", "--confidence", "1"), "between 0 and 1"),

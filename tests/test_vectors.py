@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pol_jax import audit, encoding, errors, merkle
-from pol_jax.challenge import RandomSegments, detection_probability, draw, false_segments, segments_needed
+from pol_jax.challenge import METRICS, JointSegments, RandomSegments, Stretch, TopSegments, draw
 from pol_jax.commitment import Commitment
 from pol_jax.documents import decode, encode
 from pol_jax.errors import ProofError, UsageError
@@ -32,9 +32,11 @@ from pol_jax.inventory import FILE, Limits, check_inventory, read_bounded, scan,
 from pol_jax.journal import Journal, read_journal
 from pol_jax.keys import KEY_WORDS, root_key, step_keys
 from pol_jax.ledger import SCHEMA, Row, Segments, read_row, read_segment, seal, segment_file
+from pol_jax.magnitudes import distance
 from pol_jax.order import ROUNDS, batch_indices, permute
 from pol_jax.program import INIT_FILE, STEP_FILE
 from pol_jax.report import STAGES
+from pol_jax.sampling import detection_probability, false_segments, segments_needed
 from pol_jax.specs import DTYPES, LeafSpec, pointer, split_pointer
 from pol_jax.states import Layout
 
@@ -183,6 +185,25 @@ def test_challenge():
     for vector in vectors("challenge")["draws"]:
         claim, nonce = bytes.fromhex(vector["claim"]), bytes.fromhex(vector["nonce"])
         assert second.draw(claim, nonce, json.loads(vector["policy"]), vector["segments"]) == vector["drawn"]
+    for vector in vectors("challenge")["ranked"]:
+        claim, nonce, policy = bytes.fromhex(vector["claim"]), bytes.fromhex(vector["nonce"]), vector["policy"]
+        drawn = second.draw(claim, nonce, json.loads(policy), vector["segments"], vector["stretches"])
+        assert drawn == vector["drawn"], policy
+
+
+@pytest.mark.parametrize("vector", vectors("magnitudes"), ids=lambda vector: vector["name"])
+def test_magnitudes(vector):
+    kinds = {"float16": "<f2", "float32": "<f4", "float64": "<f8"}
+    before, after = (
+        [
+            np.frombuffer(bytes.fromhex(leaf), kinds[dtype]).astype(np.float64).tolist()
+            for leaf, dtype in zip(state, vector["dtypes"], strict=True)
+            if dtype in kinds
+        ]
+        for state in vector["states"]
+    )
+    for metric in METRICS:
+        assert repr(second.magnitude(metric, before, after)) == repr(float(vector[metric]))
 
 
 @pytest.mark.parametrize("vector", vectors("documents")["accepted"], ids=lambda vector: vector["kind"])
@@ -596,9 +617,39 @@ def test_draws_are_distinct_segments_and_those_of_the_second_implementation(segm
     assert set(drawn) <= set(range(segments))
 
 
+@law(100)
+@given(st.integers(1, 60), st.integers(1, 5), st.sampled_from(METRICS), _digest, st.binary(max_size=8), st.data())
+def test_ranked_draws_are_those_of_the_second_implementation(segments, q, metric, claim, nonce, data):
+    sizes = st.sampled_from([0.0, 0.5, 1.0, math.inf, math.nan])
+    stretches, epoch, start = [], 0, 0
+    while start < segments:
+        stop = min(segments, start + data.draw(st.integers(1, 3)))
+        stretches.append(Stretch(range(start, stop), epoch, data.draw(sizes)))
+        start, epoch = stop, epoch + data.draw(st.integers(0, 1))
+    plain = [(each.segments.start, each.segments.stop, each.epoch, each.magnitude) for each in stretches]
+    top, joint = TopSegments(q, metric), JointSegments(q, metric, confidence=0.5, fraction=0.2)
+    for policy in (top, joint):
+        drawn = draw(policy, segments, claim, nonce, stretches)
+        assert drawn == second.draw(claim, nonce, json.loads(encode(policy)), segments, plain)
+    assert set(drawn) >= set(draw(top, segments, claim, nonce, stretches))
+    assert set(drawn) >= second.random_segments(claim, nonce, json.loads(encode(joint)), segments)
+
+
+@law(20)
+@given(st.sampled_from(METRICS), st.integers(0, 2**32), st.lists(st.integers(0, 2**16 + 99), min_size=1, max_size=3))
+def test_magnitudes_are_those_of_the_second_implementation(metric, seed, sizes):
+    """To the bit, also where lanes hold more than one element."""
+    source = np.random.default_rng(seed)
+    spec = tuple(LeafSpec(f"/{at}", "float32", (size,), (1,), None) for at, size in enumerate(sizes))
+    before, after = ([source.normal(size=size).astype(np.float32) for size in sizes] for _ in range(2))
+    plain = [[leaf.astype(np.float64).tolist() for leaf in state] for state in (before, after)]
+    assert distance(spec, before, after, metric) == second.magnitude(metric, *plain)
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.5, math.nan, math.inf])
 def test_policies_that_would_check_nothing_are_refused(share):
-    for policy in (RandomSegments(confidence=share), RandomSegments(fraction=share)):
+    kinds = (RandomSegments(confidence=share), RandomSegments(fraction=share), JointSegments(1, confidence=share))
+    for policy in kinds:
         with pytest.raises(UsageError, match="confidence"):
             draw(policy, 10, bytes(32), b"")
 

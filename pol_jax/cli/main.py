@@ -50,8 +50,10 @@ def train(task: str, **options: object) -> None:
 
 @pol.command()
 @_PROOF
-@click.option("--confidence", type=float, default=0.99, show_default=True, help="Surely meet a false segment...")
-@click.option("--fraction", type=float, default=0.05, show_default=True, help="...if this share is false.")
+@click.option("--confidence", type=float, help="Meet a false random segment this surely...  [default: 0.99]")
+@click.option("--fraction", type=float, help="...if this share is false.  [default: 0.05]")
+@click.option("--top-q", type=click.IntRange(1), metavar="Q", help="Replay the largest updates of each epoch...")
+@click.option("--metric", type=click.Choice(["l1", "l2", "linf", "cosine"]), help="...by this.  [default: l2]")
 @click.option("--segments", metavar="LIST", help="Replay these, such as 0,3,7-9.")
 @click.option("--all", "everything", is_flag=True, help="Replay every segment.")
 @click.option("--nonce", metavar="HEX", help="Repeat the draw of an earlier report.  [default: fresh]")
@@ -68,7 +70,10 @@ def train(task: str, **options: object) -> None:
     help="Write the report here; - for standard output.",
 )
 def verify(proof: Path, **options: object) -> None:
-    """Check PROOF, and replay randomly chosen segments of it."""
+    """Check PROOF, and replay randomly chosen segments of it.
+
+    --top-q replays the largest updates instead; with --confidence or --fraction, both these and random ones.
+    """
     from pol_jax.cli.verify import verify_command
 
     sys.exit(verify_command(proof, **options))  # type: ignore[arg-type]

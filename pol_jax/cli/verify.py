@@ -11,7 +11,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pol_jax.challenge import AllSegments, ListedSegments, Policy, RandomSegments
+from pol_jax.challenge import (
+    AllSegments,
+    JointSegments,
+    ListedSegments,
+    Metric,
+    Policy,
+    RandomSegments,
+    TopSegments,
+)
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
 from pol_jax.commitment import Commitment
@@ -34,8 +42,10 @@ _VERDICT_STYLES = {Verdict.ACCEPTED: "bold green", Verdict.REJECTED: "bold red",
 
 def verify_command(
     proof: Path,
-    confidence: float,
-    fraction: float,
+    confidence: float | None,
+    fraction: float | None,
+    top_q: int | None,
+    metric: Metric | None,
     segments: str | None,
     everything: bool,
     nonce: str | None,
@@ -52,7 +62,7 @@ def verify_command(
         report = verify(
             proof,
             _source(task, data_dir),
-            policy=_policy(confidence, fraction, segments, everything),
+            policy=_policy(confidence, fraction, top_q, metric, segments, everything),
             nonce=_nonce(nonce),
             secret=read_secret(private) if private else None,
             progress=bars,
@@ -78,19 +88,22 @@ def print_report(console: Console, report: Report) -> None:
     for reason in report.reasons:
         console.print(f"  {reason}", markup=False, soft_wrap=True)
     if report.coverage:
-        console.print(f"  {describe_coverage(report.coverage)}", markup=False, soft_wrap=True)
+        console.print(f"  {describe_coverage(report.coverage, report.policy)}", markup=False, soft_wrap=True)
         console.print(f"  to repeat the draw: --nonce {report.nonce}", markup=False)
 
 
-def describe_coverage(coverage: Coverage) -> str:
+def describe_coverage(coverage: Coverage, policy: Policy) -> str:
     """What was replayed, and what that would have found."""
     segments = f"{len(coverage.replayed)} of {coverage.segments} segments"
     replayed = f"replayed {segments}, {coverage.steps_replayed} of {coverage.steps} steps"
     if not coverage.replayed:
         return replayed
+    if not coverage.detection and isinstance(policy, TopSegments):
+        return f"{replayed}; the prover foresees the largest updates: it meets another false one with probability 0"
     if not coverage.detection:
         return f"{replayed}; they were chosen by name, which says nothing of the others"
-    met = f"it would have met one with probability {coverage.detection:.4f}"
+    those = "the random ones" if isinstance(policy, JointSegments) else "it"
+    met = f"{those} would have met one with probability {coverage.detection:.4f}"
     return f"{replayed}; if {coverage.fraction:.0%} were false, {met}"
 
 
@@ -100,14 +113,29 @@ def _source(task: str | None, data_dir: Path | None) -> Callable[[Commitment], S
     return lambda _: load_task(task, data_dir=data_dir).source
 
 
-def _policy(confidence: float, fraction: float, segments: str | None, everything: bool) -> Policy:
-    if segments is not None and everything:
-        raise UsageError("--segments and --all: give one of them")
+def _policy(
+    confidence: float | None,
+    fraction: float | None,
+    top_q: int | None,
+    metric: Metric | None,
+    segments: str | None,
+    everything: bool,
+) -> Policy:
+    """The policy that the options ask for; those that are not given are None."""
+    chance = {name: x for name, x in (("confidence", confidence), ("fraction", fraction)) if x is not None}
+    if sum((segments is not None, everything, top_q is not None)) > 1:
+        raise UsageError("--segments, --all and --top-q: give one of them")
+    if metric and top_q is None:
+        raise UsageError("--metric: says how --top-q measures; give that too")
+    if chance and (everything or segments is not None):
+        raise UsageError(f"--{next(iter(chance))}: is about random segments; leave out --segments and --all")
     if everything:
         return AllSegments()
     if segments is not None:
         return ListedSegments(parse_list(segments))
-    return RandomSegments(confidence, fraction)
+    if top_q is None:
+        return RandomSegments(**chance)
+    return JointSegments(top_q, metric or "l2", **chance) if chance else TopSegments(top_q, metric or "l2")
 
 
 def parse_list(text: str) -> tuple[int, ...]:
