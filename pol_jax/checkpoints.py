@@ -98,8 +98,16 @@ def checkpoint_steps(root: Path) -> list[int]:
     return sorted(int(entry.name) for entry in directory.iterdir() if _NAME.match(entry.name))
 
 
+def remove_checkpoint(root: Path, step: int) -> None:
+    """Remove the checkpoint after ``step``; a kill leaves it whole, or under a name that is no checkpoint's."""
+    target = root / checkpoint_name(step)
+    doomed = target.with_suffix(".removed")
+    target.rename(doomed)
+    shutil.rmtree(doomed)
+
+
 def remove_unfinished(root: Path) -> None:
-    """Remove what a killed save left behind."""
+    """Remove what a killed save or removal left behind."""
     directory = root / DIRECTORY
     for entry in directory.iterdir() if directory.is_dir() else ():
         if not entry.is_dir():

@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from pol_jax import claim as claims
 from pol_jax import commitment as commitments
 from pol_jax import inventory, merkle
-from pol_jax.checkpoints import load_checkpoint
+from pol_jax.checkpoints import checkpoint_name, load_checkpoint
 from pol_jax.claim import Claim
 from pol_jax.commitment import Commitment, nbytes
 from pol_jax.encoding import DIGEST_BYTES, Digest, batch_digest
@@ -78,7 +78,7 @@ def check_ledger(proof: Proof, claim: Claim) -> dict[int, Digest]:
     """Stage 4: all rows are there, with the digests they must have, under the claimed root.
 
     Returns:
-        The digest of the state at each checkpoint.
+        The digest of the state at each step that may have a checkpoint.
     """
     schedule, leaves, states = proof.commitment.schedule, list[Digest](), dict[int, Digest]()
     _check_segment_files(proof)
@@ -109,16 +109,22 @@ def check_inputs(proof: Proof, claim: Claim, records: UInt8[np.ndarray, "records
         _check_row(proof, row, key, indices, records)
 
 
-def check_states(proof: Proof, states: Mapping[int, Digest]) -> None:
-    """Stage 6: every checkpoint is there, and its decoded leaves have the digest that the ledger has."""
+def check_states(proof: Proof, states: Mapping[int, Digest]) -> list[int]:
+    """Stage 6: the first and the last checkpoint are there; each that is there has the digest that the ledger has.
+
+    Returns:
+        The steps whose checkpoints are there, ascending.
+    """
     layout = Layout(proof.commitment.state)
     there = proof.checkpoints()
-    for step in sorted(set(there) ^ states.keys()):
-        problem = "is missing" if step in states else "is none of the schedule's"
-        raise ProofError(f"checkpoints/{step:010d}", problem)
-    for step, expected in states.items():
-        if layout.gather(load_checkpoint(proof.root, step, layout.spec)).digest() != expected:
-            raise ProofError(f"checkpoints/{step:010d}", f"its state is not the one in row {step} of the ledger")
+    for step in sorted({0, proof.segments.steps} - set(there)):
+        raise ProofError(checkpoint_name(step), "is missing")
+    for step in sorted(set(there) - states.keys()):
+        raise ProofError(checkpoint_name(step), "is none of the schedule's")
+    for step in there:
+        if layout.gather(load_checkpoint(proof.root, step, layout.spec)).digest() != states[step]:
+            raise ProofError(checkpoint_name(step), f"its state is not the one in row {step} of the ledger")
+    return there
 
 
 def check_files_to_states(root: Path, limits: Limits) -> Checked:

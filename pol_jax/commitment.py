@@ -65,7 +65,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         batch_size: records a step.
-        interval: steps between two checkpoints (k).
+        interval: steps of a segment (k); checkpoints are taken at its multiples.
         witness_interval: steps between two state digests in the ledger.
         order: the algorithm of the order of records.
         prng: implementation of the PRNG keys.
@@ -82,7 +82,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return step % self.witness_interval == 0 or self.has_checkpoint(step, steps)
 
     def has_checkpoint(self, step: int, steps: int) -> bool:
-        """Whether a checkpoint is taken after ``step`` of ``steps``; 0 and the last are."""
+        """Whether a checkpoint is taken after ``step`` of ``steps``; those of 0 and the last are kept by all proofs."""
         return step % self.interval == 0 or step == steps
 
 

@@ -39,6 +39,7 @@ class Limits:
         files: how many of them, directories included.
         state_bytes: one state, in memory.
         steps: of the run; each costs memory for its digest.
+        opening_bytes: an opening.
     """
 
     document_bytes: int = 2**24
@@ -49,6 +50,7 @@ class Limits:
     files: int = 10_000_000
     state_bytes: int = 2**36
     steps: int = 2**26
+    opening_bytes: int = 2**36
 
     def of(self, name: str) -> int:
         """The most bytes that the file ``name`` may have."""

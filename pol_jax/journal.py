@@ -60,7 +60,7 @@ def read_journal(path: Path) -> list[Row]:
         frame = content[at + _HEAD.size : at + _HEAD.size + length]
         if len(frame) != length or zlib.crc32(frame) != checksum:
             break
-        row = _decode(frame)
+        row = decode_row(frame)
         if row is None:
             break
         rows.append(row)
@@ -73,7 +73,7 @@ def _frame(row: Row) -> bytes:
     return _HEAD.pack(len(content), zlib.crc32(content)) + content
 
 
-def _decode(content: bytes) -> Row | None:
+def decode_row(content: bytes) -> Row | None:
     """The inverse of `Row.encode`; None for bytes that no row has (a frame of zeros has a valid checksum)."""
     try:
         step, length = struct.unpack_from("<QQ", content)

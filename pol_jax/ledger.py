@@ -102,7 +102,7 @@ class Segments:
         return -(-self.steps // self.interval)
 
     def bounds(self, segment: int) -> tuple[int, int]:
-        """The steps (start, stop] of a segment: the states at both ends are checkpoints."""
+        """The steps (start, stop] of a segment: checkpoints lie at such ends, and nowhere else."""
         return segment * self.interval, min((segment + 1) * self.interval, self.steps)
 
     def rows(self, segment: int) -> range:

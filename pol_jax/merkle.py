@@ -6,7 +6,7 @@ leaves are appended. Leaves are digests made elsewhere, under a context of their
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pol_jax.encoding import DIGEST_BYTES, Digest, node_digest
 
@@ -23,15 +23,15 @@ def root(leaves: Sequence[Digest]) -> Digest:
 
 def proof(leaves: Sequence[Digest], index: int) -> list[Digest]:
     """The audit path of leaf ``index``: siblings from the leaf to the root (RFC 6962, 2.1.1)."""
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"leaf {index} of {len(leaves)}")
-    level, path = list(leaves), []
-    while len(level) > 1:
-        sibling = index ^ 1
-        if sibling < len(level):
-            path.append(level[sibling])
-        level, index = _parents(level), index >> 1
-    return path
+    return proofs(leaves, [index])[0]
+
+
+def proofs(leaves: Sequence[Digest], indices: Iterable[int]) -> list[list[Digest]]:
+    """The audit paths of several leaves; the tree is hashed once."""
+    levels = [list(leaves)]
+    while len(levels[-1]) > 1:
+        levels.append(_parents(levels[-1]))
+    return [_path(levels, index) for index in indices]
 
 
 def root_from_proof(leaf: Digest, index: int, size: int, path: Sequence[Digest]) -> Digest:
@@ -57,6 +57,13 @@ def root_from_proof(leaf: Digest, index: int, size: int, path: Sequence[Digest])
     if rest:
         raise ValueError("inclusion proof is too long")
     return node
+
+
+def _path(levels: Sequence[Sequence[Digest]], index: int) -> list[Digest]:
+    if not 0 <= index < len(levels[0]):
+        raise IndexError(f"leaf {index} of {len(levels[0])}")
+    siblings = ((level, (index >> height) ^ 1) for height, level in enumerate(levels[:-1]))
+    return [level[sibling] for level, sibling in siblings if sibling < len(level)]
 
 
 def _parents(level: list[Digest]) -> list[Digest]:

@@ -28,7 +28,7 @@ from pol_jax.inputs import StepInput, step_inputs
 from pol_jax.keys import step_keys
 from pol_jax.ledger import Row
 from pol_jax.loop import Following, Witness, run
-from pol_jax.open_run import agree_on_steps, forget, remember
+from pol_jax.open_run import agree_on_aim, forget, remember
 from pol_jax.program import Leaves, Signature
 from pol_jax.progress import Progress, Silent
 from pol_jax.proof import Proof, open_proof
@@ -45,6 +45,7 @@ def train(
     out: Path | str,
     *,
     steps: int | None = None,
+    keep_every: int | None = None,
     choices: Choices | None = None,
     progress: Progress | None = None,
 ) -> Proof:
@@ -54,6 +55,8 @@ def train(
         task: what to train.
         out: the proof's directory; made if it is not there.
         steps: how many; None for what the interrupted run wanted, or the task's own number.
+        keep_every: of so many checkpoints, one is kept, beside the last; a replay then has a longer way to a segment.
+            None for what the interrupted run wanted, or all.
         choices: interval, seed, keys; must not contradict an interrupted run.
         progress: told of the steps.
 
@@ -65,7 +68,7 @@ def train(
         DivergenceError: a recomputed step differs from the ledger.
         StorageError: the directory can't be written.
     """
-    with Recording(task, out, steps=steps, choices=choices, progress=progress) as recording:
+    with Recording(task, out, steps=steps, keep_every=keep_every, choices=choices, progress=progress) as recording:
         recording.run()
     return open_proof(out)
 
@@ -98,6 +101,7 @@ class Recording:
         out: Path | str,
         *,
         steps: int | None = None,
+        keep_every: int | None = None,
         choices: Choices | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -109,13 +113,14 @@ class Recording:
         with ExitStack() as opening:
             opening.enter_context(locked(self._root))
             with storing(self._root):
-                self._open(steps, opening)
+                self._open(steps, keep_every, opening)
             self._stack = opening.pop_all()
 
-    def _open(self, steps: int | None, stack: ExitStack) -> None:
+    def _open(self, steps: int | None, keep_every: int | None, stack: ExitStack) -> None:
         self.commitment = self._committed()
         self.finished = (self._root / inventory.FILE).exists()
-        self.steps = agree_on_steps(self._root, steps, self._task.steps)
+        aim = agree_on_aim(self._root, steps, keep_every, self._task.steps)
+        self.steps = aim.steps
         signature = Signature.of(self.commitment)
         self._structure = structure_of(self._task, signature.prng)
         if self._structure.spec != signature.state:
@@ -134,9 +139,9 @@ class Recording:
             self.start, self.damaged, self.leaves = self.steps, list[str](), proof.final_leaves()
             return
         resumption = find_resumption(self._root, schedule, layout, self.steps)
-        remember(self._root, self.steps)
+        remember(self._root, aim)
         self.start, self.damaged = max(0, resumption.start), resumption.damaged
-        self.recorder = Recorder(self._root, schedule, layout, self.steps, resumption, self._report)
+        self.recorder = Recorder(self._root, schedule, layout, aim, resumption, self._report)
         stack.callback(self.recorder.close)
         self.leaves = self._first_leaves(resumption)
         self._progress.begin("training", self.steps, self.start)

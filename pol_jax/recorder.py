@@ -2,22 +2,25 @@
 
 Order of writing at the end of a segment: the last row to the journal, then the checkpoint, then the sealed segment,
 then the journal is cleared. A row is recorded only when all checkpoints before it are complete, so that a killed run
-loses at most one interval of what it had recorded.
+loses at most one interval of what it had recorded. A checkpoint that the proof is not to keep is removed last, when it
+is no longer needed to go on from: the one after it is complete, and its segment sealed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from pol_jax.checkpoints import save_checkpoint
+from pol_jax.checkpoints import checkpoint_steps, remove_checkpoint, save_checkpoint
 from pol_jax.commitment import Schedule
 from pol_jax.encoding import Digest
 from pol_jax.errors import DivergenceError, StorageError
 from pol_jax.journal import FILE as JOURNAL_FILE
 from pol_jax.journal import Journal
 from pol_jax.ledger import Row, Segments, differences, seal
+from pol_jax.open_run import Aim
 from pol_jax.resumption import Resumption
 from pol_jax.states import HostState, Layout
 
@@ -37,7 +40,7 @@ class Recorder:
         root: Path,
         schedule: Schedule,
         layout: Layout,
-        steps: int,
+        aim: Aim,
         resumption: Resumption,
         on_row: Callable[[Row], None] | None = None,
     ) -> None:
@@ -47,12 +50,14 @@ class Recorder:
             root: the proof's directory.
             schedule: of the commitment.
             layout: of the state.
-            steps: T.
+            aim: T, and which checkpoints are kept.
             resumption: what an earlier run left.
             on_row: told of every row when it is recorded.
         """
         self._root, self._schedule, self._layout, self._on_row = root, schedule, layout, on_row
-        self._segments = Segments(steps, schedule.interval)
+        self._segments = Segments(aim.steps, schedule.interval)
+        self._keeps = partial(aim.keeps, interval=schedule.interval)
+        self._passing = {step for step in checkpoint_steps(root) if not self._keeps(step)}
         self._sealed_to = resumption.sealed_to
         self._known = {row.step: row for row in resumption.after}
         self._open = list(resumption.open)
@@ -62,6 +67,7 @@ class Recorder:
         self._journal = Journal(root / JOURNAL_FILE, [*self._open, *unsealed])
         if self._open and resumption.start > 0:  # killed between the checkpoint and the seal
             self._seal()
+        self._thin(resumption.start)
 
     def __call__(self, row: Row, state: HostState | None) -> None:
         """Record one row; at the end of a segment, the checkpoint and the sealed segment too.
@@ -104,6 +110,15 @@ class Recorder:
             save_checkpoint(self._root, row.step, self._layout.spec, state.leaves)
             if row.step > max(0, self._sealed_to):
                 self._seal()
+            if not self._keeps(row.step):
+                self._passing.add(row.step)
+            self._thin(row.step)
+
+    def _thin(self, step: int) -> None:
+        """Remove what the proof is not to keep of the checkpoints before ``step``, now that this one is there."""
+        for earlier in sorted(earlier for earlier in self._passing if earlier < step):
+            remove_checkpoint(self._root, earlier)
+            self._passing.remove(earlier)
 
     def _seal(self) -> None:
         last = self._open[-1].step

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +21,7 @@ from pol_jax.ledger import Row, differences, read_row, read_segment
 from pol_jax.loop import Following, Witness, run
 from pol_jax.progress import Progress
 from pol_jax.records import CommittedRecords
+from pol_jax.route import Piece
 from pol_jax.states import HostState, Layout
 from pol_jax.task import Source
 
@@ -47,22 +49,22 @@ class Replayed:
         """Whether every step came out bit for bit."""
         return self.mismatch is None
 
+    @property
+    def last(self) -> int:
+        """The last step that was executed and compared."""
+        return self.stop if self.mismatch is None else self.mismatch
 
-@dataclass(frozen=True)
-class Piece:
-    """What to replay: a segment, or its first ``most`` steps."""
-
-    segment: int
-    most: int | None = None
+    def of(self, start: int, stop: int) -> Replayed:
+        """What it says of a segment on its way: exact if all steps to the segment's end are; else, where it broke."""
+        return Replayed(start, stop) if self.mismatch is None or self.mismatch > stop else self
 
 
 @dataclass(frozen=True)
 class _Start:
-    """The steps (start, stop] of a replay, their rows by step, and the state to begin with."""
+    """What to replay, the ledger's rows of these steps, and the state to begin with."""
 
-    start: int
-    stop: int
-    rows: Mapping[int, Row]
+    piece: Piece
+    rows: Iterator[Row]
     state: Sequence[np.ndarray]
 
 
@@ -113,22 +115,27 @@ class Replayer:
 
     def _start(self, piece: Piece) -> _Start:
         """Read what a replay begins with and is compared with."""
-        proof = self._checked.proof
-        start, stop = proof.segments.bounds(piece.segment)
-        stop = stop if piece.most is None else min(stop, start + piece.most)
-        rows = read_segment(proof.root, piece.segment, proof.segments.rows(piece.segment))
-        state = load_checkpoint(proof.root, start, self._layout.spec)
-        return _Start(start, stop, {row.step: row for row in rows}, state)
+        state = load_checkpoint(self._checked.proof.root, piece.start, self._layout.spec)
+        return _Start(piece, self._rows(piece), state)
+
+    def _rows(self, piece: Piece) -> Iterator[Row]:
+        """The ledger's rows after the piece's start: its first segment is read now, another when it is reached."""
+        root, segments = self._checked.proof.root, self._checked.proof.segments
+        numbers = range(segments.of_step(piece.start + 1), segments.of_step(piece.stop) + 1)
+        read = (read_segment(root, number, segments.rows(number)) for number in numbers)
+        rows = chain(next(read), chain.from_iterable(read))
+        return (row for row in rows if row.step > piece.start)
 
     def _run(self, begun: _Start) -> Replayed:
-        comparer = _Comparer(begun.rows, begun.start, begun.stop, self._report)
+        start, stop = begun.piece.start, begun.piece.stop
+        comparer = _Comparer(begun.rows, start, stop, self._report)
         try:
             with _executing(), Following(self._checked.program, self._witness, comparer) as following:
-                inputs = step_inputs(self._checked.proof.commitment, self._source, begun.start + 1, begun.stop + 1)
+                inputs = step_inputs(self._checked.proof.commitment, self._source, start + 1, stop + 1)
                 run(self._checked.program, tuple(jnp.array(leaf) for leaf in begun.state), inputs, following)
         except _Mismatch as mismatch:
             return mismatch.replayed
-        return Replayed(begun.start, begun.stop)
+        return Replayed(start, stop)
 
     def _report(self, row: Row) -> None:
         self._done += 1
@@ -138,11 +145,11 @@ class Replayer:
 class _Comparer:
     """An observer of the loop that compares each row with the ledger's and stops at the first that differs."""
 
-    def __init__(self, rows: Mapping[int, Row], start: int, stop: int, report: Callable[[Row], None]) -> None:
+    def __init__(self, rows: Iterator[Row], start: int, stop: int, report: Callable[[Row], None]) -> None:
         self._rows, self._start, self._stop, self._report = rows, start, stop, report
 
     def __call__(self, row: Row, state: HostState | None) -> None:
-        expected = self._rows[row.step]
+        expected = next(self._rows)
         if row != expected:
             fields = tuple(differences(expected, row))
             raise _Mismatch(Replayed(self._start, self._stop, row.step, fields, row.digest()))

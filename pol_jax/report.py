@@ -63,9 +63,9 @@ class Coverage(msgspec.Struct, frozen=True):
 
     Attributes:
         segments: how many the proof has.
-        replayed: those that were.
+        replayed: the challenged ones that were.
         steps: how many the proof has.
-        steps_replayed: in those segments.
+        steps_replayed: in those segments, and on the way to them from a checkpoint.
         fraction: the share of false segments that the next field is about.
         detection: probability that a draw like this one meets a false segment, if that share is false. Only what
             chance chose counts: it is 0 for a list and for the largest updates, unless they are all.

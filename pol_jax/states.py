@@ -121,7 +121,7 @@ class HostState:
     def digest(self) -> Digest:
         """Digest of the state."""
         layout = self.layout
-        raw = [_little_endian(buffer).view(np.uint8).data for buffer in self.buffers]
+        raw = [little_endian(buffer).view(np.uint8).data for buffer in self.buffers]
         leaves = [raw[slot.buffer][slot.start_byte : slot.stop_byte] for slot in layout.slots]
         if layout.whole:
             return state_digest(layout.spec_digest, leaves)
@@ -138,5 +138,6 @@ def _cut(leaf: LeafSpec, content: memoryview) -> Iterator[memoryview]:
         yield np.ascontiguousarray(piece).reshape(-1).data
 
 
-def _little_endian(buffer: np.ndarray) -> np.ndarray:
+def little_endian(buffer: np.ndarray) -> np.ndarray:
+    """An array whose bytes are as every hash and file has them."""
     return buffer if sys.byteorder == "little" else buffer.byteswap()

@@ -22,7 +22,7 @@ class Evidence:
         environment_differences: between the claimed environment and this one, one line each.
         initial_exact: the initial state came out bit for bit.
         self_test: the replay of the first steps.
-        segments: the replays of the challenged segments.
+        segments: what the replays say of each challenged segment; one that was not reached is as one that differs.
         repeatable: a mismatch came out the same when replayed again; True when there was none.
     """
 
@@ -63,9 +63,9 @@ def _differences(evidence: Evidence) -> list[str]:
     lines = []
     if not evidence.initial_exact:
         lines.append(f"stage 7, {STAGES[6]}: the init program gives another one under the key of step 0")
-    parts = [("self-test", evidence.self_test), *(("segment", segment) for segment in evidence.segments)]
-    lines += [f"stage 9, {STAGES[8]}: {name} {_describe(part)}" for name, part in parts if not part.exact]
-    return lines
+    parts = [("self-test of ", evidence.self_test), *(("", segment) for segment in evidence.segments)]
+    differing = [f"stage 9, {STAGES[8]}: {name}{_describe(part)}" for name, part in parts if not part.exact]
+    return lines + list(dict.fromkeys(differing))  # segments that one replay was to reach have one difference
 
 
 def _doubt(evidence: Evidence) -> list[str]:
@@ -85,4 +85,4 @@ def _doubt(evidence: Evidence) -> list[str]:
 
 def _describe(replayed: Replayed) -> str:
     fields = ", ".join(replayed.fields)
-    return f"of steps {replayed.start + 1} to {replayed.stop}: step {replayed.mismatch} comes out otherwise ({fields})"
+    return f"steps {replayed.start + 1} to {replayed.stop}: step {replayed.mismatch} comes out otherwise ({fields})"

@@ -9,16 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pol_jax import commitment as commitments
-from pol_jax.challenge import (
-    JointSegments,
-    Policy,
-    RandomSegments,
-    Stretch,
-    by_chance,
-    check_policy,
-    draw,
-    metric_of,
-)
+from pol_jax.challenge import Policy, RandomSegments, Stretch, check_policy, draw, metric_of
 from pol_jax.checks import (
     Checked,
     check_commitment,
@@ -30,6 +21,7 @@ from pol_jax.checks import (
 )
 from pol_jax.claim import Claim
 from pol_jax.commitment import Commitment
+from pol_jax.coverage import covered
 from pol_jax.encoding import FORMAT
 from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
@@ -37,9 +29,9 @@ from pol_jax.inventory import Limits
 from pol_jax.ledger import Segments
 from pol_jax.magnitudes import measure
 from pol_jax.progress import Progress, Silent
-from pol_jax.replay import Piece, Replayed, Replayer
+from pol_jax.replay import Replayed, Replayer
 from pol_jax.report import STAGES, Coverage, Outcome, Report, Stage, Verdict
-from pol_jax.sampling import detection_probability, false_segments
+from pol_jax.route import Piece, route
 from pol_jax.task import BUILT_IN, Source, load_task
 from pol_jax.verdict import Evidence, Judgement, judge
 
@@ -148,12 +140,12 @@ class _Verification:
             check_inputs(checked.proof, claim, checked.records)
             seen.append(f"{claim.steps + 1} rows re-derived")
         with self._stage(6) as seen:
-            check_states(checked.proof, states)
-            seen.append(f"{len(states)} checkpoints")
+            checkpoints = check_states(checked.proof, states)
+            seen.append(f"{len(checkpoints)} checkpoints")
             metric = metric_of(self.policy)
             stretches = measure(checked.proof, metric, self.progress) if metric else []
             seen += [f"{len(stretches)} updates measured"] if metric else []
-        self._judge(checked, claim, stretches)
+        self._judge(checked, claim, checkpoints, stretches)
 
     def report(self) -> Report:
         """What was found so far."""
@@ -189,22 +181,23 @@ class _Verification:
     def _note(self, number: int, outcome: Outcome, detail: str) -> None:
         self.stages.append(Stage(number, STAGES[number - 1], outcome, detail))
 
-    def _judge(self, checked: Checked, claim: Claim, stretches: Sequence[Stretch]) -> None:
+    def _judge(self, checked: Checked, claim: Claim, checkpoints: Sequence[int], stretches: Sequence[Stretch]) -> None:
         """Stages 7 to 9. What an initial state with other bits means, only the self-test of stage 9 can tell."""
         drawn = draw(self.policy, len(checked.proof.segments), claim.digest(), self.nonce, stretches)
         segments = checked.proof.segments
-        self.coverage = _coverage(self.policy, drawn, [], segments)
-        steps = sum(stop - start for start, stop in map(segments.bounds, drawn))
-        challenge = f"{len(drawn)} of {len(segments)} segments, {steps} steps"
+        pieces = route(drawn, segments, checkpoints)
+        self.coverage = covered(self.policy, pieces, [], segments)
+        steps = sum(piece.stop - piece.start for piece in pieces)
+        challenge = f"{len(drawn)} of {len(segments)} segments, {steps} steps to replay"
         source = self.source if isinstance(self.source, Source) else self.source(checked.proof.commitment)
         replayer = Replayer(checked, source, self.secret, self.progress)
         changed = differences(claim.environment, current_environment())
         self.progress.stage(9)
         self.progress.begin("replaying", steps + min(SELF_TEST_STEPS, claim.steps))
         try:
-            evidence = _gather(replayer, drawn, changed)
+            evidence, replays = _gather(replayer, pieces, segments, changed)
             judgement = judge(evidence)
-            self.coverage = _coverage(self.policy, drawn, evidence.segments, segments)
+            self.coverage = covered(self.policy, pieces, replays, segments)
         except (DataError, BackendError, ProofError) as error:
             judgement = _broken_off(error)
         finally:
@@ -225,29 +218,26 @@ def _broken_off(error: DataError | BackendError | ProofError) -> Judgement:
     return Judgement(Verdict.INCONCLUSIVE, (reason,), Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE, str(error))
 
 
-def _gather(replayer: Replayer, drawn: Sequence[int], changed: Sequence[str]) -> Evidence:
-    """Replay the self-test and the challenged segments; the first that differs twice."""
+def _gather(
+    replayer: Replayer, pieces: Sequence[Piece], segments: Segments, changed: Sequence[str]
+) -> tuple[Evidence, list[Replayed]]:
+    """Replay the self-test and the pieces with the challenged segments; the first that differs twice.
+
+    Returns:
+        What that shows, and the replays of ``pieces``.
+    """
     initial = replayer.initial_is_exact()
-    self_test = Piece(0, SELF_TEST_STEPS)
+    self_test = Piece(0, min(SELF_TEST_STEPS, segments.bounds(0)[1]))
     (first,) = replayer.replay([self_test])
     hopeless = changed and not first.exact
-    pieces = [] if hopeless else [Piece(segment) for segment in drawn]
-    segments = list(replayer.replay(pieces))
-    false = [pair for pair in zip([self_test, *pieces], [first, *segments], strict=True) if not pair[1].exact][:1]
+    pieces = [] if hopeless else pieces
+    replays = list(replayer.replay(pieces))
+    false = [pair for pair in zip([self_test, *pieces], [first, *replays], strict=True) if not pair[1].exact][:1]
     again = list(replayer.replay(piece for piece, _ in false))
-    return Evidence(changed, initial, first, segments, repeatable=again == [replayed for _, replayed in false])
-
-
-def _coverage(policy: Policy, drawn: Sequence[int], replayed: Sequence[Replayed], segments: Segments) -> Coverage:
-    """What the replays that were made cover; ``replayed`` are those of the first of ``drawn``."""
-    fraction = policy.fraction if isinstance(policy, RandomSegments | JointSegments) else RandomSegments().fraction
-    chance = by_chance(policy, len(segments), len(replayed))
-    false = false_segments(len(segments), fraction)
-    return Coverage(
-        segments=len(segments),
-        replayed=tuple(drawn[: len(replayed)]),
-        steps=segments.steps,
-        steps_replayed=sum((each.mismatch or each.stop) - each.start for each in replayed),
-        fraction=fraction,
-        detection=detection_probability(len(segments), false, chance) if chance else 0.0,
-    )
+    challenged = [
+        replayed.of(*segments.bounds(segment))
+        for piece, replayed in zip(pieces, replays, strict=True)
+        for segment in piece.segments
+    ]
+    repeatable = again == [replayed for _, replayed in false]
+    return Evidence(changed, initial, first, challenged, repeatable), replays

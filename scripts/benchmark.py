@@ -1,6 +1,6 @@
 """Measure what a proof costs, as ratios of runs that are interleaved in one process.
 
-    python scripts/benchmark.py [--quick] [--data-dir DIR] [--only digits cifar10 shakespeare ledger start]
+    python scripts/benchmark.py [--quick] [--data-dir DIR] [--only digits cifar10 shakespeare thinned ledger start]
 
 Prints one table. Absolute times are of this machine; the limits are for 2 cores. ``--data-dir`` is the TFDS data
 directory for CIFAR-10 and Shakespeare; without it those two are left out, and the table says so.
@@ -35,7 +35,8 @@ from pol_jax.ledger import Row, seal
 from pol_jax.loop import run
 from pol_jax.program import Leaves, Program
 from pol_jax.progress import Silent
-from pol_jax.replay import Piece, Replayer
+from pol_jax.replay import Replayer
+from pol_jax.route import Piece, route
 
 INTERVAL = 100
 
@@ -99,6 +100,20 @@ def measure_task(plan: Plan, quick: bool, data_dir: Path | None) -> Iterator[Lin
     yield Line(f"{plan.task}: opening a run, closing it", f"{opening:.1f} s, {closing:.1f} s", "", "once a run")
 
 
+def measure_thinned(quick: bool, _: Path | None) -> Iterator[Line]:
+    """Bytes of a proof that keeps few of its checkpoints against one that keeps all."""
+    task, steps, interval, every = load_task("digits"), 400 if quick else 2000, 20, 10
+    sizes = []
+    for keep_every in (every, 1):
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder, "proof")
+            train(task, out, steps=steps, keep_every=keep_every, choices=Choices(interval=interval))
+            sizes.append(sum(file.stat().st_size for file in out.rglob("*") if file.is_file()))
+    thinned, whole = sizes
+    note = f"{thinned / steps:.0f} and {whole / steps:.0f} bytes a step; {steps} steps, interval {interval}"
+    yield Line(f"digits: proof bytes, 1 checkpoint of {every} / all", f"{thinned / whole:.3f}", "", note)
+
+
 def measure_ledger(quick: bool, _: Path | None) -> Iterator[Line]:
     """Opening a ledger of a million steps and finding one of them, in a process of its own."""
     steps = 10_000 if quick else 1_000_000
@@ -150,11 +165,12 @@ def _replay_rounds(out: Path, task: Task, rounds: int, each: int) -> tuple[list[
     others = step_inputs(checked.proof.commitment, task.source, 1, 2**31)
     other = _plain(checked.program, checked.proof.leaves(0), others, 5)
     list(replayer.replay([Piece(0, 2)]))
-    segments = range(len(checked.proof.segments))
+    segments = checked.proof.segments
+    pieces = route(range(min(each, len(segments))), segments, checked.proof.checkpoints())
     replayed, plain = list[float](), list[float]()
     for _ in range(max(2, rounds)):
         begun = time.perf_counter()
-        results = list(replayer.replay(Piece(segment) for segment in segments[:each]))
+        results = list(replayer.replay(pieces))
         replayed.append((time.perf_counter() - begun) / len(results))
         assert all(result.exact for result in results)  # noqa: S101  # a wrong replay is no measurement
         begun = time.perf_counter()
@@ -217,6 +233,7 @@ PARTS = {
     "digits": _task(Plan("digits", 15, 400, 3, "1.15")),
     "cifar10": _task(Plan("cifar10", 3, 100, 1, "1.02")),
     "shakespeare": _task(Plan("shakespeare", 4, 100, 1, "")),
+    "thinned": measure_thinned,
     "ledger": measure_ledger,
     "start": measure_start,
 }

@@ -20,6 +20,7 @@ from pol_jax import replay, verifier
 from pol_jax.challenge import ListedSegments, RandomSegments, draw
 from pol_jax.checkpoints import checkpoint_name
 from pol_jax.commit import Choices
+from pol_jax.coverage import covered
 from pol_jax.data import Arrays
 from pol_jax.environment import current_environment
 from pol_jax.errors import TaskError, UsageError
@@ -30,8 +31,8 @@ from pol_jax.proof import Proof
 from pol_jax.prover import train
 from pol_jax.replay import Replayed
 from pol_jax.report import Outcome, Report, Verdict
+from pol_jax.route import Piece
 from pol_jax.verdict import Evidence, judge
-from pol_jax.verifier import _coverage
 
 Verify = Callable[..., Report]
 
@@ -594,11 +595,24 @@ def test_the_exporter_refuses_what_a_verifier_would_not_run(what: str, problem: 
 def test_coverage_is_of_what_was_replayed():
     """A draw that was not replayed, or not to its end, covers nothing of the rest."""
     segments, random = Segments(14, 6), RandomSegments()
-    none = _coverage(random, [0, 1, 2], [], segments)
+    pieces = [Piece(0, 6, (0,)), Piece(6, 12, (1,)), Piece(12, 14, (2,))]
+    none = covered(random, pieces, [], segments)
     assert (none.replayed, none.steps_replayed, none.detection) == ((), 0, 0.0)
-    part = _coverage(random, [0, 1, 2], [Replayed(0, 6), Replayed(6, 12, 9)], segments)
+    part = covered(random, pieces, [Replayed(0, 6), Replayed(6, 12, 9)], segments)
     assert (part.replayed, part.steps_replayed) == ((0, 1), 9)
     assert 0 < part.detection < 1
-    assert _coverage(ListedSegments((0, 1)), [0, 1], [Replayed(0, 6), Replayed(6, 12)], segments).detection == 0
+    assert covered(ListedSegments((0, 1)), pieces[:2], [Replayed(0, 6), Replayed(6, 12)], segments).detection == 0
     whole = [Replayed(0, 6), Replayed(6, 12), Replayed(12, 14)]
-    assert _coverage(random, [0, 1, 2], whole, segments).detection == 1
+    assert covered(random, pieces, whole, segments).detection == 1
+
+
+def test_coverage_of_segments_on_the_way():
+    """They count as steps; what was challenged and not reached counts as nothing."""
+    segments, random, piece = Segments(14, 6), RandomSegments(), Piece(0, 14, (1, 2))
+    whole = covered(random, [piece], [Replayed(0, 14)], segments)
+    assert (whole.replayed, whole.steps_replayed) == ((1, 2), 14)
+    assert 0 < whole.detection < 1
+    for mismatch, reached in ((6, ()), (7, (1,)), (12, (1,)), (13, (1, 2))):
+        part = covered(random, [piece], [Replayed(0, 14, mismatch)], segments)
+        assert (part.replayed, part.steps_replayed) == (reached, mismatch)
+        assert (part.detection > 0) == bool(reached)

@@ -32,6 +32,7 @@ from pol_jax.challenge import (
     draw,
 )
 from pol_jax.checkpoints import checkpoint_name
+from pol_jax.coverage import covered
 from pol_jax.errors import UsageError
 from pol_jax.ledger import Segments
 from pol_jax.magnitudes import distance, magnitudes, measure
@@ -39,9 +40,9 @@ from pol_jax.progress import Silent
 from pol_jax.proof import open_proof
 from pol_jax.replay import Replayed
 from pol_jax.report import Report
+from pol_jax.route import Piece
 from pol_jax.sampling import detection_probability
 from pol_jax.specs import LeafSpec, StateSpec
-from pol_jax.verifier import _coverage
 
 Verify = Callable[..., Report]
 
@@ -165,13 +166,13 @@ def test_only_what_chance_chose_counts(policy: Policy, replayed: int, count: int
 
 def test_detection_is_that_of_the_random_part() -> None:
     segments = Segments(600, 6)
-    drawn = list(range(65))
-    replayed = [Replayed(6 * at, 6 * at + 6) for at in drawn]
-    covered = _coverage(JointSegments(9, fraction=0.1), drawn, replayed, segments)
+    pieces = [Piece(*segments.bounds(at), (at,)) for at in range(65)]
+    replayed = [Replayed(6 * at, 6 * at + 6) for at in range(65)]
+    joint = covered(JointSegments(9, fraction=0.1), pieces, replayed, segments)
     count = by_chance(JointSegments(9, fraction=0.1), 100, 65)
-    assert (covered.fraction, covered.detection) == (0.1, detection_probability(100, 10, count))
-    assert 0.99 <= covered.detection < detection_probability(100, 10, 65)
-    assert _coverage(TopSegments(9), drawn, replayed, segments).detection == 0.0
+    assert (joint.fraction, joint.detection) == (0.1, detection_probability(100, 10, count))
+    assert 0.99 <= joint.detection < detection_probability(100, 10, 65)
+    assert covered(TopSegments(9), pieces, replayed, segments).detection == 0.0
 
 
 # --- magnitudes --------------------------------------------------------------------------------------------------

@@ -137,6 +137,14 @@ def test_inspect_shows_what_is_claimed(runs: Path) -> None:
     assert "\x1b" not in shown.output
 
 
+def test_train_keeps_few_checkpoints_and_inspect_shows_how_many(runs: Path, tmp_path: Path) -> None:
+    arguments = ("train", "tiny:plain", "--out", tmp_path / "proof", "--steps", "14", "--seed", "1")
+    assert pol(*arguments, "--interval", "3", "--keep-every", "2").exit_code == 0
+    assert open_proof(tmp_path / "proof").checkpoints() == [0, 6, 12, 14]
+    assert "4 kept of 6, one every 3 steps" in pol("inspect", tmp_path / "proof").output
+    assert "3 kept of 3, one every 6 steps" in pol("inspect", runs / "a").output
+
+
 def test_diff_finds_what_differs(runs: Path, tmp_path: Path) -> None:
     same = pol("diff", runs / "a", runs / "longer")
     assert same.exit_code == 0
@@ -191,6 +199,7 @@ def test_private_records_are_salted_and_need_the_secret(tmp_path: Path) -> None:
         (("train", "tiny:points", "--out", "x"), "expected a function (data_dir, steps) -> Task"),
         (("train", "cifar10", "--out", "x"), "--data-dir"),
         (("train", "tiny:plain", "--out", "x", "--steps", "0"), "0 is not in the range"),
+        (("train", "tiny:plain", "--out", "x", "--keep-every", "0"), "0 is not in the range"),
         (("train", "tiny:plain", "--out", "x", "--key", "no.pem"), "no.pem: can't be read"),
         (("train", "tiny:plain", "--out", "x", "--private", "no"), "no: can't be read"),
         (("train", "tiny:plain", "--out", str(Path(__file__).parent)), "choose another directory"),

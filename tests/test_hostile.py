@@ -298,7 +298,6 @@ DEEPER = {
     segment_file(0): (4, "can't be read"),
     segment_file(3): (4, "can't be read"),
     checkpoint_name(0): (6, "is missing"),
-    checkpoint_name(12): (6, "is missing"),
     checkpoint_name(24): (6, "is missing"),
 }
 
@@ -317,6 +316,17 @@ def test_file_is_missing(proof_copy: Path, name: str) -> None:
     take_stock(proof_copy)
     stage, problem = DEEPER[name]
     refused(check(proof_copy), stage, name, problem)
+
+
+def test_checkpoint_that_need_not_be_there(proof_copy: Path) -> None:
+    """Without it, and with an inventory that says so, this is a thinned proof of the same claim."""
+    remove(proof_copy / checkpoint_name(12))
+    refused(check(proof_copy), 2, checkpoint_name(12), "is missing; the inventory lists it")
+    take_stock(proof_copy)
+    report = check(proof_copy)
+    assert report, report.reasons
+    assert report.coverage is not None
+    assert (report.coverage.replayed, report.coverage.steps_replayed) == ((0, 1, 2, 3), 24)
 
 
 @pytest.mark.parametrize("part", ["state", "state/manifest.ocdbt", "state/_METADATA", "state/d"])

@@ -18,6 +18,7 @@ import pytest
 import tiny
 
 from pol_jax import commit, journal, open_run, prover, recorder
+from pol_jax.checkpoints import remove_checkpoint
 from pol_jax.commit import Choices
 from pol_jax.data import Arrays
 from pol_jax.errors import DataError, DivergenceError, StorageError, UsageError
@@ -51,6 +52,7 @@ class Countdown:
             (open_run, "write_whole"),
             (recorder, "save_checkpoint"),
             (recorder, "seal"),
+            (recorder, "remove_checkpoint"),
             (journal.Journal, "append"),
             (journal.Journal, "clear"),
             (recorder.Recorder, "remove_journal"),
@@ -115,11 +117,83 @@ def test_killed_twice_loses_at_most_one_interval(whole: Path, tmp_path: Path) ->
     assert claim_of(path) == claim_of(whole)
 
 
-def interrupted(path: Path, writes: int = 20) -> None:
+def interrupted(path: Path, writes: int = 20, **changes: Any) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         Countdown(monkeypatch, writes)
         with pytest.raises(Killed):
-            resume(path)
+            resume(path, **changes)
+
+
+THIN: dict[str, Any] = {"steps": 9, "keep_every": 2, "choices": Choices(interval=2, seed="thin")}
+KEPT = [0, 4, 8, 9]
+
+
+def test_thinned_run_killed_before_any_write_ends_with_the_same_checkpoints(tmp_path: Path) -> None:
+    """What is not to be kept is there for as long as a run may have to go on from it, and not for longer."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        countdown = Countdown(monkeypatch, 10**6)
+        resume(tmp_path / "whole", **THIN)
+    claim = claim_of(tmp_path / "whole")
+    assert open_proof(tmp_path / "whole").checkpoints() == KEPT
+    for most in range(5, 10**6 - countdown.left):
+        path = tmp_path / f"killed-{most}"
+        interrupted(path, most, **THIN)
+        recorded = open_proof(path).last_step
+        with Recording(tiny.plain(), path, choices=THIN["choices"]) as recording:  # it remembers the rest
+            assert recorded - recording.start <= 2
+            recording.run()
+        assert claim_of(path) == claim, f"killed before write {most}"
+        assert open_proof(path).checkpoints() == KEPT, f"killed before write {most}"
+        shutil.rmtree(path)
+
+
+def test_what_a_killed_removal_left_is_removed(tmp_path: Path) -> None:
+    """A checkpoint that should be gone, and one that is half gone."""
+    path, stale = tmp_path / "proof", [f"checkpoints/{step:010d}" for step in (2, 6)]
+    resume(path, **THIN)
+    claim = claim_of(path)
+    (path / "inventory.json").unlink()
+    shutil.copytree(path / "checkpoints/0000000000", path / stale[0])
+    shutil.copytree(path / "checkpoints/0000000000", path / f"{stale[1]}.removed")
+    resume(path, **THIN)
+    assert claim_of(path) == claim
+    assert sorted(entry.name for entry in (path / "checkpoints").iterdir()) == [f"{step:010d}" for step in KEPT]
+
+
+def test_thinned_run_goes_on_from_a_kept_checkpoint_where_later_ones_are_damaged(tmp_path: Path) -> None:
+    """Sealed steps are computed again, with the checkpoints that an open run needs."""
+    path = tmp_path / "proof"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(recorder, "remove_checkpoint", killed_at(path, 8))
+        with pytest.raises(Killed):
+            resume(path, **THIN)
+    assert open_proof(path).checkpoints() == [0, 4, 6, 8]
+    for step in (6, 8):
+        shutil.rmtree(path / f"checkpoints/{step:010d}/state")
+    with Recording(tiny.plain(), path, choices=THIN["choices"]) as recording:
+        assert recording.start == 4
+        assert len(recording.damaged) == 2
+        recording.run()
+    assert open_proof(path).checkpoints() == KEPT
+
+
+def killed_at(path: Path, step: int) -> Callable[[Path, int], None]:
+    """Removes checkpoints until the one of ``step`` is there."""
+
+    def remove(root: Path, earlier: int) -> None:
+        if (path / f"checkpoints/{step:010d}").exists():
+            raise Killed
+        remove_checkpoint(root, earlier)
+
+    return remove
+
+
+def test_how_many_are_kept_is_asked_for_last(tmp_path: Path) -> None:
+    """Like the number of steps: remembered, until a call says otherwise."""
+    path = tmp_path / "proof"
+    interrupted(path, 12, **THIN)
+    resume(path, **(THIN | {"keep_every": 4}))
+    assert open_proof(path).checkpoints() == [0, 8, 9]
 
 
 def test_recomputed_step_that_differs_is_reported_and_not_overwritten(tmp_path: Path) -> None:
@@ -293,11 +367,13 @@ def train_arguments(out: Path) -> list[str]:
     return ["train", "tiny:plain", "--out", str(out), "--steps", str(LONG), "--interval", "100"]
 
 
-def test_killed_ten_times_ends_with_the_same_claim(tmp_path: Path) -> None:
-    """SIGKILL at ten random moments of one run: while it starts, trains, writes."""
+@pytest.mark.parametrize(("most", "keep_every"), [(10, 1), (4, 4)])
+def test_killed_ten_times_ends_with_the_same_claim(tmp_path: Path, most: int, keep_every: int) -> None:
+    """SIGKILL at random moments of one run: while it starts, trains, writes, removes what it does not keep."""
     moments, kills = random.Random(20260601), 0
-    while kills < 10:
-        command = [sys.executable, "-m", "pol_jax.cli", *train_arguments(tmp_path / "killed")]
+    killed, once = ([*train_arguments(tmp_path / name), "--keep-every", f"{keep_every}"] for name in ("killed", "once"))
+    while kills < most:
+        command = [sys.executable, "-m", "pol_jax.cli", *killed]
         process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + moments.uniform(0.5, 4.5)
         while time.monotonic() < deadline and process.poll() is None:
@@ -308,9 +384,12 @@ def test_killed_ten_times_ends_with_the_same_claim(tmp_path: Path) -> None:
         kills += 1
         if finished:
             shutil.rmtree(tmp_path / "killed")
-    killed, once = pol(*train_arguments(tmp_path / "killed")), pol(*train_arguments(tmp_path / "once"))
-    assert killed.returncode == once.returncode == 0, killed.stderr + once.stderr
+    for arguments in (killed, once):
+        finished = pol(*arguments)
+        assert finished.returncode == 0, finished.stderr
     assert claim_of(tmp_path / "killed") == claim_of(tmp_path / "once")
+    for name in ("killed", "once"):
+        assert open_proof(tmp_path / name).checkpoints() == [*range(0, LONG, 100 * keep_every), LONG]
     assert pol("verify", tmp_path / "killed", "--task", "tiny:plain").returncode == 0
 
 

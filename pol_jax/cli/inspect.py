@@ -46,7 +46,7 @@ def _facts(proof: Proof) -> list[tuple[str, str]]:
         ("batch size", str(schedule.batch_size)),
         ("epochs", f"{max(0, proof.last_step) * schedule.batch_size / data.records:.2f}"),
         ("state", f"{len(commitment.state)} leaves, {_bytes(nbytes(commitment.state))}"),
-        ("checkpoints", f"{len(proof.checkpoints())}, every {schedule.interval} steps"),
+        ("checkpoints", _checkpoints(proof)),
         ("state digests", f"every {schedule.witness_interval} steps"),
         ("seed", commitment.nonce),
         ("prover", commitment.prover or "no key"),
@@ -58,6 +58,13 @@ def _facts(proof: Proof) -> list[tuple[str, str]]:
         facts += [("claim", claim.digest().hex()), ("final state", claim.final_state), ("trained on", where)]
         facts += _sizes(proof)
     return facts
+
+
+def _checkpoints(proof: Proof) -> str:
+    """How many are kept of those that the schedule has so far."""
+    interval = proof.commitment.schedule.interval
+    taken = len(proof.segments) + 1 if proof.claim else proof.last_step // interval + 1
+    return f"{len(proof.checkpoints())} kept of {taken}, one every {interval} steps"
 
 
 def _sizes(proof: Proof) -> list[tuple[str, str]]:

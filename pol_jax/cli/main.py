@@ -33,6 +33,7 @@ def pol() -> None:
 @click.option("--out", type=_FOLDER, required=True, help="Directory of the proof; goes on with what is there.")
 @click.option("--steps", type=click.IntRange(1), help="Steps to train.  [default: the task's]")
 @click.option("--interval", type=click.IntRange(1), help="Steps between checkpoints.  [default: the task's]")
+@click.option("--keep-every", type=click.IntRange(1), metavar="M", help="Keep every M-th checkpoint.  [default: all]")
 @click.option("--seed", default=None, help="Any text; decides keys and order.  [default: 0]")
 @click.option("--key", type=_FILE, help="Your private key (pol keygen); its public half is committed to.")
 @click.option("--beacon", default=None, help="A public random value, to show that the run began after it.")

@@ -18,6 +18,7 @@ def train_command(
     out: Path,
     steps: int | None,
     interval: int | None,
+    keep_every: int | None,
     seed: str | None,
     key: Path | None,
     beacon: str | None,
@@ -35,7 +36,7 @@ def train_command(
         secret=read_secret(private) if private else None,
     )
     loaded = load_task(task, data_dir=data_dir, steps=steps)
-    with Recording(loaded, out, steps=steps, choices=choices, progress=Bars()) as recording:
+    with Recording(loaded, out, steps=steps, keep_every=keep_every, choices=choices, progress=Bars()) as recording:
         for line in recording.damaged:
             console.print(f"passed over a damaged checkpoint: {line}", style="yellow")
         if recording.finished:
