@@ -24,12 +24,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pol_jax.challenge import AllSegments, JointSegments, ListedSegments, RandomSegments, TopSegments
+    from pol_jax.challenge import (
+        AllSegments,
+        JointSegments,
+        ListedSegments,
+        ListedSteps,
+        RandomSegments,
+        RandomSteps,
+        TopSegments,
+    )
     from pol_jax.commit import Choices
     from pol_jax.data import Arrays, Cached
     from pol_jax.divergence import Difference, diff
     from pol_jax.errors import PolError
-    from pol_jax.isolation import Bounds, verify
+    from pol_jax.isolation import Bounds, verify, verify_opening
+    from pol_jax.opener import open_steps, write_opening
     from pol_jax.proof import Proof, open_proof
     from pol_jax.prover import Recording, train
     from pol_jax.report import Report, Verdict
@@ -44,9 +53,11 @@ _HOME = {
     "Difference": "divergence",
     "JointSegments": "challenge",
     "ListedSegments": "challenge",
+    "ListedSteps": "challenge",
     "PolError": "errors",
     "Proof": "proof",
     "RandomSegments": "challenge",
+    "RandomSteps": "challenge",
     "Recording": "prover",
     "Report": "report",
     "Source": "task",
@@ -56,8 +67,11 @@ _HOME = {
     "diff": "divergence",
     "load_task": "task",
     "open_proof": "proof",
+    "open_steps": "opener",
     "train": "prover",
     "verify": "isolation",
+    "verify_opening": "isolation",
+    "write_opening": "opener",
 }
 
 __all__ = [
@@ -69,9 +83,11 @@ __all__ = [
     "Difference",
     "JointSegments",
     "ListedSegments",
+    "ListedSteps",
     "PolError",
     "Proof",
     "RandomSegments",
+    "RandomSteps",
     "Recording",
     "Report",
     "Source",
@@ -81,8 +97,11 @@ __all__ = [
     "diff",
     "load_task",
     "open_proof",
+    "open_steps",
     "train",
     "verify",
+    "verify_opening",
+    "write_opening",
 ]
 
 

@@ -82,7 +82,29 @@ class JointSegments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     fraction: Share = 0.05
 
 
+class RandomSteps(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy", tag="random steps"):
+    """As many random steps as it takes to meet a false one; for openings.
+
+    Attributes:
+        confidence: the least probability of meeting a false step...
+        fraction: ...if this share of the steps is false.
+    """
+
+    confidence: Share = 0.99
+    fraction: Share = 0.05
+
+
+class ListedSteps(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy", tag="listed steps"):
+    """These steps; the first is 1. For openings."""
+
+    steps: tuple[int, ...]
+
+
 Policy: TypeAlias = RandomSegments | ListedSegments | AllSegments | TopSegments | JointSegments
+"""Which segments of a proof are replayed."""
+
+StepPolicy: TypeAlias = RandomSteps | ListedSteps
+"""Which steps the prover is asked to open."""
 
 
 @dataclass(frozen=True)
@@ -108,16 +130,37 @@ def check_policy(policy: Policy) -> Policy:
     """
     if isinstance(policy, ListedSegments) and not policy.segments:
         raise UsageError("segments: an empty list would check nothing; name at least one")
-    if isinstance(policy, RandomSegments | JointSegments) and not (
-        0 < policy.confidence < 1 and 0 < policy.fraction < 1
-    ):
-        raise UsageError("confidence and fraction: expected numbers between 0 and 1, both exclusive")
+    if isinstance(policy, RandomSegments | JointSegments):
+        _check_shares(policy.confidence, policy.fraction)
     if isinstance(policy, TopSegments | JointSegments):
         if type(policy.q) is not int or not 1 <= policy.q < 2**53:
             raise UsageError(f"top-q: expected a whole number from 1, got {policy.q}; less would check nothing")
         if policy.metric not in METRICS:
             raise UsageError(f"metric {policy.metric!r}: expected one of {', '.join(METRICS)}")
     return policy
+
+
+def draw_steps(policy: StepPolicy, steps: int, claim: Digest, nonce: bytes) -> list[int]:
+    """The steps to open, ascending.
+
+    Args:
+        policy: the verifier's.
+        steps: T; the run has the steps 1 to T.
+        claim: digest of the claim.
+        nonce: what the prover couldn't foresee.
+
+    Raises:
+        UsageError: the policy would check nothing, or names a step that isn't there.
+    """
+    if isinstance(policy, RandomSteps):
+        _check_shares(policy.confidence, policy.fraction)
+        return sorted(step + 1 for step in _random(policy, steps, claim, nonce))
+    if not policy.steps:
+        raise UsageError("steps: an empty list would check nothing; name at least one")
+    for step in policy.steps:
+        if not 1 <= step <= steps:
+            raise UsageError(f"step {step}: the run has steps 1 to {steps}")
+    return sorted(set(policy.steps))
 
 
 def metric_of(policy: Policy) -> Metric | None:
@@ -155,21 +198,28 @@ def draw(
             return sorted(_top(policy.q, segments, stretches or ()) | _random(policy, segments, claim, nonce))
 
 
-def by_chance(policy: Policy, segments: int, replayed: int) -> int:
+def by_chance(policy: Policy | StepPolicy, segments: int, replayed: int) -> int:
     """How many of the replayed segments count for the probability of meeting a false one.
 
     Those that the prover could foresee don't, unless all are replayed.
     """
     if replayed >= segments:
         return segments
-    if isinstance(policy, ListedSegments | TopSegments):
+    if isinstance(policy, ListedSegments | TopSegments | ListedSteps):
         return 0
     if isinstance(policy, JointSegments):
         return min(replayed, segments_needed(segments, policy.confidence, policy.fraction))
     return replayed
 
 
-def _random(policy: RandomSegments | JointSegments, segments: int, claim: Digest, nonce: bytes) -> set[int]:
+def _check_shares(confidence: float, fraction: float) -> None:
+    if not (0 < confidence < 1 and 0 < fraction < 1):
+        raise UsageError("confidence and fraction: expected numbers between 0 and 1, both exclusive")
+
+
+def _random(
+    policy: RandomSegments | JointSegments | RandomSteps, segments: int, claim: Digest, nonce: bytes
+) -> set[int]:
     count = segments_needed(segments, policy.confidence, policy.fraction)
     keys = order_keys(draw_key(claim, nonce, encode(policy)), 0, ROUNDS)[:, None]
     return set(permute(keys, segments, np.arange(count, dtype=np.uint64)).tolist())

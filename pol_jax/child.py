@@ -18,7 +18,8 @@ import msgspec
 import numpy as np
 from jaxtyping import Integer
 
-from pol_jax import verifier
+from pol_jax import opening_verifier, verifier
+from pol_jax.challenge import StepPolicy
 from pol_jax.commitment import Commitment
 from pol_jax.documents import encode
 from pol_jax.errors import DataError, PolError
@@ -37,6 +38,7 @@ from pol_jax.messages import (
     Request,
     Take,
 )
+from pol_jax.report import Report
 from pol_jax.specs import DTYPES, PyTree, RecordSpec, nested
 from pol_jax.task import Source
 
@@ -56,18 +58,25 @@ def serve(handle: int, caller: int) -> None:
         _restrict(request.memory_bytes)
         telling = _Telling(connection)
         try:
-            report = verifier.verify(
-                request.path,
-                telling.find,
-                policy=request.policy,
-                nonce=request.nonce,
-                limits=Limits(**request.limits),
-                secret=request.secret,
-                progress=telling,
-            )
-            telling.say(Done(msgspec.json.encode(report)))
+            telling.say(Done(msgspec.json.encode(_report(request, telling))))
         except PolError as error:
             telling.say(Failed(type(error).__name__, str(error)))
+
+
+def _report(request: Request, telling: _Telling) -> Report:
+    limits, policy = Limits(**request.limits), request.policy
+    if isinstance(policy, StepPolicy):
+        claim, opening = Path(request.path), Path(request.opening or "")
+        return opening_verifier.verify_opening(claim, opening, policy, request.nonce, limits=limits, progress=telling)
+    return verifier.verify(
+        request.path,
+        telling.find,
+        policy=policy,
+        nonce=request.nonce,
+        limits=limits,
+        secret=request.secret,
+        progress=telling,
+    )
 
 
 def _die_with(caller: int) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pol_jax.challenge import JointSegments, Policy, RandomSegments, by_chance
+from pol_jax.challenge import JointSegments, Policy, RandomSegments, RandomSteps, StepPolicy, by_chance
 from pol_jax.ledger import Segments
+from pol_jax.opening import Span
 from pol_jax.replay import Replayed
 from pol_jax.report import Coverage
 from pol_jax.route import Piece
@@ -31,10 +32,35 @@ def covered(policy: Policy, pieces: Sequence[Piece], replays: Sequence[Replayed]
     chance = by_chance(policy, len(segments), len(reached))
     false = false_segments(len(segments), fraction)
     return Coverage(
+        unit="segment",
         segments=len(segments),
         replayed=tuple(reached),
         steps=segments.steps,
         steps_replayed=sum(replayed.last - replayed.start for replayed in replays),
         fraction=fraction,
         detection=detection_probability(len(segments), false, chance) if chance else 0.0,
+    )
+
+
+def covered_steps(policy: StepPolicy, wanted: Sequence[Span], replays: Sequence[Replayed], steps: int) -> Coverage:
+    """What was covered of an opening.
+
+    Args:
+        policy: the verifier's.
+        wanted: the spans of the challenged steps.
+        replays: of the first of ``wanted``.
+        steps: T.
+    """
+    fraction = policy.fraction if isinstance(policy, RandomSteps) else RandomSteps().fraction
+    pairs = zip(wanted, replays, strict=False)
+    reached = [step for span, replayed in pairs for step in span.steps if step <= replayed.last]
+    chance = by_chance(policy, steps, len(replays))
+    return Coverage(
+        unit="step",
+        segments=steps,
+        replayed=tuple(reached),
+        steps=steps,
+        steps_replayed=len(reached),
+        fraction=fraction,
+        detection=detection_probability(steps, false_segments(steps, fraction), chance) if chance else 0.0,
     )

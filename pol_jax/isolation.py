@@ -25,9 +25,9 @@ import msgspec
 import numpy as np
 
 from pol_jax import errors, verifier
-from pol_jax.challenge import Policy, RandomSegments, check_policy
+from pol_jax.challenge import Policy, RandomSegments, StepPolicy, check_policy
 from pol_jax.commitment import Commitment
-from pol_jax.data import take
+from pol_jax.data import Arrays, take
 from pol_jax.encoding import FORMAT
 from pol_jax.environment import current_environment
 from pol_jax.errors import DataError, PolError, UsageError
@@ -100,6 +100,7 @@ def verify(
     bounds = bounds or Bounds()
     request = Request(
         path=str(Path(path).absolute()),
+        opening=None,
         policy=check_policy(policy or RandomSegments()),
         nonce=secrets.token_bytes(16) if nonce is None else nonce,
         limits=asdict(limits or Limits()),
@@ -107,6 +108,48 @@ def verify(
         memory_bytes=bounds.memory_bytes,
     )
     caller = _Caller(request, verifier.built_in_source() if source is None else source, progress or Silent())
+    return _converse(request, caller, bounds)
+
+
+def verify_opening(
+    claim: Path | str,
+    opening: Path | str,
+    policy: StepPolicy,
+    nonce: bytes = b"",
+    *,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+    bounds: Bounds | None = None,
+) -> Report:
+    """Check an opening against a claim, and replay the challenged steps, in a process of its own.
+
+    Args:
+        claim: ``claim.json``, or a directory that has one.
+        opening: what ``pol open`` wrote.
+        policy: the challenge that the prover was given; never read from the opening.
+        nonce: of the challenge; nothing, for a list.
+        limits: bounds on what is read.
+        progress: told of the stages and of the replayed steps.
+        bounds: on the process.
+
+    Raises:
+        UsageError: a file is not there, or the policy would check nothing.
+    """
+    bounds = bounds or Bounds()
+    request = Request(
+        path=str(Path(claim).absolute()),
+        opening=str(Path(opening).absolute()),
+        policy=policy,
+        nonce=nonce,
+        limits=asdict(limits or Limits()),
+        secret=None,
+        memory_bytes=bounds.memory_bytes,
+    )
+    return _converse(request, _Caller(request, Arrays(np.empty(0)), progress or Silent()), bounds)
+
+
+def _converse(request: Request, caller: _Caller, bounds: Bounds) -> Report:
+    """Start a child, answer what it asks, until there is a report; or until it is lost."""
     with _child() as child:
         try:
             child.send(request)
@@ -183,7 +226,7 @@ def _module_paths() -> list[str]:
 def _report(content: bytes) -> Report:
     try:
         return msgspec.json.decode(content, type=Report)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise _Lost("sent no report") from error
 
 
@@ -213,7 +256,7 @@ class _Child:
                 raise _Lost(f"said nothing for {silence_seconds:g} s")
             content = self.connection.recv_bytes(_MOST_BYTES)
             return msgspec.msgpack.decode(content, type=FromChild)  # type: ignore[no-any-return]
-        except (EOFError, OSError, msgspec.MsgspecError) as error:
+        except (EOFError, OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise _Lost(self._how_it_died()) from error
 
     def _how_it_died(self) -> str:

@@ -14,12 +14,13 @@ from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
+from jaxtyping import UInt8, UInt64
 
+from pol_jax.data import Batch
 from pol_jax.encoding import batch_digest
 from pol_jax.inputs import StepInput
 from pol_jax.ledger import Row
 from pol_jax.program import Leaves, Program
-from pol_jax.records import CommittedRecords
 from pol_jax.states import HostState, Layout, Packed
 
 _WAITING_STEPS = 64
@@ -34,6 +35,14 @@ class Observer(Protocol):
         """Take the row of a step, and the state after it where the row has its digest."""
 
 
+@runtime_checkable
+class Records(Protocol):
+    """What batches are held against; `pol_jax.records.CommittedRecords` is one."""
+
+    def check(self, batch: Batch, indices: UInt64[np.ndarray, " batch"], /) -> UInt8[np.ndarray, "batch 32"]:
+        """The digests of the records of a batch; an error, if they are not the committed ones."""
+
+
 @dataclass(frozen=True)
 class Witness:
     """Makes ledger rows of executed steps.
@@ -45,7 +54,7 @@ class Witness:
     """
 
     layout: Layout
-    records: CommittedRecords
+    records: Records
     wants: Callable[[int], bool]
 
     def initial(self, key: np.ndarray, state: HostState) -> Row:

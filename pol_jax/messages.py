@@ -6,14 +6,15 @@ from typing import TypeAlias
 
 import msgspec
 
-from pol_jax.challenge import Policy
+from pol_jax.challenge import Policy, StepPolicy
 
 
 class Request(msgspec.Struct, frozen=True, tag="request"):
     """From the caller: what to verify."""
 
     path: str
-    policy: Policy
+    opening: str | None
+    policy: Policy | StepPolicy
     nonce: bytes
     limits: dict[str, int]
     secret: bytes | None

@@ -121,6 +121,12 @@ class Proof:
             return recorded_rows(self.root, interval, sealed_steps(self.root))
         return ledger.read_rows(self.root, Segments(self.claim.steps, interval))
 
+    def rows_after(self, step: int) -> Iterator[Row]:
+        """The rows of a finished proof after that of ``step``, in order; read from the segment where they begin."""
+        for segment in range(self.segments.of_step(step + 1), len(self.segments)):
+            rows = ledger.read_segment(self.root, segment, self.segments.rows(segment))
+            yield from (row for row in rows if row.step > step)
+
     def checkpoints(self) -> list[int]:
         """The steps whose checkpoints are there."""
         return checkpoint_steps(self.root)

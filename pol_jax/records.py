@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Integer, UInt8
+from jaxtyping import Bool, Integer, UInt8, UInt64
 
 from pol_jax.data import Batch, digest_batch, record_rows
 from pol_jax.encoding import DIGEST_BYTES
@@ -32,7 +32,7 @@ class CommittedRecords:
         self._seen: Bool[np.ndarray, " records"] = np.zeros(len(digests), bool)
         self._rows: UInt8[np.ndarray, "records bytes"] | None = None
 
-    def check(self, batch: Batch, indices: Integer[np.ndarray, " batch"]) -> UInt8[np.ndarray, "batch 32"]:
+    def check(self, batch: Batch, indices: UInt64[np.ndarray, " batch"]) -> UInt8[np.ndarray, "batch 32"]:
         """The digests of the records of a batch.
 
         Args:

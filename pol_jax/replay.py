@@ -15,10 +15,11 @@ import numpy as np
 from pol_jax.checkpoints import load_checkpoint
 from pol_jax.checks import Checked
 from pol_jax.errors import BackendError
-from pol_jax.inputs import step_inputs
+from pol_jax.inputs import StepInput, step_inputs
 from pol_jax.keys import step_keys
 from pol_jax.ledger import Row, differences, read_row, read_segment
 from pol_jax.loop import Following, Witness, run
+from pol_jax.program import Leaves, Program
 from pol_jax.progress import Progress
 from pol_jax.records import CommittedRecords
 from pol_jax.route import Piece
@@ -93,7 +94,7 @@ class Replayer:
         """Whether the init program gives the ledger's initial state under the key of step 0."""
         proof = self._checked.proof
         key = step_keys(proof.commitment.digest(), proof.commitment.schedule.prng, 0, 1)[0]
-        with _executing():
+        with executing():
             state = self._layout.gather([np.asarray(leaf) for leaf in self._checked.program.init(key)])
         return self._witness.initial(key, state) == read_row(proof.root, proof.segments, 0)
 
@@ -127,33 +128,31 @@ class Replayer:
         return (row for row in rows if row.step > piece.start)
 
     def _run(self, begun: _Start) -> Replayed:
-        start, stop = begun.piece.start, begun.piece.stop
-        comparer = _Comparer(begun.rows, start, stop, self._report)
-        try:
-            with _executing(), Following(self._checked.program, self._witness, comparer) as following:
-                inputs = step_inputs(self._checked.proof.commitment, self._source, start + 1, stop + 1)
-                run(self._checked.program, tuple(jnp.array(leaf) for leaf in begun.state), inputs, following)
-        except _Mismatch as mismatch:
-            return mismatch.replayed
-        return Replayed(start, stop)
+        inputs = step_inputs(self._checked.proof.commitment, self._source, begun.piece.start + 1, begun.piece.stop + 1)
+        state = tuple(jnp.array(leaf) for leaf in begun.state)
+        comparer = Comparer(begun.rows, begun.piece.start, begun.piece.stop, self._report)
+        return replay_steps(self._checked.program, self._witness, state, inputs, comparer)
 
     def _report(self, row: Row) -> None:
         self._done += 1
         self._progress.at(self._done, row.loss_value)
 
 
-class _Comparer:
+class Comparer:
     """An observer of the loop that compares each row with the ledger's and stops at the first that differs."""
 
-    def __init__(self, rows: Iterator[Row], start: int, stop: int, report: Callable[[Row], None]) -> None:
-        self._rows, self._start, self._stop, self._report = rows, start, stop, report
+    def __init__(self, rows: Iterator[Row], start: int, stop: int, report: Callable[[Row], None] | None = None) -> None:
+        """Compare the steps (start, stop] with ``rows``, and report each that is equal."""
+        self._rows, self.start, self.stop, self._report = rows, start, stop, report
 
     def __call__(self, row: Row, state: HostState | None) -> None:
+        """Compare the row of the next step."""
         expected = next(self._rows)
         if row != expected:
             fields = tuple(differences(expected, row))
-            raise _Mismatch(Replayed(self._start, self._stop, row.step, fields, row.digest()))
-        self._report(row)
+            raise _Mismatch(Replayed(self.start, self.stop, row.step, fields, row.digest()))
+        if self._report:
+            self._report(row)
 
 
 class _Mismatch(Exception):
@@ -164,8 +163,25 @@ class _Mismatch(Exception):
         self.replayed = replayed
 
 
+def replay_steps(
+    program: Program, witness: Witness, state: Leaves, inputs: Iterable[StepInput], comparer: Comparer
+) -> Replayed:
+    """Execute a step for each of ``inputs`` from ``state``, up to the first row that is not the ledger's.
+
+    Raises:
+        DataError: a record is not the committed one.
+        BackendError: the program can't be executed here.
+    """
+    try:
+        with executing(), Following(program, witness, comparer) as following:
+            run(program, state, inputs, following)
+    except _Mismatch as mismatch:
+        return mismatch.replayed
+    return Replayed(comparer.start, comparer.stop)
+
+
 @contextmanager
-def _executing() -> Iterator[None]:
+def executing() -> Iterator[None]:
     """Whatever XLA raises over a program that may come from anywhere, as one error."""
     try:
         yield

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from pol_jax import errors
-from pol_jax.challenge import Policy
+from pol_jax.challenge import Policy, StepPolicy
 from pol_jax.encoding import FORMAT
 from pol_jax.environment import Environment
 
@@ -62,7 +62,8 @@ class Coverage(msgspec.Struct, frozen=True):
     """What was and wasn't replayed.
 
     Attributes:
-        segments: how many the proof has.
+        unit: what is challenged: segments of a proof, or steps of an opening.
+        segments: how many the proof has; steps, if these are the unit.
         replayed: the challenged ones that were.
         steps: how many the proof has.
         steps_replayed: in those segments, and on the way to them from a checkpoint.
@@ -71,6 +72,7 @@ class Coverage(msgspec.Struct, frozen=True):
             chance chose counts: it is 0 for a list and for the largest updates, unless they are all.
     """
 
+    unit: Literal["segment", "step"]
     segments: int
     replayed: tuple[int, ...]
     steps: int
@@ -103,7 +105,7 @@ class Report(msgspec.Struct, frozen=True):
     claim: str | None
     commitment: str | None
     nonce: str
-    policy: Policy
+    policy: Policy | StepPolicy
     coverage: Coverage | None
     claimed_environment: Environment | None
     environment: Environment

@@ -20,17 +20,19 @@ class Evidence:
 
     Attributes:
         environment_differences: between the claimed environment and this one, one line each.
-        initial_exact: the initial state came out bit for bit.
-        self_test: the replay of the first steps.
+        initial_exact: the initial state came out bit for bit; None where an opening leaves it out.
+        self_test: the replay of the first steps; None for an opening, which has none.
         segments: what the replays say of each challenged segment; one that was not reached is as one that differs.
         repeatable: a mismatch came out the same when replayed again; True when there was none.
+        unit: of the challenge.
     """
 
     environment_differences: Sequence[str]
-    initial_exact: bool
-    self_test: Replayed
+    initial_exact: bool | None
+    self_test: Replayed | None
     segments: Sequence[Replayed]
     repeatable: bool
+    unit: str = "segment"
 
 
 @dataclass(frozen=True)
@@ -47,24 +49,31 @@ class Judgement:
 def judge(evidence: Evidence) -> Judgement:
     """The verdict on a proof that passed all checks before the replay."""
     exact = [segment for segment in evidence.segments if segment.exact]
-    seen = f"{len(exact)} of {len(evidence.segments)} segments bit for bit"
-    replays_exact = evidence.self_test.exact and len(exact) == len(evidence.segments)
-    if evidence.initial_exact and replays_exact and exact:
-        reason = f"the initial state and all {len(exact)} challenged segments came out bit for bit"
-        return Judgement(Verdict.ACCEPTED, (reason,), Outcome.PASSED, Outcome.PASSED, seen)
+    seen = f"{len(exact)} of {len(evidence.segments)} {evidence.unit}s bit for bit"
+    self_test_exact = evidence.self_test is None or evidence.self_test.exact
+    replays_exact = self_test_exact and len(exact) == len(evidence.segments)
+    if evidence.initial_exact is not False and replays_exact and exact:
+        initial = "the initial state and " if evidence.initial_exact else ""
+        reason = f"{initial}all {len(exact)} challenged {evidence.unit}s came out bit for bit"
+        return Judgement(Verdict.ACCEPTED, (reason,), _initial(evidence, Outcome.PASSED), Outcome.PASSED, seen)
     doubt = _doubt(evidence)
     verdict, outcome = (Verdict.INCONCLUSIVE, Outcome.INCONCLUSIVE) if doubt else (Verdict.REJECTED, Outcome.FAILED)
-    initial = Outcome.PASSED if evidence.initial_exact else outcome
     replay = Outcome.PASSED if replays_exact and exact else outcome
-    return Judgement(verdict, (*doubt, *_differences(evidence)), initial, replay, seen)
+    return Judgement(verdict, (*doubt, *_differences(evidence)), _initial(evidence, outcome), replay, seen)
+
+
+def _initial(evidence: Evidence, otherwise: Outcome) -> Outcome:
+    if evidence.initial_exact is None:
+        return Outcome.NOT_REACHED
+    return Outcome.PASSED if evidence.initial_exact else otherwise
 
 
 def _differences(evidence: Evidence) -> list[str]:
     lines = []
-    if not evidence.initial_exact:
+    if evidence.initial_exact is False:
         lines.append(f"stage 7, {STAGES[6]}: the init program gives another one under the key of step 0")
     parts = [("self-test of ", evidence.self_test), *(("", segment) for segment in evidence.segments)]
-    differing = [f"stage 9, {STAGES[8]}: {name}{_describe(part)}" for name, part in parts if not part.exact]
+    differing = [f"stage 9, {STAGES[8]}: {name}{_describe(part)}" for name, part in parts if part and not part.exact]
     return lines + list(dict.fromkeys(differing))  # segments that one replay was to reach have one difference
 
 
@@ -72,17 +81,19 @@ def _doubt(evidence: Evidence) -> list[str]:
     """Why differences on this backend say nothing about the proof; empty if they do."""
     here = f"stage 9, {STAGES[8]}: cannot judge exactly here:"
     if not _differences(evidence):
-        return [f"{here} no segment was replayed"]
+        return [f"{here} no {evidence.unit} was replayed"]
     if not evidence.repeatable:
         return [f"{here} this backend gives other bits when it repeats a step"]
     if evidence.environment_differences:
         listed = "; ".join(evidence.environment_differences)
         return [f"{here} this is not the prover's backend ({listed})"]
-    if not evidence.self_test.exact and not any(segment.exact for segment in evidence.segments):
-        return [f"{here} this backend reproduces neither the self-test nor any challenged segment"]
+    if not any(part and part.exact for part in (evidence.self_test, *evidence.segments)):
+        neither = "no challenged" if evidence.self_test is None else "neither the self-test nor any challenged"
+        return [f"{here} this backend reproduces {neither} {evidence.unit}"]
     return []
 
 
 def _describe(replayed: Replayed) -> str:
     fields = ", ".join(replayed.fields)
-    return f"steps {replayed.start + 1} to {replayed.stop}: step {replayed.mismatch} comes out otherwise ({fields})"
+    several = f"steps {replayed.start + 1} to {replayed.stop}: " if replayed.stop > replayed.start + 1 else ""
+    return f"{several}step {replayed.mismatch} comes out otherwise ({fields})"

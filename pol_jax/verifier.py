@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from pol_jax import commitment as commitments
@@ -22,7 +22,6 @@ from pol_jax.checks import (
 from pol_jax.claim import Claim
 from pol_jax.commitment import Commitment
 from pol_jax.coverage import covered
-from pol_jax.encoding import FORMAT
 from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.inventory import Limits
@@ -30,8 +29,9 @@ from pol_jax.ledger import Segments
 from pol_jax.magnitudes import measure
 from pol_jax.progress import Progress, Silent
 from pol_jax.replay import Replayed, Replayer
-from pol_jax.report import STAGES, Coverage, Outcome, Report, Stage, Verdict
+from pol_jax.report import STAGES, Outcome, Report, Verdict
 from pol_jax.route import Piece, route
+from pol_jax.staging import Staging, Stopped
 from pol_jax.task import BUILT_IN, Source, load_task
 from pol_jax.verdict import Evidence, Judgement, judge
 
@@ -70,15 +70,15 @@ def verify(
     if not any((root / name).exists() for name in ("commitment.json", "claim.json", "inventory.json")):
         raise UsageError(f"{root}: no proof here; expected a directory with {commitments.FILE}")
     verification = _Verification(
-        root,
-        built_in_source() if source is None else source,
-        check_policy(policy or RandomSegments()),
-        secrets.token_bytes(16) if nonce is None else nonce,
-        limits or Limits(),
-        secret,
-        progress or Silent(),
+        root=root,
+        source=built_in_source() if source is None else source,
+        policy=check_policy(policy or RandomSegments()),
+        nonce=secrets.token_bytes(16) if nonce is None else nonce,
+        limits=limits or Limits(),
+        secret=secret,
+        progress=progress or Silent(),
     )
-    with suppress(_Stopped):
+    with suppress(Stopped):
         verification.go_on()
     return verification.report()
 
@@ -101,85 +101,40 @@ def built_in_source(data_dir: Path | None = None) -> Callable[[Commitment], Sour
     return find
 
 
-class _Stopped(Exception):
-    """A stage failed; those behind it are not reached."""
-
-
-@dataclass
-class _Verification:
-    """One verification under way."""
+@dataclass(kw_only=True)
+class _Verification(Staging):
+    """The verification of a proof's directory."""
 
     root: Path
     source: Source | Callable[[Commitment], Source]
     policy: Policy
-    nonce: bytes
     limits: Limits
     secret: bytes | None
-    progress: Progress
-    stages: list[Stage] = field(default_factory=list)
-    verdict: Verdict = Verdict.REJECTED
-    reasons: tuple[str, ...] = ()
-    claim: Claim | None = None
-    coverage: Coverage | None = None
 
     def go_on(self) -> None:
         """Stages 1 to 9."""
-        with self._stage(1) as seen:
+        with self.stage(1) as seen:
             sizes = check_names(self.root, self.limits)
             seen.append(f"{len(sizes)} files, {sum(sizes.values())} bytes")
-        with self._stage(2) as seen:
+        with self.stage(2) as seen:
             claim = self.claim = check_files(self.root, sizes, self.limits)
             seen.append(f"{len(sizes) - 1} digests")
-        with self._stage(3) as seen:
+        with self.stage(3) as seen:
             checked = check_commitment(self.root, claim, self.limits)
             seen.append(f"{len(checked.records)} records, programs match")
-        with self._stage(4) as seen:
+        with self.stage(4) as seen:
             states = check_ledger(checked.proof, claim)
             seen.append(f"{claim.steps + 1} rows")
-        with self._stage(5) as seen:
+        with self.stage(5) as seen:
             check_inputs(checked.proof, claim, checked.records)
             seen.append(f"{claim.steps + 1} rows re-derived")
-        with self._stage(6) as seen:
+        with self.stage(6) as seen:
             checkpoints = check_states(checked.proof, states)
             seen.append(f"{len(checkpoints)} checkpoints")
             metric = metric_of(self.policy)
             stretches = measure(checked.proof, metric, self.progress) if metric else []
             seen += [f"{len(stretches)} updates measured"] if metric else []
         self._judge(checked, claim, checkpoints, stretches)
-
-    def report(self) -> Report:
-        """What was found so far."""
-        rest = range(len(self.stages) + 1, len(STAGES) + 1)
-        return Report(
-            format=FORMAT,
-            verdict=self.verdict,
-            reasons=self.reasons,
-            stages=(*self.stages, *(Stage(number, STAGES[number - 1], Outcome.NOT_REACHED, "") for number in rest)),
-            claim=self.claim.digest().hex() if self.claim else None,
-            commitment=self.claim.commitment if self.claim else None,
-            nonce=self.nonce.hex(),
-            policy=self.policy,
-            coverage=self.coverage,
-            claimed_environment=self.claim.environment if self.claim else None,
-            environment=current_environment(),
-        )
-
-    @contextmanager
-    def _stage(self, number: int) -> Iterator[list[str]]:
-        seen: list[str] = []
-        self.progress.stage(number)
-        try:
-            yield seen
-        except (ProofError, BackendError) as error:
-            undecided = isinstance(error, BackendError)
-            self.verdict = Verdict.INCONCLUSIVE if undecided else Verdict.REJECTED
-            self._note(number, Outcome.INCONCLUSIVE if undecided else Outcome.FAILED, str(error))
-            self.reasons = (f"stage {number}, {STAGES[number - 1]}: {error}",)
-            raise _Stopped from error
-        self._note(number, Outcome.PASSED, "; ".join(seen))
-
-    def _note(self, number: int, outcome: Outcome, detail: str) -> None:
-        self.stages.append(Stage(number, STAGES[number - 1], outcome, detail))
 
     def _judge(self, checked: Checked, claim: Claim, checkpoints: Sequence[int], stretches: Sequence[Stretch]) -> None:
         """Stages 7 to 9. What an initial state with other bits means, only the self-test of stage 9 can tell."""
@@ -203,9 +158,9 @@ class _Verification:
         finally:
             self.progress.end()
         self.verdict, self.reasons = judgement.verdict, judgement.reasons
-        self._note(7, judgement.initial, "re-derived from its key")
-        self._note(8, Outcome.PASSED, challenge)
-        self._note(9, judgement.replay, judgement.seen)
+        self.note(7, judgement.initial, "re-derived from its key")
+        self.note(8, Outcome.PASSED, challenge)
+        self.note(9, judgement.replay, judgement.seen)
 
 
 def _broken_off(error: DataError | BackendError | ProofError) -> Judgement:

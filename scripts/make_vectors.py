@@ -22,7 +22,16 @@ import msgspec
 import numpy as np
 
 from pol_jax import encoding, merkle
-from pol_jax.challenge import METRICS, JointSegments, RandomSegments, Stretch, TopSegments, draw
+from pol_jax.challenge import (
+    METRICS,
+    JointSegments,
+    RandomSegments,
+    RandomSteps,
+    Stretch,
+    TopSegments,
+    draw,
+    draw_steps,
+)
 from pol_jax.claim import Claim
 from pol_jax.commitment import Commitment
 from pol_jax.documents import encode
@@ -284,7 +293,23 @@ def challenge() -> Vector:
                 "drawn": draw(policy, segments, claim, nonce),
             }
         )
-    return {"needed": table, "draws": draws, "ranked": ranked()}
+    return {"needed": table, "draws": draws, "ranked": ranked(), "steps": steps_drawn()}
+
+
+def steps_drawn() -> list[Vector]:
+    """Draws of steps, for openings."""
+    claim = pattern(32, 50)
+    cases = [(1, b"n", RandomSteps()), (24, b"nonce", RandomSteps(0.5, 0.25)), (1000, b"nonce", RandomSteps())]
+    return [
+        {
+            "claim": claim.hex(),
+            "nonce": nonce.hex(),
+            "policy": encode(policy).decode(),
+            "steps": steps,
+            "drawn": draw_steps(policy, steps, claim, nonce),
+        }
+        for steps, nonce, policy in cases
+    ]
 
 
 def ranked() -> list[Vector]:
@@ -652,6 +677,7 @@ def blocks(vectors: dict[str, Any]) -> dict[str, str]:
     epoch = vectors["order"]["epochs"][-2]
     batches = next(each for each in vectors["order"]["batches"] if each["records"] == 10)
     drawn, ranked = vectors["challenge"]["draws"][1], vectors["challenge"]["ranked"][-2]
+    steps = vectors["challenge"]["steps"][1]
     record, salted = (
         next(each for each in vectors["digests"] if each["context"] == name) for name in ("record", "salted record")
     )
@@ -693,6 +719,13 @@ def blocks(vectors: dict[str, Any]) -> dict[str, str]:
             f"policy   {drawn['policy']}",
             f"segments {drawn['segments']}",
             f"drawn    {drawn['drawn']}",
+        ],
+        "step draw": [
+            f"claim    {steps['claim']}",
+            f"nonce    {steps['nonce']}",
+            f"policy   {steps['policy']}",
+            f"steps    {steps['steps']}",
+            f"drawn    {steps['drawn']}",
         ],
         "top draw": [
             f"claim     {ranked['claim']}",

@@ -264,6 +264,10 @@ def draw(claim: bytes, nonce: bytes, policy: dict, segments: int, stretches: lis
     return sorted(chosen)
 
 
+def draw_steps(claim: bytes, nonce: bytes, policy: dict, steps: int) -> list[int]:
+    return sorted(at + 1 for at in random_segments(claim, nonce, policy, steps))
+
+
 # --- magnitudes --------------------------------------------------------------------------------------------------
 
 

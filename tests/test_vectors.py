@@ -189,6 +189,9 @@ def test_challenge():
         claim, nonce, policy = bytes.fromhex(vector["claim"]), bytes.fromhex(vector["nonce"]), vector["policy"]
         drawn = second.draw(claim, nonce, json.loads(policy), vector["segments"], vector["stretches"])
         assert drawn == vector["drawn"], policy
+    for vector in vectors("challenge")["steps"]:
+        claim, nonce, policy = bytes.fromhex(vector["claim"]), bytes.fromhex(vector["nonce"]), vector["policy"]
+        assert second.draw_steps(claim, nonce, json.loads(policy), vector["steps"]) == vector["drawn"], policy
 
 
 @pytest.mark.parametrize("vector", vectors("magnitudes"), ids=lambda vector: vector["name"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pol_jax.errors import PolError
+from pol_jax.errors import PolError, UsageError
 
 _INTERRUPTED, _BUG = 130, 70
 """What a shell gives for Ctrl-C, and what sysexits.h calls EX_SOFTWARE."""
@@ -50,7 +50,9 @@ def train(task: str, **options: object) -> None:
 
 
 @pol.command()
-@_PROOF
+@click.argument("proof", type=click.Path(path_type=Path))
+@click.option("--opening", type=_FILE, help="Check what pol open wrote against PROOF's claim.json; needs no more.")
+@click.option("--steps", metavar="LIST", help="Of an opening: the steps that were asked for, such as 1,40-42.")
 @click.option("--confidence", type=float, help="Meet a false random segment this surely...  [default: 0.99]")
 @click.option("--fraction", type=float, help="...if this share is false.  [default: 0.05]")
 @click.option("--top-q", type=click.IntRange(1), metavar="Q", help="Replay the largest updates of each epoch...")
@@ -70,14 +72,52 @@ def train(task: str, **options: object) -> None:
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="Write the report here; - for standard output.",
 )
-def verify(proof: Path, **options: object) -> None:
+def verify(proof: Path, opening: Path | None, steps: str | None, **options: object) -> None:
     """Check PROOF, and replay randomly chosen segments of it.
 
     --top-q replays the largest updates instead; with --confidence or --fraction, both these and random ones.
     """
+    if opening is not None:
+        from pol_jax.cli.openings import verify_opening_command
+
+        sys.exit(verify_opening_command(proof, opening, steps, **options))  # type: ignore[arg-type]
+    if steps is not None:
+        raise UsageError("--steps: are those of an opening; give --opening FILE, or --segments LIST")
     from pol_jax.cli.verify import verify_command
 
     sys.exit(verify_command(proof, **options))  # type: ignore[arg-type]
+
+
+@pol.command()
+@click.argument("claim", type=click.Path(path_type=Path))
+@click.option("--confidence", type=float, help="Meet a false step this surely...  [default: 0.99]")
+@click.option("--fraction", type=float, help="...if this share is false.  [default: 0.05]")
+@click.option("--nonce", metavar="HEX", help="Repeat an earlier draw.  [default: fresh]")
+def challenge(claim: Path, **options: object) -> None:
+    """Draw random steps of the run that CLAIM is about (claim.json, or a proof): what to ask the prover to open."""
+    from pol_jax.cli.openings import challenge_command
+
+    challenge_command(claim, **options)  # type: ignore[arg-type]
+
+
+@pol.command("open")
+@_PROOF
+@click.option("--out", type=_FILE, required=True, help="The opening: one file.")
+@click.option("--steps", metavar="LIST", help="Open these, such as 1,40-42.")
+@click.option("--nonce", metavar="HEX", help="Open the steps that this nonce draws (pol challenge).")
+@click.option("--confidence", type=float, help="Of the draw.  [default: 0.99]")
+@click.option("--fraction", type=float, help="Of the draw.  [default: 0.05]")
+@click.option("--task", "task", help="Task whose records to use.  [default: the built-in one that the proof names]")
+@click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
+@click.option("--private", type=_FILE, help="The file of secret bytes, for salted records.")
+def open_steps(proof: Path, **options: object) -> None:
+    """Reveal challenged steps of PROOF: states before and after, records, ledger rows, with inclusion proofs.
+
+    Nothing is written on a machine that can't regenerate the states bit for bit.
+    """
+    from pol_jax.cli.openings import open_command
+
+    open_command(proof, **options)  # type: ignore[arg-type]
 
 
 @pol.command()

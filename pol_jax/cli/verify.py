@@ -18,6 +18,7 @@ from pol_jax.challenge import (
     Metric,
     Policy,
     RandomSegments,
+    StepPolicy,
     TopSegments,
 )
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
@@ -63,7 +64,7 @@ def verify_command(
             proof,
             _source(task, data_dir),
             policy=_policy(confidence, fraction, top_q, metric, segments, everything),
-            nonce=_nonce(nonce),
+            nonce=parse_nonce(nonce),
             secret=read_secret(private) if private else None,
             progress=bars,
             bounds=Bounds(silence_seconds=timeout),
@@ -71,7 +72,7 @@ def verify_command(
     finally:
         bars.end()
     if json_file:
-        _write_json(json_file, report)
+        write_json(json_file, report)
     print_report(make_console(stderr=str(json_file) == "-"), report)
     return report.verdict.exit_code
 
@@ -89,13 +90,14 @@ def print_report(console: Console, report: Report) -> None:
         console.print(f"  {reason}", markup=False, soft_wrap=True)
     if report.coverage:
         console.print(f"  {describe_coverage(report.coverage, report.policy)}", markup=False, soft_wrap=True)
-        console.print(f"  to repeat the draw: --nonce {report.nonce}", markup=False)
+        if report.nonce:
+            console.print(f"  to repeat the draw: --nonce {report.nonce}", markup=False)
 
 
-def describe_coverage(coverage: Coverage, policy: Policy) -> str:
+def describe_coverage(coverage: Coverage, policy: Policy | StepPolicy) -> str:
     """What was replayed, and what that would have found."""
-    segments = f"{len(coverage.replayed)} of {coverage.segments} segments"
-    replayed = f"replayed {segments}, {coverage.steps_replayed} of {coverage.steps} steps"
+    segments = f"{len(coverage.replayed)} of {coverage.segments} segments, " if coverage.unit == "segment" else ""
+    replayed = f"replayed {segments}{coverage.steps_replayed} of {coverage.steps} steps"
     if not coverage.replayed:
         return replayed
     if not coverage.detection and isinstance(policy, TopSegments):
@@ -156,7 +158,8 @@ def parse_list(text: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _nonce(text: str | None) -> bytes | None:
+def parse_nonce(text: str | None) -> bytes | None:
+    """The bytes of a nonce in hex; None for None."""
     try:
         nonce = None if text is None else bytes.fromhex(text)
     except ValueError:
@@ -166,7 +169,8 @@ def _nonce(text: str | None) -> bytes | None:
     return nonce
 
 
-def _write_json(path: Path, report: Report) -> None:
+def write_json(path: Path, report: Report) -> None:
+    """Write a report to a file, or to standard output for ``-``."""
     content = report.to_json()
     if str(path) == "-":
         sys.stdout.buffer.write(content)

@@ -1,0 +1,190 @@
+"""Verification of an opening: the claim and one file; no data set, no checkpoints, no code of the task.
+
+The stages have the numbers and names of a proof's verification; files are replaced by inclusion proofs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from pol_jax import claim as claims
+from pol_jax.challenge import StepPolicy, draw_steps
+from pol_jax.claim import Claim
+from pol_jax.coverage import covered_steps
+from pol_jax.environment import current_environment, differences
+from pol_jax.errors import BackendError, DataError, ProofError, UsageError
+from pol_jax.inputs import step_inputs
+from pol_jax.inventory import Limits, read_bounded
+from pol_jax.keys import step_keys
+from pol_jax.ledger import Row
+from pol_jax.loop import Witness
+from pol_jax.opening import Opening, Span, read_opening, spans
+from pol_jax.opening_checks import (
+    WHERE,
+    Opened,
+    check_opened_commitment,
+    check_opened_inputs,
+    check_opened_rows,
+    check_opened_states,
+)
+from pol_jax.progress import Progress, Silent
+from pol_jax.replay import Comparer, Replayed, executing, replay_steps
+from pol_jax.report import STAGES, Outcome, Report, Verdict
+from pol_jax.staging import Staging, Stopped
+from pol_jax.states import Layout
+from pol_jax.verdict import Evidence, judge
+
+
+def verify_opening(
+    claim: Path,
+    opening: Path,
+    policy: StepPolicy,
+    nonce: bytes,
+    *,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Check an opening against a claim, and replay the challenged steps.
+
+    Args:
+        claim: ``claim.json``, or a directory that has one.
+        opening: what ``pol open`` wrote.
+        policy: the challenge that the prover was given; never read from the opening.
+        nonce: likewise.
+        limits: bounds on what is read.
+        progress: told of the replayed steps.
+
+    Raises:
+        UsageError: a file is not there, or the policy would check nothing.
+    """
+    where = claim / claims.FILE if claim.is_dir() else claim
+    if not where.is_file():
+        raise UsageError(f"{where}: no claim here; expected a claim.json, or a directory that has one")
+    if not opening.is_file():
+        raise UsageError(f"{opening}: no such file; expected what pol open writes")
+    verification = _OpeningVerification(
+        claim_path=where,
+        opening_path=opening,
+        policy=policy,
+        nonce=nonce,
+        limits=limits or Limits(),
+        progress=progress or Silent(),
+    )
+    with suppress(Stopped):
+        verification.go_on()
+    return verification.report()
+
+
+@dataclass(kw_only=True)
+class _OpeningVerification(Staging):
+    """The verification of an opening."""
+
+    claim_path: Path
+    opening_path: Path
+    policy: StepPolicy
+    limits: Limits
+
+    def go_on(self) -> None:
+        """Stages 1 to 9."""
+        with self.stage(1) as seen:
+            opening = read_opening(self.opening_path, self.limits)
+            seen.append(f"{self.opening_path.stat().st_size} bytes")
+        with self.stage(2) as seen:
+            claim = self.claim = self._claim(opening)
+            seen.append("opens this claim")
+        with self.stage(3) as seen:
+            commitment, program = check_opened_commitment(opening, claim, self.limits)
+            seen.append("programs match")
+        drawn = draw_steps(self.policy, claim.steps, claim.digest(), self.nonce)
+        wanted = spans(commitment.schedule, drawn, claim.steps)
+        with self.stage(4) as seen:
+            rows = check_opened_rows(opening, commitment, claim)
+            seen.append(f"{len(rows)} rows in the ledger")
+        answered = [span for span in wanted if _is_answered(span, opening, rows)]
+        with self.stage(5) as seen:
+            records = check_opened_inputs(opening, commitment, rows, answered)
+            seen.append(f"{len(opening.records)} records in the data set")
+        with self.stage(6) as seen:
+            states = check_opened_states(opening, commitment, rows)
+            seen.append(f"{len(states)} states")
+        opened = Opened(commitment, program, rows, records, states)
+        self.coverage = covered_steps(self.policy, wanted, [], claim.steps)
+        if len(answered) < len(wanted):
+            missing = next(span for span in wanted if span not in answered)
+            self._leave_open(f"the opening leaves out step {missing.stop}, which was challenged", len(wanted))
+        else:
+            self._judge(opened, claim, wanted)
+
+    def _claim(self, opening: Opening) -> Claim:
+        content = read_bounded(self.claim_path.parent, self.claim_path.name, self.limits)
+        claim = Claim.parse(content)
+        if opening.claim != claim.digest():
+            raise ProofError(WHERE, "claim: this opens another claim")
+        if claim.steps > self.limits.steps:
+            raise ProofError(claims.FILE, f"steps: {claim.steps}, more than the limit of {self.limits.steps}")
+        return claim
+
+    def _leave_open(self, reason: str, wanted: int) -> None:
+        self.verdict, self.reasons = Verdict.INCONCLUSIVE, (f"stage 8, {STAGES[7]}: {reason}",)
+        self.note(7, Outcome.NOT_REACHED, "")
+        self.note(8, Outcome.INCONCLUSIVE, f"{wanted} challenged: {reason}")
+
+    def _judge(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> None:
+        """Stages 7 to 9."""
+        changed = differences(claim.environment, current_environment())
+        self.progress.stage(9)
+        self.progress.begin("replaying", sum(len(span.steps) for span in wanted))
+        try:
+            initial = initial_is_exact(opened)
+            replays = replay_spans(opened, wanted, self.progress)
+            false = [span for span, replayed in zip(wanted, replays, strict=True) if not replayed.exact][:1]
+            again = replay_spans(opened, false, Silent())
+            repeatable = again == [replayed for replayed in replays if not replayed.exact][:1]
+            judgement = judge(Evidence(changed, initial, None, replays, repeatable, "step"))
+            self.coverage = covered_steps(self.policy, wanted, replays, claim.steps)
+        except (DataError, BackendError) as error:
+            self.progress.end()
+            self.verdict = Verdict.INCONCLUSIVE
+            self.reasons = (f"stage 9, {STAGES[8]}: cannot judge here: {error}",)
+            return
+        self.progress.end()
+        self.verdict, self.reasons = judgement.verdict, judgement.reasons
+        self.note(7, judgement.initial, "not opened" if initial is None else "re-derived from its key")
+        self.note(8, Outcome.PASSED, f"{len(wanted)} of {claim.steps} steps")
+        self.note(9, judgement.replay, judgement.seen)
+
+
+def _is_answered(span: Span, opening: Opening, rows: Mapping[int, Row]) -> bool:
+    states = {state.step for state in opening.states}
+    return {span.start, *span.steps} <= rows.keys() and {span.start, span.stop} <= states
+
+
+def initial_is_exact(opened: Opened) -> bool | None:
+    """Whether ``init`` gives the initial state under the key of step 0; None if that state was not opened."""
+    if 0 not in opened.states:
+        return None
+    commitment = opened.commitment
+    key = step_keys(commitment.digest(), commitment.schedule.prng, 0, 1)[0]
+    with executing():
+        leaves = [np.asarray(leaf) for leaf in opened.program.init(key)]
+    return Layout(commitment.state).gather(leaves).digest() == opened.rows[0].state
+
+
+def replay_spans(opened: Opened, wanted: Sequence[Span], progress: Progress) -> list[Replayed]:
+    """Replay each span from its opened state, with the opened records, against the opened rows."""
+    commitment, layout = opened.commitment, Layout(opened.commitment.state)
+    witness = Witness(layout, opened.records, lambda step: opened.rows[step].state is not None)
+    results = list[Replayed]()
+    for span in wanted:
+        state = tuple(jnp.array(leaf) for leaf in opened.states[span.start].leaves)
+        inputs = step_inputs(commitment, opened.records, span.start + 1, span.stop + 1)
+        comparer = Comparer(iter([opened.rows[step] for step in span.steps]), span.start, span.stop)
+        results.append(replay_steps(opened.program, witness, state, inputs, comparer))
+        progress.at(len(results))
+    return results

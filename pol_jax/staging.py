@@ -1,0 +1,84 @@
+"""A verification under way: which stages were passed, what was found, and the report on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pol_jax.challenge import Policy, StepPolicy
+from pol_jax.claim import Claim
+from pol_jax.encoding import FORMAT
+from pol_jax.environment import current_environment
+from pol_jax.errors import BackendError, ProofError
+from pol_jax.progress import Progress
+from pol_jax.report import STAGES, Coverage, Outcome, Report, Stage, Verdict
+
+
+class Stopped(Exception):
+    """A stage failed; those behind it are not reached."""
+
+
+@dataclass(kw_only=True)
+class Staging:
+    """What was found so far.
+
+    Attributes:
+        policy: the verifier's.
+        nonce: decides the draw.
+        progress: told of the stages.
+        stages: that were reached.
+        verdict: rejected, until something better is shown.
+        reasons: for the verdict.
+        claim: once it was read.
+        coverage: once a challenge was drawn.
+    """
+
+    policy: Policy | StepPolicy
+    nonce: bytes
+    progress: Progress
+    stages: list[Stage] = field(default_factory=list)
+    verdict: Verdict = Verdict.REJECTED
+    reasons: tuple[str, ...] = ()
+    claim: Claim | None = None
+    coverage: Coverage | None = None
+
+    @contextmanager
+    def stage(self, number: int) -> Iterator[list[str]]:
+        """One stage: passed, with the lines that were added to what this gives; or failed, and the end.
+
+        Raises:
+            Stopped: it failed.
+        """
+        seen: list[str] = []
+        self.progress.stage(number)
+        try:
+            yield seen
+        except (ProofError, BackendError) as error:
+            undecided = isinstance(error, BackendError)
+            self.verdict = Verdict.INCONCLUSIVE if undecided else Verdict.REJECTED
+            self.note(number, Outcome.INCONCLUSIVE if undecided else Outcome.FAILED, str(error))
+            self.reasons = (f"stage {number}, {STAGES[number - 1]}: {error}",)
+            raise Stopped from error
+        self.note(number, Outcome.PASSED, "; ".join(seen))
+
+    def note(self, number: int, outcome: Outcome, detail: str) -> None:
+        """A stage is over."""
+        self.stages.append(Stage(number, STAGES[number - 1], outcome, detail))
+
+    def report(self) -> Report:
+        """What was found so far."""
+        rest = range(len(self.stages) + 1, len(STAGES) + 1)
+        return Report(
+            format=FORMAT,
+            verdict=self.verdict,
+            reasons=self.reasons,
+            stages=(*self.stages, *(Stage(number, STAGES[number - 1], Outcome.NOT_REACHED, "") for number in rest)),
+            claim=self.claim.digest().hex() if self.claim else None,
+            commitment=self.claim.commitment if self.claim else None,
+            nonce=self.nonce.hex(),
+            policy=self.policy,
+            coverage=self.coverage,
+            claimed_environment=self.claim.environment if self.claim else None,
+            environment=current_environment(),
+        )
