@@ -100,7 +100,6 @@ def verify(
     bounds = bounds or Bounds()
     request = Request(
         path=str(Path(path).absolute()),
-        opening=None,
         policy=check_policy(policy or RandomSegments()),
         nonce=secrets.token_bytes(16) if nonce is None else nonce,
         limits=asdict(limits or Limits()),

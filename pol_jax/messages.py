@@ -13,12 +13,12 @@ class Request(msgspec.Struct, frozen=True, tag="request"):
     """From the caller: what to verify."""
 
     path: str
-    opening: str | None
     policy: Policy | StepPolicy
     nonce: bytes
     limits: dict[str, int]
     secret: bytes | None
     memory_bytes: int | None
+    opening: str | None = None
 
 
 class Found(msgspec.Struct, frozen=True, tag="found"):

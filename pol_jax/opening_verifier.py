@@ -75,6 +75,7 @@ def verify_opening(
         nonce=nonce,
         limits=limits or Limits(),
         progress=progress or Silent(),
+        environment=current_environment(),
     )
     with suppress(Stopped):
         verification.go_on()
@@ -137,7 +138,7 @@ class _OpeningVerification(Staging):
 
     def _judge(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> None:
         """Stages 7 to 9."""
-        changed = differences(claim.environment, current_environment())
+        changed = differences(claim.environment, self.environment)
         self.progress.stage(9)
         self.progress.begin("replaying", sum(len(span.steps) for span in wanted))
         try:

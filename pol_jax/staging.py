@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pol_jax.challenge import Policy, StepPolicy
 from pol_jax.claim import Claim
 from pol_jax.encoding import FORMAT
-from pol_jax.environment import current_environment
+from pol_jax.environment import Environment
 from pol_jax.errors import BackendError, ProofError
 from pol_jax.progress import Progress
 from pol_jax.report import STAGES, Coverage, Outcome, Report, Stage, Verdict
@@ -27,6 +27,7 @@ class Staging:
         policy: the verifier's.
         nonce: decides the draw.
         progress: told of the stages.
+        environment: of this process.
         stages: that were reached.
         verdict: rejected, until something better is shown.
         reasons: for the verdict.
@@ -37,6 +38,7 @@ class Staging:
     policy: Policy | StepPolicy
     nonce: bytes
     progress: Progress
+    environment: Environment
     stages: list[Stage] = field(default_factory=list)
     verdict: Verdict = Verdict.REJECTED
     reasons: tuple[str, ...] = ()
@@ -80,5 +82,5 @@ class Staging:
             policy=self.policy,
             coverage=self.coverage,
             claimed_environment=self.claim.environment if self.claim else None,
-            environment=current_environment(),
+            environment=self.environment,
         )

@@ -77,6 +77,7 @@ def verify(
         limits=limits or Limits(),
         secret=secret,
         progress=progress or Silent(),
+        environment=current_environment(),
     )
     with suppress(Stopped):
         verification.go_on()
@@ -146,7 +147,7 @@ class _Verification(Staging):
         challenge = f"{len(drawn)} of {len(segments)} segments, {steps} steps to replay"
         source = self.source if isinstance(self.source, Source) else self.source(checked.proof.commitment)
         replayer = Replayer(checked, source, self.secret, self.progress)
-        changed = differences(claim.environment, current_environment())
+        changed = differences(claim.environment, self.environment)
         self.progress.stage(9)
         self.progress.begin("replaying", steps + min(SELF_TEST_STEPS, claim.steps))
         try:
