@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -13,11 +12,11 @@ import numpy as np
 
 from pol_jax.checkpoints import load_checkpoint
 from pol_jax.checks import Checked
-from pol_jax.errors import BackendError
 from pol_jax.inputs import step_inputs
 from pol_jax.keys import step_keys
 from pol_jax.ledger import Row, differences, read_row, read_segment
 from pol_jax.loop import Following, Witness, run
+from pol_jax.program import executing
 from pol_jax.progress import Progress
 from pol_jax.records import CommittedRecords
 from pol_jax.states import HostState, Layout
@@ -91,7 +90,7 @@ class Replayer:
         """Whether the init program gives the ledger's initial state under the key of step 0."""
         proof = self._checked.proof
         key = step_keys(proof.commitment.digest(), proof.commitment.schedule.prng, 0, 1)[0]
-        with _executing():
+        with executing():
             state = self._layout.gather([np.asarray(leaf) for leaf in self._checked.program.init(key)])
         return self._witness.initial(key, state) == read_row(proof.root, proof.segments, 0)
 
@@ -123,7 +122,7 @@ class Replayer:
     def _run(self, begun: _Start) -> Replayed:
         comparer = _Comparer(begun.rows, begun.start, begun.stop, self._report)
         try:
-            with _executing(), Following(self._checked.program, self._witness, comparer) as following:
+            with executing(), Following(self._checked.program, self._witness, comparer) as following:
                 inputs = step_inputs(self._checked.proof.commitment, self._source, begun.start + 1, begun.stop + 1)
                 run(self._checked.program, tuple(jnp.array(leaf) for leaf in begun.state), inputs, following)
         except _Mismatch as mismatch:
@@ -155,13 +154,3 @@ class _Mismatch(Exception):
     def __init__(self, replayed: Replayed) -> None:
         super().__init__(replayed.mismatch)
         self.replayed = replayed
-
-
-@contextmanager
-def _executing() -> Iterator[None]:
-    """Whatever XLA raises over a program that may come from anywhere, as one error."""
-    try:
-        yield
-    except (RuntimeError, ValueError, MemoryError) as error:
-        text = (str(error) or type(error).__name__).splitlines()[0][:200]
-        raise BackendError(f"this machine can't run the program: {text}") from error
