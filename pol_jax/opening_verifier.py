@@ -33,8 +33,9 @@ from pol_jax.opening_checks import (
     check_opened_rows,
     check_opened_states,
 )
+from pol_jax.program import executing
 from pol_jax.progress import Progress, Silent
-from pol_jax.replay import Comparer, Replayed, executing, replay_steps
+from pol_jax.replay import Comparer, Replayed, replay_steps
 from pol_jax.report import STAGES, Outcome, Report, Verdict
 from pol_jax.staging import Staging, Stopped
 from pol_jax.states import Layout

@@ -6,7 +6,8 @@ the task's code nor its libraries. Typed PRNG keys cross the border as their key
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -17,7 +18,7 @@ import numpy as np
 from pol_jax.audit import foreign_calls
 from pol_jax.commitment import Commitment
 from pol_jax.encoding import artifact_digest
-from pol_jax.errors import ProofError
+from pol_jax.errors import BackendError, ProofError
 from pol_jax.keys import KEY_WORDS
 from pol_jax.specs import DTYPES, ArraySpec, LeafSpec, RecordSpec, StateSpec
 
@@ -111,6 +112,20 @@ def artifact_digests(artifacts: Artifacts) -> tuple[str, str]:
     pairs = (("init program", artifacts.init), ("step program", artifacts.step))
     init, step = (artifact_digest(kind, content).hex() for kind, content in pairs)
     return init, step
+
+
+@contextmanager
+def executing() -> Iterator[None]:
+    """Whatever XLA raises over a program that may come from anywhere, as one error.
+
+    Raises:
+        BackendError: this machine can't compile or run the program.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError, MemoryError) as error:
+        text = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise BackendError(f"this machine can't run the program: {text}") from error
 
 
 def _load(where: str, content: bytes, takes: tuple[Any, ...], gives: tuple[Any, ...]) -> jax.export.Exported:

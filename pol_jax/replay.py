@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
@@ -14,12 +13,11 @@ import numpy as np
 
 from pol_jax.checkpoints import load_checkpoint
 from pol_jax.checks import Checked
-from pol_jax.errors import BackendError
 from pol_jax.inputs import StepInput, step_inputs
 from pol_jax.keys import step_keys
 from pol_jax.ledger import Row, differences, read_row, read_segment
 from pol_jax.loop import Following, Witness, run
-from pol_jax.program import Leaves, Program
+from pol_jax.program import Leaves, Program, executing
 from pol_jax.progress import Progress
 from pol_jax.records import CommittedRecords
 from pol_jax.route import Piece
@@ -178,13 +176,3 @@ def replay_steps(
     except _Mismatch as mismatch:
         return mismatch.replayed
     return Replayed(comparer.start, comparer.stop)
-
-
-@contextmanager
-def executing() -> Iterator[None]:
-    """Whatever XLA raises over a program that may come from anywhere, as one error."""
-    try:
-        yield
-    except (RuntimeError, ValueError, MemoryError) as error:
-        text = (str(error) or type(error).__name__).splitlines()[0][:200]
-        raise BackendError(f"this machine can't run the program: {text}") from error

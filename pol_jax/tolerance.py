@@ -1,0 +1,175 @@
+"""Whether a committed step is the step that this machine computes, within a tolerance that it calibrated itself.
+
+For backends whose bits differ from the prover's. An honest step is off by the rounding errors of two compilations, of
+which this machine has seen some (the noise); a forged one by about its whole update. Rules without IO.
+
+What passes is never far off: an error is at most the limit, `pol_jax.distances.SMALL` of the update, whatever the
+noise. Where the noise leaves no room below the limit, the answer is inconclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from pol_jax.distances import Distances, Measured, is_floating, measure, same_outside, total
+from pol_jax.magnitudes import distance
+from pol_jax.specs import LeafSpec, StateSpec
+
+MIN_OTHERS: Final = 2
+"""Compilations beside the reference without which nothing is decided: one pair may agree by chance."""
+
+Leaves = Sequence[np.ndarray]
+
+
+class Closeness(StrEnum):
+    """What a comparison comes to."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+
+
+class LeafComparison(msgspec.Struct, frozen=True):
+    """One leaf of a step.
+
+    Attributes:
+        path: JSON pointer.
+        outcome: of this leaf.
+        reason: why, in words.
+        distances: None for a leaf that is compared exactly.
+    """
+
+    path: str
+    outcome: Closeness
+    reason: str
+    distances: Distances | None
+
+
+class StepComparison(msgspec.Struct, frozen=True):
+    """A step, or the shortest stretch of steps between two committed states.
+
+    Attributes:
+        outcome: of the whole.
+        reasons: why, one line each.
+        total: all floating-point leaves as one vector.
+        leaves: each leaf, in the order of the specification.
+        l1: distance between the committed state after and this machine's result, as in the protocol's section 12.2;
+            NaN where one of them holds what has no distance.
+        l2: likewise.
+        linf: likewise.
+        cosine: likewise.
+    """
+
+    outcome: Closeness
+    reasons: tuple[str, ...]
+    total: Distances
+    leaves: tuple[LeafComparison, ...]
+    l1: float
+    l2: float
+    linf: float
+    cosine: float
+
+
+def compare(
+    before: Leaves, after: Leaves, reference: Leaves, others: Sequence[Leaves], spec: StateSpec
+) -> StepComparison:
+    """Judge a step.
+
+    Args:
+        before: the committed state before the step.
+        after: the committed state after it.
+        reference: this machine's result of the step from ``before``.
+        others: its results under other compilations; their order doesn't matter.
+        spec: of the states; all of them have its shapes and dtypes.
+    """
+    leaves, floats = list[LeafComparison](), list[Measured]()
+    for at, leaf in enumerate(spec):
+        own = [reference[at], *(other[at] for other in others)]
+        if is_floating(leaf.dtype):
+            floats.append(measure(leaf.dtype, before[at], after[at], own[0], own[1:]))
+            leaves.append(_compare_floats(leaf, floats[-1].distances(), after[at], own))
+        else:
+            leaves.append(_compare_exactly(leaf, after[at], own))
+    whole = total(floats).distances()
+    outcome, reasons = _judge(whole, leaves, len(others), any(is_floating(leaf.dtype) and leaf.nbytes for leaf in spec))
+    l1, l2, linf = (distance(spec, reference, after, metric) for metric in ("l1", "l2", "linf"))
+    return StepComparison(
+        outcome, reasons, whole, tuple(leaves), l1, l2, linf, distance(spec, reference, after, "cosine")
+    )
+
+
+def _judge(
+    whole: Distances, leaves: Sequence[LeafComparison], others: int, has_floats: bool
+) -> tuple[Closeness, tuple[str, ...]]:
+    """The outcome of a step from those of its leaves and their total."""
+    if others < MIN_OTHERS:
+        return Closeness.INCONCLUSIVE, (f"only {others} other compilations here; expected {MIN_OTHERS} or more",)
+    outcome, reason = _judge_total(whole) if has_floats else (Closeness.PASSED, "no floating-point leaves")
+    outcomes = [outcome, *(leaf.outcome for leaf in leaves)]
+    if set(outcomes) == {Closeness.PASSED}:
+        return Closeness.PASSED, (reason,)
+    worst = Closeness.FAILED if Closeness.FAILED in outcomes else Closeness.INCONCLUSIVE
+    mine = (f"all leaves: {reason}",) if outcome is worst else ()
+    return worst, (*mine, *(f"leaf {leaf.path or '/'}: {leaf.reason}" for leaf in leaves if leaf.outcome is worst))
+
+
+def _judge_total(whole: Distances) -> tuple[Closeness, str]:
+    """An update that can't be told from rounding proves nothing. An error beyond everything is no rounding."""
+    if whole.error > max(whole.tolerance, whole.limit):
+        return Closeness.FAILED, _numbers(whole)
+    if whole.infinitesimal:
+        return Closeness.INCONCLUSIVE, f"the update {whole.update:.1e} is not above the noise"
+    return (Closeness.PASSED if _within(whole) else Closeness.INCONCLUSIVE), _numbers(whole)
+
+
+def _compare_floats(leaf: LeafSpec, found: Distances, after: np.ndarray, own: Leaves) -> LeafComparison:
+    """A leaf of rounded values.
+
+    NaN and infinities have no distance. Where all compilations here agree on them, the committed state has the same:
+    rounding moves a value over the edge of a dtype only where a training is lost anyway.
+    """
+    if not all(same_outside(own[0], other) for other in own[1:]):
+        return LeafComparison(leaf.path, Closeness.INCONCLUSIVE, "NaN or infinity, but not always here", found)
+    if not same_outside(own[0], after):
+        return LeafComparison(leaf.path, Closeness.FAILED, "NaN or infinity at other places than here", found)
+    return LeafComparison(leaf.path, _judge_leaf(found), _numbers(found), found)
+
+
+def _judge_leaf(found: Distances) -> Closeness:
+    """A leaf fails by itself only where its own noise leaves no doubt.
+
+    One that no compilation here changes at all, like a frozen parameter, has no noise: it must stay within the floor.
+    One whose update is not above its noise can't be judged, and needn't be: both results are within the noise of the
+    state before, so that nothing is hidden in it. It doesn't hinder the others.
+    """
+    if found.infinitesimal or _within(found):
+        return Closeness.PASSED
+    if found.expected == 0 and found.noise == 0:
+        return Closeness.PASSED if found.error <= found.tolerance else Closeness.FAILED
+    certain = found.tolerance <= found.limit and found.error > max(found.tolerance, found.limit)
+    return Closeness.FAILED if certain else Closeness.INCONCLUSIVE
+
+
+def _compare_exactly(leaf: LeafSpec, after: np.ndarray, own: Leaves) -> LeafComparison:
+    """A leaf of integers, bools or PRNG keys: no rounding, so no tolerance."""
+    if all(np.array_equal(own[0], other) for other in own[1:]):
+        same = np.array_equal(own[0], after)
+        outcome, reason = (Closeness.PASSED, "equal") if same else (Closeness.FAILED, "differs; has no rounding")
+    else:  # decided by rounded values
+        outcome, reason = Closeness.INCONCLUSIVE, "differs between compilations here"
+    return LeafComparison(leaf.path, outcome, reason, None)
+
+
+def _within(found: Distances) -> bool:
+    """The only way to pass: the error within the tolerance, and that within the limit; both below infinity."""
+    return found.error <= found.tolerance <= found.limit < float("inf")
+
+
+def _numbers(found: Distances) -> str:
+    limit = f"limit {found.limit:.1e}, update {found.update:.1e}"
+    return f"error {found.error:.1e}, tolerance {found.tolerance:.1e}, {limit}"
