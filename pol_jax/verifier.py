@@ -141,6 +141,7 @@ class _Verification:
         with self._stage(3) as seen:
             checked = check_commitment(self.root, claim, self.limits)
             seen.append(f"{len(checked.records)} records, programs match")
+            seen.append(f"{checked.program.constant_bytes} bytes of constants")
         with self._stage(4) as seen:
             states = check_ledger(checked.proof, claim)
             seen.append(f"{claim.steps + 1} rows")

@@ -38,6 +38,7 @@ def pol() -> None:
 @click.option("--beacon", default=None, help="A public random value, to show that the run began after it.")
 @click.option("--private", type=_FILE, help="File of 32 secret bytes that salt the records of private data.")
 @click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
+@click.option("--max-constants", type=click.IntRange(0), metavar="BYTES", help="Constants the programs may hold.")
 def train(task: str, **options: object) -> None:
     """Train TASK with a proof: digits, cifar10, cifar100, shakespeare, or module:attribute.
 
@@ -60,6 +61,7 @@ def train(task: str, **options: object) -> None:
 @click.option("--task", "task", help="Task whose records to use.  [default: the built-in one that the proof names]")
 @click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
 @click.option("--private", type=_FILE, help="The file of secret bytes, for salted records.")
+@click.option("--max-constants", type=click.IntRange(0), metavar="BYTES", help="Constants the programs may hold.")
 @click.option(
     "--timeout", type=click.FloatRange(1, 1e6), default=900, show_default=True, help="Seconds without a sign of life."
 )

@@ -24,6 +24,7 @@ from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
 from pol_jax.commitment import Commitment
 from pol_jax.errors import StorageError, UsageError
+from pol_jax.inventory import Limits
 from pol_jax.isolation import Bounds, verify
 from pol_jax.report import Coverage, Outcome, Report, Verdict
 from pol_jax.task import Source, load_task
@@ -54,6 +55,7 @@ def verify_command(
     private: Path | None,
     json_file: Path | None,
     timeout: float,
+    max_constants: int | None,
 ) -> int:
     """Verify, print the report, return the exit code."""
     quiet_libraries()
@@ -64,6 +66,7 @@ def verify_command(
             _source(task, data_dir),
             policy=_policy(confidence, fraction, top_q, metric, segments, everything),
             nonce=_nonce(nonce),
+            limits=Limits() if max_constants is None else Limits(constant_bytes=max_constants),
             secret=read_secret(private) if private else None,
             progress=bars,
             bounds=Bounds(silence_seconds=timeout),
