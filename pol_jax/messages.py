@@ -18,6 +18,8 @@ class Request(msgspec.Struct, frozen=True, tag="request"):
     limits: dict[str, int]
     secret: bytes | None
     memory_bytes: int | None
+    compare: bool = False
+    same_program: bool = False
 
 
 class Found(msgspec.Struct, frozen=True, tag="found"):
@@ -37,6 +39,13 @@ class Find(msgspec.Struct, frozen=True, tag="find"):
     """From the child: find the records of this commitment (canonical JSON)."""
 
     commitment: bytes
+
+
+class Expect(msgspec.Struct, frozen=True, tag="expect"):
+    """From the child: what programs does the trusted source give for this commitment (canonical JSON) and steps?"""
+
+    commitment: bytes
+    steps: int
 
 
 class Take(msgspec.Struct, frozen=True, tag="take"):
@@ -83,4 +92,4 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     text: str
 
 
-FromChild: TypeAlias = Find | Take | Entered | Begun | Reached | Ended | Done | Failed
+FromChild: TypeAlias = Find | Expect | Take | Entered | Begun | Reached | Ended | Done | Failed

@@ -36,9 +36,10 @@ from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.inventory import Limits
 from pol_jax.ledger import Segments
 from pol_jax.magnitudes import measure
+from pol_jax.origin import Trusted, origin_of
 from pol_jax.progress import Progress, Silent
 from pol_jax.replay import Piece, Replayed, Replayer
-from pol_jax.report import STAGES, Coverage, Outcome, Report, Stage, Verdict
+from pol_jax.report import STAGES, Coverage, Origin, Outcome, Report, Stage, Verdict
 from pol_jax.sampling import detection_probability, false_segments
 from pol_jax.task import BUILT_IN, Source, load_task
 from pol_jax.verdict import Evidence, Judgement, judge
@@ -56,6 +57,8 @@ def verify(
     limits: Limits | None = None,
     secret: bytes | None = None,
     progress: Progress | None = None,
+    trusted: Trusted | None = None,
+    same_program: bool = False,
 ) -> Report:
     """Check a proof and replay a part of it.
 
@@ -68,6 +71,8 @@ def verify(
         limits: bounds on what is read.
         secret: 32 bytes that salt the records of a private data set.
         progress: told of the replayed steps.
+        trusted: tells which programs the source that the verifier trusts gives (`pol_jax.origin.trust`).
+        same_program: accept no others.
 
     Raises:
         UsageError: no proof there, no records, or a policy that would check nothing.
@@ -77,6 +82,8 @@ def verify(
         raise UsageError(f"{root}: no such directory")
     if not any((root / name).exists() for name in ("commitment.json", "claim.json", "inventory.json")):
         raise UsageError(f"{root}: no proof here; expected a directory with {commitments.FILE}")
+    if same_program and trusted is None:
+        raise UsageError("the same program as which? say whose source is trusted (--task)")
     verification = _Verification(
         root,
         built_in_source() if source is None else source,
@@ -85,6 +92,8 @@ def verify(
         limits or Limits(),
         secret,
         progress or Silent(),
+        trusted,
+        same_program,
     )
     with suppress(_Stopped):
         verification.go_on()
@@ -124,11 +133,14 @@ class _Verification:
     limits: Limits
     secret: bytes | None
     progress: Progress
+    trusted: Trusted | None = None
+    same_program: bool = False
     stages: list[Stage] = field(default_factory=list)
     verdict: Verdict = Verdict.REJECTED
     reasons: tuple[str, ...] = ()
     claim: Claim | None = None
     coverage: Coverage | None = None
+    origin: Origin = Origin.NOT_COMPARED
 
     def go_on(self) -> None:
         """Stages 1 to 9."""
@@ -142,6 +154,7 @@ class _Verification:
             checked = check_commitment(self.root, claim, self.limits)
             seen.append(f"{len(checked.records)} records, programs match")
             seen.append(f"{checked.program.constant_bytes} bytes of constants")
+            seen += self._compared(checked, claim)
         with self._stage(4) as seen:
             states = check_ledger(checked.proof, claim)
             seen.append(f"{claim.steps + 1} rows")
@@ -171,7 +184,18 @@ class _Verification:
             coverage=self.coverage,
             claimed_environment=self.claim.environment if self.claim else None,
             environment=current_environment(),
+            program_origin=self.origin,
         )
+
+    def _compared(self, checked: Checked, claim: Claim) -> list[str]:
+        """How the proof's programs stand to the trusted source."""
+        if self.trusted is None:
+            return []
+        expected = self.trusted(checked.proof.commitment, claim.steps)
+        self.origin, words = origin_of(checked.proof.artifacts(), expected)
+        if self.same_program and self.origin is Origin.DIFFERS:
+            raise _other_program(words, claim)
+        return [words]
 
     @contextmanager
     def _stage(self, number: int) -> Iterator[list[str]]:
@@ -214,6 +238,15 @@ class _Verification:
         self._note(7, judgement.initial, "re-derived from its key")
         self._note(8, Outcome.PASSED, challenge)
         self._note(9, judgement.replay, judgement.seen)
+
+
+def _other_program(words: str, claim: Claim) -> ProofError | BackendError:
+    """A refusal where this jax is the prover's; another jax may write the same program down in another way."""
+    theirs, mine = claim.environment, current_environment()
+    changed = [line for line in differences(theirs, mine) if line.startswith(("jax: ", "jaxlib: "))]
+    if changed:
+        return BackendError(f"program: {words}, or were exported by another jax ({'; '.join(changed)})")
+    return ProofError("program", words)
 
 
 def _broken_off(error: DataError | BackendError | ProofError) -> Judgement:
