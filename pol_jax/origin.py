@@ -1,7 +1,8 @@
 """Where a proof's program comes from: is it the one that the verifier exports from source that it trusts?
 
-Equal bytes are the strong answer. Another jax writes the same program down in other bytes; then the StableHLO text is
-compared, as MLIR prints it without names of places, with the arguments that it takes.
+Equal bytes are the strong answer. Another version of jax may serialize one module to other bytes: then its text is
+compared, as MLIR prints it without locations, with the arguments that it takes. It may also lower the same source to
+another module, which is then a difference that says little.
 """
 
 from __future__ import annotations
