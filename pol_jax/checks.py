@@ -70,8 +70,18 @@ def check_commitment(root: Path, claim: Claim, limits: Limits) -> Checked:
     if nbytes(commitment.state) > limits.state_bytes:
         raise ProofError(commitments.FILE, f"state: more than the limit of {limits.state_bytes} bytes")
     proof = Proof(root, commitment, claim, limits)
-    records = proof.records()
-    return Checked(proof, proof.program(), records)
+    records, program = proof.records(), proof.program()
+    check_constants(program, limits)
+    return Checked(proof, program, records)
+
+
+def check_constants(program: Program, limits: Limits) -> None:
+    """A part of stage 3: weights could be hidden in what the programs hold."""
+    most = limits.constants(nbytes(program.signature.state))
+    if program.constant_bytes > most:
+        raise ProofError(
+            "program", f"{program.constant_bytes} bytes of constants, more than the limit of {most} (--max-constants)"
+        )
 
 
 def check_ledger(proof: Proof, claim: Claim) -> dict[int, Digest]:

@@ -29,6 +29,7 @@ from pol_jax.messages import (
     Done,
     Ended,
     Entered,
+    Expect,
     Failed,
     Find,
     Found,
@@ -38,6 +39,7 @@ from pol_jax.messages import (
     Request,
     Take,
 )
+from pol_jax.origin import Expected
 from pol_jax.report import Report
 from pol_jax.specs import DTYPES, PyTree, RecordSpec, nested
 from pol_jax.task import Source
@@ -75,6 +77,8 @@ def _report(request: Request, telling: _Telling) -> Report:
         nonce=request.nonce,
         limits=limits,
         secret=request.secret,
+        trusted=telling.expect if request.compare else None,
+        same_program=request.same_program,
         progress=telling,
     )
 
@@ -107,7 +111,7 @@ class _Telling:
         with self._sending:
             self._connection.send_bytes(msgspec.msgpack.encode(message))
 
-    def ask(self, message: Find | Take, answer: type[T]) -> T:
+    def ask(self, message: Find | Expect | Take, answer: type[T]) -> T:
         """Send a message and wait for what the caller answers."""
         self.say(message)
         return msgspec.msgpack.decode(self._connection.recv_bytes(), type=answer)
@@ -132,6 +136,10 @@ class _Telling:
         """The caller's records."""
         found = self.ask(Find(encode(commitment)), Found)
         return _RemoteRecords(self, commitment.data.record, found.records)
+
+    def expect(self, commitment: Commitment, steps: int) -> Expected:
+        """What the caller's trusted source gives."""
+        return self.ask(Expect(encode(commitment), steps), Expected)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from pol_jax.encoding import FORMAT, Digest
 from pol_jax.errors import ProofError, TaskError, UsageError
 from pol_jax.export import export_task, signature_of
 from pol_jax.files import write_whole
+from pol_jax.inventory import Limits
 from pol_jax.keys import Prng
 from pol_jax.program import INIT_FILE, STEP_FILE, Artifacts, Signature, artifact_digests
 from pol_jax.progress import Progress
@@ -44,6 +45,7 @@ class Choices:
         secret: 32 bytes that salt the records of a private data set, or None.
         prng: implementation of PRNG keys; None for threefry2x32.
         witness_interval: steps between two state digests; None for each step, or fewer for states beyond 64 MiB.
+        constant_bytes: of values that the programs may hold; None for what a verifier lets through unasked.
     """
 
     interval: int | None = None
@@ -53,6 +55,7 @@ class Choices:
     secret: bytes | None = None
     prng: Prng | None = None
     witness_interval: int | None = None
+    constant_bytes: int | None = None
 
 
 def write_commitment(root: Path, task: Task, choices: Choices, progress: Progress) -> Commitment:
@@ -64,7 +67,8 @@ def write_commitment(root: Path, task: Task, choices: Choices, progress: Progres
     """
     _refuse_foreign(root)
     signature = signature_of(task, choices.prng or _PRNG)
-    artifacts = export_task(task, signature)
+    limits = Limits() if choices.constant_bytes is None else Limits(constant_bytes=choices.constant_bytes)
+    artifacts = export_task(task, signature, limits)
     digests = _digest_records(task, choices.secret, progress)
     commitment = _commitment(task, choices, signature, artifacts, digests)
     _write_files(root, artifacts, digests, _readable(commitment))

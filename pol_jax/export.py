@@ -11,11 +11,13 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
-from pol_jax.audit import foreign_calls
+from pol_jax.audit import Audit, audit, foreign_calls
+from pol_jax.commitment import nbytes
 from pol_jax.data import record_spec
 from pol_jax.errors import TaskError
+from pol_jax.inventory import Limits
 from pol_jax.keys import KEY_WORDS
-from pol_jax.program import PLATFORMS, Artifacts, Leaves, Signature
+from pol_jax.program import PLATFORMS, Artifacts, Leaves, Signature, what_it_ignores
 from pol_jax.specs import PyTree, StateSpec, state_spec
 from pol_jax.task import Task
 
@@ -65,13 +67,14 @@ def signature_of(task: Task, prng: str) -> Signature:
     return Signature(structure.spec, record, task.batch_size, prng, tuple(metrics))
 
 
-def export_task(task: Task, signature: Signature) -> Artifacts:
+def export_task(task: Task, signature: Signature, limits: Limits | None = None) -> Artifacts:
     """Export a task's ``init`` and ``step`` for all platforms.
 
     Source paths are left out, so that the same task gives the same bytes wherever its code lies.
 
     Raises:
-        TaskError: the task calls back to the host, or uses something that can't be exported.
+        TaskError: the task calls back to the host, uses something that can't be exported, has constants beyond
+            ``limits``, or has a step that ignores its batch or its state.
     """
     structure, prng = structure_of(task, signature.prng), signature.prng
     step, names = _flat_step(task, structure, prng), signature.metrics
@@ -83,10 +86,23 @@ def export_task(task: Task, signature: Signature) -> Artifacts:
         new, metrics = step(leaves, batch, key)
         return new, tuple(metrics[name] for name in names)
 
-    return Artifacts(
-        init=_export(init, "init", signature.key()),
-        step=_export(ordered, "step", signature.leaves(), signature.batch(), signature.key()),
-    )
+    of_init = _export(init, "init", signature.key())
+    of_step = _export(ordered, "step", signature.leaves(), signature.batch(), signature.key())
+    _check_training(of_init[1], of_step[1], signature, limits or Limits())
+    return Artifacts(of_init[0], of_step[0])
+
+
+def _check_training(init: Audit, step: Audit, signature: Signature, limits: Limits) -> None:
+    """Refuse what a verifier would."""
+    problem = what_it_ignores(step, signature)
+    if problem:
+        raise TaskError(f"step: {problem}; that is no training, and a verifier refuses it")
+    constants, most = init.constant_bytes + step.constant_bytes, limits.constants(nbytes(signature.state))
+    if constants > most:
+        raise TaskError(
+            f"init and step hold {constants} bytes of constants, a verifier lets {most} through: make large arrays part"
+            " of the records or of the state that init returns, or compute them (jnp.arange, not np.arange)"
+        )
 
 
 def _flat_step(task: Task, structure: Structure, prng: str) -> Callable[..., tuple[Leaves, dict[str, jax.Array]]]:
@@ -120,7 +136,7 @@ def _scalars(metrics: Any) -> dict[str, jax.Array]:
     return {name: jnp.asarray(metrics[name], jnp.float32) for name in sorted(metrics)}
 
 
-def _export(function: Callable[..., Any], name: str, *args: Any) -> bytes:
+def _export(function: Callable[..., Any], name: str, *args: Any) -> tuple[bytes, Audit]:
     limit = jax.config.jax_traceback_in_locations_limit  # type: ignore[attr-defined, unused-ignore]
     jax.config.update("jax_traceback_in_locations_limit", 0)
     try:
@@ -133,7 +149,10 @@ def _export(function: Callable[..., Any], name: str, *args: Any) -> bytes:
     foreign = foreign_calls(exported.mlir_module())
     if foreign:
         raise TaskError(f"{name} calls {', '.join(sorted(foreign))}, which a verifier would not run")
-    return content
+    try:
+        return content, audit(exported)
+    except ValueError as error:
+        raise TaskError(f"{name} {error}, which a verifier could not follow") from error
 
 
 def _plain(leaf: Any) -> jax.Array:

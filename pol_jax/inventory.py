@@ -40,6 +40,7 @@ class Limits:
         state_bytes: one state, in memory.
         steps: of the run; each costs memory for its digest.
         opening_bytes: an opening.
+        constant_bytes: values that are written down in the two programs together, see `constants`.
     """
 
     document_bytes: int = 2**24
@@ -51,6 +52,7 @@ class Limits:
     state_bytes: int = 2**36
     steps: int = 2**26
     opening_bytes: int = 2**36
+    constant_bytes: int = 2**14
 
     def of(self, name: str) -> int:
         """The most bytes that the file ``name`` may have."""
@@ -58,6 +60,14 @@ class Limits:
             return self.document_bytes
         by_folder = {"program": self.program_bytes, "ledger": self.segment_bytes, "records": self.records_bytes}
         return by_folder.get(name.split("/")[0], self.total_bytes)
+
+    def constants(self, state_bytes: int) -> int:
+        """The most bytes of constants in programs that work on a state of ``state_bytes``.
+
+        Weights could be hidden there. 16 KiB are four times what the built-in tasks have, and a mean image of 32 by 32
+        or a table of 4,096 learning rates; a program grows with its model, but 1% of a state is no model.
+        """
+        return max(self.constant_bytes, state_bytes // 100)
 
 
 _NAMES: Final = re.compile(

@@ -16,9 +16,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from math import inf
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
+from time import monotonic
 from typing import IO
 
 import msgspec
@@ -37,6 +39,7 @@ from pol_jax.messages import (
     Done,
     Ended,
     Entered,
+    Expect,
     Failed,
     Find,
     Found,
@@ -46,10 +49,11 @@ from pol_jax.messages import (
     Request,
     Take,
 )
+from pol_jax.origin import Expected, Trusted, trust
 from pol_jax.progress import Progress, Silent
 from pol_jax.report import STAGES, Outcome, Report, Stage, Verdict
 from pol_jax.specs import RecordSpec
-from pol_jax.task import Source
+from pol_jax.task import Source, Task
 
 _MOST_BYTES = 2**28
 """The largest message that the caller reads from the child."""
@@ -63,10 +67,12 @@ class Bounds:
 
     Attributes:
         silence_seconds: how long it may say nothing: compile, or execute one step, or read one checkpoint.
+        total_seconds: how long the whole verification may take, or None.
         memory_bytes: of address space, or None; too small a number keeps XLA from starting, above all on GPUs.
     """
 
     silence_seconds: int | float = 900
+    total_seconds: int | float | None = None
     memory_bytes: int | None = None
 
 
@@ -80,6 +86,8 @@ def verify(
     secret: bytes | None = None,
     progress: Progress | None = None,
     bounds: Bounds | None = None,
+    trusted: Task | Callable[[int], Task] | None = None,
+    same_program: bool = False,
 ) -> Report:
     """Check a proof and replay a part of it, in a process of its own.
 
@@ -93,6 +101,9 @@ def verify(
         secret: 32 bytes that salt the records of a private data set.
         progress: told of the stages and of the replayed steps.
         bounds: on the process.
+        trusted: source that the verifier trusts: the task, or a function of the number of steps that returns it. Its
+            export, made in the caller's process, is compared with the proof's program; the report says what came out.
+        same_program: accept no other program than that of ``trusted``.
 
     Raises:
         UsageError: no proof there, no records, or a policy that would check nothing.
@@ -105,8 +116,15 @@ def verify(
         limits=asdict(limits or Limits()),
         secret=secret,
         memory_bytes=bounds.memory_bytes,
+        compare=trusted is not None,
+        same_program=same_program,
     )
-    caller = _Caller(request, verifier.built_in_source() if source is None else source, progress or Silent())
+    caller = _Caller(
+        request,
+        verifier.built_in_source() if source is None else source,
+        progress or Silent(),
+        None if trusted is None else trust(trusted),
+    )
     return _converse(request, caller, bounds)
 
 
@@ -144,16 +162,17 @@ def verify_opening(
         secret=None,
         memory_bytes=bounds.memory_bytes,
     )
-    return _converse(request, _Caller(request, Arrays(np.empty(0)), progress or Silent()), bounds)
+    return _converse(request, _Caller(request, Arrays(np.empty(0)), progress or Silent(), None), bounds)
 
 
 def _converse(request: Request, caller: _Caller, bounds: Bounds) -> Report:
     """Start a child, answer what it asks, until there is a report; or until it is lost."""
+    end = inf if bounds.total_seconds is None else monotonic() + bounds.total_seconds
     with _child() as child:
         try:
             child.send(request)
             while caller.report is None:
-                answer = caller.hear(child.receive(bounds.silence_seconds))
+                answer = caller.hear(child.receive(bounds, end))
                 if answer is not None:
                     child.send(answer)
         except _Lost as lost:
@@ -164,27 +183,31 @@ def _converse(request: Request, caller: _Caller, bounds: Bounds) -> Report:
 class _Caller:
     """The caller's side of the conversation: has the records, draws the bars, keeps the report."""
 
-    def __init__(self, request: Request, source: Source | Callable[[Commitment], Source], progress: Progress) -> None:
-        self._request, self._source, self._progress = request, source, progress
+    def __init__(
+        self,
+        request: Request,
+        source: Source | Callable[[Commitment], Source],
+        progress: Progress,
+        trusted: Trusted | None = None,
+    ) -> None:
+        self._request, self._source, self._progress, self._trusted = request, source, progress, trusted
         self._records: Source | None = None
         self._spec: RecordSpec = ()
         self.stage = 1
         self.report: Report | None = None
 
-    def hear(self, message: FromChild) -> Found | Records | None:
+    def hear(self, message: FromChild) -> Found | Expected | Records | None:
         """React to a message of the child; what to answer, if anything."""
         match message:
             case Entered(number) if 1 <= number <= len(STAGES):
                 self.stage = number
                 self._progress.stage(number)
-            case Begun(what, total, done):
-                self._progress.begin(what, total, done)
-            case Reached(done, loss):
-                self._progress.at(done, loss)
-            case Ended():
-                self._progress.end()
+            case Begun() | Reached() | Ended():
+                self._show(message)
             case Find(commitment):
                 return self._find(commitment)
+            case Expect(commitment, steps):
+                return self._expect(commitment, steps)
             case Take(indices):
                 return self._take(indices)
             case Done(report):
@@ -197,11 +220,22 @@ class _Caller:
                 raise (found if found in (UsageError, errors.StorageError) else PolError)(text)
         return None
 
+    def _show(self, message: Begun | Reached | Ended) -> None:
+        match message:
+            case Begun(what, total, done):
+                self._progress.begin(what, total, done)
+            case Reached(done, loss):
+                self._progress.at(done, loss)
+            case Ended():
+                self._progress.end()
+
+    def _expect(self, content: bytes, steps: int) -> Expected:
+        if self._trusted is None or not 1 <= steps <= self._request.limits["steps"]:
+            raise _Lost("asked for a program that is not there")
+        return self._trusted(_commitment(content), steps)
+
     def _find(self, content: bytes) -> Found:
-        try:
-            commitment = Commitment.parse(content)
-        except errors.ProofError as error:
-            raise _Lost("sent no commitment") from error
+        commitment = _commitment(content)
         self._records = self._source if isinstance(self._source, Source) else self._source(commitment)
         self._spec = commitment.data.record
         return Found(len(self._records))
@@ -220,6 +254,13 @@ def _module_paths() -> list[str]:
     """Where the child finds this package: beside itself, and on the caller's absolute paths."""
     mine = str(Path(__file__).resolve().parents[1])
     return [mine, *(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path))]
+
+
+def _commitment(content: bytes) -> Commitment:
+    try:
+        return Commitment.parse(content)
+    except errors.ProofError as error:
+        raise _Lost("sent no commitment") from error
 
 
 def _report(content: bytes) -> Report:
@@ -241,18 +282,21 @@ class _Child:
     process: subprocess.Popen[bytes]
     noise: IO[bytes]
 
-    def send(self, message: Request | Found | Records) -> None:
+    def send(self, message: Request | Found | Expected | Records) -> None:
         """Say something."""
         try:
             self.connection.send_bytes(msgspec.msgpack.encode(message))
         except OSError as error:
             raise _Lost(self._how_it_died()) from error
 
-    def receive(self, silence_seconds: int | float) -> FromChild:
-        """Wait for a message, but not for ever."""
+    def receive(self, bounds: Bounds, end: float) -> FromChild:
+        """Wait for a message: not for ever, and not beyond ``end``, since who never ends may well talk all the time."""
+        left = end - monotonic()
         try:
-            if not self.connection.poll(silence_seconds):
-                raise _Lost(f"said nothing for {silence_seconds:g} s")
+            if left <= 0 or not self.connection.poll(min(bounds.silence_seconds, left)):
+                if left <= bounds.silence_seconds:
+                    raise _Lost(f"took more than the {bounds.total_seconds:g} s that it has in all")
+                raise _Lost(f"said nothing for {bounds.silence_seconds:g} s")
             content = self.connection.recv_bytes(_MOST_BYTES)
             return msgspec.msgpack.decode(content, type=FromChild)  # type: ignore[no-any-return]
         except (EOFError, OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:

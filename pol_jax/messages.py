@@ -19,6 +19,8 @@ class Request(msgspec.Struct, frozen=True, tag="request"):
     secret: bytes | None
     memory_bytes: int | None
     opening: str | None = None
+    compare: bool = False
+    same_program: bool = False
 
 
 class Found(msgspec.Struct, frozen=True, tag="found"):
@@ -38,6 +40,13 @@ class Find(msgspec.Struct, frozen=True, tag="find"):
     """From the child: find the records of this commitment (canonical JSON)."""
 
     commitment: bytes
+
+
+class Expect(msgspec.Struct, frozen=True, tag="expect"):
+    """From the child: what programs does the trusted source give for this commitment (canonical JSON) and steps?"""
+
+    commitment: bytes
+    steps: int
 
 
 class Take(msgspec.Struct, frozen=True, tag="take"):
@@ -84,4 +93,4 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     text: str
 
 
-FromChild: TypeAlias = Find | Take | Entered | Begun | Reached | Ended | Done | Failed
+FromChild: TypeAlias = Find | Expect | Take | Entered | Begun | Reached | Ended | Done | Failed

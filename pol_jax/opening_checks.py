@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pol_jax import merkle
+from pol_jax.checks import check_constants
 from pol_jax.claim import Claim
 from pol_jax.commitment import Commitment, nbytes
 from pol_jax.encoding import Digest, batch_digest, record_digests
@@ -58,7 +59,9 @@ def check_opened_commitment(opening: Opening, claim: Claim, limits: Limits) -> t
     artifacts = Artifacts(opening.init, opening.step)
     if artifact_digests(artifacts) != (commitment.program.init, commitment.program.step):
         raise ProofError(WHERE, "init or step: is not the committed program: its digest differs")
-    return commitment, load_program(artifacts, Signature.of(commitment))
+    program = load_program(artifacts, Signature.of(commitment))
+    check_constants(program, limits)
+    return commitment, program
 
 
 def check_opened_rows(opening: Opening, commitment: Commitment, claim: Claim) -> dict[int, Row]:

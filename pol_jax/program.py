@@ -15,8 +15,9 @@ import jax
 import jax.export
 import numpy as np
 
-from pol_jax.audit import foreign_calls
+from pol_jax.audit import Audit, audit, foreign_calls
 from pol_jax.commitment import Commitment
+from pol_jax.dataflow import ignored
 from pol_jax.encoding import artifact_digest
 from pol_jax.errors import BackendError, ProofError
 from pol_jax.keys import KEY_WORDS
@@ -84,11 +85,13 @@ class Program:
         signature: what goes in and out.
         init: ``init(key data) -> leaves``.
         step: ``step(leaves, batch, key data) -> (leaves, metrics)``; the leaves passed in are donated.
+        constant_bytes: how many bytes of values are written down in both.
     """
 
     signature: Signature
     init: Callable[[Any], Leaves]
     step: Callable[[Leaves, Sequence[Any], Any], tuple[Leaves, tuple[jax.Array, ...]]]
+    constant_bytes: int
 
     def loss(self, metrics: Sequence[jax.Array]) -> jax.Array:
         """The loss among the metrics that ``step`` returned."""
@@ -96,15 +99,26 @@ class Program:
 
 
 def load_program(artifacts: Artifacts, signature: Signature) -> Program:
-    """Load programs that may come from anywhere, after checking what they take, return and call.
+    """Load programs that may come from anywhere, after checking what they take, return, call and depend on.
 
     Raises:
-        ProofError: not an exported program, other inputs or outputs than ``signature``, or a foreign call.
+        ProofError: not an exported program, other inputs or outputs than ``signature``, a foreign call, or a step that
+            ignores its batch or its state.
     """
     key, leaves, batch = signature.key(), signature.leaves(), signature.batch()
     init = _load(INIT_FILE, artifacts.init, (key,), leaves)
     step = _load(STEP_FILE, artifacts.step, (leaves, batch, key), (leaves, signature.metric_values()))
-    return Program(signature, jax.jit(init.call), jax.jit(step.call, donate_argnums=0))
+    of_init, of_step = _audit(INIT_FILE, init), _audit(STEP_FILE, step)
+    problem = what_it_ignores(of_step, signature)
+    if problem:
+        raise ProofError(STEP_FILE, problem)
+    constants = of_init.constant_bytes + of_step.constant_bytes
+    return Program(signature, jax.jit(init.call), jax.jit(step.call, donate_argnums=0), constants)
+
+
+def what_it_ignores(step: Audit, signature: Signature) -> str | None:
+    """What a step program must depend on and does not, in words; None where all is well."""
+    return ignored(step.depends, len(signature.state), len(signature.record), signature.metrics.index("loss"))
 
 
 def artifact_digests(artifacts: Artifacts) -> tuple[str, str]:
@@ -148,6 +162,13 @@ def _load(where: str, content: bytes, takes: tuple[Any, ...], gives: tuple[Any, 
         if got != want or tree != jax.tree.structure(expected):  # type: ignore[operator]
             raise ProofError(where, f"{what} other arrays than the commitment says")
     return exported
+
+
+def _audit(where: str, exported: jax.export.Exported) -> Audit:
+    try:
+        return audit(exported)
+    except ValueError as error:
+        raise ProofError(where, str(error)) from error
 
 
 def _abstract(leaf: LeafSpec | ArraySpec, *leading: int) -> jax.ShapeDtypeStruct:

@@ -76,11 +76,11 @@ class Proof:
             return self.claim.steps
         return self.open_rows[-1].step if self.open_rows else sealed_steps(self.root)
 
-    def program(self) -> Program:
-        """The exported programs, loaded.
+    def artifacts(self) -> Artifacts:
+        """The exported programs, as stored.
 
         Raises:
-            ProofError: not the committed ones, or not what a verifier runs.
+            ProofError: not the committed ones.
         """
         contents = [read_bounded(self.root, name, self.limits) for name in (INIT_FILE, STEP_FILE)]
         artifacts, committed = Artifacts(*contents), self.commitment.program
@@ -89,7 +89,15 @@ class Proof:
         ):
             if got != expected:
                 raise ProofError(name, "is not the committed program: its digest differs")
-        return load_program(artifacts, Signature.of(self.commitment))
+        return artifacts
+
+    def program(self) -> Program:
+        """The exported programs, loaded.
+
+        Raises:
+            ProofError: not the committed ones, or not what a verifier runs.
+        """
+        return load_program(self.artifacts(), Signature.of(self.commitment))
 
     def records(self) -> UInt8[np.ndarray, "records 32"]:
         """Digests of all records.

@@ -229,7 +229,7 @@ class Recording:
         write_whole(self._root / claims.FILE, encode(claim))
         self.recorder.remove_journal()
         forget(self._root)
-        limits = inventory.Limits()
+        limits = inventory.Limits(constant_bytes=self.program.constant_bytes)  # bounded when it was exported
         try:
             write_whole(self._root / inventory.FILE, inventory.take_inventory(self._root, limits))
             check_files_to_states(self._root, limits)

@@ -49,6 +49,14 @@ class Outcome(StrEnum):
     NOT_REACHED = "not reached"
 
 
+class Origin(StrEnum):
+    """Whose program was replayed: compared with the verifier's own export of source that it trusts."""
+
+    TRUSTED = "trusted source"
+    DIFFERS = "differs from the trusted source"
+    NOT_COMPARED = "not compared"
+
+
 class Stage(msgspec.Struct, frozen=True):
     """One stage: its number (1 is the first), name, outcome, and what was seen."""
 
@@ -96,6 +104,7 @@ class Report(msgspec.Struct, frozen=True):
         coverage: None where no challenge was drawn.
         claimed_environment: where the prover says it ran.
         environment: where the verification ran.
+        program_origin: whether the program is the one that the verifier exports from source that it trusts.
     """
 
     format: Literal["pol-jax/1"]
@@ -109,6 +118,7 @@ class Report(msgspec.Struct, frozen=True):
     coverage: Coverage | None
     claimed_environment: Environment | None
     environment: Environment
+    program_origin: Origin = Origin.NOT_COMPARED
 
     def __bool__(self) -> bool:
         """Whether the proof is accepted."""

@@ -12,7 +12,7 @@ from pol_jax.encoding import FORMAT
 from pol_jax.environment import Environment
 from pol_jax.errors import BackendError, ProofError
 from pol_jax.progress import Progress
-from pol_jax.report import STAGES, Coverage, Outcome, Report, Stage, Verdict
+from pol_jax.report import STAGES, Coverage, Origin, Outcome, Report, Stage, Verdict
 
 
 class Stopped(Exception):
@@ -33,6 +33,7 @@ class Staging:
         reasons: for the verdict.
         claim: once it was read.
         coverage: once a challenge was drawn.
+        origin: of the program, once it was compared.
     """
 
     policy: Policy | StepPolicy
@@ -44,6 +45,7 @@ class Staging:
     reasons: tuple[str, ...] = ()
     claim: Claim | None = None
     coverage: Coverage | None = None
+    origin: Origin = Origin.NOT_COMPARED
 
     @contextmanager
     def stage(self, number: int) -> Iterator[list[str]]:
@@ -83,4 +85,5 @@ class Staging:
             coverage=self.coverage,
             claimed_environment=self.claim.environment if self.claim else None,
             environment=self.environment,
+            program_origin=self.origin,
         )

@@ -27,9 +27,10 @@ from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.inventory import Limits
 from pol_jax.ledger import Segments
 from pol_jax.magnitudes import measure
+from pol_jax.origin import Trusted, origin_of
 from pol_jax.progress import Progress, Silent
 from pol_jax.replay import Replayed, Replayer
-from pol_jax.report import STAGES, Outcome, Report, Verdict
+from pol_jax.report import STAGES, Origin, Outcome, Report, Verdict
 from pol_jax.route import Piece, route
 from pol_jax.staging import Staging, Stopped
 from pol_jax.task import BUILT_IN, Source, load_task
@@ -48,6 +49,8 @@ def verify(
     limits: Limits | None = None,
     secret: bytes | None = None,
     progress: Progress | None = None,
+    trusted: Trusted | None = None,
+    same_program: bool = False,
 ) -> Report:
     """Check a proof and replay a part of it.
 
@@ -60,6 +63,8 @@ def verify(
         limits: bounds on what is read.
         secret: 32 bytes that salt the records of a private data set.
         progress: told of the replayed steps.
+        trusted: tells which programs the source that the verifier trusts gives (`pol_jax.origin.trust`).
+        same_program: accept no others.
 
     Raises:
         UsageError: no proof there, no records, or a policy that would check nothing.
@@ -69,6 +74,8 @@ def verify(
         raise UsageError(f"{root}: no such directory")
     if not any((root / name).exists() for name in ("commitment.json", "claim.json", "inventory.json")):
         raise UsageError(f"{root}: no proof here; expected a directory with {commitments.FILE}")
+    if same_program and trusted is None:
+        raise UsageError("the same program as which? say whose source is trusted (--task)")
     verification = _Verification(
         root=root,
         source=built_in_source() if source is None else source,
@@ -78,6 +85,8 @@ def verify(
         secret=secret,
         progress=progress or Silent(),
         environment=current_environment(),
+        trusted=trusted,
+        same_program=same_program,
     )
     with suppress(Stopped):
         verification.go_on()
@@ -111,6 +120,8 @@ class _Verification(Staging):
     policy: Policy
     limits: Limits
     secret: bytes | None
+    trusted: Trusted | None = None
+    same_program: bool = False
 
     def go_on(self) -> None:
         """Stages 1 to 9."""
@@ -123,6 +134,8 @@ class _Verification(Staging):
         with self.stage(3) as seen:
             checked = check_commitment(self.root, claim, self.limits)
             seen.append(f"{len(checked.records)} records, programs match")
+            seen.append(f"{checked.program.constant_bytes} bytes of constants")
+            seen += self._compared(checked, claim)
         with self.stage(4) as seen:
             states = check_ledger(checked.proof, claim)
             seen.append(f"{claim.steps + 1} rows")
@@ -136,6 +149,16 @@ class _Verification(Staging):
             stretches = measure(checked.proof, metric, self.progress) if metric else []
             seen += [f"{len(stretches)} updates measured"] if metric else []
         self._judge(checked, claim, checkpoints, stretches)
+
+    def _compared(self, checked: Checked, claim: Claim) -> list[str]:
+        """How the proof's programs stand to the trusted source."""
+        if self.trusted is None:
+            return []
+        expected = self.trusted(checked.proof.commitment, claim.steps)
+        self.origin, words = origin_of(checked.proof.artifacts(), expected)
+        if self.same_program and self.origin is Origin.DIFFERS:
+            raise _other_program(words, claim)
+        return [words]
 
     def _judge(self, checked: Checked, claim: Claim, checkpoints: Sequence[int], stretches: Sequence[Stretch]) -> None:
         """Stages 7 to 9. What an initial state with other bits means, only the self-test of stage 9 can tell."""
@@ -162,6 +185,15 @@ class _Verification(Staging):
         self.note(7, judgement.initial, "re-derived from its key")
         self.note(8, Outcome.PASSED, challenge)
         self.note(9, judgement.replay, judgement.seen)
+
+
+def _other_program(words: str, claim: Claim) -> ProofError | BackendError:
+    """A refusal where this jax is the prover's; another jax may write the same program down in another way."""
+    theirs, mine = claim.environment, current_environment()
+    changed = [line for line in differences(theirs, mine) if line.startswith(("jax: ", "jaxlib: "))]
+    if changed:
+        return BackendError(f"program: {words}, or were exported by another jax ({'; '.join(changed)})")
+    return ProofError("program", words)
 
 
 def _broken_off(error: DataError | BackendError | ProofError) -> Judgement:

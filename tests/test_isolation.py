@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -118,28 +119,71 @@ def test_silence_is_inconclusive(plain_proof: Path) -> None:
     assert psutil.Process().children() == []
 
 
+def test_time_in_all_is_bounded(plain_proof: Path) -> None:
+    """Also for a child that keeps talking."""
+    report = verify(plain_proof, tiny.plain().source, bounds=Bounds(total_seconds=0.5))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "took more than the 0.5 s that it has in all" in report.reasons[0]
+    assert psutil.Process().children() == []
+
+
+def test_time_in_all_ends_before_silence(plain_proof: Path) -> None:
+    progress = At(4, kill_child(signal.SIGSTOP))
+    bounds = Bounds(silence_seconds=300, total_seconds=12)
+    report = verify(plain_proof, tiny.plain().source, progress=progress, bounds=bounds)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "took more than the 12 s" in report.reasons[0]
+    assert verify(plain_proof, tiny.plain().source, bounds=Bounds(total_seconds=300))
+
+
 def endless(data_dir: Path | None = None, steps: int | None = None) -> pol_jax.Task:
     """A task whose step never ends."""
     task = tiny.nested()
 
-    def step(state: jax.Array, batch: object, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-        end = jax.lax.while_loop(lambda x: x > -1.0, lambda x: x * 0.5 + 1.0, jnp.abs(state).sum())
+    def step(state: jax.Array, batch: Any, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        start = jnp.abs(state).sum() + jnp.abs(batch["views"][0]).sum()
+        end = jax.lax.while_loop(lambda x: x > -1.0, lambda x: x * 0.5 + 1.0, start)
         return state + end, {"loss": end}
 
     return pol_jax.Task("endless", task.init, step, task.source, task.batch_size, 4)
 
 
-def test_program_that_never_ends_is_inconclusive(tmp_path: Path) -> None:
+def greedy() -> pol_jax.Task:
+    """A task whose step sorts 64 GiB."""
+    task = tiny.nested()
+
+    def step(state: jax.Array, batch: Any, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        large = jnp.sort(state[:, :, None] * jnp.arange(2**26) % 7, axis=-1)
+        end = large[:, :, 5].sum() + batch["views"][0].sum()
+        return state + end, {"loss": end}
+
+    return pol_jax.Task("greedy", task.init, step, task.source, task.batch_size, 4)
+
+
+def with_program_of(task: pol_jax.Task, path: Path) -> None:
     """Nobody can train it, so the forger puts it under the ledger of another run."""
-    path = tmp_path / "proof"
     pol_jax.train(tiny.nested(), path, steps=4)
     forger = Forger(path)
-    forger.commit_to_step_program(export_task(endless(), signature_of(endless(), "threefry2x32")).step)
+    forger.commit_to_step_program(export_task(task, signature_of(task, "threefry2x32")).step)
     digest = forger.commitment.digest()
     forger.change(0, key=step_keys(digest, "threefry2x32", 0, 1)[0].tobytes())
     for step, key, indices in plan(forger.commitment, 1, 5):
         forger.change(step, key=key.tobytes(), indices=indices, batch=forger.batch_of(indices))
     forger.write()
+
+
+def test_program_that_eats_memory_is_inconclusive(tmp_path: Path) -> None:
+    path = tmp_path / "proof"
+    with_program_of(greedy(), path)
+    report = verify(path, greedy().source, bounds=Bounds(memory_bytes=2**35, silence_seconds=60))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "stage 9, replay: cannot judge here" in report.reasons[0]
+    assert "said nothing" not in report.reasons[0]
+
+
+def test_program_that_never_ends_is_inconclusive(tmp_path: Path) -> None:
+    path = tmp_path / "proof"
+    with_program_of(endless(), path)
     report = verify(path, endless().source, bounds=Bounds(silence_seconds=8))
     assert report.verdict is Verdict.INCONCLUSIVE
     assert "stage 9, replay: cannot judge here: the process that reads the proof said nothing" in report.reasons[0]

@@ -39,6 +39,7 @@ def pol() -> None:
 @click.option("--beacon", default=None, help="A public random value, to show that the run began after it.")
 @click.option("--private", type=_FILE, help="File of 32 secret bytes that salt the records of private data.")
 @click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
+@click.option("--max-constants", type=click.IntRange(0), metavar="BYTES", help="Constants the programs may hold.")
 def train(task: str, **options: object) -> None:
     """Train TASK with a proof: digits, cifar10, cifar100, shakespeare, or module:attribute.
 
@@ -60,12 +61,15 @@ def train(task: str, **options: object) -> None:
 @click.option("--segments", metavar="LIST", help="Replay these, such as 0,3,7-9.")
 @click.option("--all", "everything", is_flag=True, help="Replay every segment.")
 @click.option("--nonce", metavar="HEX", help="Repeat the draw of an earlier report.  [default: fresh]")
-@click.option("--task", "task", help="Task whose records to use.  [default: the built-in one that the proof names]")
+@click.option("--task", help="Trusted task: its records, and its program.  [default: the proof's, if built in]")
+@click.option("--same-program", is_flag=True, help="Accept no program but that of --task.")
 @click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
 @click.option("--private", type=_FILE, help="The file of secret bytes, for salted records.")
+@click.option("--max-constants", type=click.IntRange(0), metavar="BYTES", help="Constants the programs may hold.")
 @click.option(
     "--timeout", type=click.FloatRange(1, 1e6), default=900, show_default=True, help="Seconds without a sign of life."
 )
+@click.option("--total-timeout", type=click.FloatRange(1, 1e9), metavar="SECONDS", help="For all.  [default: no limit]")
 @click.option(
     "--json",
     "json_file",

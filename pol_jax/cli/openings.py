@@ -71,6 +71,8 @@ def verify_opening_command(
     fraction: float | None,
     json_file: Path | None,
     timeout: float,
+    total_timeout: float | None,
+    max_constants: int | None,
     **others: object,
 ) -> int:
     """Verify an opening, print the report, return the exit code."""
@@ -81,7 +83,9 @@ def verify_opening_command(
     policy, drawn_by = _challenge(steps, nonce, confidence, fraction)
     bars = Bars()
     try:
-        report = verify_opening(claim, opening, policy, drawn_by, progress=bars, bounds=Bounds(silence_seconds=timeout))
+        limits = Limits() if max_constants is None else Limits(constant_bytes=max_constants)
+        bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout)
+        report = verify_opening(claim, opening, policy, drawn_by, limits=limits, progress=bars, bounds=bounds)
     finally:
         bars.end()
     if json_file:

@@ -24,6 +24,7 @@ def train_command(
     beacon: str | None,
     private: Path | None,
     data_dir: Path | None,
+    max_constants: int | None,
 ) -> None:
     """Train and prove; say where the run goes on, and what came out."""
     quiet_libraries()
@@ -34,6 +35,7 @@ def train_command(
         prover=read_public_key(key) if key else None,
         beacon=beacon,
         secret=read_secret(private) if private else None,
+        constant_bytes=max_constants,
     )
     loaded = load_task(task, data_dir=data_dir, steps=steps)
     with Recording(loaded, out, steps=steps, keep_every=keep_every, choices=choices, progress=Bars()) as recording:

@@ -25,8 +25,9 @@ from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
 from pol_jax.commitment import Commitment
 from pol_jax.errors import StorageError, UsageError
+from pol_jax.inventory import Limits
 from pol_jax.isolation import Bounds, verify
-from pol_jax.report import Coverage, Outcome, Report, Verdict
+from pol_jax.report import Coverage, Origin, Outcome, Report, Verdict
 from pol_jax.task import Source, load_task
 from pol_jax.verifier import built_in_source
 
@@ -55,6 +56,9 @@ def verify_command(
     private: Path | None,
     json_file: Path | None,
     timeout: float,
+    total_timeout: float | None,
+    max_constants: int | None,
+    same_program: bool,
 ) -> int:
     """Verify, print the report, return the exit code."""
     quiet_libraries()
@@ -65,9 +69,12 @@ def verify_command(
             _source(task, data_dir),
             policy=_policy(confidence, fraction, top_q, metric, segments, everything),
             nonce=parse_nonce(nonce),
+            limits=Limits() if max_constants is None else Limits(constant_bytes=max_constants),
             secret=read_secret(private) if private else None,
             progress=bars,
-            bounds=Bounds(silence_seconds=timeout),
+            bounds=Bounds(silence_seconds=timeout, total_seconds=total_timeout),
+            trusted=None if task is None else lambda steps: load_task(task, data_dir=data_dir, steps=steps),
+            same_program=same_program,
         )
     finally:
         bars.end()
@@ -88,6 +95,8 @@ def print_report(console: Console, report: Report) -> None:
     console.print(f"[{_VERDICT_STYLES[report.verdict]}]{report.verdict}[/]")
     for reason in report.reasons:
         console.print(f"  {reason}", markup=False, soft_wrap=True)
+    if report.program_origin is not Origin.NOT_COMPARED:
+        console.print(f"  program: {report.program_origin}", markup=False)
     if report.coverage:
         console.print(f"  {describe_coverage(report.coverage, report.policy)}", markup=False, soft_wrap=True)
         if report.nonce:
