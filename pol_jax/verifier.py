@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +31,7 @@ from pol_jax.checks import (
 )
 from pol_jax.claim import Claim
 from pol_jax.commitment import Commitment
+from pol_jax.curves import Curve, Point, Update, thin
 from pol_jax.encoding import FORMAT
 from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
@@ -38,7 +40,7 @@ from pol_jax.ledger import Segments
 from pol_jax.magnitudes import measure
 from pol_jax.progress import Progress, Silent
 from pol_jax.replay import Piece, Replayed, Replayer
-from pol_jax.report import STAGES, Coverage, Outcome, Report, Stage, Verdict
+from pol_jax.report import STAGES, Coverage, Outcome, Replay, Report, Stage, Verdict
 from pol_jax.sampling import detection_probability, false_segments
 from pol_jax.task import BUILT_IN, Source, load_task
 from pol_jax.verdict import Evidence, Judgement, judge
@@ -128,7 +130,12 @@ class _Verification:
     verdict: Verdict = Verdict.REJECTED
     reasons: tuple[str, ...] = ()
     claim: Claim | None = None
+    task: str | None = None
     coverage: Coverage | None = None
+    self_test: Replay | None = None
+    replays: tuple[Replay, ...] = ()
+    curve: tuple[Point, ...] = ()
+    updates: tuple[Update, ...] = ()
 
     def go_on(self) -> None:
         """Stages 1 to 9."""
@@ -140,9 +147,12 @@ class _Verification:
             seen.append(f"{len(sizes) - 1} digests")
         with self._stage(3) as seen:
             checked = check_commitment(self.root, claim, self.limits)
+            self.task = checked.proof.commitment.task.name
             seen.append(f"{len(checked.records)} records, programs match")
         with self._stage(4) as seen:
-            states = check_ledger(checked.proof, claim)
+            curve = Curve(claim.steps)
+            states = check_ledger(checked.proof, claim, curve)
+            self.curve = curve.points()
             seen.append(f"{claim.steps + 1} rows")
         with self._stage(5) as seen:
             check_inputs(checked.proof, claim, checked.records)
@@ -153,6 +163,7 @@ class _Verification:
             metric = metric_of(self.policy)
             stretches = measure(checked.proof, metric, self.progress) if metric else []
             seen += [f"{len(stretches)} updates measured"] if metric else []
+            self.updates = thin([_update(each, checked.proof.segments) for each in stretches])
         self._judge(checked, claim, stretches)
 
     def report(self) -> Report:
@@ -165,9 +176,14 @@ class _Verification:
             stages=(*self.stages, *(Stage(number, STAGES[number - 1], Outcome.NOT_REACHED, "") for number in rest)),
             claim=self.claim.digest().hex() if self.claim else None,
             commitment=self.claim.commitment if self.claim else None,
+            task=self.task,
             nonce=self.nonce.hex(),
             policy=self.policy,
             coverage=self.coverage,
+            self_test=self.self_test,
+            replays=self.replays,
+            curve=self.curve,
+            updates=self.updates,
             claimed_environment=self.claim.environment if self.claim else None,
             environment=current_environment(),
         )
@@ -205,6 +221,8 @@ class _Verification:
             evidence = _gather(replayer, drawn, changed)
             judgement = judge(evidence)
             self.coverage = _coverage(self.policy, drawn, evidence.segments, segments)
+            self.self_test = _replay(0, evidence.self_test)
+            self.replays = tuple(map(_replay, self.coverage.replayed, evidence.segments))
         except (DataError, BackendError, ProofError) as error:
             judgement = _broken_off(error)
         finally:
@@ -236,6 +254,15 @@ def _gather(replayer: Replayer, drawn: Sequence[int], changed: Sequence[str]) ->
     false = [pair for pair in zip([self_test, *pieces], [first, *segments], strict=True) if not pair[1].exact][:1]
     again = list(replayer.replay(piece for piece, _ in false))
     return Evidence(changed, initial, first, segments, repeatable=again == [replayed for _, replayed in false])
+
+
+def _replay(segment: int, replayed: Replayed) -> Replay:
+    return Replay(segment, replayed.start, replayed.stop, replayed.mismatch, replayed.fields)
+
+
+def _update(stretch: Stretch, segments: Segments) -> Update:
+    (start, _), (_, stop) = segments.bounds(stretch.segments[0]), segments.bounds(stretch.segments[-1])
+    return Update(start, stop, stretch.magnitude if math.isfinite(stretch.magnitude) else None)
 
 
 def _coverage(policy: Policy, drawn: Sequence[int], replayed: Sequence[Replayed], segments: Segments) -> Coverage:
