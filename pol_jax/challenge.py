@@ -163,7 +163,7 @@ def draw_steps(policy: StepPolicy, steps: int, claim: Digest, nonce: bytes) -> l
     return sorted(set(policy.steps))
 
 
-def metric_of(policy: Policy) -> Metric | None:
+def metric_of(policy: Policy | StepPolicy) -> Metric | None:
     """By what the policy ranks updates; None if it ranks none."""
     return policy.metric if isinstance(policy, TopSegments | JointSegments) else None
 

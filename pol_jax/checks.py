@@ -18,6 +18,7 @@ from pol_jax import inventory, merkle
 from pol_jax.checkpoints import checkpoint_name, load_checkpoint
 from pol_jax.claim import Claim
 from pol_jax.commitment import Commitment, nbytes
+from pol_jax.curves import Curve
 from pol_jax.encoding import DIGEST_BYTES, Digest, batch_digest
 from pol_jax.errors import ProofError
 from pol_jax.inputs import plan
@@ -84,8 +85,13 @@ def check_constants(program: Program, limits: Limits) -> None:
         )
 
 
-def check_ledger(proof: Proof, claim: Claim) -> dict[int, Digest]:
+def check_ledger(proof: Proof, claim: Claim, curve: Curve | None = None) -> dict[int, Digest]:
     """Stage 4: all rows are there, with the digests they must have, under the claimed root.
+
+    Args:
+        proof: opened.
+        claim: its claim.
+        curve: takes the losses of the rows.
 
     Returns:
         The digest of the state at each step that may have a checkpoint.
@@ -101,6 +107,8 @@ def check_ledger(proof: Proof, claim: Claim) -> dict[int, Digest]:
         if row.state is not None and schedule.has_checkpoint(row.step, claim.steps):
             states[row.step] = row.state
         leaves.append(row.digest())
+        if curve:
+            curve.add(row.step, row.loss_value)
     if merkle.root(leaves).hex() != claim.ledger_root:
         raise ProofError(DIRECTORY, "its Merkle root is not the claimed one")
     if states[claim.steps].hex() != claim.final_state:

@@ -88,7 +88,7 @@ def unreadable(where: str, problem: str, error: BaseException) -> PolError:
     return ProofError(where, problem)
 
 
-def printable(text: str) -> str:
+def printable(text: str, most: int = _MOST_TEXT) -> str:
     """Text that may quote a proof, as a terminal may show it: one line, no control characters, not too long."""
-    short = text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + "..."
+    short = text if len(text) <= most else text[:most] + "..."
     return short if short.isprintable() else short.encode("unicode_escape").decode("ascii")

@@ -37,7 +37,7 @@ from pol_jax.program import executing
 from pol_jax.progress import Progress, Silent
 from pol_jax.replay import Comparer, Replayed, replay_steps
 from pol_jax.report import STAGES, Outcome, Report, Verdict
-from pol_jax.staging import Staging, Stopped
+from pol_jax.staging import Staging, Stopped, replay_of
 from pol_jax.states import Layout
 from pol_jax.verdict import Evidence, judge
 
@@ -102,6 +102,7 @@ class _OpeningVerification(Staging):
             seen.append("opens this claim")
         with self.stage(3) as seen:
             commitment, program = check_opened_commitment(opening, claim, self.limits)
+            self.task = commitment.task.name
             seen.append("programs match")
         drawn = draw_steps(self.policy, claim.steps, claim.digest(), self.nonce)
         wanted = spans(commitment.schedule, drawn, claim.steps)
@@ -150,6 +151,7 @@ class _OpeningVerification(Staging):
             repeatable = again == [replayed for replayed in replays if not replayed.exact][:1]
             judgement = judge(Evidence(changed, initial, None, replays, repeatable, "step"))
             self.coverage = covered_steps(self.policy, wanted, replays, claim.steps)
+            self.replays = tuple(replay_of(replayed.stop, replayed) for replayed in replays)
         except (DataError, BackendError) as error:
             self.progress.end()
             self.verdict = Verdict.INCONCLUSIVE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -9,6 +10,7 @@ import msgspec
 
 from pol_jax import errors
 from pol_jax.challenge import Policy, StepPolicy
+from pol_jax.curves import Point, Step, Update
 from pol_jax.encoding import FORMAT
 from pol_jax.environment import Environment
 
@@ -81,12 +83,30 @@ class Coverage(msgspec.Struct, frozen=True):
     """
 
     unit: Literal["segment", "step"]
-    segments: int
-    replayed: tuple[int, ...]
-    steps: int
-    steps_replayed: int
+    segments: Step
+    replayed: tuple[Step, ...]
+    steps: Step
+    steps_replayed: Step
     fraction: float
     detection: float
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """What came of replaying a segment, the self-test at the beginning of segment 0, or the steps of an opening.
+
+    Attributes:
+        segment: its number, from 0; of an opening, the last of the steps.
+        start: the step of the state that it began with.
+        stop: the last step that it was to reach.
+        mismatch: the first step that came out otherwise; None if all came out bit for bit.
+        fields: the columns of the ledger in which that step differs.
+    """
+
+    segment: Step
+    start: Step
+    stop: Step
+    mismatch: Step | None
+    fields: tuple[str, ...]
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -99,9 +119,14 @@ class Report(msgspec.Struct, frozen=True):
         stages: all nine.
         claim: hex digest of the claim; None where it could not be read.
         commitment: hex digest of the commitment, likewise.
+        task: what the prover calls its task; None where stage 3 was not passed. Recorded, never trusted.
         nonce: hex; decides the draw.
         policy: decides the draw.
         coverage: None where no challenge was drawn.
+        self_test: the replay of the first steps; None where it was not made.
+        replays: those of the covered segments.
+        curve: the ledger's loss, at most 200 points; empty where stage 4 was not passed.
+        updates: how far the checkpoints are apart, at most 200; empty where the policy did not ask for it.
         claimed_environment: where the prover says it ran.
         environment: where the verification ran.
         program_origin: whether the program is the one that the verifier exports from source that it trusts.
@@ -113,9 +138,14 @@ class Report(msgspec.Struct, frozen=True):
     stages: tuple[Stage, ...]
     claim: str | None
     commitment: str | None
+    task: str | None
     nonce: str
     policy: Policy | StepPolicy
     coverage: Coverage | None
+    self_test: Replay | None
+    replays: tuple[Replay, ...]
+    curve: tuple[Point, ...]
+    updates: tuple[Update, ...]
     claimed_environment: Environment | None
     environment: Environment
     program_origin: Origin = Origin.NOT_COMPARED
@@ -127,6 +157,15 @@ class Report(msgspec.Struct, frozen=True):
     def to_json(self) -> bytes:
         """The report as JSON, indented, for people and programs."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+def json_schema() -> bytes:
+    """The JSON Schema of reports, as it is in ``docs/report.schema.json``."""
+    schema = msgspec.json.schema(Report)
+    for definition in schema["$defs"].values():
+        if "description" in definition:
+            definition["description"] = inspect.cleandoc(definition["description"])
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n"
 
 
 assert FORMAT == "pol-jax/1", "the Literal types above name the format"  # noqa: S101

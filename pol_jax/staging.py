@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 
 from pol_jax.challenge import Policy, StepPolicy
 from pol_jax.claim import Claim
+from pol_jax.curves import Point, Update
 from pol_jax.encoding import FORMAT
 from pol_jax.environment import Environment
 from pol_jax.errors import BackendError, ProofError
 from pol_jax.progress import Progress
-from pol_jax.report import STAGES, Coverage, Origin, Outcome, Report, Stage, Verdict
+from pol_jax.replay import Replayed
+from pol_jax.report import STAGES, Coverage, Origin, Outcome, Replay, Report, Stage, Verdict
 
 
 class Stopped(Exception):
@@ -32,7 +34,12 @@ class Staging:
         verdict: rejected, until something better is shown.
         reasons: for the verdict.
         claim: once it was read.
+        task: the prover's name for it.
         coverage: once a challenge was drawn.
+        self_test: once it was made.
+        replays: of what was challenged.
+        curve: of the ledger's loss.
+        updates: between checkpoints, where the policy ranks them.
         origin: of the program, once it was compared.
     """
 
@@ -44,7 +51,12 @@ class Staging:
     verdict: Verdict = Verdict.REJECTED
     reasons: tuple[str, ...] = ()
     claim: Claim | None = None
+    task: str | None = None
     coverage: Coverage | None = None
+    self_test: Replay | None = None
+    replays: tuple[Replay, ...] = ()
+    curve: tuple[Point, ...] = ()
+    updates: tuple[Update, ...] = ()
     origin: Origin = Origin.NOT_COMPARED
 
     @contextmanager
@@ -80,10 +92,20 @@ class Staging:
             stages=(*self.stages, *(Stage(number, STAGES[number - 1], Outcome.NOT_REACHED, "") for number in rest)),
             claim=self.claim.digest().hex() if self.claim else None,
             commitment=self.claim.commitment if self.claim else None,
+            task=self.task,
             nonce=self.nonce.hex(),
             policy=self.policy,
             coverage=self.coverage,
+            self_test=self.self_test,
+            replays=self.replays,
+            curve=self.curve,
+            updates=self.updates,
             claimed_environment=self.claim.environment if self.claim else None,
             environment=self.environment,
             program_origin=self.origin,
         )
+
+
+def replay_of(segment: int, replayed: Replayed) -> Replay:
+    """A replay, as a report has it."""
+    return Replay(segment, replayed.start, replayed.stop, replayed.mismatch, replayed.fields)

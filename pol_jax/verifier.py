@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,6 +23,7 @@ from pol_jax.checks import (
 from pol_jax.claim import Claim
 from pol_jax.commitment import Commitment
 from pol_jax.coverage import covered
+from pol_jax.curves import Curve, Update, thin
 from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.inventory import Limits
@@ -32,7 +34,7 @@ from pol_jax.progress import Progress, Silent
 from pol_jax.replay import Replayed, Replayer
 from pol_jax.report import STAGES, Origin, Outcome, Report, Verdict
 from pol_jax.route import Piece, route
-from pol_jax.staging import Staging, Stopped
+from pol_jax.staging import Staging, Stopped, replay_of
 from pol_jax.task import BUILT_IN, Source, load_task
 from pol_jax.verdict import Evidence, Judgement, judge
 
@@ -133,11 +135,14 @@ class _Verification(Staging):
             seen.append(f"{len(sizes) - 1} digests")
         with self.stage(3) as seen:
             checked = check_commitment(self.root, claim, self.limits)
+            self.task = checked.proof.commitment.task.name
             seen.append(f"{len(checked.records)} records, programs match")
             seen.append(f"{checked.program.constant_bytes} bytes of constants")
             seen += self._compared(checked, claim)
         with self.stage(4) as seen:
-            states = check_ledger(checked.proof, claim)
+            curve = Curve(claim.steps)
+            states = check_ledger(checked.proof, claim, curve)
+            self.curve = curve.points()
             seen.append(f"{claim.steps + 1} rows")
         with self.stage(5) as seen:
             check_inputs(checked.proof, claim, checked.records)
@@ -148,6 +153,7 @@ class _Verification(Staging):
             metric = metric_of(self.policy)
             stretches = measure(checked.proof, metric, self.progress) if metric else []
             seen += [f"{len(stretches)} updates measured"] if metric else []
+            self.updates = thin([_update(each, checked.proof.segments) for each in stretches])
         self._judge(checked, claim, checkpoints, stretches)
 
     def _compared(self, checked: Checked, claim: Claim) -> list[str]:
@@ -177,6 +183,8 @@ class _Verification(Staging):
             evidence, replays = _gather(replayer, pieces, segments, changed)
             judgement = judge(evidence)
             self.coverage = covered(self.policy, pieces, replays, segments)
+            self.self_test = replay_of(0, evidence.self_test) if evidence.self_test else None
+            self.replays = tuple(map(replay_of, self.coverage.replayed, evidence.segments))
         except (DataError, BackendError, ProofError) as error:
             judgement = _broken_off(error)
         finally:
@@ -229,3 +237,8 @@ def _gather(
     ]
     repeatable = again == [replayed for _, replayed in false]
     return Evidence(changed, initial, first, challenged, repeatable), replays
+
+
+def _update(stretch: Stretch, segments: Segments) -> Update:
+    (start, _), (_, stop) = segments.bounds(stretch.segments[0]), segments.bounds(stretch.segments[-1])
+    return Update(start, stop, stretch.magnitude if math.isfinite(stretch.magnitude) else None)

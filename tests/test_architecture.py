@@ -20,6 +20,8 @@ MODULES = {
 }
 CORE = sorted(name for name in MODULES if name.count(".") == 1 and MODULES[name].parent == ROOT)
 
+OUTPUT = sorted(name for name in MODULES if name.startswith("pol_jax.html"))
+
 OUTSIDE = {"click", "rich", "plotext", "matplotlib", "flax", "optax", "tensorflow_datasets", "sklearn", "PIL"}
 """For the command line, plots, tasks; the core has no use for them."""
 
@@ -62,20 +64,31 @@ def own(name: str) -> str | None:
 
 def test_the_modules_are_found() -> None:
     assert {"pol_jax.encoding", "pol_jax.verifier", "pol_jax.program"} <= set(CORE)
-    assert {"pol_jax.tasks.digits", "pol_jax.cli.main"} <= MODULES.keys() - set(CORE)
+    assert {"pol_jax.tasks.digits", "pol_jax.cli.main", "pol_jax.html.page"} <= MODULES.keys() - set(CORE)
     assert "pol_jax.encoding" in map(own, imports("pol_jax.merkle"))
 
 
 @pytest.mark.parametrize("module", CORE)
 def test_core_imports_neither_command_line_nor_tasks_nor_their_libraries(module: str) -> None:
     for name in imports(module):
-        assert not name.startswith(("pol_jax.cli", "pol_jax.tasks")), f"{module} imports {name}"
+        assert not name.startswith(("pol_jax.cli", "pol_jax.tasks", "pol_jax.html")), f"{module} imports {name}"
         assert name.split(".")[0] not in OUTSIDE, f"{module} imports {name}"
 
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if name.startswith("pol_jax.tasks")))
-def test_tasks_import_no_command_line(module: str) -> None:
-    assert not any(name.startswith("pol_jax.cli") for name in imports(module))
+def test_tasks_import_no_output(module: str) -> None:
+    assert not any(name.startswith(("pol_jax.cli", "pol_jax.html")) for name in imports(module))
+
+
+@pytest.mark.parametrize("module", OUTPUT)
+def test_pages_are_made_of_reports_alone(module: str) -> None:
+    """A page reads what the report says: no proof, no jax, no library; the command line imports it, not it that."""
+    allowed = {f"pol_jax.{name}" for name in ("report", "wording", "challenge", "errors")}
+    for name in imports(module):
+        if name.startswith("pol_jax"):
+            assert own(name) in allowed | set(OUTPUT), f"{module} imports {name}"
+        else:
+            assert name.split(".")[0] in sys.stdlib_module_names, f"{module} imports {name}"
 
 
 def test_imports_have_one_direction() -> None:
@@ -118,7 +131,7 @@ def test_only_one_module_hashes() -> None:
 
 
 def test_rules_of_the_verdict_do_no_input_or_output() -> None:
-    names = ("verdict", "encoding", "merkle", "order", "challenge", "sampling")
+    names = ("verdict", "encoding", "merkle", "order", "challenge", "sampling", "curves", "wording")
     for module in (f"pol_jax.{name}" for name in names):
         touched = {name.split(".")[0] for name in imports(module)} & {"os", "io", "pathlib", "socket", "subprocess"}
         assert not touched, f"{module} imports {touched}"

@@ -69,6 +69,21 @@ def test_json_to_standard_output_is_nothing_but_json(runs: Path) -> None:
     assert "accepted" in done.stderr
 
 
+def test_html_is_a_page_whose_task_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "import dataclasses, tiny\ntask = dataclasses.replace(tiny.plain(), name='<script>alert(1)</script>')\n"
+    (tmp_path / "bad_name.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert pol("train", "bad_name:task", "--out", tmp_path / "proof", "--steps", "12").exit_code == 0
+    verify = ("verify", tmp_path / "proof", "--task", "bad_name:task", "--html")
+    assert pol(*verify, tmp_path / "report.html").exit_code == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script" not in page
+    unwritable = pol(*verify, tmp_path / "nowhere" / "report.html")
+    assert unwritable.exit_code == 2
+    assert "report.html: can't be written" in unwritable.stderr
+
+
 def test_nonce_repeats_a_draw(runs: Path) -> None:
     options = ("--task", "tiny:plain", "--confidence", "0.5", "--fraction", "0.5", "--nonce", "00ff", "--json", "-")
     first, second = (json.loads(pol("verify", runs / "longer", *options).stdout) for _ in range(2))

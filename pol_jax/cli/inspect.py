@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -12,12 +11,10 @@ from rich.text import Text
 
 from pol_jax.cli.terminal import make_console, quiet_libraries
 from pol_jax.commitment import nbytes
+from pol_jax.curves import Curve
 from pol_jax.errors import printable
 from pol_jax.inventory import Limits, scan
-from pol_jax.ledger import Row
 from pol_jax.proof import Proof, open_proof
-
-_POINTS = 200
 
 
 def inspect_command(path: Path) -> None:
@@ -28,9 +25,11 @@ def inspect_command(path: Path) -> None:
     for name, value in _facts(proof):
         table.add_row(f"[bold]{escape(printable(name))}[/]", escape(printable(value)))
     console.print(table)
-    rows = [row for row in proof.rows() if row.loss is not None]
-    if len(rows) > 1:
-        _draw_curve(console, rows)
+    if proof.last_step > 1:
+        curve = Curve(proof.last_step)
+        for row in proof.rows():
+            curve.add(row.step, row.loss_value)
+        _draw_curve(console, curve)
     console.print("\nThis is what the proof says of itself; pol verify checks it.", style="dim")
 
 
@@ -76,18 +75,11 @@ def _sizes(proof: Proof) -> list[tuple[str, str]]:
     return [("size", f"{_bytes(sum(totals.values()))}: {parts}")]
 
 
-def _draw_curve(console: Console, rows: list[Row]) -> None:
-    """The loss over the steps: means over equal stretches, at most 200 points."""
+def _draw_curve(console: Console, curve: Curve) -> None:
+    """The loss over the steps."""
     import plotext
 
-    steps = np.array([row.step for row in rows])
-    losses = np.array([row.loss_value for row in rows], np.float64)
-    points = min(_POINTS, len(rows))
-    means = [
-        (float(s.mean()), float(x.mean()))
-        for s, x in zip(np.array_split(steps, points), np.array_split(losses, points), strict=True)
-    ]
-    finite = [(step, loss) for step, loss in means if np.isfinite(loss)]
+    finite = [((point.first + point.last) / 2, point.loss) for point in curve.points() if point.loss is not None]
     if not finite:
         console.print("\nthe loss is not finite at any step", style="yellow")
         return

@@ -76,6 +76,7 @@ def train(task: str, **options: object) -> None:
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="Write the report here; - for standard output.",
 )
+@click.option("--html", "html_file", type=_FILE, help="Write the report here, as one page for a browser.")
 def verify(proof: Path, opening: Path | None, steps: str | None, **options: object) -> None:
     """Check PROOF, and replay randomly chosen segments of it.
 

@@ -10,8 +10,9 @@ from pol_jax.challenge import ListedSteps, RandomSteps, StepPolicy, draw_steps
 from pol_jax.claim import Claim
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
-from pol_jax.cli.verify import parse_list, parse_nonce, print_report, write_json
+from pol_jax.cli.verify import parse_list, parse_nonce, print_report, write
 from pol_jax.errors import UsageError
+from pol_jax.html import render
 from pol_jax.inventory import Limits, read_bounded
 from pol_jax.isolation import Bounds, verify_opening
 from pol_jax.opener import open_steps, write_opening
@@ -70,6 +71,7 @@ def verify_opening_command(
     confidence: float | None,
     fraction: float | None,
     json_file: Path | None,
+    html_file: Path | None,
     timeout: float,
     total_timeout: float | None,
     max_constants: int | None,
@@ -89,7 +91,9 @@ def verify_opening_command(
     finally:
         bars.end()
     if json_file:
-        write_json(json_file, report)
+        write(json_file, report.to_json())
+    if html_file:
+        write(html_file, render(report).encode())
     print_report(make_console(stderr=str(json_file) == "-"), report)
     return report.verdict.exit_code
 

@@ -18,18 +18,19 @@ from pol_jax.challenge import (
     Metric,
     Policy,
     RandomSegments,
-    StepPolicy,
     TopSegments,
 )
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
 from pol_jax.commitment import Commitment
 from pol_jax.errors import StorageError, UsageError
+from pol_jax.html import render
 from pol_jax.inventory import Limits
 from pol_jax.isolation import Bounds, verify
-from pol_jax.report import Coverage, Origin, Outcome, Report, Verdict
+from pol_jax.report import Origin, Outcome, Report, Verdict
 from pol_jax.task import Source, load_task
 from pol_jax.verifier import built_in_source
+from pol_jax.wording import describe_coverage
 
 _RANGE = re.compile(r"(\d{1,12})(?:-(\d{1,12}))?\Z", re.ASCII)
 
@@ -55,6 +56,7 @@ def verify_command(
     data_dir: Path | None,
     private: Path | None,
     json_file: Path | None,
+    html_file: Path | None,
     timeout: float,
     total_timeout: float | None,
     max_constants: int | None,
@@ -79,7 +81,9 @@ def verify_command(
     finally:
         bars.end()
     if json_file:
-        write_json(json_file, report)
+        write(json_file, report.to_json())
+    if html_file:
+        write(html_file, render(report).encode())
     print_report(make_console(stderr=str(json_file) == "-"), report)
     return report.verdict.exit_code
 
@@ -101,21 +105,6 @@ def print_report(console: Console, report: Report) -> None:
         console.print(f"  {describe_coverage(report.coverage, report.policy)}", markup=False, soft_wrap=True)
         if report.nonce:
             console.print(f"  to repeat the draw: --nonce {report.nonce}", markup=False)
-
-
-def describe_coverage(coverage: Coverage, policy: Policy | StepPolicy) -> str:
-    """What was replayed, and what that would have found."""
-    segments = f"{len(coverage.replayed)} of {coverage.segments} segments, " if coverage.unit == "segment" else ""
-    replayed = f"replayed {segments}{coverage.steps_replayed} of {coverage.steps} steps"
-    if not coverage.replayed:
-        return replayed
-    if not coverage.detection and isinstance(policy, TopSegments):
-        return f"{replayed}; the prover foresees the largest updates: it meets another false one with probability 0"
-    if not coverage.detection:
-        return f"{replayed}; they were chosen by name, which says nothing of the others"
-    those = "the random ones" if isinstance(policy, JointSegments) else "it"
-    met = f"{those} would have met one with probability {coverage.detection:.4f}"
-    return f"{replayed}; if {coverage.fraction:.0%} were false, {met}"
 
 
 def _source(task: str | None, data_dir: Path | None) -> Callable[[Commitment], Source]:
@@ -178,9 +167,8 @@ def parse_nonce(text: str | None) -> bytes | None:
     return nonce
 
 
-def write_json(path: Path, report: Report) -> None:
+def write(path: Path, content: bytes) -> None:
     """Write a report to a file, or to standard output for ``-``."""
-    content = report.to_json()
     if str(path) == "-":
         sys.stdout.buffer.write(content)
         sys.stdout.flush()

@@ -1,0 +1,103 @@
+"""What a report says in words: the same in the terminal and on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pol_jax.challenge import (
+    AllSegments,
+    JointSegments,
+    ListedSegments,
+    ListedSteps,
+    Policy,
+    RandomSegments,
+    RandomSteps,
+    StepPolicy,
+    TopSegments,
+)
+from pol_jax.report import Coverage, Replay
+
+
+def describe_coverage(coverage: Coverage, policy: Policy | StepPolicy) -> str:
+    """What was replayed, and what that would have found."""
+    segments = f"{len(coverage.replayed)} of {coverage.segments} segments, " if coverage.unit == "segment" else ""
+    replayed = f"replayed {segments}{coverage.steps_replayed} of {coverage.steps} steps"
+    if not coverage.replayed:
+        return replayed
+    if not coverage.detection and isinstance(policy, TopSegments):
+        return f"{replayed}; the prover foresees the largest updates: it meets another false one with probability 0"
+    if not coverage.detection:
+        return f"{replayed}; they were chosen by name, which says nothing of the others"
+    those = "the random ones" if isinstance(policy, JointSegments) else "it"
+    met = f"{those} would have met one with probability {coverage.detection:.4f}"
+    return f"{replayed}; if {coverage.fraction:.0%} were false, {met}"
+
+
+def describe_replay(replay: Replay) -> str:
+    """What came of a replay."""
+    steps = f"steps {replay.start + 1} to {replay.stop}"
+    if replay.mismatch is None:
+        return f"{steps}: bit for bit"
+    return f"{steps}: step {replay.mismatch} comes out otherwise ({', '.join(replay.fields)})"
+
+
+def describe_policy(policy: Policy | StepPolicy) -> str:
+    """Which segments a policy chooses."""
+    match policy:
+        case AllSegments():
+            return "every segment"
+        case ListedSegments():
+            return "segments chosen by name"
+        case RandomSegments():
+            return f"random segments: {_sure(policy)}"
+        case ListedSteps():
+            return "steps chosen by name"
+        case RandomSteps():
+            return f"random steps: {_sure(policy)}"
+        case TopSegments():
+            return _largest(policy)
+        case JointSegments():
+            return f"{_largest(policy)}, and random segments: {_sure(policy)}"
+
+
+def options(policy: Policy | StepPolicy) -> str:
+    """The options of ``pol verify`` that ask for a policy."""
+    match policy:
+        case AllSegments():
+            return "--all"
+        case ListedSegments():
+            return f"--segments {ranges(policy.segments)}"
+        case ListedSteps():
+            return f"--steps {ranges(policy.steps)}"
+        case RandomSegments() | RandomSteps():
+            return _chance(policy)
+        case TopSegments():
+            return f"--top-q {policy.q} --metric {policy.metric}"
+        case JointSegments():
+            return f"--top-q {policy.q} --metric {policy.metric} {_chance(policy)}"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Numbers in order, as ``--segments`` takes them: 0, 3, 7, 8, 9 are ``0,3,7-9``."""
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1] = runs[-1][0], number
+        else:
+            runs.append((number, number))
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def _sure(policy: RandomSegments | JointSegments | RandomSteps) -> str:
+    confidence, fraction = (f"{100 * share:.6g}%" for share in (policy.confidence, policy.fraction))
+    return f"{confidence} sure to meet a false one if {fraction} are false"
+
+
+def _largest(policy: TopSegments | JointSegments) -> str:
+    updates = "largest update" if policy.q == 1 else f"{policy.q} largest updates"
+    return f"the {updates} of each epoch, by {policy.metric}"
+
+
+def _chance(policy: RandomSegments | JointSegments | RandomSteps) -> str:
+    """Every digit: the draw depends on them."""
+    return f"--confidence {policy.confidence!r} --fraction {policy.fraction!r}"

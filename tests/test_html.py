@@ -1,0 +1,291 @@
+"""The page of a report, as text and as a browser shows it."""
+
+from __future__ import annotations
+
+import html
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import msgspec
+import pytest
+import tiny
+from conftest import NONCE
+from forge import Forger
+
+from pol_jax.challenge import AllSegments, JointSegments, ListedSegments, RandomSegments, TopSegments
+from pol_jax.curves import Point, Update
+from pol_jax.html import render
+from pol_jax.html.axis import Axis, axis_of, number
+from pol_jax.html.markup import Markup, tag, together
+from pol_jax.report import Coverage, Replay, Report, Verdict
+from pol_jax.verifier import verify
+
+HOSTILE = "<script>alert(1)</script>\"' onload=x &amp;\u202e\x00\n" + "w" * 200
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--enable-logging=stderr", "--v=0"),
+]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+in_browser = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+Reports = dict[str, Report]
+
+
+@pytest.fixture(scope="module")
+def reports(plain_proof: Path, tmp_path_factory: pytest.TempPathFactory) -> Reports:
+    """One of each verdict, one that ended early, and one that is full of what breaks pages."""
+    folder, found = tmp_path_factory.mktemp("reports"), dict[str, Report]()
+    source = tiny.plain().source
+    found["accepted"] = verify(plain_proof, source, policy=JointSegments(1), nonce=NONCE)
+    for name, changes in (("rejected", {}), ("inconclusive", {"jaxlib": "0.0.1", "cpu_features": ("avx", "mmx")})):
+        forger = Forger(Path(shutil.copytree(plain_proof, folder / name)))
+        forger.change(9, state=bytes(32))
+        forger.write(environment=msgspec.structs.replace(forger.claim.environment, **changes))
+        found[name] = verify(forger.root, source, policy=AllSegments(), nonce=NONCE)
+    assert [report.verdict.value for report in found.values()] == list(found)
+    broken = Path(shutil.copytree(plain_proof, folder / "early"))
+    (broken / "claim.json").unlink()
+    found["early"] = verify(broken, source, nonce=NONCE)
+    found["hostile"] = hostile(found["inconclusive"])
+    return found
+
+
+def hostile(report: Report) -> Report:
+    """A report whose texts and numbers are the worst that its types allow."""
+    replace, most = msgspec.structs.replace, 2**53 - 1
+    texts = {
+        name: (HOSTILE,) if isinstance(value, tuple) else HOSTILE
+        for name, value in msgspec.structs.asdict(report.environment).items()
+        if isinstance(value, tuple | str)
+    }
+    worst = replace(
+        report,
+        task=HOSTILE,
+        reasons=(HOSTILE, HOSTILE),
+        stages=tuple(replace(stage, detail=HOSTILE) for stage in report.stages),
+        claim=HOSTILE,
+        policy=TopSegments(most),
+        coverage=Coverage(most, (most,), most, most, 1e308, 1e308),
+        replays=tuple(Replay(at, most, 0, most, (HOSTILE,)) for at in (most, 0, 3)) * 20,
+        curve=(Point(0, 0, -1e39), Point(1, most, None), Point(most, most, 1e39)),
+        updates=(Update(0, most, 5e-324), Update(0, 0, -1.0), Update(most, most, 1e308)),
+        claimed_environment=replace(report.environment, **texts),
+    )
+    return msgspec.json.decode(worst.to_json(), type=Report)
+
+
+NAMES = ["accepted", "rejected", "inconclusive", "early", "hostile"]
+
+
+class Elements(HTMLParser):
+    """Every element of a page, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags, self.names, self.text = list[str](), set[str](), ""
+        self._open = list[str]()
+        self.feed(page)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.names.update(name for name, _ in attrs)
+        if tag != "meta":
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_page_is_well_formed_and_needs_nothing_else(reports: Reports, name: str) -> None:
+    page = Elements(render(reports[name]))
+    assert not {"script", "link", "img", "iframe", "object", "base", "form", "a"} & set(page.tags)
+    assert not {"src", "href", "style"} & page.names
+    assert not any(each.startswith("on") for each in page.names)
+    assert "url(" not in page.text
+    assert "@import" not in page.text
+
+
+@pytest.mark.parametrize("name", ["accepted", "rejected", "inconclusive"])
+def test_page_says_what_the_report_says(reports: Reports, name: str) -> None:
+    report = reports[name]
+    text = Elements(render(report)).text
+    assert report.verdict.capitalize() in text
+    for fact in (*report.reasons, *(stage.detail for stage in report.stages), report.claim, report.nonce):
+        assert fact in text
+    headings = ["Coverage", "Stages", "Course of the run", "Environments", "Digests"]
+    assert re.findall(r"<h2>(.*?)</h2>", render(report)) == headings
+    assert ("Updates between checkpoints" in text) == (name == "accepted")
+    assert ("Segment 1, steps 7 to 12: step 9 comes out otherwise" in text) == (name != "accepted")
+    assert ("They differ in jaxlib, cpu features." in text) == (name == "inconclusive")
+
+
+def test_page_of_a_verification_that_ended_early(reports: Reports) -> None:
+    text = Elements(render(reports["early"])).text
+    assert "replayed nothing. It ended in stage 1, limits and names." in text
+    assert "Course of the run" not in text
+    assert "could not be read" in text
+
+
+def test_every_text_is_escaped(reports: Reports) -> None:
+    page = render(reports["hostile"])
+    assert "<script" not in page
+    assert "\x00" not in page
+    assert "\u202e" not in page
+    assert page.count("&lt;script&gt;") > 20
+    assert "40 more segments differ" in page
+
+
+def test_loss_may_be_finite_nowhere(reports: Reports) -> None:
+    page = render(msgspec.structs.replace(reports["accepted"], curve=(Point(1, 1, None),), updates=()))
+    assert "The loss is not finite at any step." in page
+    zero = msgspec.structs.replace(reports["accepted"], updates=(Update(0, 6, 0.0), Update(6, 12, None)))
+    assert "None is positive and finite." in render(zero)
+
+
+def test_runs_of_one_step_and_of_very_many(reports: Reports) -> None:
+    one = Coverage(1, (0,), 1, 1, 0.05, 1.0)
+    report = msgspec.structs.replace(reports["accepted"], coverage=one, curve=(Point(1, 1, 2.0),), updates=())
+    assert "<circle" in render(report)
+    many = Coverage(10**6, (5, 999_999), 10**7, 20, 0.05, 0.1)
+    replays = (Replay(5, 50, 60, None, ()), Replay(999_999, 10**7 - 10, 10**7, 10**7, ("loss",)))
+    policy = ListedSegments(tuple(range(10**5)))
+    page = render(msgspec.structs.replace(report, coverage=many, replays=replays, policy=policy))
+    assert "--segments 0-99999" in page
+    assert len(page) < 50_000
+    assert "not replayed: 999,998" in page
+
+
+def test_markup_escapes_all_but_itself() -> None:
+    assert tag("p", "<", Markup("<br>"), None, class_='"') == '<p class="&quot;">&lt;<br></p>'
+    assert together(tag("b") + "", 1) == "&lt;b&gt;&lt;/b&gt;1"
+
+
+@pytest.mark.parametrize(
+    ("axis", "ticks"),
+    [
+        (Axis(0.0, 600.0), [0, 200, 400, 600]),
+        (Axis(-0.1, 2.4), [0, 0.5, 1, 1.5, 2]),
+        (Axis(0.9, 3.7, logarithmic=True), [1, 2, 3]),
+        (Axis(0.9, 60.0, logarithmic=True), [1, 2, 5, 10, 20, 50]),
+        (Axis(1e-6, 1e3, logarithmic=True), [1e-6, 1e-4, 1e-2, 1, 100]),
+        (axis_of([5.0, 5.0]), [4.96, 4.98, 5, 5.02, 5.04]),
+    ],
+)
+def test_ticks_are_round_and_on_the_axis(axis: Axis, ticks: list[float]) -> None:
+    assert axis.ticks() == pytest.approx(ticks)
+    assert len({number(tick) for tick in axis.ticks()}) == len(ticks)
+    assert all(-1e-6 <= axis.at(tick) <= 100 + 1e-6 for tick in axis.ticks())
+
+
+# --- in Chromium -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def browse(tmp_path: Path) -> Callable[..., tuple[str, str]]:
+    """Open a page; gives the document as it then is, and what the browser says."""
+
+    def open_page(page: str, *options: str) -> tuple[str, str]:
+        assert CHROMIUM
+        (tmp_path / "page.html").write_text(page, encoding="utf-8")
+        command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *options]
+        command += ["--dump-dom", (tmp_path / "page.html").as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return done.stdout, done.stderr
+
+    return open_page
+
+
+def measured(page: str, width: int) -> str:
+    """A page that shows another in a frame of some width, and writes what doesn't fit into its title."""
+    style = f"width:{width}px;height:900px;border:0"
+    return f"""<!doctype html><iframe srcdoc="{html.escape(page)}" style="{style}"></iframe>
+<script>onload = () => {{
+  const inner = document.querySelector("iframe").contentDocument;
+  const rooms = [...inner.querySelectorAll("body *")].filter(each => !each.closest("pre, svg"));
+  const out = rooms.filter(each => each.getBoundingClientRect().right > {width} + 0.5);
+  document.title = `wide ${{inner.documentElement.scrollWidth}} out ${{out.length}} of ${{rooms.length}}`;
+}}</script>"""
+
+
+@in_browser
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("width", [360, 1100])
+def test_page_fits_and_has_no_errors(
+    reports: Reports, browse: Callable[..., tuple[str, str]], name: str, width: int
+) -> None:
+    document, said = browse(measured(render(reports[name]), width))
+    found = re.search(r"<title>wide (\d+) out (\d+) of (\d+)</title>", document)
+    assert found, document[-500:] + said
+    wide, out, rooms = map(int, found.groups())
+    assert (wide, out) == (width, 0)
+    assert rooms > 50
+    assert "CONSOLE" not in said
+
+
+@in_browser
+def test_what_does_not_fit_is_measured(browse: Callable[..., tuple[str, str]]) -> None:
+    document, _ = browse(measured("<body style='margin:0'><div style='width:500px'>wide</div>", 360))
+    assert "<title>wide 500 out 1 of 1</title>" in document
+    _, said = browse("<script>console.error('wrong')</script>")
+    assert "CONSOLE" in said
+
+
+@in_browser
+@pytest.mark.parametrize("safe", [True, False])
+def test_page_can_reach_nothing(reports: Reports, browse: Callable[..., tuple[str, str]], safe: bool) -> None:
+    """Even markup that got in could load nothing and run nothing; without the policy it does both."""
+    asked = list[str]()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        planted = f'<img src="{address}/image"><script>document.title = "ran"</script>'
+        page = render(reports["accepted"]).replace("</main>", planted + "</main>")
+        page = page if safe else re.sub(r'<meta http-equiv="Content-Security-Policy".*?>', "", page)
+        document, said = browse(page)
+        server.shutdown()
+        thread.join()
+    assert asked == ([] if safe else ["/image"])
+    assert ("<title>ran</title>" in document) == (not safe)
+    assert ("Content Security Policy" in said) == safe
+
+
+@in_browser
+def test_page_is_drawn(reports: Reports, browse: Callable[..., tuple[str, str]], tmp_path: Path) -> None:
+    """The two schemes give pictures that differ."""
+    pictures = []
+    for scheme in (0, 1):
+        picture = tmp_path / f"{scheme}.png"
+        settings = f"--blink-settings=preferredColorScheme={scheme}"
+        browse(render(reports["rejected"]), f"--screenshot={picture}", "--window-size=360,2000", settings)
+        pictures.append(picture.read_bytes())
+    assert pictures[0] != pictures[1]
+    assert all(len(picture) > 20_000 for picture in pictures)
+
+
+def test_random_policy_is_told_in_words(reports: Reports) -> None:
+    page = render(msgspec.structs.replace(reports["accepted"], policy=RandomSegments(), verdict=Verdict.ACCEPTED))
+    assert "99% sure to meet a false one if 5% are false" in page
+    assert "--confidence 0.99 --fraction 0.05" in page
