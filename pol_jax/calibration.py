@@ -1,14 +1,18 @@
-"""Calibrated comparison of a stretch: its steps under every compilation that this machine has."""
+"""Calibrated comparison: steps, or the initial state, under every compilation that this machine has."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
+from jaxtyping import UInt32
 
+from pol_jax.errors import BackendError
 from pol_jax.inputs import StepInput
+from pol_jax.program import Program
 from pol_jax.tolerance import StepComparison, compare
-from pol_jax.variants import Compilations
+from pol_jax.variants import Compilations, initial_state, variants
 
 
 def judge_stretch(
@@ -27,3 +31,22 @@ def judge_stretch(
     """
     reference, *others = (each.run(before, inputs) for each in (compilations.reference, *compilations.others))
     return compare(before, after, reference, others, compilations.spec)
+
+
+def judge_initial(program: Program, key: UInt32[np.ndarray, " words"], after: Sequence[np.ndarray]) -> StepComparison:
+    """Judge an initial state as the step from nothing to it.
+
+    Args:
+        program: with the ``init`` that is to give it.
+        key: key data of step 0.
+        after: leaves of the committed initial state.
+
+    Raises:
+        BackendError: the program can't be executed here.
+    """
+    first, *rest = variants()
+    reference, others = initial_state(program, key, first), list[list[np.ndarray]]()
+    for variant in rest:
+        with suppress(BackendError):  # the compiler refuses an option
+            others.append(initial_state(program, key, variant))
+    return compare([np.zeros_like(leaf) for leaf in after], after, reference, others, program.signature.state)

@@ -26,6 +26,11 @@ SMALL: Final = 1e-3
 """The largest tolerance that decides, as a share of the update. A forged step is off by about 1, a learning rate that
 is wrong by a percent by 0.01: both are told apart with room to spare."""
 
+FALSE: Final = 5.0
+"""An error is false beyond so many limits. Between, it is no rounding that was seen here and no forgery that is known:
+that is for a person to look at, and no refusal. The smallest forgery measured, a learning rate that is wrong by a
+percent, is off by ten limits."""
+
 COARSE: Final = 0.1
 """The same for leaves in dtypes of a few bits (`FINE_EPS`): one unit in the last place of bfloat16 is 0.8% of a value,
 so no honest backend could be held to `SMALL`."""

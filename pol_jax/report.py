@@ -13,6 +13,7 @@ from pol_jax.challenge import Policy, StepPolicy
 from pol_jax.curves import Point, Step, Update
 from pol_jax.encoding import FORMAT
 from pol_jax.environment import Environment
+from pol_jax.tolerance import Closeness
 
 STAGES: Final = (
     "limits and names",
@@ -109,6 +110,40 @@ class Replay(msgspec.Struct, frozen=True):
     fields: tuple[str, ...]
 
 
+class Compared(msgspec.Struct, frozen=True):
+    """How far a step is from this machine's, where bits can't decide; Euclidean, over all floating-point leaves.
+
+    A number that is not finite is None.
+
+    Attributes:
+        start: the step of the state that it began with; -1 for the initial state, which begins with nothing.
+        stop: the last step.
+        outcome: passed within the tolerance, failed, or inconclusive.
+        reasons: why, at most 5 lines.
+        update: between the committed states before and after.
+        noise: the largest distance between two compilations here.
+        tolerance: calibrated from the noise.
+        error: between the committed state after and this machine's.
+        l1: of the error, likewise ``linf`` and ``cosine``.
+        linf: largest difference of an element.
+        cosine: cosine distance.
+        infinitesimal: whether the update can't be told from rounding.
+    """
+
+    start: int
+    stop: Step
+    outcome: Closeness
+    reasons: tuple[str, ...]
+    update: float | None
+    noise: float | None
+    tolerance: float | None
+    error: float | None
+    l1: float | None
+    linf: float | None
+    cosine: float | None
+    infinitesimal: bool
+
+
 class Report(msgspec.Struct, frozen=True):
     """The result of a verification.
 
@@ -126,6 +161,7 @@ class Report(msgspec.Struct, frozen=True):
         self_test: the replay of the first steps; None where it was not made.
         replays: those of the covered segments.
         curve: the ledger's loss, at most 200 points; empty where stage 4 was not passed.
+        compared: steps whose bits differ here and could say nothing, compared within a tolerance.
         updates: how far the checkpoints are apart, at most 200; empty where the policy did not ask for it.
         claimed_environment: where the prover says it ran.
         environment: where the verification ran.
@@ -149,6 +185,7 @@ class Report(msgspec.Struct, frozen=True):
     claimed_environment: Environment | None
     environment: Environment
     program_origin: Origin = Origin.NOT_COMPARED
+    compared: tuple[Compared, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether the proof is accepted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from pol_jax.environment import Environment
 from pol_jax.errors import BackendError, ProofError
 from pol_jax.progress import Progress
 from pol_jax.replay import Replayed
-from pol_jax.report import STAGES, Coverage, Origin, Outcome, Replay, Report, Stage, Verdict
+from pol_jax.report import STAGES, Compared, Coverage, Origin, Outcome, Replay, Report, Stage, Verdict
+from pol_jax.tolerance import StepComparison
 
 
 class Stopped(Exception):
@@ -39,6 +41,7 @@ class Staging:
         self_test: once it was made.
         replays: of what was challenged.
         curve: of the ledger's loss.
+        compared: within a tolerance.
         updates: between checkpoints, where the policy ranks them.
         origin: of the program, once it was compared.
     """
@@ -57,6 +60,7 @@ class Staging:
     replays: tuple[Replay, ...] = ()
     curve: tuple[Point, ...] = ()
     updates: tuple[Update, ...] = ()
+    compared: tuple[Compared, ...] = ()
     origin: Origin = Origin.NOT_COMPARED
 
     @contextmanager
@@ -100,6 +104,7 @@ class Staging:
             replays=self.replays,
             curve=self.curve,
             updates=self.updates,
+            compared=self.compared,
             claimed_environment=self.claim.environment if self.claim else None,
             environment=self.environment,
             program_origin=self.origin,
@@ -109,3 +114,26 @@ class Staging:
 def replay_of(segment: int, replayed: Replayed) -> Replay:
     """A replay, as a report has it."""
     return Replay(segment, replayed.start, replayed.stop, replayed.mismatch, replayed.fields)
+
+
+def compared_as(start: int, stop: int, found: StepComparison) -> Compared:
+    """A comparison, as a report has it."""
+    whole = found.total
+    return Compared(
+        start=start,
+        stop=stop,
+        outcome=found.outcome,
+        reasons=found.reasons[:5],
+        update=_finite(whole.update),
+        noise=_finite(whole.noise),
+        tolerance=_finite(whole.tolerance),
+        error=_finite(whole.error),
+        l1=_finite(found.l1),
+        linf=_finite(found.linf),
+        cosine=_finite(found.cosine),
+        infinitesimal=whole.infinitesimal,
+    )
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from pol_jax.distances import Distances, Measured, is_floating, measure, same_outside, total
+from pol_jax.distances import FALSE, Distances, Measured, is_floating, measure, same_outside, total
 from pol_jax.magnitudes import distance
 from pol_jax.specs import LeafSpec, StateSpec
 
@@ -120,7 +120,7 @@ def _judge(
 
 def _judge_total(whole: Distances) -> tuple[Closeness, str]:
     """An update that can't be told from rounding proves nothing. An error beyond everything is no rounding."""
-    if whole.error > max(whole.tolerance, whole.limit):
+    if whole.error > max(whole.tolerance, FALSE * whole.limit):
         return Closeness.FAILED, _numbers(whole)
     if whole.infinitesimal:
         return Closeness.INCONCLUSIVE, f"the update {whole.update:.1e} is not above the noise"
@@ -151,7 +151,7 @@ def _judge_leaf(found: Distances) -> Closeness:
         return Closeness.PASSED
     if found.expected == 0 and found.noise == 0:
         return Closeness.PASSED if found.error <= found.tolerance else Closeness.FAILED
-    certain = found.tolerance <= found.limit and found.error > max(found.tolerance, found.limit)
+    certain = found.tolerance <= found.limit and found.error > max(found.tolerance, FALSE * found.limit)
     return Closeness.FAILED if certain else Closeness.INCONCLUSIVE
 
 

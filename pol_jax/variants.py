@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import UInt32
 
 from pol_jax.errors import BackendError
 from pol_jax.inputs import StepInput
@@ -144,3 +145,15 @@ def compile_variants(program: Program, tried: Sequence[Variant] | None = None) -
         except BackendError as error:
             refused.append(f"{variant.name}: {error}")
     return Compilations(program.signature.state, reference, tuple(others), tuple(refused))
+
+
+def initial_state(program: Program, key: UInt32[np.ndarray, " words"], variant: Variant) -> list[np.ndarray]:
+    """What ``init`` gives when it is compiled in one way, on the host.
+
+    Raises:
+        BackendError: the compiler doesn't know an option, or the program can't be executed here.
+    """
+    jitted = cast(jax.stages.Wrapped, program.init)
+    with executing():
+        compiled = jitted.lower(program.signature.key()).compile(compiler_options=dict(variant.options) or None)
+        return [np.asarray(leaf) for leaf in compiled(key)]

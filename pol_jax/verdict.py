@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pol_jax.replay import Replayed
-from pol_jax.report import STAGES, Outcome, Verdict
+from pol_jax.report import STAGES, Compared, Outcome, Verdict
+from pol_jax.tolerance import Closeness
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,48 @@ def judge(evidence: Evidence) -> Judgement:
     verdict, outcome = (Verdict.INCONCLUSIVE, Outcome.INCONCLUSIVE) if doubt else (Verdict.REJECTED, Outcome.FAILED)
     replay = Outcome.PASSED if replays_exact and exact else outcome
     return Judgement(verdict, (*doubt, *_differences(evidence)), _initial(evidence, outcome), replay, seen)
+
+
+def judge_closely(exactly: Judgement, compared: Sequence[Compared], exact: int) -> Judgement:
+    """The verdict where bits could say nothing, from steps that were compared within a calibrated tolerance.
+
+    Args:
+        exactly: the inconclusive judgement by bits.
+        compared: all that did not come out bit for bit, the initial state among it.
+        exact: how many steps did.
+    """
+    outcomes = {each.outcome for each in compared}
+    close = sum(each.outcome is Closeness.PASSED and each.start >= 0 for each in compared)
+    challenged = sum(each.start >= 0 for each in compared)
+    seen = f"{exact} bit for bit, {close} of {challenged} others within the tolerance"
+    if outcomes == {Closeness.PASSED}:
+        reason = f"all {exact + close} challenged steps came out: {seen}, calibrated on this machine"
+        opened = exactly.initial is not Outcome.NOT_REACHED
+        first = Outcome.PASSED if opened else Outcome.NOT_REACHED
+        return Judgement(Verdict.ACCEPTED, (reason,), first, Outcome.PASSED, seen)
+    failed = Closeness.FAILED in outcomes
+    verdict, worst = (Verdict.REJECTED, Closeness.FAILED) if failed else (Verdict.INCONCLUSIVE, Closeness.INCONCLUSIVE)
+    reasons = [_far(each) for each in compared if each.outcome is worst]
+    of_initial = [_OUTCOMES[each.outcome] for each in compared if each.start < 0]
+    of_steps = [_OUTCOMES[each.outcome] for each in compared if each.start >= 0]
+    replay = max(of_steps, key=_RANKS.index, default=Outcome.PASSED)
+    initial = of_initial[0] if of_initial else exactly.initial
+    return Judgement(verdict, (*reasons, *exactly.reasons), initial, replay, seen)
+
+
+_OUTCOMES: Final = {
+    Closeness.PASSED: Outcome.PASSED,
+    Closeness.INCONCLUSIVE: Outcome.INCONCLUSIVE,
+    Closeness.FAILED: Outcome.FAILED,
+}
+_RANKS: Final = (Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED)
+
+
+def _far(compared: Compared) -> str:
+    stage, what = (7, "the initial state") if compared.start < 0 else (9, f"step {compared.stop}")
+    why = compared.reasons[0] if compared.reasons else ""
+    word = "is not what this machine gives" if compared.outcome is Closeness.FAILED else "can't be judged here"
+    return f"stage {stage}, {STAGES[stage - 1]}: {what} {word}: {why}"
 
 
 def _initial(evidence: Evidence, otherwise: Outcome) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import hypothesis
 import hypothesis.strategies as st
+import jax
 import msgspec
 import numpy as np
 import pytest
@@ -33,6 +35,7 @@ from pol_jax.progress import Silent
 from pol_jax.proof import open_proof
 from pol_jax.prover import train
 from pol_jax.report import Outcome, Report, Verdict
+from pol_jax.tolerance import Closeness
 
 STEPS = (1, 8, 24)
 SOURCE = tiny.plain().source
@@ -362,3 +365,104 @@ def test_challenge_open_verify(plain_proof: Path, tmp_path: Path) -> None:
         assert problem in refusal.stderr
         assert len(refusal.stderr.strip().splitlines()) == 1
     assert pol("verify", plain_proof, "--steps", "1").returncode == 2
+
+
+# --- another backend than the prover's ---------------------------------------------------------------------------
+
+
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verify as on a backend that is not the prover's: bits can't reject there."""
+    here = opening_verifier.current_environment()
+    monkeypatch.setattr(opening_verifier, "current_environment", lambda: replace(here, jaxlib="0.0.1"))
+
+
+def forged(proof_copy: Path, monkeypatch: pytest.MonkeyPatch, push: float) -> Opening:
+    """An opening of the steps 2 and 12, consistent with its claim, whose state after step 12 is off in one weight."""
+    forger = Forger(proof_copy)
+    honest = opener._regenerate(open_proof(proof_copy), SOURCE, [Span(1, 2), Span(11, 12)], None, Silent())
+    leaves = [leaf.copy() for leaf in forger.states[12]]
+    weights = next(leaf for leaf in leaves if leaf.dtype == np.float32 and leaf.size == 48)
+    weights.reshape(-1)[0] += np.float32(push)
+    forger.set_state(12, leaves)
+    forger.write()
+    monkeypatch.setattr(opener, "_regenerate", lambda *_: honest | {12: forger.layout.gather(forger.states[12])})
+    return open_steps(open_proof(proof_copy), SOURCE, (2, 12))
+
+
+def test_false_step_is_rejected_on_another_backend(
+    proof_copy: Path, check: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening = forged(proof_copy, monkeypatch, push=0.5)
+    elsewhere(monkeypatch)
+    report = check(opening, (2, 12), proof_copy)
+    refused(report, 9, "step 12 is not what this machine gives")
+    assert [(each.stop, each.outcome) for each in report.compared] == [(12, Closeness.FAILED)]
+    assert report.compared[0].error > report.compared[0].tolerance
+
+
+def test_small_false_part_of_a_step_is_never_accepted(
+    proof_copy: Path, check: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Off by less than a backend may be known to be wrong for, and by more than rounding explains."""
+    opening = forged(proof_copy, monkeypatch, push=1e-4)
+    elsewhere(monkeypatch)
+    report = check(opening, (2, 12), proof_copy)
+    assert report.verdict is not Verdict.ACCEPTED
+    assert report.compared[0].outcome is not Closeness.PASSED
+
+
+def test_false_initial_state_is_rejected_on_another_backend(
+    proof_copy: Path, check: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights from elsewhere, and true steps from them."""
+    forger = Forger(proof_copy)
+    leaves = [leaf + leaf.dtype.type(1) if leaf.dtype == np.float32 else leaf for leaf in forger.states[0]]
+    forger.train_on(SOURCE, 0, 24, leaves)
+    forger.write()
+    opening = open_steps(open_proof(proof_copy), SOURCE, (1,))
+    elsewhere(monkeypatch)
+    report = check(opening, (1,), proof_copy)
+    refused(report, 7, "the initial state is not what this machine gives")
+    assert (report.compared[0].start, report.compared[0].stop) == (-1, 0)
+
+
+def other_python() -> Path | None:
+    """Another supported interpreter that has this package's dependencies, beside this one."""
+    root = Path(__file__).parents[1]
+    named = [Path(os.environ["POL_OTHER_PYTHON"])] if "POL_OTHER_PYTHON" in os.environ else []
+    for python in (*named, root / ".venv/bin/python", root / ".venv-3.12/bin/python"):
+        code = "import sys, jax, pyarrow; print(*sys.version_info[:2], jax.__version__)"
+        if not python.exists():
+            continue
+        found = subprocess.run([python, "-c", code], capture_output=True, text=True)
+        if found.returncode == 0 and found.stdout.split()[2] != jax.__version__:
+            return python
+    return None
+
+
+@pytest.mark.parametrize("proved_here", [True, False], ids=["proved here", "proved there"])
+@pytest.mark.parametrize(("task", "steps"), [("tiny:linen", 12), ("digits", 20)])
+def test_proof_of_another_jax_verifies_by_tolerance(task: str, steps: int, proved_here: bool, tmp_path: Path) -> None:
+    """A proof made under one version of jax, opened there, is accepted under the other with the claim and one file."""
+    other = other_python()
+    if other is None:
+        pytest.skip("no second interpreter with another jax: make .venv-3.12 as .ci/run does, or set POL_OTHER_PYTHON")
+    prover, verifier = (Path(sys.executable), other) if proved_here else (other, Path(sys.executable))
+    environment = os.environ | {"PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1]}"}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+
+    def pol(python: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [python, "-m", "pol_jax.cli", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+
+    asked = ("--steps", f"1,{steps // 2},{steps}")
+    trained = pol(prover, "train", task, "--out", "p", "--steps", steps, "--interval", steps)
+    assert trained.returncode == 0, trained.stderr
+    opened = pol(prover, "open", "p", *asked, "--out", "o", "--task", task)
+    assert opened.returncode == 0, opened.stderr
+    judged = pol(verifier, "verify", "p/claim.json", "--opening", "o", *asked, "--json", "r")
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+    report = msgspec.json.decode((tmp_path / "r").read_bytes(), type=Report)
+    assert report.verdict is Verdict.ACCEPTED
+    assert report.environment.jax != report.claimed_environment.jax
+    assert all(each.outcome is Closeness.PASSED for each in report.compared)
