@@ -51,7 +51,7 @@ from pol_jax.messages import (
 )
 from pol_jax.origin import Expected, Trusted, trust
 from pol_jax.progress import Progress, Silent
-from pol_jax.report import STAGES, Outcome, Report, Stage, Verdict
+from pol_jax.report import STAGES, Origin, Outcome, Report, Stage, Verdict
 from pol_jax.specs import RecordSpec
 from pol_jax.task import Source, Task
 
@@ -366,4 +366,6 @@ def _undecided(request: Request, reached: int, what: str) -> Report:
         updates=(),
         claimed_environment=None,
         environment=current_environment(),
+        program_origin=Origin.NOT_COMPARED,
+        compared=(),
     )

@@ -19,7 +19,7 @@ from pol_jax.audit import Audit, audit, foreign_calls
 from pol_jax.commitment import Commitment
 from pol_jax.dataflow import ignored
 from pol_jax.encoding import artifact_digest
-from pol_jax.errors import BackendError, ProofError
+from pol_jax.errors import BackendError, ProofError, unreadable
 from pol_jax.keys import KEY_WORDS
 from pol_jax.specs import DTYPES, ArraySpec, LeafSpec, RecordSpec, StateSpec
 
@@ -167,8 +167,9 @@ def _load(where: str, content: bytes, takes: tuple[Any, ...], gives: tuple[Any, 
 def _audit(where: str, exported: jax.export.Exported) -> Audit:
     try:
         return audit(exported)
-    except ValueError as error:
-        raise ProofError(where, str(error)) from error
+    except Exception as error:  # a hostile module may be odd in any way: whatever it raises is a refusal
+        problem = str(error) if isinstance(error, ValueError) else f"can't be followed ({type(error).__name__})"
+        raise unreadable(where, problem, error) from error
 
 
 def _abstract(leaf: LeafSpec | ArraySpec, *leading: int) -> jax.ShapeDtypeStruct:

@@ -184,8 +184,8 @@ class Report(msgspec.Struct, frozen=True):
     updates: tuple[Update, ...]
     claimed_environment: Environment | None
     environment: Environment
-    program_origin: Origin = Origin.NOT_COMPARED
-    compared: tuple[Compared, ...] = ()
+    program_origin: Origin
+    compared: tuple[Compared, ...]
 
     def __bool__(self) -> bool:
         """Whether the proof is accepted."""

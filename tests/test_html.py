@@ -23,7 +23,8 @@ from pol_jax.curves import Point, Update
 from pol_jax.html import render
 from pol_jax.html.axis import Axis, axis_of, number
 from pol_jax.html.markup import Markup, tag, together
-from pol_jax.report import Coverage, Replay, Report, Verdict
+from pol_jax.report import Compared, Coverage, Replay, Report, Verdict
+from pol_jax.tolerance import Closeness
 from pol_jax.verifier import verify
 
 HOSTILE = "<script>alert(1)</script>\"' onload=x &amp;\u202e\x00\n" + "w" * 200
@@ -72,9 +73,11 @@ def hostile(report: Report) -> Report:
         stages=tuple(replace(stage, detail=HOSTILE) for stage in report.stages),
         claim=HOSTILE,
         policy=TopSegments(most),
-        coverage=Coverage(most, (most,), most, most, 1e308, 1e308),
+        coverage=Coverage("segment", most, (most,), most, most, 1e308, 1e308),
         replays=tuple(Replay(at, most, 0, most, (HOSTILE,)) for at in (most, 0, 3)) * 20,
         curve=(Point(0, 0, -1e39), Point(1, most, None), Point(most, most, 1e39)),
+        compared=(Compared(-1, most, Closeness.FAILED, (HOSTILE,), None, 1e308, -1.0, 5e-324, 0.0, 0.0, 0.0, True),)
+        * 200,
         updates=(Update(0, most, 5e-324), Update(0, 0, -1.0), Update(most, most, 1e308)),
         claimed_environment=replace(report.environment, **texts),
     )
@@ -156,10 +159,10 @@ def test_loss_may_be_finite_nowhere(reports: Reports) -> None:
 
 
 def test_runs_of_one_step_and_of_very_many(reports: Reports) -> None:
-    one = Coverage(1, (0,), 1, 1, 0.05, 1.0)
+    one = Coverage("segment", 1, (0,), 1, 1, 0.05, 1.0)
     report = msgspec.structs.replace(reports["accepted"], coverage=one, curve=(Point(1, 1, 2.0),), updates=())
     assert "<circle" in render(report)
-    many = Coverage(10**6, (5, 999_999), 10**7, 20, 0.05, 0.1)
+    many = Coverage("segment", 10**6, (5, 999_999), 10**7, 20, 0.05, 0.1)
     replays = (Replay(5, 50, 60, None, ()), Replay(999_999, 10**7 - 10, 10**7, 10**7, ("loss",)))
     policy = ListedSegments(tuple(range(10**5)))
     page = render(msgspec.structs.replace(report, coverage=many, replays=replays, policy=policy))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
+from pol_jax.html.closeness import closeness
 from pol_jax.html.course import course
 from pol_jax.html.coverage import coverage
 from pol_jax.html.environments import environments
@@ -25,7 +26,14 @@ _TONES = {Verdict.ACCEPTED: "good", Verdict.REJECTED: "bad", Verdict.INCONCLUSIV
 
 def render(report: Report) -> str:
     """The report as an HTML document that needs no other file, no network and no script."""
-    sections = (coverage(report), _stages(report), course(report), environments(report), _digests(report))
+    sections = (
+        coverage(report),
+        closeness(report),
+        _stages(report),
+        course(report),
+        environments(report),
+        _digests(report),
+    )
     body = tag("main", _verdict(report), *sections)
     return f"<!doctype html>\n{tag('html', _head(report), tag('body', body), lang='en')}\n"
 
@@ -87,5 +95,6 @@ def _digests(report: Report) -> Markup:
         together(tag("dt", name), tag("dd", tag("code", digest) if digest else "could not be read"))
         for name, digest in entries
     ]
+    listed.append(together(tag("dt", "Program"), tag("dd", report.program_origin)))
     note = tag("p", f"Digests are BLAKE3, in hex. Format {report.format}.", class_="note")
     return tag("section", tag("h2", "Digests"), tag("dl", *listed), note)
