@@ -35,7 +35,8 @@ def describe_coverage(coverage: Coverage, policy: Policy | StepPolicy) -> str:
 
 def describe_replay(replay: Replay) -> str:
     """What came of a replay."""
-    steps = f"steps {replay.start + 1} to {replay.stop}"
+    several = replay.stop > replay.start + 1
+    steps = f"steps {replay.start + 1} to {replay.stop}" if several else f"step {replay.stop}"
     if replay.mismatch is None:
         return f"{steps}: bit for bit"
     return f"{steps}: step {replay.mismatch} comes out otherwise ({', '.join(replay.fields)})"

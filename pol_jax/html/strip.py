@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import groupby
 
 from pol_jax.html.axis import Axis, number
@@ -14,24 +14,36 @@ _MOST_CELLS = 400
 
 _FIRST = {"segment": 0, "step": 1}
 
-_OTHER, _EXACT, _FALSE = "other", "exact", "false"
-_WORST = (_OTHER, _EXACT, _FALSE)
-_TOP = {_OTHER: 20, _EXACT: 10, _FALSE: 0}
-_BOTTOM = {_OTHER: 24, _EXACT: 34, _FALSE: 34}
+_OTHER, _EXACT, _CLOSE, _FALSE = "other", "exact", "close", "false"
+_WORST = (_OTHER, _EXACT, _CLOSE, _FALSE)
+_TOP = {_OTHER: 20, _EXACT: 10, _CLOSE: 14, _FALSE: 0}
+_BOTTOM = {_OTHER: 24, _EXACT: 34, _CLOSE: 30, _FALSE: 34}
+_WORDS = {
+    _EXACT: "replayed, bit for bit",
+    _CLOSE: "replayed, within the tolerance",
+    _FALSE: "replayed, differs",
+    _OTHER: "not replayed",
+}
 """Where a cell begins and ends, in pixels: the worse, the higher."""
 
 
-def strip(coverage: Coverage, replays: Sequence[Replay]) -> Markup:
-    """The strip with its axis and legend."""
+def strip(coverage: Coverage, replays: Sequence[Replay], close: Container[int]) -> Markup:
+    """The strip with its axis and legend.
+
+    Args:
+        coverage: says what the cells are.
+        replays: what came of each.
+        close: last steps of those that differ, and are within the tolerance.
+    """
     unit, segments, first = coverage.unit, coverage.segments, _FIRST[coverage.unit]
-    false = sum(replay.mismatch is not None for replay in replays)
-    counts = {_EXACT: len(replays) - false, _FALSE: false, _OTHER: max(0, segments - len(replays))}
-    words = {_EXACT: "replayed, bit for bit", _FALSE: "replayed, differs", _OTHER: "not replayed"}
+    states = [_state(replay, close) for replay in replays]
+    counts = {each: states.count(each) for each in _WORDS} | {_OTHER: max(0, segments - len(replays))}
+    words = {each: _WORDS[each] for each in _WORDS if each != _CLOSE or counts[_CLOSE]}
     description = ", ".join(f"{counts[each]} {words[each]}" for each in words)
     picture = tag(
         "svg",
         tag("title", f"{unit.capitalize()}s of the run"),
-        *_cells(_states(segments, [replay.segment - first for replay in replays], replays)),
+        *_cells(_worst(segments, [replay.segment - first for replay in replays], states)),
         _axis(segments, first),
         role="img",
         aria_label=f"Of {segments} {unit}s: {description}.",
@@ -42,13 +54,18 @@ def strip(coverage: Coverage, replays: Sequence[Replay]) -> Markup:
     return together(tag("div", picture, label, class_="plot flush"), tag("ul", *entries, class_="legend"))
 
 
-def _states(segments: int, places: Iterable[int], replays: Iterable[Replay]) -> list[str]:
+def _state(replay: Replay, close: Container[int]) -> str:
+    if replay.mismatch is None:
+        return _EXACT
+    return _CLOSE if replay.stop in close else _FALSE
+
+
+def _worst(segments: int, places: Iterable[int], states: Iterable[str]) -> list[str]:
     """What each cell shows."""
     cells = [_OTHER] * min(segments, _MOST_CELLS)
-    for place, replay in zip(places, replays, strict=True):
+    for place, state in zip(places, states, strict=True):
         if 0 <= place < segments:
             at = place * len(cells) // segments
-            state = _EXACT if replay.mismatch is None else _FALSE
             cells[at] = max(cells[at], state, key=_WORST.index)
     return cells
 
