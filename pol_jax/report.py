@@ -143,6 +143,11 @@ class Compared(msgspec.Struct, frozen=True):
     cosine: float | None
     infinitesimal: bool
 
+    @property
+    def passed(self) -> bool:
+        """Whether it is within the tolerance."""
+        return self.outcome is Closeness.PASSED
+
 
 class Report(msgspec.Struct, frozen=True):
     """The result of a verification.

@@ -6,7 +6,6 @@ from pol_jax.challenge import ListedSteps, StepPolicy
 from pol_jax.html.markup import Markup, tag, together
 from pol_jax.html.strip import strip
 from pol_jax.report import STAGES, Outcome, Report
-from pol_jax.tolerance import Closeness
 from pol_jax.wording import describe_coverage, describe_policy, describe_replay, options
 
 _MOST_LISTED = 20
@@ -23,7 +22,7 @@ def _replayed(report: Report) -> list[Markup]:
         where = f" It ended in stage {ended.number}, {STAGES[ended.number - 1]}." if ended else ""
         return [tag("p", f"The verification drew no segments, and replayed nothing.{where}")]
     sentence = describe_coverage(report.coverage, report.policy)
-    close = {each.stop for each in report.compared if each.outcome is Closeness.PASSED}
+    close = {each.stop for each in report.compared if each.passed}
     found = [tag("p", f"{sentence[0].upper()}{sentence[1:]}."), strip(report.coverage, report.replays, close)]
     unit = report.coverage.unit
     false = [replay for replay in report.replays if replay.mismatch is not None and replay.stop not in close]
