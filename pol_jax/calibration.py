@@ -11,12 +11,16 @@ from jaxtyping import UInt32
 from pol_jax.errors import BackendError
 from pol_jax.inputs import StepInput
 from pol_jax.program import Program
-from pol_jax.tolerance import StepComparison, compare
+from pol_jax.tolerance import StepComparison, compare, with_losses
 from pol_jax.variants import Compilations, initial_state, variants
 
 
 def judge_stretch(
-    compilations: Compilations, before: Sequence[np.ndarray], after: Sequence[np.ndarray], inputs: Sequence[StepInput]
+    compilations: Compilations,
+    before: Sequence[np.ndarray],
+    after: Sequence[np.ndarray],
+    inputs: Sequence[StepInput],
+    losses: Sequence[np.float32] | None = None,
 ) -> StepComparison:
     """Judge the steps between two committed states: one, or the fewest that the ledger has states around.
 
@@ -25,12 +29,15 @@ def judge_stretch(
         before: leaves of the state before the first step.
         after: leaves of the state after the last one.
         inputs: of the steps, in order; at least one.
+        losses: that the ledger has of these steps; None to compare states alone.
 
     Raises:
         BackendError: the program can't be executed here.
     """
-    reference, *others = (each.run(before, inputs) for each in (compilations.reference, *compilations.others))
-    return compare(before, after, reference, others, compilations.spec)
+    executed = [each.execute(before, inputs) for each in (compilations.reference, *compilations.others)]
+    reference, *others = (state for state, _ in executed)
+    found = compare(before, after, reference, others, compilations.spec)
+    return found if losses is None else with_losses(found, losses, [mine for _, mine in executed])
 
 
 def judge_initial(program: Program, key: UInt32[np.ndarray, " words"], after: Sequence[np.ndarray]) -> StepComparison:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -10,6 +11,7 @@ from pol_jax.commitment import HexDigest
 from pol_jax.documents import decode, encode
 from pol_jax.encoding import Digest, document_digest
 from pol_jax.environment import Environment
+from pol_jax.errors import UsageError
 from pol_jax.keys import MAX_STEPS
 
 FILE: Final = "claim.json"
@@ -46,3 +48,15 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ProofError: names the field.
         """
         return decode(content, cls, FILE)
+
+
+def find_claim(path: Path) -> Path:
+    """The claim's file: ``path``, or the one in the directory ``path``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    where = path / FILE if path.is_dir() else path
+    if not where.is_file():
+        raise UsageError(f"{where}: no claim here; expected a claim.json, or a directory that has one")
+    return where

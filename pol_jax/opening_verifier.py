@@ -16,7 +16,7 @@ import numpy as np
 from pol_jax import claim as claims
 from pol_jax.calibration import judge_initial, judge_stretch
 from pol_jax.challenge import StepPolicy, draw_steps
-from pol_jax.claim import Claim
+from pol_jax.claim import Claim, find_claim
 from pol_jax.commitment import Commitment
 from pol_jax.coverage import covered_steps
 from pol_jax.environment import current_environment, differences
@@ -42,7 +42,7 @@ from pol_jax.report import STAGES, Compared, Outcome, Report, Verdict
 from pol_jax.staging import Staging, Stopped, compared_as, replay_of
 from pol_jax.states import Layout
 from pol_jax.variants import compile_variants
-from pol_jax.verdict import Evidence, judge, judge_closely
+from pol_jax.verdict import Evidence, Judgement, judge, judge_closely
 
 
 def verify_opening(
@@ -67,9 +67,7 @@ def verify_opening(
     Raises:
         UsageError: a file is not there, or the policy would check nothing.
     """
-    where = claim / claims.FILE if claim.is_dir() else claim
-    if not where.is_file():
-        raise UsageError(f"{where}: no claim here; expected a claim.json, or a directory that has one")
+    where = find_claim(claim)
     if not opening.is_file():
         raise UsageError(f"{opening}: no such file; expected what pol open writes")
     verification = _OpeningVerification(
@@ -160,13 +158,13 @@ class _OpeningVerification(Staging):
             self.coverage = covered_steps(self.policy, wanted, replays, claim.steps)
             self.replays = tuple(replay_of(replayed.stop, replayed) for replayed in replays)
         except (DataError, BackendError) as error:
+            undecided = Outcome.INCONCLUSIVE
+            reason = f"stage 9, {STAGES[8]}: cannot judge here: {error}"
+            judgement = Judgement(Verdict.INCONCLUSIVE, (reason,), Outcome.NOT_REACHED, undecided, str(error))
+        finally:
             self.progress.end()
-            self.verdict = Verdict.INCONCLUSIVE
-            self.reasons = (f"stage 9, {STAGES[8]}: cannot judge here: {error}",)
-            return
-        self.progress.end()
         self.verdict, self.reasons = judgement.verdict, judgement.reasons
-        self.note(7, judgement.initial, "not opened" if initial is None else "re-derived from its key")
+        self.note(7, judgement.initial, "not opened" if 0 not in opened.states else "re-derived from its key")
         self.note(8, Outcome.PASSED, f"{len(wanted)} of {claim.steps} steps")
         self.note(9, judgement.replay, judgement.seen)
 
@@ -199,7 +197,8 @@ def _compare(
         assert compilations is not None  # noqa: S101
         inputs = list(step_inputs(opened.commitment, opened.records, span.start + 1, span.stop + 1))
         before, after = opened.states[span.start].leaves, opened.states[span.stop].leaves
-        yield compared_as(span.start, span.stop, judge_stretch(compilations, before, after, inputs))
+        losses = [np.frombuffer(opened.rows[step].loss or b"", "<f4")[0] for step in span.steps]
+        yield compared_as(span.start, span.stop, judge_stretch(compilations, before, after, inputs, losses))
 
 
 def _first_key(commitment: Commitment) -> np.ndarray:

@@ -103,6 +103,38 @@ def compare(
     )
 
 
+def with_losses(
+    found: StepComparison, committed: Sequence[np.float32], own: Sequence[Sequence[np.float32]]
+) -> StepComparison:
+    """A comparison of states, and of the losses that the ledger has of the steps between: each as a leaf of one number.
+
+    Args:
+        found: of the states.
+        committed: the loss of each step.
+        own: this machine's, the reference's first; each of as many steps.
+    """
+    for committed_loss, *mine in zip(committed, *own, strict=True):
+        outcome, reason = _compare_loss(committed_loss, mine)
+        if outcome is not Closeness.PASSED:
+            worst = Closeness.FAILED if Closeness.FAILED in (outcome, found.outcome) else outcome
+            kept = found.reasons if found.outcome is worst else ()
+            mine_too = (reason,) if outcome is worst else ()
+            found = msgspec.structs.replace(found, outcome=worst, reasons=(*kept, *mine_too))
+    return found
+
+
+def _compare_loss(committed: np.float32, own: Sequence[np.float32]) -> tuple[Closeness, str]:
+    """A loss is an update from nothing."""
+    after, mine = np.array([committed]), [np.array([loss]) for loss in own]
+    if all(same_outside(mine[0], other) for other in mine[1:]) and not same_outside(mine[0], after):
+        return Closeness.FAILED, "loss: NaN or infinity, or not, otherwise than here"
+    numbers = measure("float32", np.zeros(1, np.float32), after, mine[0], mine[1:]).distances()
+    if numbers.error <= numbers.tolerance:
+        return Closeness.PASSED, ""
+    false = numbers.error > max(numbers.tolerance, FALSE * numbers.limit)
+    return (Closeness.FAILED if false else Closeness.INCONCLUSIVE), f"loss: {_numbers(numbers)}"
+
+
 def _judge(
     whole: Distances, leaves: Sequence[LeafComparison], others: int, has_floats: bool
 ) -> tuple[Closeness, tuple[str, ...]]:

@@ -78,10 +78,12 @@ class Compilation:
 
     Attributes:
         variant: how.
+        loss: place of the loss among the metrics.
         step: ``step(leaves, batch, key data) -> (leaves, metrics)``; the leaves passed in are donated.
     """
 
     variant: Variant
+    loss: int
     step: Callable[[Leaves, Sequence[Any], Any], tuple[Leaves, tuple[jax.Array, ...]]]
 
     def run(self, state: Sequence[np.ndarray], inputs: Iterable[StepInput]) -> list[np.ndarray]:
@@ -90,11 +92,23 @@ class Compilation:
         Raises:
             BackendError: the program can't be executed here.
         """
+        return self.execute(state, inputs)[0]
+
+    def execute(
+        self, state: Sequence[np.ndarray], inputs: Iterable[StepInput]
+    ) -> tuple[list[np.ndarray], list[np.float32]]:
+        """Like `run`, with the loss of each step.
+
+        Raises:
+            BackendError: the program can't be executed here.
+        """
+        losses = list[np.float32]()
         with executing():
             leaves: Leaves = tuple(jnp.array(leaf) for leaf in state)
             for each in inputs:
-                leaves, _ = self.step(leaves, each.batch, each.key)
-            return [np.asarray(leaf) for leaf in leaves]
+                leaves, metrics = self.step(leaves, each.batch, each.key)
+                losses.append(np.float32(metrics[self.loss]))
+            return [np.asarray(leaf) for leaf in leaves], losses
 
 
 @dataclass(frozen=True)
@@ -124,7 +138,8 @@ def compile_step(program: Program, variant: Variant) -> Compilation:
     jitted = cast(jax.stages.Wrapped, program.step)
     with executing():
         lowered = jitted.lower(signature.leaves(), signature.batch(), signature.key())
-        return Compilation(variant, lowered.compile(compiler_options=dict(variant.options) or None))
+        loss = signature.metrics.index("loss")
+        return Compilation(variant, loss, lowered.compile(compiler_options=dict(variant.options) or None))
 
 
 def compile_variants(program: Program, tried: Sequence[Variant] | None = None) -> Compilations:

@@ -39,7 +39,8 @@ def describe_replay(replay: Replay) -> str:
     steps = f"steps {replay.start + 1} to {replay.stop}" if several else f"step {replay.stop}"
     if replay.mismatch is None:
         return f"{steps}: bit for bit"
-    return f"{steps}: step {replay.mismatch} comes out otherwise ({', '.join(replay.fields)})"
+    differs = f"step {replay.mismatch} comes out otherwise ({', '.join(replay.fields)})"
+    return f"{steps}: {differs}" if several else differs
 
 
 def describe_policy(policy: Policy | StepPolicy) -> str:

@@ -426,6 +426,23 @@ def test_false_initial_state_is_rejected_on_another_backend(
     assert (report.compared[0].start, report.compared[0].stop) == (-1, 0)
 
 
+@pytest.mark.parametrize("abroad", [False, True])
+@pytest.mark.parametrize("loss", [b"\0\0\0\0", np.float32(np.nan).tobytes()])
+def test_false_loss_is_rejected_by_tolerance_too(
+    abroad: bool, loss: bytes, proof_copy: Path, check: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The states are true; the learning curve is not. No other step shows whether bits can be judged here."""
+    forger = Forger(proof_copy)
+    honest = opener._regenerate(open_proof(proof_copy), SOURCE, [Span(11, 12)], None, Silent())
+    forger.change(12, loss=loss)
+    forger.write()
+    monkeypatch.setattr(opener, "_regenerate", lambda *_: honest)
+    opening = open_steps(open_proof(proof_copy), SOURCE, (12,))
+    if abroad:
+        elsewhere(monkeypatch)
+    refused(check(opening, (12,), proof_copy), 9, "step 12 is not what this machine gives", "loss")
+
+
 def other_python() -> Path | None:
     """Another supported interpreter that has this package's dependencies, beside this one."""
     root = Path(__file__).parents[1]

@@ -5,14 +5,12 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from pol_jax import claim as claims
 from pol_jax.challenge import ListedSteps, RandomSteps, StepPolicy, draw_steps
-from pol_jax.claim import Claim
+from pol_jax.claim import Claim, find_claim
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
-from pol_jax.cli.verify import parse_list, parse_nonce, print_report, write
+from pol_jax.cli.verify import parse_list, parse_nonce, publish
 from pol_jax.errors import UsageError
-from pol_jax.html import render
 from pol_jax.inventory import Limits, read_bounded
 from pol_jax.isolation import Bounds, verify_opening
 from pol_jax.opener import open_steps, write_opening
@@ -90,12 +88,7 @@ def verify_opening_command(
         report = verify_opening(claim, opening, policy, drawn_by, limits=limits, progress=bars, bounds=bounds)
     finally:
         bars.end()
-    if json_file:
-        write(json_file, report.to_json())
-    if html_file:
-        write(html_file, render(report).encode())
-    print_report(make_console(stderr=str(json_file) == "-"), report)
-    return report.verdict.exit_code
+    return publish(report, json_file, html_file)
 
 
 def _challenge(
@@ -118,7 +111,5 @@ def _policy(steps: str | None, confidence: float | None, fraction: float | None)
 
 
 def _claim(path: Path) -> Claim:
-    where = path / claims.FILE if path.is_dir() else path
-    if not where.is_file():
-        raise UsageError(f"{where}: no claim here; expected a claim.json, or a directory that has one")
+    where = find_claim(path)
     return Claim.parse(read_bounded(where.parent, where.name, Limits()))

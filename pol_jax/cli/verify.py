@@ -80,10 +80,15 @@ def verify_command(
         )
     finally:
         bars.end()
+    return publish(report, json_file, html_file)
+
+
+def publish(report: Report, json_file: Path | None, html_file: Path | None) -> int:
+    """Write a report where it was asked for, print it, return the exit code."""
     if json_file:
-        write(json_file, report.to_json())
+        _write(json_file, report.to_json())
     if html_file:
-        write(html_file, render(report).encode())
+        _write(html_file, render(report).encode())
     print_report(make_console(stderr=str(json_file) == "-"), report)
     return report.verdict.exit_code
 
@@ -167,7 +172,7 @@ def parse_nonce(text: str | None) -> bytes | None:
     return nonce
 
 
-def write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Write a report to a file, or to standard output for ``-``."""
     if str(path) == "-":
         sys.stdout.buffer.write(content)
