@@ -263,6 +263,46 @@ def test_false_step_under_a_consistent_claim_is_rejected(
     assert check(opening, (2,), proof_copy)
 
 
+def _chosen_indices(forger: Forger) -> dict[str, Any]:
+    """A batch that the prover likes better: the one of the step before, digested as such."""
+    return {"indices": forger.rows[11].indices, "batch": forger.rows[11].batch}
+
+
+FALSE_ROWS: dict[str, tuple[Callable[[Forger], dict[str, Any]], int, str]] = {
+    "a chosen key": (lambda f: {"key": f.rows[11].key}, 5, "row 12: key is not the one that the commitment gives"),
+    "a chosen batch": (_chosen_indices, 5, "row 12: indices are not those that the commitment gives"),
+    "a batch cut short": (lambda f: {"indices": f.rows[12].indices[:1]}, 5, "row 12: has 1 indices, expected a batch"),
+    "a batch of other records": (lambda f: {"batch": f.rows[11].batch}, 5, "row 12: batch_digest is not that of its"),
+    "no loss": (lambda f: {"loss": None}, 4, "loss is missing"),
+    "no state digest": (lambda f: {"state": None}, 4, "state_digest is missing"),
+}
+
+
+@pytest.mark.parametrize("name", FALSE_ROWS)
+def test_false_row_under_a_consistent_claim(
+    name: str, proof_copy: Path, check: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row is in the claimed ledger, with its inclusion proof; only what it says is false."""
+    change, stage, words = FALSE_ROWS[name]
+    forger = Forger(proof_copy)
+    honest = opener._regenerate(open_proof(proof_copy), SOURCE, [Span(11, 12)], None, Silent())
+    forger.change(12, **change(forger))
+    forger.write()
+    monkeypatch.setattr(opener, "_regenerate", lambda *_: honest)
+    refused(check(open_steps(open_proof(proof_copy), SOURCE, (12,)), (12,), proof_copy), stage, words)
+
+
+def test_claimed_final_state_that_is_not_the_last_row_s(
+    proof_copy: Path, check: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim names a model that no row has."""
+    forger = Forger(proof_copy)
+    honest = opener._regenerate(open_proof(proof_copy), SOURCE, [Span(23, 24)], None, Silent())
+    forger.write(final_state="7" * 64)
+    monkeypatch.setattr(opener, "_regenerate", lambda *_: honest)
+    refused(check(open_steps(open_proof(proof_copy), SOURCE, (24,)), (24,), proof_copy), 4, "final_state", "row 24")
+
+
 # --- the file ----------------------------------------------------------------------------------------------------
 
 
