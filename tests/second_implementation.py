@@ -302,3 +302,74 @@ def magnitude(metric: str, before: list[list[float]], after: list[list[float]]) 
     if aa == 0 or bb == 0:
         return 0.0 if before == after else 1.0
     return 1 - ab / (math.sqrt(aa) * math.sqrt(bb))
+
+
+# --- openings ----------------------------------------------------------------------------------------------------
+
+
+def pack(value: object) -> bytes:
+    """MessagePack, every number and length in its shortest form."""
+
+    def sized(size: int, fix: tuple[int, int] | None, codes: list[tuple[int, int]]) -> bytes:
+        if fix and size < fix[1]:
+            return bytes([fix[0] | size])
+        code, width = next((code, width) for code, width in codes if size < 256**width)
+        return bytes([code]) + size.to_bytes(width, "big")
+
+    match value:
+        case None:
+            return b"\xc0"
+        case int():
+            return sized(value, (0, 128), [(0xCC, 1), (0xCD, 2), (0xCE, 4), (0xCF, 8)])
+        case str():
+            content = value.encode()
+            return sized(len(content), (0xA0, 32), [(0xD9, 1), (0xDA, 2), (0xDB, 4)]) + content
+        case bytes():
+            return sized(len(value), None, [(0xC4, 1), (0xC5, 2), (0xC6, 4)]) + value
+        case list():
+            return sized(len(value), (0x90, 16), [(0xDC, 2), (0xDD, 4)]) + b"".join(map(pack, value))
+    head = sized(len(value), (0x80, 16), [(0xDE, 2), (0xDF, 4)])
+    return head + b"".join(pack(name) + pack(item) for name, item in value.items())
+
+
+def opened(opening: dict, claim: bytes) -> dict[int, bytes]:
+    """What an opening shows under a claim, checked as section 14 says but for the replay: states' digests by step."""
+    if opening["claim"] != digest("claim", claim):
+        raise Refused("another claim")
+    claimed, commitment = parse(claim), parse(opening["commitment"])
+    seed = digest("commitment", opening["commitment"])
+    programs = {name: digest(f"{name} program", opening[name]).hex() for name in ("init", "step")}
+    committed = {name: commitment["program"][name] for name in programs}
+    if seed.hex() != claimed["commitment"] or programs != committed:
+        raise Refused("another commitment or program")
+    records, rows = opened_records(opening["records"], commitment["data"]), {}
+    schedule = commitment["schedule"]
+    for each in opening["rows"]:
+        content = each["row"]
+        step, words = (int.from_bytes(content[at : at + 8], "little") for at in (0, 8))
+        at = 24 + words + 8 * (schedule["batch_size"] if step else 0)
+        drawn = batch(seed, commitment["data"]["records"], schedule["batch_size"], step) if step else []
+        key = b"".join(word.to_bytes(4, "little") for word in step_key(seed, schedule["prng"], step))
+        if content[:at] != u64(step) + u64(len(key)) + key + u64(len(drawn)) + b"".join(map(u64, drawn)):
+            raise Refused("another key or batch")
+        if set(drawn) <= records.keys() and content[at : at + 32] != digest("batch", b"".join(map(records.get, drawn))):
+            raise Refused("another batch digest")
+        root = merkle_check(digest("ledger row", content), step, claimed["steps"] + 1, each["path"])
+        if root.hex() != claimed["ledger_root"]:
+            raise Refused("not in the ledger")
+        rows[step] = content[at + 33 : at + 65] if content[at + 32] else None
+    for each in opening["states"]:
+        if state_digest(commitment["state"], each["leaves"]) != rows[each["step"]]:
+            raise Refused("another state")
+    return {each["step"]: rows[each["step"]] for each in opening["states"]}
+
+
+def opened_records(records: list[dict], data: dict) -> dict[int, bytes]:
+    found = {}
+    for each in records:
+        content = b"".join(each["leaves"])
+        leaf = digest("salted record", each["salt"] + content) if data["salted"] else digest("record", content)
+        if merkle_check(leaf, each["index"], data["records"], each["path"]).hex() != data["root"]:
+            raise Refused("not in the data set")
+        found[each["index"]] = leaf
+    return found

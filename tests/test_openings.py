@@ -17,6 +17,7 @@ import jax
 import msgspec
 import numpy as np
 import pytest
+import second_implementation as second
 import tiny
 from forge import Forger, refused
 from msgspec.structs import replace
@@ -308,6 +309,23 @@ def test_claimed_final_state_that_is_not_the_last_row_s(
 
 def test_what_parses_encodes_to_the_same_bytes(opening: Opening) -> None:
     assert parse_opening(opening.encode(), "it") == opening
+
+
+def test_second_implementation_reads_and_writes_it(opening: Opening, plain_proof: Path) -> None:
+    content, claim = opening.encode(), (plain_proof / "claim.json").read_bytes()
+    plain = msgspec.msgpack.decode(content)
+    assert second.pack(plain) == content
+    rows = {row.step: row for row in open_proof(plain_proof).rows()}
+    assert second.opened(plain, claim) == {step: rows[step].state for step in (0, 1, 7, 8, 23, 24)}
+    for name in ("a changed row", "a changed record", "a changed state", "another claim", "another program"):
+        with pytest.raises(second.Refused):
+            second.opened(msgspec.msgpack.decode(ATTACKS[name][0](opening).encode()), claim)
+
+
+def test_second_implementation_reads_private_records(tmp_path: Path) -> None:
+    proof = train(tiny.plain(), tmp_path / "p", steps=4, choices=Choices(interval=4, secret=SECRET))
+    plain = msgspec.msgpack.decode(open_steps(proof, SOURCE, (2,), secret=SECRET).encode())
+    assert set(second.opened(plain, (tmp_path / "p" / "claim.json").read_bytes())) == {1, 2}
 
 
 @hypothesis.given(place=st.integers(0, 2**24), flip=st.integers(1, 255))
