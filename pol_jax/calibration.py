@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import Final
 
 import numpy as np
 from jaxtyping import UInt32
 
+from pol_jax.distances import FALSE, SMALL, doubles, is_floating
 from pol_jax.errors import BackendError
 from pol_jax.inputs import StepInput
 from pol_jax.program import Program
 from pol_jax.tolerance import StepComparison, compare, with_losses
 from pol_jax.variants import Compilations, initial_state, variants
 
+State = Sequence[np.ndarray]
+
+_SHAKE_SEED: Final = 0
+
 
 def judge_stretch(
     compilations: Compilations,
-    before: Sequence[np.ndarray],
-    after: Sequence[np.ndarray],
-    inputs: Sequence[StepInput],
+    before: State,
+    after: State,
+    inputs: Iterable[StepInput],
     losses: Sequence[np.float32] | None = None,
 ) -> StepComparison:
-    """Judge the steps between two committed states: one, or the fewest that the ledger has states around.
+    """Judge the steps between two committed states: one, or the fewest that there are states around.
 
     Args:
         compilations: of the proof's program; made once for all stretches.
         before: leaves of the state before the first step.
         after: leaves of the state after the last one.
-        inputs: of the steps, in order; at least one.
+        inputs: of the steps, in order; at least one. Iterated once for each execution.
         losses: that the ledger has of these steps; None to compare states alone.
 
     Raises:
@@ -36,11 +42,14 @@ def judge_stretch(
     """
     executed = [each.execute(before, inputs) for each in (compilations.reference, *compilations.others)]
     reference, *others = (state for state, _ in executed)
-    found = compare(before, after, reference, others, compilations.spec)
-    return found if losses is None else with_losses(found, losses, [mine for _, mine in executed])
+    shaken, shaken_losses = None, None
+    if len(executed[0][1]) > 1:
+        shaken, shaken_losses = compilations.reference.execute(_shake(compilations, before, inputs), inputs)
+    found = compare(before, after, reference, others, compilations.spec, shaken)
+    return found if losses is None else with_losses(found, losses, [mine for _, mine in executed], shaken_losses)
 
 
-def judge_initial(program: Program, key: UInt32[np.ndarray, " words"], after: Sequence[np.ndarray]) -> StepComparison:
+def judge_initial(program: Program, key: UInt32[np.ndarray, " words"], after: State) -> StepComparison:
     """Judge an initial state as the step from nothing to it.
 
     Args:
@@ -57,3 +66,28 @@ def judge_initial(program: Program, key: UInt32[np.ndarray, " words"], after: Se
         with suppress(BackendError):  # the compiler refuses an option
             others.append(initial_state(program, key, variant))
     return compare([np.zeros_like(leaf) for leaf in after], after, reference, others, program.signature.state)
+
+
+def _shake(compilations: Compilations, before: State, inputs: Iterable[StepInput]) -> list[np.ndarray]:
+    """A state that is off by as much as a single step could be without being called false: `FALSE` limits of it.
+
+    In a direction that everyone shakes it in, leaf by leaf, in proportion to the leaf's first update.
+    """
+    first = [each for each, _ in zip(inputs, range(1), strict=False)]
+    moved, _ = compilations.reference.execute(before, first)
+    draw = np.random.Generator(np.random.PCG64(_SHAKE_SEED))
+    return [
+        _off_by(leaf, FALSE * SMALL * float(np.linalg.norm(doubles(there) - doubles(leaf))), draw)
+        if is_floating(spec.dtype) and not spec.dtype.startswith("complex")
+        else leaf
+        for spec, leaf, there in zip(compilations.spec, before, moved, strict=True)
+    ]
+
+
+def _off_by(leaf: np.ndarray, distance: float, draw: np.random.Generator) -> np.ndarray:
+    direction = draw.standard_normal(leaf.shape)
+    norm = float(np.linalg.norm(direction.ravel()))
+    if not (norm and np.isfinite(distance)):
+        return leaf
+    with np.errstate(all="ignore"):
+        return (leaf.astype(np.float64) + direction * (distance / norm)).astype(leaf.dtype)

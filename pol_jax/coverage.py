@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pol_jax.challenge import JointSegments, Policy, RandomSegments, RandomSteps, StepPolicy, by_chance
 from pol_jax.ledger import Segments
 from pol_jax.opening import Span
 from pol_jax.replay import Replayed
-from pol_jax.report import Coverage
+from pol_jax.report import Compared, Coverage
 from pol_jax.route import Piece
 from pol_jax.sampling import detection_probability, false_segments
+from pol_jax.tolerance import Closeness
 
 
-def covered(policy: Policy, pieces: Sequence[Piece], replays: Sequence[Replayed], segments: Segments) -> Coverage:
+def covered(
+    policy: Policy,
+    pieces: Sequence[Piece],
+    replays: Sequence[Replayed],
+    segments: Segments,
+    compared: Sequence[Compared] = (),
+) -> Coverage:
     """What was covered; segments on the way to a challenged one count as steps, and detect nothing by the draw.
 
     Args:
         policy: the verifier's.
-        pieces: what was to be replayed.
+        pieces: what was to be replayed, with all challenged segments.
         replays: of the first of ``pieces``; a segment that none of them reached is not covered.
         segments: of the proof.
+        compared: what was compared within a tolerance, where bits could say nothing; what that left undecided, or the
+            bits, is not covered.
     """
     fraction = policy.fraction if isinstance(policy, RandomSegments | JointSegments) else RandomSegments().fraction
-    reached = [
-        segment
+    last = {
+        piece: replayed.last - bool(compared and not replayed.exact)
         for piece, replayed in zip(pieces, replays, strict=False)
-        for segment in piece.segments
-        if segments.bounds(segment)[0] < replayed.last
-    ]
+    }
+    decided = [Span(each.start, each.stop) for each in compared if each.outcome is not Closeness.INCONCLUSIVE]
+    reached = []
+    for piece in pieces:
+        for segment in piece.segments:
+            start, stop = segments.bounds(segment)
+            to = stop if compared else start + 1
+            if last.get(piece, 0) >= to or any(span.start <= start and stop <= span.stop for span in decided):
+                reached.append(segment)
     chance = by_chance(policy, len(segments), len(reached))
     false = false_segments(len(segments), fraction)
     return Coverage(
@@ -36,10 +51,19 @@ def covered(policy: Policy, pieces: Sequence[Piece], replays: Sequence[Replayed]
         segments=len(segments),
         replayed=tuple(reached),
         steps=segments.steps,
-        steps_replayed=sum(replayed.last - replayed.start for replayed in replays),
+        steps_replayed=_steps([*decided, *(Span(piece.start, stop) for piece, stop in last.items())]),
         fraction=fraction,
         detection=detection_probability(len(segments), false, chance) if chance else 0.0,
     )
+
+
+def _steps(spans: Iterable[Span]) -> int:
+    """How many steps lie in any of these."""
+    count, seen = 0, 0
+    for span in sorted(spans):
+        count += max(0, span.stop - max(span.start, seen))
+        seen = max(seen, span.stop)
+    return count
 
 
 def covered_steps(policy: StepPolicy, wanted: Sequence[Span], replays: Sequence[Replayed], steps: int) -> Coverage:

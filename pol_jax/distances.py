@@ -50,8 +50,10 @@ class Distances(msgspec.Struct, frozen=True):
         error: between the committed state after and this machine's result.
         noise: the largest between any two of this machine's results.
         tolerance: `SAFETY` times the noise, or times the floor where that is larger.
-        limit: the largest tolerance and error that can pass: `SMALL` (or `COARSE`) times the larger of ``update`` and
+        limit: the largest error and noise that can pass: `SMALL` (or `COARSE`) times the larger of ``update`` and
             ``expected``, the **size**.
+        reach: `SAFETY` times how far this machine's result moves where the state before is shaken; 0 if that was not
+            tried.
         relative_error: error over size; 0 where both are 0.
         relative_tolerance: tolerance over size, likewise.
         clearance: update over noise; infinite where only the noise is 0, 0 where both are.
@@ -64,6 +66,7 @@ class Distances(msgspec.Struct, frozen=True):
     noise: float
     tolerance: float
     limit: float
+    reach: float
     relative_error: float
     relative_tolerance: float
     clearance: float
@@ -81,6 +84,7 @@ class Measured(msgspec.Struct, frozen=True):
         floor: one unit in the last place of the largest element: what a single element may always be off, whether or
             not a rounding happened to fall otherwise in the few compilations here.
         limit: as in `Distances`.
+        shaken: distance between this machine's results from the state before and from a shaken one.
     """
 
     update: float
@@ -89,6 +93,7 @@ class Measured(msgspec.Struct, frozen=True):
     between: tuple[float, ...]
     floor: float
     limit: float
+    shaken: float = 0.0
 
     def distances(self) -> Distances:
         """With all that follows from them."""
@@ -102,6 +107,7 @@ class Measured(msgspec.Struct, frozen=True):
             noise=noise,
             tolerance=tolerance,
             limit=self.limit,
+            reach=SAFETY * self.shaken,
             relative_error=_ratio(self.error, size),
             relative_tolerance=_ratio(tolerance, size),
             clearance=_ratio(self.update, noise),
@@ -115,7 +121,12 @@ def is_floating(dtype: str) -> bool:
 
 
 def measure(
-    dtype: str, before: np.ndarray, after: np.ndarray, reference: np.ndarray, others: Sequence[np.ndarray]
+    dtype: str,
+    before: np.ndarray,
+    after: np.ndarray,
+    reference: np.ndarray,
+    others: Sequence[np.ndarray],
+    shaken: np.ndarray | None = None,
 ) -> Measured:
     """Distances between the results of one leaf, over the elements that are finite in all of them.
 
@@ -127,6 +138,7 @@ def measure(
         after: the committed leaf after it.
         reference: this machine's result.
         others: its results under other compilations.
+        shaken: its result from a shaken state; None if there is none.
     """
     committed, own = doubles(after), [doubles(leaf) for leaf in (reference, *others)]
     there = np.isfinite(committed) & np.logical_and.reduce([np.isfinite(leaf) for leaf in own])
@@ -141,6 +153,7 @@ def measure(
         between=tuple(_norm(a, b, there) for a, b in combinations(own, 2)),
         floor=eps * float(np.max(np.abs(own[0]), where=there, initial=0.0)),
         limit=(SMALL if eps < FINE_EPS else COARSE) * max(update, expected),
+        shaken=0.0 if shaken is None else _norm(own[0], doubles(shaken), there & np.isfinite(doubles(shaken))),
     )
 
 
@@ -153,6 +166,7 @@ def total(leaves: Sequence[Measured]) -> Measured:
         between=tuple(math.hypot(*pair) for pair in zip(*(leaf.between for leaf in leaves), strict=True)),
         floor=math.hypot(*(leaf.floor for leaf in leaves)),
         limit=math.hypot(*(leaf.limit for leaf in leaves)),
+        shaken=math.hypot(*(leaf.shaken for leaf in leaves)),
     )
 
 

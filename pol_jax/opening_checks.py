@@ -16,7 +16,7 @@ from pol_jax.claim import Claim
 from pol_jax.commitment import Commitment, nbytes
 from pol_jax.encoding import Digest, batch_digest, record_digests
 from pol_jax.errors import ProofError
-from pol_jax.inputs import plan
+from pol_jax.inputs import StepInput, plan, step_inputs
 from pol_jax.inventory import Limits
 from pol_jax.journal import decode_row
 from pol_jax.keys import step_keys
@@ -47,6 +47,18 @@ class Opened:
     rows: Mapping[int, Row]
     records: OpenedRecords
     states: Mapping[int, HostState]
+
+    def state(self, step: int) -> Sequence[np.ndarray]:
+        """Leaves of an opened state."""
+        return self.states[step].leaves
+
+    def inputs(self, span: Span) -> list[StepInput]:
+        """Of the steps of a span whose records were opened."""
+        return list(step_inputs(self.commitment, self.records, span.start + 1, span.stop + 1))
+
+    def rows_of(self, span: Span) -> list[Row]:
+        """Of the steps of a span."""
+        return [self.rows[step] for step in span.steps]
 
 
 def check_opened_commitment(opening: Opening, claim: Claim, limits: Limits) -> tuple[Commitment, Program]:

@@ -5,7 +5,7 @@ The stages have the numbers and names of a proof's verification; files are repla
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from pol_jax import claim as claims
-from pol_jax.calibration import judge_initial, judge_stretch
 from pol_jax.challenge import StepPolicy, draw_steps
 from pol_jax.claim import Claim, find_claim
-from pol_jax.commitment import Commitment
+from pol_jax.comparison import compare_initial, compare_spans, first_key
 from pol_jax.coverage import covered_steps
 from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
-from pol_jax.inputs import step_inputs
 from pol_jax.inventory import Limits, read_bounded
-from pol_jax.keys import step_keys
 from pol_jax.ledger import Row
 from pol_jax.loop import Witness
 from pol_jax.opening import Opening, Span, read_opening, spans
@@ -39,9 +36,8 @@ from pol_jax.program import executing
 from pol_jax.progress import Progress, Silent
 from pol_jax.replay import Comparer, Replayed, replay_steps
 from pol_jax.report import STAGES, Compared, Outcome, Report, Verdict
-from pol_jax.staging import Staging, Stopped, compared_as, replay_of
+from pol_jax.staging import Staging, Stopped, replay_of
 from pol_jax.states import Layout
-from pol_jax.variants import compile_variants
 from pol_jax.verdict import Evidence, Judgement, judge, judge_closely
 
 
@@ -152,9 +148,8 @@ class _OpeningVerification(Staging):
             repeatable = again == [replayed for replayed in replays if not replayed.exact][:1]
             judgement = judge(Evidence(changed, initial, None, replays, repeatable, "step"))
             if judgement.verdict is Verdict.INCONCLUSIVE:
-                self.compared = tuple(_compare(opened, initial, wanted, replays))
-                exact = sum(replayed.exact for replayed in replays)
-                judgement = judge_closely(judgement, self.compared, exact)
+                self.compared = self._compare(opened, initial, wanted, replays)
+                judgement = judge_closely(judgement, self.compared, sum(replayed.exact for replayed in replays), "step")
             self.coverage = covered_steps(self.policy, wanted, replays, claim.steps)
             self.replays = tuple(replay_of(replayed.stop, replayed) for replayed in replays)
         except (DataError, BackendError) as error:
@@ -168,6 +163,14 @@ class _OpeningVerification(Staging):
         self.note(8, Outcome.PASSED, f"{len(wanted)} of {claim.steps} steps")
         self.note(9, judgement.replay, judgement.seen)
 
+    def _compare(
+        self, opened: Opened, initial: bool | None, wanted: Sequence[Span], replays: Sequence[Replayed]
+    ) -> tuple[Compared, ...]:
+        """What did not come out bit for bit, within a tolerance that is calibrated here."""
+        start = [compare_initial(opened)] if initial is False else []
+        false = [span for span, replayed in zip(wanted, replays, strict=True) if not replayed.exact]
+        return (*start, *compare_spans(opened, false, self.progress))
+
 
 def _is_answered(span: Span, opening: Opening, rows: Mapping[int, Row]) -> bool:
     states = {state.step for state in opening.states}
@@ -178,43 +181,18 @@ def initial_is_exact(opened: Opened) -> bool | None:
     """Whether ``init`` gives the initial state under the key of step 0; None if that state was not opened."""
     if 0 not in opened.states:
         return None
-    commitment, key = opened.commitment, _first_key(opened.commitment)
     with executing():
-        leaves = [np.asarray(leaf) for leaf in opened.program.init(key)]
-    return Layout(commitment.state).gather(leaves).digest() == opened.rows[0].state
-
-
-def _compare(
-    opened: Opened, initial: bool | None, wanted: Sequence[Span], replays: Sequence[Replayed]
-) -> Iterator[Compared]:
-    """What did not come out bit for bit, within a tolerance that is calibrated here."""
-    if initial is False:
-        key = _first_key(opened.commitment)
-        yield compared_as(-1, 0, judge_initial(opened.program, key, opened.states[0].leaves))
-    false = [span for span, replayed in zip(wanted, replays, strict=True) if not replayed.exact]
-    compilations = compile_variants(opened.program) if false else None
-    for span in false:
-        assert compilations is not None  # noqa: S101
-        inputs = list(step_inputs(opened.commitment, opened.records, span.start + 1, span.stop + 1))
-        before, after = opened.states[span.start].leaves, opened.states[span.stop].leaves
-        losses = [np.frombuffer(opened.rows[step].loss or b"", "<f4")[0] for step in span.steps]
-        yield compared_as(span.start, span.stop, judge_stretch(compilations, before, after, inputs, losses))
-
-
-def _first_key(commitment: Commitment) -> np.ndarray:
-    key: np.ndarray = step_keys(commitment.digest(), commitment.schedule.prng, 0, 1)[0]
-    return key
+        leaves = [np.asarray(leaf) for leaf in opened.program.init(first_key(opened.commitment))]
+    return Layout(opened.commitment.state).gather(leaves).digest() == opened.rows[0].state
 
 
 def replay_spans(opened: Opened, wanted: Sequence[Span], progress: Progress) -> list[Replayed]:
     """Replay each span from its opened state, with the opened records, against the opened rows."""
-    commitment, layout = opened.commitment, Layout(opened.commitment.state)
-    witness = Witness(layout, opened.records, lambda step: opened.rows[step].state is not None)
+    witness = Witness(Layout(opened.commitment.state), opened.records, lambda step: opened.rows[step].state is not None)
     results = list[Replayed]()
     for span in wanted:
         state = tuple(jnp.array(leaf) for leaf in opened.states[span.start].leaves)
-        inputs = step_inputs(commitment, opened.records, span.start + 1, span.stop + 1)
-        comparer = Comparer(iter([opened.rows[step] for step in span.steps]), span.start, span.stop)
-        results.append(replay_steps(opened.program, witness, state, inputs, comparer))
+        comparer = Comparer(iter(opened.rows_of(span)), span.start, span.stop)
+        results.append(replay_steps(opened.program, witness, state, opened.inputs(span), comparer))
         progress.at(len(results))
     return results

@@ -111,9 +111,10 @@ class Replay(msgspec.Struct, frozen=True):
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """How far a step is from this machine's, where bits can't decide; Euclidean, over all floating-point leaves.
+    """How far the steps between two states are from this machine's, where bits can't decide.
 
-    A number that is not finite is None.
+    Distances are Euclidean, over all floating-point leaves, where nothing else is said. A number that is not finite
+    is None.
 
     Attributes:
         start: the step of the state that it began with; -1 for the initial state, which begins with nothing.
@@ -123,6 +124,7 @@ class Compared(msgspec.Struct, frozen=True):
         update: between the committed states before and after.
         noise: the largest distance between two compilations here.
         tolerance: calibrated from the noise.
+        limit: the largest error and noise that can pass, a small share of the update.
         error: between the committed state after and this machine's.
         l1: of the error, likewise ``linf`` and ``cosine``.
         linf: largest difference of an element.
@@ -137,6 +139,7 @@ class Compared(msgspec.Struct, frozen=True):
     update: float | None
     noise: float | None
     tolerance: float | None
+    limit: float | None
     error: float | None
     l1: float | None
     linf: float | None

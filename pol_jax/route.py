@@ -6,11 +6,12 @@ segments on the way. Rules without IO.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pol_jax.ledger import Segments
+from pol_jax.opening import Span
 
 
 @dataclass(frozen=True)
@@ -44,3 +45,17 @@ def route(drawn: Sequence[int], segments: Segments, checkpoints: Sequence[int]) 
         start, _ = segments.bounds(segment)
         nearest.setdefault(checkpoints[bisect_right(checkpoints, start) - 1], []).append(segment)
     return [Piece(start, segments.bounds(found[-1])[1], tuple(found)) for start, found in nearest.items()]
+
+
+def between_checkpoints(wanted: Sequence[int], segments: Segments, checkpoints: Sequence[int]) -> list[Span]:
+    """The least stretches between two checkpoints that have these segments in them, ascending, none twice.
+
+    Args:
+        wanted: segments.
+        segments: how the steps fall into segments.
+        checkpoints: the steps whose checkpoints are there, ascending; the first is 0, the last one T.
+    """
+    found = set[Span]()
+    for start, stop in map(segments.bounds, wanted):
+        found.add(Span(checkpoints[bisect_right(checkpoints, start) - 1], checkpoints[bisect_left(checkpoints, stop)]))
+    return sorted(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +15,6 @@ from pol_jax.errors import BackendError, ProofError
 from pol_jax.progress import Progress
 from pol_jax.replay import Replayed
 from pol_jax.report import STAGES, Compared, Coverage, Origin, Outcome, Replay, Report, Stage, Verdict
-from pol_jax.tolerance import StepComparison
 
 
 class Stopped(Exception):
@@ -114,26 +112,3 @@ class Staging:
 def replay_of(segment: int, replayed: Replayed) -> Replay:
     """A replay, as a report has it."""
     return Replay(segment, replayed.start, replayed.stop, replayed.mismatch, replayed.fields)
-
-
-def compared_as(start: int, stop: int, found: StepComparison) -> Compared:
-    """A comparison, as a report has it."""
-    whole = found.total
-    return Compared(
-        start=start,
-        stop=stop,
-        outcome=found.outcome,
-        reasons=found.reasons[:5],
-        update=_finite(whole.update),
-        noise=_finite(whole.noise),
-        tolerance=_finite(whole.tolerance),
-        error=_finite(whole.error),
-        l1=_finite(found.l1),
-        linf=_finite(found.linf),
-        cosine=_finite(found.cosine),
-        infinitesimal=whole.infinitesimal,
-    )
-
-
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None

@@ -4,7 +4,10 @@ For backends whose bits differ from the prover's. An honest step is off by the r
 which this machine has seen some (the noise); a forged one by about its whole update. Rules without IO.
 
 What passes is never far off: an error is at most the limit, `pol_jax.distances.SMALL` of the update, whatever the
-noise. Where the noise leaves no room below the limit, the answer is inconclusive.
+noise. Where the noise itself is beyond the limit, the answer is inconclusive.
+
+Several steps in one go may be chaotic: what another backend is off in the first of them grows in those behind it, from
+more than this machine's noise began with. How far, a **shaken** start shows. It only hinders a failure.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from pol_jax.distances import FALSE, Distances, Measured, is_floating, measure, same_outside, total
+from pol_jax.distances import FALSE, SAFETY, Distances, Measured, is_floating, measure, same_outside, total
 from pol_jax.magnitudes import distance
 from pol_jax.specs import LeafSpec, StateSpec
 
@@ -76,7 +79,12 @@ class StepComparison(msgspec.Struct, frozen=True):
 
 
 def compare(
-    before: Leaves, after: Leaves, reference: Leaves, others: Sequence[Leaves], spec: StateSpec
+    before: Leaves,
+    after: Leaves,
+    reference: Leaves,
+    others: Sequence[Leaves],
+    spec: StateSpec,
+    shaken: Leaves | None = None,
 ) -> StepComparison:
     """Judge a step.
 
@@ -86,15 +94,17 @@ def compare(
         reference: this machine's result of the step from ``before``.
         others: its results under other compilations; their order doesn't matter.
         spec: of the states; all of them have its shapes and dtypes.
+        shaken: this machine's result from a shaken state (`pol_jax.calibration`), for more steps than one.
     """
     leaves, floats = list[LeafComparison](), list[Measured]()
     for at, leaf in enumerate(spec):
         own = [reference[at], *(other[at] for other in others)]
         if is_floating(leaf.dtype):
-            floats.append(measure(leaf.dtype, before[at], after[at], own[0], own[1:]))
+            moved = None if shaken is None else shaken[at]
+            floats.append(measure(leaf.dtype, before[at], after[at], own[0], own[1:], moved))
             leaves.append(_compare_floats(leaf, floats[-1].distances(), after[at], own))
         else:
-            leaves.append(_compare_exactly(leaf, after[at], own))
+            leaves.append(_compare_exactly(leaf, after[at], own, shaken[at] if shaken else own[0]))
     whole = total(floats).distances()
     outcome, reasons = _judge(whole, leaves, len(others), any(is_floating(leaf.dtype) and leaf.nbytes for leaf in spec))
     l1, l2, linf = (distance(spec, reference, after, metric) for metric in ("l1", "l2", "linf"))
@@ -104,7 +114,10 @@ def compare(
 
 
 def with_losses(
-    found: StepComparison, committed: Sequence[np.float32], own: Sequence[Sequence[np.float32]]
+    found: StepComparison,
+    committed: Sequence[np.float32],
+    own: Sequence[Sequence[np.float32]],
+    shaken: Sequence[np.float32] | None = None,
 ) -> StepComparison:
     """A comparison of states, and of the losses that the ledger has of the steps between: each as a leaf of one number.
 
@@ -112,9 +125,10 @@ def with_losses(
         found: of the states.
         committed: the loss of each step.
         own: this machine's, the reference's first; each of as many steps.
+        shaken: those from a shaken state.
     """
-    for committed_loss, *mine in zip(committed, *own, strict=True):
-        outcome, reason = _compare_loss(committed_loss, mine)
+    for committed_loss, moved, *mine in zip(committed, shaken or own[0], *own, strict=True):
+        outcome, reason = _compare_loss(committed_loss, mine, moved)
         if outcome is not Closeness.PASSED:
             worst = Closeness.FAILED if Closeness.FAILED in (outcome, found.outcome) else outcome
             kept = found.reasons if found.outcome is worst else ()
@@ -123,16 +137,15 @@ def with_losses(
     return found
 
 
-def _compare_loss(committed: np.float32, own: Sequence[np.float32]) -> tuple[Closeness, str]:
+def _compare_loss(committed: np.float32, own: Sequence[np.float32], moved: np.float32) -> tuple[Closeness, str]:
     """A loss is an update from nothing."""
-    after, mine = np.array([committed]), [np.array([loss]) for loss in own]
-    if all(same_outside(mine[0], other) for other in mine[1:]) and not same_outside(mine[0], after):
+    after, shaken, *mine = (np.array([loss]) for loss in (committed, moved, *own))
+    if all(same_outside(mine[0], other) for other in (*mine[1:], shaken)) and not same_outside(mine[0], after):
         return Closeness.FAILED, "loss: NaN or infinity, or not, otherwise than here"
-    numbers = measure("float32", np.zeros(1, np.float32), after, mine[0], mine[1:]).distances()
+    numbers = measure("float32", np.zeros(1, np.float32), after, mine[0], mine[1:], shaken).distances()
     if numbers.error <= numbers.tolerance:
         return Closeness.PASSED, ""
-    false = numbers.error > max(numbers.tolerance, FALSE * numbers.limit)
-    return (Closeness.FAILED if false else Closeness.INCONCLUSIVE), f"loss: {_numbers(numbers)}"
+    return (Closeness.FAILED if _false(numbers) else Closeness.INCONCLUSIVE), f"loss: {_numbers(numbers)}"
 
 
 def _judge(
@@ -152,7 +165,7 @@ def _judge(
 
 def _judge_total(whole: Distances) -> tuple[Closeness, str]:
     """An update that can't be told from rounding proves nothing. An error beyond everything is no rounding."""
-    if whole.error > max(whole.tolerance, FALSE * whole.limit):
+    if _false(whole):
         return Closeness.FAILED, _numbers(whole)
     if whole.infinitesimal:
         return Closeness.INCONCLUSIVE, f"the update {whole.update:.1e} is not above the noise"
@@ -183,13 +196,13 @@ def _judge_leaf(found: Distances) -> Closeness:
         return Closeness.PASSED
     if found.expected == 0 and found.noise == 0:
         return Closeness.PASSED if found.error <= found.tolerance else Closeness.FAILED
-    certain = found.tolerance <= found.limit and found.error > max(found.tolerance, FALSE * found.limit)
+    certain = found.tolerance <= found.limit and _false(found)
     return Closeness.FAILED if certain else Closeness.INCONCLUSIVE
 
 
-def _compare_exactly(leaf: LeafSpec, after: np.ndarray, own: Leaves) -> LeafComparison:
+def _compare_exactly(leaf: LeafSpec, after: np.ndarray, own: Leaves, shaken: np.ndarray) -> LeafComparison:
     """A leaf of integers, bools or PRNG keys: no rounding, so no tolerance."""
-    if all(np.array_equal(own[0], other) for other in own[1:]):
+    if all(np.array_equal(own[0], other) for other in (*own[1:], shaken)):
         same = np.array_equal(own[0], after)
         outcome, reason = (Closeness.PASSED, "equal") if same else (Closeness.FAILED, "differs; has no rounding")
     else:  # decided by rounded values
@@ -198,8 +211,14 @@ def _compare_exactly(leaf: LeafSpec, after: np.ndarray, own: Leaves) -> LeafComp
 
 
 def _within(found: Distances) -> bool:
-    """The only way to pass: the error within the tolerance, and that within the limit; both below infinity."""
-    return found.error <= found.tolerance <= found.limit < float("inf")
+    """The only way to pass: error and noise within the limit, and the error within the tolerance."""
+    least = found.tolerance / SAFETY
+    return found.error <= min(found.tolerance, found.limit) and least <= found.limit < float("inf")
+
+
+def _false(found: Distances) -> bool:
+    """Beyond all that rounding is known to do."""
+    return found.error > max(found.tolerance, FALSE * found.limit, found.reach)
 
 
 def _numbers(found: Distances) -> str:

@@ -64,20 +64,21 @@ def judge(evidence: Evidence) -> Judgement:
     return Judgement(verdict, (*doubt, *_differences(evidence)), _initial(evidence, outcome), replay, seen)
 
 
-def judge_closely(exactly: Judgement, compared: Sequence[Compared], exact: int) -> Judgement:
-    """The verdict where bits could say nothing, from steps that were compared within a calibrated tolerance.
+def judge_closely(exactly: Judgement, compared: Sequence[Compared], exact: int, unit: str) -> Judgement:
+    """The verdict where bits could say nothing, from what was compared within a calibrated tolerance.
 
     Args:
         exactly: the inconclusive judgement by bits.
         compared: all that did not come out bit for bit, the initial state among it.
-        exact: how many steps did.
+        exact: how many challenged units did.
+        unit: of the challenge; one comparison may be of several.
     """
     outcomes = {each.outcome for each in compared}
-    close = sum(each.outcome is Closeness.PASSED and each.start >= 0 for each in compared)
-    challenged = sum(each.start >= 0 for each in compared)
-    seen = f"{exact} bit for bit, {close} of {challenged} others within the tolerance"
-    if outcomes == {Closeness.PASSED}:
-        reason = f"all {exact + close} challenged steps came out: {seen}, calibrated on this machine"
+    challenged = [each for each in compared if each.start >= 0]
+    close = sum(each.outcome is Closeness.PASSED for each in challenged)
+    seen = f"{exact} {unit}s bit for bit, {close} of {len(challenged)} other stretches within the tolerance"
+    if outcomes == {Closeness.PASSED} and (exact or challenged):
+        reason = f"all challenged {unit}s came out: {seen}, calibrated on this machine"
         opened = exactly.initial is not Outcome.NOT_REACHED
         first = Outcome.PASSED if opened else Outcome.NOT_REACHED
         return Judgement(Verdict.ACCEPTED, (reason,), first, Outcome.PASSED, seen)
@@ -85,8 +86,7 @@ def judge_closely(exactly: Judgement, compared: Sequence[Compared], exact: int) 
     verdict, worst = (Verdict.REJECTED, Closeness.FAILED) if failed else (Verdict.INCONCLUSIVE, Closeness.INCONCLUSIVE)
     reasons = [_far(each) for each in compared if each.outcome is worst]
     of_initial = [_OUTCOMES[each.outcome] for each in compared if each.start < 0]
-    of_steps = [_OUTCOMES[each.outcome] for each in compared if each.start >= 0]
-    replay = max(of_steps, key=_RANKS.index, default=Outcome.PASSED)
+    replay = max((_OUTCOMES[each.outcome] for each in challenged), key=_RANKS.index, default=Outcome.PASSED)
     initial = of_initial[0] if of_initial else exactly.initial
     return Judgement(verdict, (*reasons, *exactly.reasons), initial, replay, seen)
 
@@ -100,10 +100,14 @@ _RANKS: Final = (Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED)
 
 
 def _far(compared: Compared) -> str:
-    stage, what = (7, "the initial state") if compared.start < 0 else (9, f"step {compared.stop}")
+    several = compared.stop > compared.start + 1
+    steps = f"the stretch of steps {compared.start + 1} to {compared.stop}" if several else f"step {compared.stop}"
+    stage, what = (7, "the initial state") if compared.start < 0 else (9, steps)
     why = compared.reasons[0] if compared.reasons else ""
     word = "is not what this machine gives" if compared.outcome is Closeness.FAILED else "can't be judged here"
-    return f"stage {stage}, {STAGES[stage - 1]}: {what} {word}: {why}"
+    cure = "; single steps can be judged more sharply: ask for an opening (pol challenge, pol open)"
+    unsharp = several and compared.outcome is Closeness.INCONCLUSIVE
+    return f"stage {stage}, {STAGES[stage - 1]}: {what} {word}: {why}{cure if unsharp else ''}"
 
 
 def _initial(evidence: Evidence, otherwise: Outcome) -> Outcome:

@@ -22,24 +22,25 @@ from pol_jax.checks import (
 )
 from pol_jax.claim import Claim
 from pol_jax.commitment import Commitment
+from pol_jax.comparison import compare_initial, compare_spans
 from pol_jax.coverage import covered
 from pol_jax.curves import Curve, Update, thin
 from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
+from pol_jax.evidence import SELF_TEST_STEPS, ProofMaterial, gather, recheck
 from pol_jax.inventory import Limits
 from pol_jax.ledger import Segments
 from pol_jax.magnitudes import measure
+from pol_jax.opening import Span
 from pol_jax.origin import Trusted, origin_of
 from pol_jax.progress import Progress, Silent
-from pol_jax.replay import Replayed, Replayer
-from pol_jax.report import STAGES, Origin, Outcome, Report, Verdict
-from pol_jax.route import Piece, route
+from pol_jax.records import CommittedRecords
+from pol_jax.replay import Replayer
+from pol_jax.report import STAGES, Compared, Origin, Outcome, Report, Verdict
+from pol_jax.route import between_checkpoints, route
 from pol_jax.staging import Staging, Stopped, replay_of
 from pol_jax.task import BUILT_IN, Source, load_task
-from pol_jax.verdict import Evidence, Judgement, judge
-
-SELF_TEST_STEPS = 10
-"""How many first steps show whether this backend can judge exactly."""
+from pol_jax.verdict import Evidence, Judgement, judge, judge_closely
 
 
 def verify(
@@ -180,11 +181,19 @@ class _Verification(Staging):
         self.progress.stage(9)
         self.progress.begin("replaying", steps + min(SELF_TEST_STEPS, claim.steps))
         try:
-            evidence, replays = _gather(replayer, pieces, segments, changed)
+            evidence, replays = gather(replayer, pieces, segments, changed)
             judgement = judge(evidence)
             self.coverage = covered(self.policy, pieces, replays, segments)
             self.self_test = replay_of(0, evidence.self_test) if evidence.self_test else None
             self.replays = tuple(map(replay_of, self.coverage.replayed, evidence.segments))
+            if judgement.verdict is Verdict.INCONCLUSIVE:
+                material = ProofMaterial(checked, source, CommittedRecords(checked.records, self.secret))
+                exact = {replay.segment for replay in self.replays if replay.mismatch is None}
+                differing = [segment for segment in drawn if segment not in exact]
+                spans = between_checkpoints(differing, segments, checkpoints)
+                self.compared = self._compare(material, spans, evidence, replayer)
+                self.coverage = covered(self.policy, pieces, replays, segments, self.compared)
+                judgement = judge_closely(judgement, self.compared, len(exact), "segment")
         except (DataError, BackendError, ProofError) as error:
             judgement = _broken_off(error)
         finally:
@@ -193,6 +202,13 @@ class _Verification(Staging):
         self.note(7, judgement.initial, "re-derived from its key")
         self.note(8, Outcome.PASSED, challenge)
         self.note(9, judgement.replay, judgement.seen)
+
+    def _compare(
+        self, material: ProofMaterial, spans: Sequence[Span], evidence: Evidence, replayer: Replayer
+    ) -> tuple[Compared, ...]:
+        """Where bits say nothing: numbers, from checkpoint to checkpoint."""
+        start = [] if evidence.initial_exact else [compare_initial(material)]
+        return (*start, *recheck(replayer, list(compare_spans(material, spans, self.progress))))
 
 
 def _other_program(words: str, claim: Claim) -> ProofError | BackendError:
@@ -212,31 +228,6 @@ def _broken_off(error: DataError | BackendError | ProofError) -> Judgement:
     what = "with these records" if isinstance(error, DataError) else "here"
     reason = f"stage 9, {STAGES[8]}: cannot judge {what}: {error}"
     return Judgement(Verdict.INCONCLUSIVE, (reason,), Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE, str(error))
-
-
-def _gather(
-    replayer: Replayer, pieces: Sequence[Piece], segments: Segments, changed: Sequence[str]
-) -> tuple[Evidence, list[Replayed]]:
-    """Replay the self-test and the pieces with the challenged segments; the first that differs twice.
-
-    Returns:
-        What that shows, and the replays of ``pieces``.
-    """
-    initial = replayer.initial_is_exact()
-    self_test = Piece(0, min(SELF_TEST_STEPS, segments.bounds(0)[1]))
-    (first,) = replayer.replay([self_test])
-    hopeless = changed and not first.exact
-    pieces = [] if hopeless else pieces
-    replays = list(replayer.replay(pieces))
-    false = [pair for pair in zip([self_test, *pieces], [first, *replays], strict=True) if not pair[1].exact][:1]
-    again = list(replayer.replay(piece for piece, _ in false))
-    challenged = [
-        replayed.of(*segments.bounds(segment))
-        for piece, replayed in zip(pieces, replays, strict=True)
-        for segment in piece.segments
-    ]
-    repeatable = again == [replayed for _, replayed in false]
-    return Evidence(changed, initial, first, challenged, repeatable), replays
 
 
 def _update(stretch: Stretch, segments: Segments) -> Update:

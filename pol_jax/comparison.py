@@ -1,0 +1,105 @@
+"""What did not come out bit for bit, compared within a tolerance: opened steps, or what lies between checkpoints.
+
+The rules are those of `pol_jax.tolerance`; this gathers what they need from what a proof or an opening has.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from pol_jax.calibration import judge_initial, judge_stretch
+from pol_jax.commitment import Commitment
+from pol_jax.inputs import StepInput
+from pol_jax.keys import step_keys
+from pol_jax.ledger import Row
+from pol_jax.opening import Span
+from pol_jax.program import Program
+from pol_jax.progress import Progress
+from pol_jax.report import Compared
+from pol_jax.tolerance import StepComparison
+from pol_jax.variants import compile_variants
+
+
+@runtime_checkable
+class Material(Protocol):
+    """What a comparison needs of a proof or an opening."""
+
+    @property
+    def commitment(self) -> Commitment:
+        """Parsed."""
+
+    @property
+    def program(self) -> Program:
+        """Loaded."""
+
+    def state(self, step: int) -> Sequence[np.ndarray]:
+        """Leaves of the committed state after a step."""
+
+    def inputs(self, span: Span) -> Iterable[StepInput]:
+        """Of its steps, from committed records; may be iterated again."""
+
+    def rows_of(self, span: Span) -> Iterable[Row]:
+        """Of its steps, in order."""
+
+
+def compare_initial(material: Material) -> Compared:
+    """The initial state, as the step from nothing to it.
+
+    Raises:
+        BackendError: the program can't be executed here.
+    """
+    return compared_as(-1, 0, judge_initial(material.program, first_key(material.commitment), material.state(0)))
+
+
+def compare_spans(material: Material, spans: Sequence[Span], progress: Progress) -> Iterator[Compared]:
+    """Each span, from the committed state before it to the one after it.
+
+    Raises:
+        BackendError: the program can't be executed here.
+        DataError: the verifier's records are not the committed ones.
+        ProofError: a checkpoint can't be read any more.
+    """
+    if not spans:
+        return
+    progress.begin("comparing within a tolerance", len(spans))
+    compilations = compile_variants(material.program)
+    for done, span in enumerate(spans, 1):
+        losses = [np.frombuffer(row.loss or b"", "<f4")[0] for row in material.rows_of(span)]
+        before, after = material.state(span.start), material.state(span.stop)
+        found = judge_stretch(compilations, before, after, material.inputs(span), losses)
+        yield compared_as(span.start, span.stop, found)
+        progress.at(done)
+
+
+def first_key(commitment: Commitment) -> np.ndarray:
+    """Key data of step 0."""
+    key: np.ndarray = step_keys(commitment.digest(), commitment.schedule.prng, 0, 1)[0]
+    return key
+
+
+def compared_as(start: int, stop: int, found: StepComparison) -> Compared:
+    """A comparison, as a report has it."""
+    whole = found.total
+    return Compared(
+        start=start,
+        stop=stop,
+        outcome=found.outcome,
+        reasons=found.reasons[:5],
+        update=_finite(whole.update),
+        noise=_finite(whole.noise),
+        tolerance=_finite(whole.tolerance),
+        limit=_finite(whole.limit),
+        error=_finite(whole.error),
+        l1=_finite(found.l1),
+        linf=_finite(found.linf),
+        cosine=_finite(found.cosine),
+        infinitesimal=whole.infinitesimal,
+    )
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
