@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -123,6 +124,7 @@ class Compared(msgspec.Struct, frozen=True):
         update: between the committed states before and after.
         noise: the largest distance between two compilations here.
         tolerance: calibrated from the noise.
+        limit: the largest tolerance that decides.
         error: between the committed state after and this machine's.
         l1: of the error, likewise ``linf`` and ``cosine``.
         linf: largest difference of an element.
@@ -137,6 +139,7 @@ class Compared(msgspec.Struct, frozen=True):
     update: float | None
     noise: float | None
     tolerance: float | None
+    limit: float | None
     error: float | None
     l1: float | None
     linf: float | None
@@ -147,6 +150,18 @@ class Compared(msgspec.Struct, frozen=True):
     def passed(self) -> bool:
         """Whether it is within the tolerance."""
         return self.outcome is Closeness.PASSED
+
+    @property
+    def severity(self) -> tuple[int, float]:
+        """What to look at first is greatest: failed, then inconclusive, then passed; of these the largest error."""
+        ranks = (Closeness.PASSED, Closeness.INCONCLUSIVE, Closeness.FAILED)
+        return ranks.index(self.outcome), self.relative(self.error)
+
+    def relative(self, distance: float | None) -> float:
+        """A distance as a share of the update; infinite where it is not finite, or the update isn't or is 0."""
+        if distance is None or self.update is None:
+            return math.inf
+        return distance / self.update if self.update else math.inf if distance else 0.0
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -127,6 +127,7 @@ def compared_as(start: int, stop: int, found: StepComparison) -> Compared:
         update=_finite(whole.update),
         noise=_finite(whole.noise),
         tolerance=_finite(whole.tolerance),
+        limit=_finite(whole.limit),
         error=_finite(whole.error),
         l1=_finite(found.l1),
         linf=_finite(found.linf),

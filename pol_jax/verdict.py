@@ -14,6 +14,7 @@ from typing import Final
 from pol_jax.replay import Replayed
 from pol_jax.report import STAGES, Compared, Outcome, Verdict
 from pol_jax.tolerance import Closeness
+from pol_jax.wording import describe_mismatch, describe_steps
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,10 @@ _RANKS: Final = (Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED)
 
 
 def _far(compared: Compared) -> str:
-    stage, what = (7, "the initial state") if compared.start < 0 else (9, f"step {compared.stop}")
+    stage, what = 7 if compared.start < 0 else 9, describe_steps(compared.start, compared.stop)
     why = compared.reasons[0] if compared.reasons else ""
-    word = "is not what this machine gives" if compared.outcome is Closeness.FAILED else "can't be judged here"
+    other = "are not what" if compared.stop > compared.start + 1 else "is not what"
+    word = f"{other} this machine gives" if compared.outcome is Closeness.FAILED else "can't be judged here"
     return f"stage {stage}, {STAGES[stage - 1]}: {what} {word}: {why}"
 
 
@@ -117,7 +119,11 @@ def _differences(evidence: Evidence) -> list[str]:
     if evidence.initial_exact is False:
         lines.append(f"stage 7, {STAGES[6]}: the init program gives another one under the key of step 0")
     parts = [("self-test of ", evidence.self_test), *(("", segment) for segment in evidence.segments)]
-    differing = [f"stage 9, {STAGES[8]}: {name}{_describe(part)}" for name, part in parts if part and not part.exact]
+    differing = [
+        f"stage 9, {STAGES[8]}: {name}{describe_mismatch(part.start, part.stop, part.mismatch, part.fields)}"
+        for name, part in parts
+        if part and part.mismatch is not None
+    ]
     return lines + list(dict.fromkeys(differing))  # segments that one replay was to reach have one difference
 
 
@@ -135,9 +141,3 @@ def _doubt(evidence: Evidence) -> list[str]:
         neither = "no challenged" if evidence.self_test is None else "neither the self-test nor any challenged"
         return [f"{here} this backend reproduces {neither} {evidence.unit}"]
     return []
-
-
-def _describe(replayed: Replayed) -> str:
-    fields = ", ".join(replayed.fields)
-    several = f"steps {replayed.start + 1} to {replayed.stop}: " if replayed.stop > replayed.start + 1 else ""
-    return f"{several}step {replayed.mismatch} comes out otherwise ({fields})"

@@ -1,8 +1,8 @@
-"""What a report says in words: the same in the terminal and on a page."""
+"""What a report says in words: the same in its reasons, in the terminal and on a page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pol_jax.challenge import (
     AllSegments,
@@ -35,12 +35,22 @@ def describe_coverage(coverage: Coverage, policy: Policy | StepPolicy) -> str:
 
 def describe_replay(replay: Replay) -> str:
     """What came of a replay."""
-    several = replay.stop > replay.start + 1
-    steps = f"steps {replay.start + 1} to {replay.stop}" if several else f"step {replay.stop}"
     if replay.mismatch is None:
-        return f"{steps}: bit for bit"
-    differs = f"step {replay.mismatch} comes out otherwise ({', '.join(replay.fields)})"
-    return f"{steps}: {differs}" if several else differs
+        return f"{describe_steps(replay.start, replay.stop)}: bit for bit"
+    return describe_mismatch(replay.start, replay.stop, replay.mismatch, replay.fields)
+
+
+def describe_mismatch(start: int, stop: int, mismatch: int, fields: Sequence[str]) -> str:
+    """Where a replay of some steps broke, and in which columns of the ledger."""
+    differs = f"step {mismatch} comes out otherwise ({', '.join(fields)})"
+    return f"{describe_steps(start, stop)}: {differs}" if stop > start + 1 else differs
+
+
+def describe_steps(start: int, stop: int) -> str:
+    """The steps from one state to another; those to the initial state, which begin with -1, are none."""
+    if start < 0:
+        return "the initial state"
+    return f"steps {start + 1} to {stop}" if stop > start + 1 else f"step {stop}"
 
 
 def describe_policy(policy: Policy | StepPolicy) -> str:

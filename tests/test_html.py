@@ -76,7 +76,7 @@ def hostile(report: Report) -> Report:
         coverage=Coverage("segment", most, (most,), most, most, 1e308, 1e308),
         replays=tuple(Replay(at, most, 0, most, (HOSTILE,)) for at in (most, 0, 3)) * 20,
         curve=(Point(0, 0, -1e39), Point(1, most, None), Point(most, most, 1e39)),
-        compared=(Compared(-1, most, Closeness.FAILED, (HOSTILE,), None, 1e308, -1.0, 5e-324, 0.0, 0.0, 0.0, True),)
+        compared=(Compared(-1, most, Closeness.FAILED, (HOSTILE,), None, 1e308, -1.0, 1e-9, 5e-324, 0.0, 0.0, 0.0, True),)
         * 200,
         updates=(Update(0, most, 5e-324), Update(0, 0, -1.0), Update(most, most, 1e308)),
         claimed_environment=replace(report.environment, **texts),
