@@ -53,6 +53,13 @@ def describe_steps(start: int, stop: int) -> str:
     return f"steps {start + 1} to {stop}" if stop > start + 1 else f"step {stop}"
 
 
+def describe_distance(distance: float | None) -> str:
+    """A distance, as reasons have it; 0 is exact."""
+    if distance is None:
+        return "not finite"
+    return f"{distance:.1e}" if distance else "0"
+
+
 def describe_policy(policy: Policy | StepPolicy) -> str:
     """Which segments a policy chooses."""
     match policy:

@@ -18,7 +18,7 @@ import tiny
 from conftest import NONCE
 from forge import Forger
 
-from pol_jax.challenge import AllSegments, JointSegments, ListedSegments, RandomSegments, TopSegments
+from pol_jax.challenge import AllSegments, JointSegments, ListedSegments, ListedSteps, RandomSegments, TopSegments
 from pol_jax.curves import Point, Update
 from pol_jax.html import render
 from pol_jax.html.axis import Axis, axis_of, number
@@ -55,7 +55,45 @@ def reports(plain_proof: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo
     (broken / "claim.json").unlink()
     found["early"] = verify(broken, source, nonce=NONCE)
     found["hostile"] = hostile(found["inconclusive"])
-    return found
+    return found | {name: opening(found["accepted"], *cases) for name, cases in COMPARED.items()}
+
+
+def compared(
+    stop: int, error: float | None, outcome: Closeness = Closeness.PASSED, *, start: int | None = None
+) -> Compared:
+    """A step whose numbers are ``error`` and other shares of an update of 1/32."""
+    update, start = 1 / 32, stop - 1 if start is None else start
+    off = None if error is None else error * update
+    noise, tolerance, limit = (share * update for share in (1e-6, 1e-5, 1e-3))
+    return Compared(start, stop, outcome, (), update, noise, tolerance, limit, off, 0.0, 0.0, 0.0, False)
+
+
+COMPARED = {
+    "many": [compared(1000 * at, 10.0 ** (-9 + at / 20)) for at in range(1, 100)],
+    "failed": [
+        compared(1, 0.0),
+        compared(999, 0.75, Closeness.FAILED),
+        compared(1000, None, Closeness.INCONCLUSIVE),
+        compared(1006, 2e-3, Closeness.INCONCLUSIVE, start=1000),
+    ],
+    "one step": [compared(417, 3e-7)],
+    "initial": [compared(0, 0.0, start=-1)],
+}
+
+
+def opening(report: Report, *closely: Compared) -> Report:
+    """A report on an opening: of twelve steps came out bit for bit, and of those that did not."""
+    others = [Replay(each.stop, each.start, each.stop, each.stop, ("loss",)) for each in closely if each.start >= 0]
+    exact = [Replay(step, step - 1, step, None, ()) for step in range(20, 32)]
+    steps = tuple(each.stop for each in (*exact, *others))
+    return msgspec.structs.replace(
+        report,
+        policy=ListedSteps(steps),
+        coverage=Coverage("step", 200_000, steps, 200_000, len(steps), 0.05, 0.0),
+        replays=(*exact, *others),
+        compared=closely,
+        self_test=None,
+    )
 
 
 def hostile(report: Report) -> Report:
@@ -76,15 +114,19 @@ def hostile(report: Report) -> Report:
         coverage=Coverage("segment", most, (most,), most, most, 1e308, 1e308),
         replays=tuple(Replay(at, most, 0, most, (HOSTILE,)) for at in (most, 0, 3)) * 20,
         curve=(Point(0, 0, -1e39), Point(1, most, None), Point(most, most, 1e39)),
-        compared=(Compared(-1, most, Closeness.FAILED, (HOSTILE,), None, 1e308, -1.0, 1e-9, 5e-324, 0.0, 0.0, 0.0, True),)
-        * 200,
+        compared=tuple(
+            Compared(start, most, outcome, (HOSTILE,), update, 1e308, -1.0, 1e-9, 5e-324, 0.0, 0.0, 0.0, True)
+            for start, update in ((-1, None), (most - 2, 1e308), (most - 1, 5e-324))
+            for outcome in Closeness
+        )
+        * 20,
         updates=(Update(0, most, 5e-324), Update(0, 0, -1.0), Update(most, most, 1e308)),
         claimed_environment=replace(report.environment, **texts),
     )
     return msgspec.json.decode(worst.to_json(), type=Report)
 
 
-NAMES = ["accepted", "rejected", "inconclusive", "early", "hostile"]
+NAMES = ["accepted", "rejected", "inconclusive", "early", "hostile", *COMPARED]
 
 
 class Elements(HTMLParser):
@@ -128,7 +170,7 @@ def test_page_says_what_the_report_says(reports: Reports, name: str) -> None:
     assert report.verdict.capitalize() in text
     for fact in (*report.reasons, *(stage.detail for stage in report.stages), report.claim, report.nonce):
         assert fact in text
-    headings = ["Coverage", "Stages", "Course of the run", "Environments", "Digests"]
+    headings = ["Coverage", "Reproduction error", "Stages", "Course of the run", "Environments", "Digests"]
     assert re.findall(r"<h2>(.*?)</h2>", render(report)) == headings
     assert ("Updates between checkpoints" in text) == (name == "accepted")
     assert ("Segment 1, steps 7 to 12: step 9 comes out otherwise" in text) == (name != "accepted")
