@@ -107,7 +107,7 @@ def print_report(console: Console, report: Report) -> None:
         console.print()
         console.print(_distances(report.compared))
     if len(report.compared) > _MOST_COMPARED:
-        console.print(f"and {len(report.compared) - _MOST_COMPARED} more that are closer", style="dim")
+        console.print(f"and {len(report.compared) - _MOST_COMPARED} more", style="dim")
     console.print()
     console.print(f"[{_VERDICT_STYLES[report.verdict]}]{report.verdict}[/]")
     for reason in report.reasons:
