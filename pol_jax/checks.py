@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,8 +127,15 @@ def check_inputs(proof: Proof, claim: Claim, records: UInt8[np.ndarray, "records
         _check_row(proof, row, key, indices, records)
 
 
-def check_states(proof: Proof, states: Mapping[int, Digest]) -> list[int]:
+def check_states(
+    proof: Proof, states: Mapping[int, Digest], observe: Callable[[int, Sequence[np.ndarray]], None] | None = None
+) -> list[int]:
     """Stage 6: the first and the last checkpoint are there; each that is there has the digest that the ledger has.
+
+    Args:
+        proof: opened.
+        states: digests of the states that may have a checkpoint.
+        observe: shown each step and state, in order, once it was checked.
 
     Returns:
         The steps whose checkpoints are there, ascending.
@@ -140,8 +147,11 @@ def check_states(proof: Proof, states: Mapping[int, Digest]) -> list[int]:
     for step in sorted(set(there) - states.keys()):
         raise ProofError(checkpoint_name(step), "is none of the schedule's")
     for step in there:
-        if layout.gather(load_checkpoint(proof.root, step, layout.spec)).digest() != states[step]:
+        leaves = load_checkpoint(proof.root, step, layout.spec)
+        if layout.gather(leaves).digest() != states[step]:
             raise ProofError(checkpoint_name(step), f"its state is not the one in row {step} of the ledger")
+        if observe:
+            observe(step, leaves)
     return there
 
 

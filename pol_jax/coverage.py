@@ -32,17 +32,15 @@ def covered(
             bits, is not covered.
     """
     fraction = policy.fraction if isinstance(policy, RandomSegments | JointSegments) else RandomSegments().fraction
-    last = {
-        piece: replayed.last - bool(compared and not replayed.exact)
-        for piece, replayed in zip(pieces, replays, strict=False)
-    }
-    decided = [Span(each.start, each.stop) for each in compared if each.outcome is not Closeness.INCONCLUSIVE]
+    pairs = zip(pieces, replays, strict=False)
+    last = {piece: replayed.last - bool(compared and not replayed.exact) for piece, replayed in pairs}
+    decided = [each for each in compared if each.outcome is not Closeness.INCONCLUSIVE and each.start >= 0]
+    closely = {segment for each in decided for segment in each.segments}
     reached = []
     for piece in pieces:
         for segment in piece.segments:
             start, stop = segments.bounds(segment)
-            to = stop if compared else start + 1
-            if last.get(piece, 0) >= to or any(span.start <= start and stop <= span.stop for span in decided):
+            if segment in closely or last.get(piece, 0) >= (stop if compared else start + 1):
                 reached.append(segment)
     chance = by_chance(policy, len(segments), len(reached))
     false = false_segments(len(segments), fraction)
@@ -51,10 +49,21 @@ def covered(
         segments=len(segments),
         replayed=tuple(reached),
         steps=segments.steps,
-        steps_replayed=_steps([*decided, *(Span(piece.start, stop) for piece, stop in last.items())]),
+        steps_replayed=_steps([*map(_span, decided), *(Span(piece.start, stop) for piece, stop in last.items())]),
         fraction=fraction,
         detection=detection_probability(len(segments), false, chance) if chance else 0.0,
     )
+
+
+def came_out_of(pieces: Sequence[Piece], replays: Sequence[Replayed], compared: Sequence[Compared]) -> list[Span]:
+    """The runs of steps that came out: bit for bit, or within the tolerance."""
+    pairs = zip(pieces, replays, strict=False)
+    exact = [Span(piece.start, replayed.last - (not replayed.exact)) for piece, replayed in pairs]
+    return [*exact, *(_span(each) for each in compared if each.passed and each.start >= 0)]
+
+
+def _span(compared: Compared) -> Span:
+    return Span(compared.start, compared.stop)
 
 
 def _steps(spans: Iterable[Span]) -> int:

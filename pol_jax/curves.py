@@ -36,7 +36,7 @@ class Update(msgspec.Struct, frozen=True):
     Attributes:
         start: the stretch begins after this step.
         stop: its last step.
-        magnitude: by the policy's metric; None where it is not finite.
+        magnitude: by the policy's metric, else l2; None where it is not finite.
     """
 
     start: Step

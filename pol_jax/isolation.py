@@ -368,4 +368,5 @@ def _undecided(request: Request, reached: int, what: str) -> Report:
         environment=current_environment(),
         program_origin=Origin.NOT_COMPARED,
         compared=(),
+        drift=None,
     )

@@ -18,11 +18,13 @@ from pol_jax.challenge import StepPolicy, draw_steps
 from pol_jax.claim import Claim, find_claim
 from pol_jax.comparison import compare_initial, compare_spans, first_key
 from pol_jax.coverage import covered_steps
+from pol_jax.drift import drift_of_opening
 from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.inventory import Limits, read_bounded
 from pol_jax.ledger import Row
 from pol_jax.loop import Witness
+from pol_jax.magnitudes import distance
 from pol_jax.opening import Opening, Span, read_opening, spans
 from pol_jax.opening_checks import (
     WHERE,
@@ -35,7 +37,7 @@ from pol_jax.opening_checks import (
 from pol_jax.program import executing
 from pol_jax.progress import Progress, Silent
 from pol_jax.replay import Comparer, Replayed, replay_steps
-from pol_jax.report import STAGES, Compared, Outcome, Report, Verdict
+from pol_jax.report import STAGES, Compared, Drift, Outcome, Report, Verdict
 from pol_jax.staging import Staging, Stopped, replay_of
 from pol_jax.states import Layout
 from pol_jax.verdict import Evidence, Judgement, judge, judge_closely
@@ -49,6 +51,7 @@ def verify_opening(
     *,
     limits: Limits | None = None,
     progress: Progress | None = None,
+    d_ref: float | None = None,
 ) -> Report:
     """Check an opening against a claim, and replay the challenged steps.
 
@@ -59,6 +62,7 @@ def verify_opening(
         nonce: likewise.
         limits: bounds on what is read.
         progress: told of the replayed steps.
+        d_ref: a distance between two honest trainings of the task, against which drift is measured too.
 
     Raises:
         UsageError: a file is not there, or the policy would check nothing.
@@ -74,6 +78,7 @@ def verify_opening(
         limits=limits or Limits(),
         progress=progress or Silent(),
         environment=current_environment(),
+        d_ref=d_ref,
     )
     with suppress(Stopped):
         verification.go_on()
@@ -151,6 +156,7 @@ class _OpeningVerification(Staging):
                 self.compared = self._compare(opened, initial, wanted, replays)
                 judgement = judge_closely(judgement, self.compared, sum(replayed.exact for replayed in replays), "step")
             self.coverage = covered_steps(self.policy, wanted, replays, claim.steps)
+            self.drift = self._drift(opened, wanted, claim)
             self.replays = tuple(replay_of(replayed.stop, replayed) for replayed in replays)
         except (DataError, BackendError) as error:
             undecided = Outcome.INCONCLUSIVE
@@ -158,10 +164,18 @@ class _OpeningVerification(Staging):
             judgement = Judgement(Verdict.INCONCLUSIVE, (reason,), Outcome.NOT_REACHED, undecided, str(error))
         finally:
             self.progress.end()
-        self.verdict, self.reasons = judgement.verdict, judgement.reasons
+        self.judged(judgement)
         self.note(7, judgement.initial, "not opened" if 0 not in opened.states else "re-derived from its key")
         self.note(8, Outcome.PASSED, f"{len(wanted)} of {claim.steps} steps")
         self.note(9, judgement.replay, judgement.seen)
+
+    def _drift(self, opened: Opened, wanted: Sequence[Span], claim: Claim) -> Drift:
+        def between(start: int, stop: int) -> float:
+            return distance(opened.commitment.state, opened.state(start), opened.state(stop), "l2")
+
+        sizes = [between(span.start, span.stop) for span in wanted]
+        whole = between(0, claim.steps) if {0, claim.steps} <= opened.states.keys() else None
+        return drift_of_opening(sizes, whole, self.compared, claim.steps, self.d_ref)
 
     def _compare(
         self, opened: Opened, initial: bool | None, wanted: Sequence[Span], replays: Sequence[Replayed]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -130,6 +131,7 @@ class Compared(msgspec.Struct, frozen=True):
         linf: largest difference of an element.
         cosine: cosine distance.
         infinitesimal: whether the update can't be told from rounding.
+        segments: the challenged ones in it; none for an opening.
     """
 
     start: int
@@ -145,11 +147,58 @@ class Compared(msgspec.Struct, frozen=True):
     linf: float | None
     cosine: float | None
     infinitesimal: bool
+    segments: tuple[Step, ...] = ()
 
     @property
     def passed(self) -> bool:
         """Whether it is within the tolerance."""
         return self.outcome is Closeness.PASSED
+
+    @property
+    def allowed(self) -> float | None:
+        """The largest error that passes."""
+        return None if self.tolerance is None or self.limit is None else min(self.tolerance, self.limit)
+
+    @property
+    def severity(self) -> tuple[int, float]:
+        """What to look at first is greatest: failed, then inconclusive, then passed; of these the largest error."""
+        ranks = (Closeness.PASSED, Closeness.INCONCLUSIVE, Closeness.FAILED)
+        return ranks.index(self.outcome), self.relative(self.error)
+
+    def relative(self, distance: float | None) -> float:
+        """A distance as a share of the update; infinite where it is not finite, or the update isn't or is 0."""
+        if distance is None or self.update is None:
+            return math.inf
+        return distance / self.update if self.update else math.inf if distance else 0.0
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """What the verification leaves room for: how far the run could have been led astray, against how far it went.
+
+    Distances are Euclidean, over all floating-point leaves. None is what is not finite, or can't be told: an opening
+    has no checkpoints.
+
+    Attributes:
+        distance: from the initial state to the last one.
+        path: the sum of all updates from checkpoint to checkpoint.
+        unchecked: the largest updates that were not checked, added up: as many as could be false without the draw
+            having met one with ``confidence``; all of them, where the prover could foresee what was checked.
+        confidence: that of the policy; None where ``unchecked`` has all that was not checked.
+        tolerated: what the whole run could be off, if every step were by as much as was tolerated in those that
+            passed; 0 where all came out bit for bit.
+        d_ref: a distance between two honest trainings, as the verifier gave it.
+        updates: how many were measured.
+        infinitesimal: how many of them are far below the median one.
+    """
+
+    distance: float | None
+    path: float | None
+    unchecked: float | None
+    confidence: float | None
+    tolerated: float | None
+    d_ref: float | None
+    updates: Step
+    infinitesimal: Step
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -170,7 +219,8 @@ class Report(msgspec.Struct, frozen=True):
         replays: those of the covered segments.
         curve: the ledger's loss, at most 200 points; empty where stage 4 was not passed.
         compared: steps whose bits differ here and could say nothing, compared within a tolerance.
-        updates: how far the checkpoints are apart, at most 200; empty where the policy did not ask for it.
+        updates: how far the checkpoints are apart, at most 200, by the policy's metric, else l2; empty for an opening.
+        drift: what false or tolerated steps could have done; None where nothing came out.
         claimed_environment: where the prover says it ran.
         environment: where the verification ran.
         program_origin: whether the program is the one that the verifier exports from source that it trusts.
@@ -194,6 +244,7 @@ class Report(msgspec.Struct, frozen=True):
     environment: Environment
     program_origin: Origin
     compared: tuple[Compared, ...]
+    drift: Drift | None
 
     def __bool__(self) -> bool:
         """Whether the proof is accepted."""

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pol_jax.ledger import Segments
-from pol_jax.opening import Span
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,17 @@ def route(drawn: Sequence[int], segments: Segments, checkpoints: Sequence[int]) 
     return [Piece(start, segments.bounds(found[-1])[1], tuple(found)) for start, found in nearest.items()]
 
 
-def between_checkpoints(wanted: Sequence[int], segments: Segments, checkpoints: Sequence[int]) -> list[Span]:
+def between_checkpoints(wanted: Sequence[int], segments: Segments, checkpoints: Sequence[int]) -> list[Piece]:
     """The least stretches between two checkpoints that have these segments in them, ascending, none twice.
 
     Args:
-        wanted: segments.
+        wanted: segments, ascending.
         segments: how the steps fall into segments.
         checkpoints: the steps whose checkpoints are there, ascending; the first is 0, the last one T.
     """
-    found = set[Span]()
-    for start, stop in map(segments.bounds, wanted):
-        found.add(Span(checkpoints[bisect_right(checkpoints, start) - 1], checkpoints[bisect_left(checkpoints, stop)]))
-    return sorted(found)
+    found: dict[tuple[int, int], list[int]] = {}
+    for segment in wanted:
+        start, stop = segments.bounds(segment)
+        ends = checkpoints[bisect_right(checkpoints, start) - 1], checkpoints[bisect_left(checkpoints, stop)]
+        found.setdefault(ends, []).append(segment)
+    return [Piece(start, stop, tuple(inside)) for (start, stop), inside in found.items()]

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pol_jax.challenge import Policy, StepPolicy
 from pol_jax.claim import Claim
 from pol_jax.curves import Point, Update
+from pol_jax.drift import too_far
 from pol_jax.encoding import FORMAT
 from pol_jax.environment import Environment
 from pol_jax.errors import BackendError, ProofError
 from pol_jax.progress import Progress
 from pol_jax.replay import Replayed
-from pol_jax.report import STAGES, Compared, Coverage, Origin, Outcome, Replay, Report, Stage, Verdict
+from pol_jax.report import STAGES, Compared, Coverage, Drift, Origin, Outcome, Replay, Report, Stage, Verdict
+from pol_jax.verdict import Judgement
 
 
 class Stopped(Exception):
@@ -42,6 +44,8 @@ class Staging:
         compared: within a tolerance.
         updates: between checkpoints, where the policy ranks them.
         origin: of the program, once it was compared.
+        d_ref: a distance between two honest trainings, if the verifier has one.
+        drift: what is left room for, once something was replayed.
     """
 
     policy: Policy | StepPolicy
@@ -60,6 +64,8 @@ class Staging:
     updates: tuple[Update, ...] = ()
     compared: tuple[Compared, ...] = ()
     origin: Origin = Origin.NOT_COMPARED
+    d_ref: float | None = None
+    drift: Drift | None = None
 
     @contextmanager
     def stage(self, number: int) -> Iterator[list[str]]:
@@ -84,6 +90,13 @@ class Staging:
         """A stage is over."""
         self.stages.append(Stage(number, STAGES[number - 1], outcome, detail))
 
+    def judged(self, judgement: Judgement) -> None:
+        """Take a judgement; what tolerances allow must be small against what the run did, or nothing is accepted."""
+        self.verdict, self.reasons = judgement.verdict, judgement.reasons
+        astray = too_far(self.drift) if self.drift else None
+        if astray and self.verdict is Verdict.ACCEPTED:
+            self.verdict, self.reasons = Verdict.INCONCLUSIVE, (f"stage 9, {STAGES[8]}: {astray}", *self.reasons)
+
     def report(self) -> Report:
         """What was found so far."""
         rest = range(len(self.stages) + 1, len(STAGES) + 1)
@@ -106,6 +119,7 @@ class Staging:
             claimed_environment=self.claim.environment if self.claim else None,
             environment=self.environment,
             program_origin=self.origin,
+            drift=self.drift,
         )
 
 

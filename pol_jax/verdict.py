@@ -14,6 +14,7 @@ from typing import Final
 from pol_jax.replay import Replayed
 from pol_jax.report import STAGES, Compared, Outcome, Verdict
 from pol_jax.tolerance import Closeness
+from pol_jax.wording import describe_mismatch, describe_steps
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def judge_closely(exactly: Judgement, compared: Sequence[Compared], exact: int, 
         return Judgement(Verdict.ACCEPTED, (reason,), first, Outcome.PASSED, seen)
     failed = Closeness.FAILED in outcomes
     verdict, worst = (Verdict.REJECTED, Closeness.FAILED) if failed else (Verdict.INCONCLUSIVE, Closeness.INCONCLUSIVE)
-    reasons = [_far(each) for each in compared if each.outcome is worst]
+    reasons = [_far(each, unit) for each in compared if each.outcome is worst]
     of_initial = [_OUTCOMES[each.outcome] for each in compared if each.start < 0]
     replay = max((_OUTCOMES[each.outcome] for each in challenged), key=_RANKS.index, default=Outcome.PASSED)
     initial = of_initial[0] if of_initial else exactly.initial
@@ -99,15 +100,15 @@ _OUTCOMES: Final = {
 _RANKS: Final = (Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED)
 
 
-def _far(compared: Compared) -> str:
-    several = compared.stop > compared.start + 1
-    steps = f"the stretch of steps {compared.start + 1} to {compared.stop}" if several else f"step {compared.stop}"
-    stage, what = (7, "the initial state") if compared.start < 0 else (9, steps)
+def _far(compared: Compared, unit: str) -> str:
+    stage, what = 7 if compared.start < 0 else 9, describe_steps(compared.start, compared.stop)
     why = compared.reasons[0] if compared.reasons else ""
-    word = "is not what this machine gives" if compared.outcome is Closeness.FAILED else "can't be judged here"
+    several = compared.stop > compared.start + 1
+    other = "are not what" if several else "is not what"
+    word = f"{other} this machine gives" if compared.outcome is Closeness.FAILED else "can't be judged here"
+    open_steps = several and unit == "segment" and compared.outcome is Closeness.INCONCLUSIVE
     cure = "; single steps can be judged more sharply: ask for an opening (pol challenge, pol open)"
-    unsharp = several and compared.outcome is Closeness.INCONCLUSIVE
-    return f"stage {stage}, {STAGES[stage - 1]}: {what} {word}: {why}{cure if unsharp else ''}"
+    return f"stage {stage}, {STAGES[stage - 1]}: {what} {word}: {why}{cure if open_steps else ''}"
 
 
 def _initial(evidence: Evidence, otherwise: Outcome) -> Outcome:
@@ -121,7 +122,11 @@ def _differences(evidence: Evidence) -> list[str]:
     if evidence.initial_exact is False:
         lines.append(f"stage 7, {STAGES[6]}: the init program gives another one under the key of step 0")
     parts = [("self-test of ", evidence.self_test), *(("", segment) for segment in evidence.segments)]
-    differing = [f"stage 9, {STAGES[8]}: {name}{_describe(part)}" for name, part in parts if part and not part.exact]
+    differing = [
+        f"stage 9, {STAGES[8]}: {name}{describe_mismatch(part.start, part.stop, part.mismatch, part.fields)}"
+        for name, part in parts
+        if part and part.mismatch is not None
+    ]
     return lines + list(dict.fromkeys(differing))  # segments that one replay was to reach have one difference
 
 
@@ -139,9 +144,3 @@ def _doubt(evidence: Evidence) -> list[str]:
         neither = "no challenged" if evidence.self_test is None else "neither the self-test nor any challenged"
         return [f"{here} this backend reproduces {neither} {evidence.unit}"]
     return []
-
-
-def _describe(replayed: Replayed) -> str:
-    fields = ", ".join(replayed.fields)
-    several = f"steps {replayed.start + 1} to {replayed.stop}: " if replayed.stop > replayed.start + 1 else ""
-    return f"{several}step {replayed.mismatch} comes out otherwise ({fields})"

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from pol_jax import commitment as commitments
 from pol_jax.challenge import Policy, RandomSegments, Stretch, check_policy, draw, metric_of
 from pol_jax.checks import (
@@ -23,8 +25,9 @@ from pol_jax.checks import (
 from pol_jax.claim import Claim
 from pol_jax.commitment import Commitment
 from pol_jax.comparison import compare_initial, compare_spans
-from pol_jax.coverage import covered
+from pol_jax.coverage import came_out_of, covered
 from pol_jax.curves import Curve, Update, thin
+from pol_jax.drift import Course, drift_of
 from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.evidence import SELF_TEST_STEPS, ProofMaterial, gather, recheck
@@ -37,7 +40,7 @@ from pol_jax.progress import Progress, Silent
 from pol_jax.records import CommittedRecords
 from pol_jax.replay import Replayer
 from pol_jax.report import STAGES, Compared, Origin, Outcome, Report, Verdict
-from pol_jax.route import between_checkpoints, route
+from pol_jax.route import Piece, between_checkpoints, route
 from pol_jax.staging import Staging, Stopped, replay_of
 from pol_jax.task import BUILT_IN, Source, load_task
 from pol_jax.verdict import Evidence, Judgement, judge, judge_closely
@@ -54,6 +57,7 @@ def verify(
     progress: Progress | None = None,
     trusted: Trusted | None = None,
     same_program: bool = False,
+    d_ref: float | None = None,
 ) -> Report:
     """Check a proof and replay a part of it.
 
@@ -68,6 +72,7 @@ def verify(
         progress: told of the replayed steps.
         trusted: tells which programs the source that the verifier trusts gives (`pol_jax.origin.trust`).
         same_program: accept no others.
+        d_ref: a distance between two honest trainings of the task, against which drift is measured too.
 
     Raises:
         UsageError: no proof there, no records, or a policy that would check nothing.
@@ -90,6 +95,7 @@ def verify(
         environment=current_environment(),
         trusted=trusted,
         same_program=same_program,
+        d_ref=d_ref,
     )
     with suppress(Stopped):
         verification.go_on()
@@ -149,13 +155,15 @@ class _Verification(Staging):
             check_inputs(checked.proof, claim, checked.records)
             seen.append(f"{claim.steps + 1} rows re-derived")
         with self.stage(6) as seen:
-            checkpoints = check_states(checked.proof, states)
+            course = Course(checked.proof.commitment.state)
+            checkpoints = check_states(checked.proof, states, course.add)
             seen.append(f"{len(checkpoints)} checkpoints")
             metric = metric_of(self.policy)
             stretches = measure(checked.proof, metric, self.progress) if metric else []
             seen += [f"{len(stretches)} updates measured"] if metric else []
-            self.updates = thin([_update(each, checked.proof.segments) for each in stretches])
-        self._judge(checked, claim, checkpoints, stretches)
+            ranked = [_update(each, checked.proof.segments) for each in stretches]
+            self.updates = thin(ranked if metric else course.updates)
+        self._judge(checked, claim, checkpoints, stretches, course)
 
     def _compared(self, checked: Checked, claim: Claim) -> list[str]:
         """How the proof's programs stand to the trusted source."""
@@ -167,7 +175,14 @@ class _Verification(Staging):
             raise _other_program(words, claim)
         return [words]
 
-    def _judge(self, checked: Checked, claim: Claim, checkpoints: Sequence[int], stretches: Sequence[Stretch]) -> None:
+    def _judge(
+        self,
+        checked: Checked,
+        claim: Claim,
+        checkpoints: Sequence[int],
+        stretches: Sequence[Stretch],
+        course: Course,
+    ) -> None:
         """Stages 7 to 9. What an initial state with other bits means, only the self-test of stage 9 can tell."""
         drawn = draw(self.policy, len(checked.proof.segments), claim.digest(), self.nonce, stretches)
         segments = checked.proof.segments
@@ -190,25 +205,32 @@ class _Verification(Staging):
                 material = ProofMaterial(checked, source, CommittedRecords(checked.records, self.secret))
                 exact = {replay.segment for replay in self.replays if replay.mismatch is None}
                 differing = [segment for segment in drawn if segment not in exact]
-                spans = between_checkpoints(differing, segments, checkpoints)
-                self.compared = self._compare(material, spans, evidence, replayer)
+                between = between_checkpoints(differing, segments, checkpoints)
+                self.compared = self._compare(material, between, evidence, replayer)
                 self.coverage = covered(self.policy, pieces, replays, segments, self.compared)
                 judgement = judge_closely(judgement, self.compared, len(exact), "segment")
+            came_out = came_out_of(pieces, replays, self.compared)
+            self.drift = drift_of(course, self.policy, len(segments), came_out, self.compared, claim.steps, self.d_ref)
         except (DataError, BackendError, ProofError) as error:
             judgement = _broken_off(error)
         finally:
             self.progress.end()
-        self.verdict, self.reasons = judgement.verdict, judgement.reasons
+        self.judged(judgement)
         self.note(7, judgement.initial, "re-derived from its key")
         self.note(8, Outcome.PASSED, challenge)
         self.note(9, judgement.replay, judgement.seen)
 
     def _compare(
-        self, material: ProofMaterial, spans: Sequence[Span], evidence: Evidence, replayer: Replayer
+        self, material: ProofMaterial, pieces: Sequence[Piece], evidence: Evidence, replayer: Replayer
     ) -> tuple[Compared, ...]:
         """Where bits say nothing: numbers, from checkpoint to checkpoint."""
         start = [] if evidence.initial_exact else [compare_initial(material)]
-        return (*start, *recheck(replayer, list(compare_spans(material, spans, self.progress))))
+        spans = [Span(piece.start, piece.stop) for piece in pieces]
+        found = [
+            msgspec.structs.replace(each, segments=piece.segments)
+            for piece, each in zip(pieces, compare_spans(material, spans, self.progress), strict=True)
+        ]
+        return (*start, *recheck(replayer, found))
 
 
 def _other_program(words: str, claim: Claim) -> ProofError | BackendError:

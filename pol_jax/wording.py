@@ -1,8 +1,8 @@
-"""What a report says in words: the same in the terminal and on a page."""
+"""What a report says in words: the same in its reasons, in the terminal and on a page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pol_jax.challenge import (
     AllSegments,
@@ -15,7 +15,7 @@ from pol_jax.challenge import (
     StepPolicy,
     TopSegments,
 )
-from pol_jax.report import Coverage, Replay
+from pol_jax.report import Coverage, Drift, Replay
 
 
 def describe_coverage(coverage: Coverage, policy: Policy | StepPolicy) -> str:
@@ -35,12 +35,53 @@ def describe_coverage(coverage: Coverage, policy: Policy | StepPolicy) -> str:
 
 def describe_replay(replay: Replay) -> str:
     """What came of a replay."""
-    several = replay.stop > replay.start + 1
-    steps = f"steps {replay.start + 1} to {replay.stop}" if several else f"step {replay.stop}"
     if replay.mismatch is None:
-        return f"{steps}: bit for bit"
-    differs = f"step {replay.mismatch} comes out otherwise ({', '.join(replay.fields)})"
-    return f"{steps}: {differs}" if several else differs
+        return f"{describe_steps(replay.start, replay.stop)}: bit for bit"
+    return describe_mismatch(replay.start, replay.stop, replay.mismatch, replay.fields)
+
+
+def describe_mismatch(start: int, stop: int, mismatch: int, fields: Sequence[str]) -> str:
+    """Where a replay of some steps broke, and in which columns of the ledger."""
+    differs = f"step {mismatch} comes out otherwise ({', '.join(fields)})"
+    return f"{describe_steps(start, stop)}: {differs}" if stop > start + 1 else differs
+
+
+def describe_steps(start: int, stop: int) -> str:
+    """The steps from one state to another; those to the initial state, which begin with -1, are none."""
+    if start < 0:
+        return "the initial state"
+    return f"steps {start + 1} to {stop}" if stop > start + 1 else f"step {stop}"
+
+
+def describe_distance(distance: float | None) -> str:
+    """A distance, as reasons have it; 0 is exact."""
+    if distance is None:
+        return "not finite"
+    return f"{distance:.1e}" if distance else "0"
+
+
+def describe_drift(drift: Drift) -> list[str]:
+    """What a verification leaves room for: one line each."""
+    lines = list[str]()
+    if drift.distance is not None:
+        lines.append(f"from the first state to the last it is {drift.distance:.2g}")
+    if drift.unchecked is not None:
+        sure = "" if drift.confidence is None else f", at {100 * drift.confidence:.6g}% confidence"
+        lines.append(f"false updates that were not checked add up to at most {_of(drift.unchecked, drift)}{sure}")
+    if drift.tolerated:
+        lines.append(f"what tolerances allow adds up to at most {_of(drift.tolerated, drift)}")
+    elif drift.tolerated == 0:
+        lines.append("tolerances allow nothing: all that was replayed came out bit for bit")
+    if drift.infinitesimal:
+        lines.append(f"{drift.infinitesimal} of {drift.updates} updates are infinitesimal")
+    return lines
+
+
+def _of(distance: float, drift: Drift) -> str:
+    """A distance, and what share it is of those that are known."""
+    scales = (("of that", drift.distance), ("of d_ref", drift.d_ref))
+    shares = [f"{100 * distance / scale:.2g}% {name}" for name, scale in scales if scale]
+    return f"{distance:.2g}" + (f" ({', '.join(shares)})" if shares else "")
 
 
 def describe_policy(policy: Policy | StepPolicy) -> str:

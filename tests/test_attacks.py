@@ -428,7 +428,7 @@ def test_everything_interpolated_is_rejected_by_tolerance(forger: Forger, verify
     interpolated(forger, 0)
     forger.write()
     report = verify_plain(forger.root)
-    refused(report, 9, "the stretch of steps 1 to 6 is not what this machine gives")
+    refused(report, 9, "steps 1 to 6 are not what this machine gives")
     assert any("neither the self-test nor any" in reason for reason in report.reasons)
 
 
@@ -439,7 +439,9 @@ def test_everything_forged_is_rejected_by_tolerance(forger: Forger, verify_plain
         forger.set_state(step, forger.perturbed(step))
     forger.write()
     report = verify_plain(forger.root)
-    refused(report, 7, "the initial state is not what this machine gives")
+    assert report.verdict is Verdict.REJECTED
+    assert [stage.outcome for stage in report.stages[6:]] == [Outcome.FAILED, Outcome.PASSED, Outcome.FAILED]
+    assert "the initial state is not what this machine gives" in report.reasons[0]
     assert any("neither the self-test nor any" in reason for reason in report.reasons)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -18,7 +19,7 @@ import tiny
 from conftest import NONCE
 from forge import Forger
 
-from pol_jax.challenge import AllSegments, JointSegments, ListedSegments, RandomSegments, TopSegments
+from pol_jax.challenge import AllSegments, JointSegments, ListedSegments, ListedSteps, RandomSegments, TopSegments
 from pol_jax.curves import Point, Update
 from pol_jax.html import render
 from pol_jax.html.axis import Axis, axis_of, number
@@ -55,7 +56,45 @@ def reports(plain_proof: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo
     (broken / "claim.json").unlink()
     found["early"] = verify(broken, source, nonce=NONCE)
     found["hostile"] = hostile(found["inconclusive"])
-    return found
+    return found | {name: opening(found["accepted"], *cases) for name, cases in COMPARED.items()}
+
+
+def compared(
+    stop: int, error: float | None, outcome: Closeness = Closeness.PASSED, *, start: int | None = None
+) -> Compared:
+    """A step whose numbers are ``error`` and other shares of an update of 1/32."""
+    update, start = 1 / 32, stop - 1 if start is None else start
+    off = None if error is None else error * update
+    noise, tolerance, limit = (share * update for share in (1e-6, 1e-5, 1e-3))
+    return Compared(start, stop, outcome, (), update, noise, tolerance, limit, off, 0.0, 0.0, 0.0, False)
+
+
+COMPARED = {
+    "many": [compared(1000 * at, 10.0 ** (-9 + at / 20)) for at in range(1, 100)],
+    "failed": [
+        compared(1, 0.0),
+        compared(999, 0.75, Closeness.FAILED),
+        compared(1000, None, Closeness.INCONCLUSIVE),
+        compared(1006, 2e-3, Closeness.INCONCLUSIVE, start=1000),
+    ],
+    "one step": [compared(417, 3e-7)],
+    "initial": [compared(0, 0.0, start=-1)],
+}
+
+
+def opening(report: Report, *closely: Compared) -> Report:
+    """A report on an opening: of twelve steps came out bit for bit, and of those that did not."""
+    others = [Replay(each.stop, each.start, each.stop, each.stop, ("loss",)) for each in closely if each.start >= 0]
+    exact = [Replay(step, step - 1, step, None, ()) for step in range(20, 32)]
+    steps = tuple(each.stop for each in (*exact, *others))
+    return msgspec.structs.replace(
+        report,
+        policy=ListedSteps(steps),
+        coverage=Coverage("step", 200_000, steps, 200_000, len(steps), 0.05, 0.0),
+        replays=(*exact, *others),
+        compared=closely,
+        self_test=None,
+    )
 
 
 def hostile(report: Report) -> Report:
@@ -76,15 +115,19 @@ def hostile(report: Report) -> Report:
         coverage=Coverage("segment", most, (most,), most, most, 1e308, 1e308),
         replays=tuple(Replay(at, most, 0, most, (HOSTILE,)) for at in (most, 0, 3)) * 20,
         curve=(Point(0, 0, -1e39), Point(1, most, None), Point(most, most, 1e39)),
-        compared=(Compared(-1, most, Closeness.FAILED, (HOSTILE,), None, 1e308, -1.0, 5e-324, 0.0, 0.0, 0.0, True),)
-        * 200,
+        compared=tuple(
+            Compared(start, most, outcome, (HOSTILE,), update, 1e308, -1.0, 1e-9, 5e-324, 0.0, 0.0, 0.0, True)
+            for start, update in ((-1, None), (most - 2, 1e308), (most - 1, 5e-324))
+            for outcome in Closeness
+        )
+        * 20,
         updates=(Update(0, most, 5e-324), Update(0, 0, -1.0), Update(most, most, 1e308)),
         claimed_environment=replace(report.environment, **texts),
     )
     return msgspec.json.decode(worst.to_json(), type=Report)
 
 
-NAMES = ["accepted", "rejected", "inconclusive", "early", "hostile"]
+NAMES = ["accepted", "rejected", "inconclusive", "early", "hostile", *COMPARED]
 
 
 class Elements(HTMLParser):
@@ -128,11 +171,64 @@ def test_page_says_what_the_report_says(reports: Reports, name: str) -> None:
     assert report.verdict.capitalize() in text
     for fact in (*report.reasons, *(stage.detail for stage in report.stages), report.claim, report.nonce):
         assert fact in text
-    headings = ["Coverage", "Stages", "Course of the run", "Environments", "Digests"]
+    headings = ["Coverage", "Reproduction error", "Stages", "Course of the run", "Environments", "Digests"]
     assert re.findall(r"<h2>(.*?)</h2>", render(report)) == headings
     assert ("Updates between checkpoints" in text) == (name == "accepted")
     assert ("Segment 1, steps 7 to 12: step 9 comes out otherwise" in text) == (name != "accepted")
     assert ("They differ in jaxlib, cpu features." in text) == (name == "inconclusive")
+
+
+def test_error_is_told_in_words_where_bits_decide(reports: Reports) -> None:
+    page = render(reports["accepted"])
+    assert "24 steps in 4 segments came out bit for bit: error 0.</p>" in page
+    assert "Error of each comparison" not in page
+    came = "18 steps in 3 segments came out bit for bit: error 0. 1 segment came out otherwise"
+    assert came in render(reports["rejected"])
+    assert "Reproduction error" not in render(reports["early"])
+
+
+def test_chart_has_a_column_for_each_comparison_and_its_numbers(reports: Reports) -> None:
+    page = render(reports["failed"])
+    text = Elements(page).text
+    assert "12 steps came out bit for bit: error 0. Compared as numbers" in text
+    assert "1 passed, 1 failed, 2 inconclusive." in text
+    assert "The largest error is not finite, or the update is 0 or not finite, in step 1000." in text
+    _, _, chart = page.partition('class="chart"')
+    chart, _, rest = chart.partition('<ul class="legend"')
+    marks = re.findall(r'class="mark (\w+)"', chart)
+    assert marks == ["passed", "failed", "inconclusive", "inconclusive"]
+    labels = re.findall(r">([^<>]+)</text>", chart)
+    assert {"0", "\u221e", "1", "10\u207b\u2074", "update", "limit", "1,000"} <= set(labels)
+    legend, _, table = rest.partition("<table")
+    assert all(word in legend for word in ("error, passed", "error, inconclusive", "error, failed", "limit", "update"))
+    rows = [re.findall(r"<t[dh].*?>([^<]*)</t[dh]>", row) for row in table.partition("</table>")[0].split("<tr>")[2:]]
+    share = ["3.1e-08", "3.1e-07", "3.1e-05", "3.1e-02"]
+    assert [row[0] for row in rows] == ["step 1", "step 999", "step 1000", "steps 1001 to 1006"]
+    assert [row[-5:] for row in rows] == [[error, *share] for error in ("0", "2.3e-02", "not finite", "6.3e-05")]
+
+
+def test_chart_of_many_keeps_the_worst(reports: Reports) -> None:
+    page = render(reports["many"])
+    assert "99 passed." in page
+    assert "The 60 worst are shown, 39 more are not." in page
+    shown = [int(step) for step in re.findall(r">step (\d+)</th>", page)]
+    assert shown == [1000 * at for at in range(40, 100)]
+    assert "The largest error is 8.9e-05 of the update, in step 99000." in page
+
+
+def test_chart_of_one_names_its_marks(reports: Reports) -> None:
+    assert "bits differ here: step 417, passed." in render(reports["one step"])
+    assert "bits differ here: the initial state, passed." in render(reports["initial"])
+    for page in map(render, (reports["one step"], reports["initial"])):
+        assert all(f">{word}</text>" in page for word in ("error", "noise", "tolerance"))
+
+
+def test_steps_that_say_nothing_are_not_called_false(reports: Reports) -> None:
+    """Neither those whose comparison is inconclusive, nor, without one, those of an inconclusive verdict."""
+    assert "replayed, can&#x27;t be judged here: 7" in render(reports["failed"])
+    assert "replayed, differs: 1<" in render(reports["failed"])
+    assert "replayed, can&#x27;t be judged here" not in render(reports["rejected"])
+    assert "replayed, differs: 0<" in render(reports["inconclusive"])
 
 
 def test_page_of_a_verification_that_ended_early(reports: Reports) -> None:
@@ -196,59 +292,86 @@ def test_ticks_are_round_and_on_the_axis(axis: Axis, ticks: list[float]) -> None
 # --- in Chromium -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def browse(tmp_path: Path) -> Callable[..., tuple[str, str]]:
+Browse = Callable[..., tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def browse(tmp_path_factory: pytest.TempPathFactory) -> Browse:
     """Open a page; gives the document as it then is, and what the browser says."""
+    folder = tmp_path_factory.mktemp("browser")
 
     def open_page(page: str, *options: str) -> tuple[str, str]:
         assert CHROMIUM
-        (tmp_path / "page.html").write_text(page, encoding="utf-8")
-        command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *options]
-        command += ["--dump-dom", (tmp_path / "page.html").as_uri()]
+        (folder / "page.html").write_text(page, encoding="utf-8")
+        command = [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", *options]
+        command += ["--dump-dom", (folder / "page.html").as_uri()]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         return done.stdout, done.stderr
 
     return open_page
 
 
-def measured(page: str, width: int) -> str:
-    """A page that shows another in a frame of some width, and writes what doesn't fit into its title."""
-    style = f"width:{width}px;height:900px;border:0"
-    return f"""<!doctype html><iframe srcdoc="{html.escape(page)}" style="{style}"></iframe>
+def measured(pages: Mapping[str, str], widths: Sequence[int]) -> str:
+    """A page that shows others in frames of some widths, and writes into its title what doesn't fit there.
+
+    Of every frame: its name, how wide its content is, how many elements there are, how many of them and of the labels
+    of charts are beyond its edges, and how many labels lie over another one of their chart.
+    """
+    style = "height:900px;border:0"
+    frames = "".join(
+        f'<iframe name="{name} {width}" srcdoc="{html.escape(page)}" style="width:{width}px;{style}"></iframe>'
+        for name, page in pages.items()
+        for width in widths
+    )
+    return f"""<!doctype html>{frames}
 <script>onload = () => {{
-  const inner = document.querySelector("iframe").contentDocument;
-  const rooms = [...inner.querySelectorAll("body *")].filter(each => !each.closest("pre, svg"));
-  const out = rooms.filter(each => each.getBoundingClientRect().right > {width} + 0.5);
-  document.title = `wide ${{inner.documentElement.scrollWidth}} out ${{out.length}} of ${{rooms.length}}`;
+  document.title = JSON.stringify(Object.fromEntries([...document.querySelectorAll("iframe")].map(frame => {{
+    const inner = frame.contentDocument, width = inner.documentElement.clientWidth;
+    inner.querySelectorAll("details").forEach(each => each.open = true);
+    const beyond = box => box.left < -0.5 || box.right > width + 0.5;
+    const boxes = each => each.getBoundingClientRect();
+    const rooms = [...inner.querySelectorAll("body *")].filter(each => !each.closest("pre, svg")).map(boxes);
+    const over = (a, b) => a.left < b.right && b.left < a.right && a.top + 2 < b.bottom && b.top + 2 < a.bottom;
+    const charts = [...inner.querySelectorAll("[role=img]")].map(each => [...each.querySelectorAll("text")].map(boxes));
+    const hidden = charts.flatMap(labels => labels.filter((a, at) => labels.slice(0, at).some(b => over(a, b))));
+    const out = [...rooms, ...charts.flat()].filter(beyond).length;
+    return [frame.name, [inner.documentElement.scrollWidth, rooms.length, out, hidden.length]];
+  }})));
 }}</script>"""
 
 
+def measures(document: str) -> dict[str, list[int]]:
+    """What `measured` found: of each frame, width, elements, those beyond the edges, labels over another."""
+    found = re.search(r"<title>(.*?)</title>", document)
+    assert found, document[-500:]
+    return {name: list(values) for name, values in json.loads(html.unescape(found[1])).items()}
+
+
 @in_browser
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("width", [360, 1100])
-def test_page_fits_and_has_no_errors(
-    reports: Reports, browse: Callable[..., tuple[str, str]], name: str, width: int
-) -> None:
-    document, said = browse(measured(render(reports[name]), width))
-    found = re.search(r"<title>wide (\d+) out (\d+) of (\d+)</title>", document)
-    assert found, document[-500:] + said
-    wide, out, rooms = map(int, found.groups())
-    assert (wide, out) == (width, 0)
-    assert rooms > 50
+def test_pages_fit_and_have_no_errors(reports: Reports, browse: Browse) -> None:
+    pages = {name: render(report) for name, report in reports.items()}
+    document, said = browse(measured(pages, (360, 1100)))
     assert "CONSOLE" not in said
+    found = measures(document)
+    fitting = {f"{name} {width}": [width, 0, 0] for name in NAMES for width in (360, 1100)}
+    assert {name: [wide, out, hidden] for name, (wide, _, out, hidden) in found.items()} == fitting
+    assert all(elements > 50 for _, elements, _, _ in found.values())
 
 
 @in_browser
-def test_what_does_not_fit_is_measured(browse: Callable[..., tuple[str, str]]) -> None:
-    document, _ = browse(measured("<body style='margin:0'><div style='width:500px'>wide</div>", 360))
-    assert "<title>wide 500 out 1 of 1</title>" in document
+def test_what_does_not_fit_is_measured(browse: Browse) -> None:
+    label = "<text x='350' y='9'>long</text>"
+    wide = "<body style='margin:0'><div style='width:500px'>wide</div>"
+    chart = f"<body style='margin:0'><svg role='img' width='100' height='9'>{label}{label}</svg>"
+    document, _ = browse(measured({"wide": wide, "chart": chart}, (360,)))
+    assert measures(document) == {"wide 360": [500, 1, 1, 0], "chart 360": [360, 0, 2, 1]}
     _, said = browse("<script>console.error('wrong')</script>")
     assert "CONSOLE" in said
 
 
 @in_browser
 @pytest.mark.parametrize("safe", [True, False])
-def test_page_can_reach_nothing(reports: Reports, browse: Callable[..., tuple[str, str]], safe: bool) -> None:
+def test_page_can_reach_nothing(reports: Reports, browse: Browse, safe: bool) -> None:
     """Even markup that got in could load nothing and run nothing; without the policy it does both."""
     asked = list[str]()
 
@@ -276,7 +399,7 @@ def test_page_can_reach_nothing(reports: Reports, browse: Callable[..., tuple[st
 
 
 @in_browser
-def test_page_is_drawn(reports: Reports, browse: Callable[..., tuple[str, str]], tmp_path: Path) -> None:
+def test_page_is_drawn(reports: Reports, browse: Browse, tmp_path: Path) -> None:
     """The two schemes give pictures that differ."""
     pictures = []
     for scheme in (0, 1):

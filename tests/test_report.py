@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from io import StringIO
 from pathlib import Path
 
 import msgspec
@@ -12,15 +13,18 @@ import pytest
 import tiny
 from conftest import NONCE
 from forge import Forger
+from rich.console import Console
 
 from pol_jax.challenge import AllSegments, JointSegments, ListedSegments, Policy, RandomSegments, TopSegments
-from pol_jax.cli.verify import _policy, parse_list
+from pol_jax.cli.verify import _policy, parse_list, print_report
 from pol_jax.curves import MOST_POINTS, Curve, Point, Update, thin
 from pol_jax.isolation import verify as verify_apart
 from pol_jax.proof import open_proof
-from pol_jax.report import Report, json_schema
+from pol_jax.report import Compared, Outcome, Report, Verdict, json_schema
+from pol_jax.tolerance import Closeness
+from pol_jax.verdict import Judgement, judge_closely
 from pol_jax.verifier import verify
-from pol_jax.wording import describe_policy, describe_replay, options, ranges
+from pol_jax.wording import describe_distance, describe_policy, describe_replay, options, ranges
 
 SCHEMA = Path(__file__).parents[1] / "docs" / "report.schema.json"
 
@@ -72,7 +76,10 @@ def test_report_has_curve_and_replays(plain_proof: Path) -> None:
     ]
     assert report.self_test is not None
     assert describe_replay(report.self_test) == "steps 1 to 6: bit for bit"
-    assert report.updates == ()
+    assert [(each.start, each.stop) for each in report.updates] == [(0, 6), (6, 12), (12, 18), (18, 24)]
+    assert report.drift is not None
+    assert report.drift.updates == 4
+    assert report.drift.tolerated == 0
 
 
 def test_report_names_the_step_that_differs(proof_copy: Path) -> None:
@@ -84,6 +91,38 @@ def test_report_names_the_step_that_differs(proof_copy: Path) -> None:
     assert describe_replay(report.replays[1]) == "steps 7 to 12: step 9 comes out otherwise (state_digest)"
     assert report.coverage is not None
     assert report.coverage.replayed == tuple(each.segment for each in report.replays)
+
+
+def compared(start: int, stop: int, outcome: Closeness, error: float | None) -> Compared:
+    return Compared(start, stop, outcome, ("far",), 0.5, 1e-9, 1e-8, 5e-4, error, 0.0, 0.0, 0.0, False)
+
+
+def test_reasons_name_the_steps_that_were_compared() -> None:
+    exactly = Judgement(Verdict.INCONCLUSIVE, ("other bits",), Outcome.NOT_REACHED, Outcome.INCONCLUSIVE)
+    for start, stop, words in (
+        (-1, 0, "stage 7, initial state: the initial state is"),
+        (5, 6, "stage 9, replay: step 6 is"),
+        (0, 6, "stage 9, replay: steps 1 to 6 are"),
+    ):
+        judgement = judge_closely(exactly, [compared(start, stop, Closeness.FAILED, 1.0)], 0, "step")
+        assert judgement.reasons == (f"{words} not what this machine gives: far", "other bits")
+
+
+def test_terminal_lists_the_worst_comparisons_first(plain_proof: Path) -> None:
+    report = verify(plain_proof, tiny.plain().source, policy=ListedSegments((1,)), nonce=NONCE)
+    close = [compared(at, at + 1, Closeness.PASSED, at * 1e-10) for at in range(20)]
+    open_ones = [compared(-1, 0, Closeness.INCONCLUSIVE, 1e-4), compared(30, 36, Closeness.INCONCLUSIVE, None)]
+    false = compared(36, 37, Closeness.FAILED, 0.25)
+    console = Console(record=True, width=120, file=StringIO())
+    print_report(console, msgspec.structs.replace(report, compared=(*close, *open_ones, false)))
+    _, _, table = console.export_text().partition("compared ")
+    rows = [line.split() for line in table.splitlines()[1:14]]
+    assert rows[0] == ["step", "37", "2.5e-01", "1.0e-08", "5.0e-04", "5.0e-01", "failed"]
+    assert rows[1][:6] == ["steps", "31", "to", "36", "not", "finite"]
+    assert rows[2] == ["the", "initial", "state", "1.0e-04", "1.0e-08", "5.0e-04", "5.0e-01", "inconclusive"]
+    assert [row[1] for row in rows[3:12]] == [str(step) for step in range(20, 11, -1)]
+    assert rows[12] == ["and", "11", "more"]
+    assert describe_distance(0.0) == "0"
 
 
 def test_updates_are_reported_where_the_policy_ranks_them(plain_proof: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -27,12 +27,15 @@ from pol_jax.errors import StorageError, UsageError
 from pol_jax.html import render
 from pol_jax.inventory import Limits
 from pol_jax.isolation import Bounds, verify
-from pol_jax.report import Origin, Outcome, Report, Verdict
+from pol_jax.report import Compared, Origin, Outcome, Report, Verdict
 from pol_jax.task import Source, load_task
 from pol_jax.verifier import built_in_source
-from pol_jax.wording import describe_coverage
+from pol_jax.wording import describe_coverage, describe_distance, describe_drift, describe_steps
 
 _RANGE = re.compile(r"(\d{1,12})(?:-(\d{1,12}))?\Z", re.ASCII)
+
+_MOST_COMPARED = 12
+"""Rows of the table of distances; a page has more of them."""
 
 _STYLES = {
     Outcome.PASSED: "green",
@@ -100,6 +103,11 @@ def print_report(console: Console, report: Report) -> None:
         style = _STYLES[stage.outcome]
         table.add_row(str(stage.number), stage.name, f"[{style}]{stage.outcome}[/]", escape(stage.detail))
     console.print(table)
+    if report.compared:
+        console.print()
+        console.print(_distances(report.compared))
+    if len(report.compared) > _MOST_COMPARED:
+        console.print(f"and {len(report.compared) - _MOST_COMPARED} more", style="dim")
     console.print()
     console.print(f"[{_VERDICT_STYLES[report.verdict]}]{report.verdict}[/]")
     for reason in report.reasons:
@@ -108,8 +116,21 @@ def print_report(console: Console, report: Report) -> None:
         console.print(f"  program: {report.program_origin}", markup=False)
     if report.coverage:
         console.print(f"  {describe_coverage(report.coverage, report.policy)}", markup=False, soft_wrap=True)
+        for line in describe_drift(report.drift) if report.drift else ():
+            console.print(f"  {line}", markup=False, soft_wrap=True)
         if report.nonce:
             console.print(f"  to repeat the draw: --nonce {report.nonce}", markup=False)
+
+
+def _distances(compared: Sequence[Compared]) -> Table:
+    """The comparisons within a tolerance, the worst first."""
+    names = ("error", "tolerance", "limit", "update")
+    table = Table("compared", *names, "outcome", box=None, pad_edge=False)
+    for each in sorted(compared, key=lambda each: each.severity, reverse=True)[:_MOST_COMPARED]:
+        outcome = Outcome(each.outcome)
+        values = (describe_distance(getattr(each, name)) for name in names)
+        table.add_row(describe_steps(each.start, each.stop), *values, f"[{_STYLES[outcome]}]{outcome}[/]")
+    return table
 
 
 def _source(task: str | None, data_dir: Path | None) -> Callable[[Commitment], Source]:

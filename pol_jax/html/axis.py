@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _TIMES = (1, 2, 5)
@@ -14,6 +15,11 @@ _FACTOR, _DECADES = 0.7, 3.0
 
 _ROOM, _LEAST_ROOM = 0.06, 0.01
 """Beside the values: of what they span; and of their size, so that what hardly changes is drawn as a flat line."""
+
+_LETTER, _GAP, _WIDTH = 7, 14, 216
+"""Of labels side by side: pixels for a letter and between two of them, and for all on a narrow phone."""
+
+_RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,17 @@ class Axis:
         last = math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
 
+    def name(self, tick: float) -> str:
+        """How a tick is written: on a logarithmic axis, small and large powers of ten as such."""
+        power = round(math.log10(tick)) if self.logarithmic else 0
+        if -1 <= power <= 3 or not math.isclose(tick, 10.0**power, rel_tol=1e-9):
+            return number(tick)
+        return f"10{str(power).translate(_RAISED)}"
+
     def _decades(self, most: int) -> list[float]:
         first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
-        return [10.0**power for power in range(first, last + 1, max(1, -(-(last - first + 1) // most)))]
+        every = max(1, -(-(last - first + 1) // most))
+        return [10.0**power for power in range(-(-first // every) * every, last + 1, every)]  # 1 is one, if it is there
 
     def _halves(self) -> list[float]:
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
@@ -74,7 +88,15 @@ def number(value: float) -> str:
     """A value as it is written beside an axis or in a sentence."""
     if value == int(value) and abs(value) < 1e9:
         return f"{int(value):,}"
-    return f"{value:.4g}"
+    return re.sub(r"e([+-])0(?=\d)", r"e\1", f"{value:.4g}")
+
+
+def labels(names: Sequence[str], places: Sequence[float]) -> list[tuple[str, str, str]]:
+    """Under an axis: as many names as a narrow phone has room for, where each lies, and which end of it lies there."""
+    room = max(1, _WIDTH // (_LETTER * max(map(len, names), default=0) + _GAP))
+    every = max(1, -(-len(names) // room))
+    pairs = zip(names[::every], places[::every], strict=True)
+    return [(name, f"{at:.2f}%", "end" if at > 97 else "middle") for name, at in pairs]
 
 
 def _round_step(least: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from pol_jax.html.axis import Axis, axis_of, number
+from pol_jax.html.axis import Axis, axis_of, labels, number
 from pol_jax.html.markup import Markup, tag, together
 
 Points = Sequence[tuple[float, float | None]]
@@ -28,18 +28,16 @@ def line_chart(
     across = Axis(0.0, float(max(1, steps)))
     up = axis_of((value for _, value in points if value is not None), logarithmic=logarithmic)
     placed = [(across.at(where), None if value is None else 100 - up.at(value)) for where, value in points]
-    drawn = together(_across(across), _up(up), _line(placed), *_lone(placed))
+    drawn = together(_across(across), _up(up), polyline(placed), *_lone(placed))
     picture = tag("svg", tag("title", title), drawn, role="img", aria_label=f"{title}. {description}", class_="chart")
     labels = together(tag("div", y, class_="label"), picture, tag("div", "step", class_="label end"))
     return tag("div", labels, class_="plot")
 
 
 def _across(axis: Axis) -> Markup:
-    marks = []
-    for tick in axis.ticks(4):
-        place = f"{axis.at(tick):.2f}%"
-        marks.append(tag("line", x1=place, x2=place, y1="100%", y2="100%", class_="tick"))
-        marks.append(tag("text", number(tick), x=place, y="100%", dy="1.4em", text_anchor="middle"))
+    ticks = axis.ticks(4)
+    names = labels([number(tick) for tick in ticks], [axis.at(tick) for tick in ticks])
+    marks = [tag("text", name, x=place, y="100%", dy="1.4em", text_anchor=anchor) for name, place, anchor in names]
     return together(*marks, tag("line", x1="0%", x2="100%", y1="100%", y2="100%", class_="base"))
 
 
@@ -48,11 +46,11 @@ def _up(axis: Axis) -> Markup:
     for tick in axis.ticks():
         place = f"{100 - axis.at(tick):.2f}%"
         marks.append(tag("line", x1="0%", x2="100%", y1=place, y2=place, class_="grid"))
-        marks.append(tag("text", number(tick), x="-8", y=place, dy="0.32em", text_anchor="end"))
+        marks.append(tag("text", axis.name(tick), x="-8", y=place, dy="0.32em", text_anchor="end"))
     return together(*marks)
 
 
-def _line(placed: Points) -> Markup:
+def polyline(placed: Points) -> Markup:
     """The line in a picture of its own that is stretched over the chart; its width is not."""
     runs = (list(run) for there, run in groupby(placed, lambda point: point[1] is not None) if there)
     lines = (

@@ -34,8 +34,8 @@ def _learning_curve(report: Report) -> Markup:
 
 
 def _updates(report: Report) -> Markup | None:
-    metric = metric_of(report.policy)
-    if not metric or not report.updates:
+    metric = metric_of(report.policy) or "l2"
+    if not report.updates:
         return None
     values = [(each.start, each.stop, each.magnitude) for each in report.updates]
     points = [((start + stop) / 2, value if value and value > 0 else None) for start, stop, value in values]

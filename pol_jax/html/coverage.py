@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from pol_jax.challenge import ListedSteps, StepPolicy
 from pol_jax.html.markup import Markup, tag, together
-from pol_jax.html.strip import strip
-from pol_jax.report import STAGES, Outcome, Report
-from pol_jax.wording import describe_coverage, describe_policy, describe_replay, options
+from pol_jax.html.strip import Place, State, strip
+from pol_jax.report import STAGES, Compared, Outcome, Replay, Report, Verdict
+from pol_jax.tolerance import Closeness
+from pol_jax.wording import describe_coverage, describe_drift, describe_policy, describe_replay, options
 
 _MOST_LISTED = 20
 
 
 def coverage(report: Report) -> Markup:
     """The section."""
-    return tag("section", tag("h2", "Coverage"), *_replayed(report), _draw(report))
+    return tag("section", tag("h2", "Coverage"), *_replayed(report), *_drift(report), _draw(report))
+
+
+def _drift(report: Report) -> list[Markup]:
+    lines = describe_drift(report.drift) if report.drift else []
+    title = tag("h3", "What it leaves room for")
+    return [title, tag("ul", *(tag("li", line) for line in lines), class_="plain")] if lines else []
 
 
 def _replayed(report: Report) -> list[Markup]:
@@ -22,15 +29,50 @@ def _replayed(report: Report) -> list[Markup]:
         where = f" It ended in stage {ended.number}, {STAGES[ended.number - 1]}." if ended else ""
         return [tag("p", f"The verification drew no segments, and replayed nothing.{where}")]
     sentence = describe_coverage(report.coverage, report.policy)
-    close = {each.stop for each in report.compared if each.passed}
-    found = [tag("p", f"{sentence[0].upper()}{sentence[1:]}."), strip(report.coverage, report.replays, close)]
-    unit = report.coverage.unit
-    false = [replay for replay in report.replays if replay.mismatch is not None and replay.stop not in close]
-    lines = [f"{unit.capitalize()} {replay.segment}, {describe_replay(replay)}" for replay in false[:_MOST_LISTED]]
+    unit, states = report.coverage.unit, [_state(replay, report) for replay in report.replays]
+    cells = dict(zip((_place(replay, unit) for replay in report.replays), states, strict=True))
+    for each in report.compared:
+        cells |= {(segment, segment + 1): _STATES[each.outcome] for segment in each.segments}
+    found = [tag("p", f"{sentence[0].upper()}{sentence[1:]}."), strip(report.coverage, [*cells], [*cells.values()])]
+    pairs = zip(report.replays, states, strict=True)
+    false = [replay for replay, state in pairs if state in (State.FALSE, State.OPEN)]
+    lines = [_line(replay, unit) for replay in false[:_MOST_LISTED]]
     lines += [f"{len(false) - _MOST_LISTED} more {unit}s differ"] if len(false) > _MOST_LISTED else []
     if report.self_test:
         lines.append(f"Self-test, {describe_replay(report.self_test)}")
     return [*found, tag("ul", *(tag("li", line) for line in lines), class_="plain")] if lines else found
+
+
+def _state(replay: Replay, report: Report) -> State:
+    """What came of a replay; bits that differ on another backend say nothing, if no comparison does."""
+    if replay.mismatch is None:
+        return State.EXACT
+    undecided = Closeness.INCONCLUSIVE if report.verdict is Verdict.INCONCLUSIVE else Closeness.FAILED
+    mine = (each for each in report.compared if replay.segment in each.segments or _step(each) == replay.segment)
+    return _STATES[next((each.outcome for each in mine), undecided)]
+
+
+def _step(compared: Compared) -> int | None:
+    """The last step of a comparison of an opening, which is what a replay of one has as its segment."""
+    return None if compared.segments or compared.start < 0 else compared.stop
+
+
+def _place(replay: Replay, unit: str) -> Place:
+    if unit == "segment":
+        return replay.segment, replay.segment + 1
+    return replay.start, max(replay.start, replay.stop)
+
+
+_STATES = {
+    Closeness.PASSED: State.CLOSE,
+    Closeness.INCONCLUSIVE: State.OPEN,
+    Closeness.FAILED: State.FALSE,
+}
+
+
+def _line(replay: Replay, unit: str) -> str:
+    words = describe_replay(replay)
+    return f"Segment {replay.segment}, {words}" if unit == "segment" else f"{words[0].upper()}{words[1:]}"
 
 
 def _draw(report: Report) -> Markup:

@@ -9,19 +9,11 @@ from pol_jax.html.course import course
 from pol_jax.html.coverage import coverage
 from pol_jax.html.environments import environments
 from pol_jax.html.markup import Markup, tag, together, void
-from pol_jax.report import Outcome, Report, Verdict
+from pol_jax.html.signs import OUTCOMES, VERDICTS
+from pol_jax.report import Report
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """What a browser may load for the page: nothing."""
-
-_SIGNS = {Verdict.ACCEPTED: "\u2713", Verdict.REJECTED: "\u2715", Verdict.INCONCLUSIVE: "?"}
-_OUTCOMES = {
-    Outcome.PASSED: ("good", "\u2713"),
-    Outcome.FAILED: ("bad", "\u2715"),
-    Outcome.INCONCLUSIVE: ("doubt", "?"),
-    Outcome.NOT_REACHED: ("none", "\u2013"),
-}
-_TONES = {Verdict.ACCEPTED: "good", Verdict.REJECTED: "bad", Verdict.INCONCLUSIVE: "doubt"}
 
 
 def render(report: Report) -> str:
@@ -56,13 +48,14 @@ def _subject(report: Report) -> str:
 
 
 def _verdict(report: Report) -> Markup:
-    sign = tag("span", _SIGNS[report.verdict], class_="sign", aria_hidden="true")
+    tone, mark = VERDICTS[report.verdict]
+    sign = tag("span", mark, class_="sign", aria_hidden="true")
     return tag(
         "header",
         tag("p", _subject(report).capitalize() if report.task is None else _named(report.task), class_="subject"),
         tag("h1", sign, report.verdict.capitalize()),
         tag("ul", *(tag("li", reason) for reason in report.reasons), class_="reasons"),
-        class_=f"verdict {_TONES[report.verdict]}",
+        class_=f"verdict {tone}",
     )
 
 
@@ -73,7 +66,7 @@ def _named(task: str) -> Markup:
 def _stages(report: Report) -> Markup:
     rows = []
     for stage in report.stages:
-        tone, sign = _OUTCOMES[stage.outcome]
+        tone, sign = OUTCOMES[stage.outcome]
         outcome = together(tag("span", sign, class_="sign", aria_hidden="true"), stage.outcome)
         rows.append(
             tag(

@@ -2,48 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from itertools import groupby
 
-from pol_jax.html.axis import Axis, number
+from pol_jax.html.axis import Axis, labels, number
 from pol_jax.html.markup import Markup, tag, together
-from pol_jax.report import Coverage, Replay
+from pol_jax.report import Coverage
 
 _MOST_CELLS = 400
 """More segments than that share cells; a cell shows the worst of its segments."""
 
+Place = tuple[int, int]
+"""The first segment or step, both from 0, and that behind the last."""
+
 _FIRST = {"segment": 0, "step": 1}
 
-_OTHER, _EXACT, _CLOSE, _FALSE = "other", "exact", "close", "false"
-_WORST = (_OTHER, _EXACT, _CLOSE, _FALSE)
-_TOP = {_OTHER: 20, _EXACT: 10, _CLOSE: 14, _FALSE: 0}
-_BOTTOM = {_OTHER: 24, _EXACT: 34, _CLOSE: 30, _FALSE: 34}
-_WORDS = {
-    _EXACT: "replayed, bit for bit",
-    _CLOSE: "replayed, within the tolerance",
-    _FALSE: "replayed, differs",
-    _OTHER: "not replayed",
-}
+
+class State(StrEnum):
+    """What came of a segment, or of a step of an opening."""
+
+    EXACT = "exact"
+    CLOSE = "close"
+    OPEN = "open"
+    FALSE = "false"
+    OTHER = "other"
+
+
+_WORST = (State.OTHER, State.EXACT, State.CLOSE, State.OPEN, State.FALSE)
+_TOP = {State.OTHER: 20, State.EXACT: 10, State.CLOSE: 14, State.OPEN: 5, State.FALSE: 0}
+_BOTTOM = {State.OTHER: 24, State.EXACT: 34, State.CLOSE: 30, State.OPEN: 34, State.FALSE: 34}
 """Where a cell begins and ends, in pixels: the worse, the higher."""
 
+_WORDS = {
+    State.EXACT: "replayed, bit for bit",
+    State.CLOSE: "replayed, within the tolerance",
+    State.OPEN: "replayed, can't be judged here",
+    State.FALSE: "replayed, differs",
+    State.OTHER: "not replayed",
+}
+_ALWAYS = (State.EXACT, State.FALSE, State.OTHER)
 
-def strip(coverage: Coverage, replays: Sequence[Replay], close: Container[int]) -> Markup:
+
+def strip(coverage: Coverage, places: Sequence[Place], states: Sequence[State]) -> Markup:
     """The strip with its axis and legend.
 
     Args:
         coverage: says what the cells are.
-        replays: what came of each.
-        close: last steps of those that differ, and are within the tolerance.
+        places: that were replayed or compared, none twice.
+        states: what came of each.
     """
     unit, segments, first = coverage.unit, coverage.segments, _FIRST[coverage.unit]
-    states = [_state(replay, close) for replay in replays]
-    counts = {each: states.count(each) for each in _WORDS} | {_OTHER: max(0, segments - len(replays))}
-    words = {each: _WORDS[each] for each in _WORDS if each != _CLOSE or counts[_CLOSE]}
-    description = ", ".join(f"{counts[each]} {words[each]}" for each in words)
+    counts = dict.fromkeys(State, 0)
+    for (start, stop), state in zip(places, states, strict=True):
+        counts[state] += stop - start
+    counts[State.OTHER] = max(0, segments - sum(counts.values()))
+    words = {each: _WORDS[each] for each in State if each in _ALWAYS or counts[each]}
+    description = ", ".join(f"{counts[each]:,} {words[each]}" for each in words)
     picture = tag(
         "svg",
         tag("title", f"{unit.capitalize()}s of the run"),
-        *_cells(_worst(segments, [replay.segment - first for replay in replays], states)),
+        *_cells(_worst(segments, places, states)),
         _axis(segments, first),
         role="img",
         aria_label=f"Of {segments} {unit}s: {description}.",
@@ -54,23 +73,17 @@ def strip(coverage: Coverage, replays: Sequence[Replay], close: Container[int]) 
     return together(tag("div", picture, label, class_="plot flush"), tag("ul", *entries, class_="legend"))
 
 
-def _state(replay: Replay, close: Container[int]) -> str:
-    if replay.mismatch is None:
-        return _EXACT
-    return _CLOSE if replay.stop in close else _FALSE
-
-
-def _worst(segments: int, places: Iterable[int], states: Iterable[str]) -> list[str]:
+def _worst(segments: int, places: Iterable[Place], states: Iterable[State]) -> list[State]:
     """What each cell shows."""
-    cells = [_OTHER] * min(segments, _MOST_CELLS)
-    for place, state in zip(places, states, strict=True):
-        if 0 <= place < segments:
-            at = place * len(cells) // segments
-            cells[at] = max(cells[at], state, key=_WORST.index)
+    cells = [State.OTHER] * min(segments, _MOST_CELLS)
+    for (start, stop), state in zip(places, states, strict=True):
+        if 0 <= start < stop <= segments:
+            for at in range(start * len(cells) // segments, (stop - 1) * len(cells) // segments + 1):
+                cells[at] = max(cells[at], state, key=_WORST.index)
     return cells
 
 
-def _cells(states: Sequence[str]) -> Iterable[Markup]:
+def _cells(states: Sequence[State]) -> Iterable[Markup]:
     """One shape for each cell; where they are too many for gaps, one for neighbours that show the same."""
     gap = 0.12 if len(states) <= 40 else 0.0
     at = 0
@@ -91,12 +104,12 @@ def _cells(states: Sequence[str]) -> Iterable[Markup]:
 def _axis(segments: int, first: int) -> Markup:
     """The numbers of some segments, under the middle of their cells."""
     axis = Axis(first - 0.5, first + max(segments, 1) - 0.5)
-    ticks = (tick for tick in axis.ticks(6) if tick == int(tick) >= first)
-    marks = (tag("text", number(tick), x=f"{axis.at(tick):.2f}%", y=54, text_anchor="middle") for tick in ticks)
-    return together(*marks)
+    ticks = [tick for tick in axis.ticks(6) if tick == int(tick) >= first]
+    names = labels([number(tick) for tick in ticks], [axis.at(tick) for tick in ticks])
+    return together(*(tag("text", name, x=place, y=54, text_anchor=anchor) for name, place, anchor in names))
 
 
-def _swatch(state: str) -> Markup:
+def _swatch(state: State) -> Markup:
     height = (_BOTTOM[state] - _TOP[state]) / 2
     shape = tag("rect", x=0, width=10, y=9 - height / 2, height=height, class_=state)
     return tag("svg", shape, width=10, height=18, class_="swatch", aria_hidden="true")
