@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import resource
-import signal
 import time
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from pol_jax import opening_verifier, verifier
+from pol_jax.bounds import limit_resources
 from pol_jax.challenge import StepPolicy
 from pol_jax.commitment import Commitment
 from pol_jax.documents import encode
@@ -47,20 +46,22 @@ from pol_jax.task import Source
 T = TypeVar("T")
 
 
-def serve(handle: int, caller: int) -> None:
+def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
     """Serve one request on an inherited pipe; what runs in the child.
 
     Args:
         handle: of the pipe.
         caller: process that asked; when it is gone, so is the child.
+        unrestricted: what the child could do although it should not (`pol_jax.confinement.confine`).
     """
     Thread(target=_die_with, args=(caller,), daemon=True).start()
     with Connection(handle) as connection:
         request = msgspec.msgpack.decode(connection.recv_bytes(), type=Request)
-        _restrict(request.memory_bytes)
+        limit_resources(request.memory_bytes)
         telling = _Telling(connection)
         try:
-            telling.say(Done(msgspec.json.encode(_report(request, telling))))
+            report = _with_remarks(_report(request, telling), unrestricted)
+            telling.say(Done(msgspec.json.encode(report)))
         except PolError as error:
             telling.say(Failed(type(error).__name__, str(error)))
 
@@ -83,21 +84,17 @@ def _report(request: Request, telling: _Telling) -> Report:
     )
 
 
+def _with_remarks(report: Report, remarks: Sequence[str]) -> Report:
+    """The report, with remarks on this machine where it says what was read."""
+    first, *others = report.stages
+    first = msgspec.structs.replace(first, detail="; ".join([first.detail, *remarks]))
+    return msgspec.structs.replace(report, stages=(first, *others))
+
+
 def _die_with(caller: int) -> None:
     while os.getppid() == caller:
         time.sleep(1)
     os._exit(1)
-
-
-def _restrict(memory_bytes: int | None) -> None:
-    """No large files written, no core dumped, first to go when memory runs out."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if memory_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 class _Telling:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from pol_jax.challenge import Policy, StepPolicy
+from pol_jax.origin import Expected
 
 
 class Request(msgspec.Struct, frozen=True, tag="request"):
@@ -94,3 +95,5 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 
 FromChild: TypeAlias = Find | Expect | Take | Entered | Begun | Reached | Ended | Done | Failed
+
+ToChild: TypeAlias = Request | Found | Expected | Records

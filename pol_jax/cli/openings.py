@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+from pol_jax.bounds import Bounds
 from pol_jax.challenge import ListedSteps, RandomSteps, StepPolicy, draw_steps
 from pol_jax.claim import Claim, find_claim
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
@@ -12,7 +13,7 @@ from pol_jax.cli.train import read_secret
 from pol_jax.cli.verify import parse_list, parse_nonce, publish
 from pol_jax.errors import UsageError
 from pol_jax.inventory import Limits, read_bounded
-from pol_jax.isolation import Bounds, verify_opening
+from pol_jax.isolation import verify_opening
 from pol_jax.opener import open_steps, write_opening
 from pol_jax.proof import open_proof
 from pol_jax.task import load_task
@@ -72,6 +73,7 @@ def verify_opening_command(
     html_file: Path | None,
     timeout: float,
     total_timeout: float | None,
+    unconfined: bool,
     max_constants: int | None,
     **others: object,
 ) -> int:
@@ -84,7 +86,7 @@ def verify_opening_command(
     bars = Bars()
     try:
         limits = Limits() if max_constants is None else Limits(constant_bytes=max_constants)
-        bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout)
+        bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined)
         report = verify_opening(claim, opening, policy, drawn_by, limits=limits, progress=bars, bounds=bounds)
     finally:
         bars.end()
