@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Lock, Thread
-from typing import Any, TypeVar
 
-import jax
 import msgspec
-import numpy as np
-from jaxtyping import Integer
 
 from pol_jax import opening_verifier, verifier
 from pol_jax.bounds import limit_resources
 from pol_jax.challenge import StepPolicy
-from pol_jax.commitment import Commitment
-from pol_jax.documents import encode
-from pol_jax.errors import DataError, PolError
+from pol_jax.errors import PolError
 from pol_jax.inventory import Limits
-from pol_jax.messages import (
-    Begun,
-    Done,
-    Ended,
-    Entered,
-    Expect,
-    Failed,
-    Find,
-    Found,
-    FromChild,
-    Reached,
-    Records,
-    Request,
-    Take,
-)
-from pol_jax.origin import Expected
+from pol_jax.messages import Done, Failed, Request
 from pol_jax.report import Report
-from pol_jax.specs import DTYPES, PyTree, RecordSpec, nested
-from pol_jax.task import Source
-
-T = TypeVar("T")
+from pol_jax.telling import Telling, end_with
 
 
 def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
@@ -54,11 +26,11 @@ def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
         caller: process that asked; when it is gone, so is the child.
         unrestricted: what the child could do although it should not (`pol_jax.confinement.confine`).
     """
-    Thread(target=_die_with, args=(caller,), daemon=True).start()
+    end_with(caller)
     with Connection(handle) as connection:
-        request = msgspec.msgpack.decode(connection.recv_bytes(), type=Request)
+        telling = Telling(connection)
+        request = telling.receive(Request)
         limit_resources(request.memory_bytes)
-        telling = _Telling(connection)
         try:
             report = _with_remarks(_report(request, telling), unrestricted)
             telling.say(Done(msgspec.json.encode(report)))
@@ -66,7 +38,7 @@ def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
             telling.say(Failed(type(error).__name__, str(error)))
 
 
-def _report(request: Request, telling: _Telling) -> Report:
+def _report(request: Request, telling: Telling) -> Report:
     limits, policy = Limits(**request.limits), request.policy
     if isinstance(policy, StepPolicy):
         claim, opening = Path(request.path), Path(request.opening or "")
@@ -81,6 +53,7 @@ def _report(request: Request, telling: _Telling) -> Report:
         trusted=telling.expect if request.compare else None,
         same_program=request.same_program,
         progress=telling,
+        jobs=request.jobs,
     )
 
 
@@ -89,77 +62,3 @@ def _with_remarks(report: Report, remarks: Sequence[str]) -> Report:
     first, *others = report.stages
     first = msgspec.structs.replace(first, detail="; ".join([first.detail, *remarks]))
     return msgspec.structs.replace(report, stages=(first, *others))
-
-
-def _die_with(caller: int) -> None:
-    while os.getppid() == caller:
-        time.sleep(1)
-    os._exit(1)
-
-
-class _Telling:
-    """The child's side: progress and a source of records, both over the pipe. One thread asks for records."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection, self._sending = connection, Lock()
-
-    def say(self, message: FromChild) -> None:
-        """Send a message; any thread may."""
-        with self._sending:
-            self._connection.send_bytes(msgspec.msgpack.encode(message))
-
-    def ask(self, message: Find | Expect | Take, answer: type[T]) -> T:
-        """Send a message and wait for what the caller answers."""
-        self.say(message)
-        return msgspec.msgpack.decode(self._connection.recv_bytes(), type=answer)
-
-    def stage(self, number: int) -> None:
-        """A stage begins."""
-        self.say(Entered(number))
-
-    def begin(self, what: str, total: int, done: int = 0) -> None:
-        """Long work begins."""
-        self.say(Begun(what, total, done))
-
-    def at(self, done: int, loss: float | None = None) -> None:
-        """So much is done."""
-        self.say(Reached(done, loss))
-
-    def end(self) -> None:
-        """Long work is over."""
-        self.say(Ended())
-
-    def find(self, commitment: Commitment) -> Source:
-        """The caller's records."""
-        found = self.ask(Find(encode(commitment)), Found)
-        return _RemoteRecords(self, commitment.data.record, found.records)
-
-    def expect(self, commitment: Commitment, steps: int) -> Expected:
-        """What the caller's trusted source gives."""
-        return self.ask(Expect(encode(commitment), steps), Expected)
-
-
-@dataclass(frozen=True)
-class _RemoteRecords:
-    """The caller's records, as a source."""
-
-    telling: _Telling
-    spec: RecordSpec
-    size: int
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, index: int) -> PyTree:
-        return jax.tree.map(lambda leaf: leaf[0], self.take(np.array([index])))
-
-    def take(self, indices: Integer[np.ndarray, " batch"]) -> PyTree:
-        """The records at ``indices`` as one batch."""
-        answer = self.telling.ask(Take(indices.tolist()), Records)
-        if answer.error is not None:
-            raise DataError(answer.error)
-        leaves: list[Any] = [
-            np.frombuffer(content, DTYPES[leaf.dtype]).reshape(len(indices), *leaf.shape)
-            for content, leaf in zip(answer.leaves, self.spec, strict=True)
-        ]
-        return nested(self.spec, leaves)

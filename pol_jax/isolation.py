@@ -46,6 +46,7 @@ def verify(
     bounds: Bounds | None = None,
     trusted: Task | Callable[[int], Task] | None = None,
     same_program: bool = False,
+    jobs: int = 1,
 ) -> Report:
     """Check a proof and replay a part of it, in a process of its own.
 
@@ -62,6 +63,8 @@ def verify(
         trusted: source that the verifier trusts: the task, or a function of the number of steps that returns it. Its
             export, made in the caller's process, is compared with the proof's program; the report says what came out.
         same_program: accept no other program than that of ``trusted``.
+        jobs: how many processes replay at the same time; the report is the same. Worth it where a step leaves
+            processors idle; each takes memory for two states.
 
     Raises:
         UsageError: no proof there, no records, or a policy that would check nothing.
@@ -76,6 +79,7 @@ def verify(
         memory_bytes=bounds.memory_bytes,
         compare=trusted is not None,
         same_program=same_program,
+        jobs=jobs,
     )
     caller = Caller(
         request,

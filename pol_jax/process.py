@@ -25,7 +25,7 @@ import msgspec
 
 from pol_jax import errors
 from pol_jax.bounds import Bounds
-from pol_jax.messages import FromChild, ToChild
+from pol_jax.messages import FromChild, ToChild, ToWorker
 
 _MOST_BYTES = 2**28
 """The largest message that the caller reads from the child."""
@@ -59,7 +59,7 @@ class Child:
     process: subprocess.Popen[bytes]
     noise: IO[bytes]
 
-    def send(self, message: ToChild) -> None:
+    def send(self, message: ToChild | ToWorker) -> None:
         """Say something.
 
         Raises:
@@ -68,7 +68,7 @@ class Child:
         try:
             self.connection.send_bytes(msgspec.msgpack.encode(message))
         except OSError as error:
-            raise Lost(self._how_it_died()) from error
+            raise Lost(self.how_it_died()) from error
 
     def receive(self, bounds: Bounds, end: float = inf) -> FromChild:
         """Wait for a message: not for ever, and not beyond ``end``, since who never ends may well talk all the time.
@@ -89,9 +89,10 @@ class Child:
             content = self.connection.recv_bytes(_MOST_BYTES)
             return msgspec.msgpack.decode(content, type=FromChild)  # type: ignore[no-any-return]
         except (EOFError, OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise Lost(self._how_it_died()) from error
+            raise Lost(self.how_it_died()) from error
 
-    def _how_it_died(self) -> str:
+    def how_it_died(self) -> str:
+        """What is known about its end, in words."""
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
         code = self.process.returncode
@@ -110,18 +111,30 @@ def started(readable: Sequence[str], confined: bool) -> Iterator[Child]:
         readable: absolute paths of the files, or of the folders with all in them, that it is to read.
         confined: whether it is kept from other files, and from the network.
     """
+    with _scratch() as scratch, launched(_CODE, [str(confined), scratch, *readable], TMPDIR=scratch) as child:
+        yield child
+
+
+@contextmanager
+def launched(code: str, arguments: Sequence[str] = (), **environment: str) -> Iterator[Child]:
+    """A process that runs ``code`` of ours; killed when it is no longer needed. It is confined as this process is.
+
+    Args:
+        code: Python.
+        arguments: for it, after the handle of its pipe and the number of this process.
+        environment: variables beside this process's.
+    """
     ours, theirs = Pipe()
-    with ours, tempfile.TemporaryFile() as noise, _scratch() as scratch:
-        arguments = (theirs.fileno(), os.getpid(), confined, scratch, *readable)
+    with ours, tempfile.TemporaryFile() as noise:
         # -P and no relative path: a module that lies in the current directory, or in the proof, is not imported.
         process = subprocess.Popen(  # noqa: S603  # our own interpreter and code
-            [sys.executable, "-P", "-c", _CODE, *map(str, arguments)],
+            [sys.executable, "-P", "-c", code, str(theirs.fileno()), str(os.getpid()), *arguments],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=noise,
             stderr=noise,
             cwd="/",
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(_module_paths()), "TMPDIR": scratch},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(_module_paths())} | environment,
         )
         theirs.close()
         try:

@@ -70,6 +70,7 @@ def train(task: str, **options: object) -> None:
     "--timeout", type=click.FloatRange(1, 1e6), default=900, show_default=True, help="Seconds without a sign of life."
 )
 @click.option("--total-timeout", type=click.FloatRange(1, 1e9), metavar="SECONDS", help="For all.  [default: no limit]")
+@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Processes that replay.  [default: 1]")
 @click.option("--unconfined", is_flag=True, help="Let the process that reads PROOF use files and network as you may.")
 @click.option(
     "--json",

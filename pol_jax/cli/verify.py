@@ -63,6 +63,7 @@ def verify_command(
     unconfined: bool,
     max_constants: int | None,
     same_program: bool,
+    jobs: int | None,
 ) -> int:
     """Verify, print the report, return the exit code."""
     quiet_libraries()
@@ -79,6 +80,7 @@ def verify_command(
             bounds=Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined),
             trusted=None if task is None else lambda steps: load_task(task, data_dir=data_dir, steps=steps),
             same_program=same_program,
+            jobs=jobs or 1,
         )
     finally:
         bars.end()
