@@ -25,6 +25,7 @@ import msgspec
 
 from pol_jax import errors
 from pol_jax.bounds import Bounds
+from pol_jax.compiled import cache_settings
 from pol_jax.messages import FromChild, ToChild, ToWorker
 
 _MOST_BYTES = 2**28
@@ -34,8 +35,9 @@ _MOST_BYTES = 2**28
 _CODE = """
 import sys
 from pol_jax.confinement import confine
-handle, caller, confined, scratch, *readable = sys.argv[1:]
-unrestricted = confine(readable, [scratch]) if confined == "True" else ["file access and network not restricted"]
+handle, caller, confined, scratch, cache, *readable = sys.argv[1:]
+writable = [folder for folder in (scratch, cache) if folder]
+unrestricted = confine(readable, writable) if confined == "True" else ["file access and network not restricted"]
 from pol_jax.child import serve
 serve(int(handle), int(caller), unrestricted)
 """
@@ -111,8 +113,11 @@ def started(readable: Sequence[str], confined: bool) -> Iterator[Child]:
         readable: absolute paths of the files, or of the folders with all in them, that it is to read.
         confined: whether it is kept from other files, and from the network.
     """
-    with _scratch() as scratch, launched(_CODE, [str(confined), scratch, *readable], TMPDIR=scratch) as child:
-        yield child
+    settings = cache_settings(os.environ)
+    cache = settings.get("JAX_COMPILATION_CACHE_DIR", "")
+    with _scratch() as scratch:
+        with launched(_CODE, [str(confined), scratch, cache, *readable], TMPDIR=scratch, **settings) as child:
+            yield child
 
 
 @contextmanager

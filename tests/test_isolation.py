@@ -223,7 +223,7 @@ def test_report_survives_its_json(plain_proof: Path) -> None:
 
 
 def test_child_writes_no_large_files(tmp_path: Path) -> None:
-    code = "from pol_jax.bounds import limit_resources; limit_resources(None); open('large', 'wb').write(bytes(2**21))"
+    code = "from pol_jax.bounds import limit_resources; limit_resources(None); open('large', 'wb').truncate(2**28 + 1)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "File too large" in done.stderr
 
