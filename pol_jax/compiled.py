@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from pol_jax.encoding import artifact_digest
 from pol_jax.environment import describe_processors
+from pol_jax.errors import StorageError
+from pol_jax.files import user_cache
 
 MOST_BYTES: Final = 2**30
 """Beyond this the oldest half of the files is removed."""
@@ -29,16 +30,12 @@ _SETTINGS: Final = {
 }
 
 
-def cache_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables by which a process keeps what it compiles; none, if there is nowhere to keep it.
-
-    Args:
-        environment: variables of this process, which may say where, or that there is none.
-    """
-    if environment.get("JAX_ENABLE_COMPILATION_CACHE", "").lower() in _OFF:
+def cache_settings() -> dict[str, str]:
+    """Environment variables by which a process keeps what it compiles; none, if there is nowhere to keep it."""
+    if os.environ.get("JAX_ENABLE_COMPILATION_CACHE", "").lower() in _OFF:
         return {}
-    given = environment.get("JAX_COMPILATION_CACHE_DIR")
-    folder = _chosen_folder(given) if given else _own_folder(environment)
+    given = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    folder = _chosen_folder(given) if given else _own_folder()
     return {"JAX_COMPILATION_CACHE_DIR": folder, **_SETTINGS} if folder else {}
 
 
@@ -51,19 +48,19 @@ def _chosen_folder(given: str) -> str:
     return os.path.abspath(given)
 
 
-def _own_folder(environment: Mapping[str, str]) -> str | None:
+def _own_folder() -> str | None:
     """The folder for this machine's processors, made if need be; None if it can't be, or others may write there.
 
     XLA compiles for processors by kind and number, and jax's keys don't tell all of that.
     """
-    home = environment.get("XDG_CACHE_HOME", "")
-    root = Path(home if os.path.isabs(home) else Path("~/.cache").expanduser(), "pol_jax", "compiled")
-    folder = root / artifact_digest("processors", describe_processors().encode()).hex()[:16]
+    kind = artifact_digest("processors", describe_processors().encode()).hex()[:16]
     try:
+        root = user_cache() / "compiled"
+        folder = root / kind
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         status = root.stat()
-    except (OSError, RuntimeError):  # no home, no space, no permission
+    except (OSError, StorageError):  # no home, no space, no permission
         return None
     if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return None

@@ -113,7 +113,7 @@ def started(readable: Sequence[str], confined: bool) -> Iterator[Child]:
         readable: absolute paths of the files, or of the folders with all in them, that it is to read.
         confined: whether it is kept from other files, and from the network.
     """
-    settings = cache_settings(os.environ)
+    settings = cache_settings()
     cache = settings.get("JAX_COMPILATION_CACHE_DIR", "")
     with _scratch() as scratch:
         with launched(_CODE, [str(confined), scratch, cache, *readable], TMPDIR=scratch, **settings) as child:

@@ -73,21 +73,22 @@ def test_folder_that_can_t_be_made_is_no_obstacle(
     plain_proof: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.write_text("a file")
-    assert cache_settings(os.environ) == {}
+    assert cache_settings() == {}
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(cache / "in a file"))
     assert replay(plain_proof).verdict is Verdict.ACCEPTED
 
 
 def test_folder_that_others_write_to_is_not_used(cache: Path) -> None:
-    assert cache_settings(os.environ)["JAX_COMPILATION_CACHE_DIR"].startswith(str(cache))
+    assert cache_settings()["JAX_COMPILATION_CACHE_DIR"].startswith(str(cache))
     (cache / "pol_jax" / "compiled").chmod(0o770)
-    assert cache_settings(os.environ) == {}
+    assert cache_settings() == {}
 
 
-def test_user_moves_it_or_switches_it_off(cache: Path, tmp_path: Path) -> None:
-    moved = cache_settings(dict(os.environ) | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "mine")})
-    assert moved["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path / "mine")
-    assert cache_settings(dict(os.environ) | {"JAX_ENABLE_COMPILATION_CACHE": "False"}) == {}
+def test_user_moves_it_or_switches_it_off(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "mine"))
+    assert cache_settings()["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path / "mine")
+    monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "False")
+    assert cache_settings() == {}
     assert not cache.exists()
 
 

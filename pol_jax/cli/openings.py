@@ -74,6 +74,7 @@ def verify_opening_command(
     timeout: float,
     total_timeout: float | None,
     unconfined: bool,
+    jobs: int | None,
     max_constants: int | None,
     **others: object,
 ) -> int:
@@ -81,6 +82,8 @@ def verify_opening_command(
     for name, value in others.items():
         if value:
             raise UsageError(f"--{name.replace('_', '-')}: has no meaning for an opening, which brings all it needs")
+    if jobs:
+        raise UsageError("--jobs: the steps of an opening are replayed one after the other")
     quiet_libraries()
     policy, drawn_by = _challenge(steps, nonce, confidence, fraction)
     bars = Bars()
