@@ -25,6 +25,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pol_jax.bounds import Bounds
     from pol_jax.challenge import (
         AllSegments,
         JointSegments,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from pol_jax.data import Arrays, Cached
     from pol_jax.divergence import Difference, diff
     from pol_jax.errors import PolError
-    from pol_jax.isolation import Bounds, verify, verify_opening
+    from pol_jax.isolation import verify, verify_opening
     from pol_jax.opener import open_steps, write_opening
     from pol_jax.proof import Proof, open_proof
     from pol_jax.prover import Recording, train
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 _HOME = {
     "AllSegments": "challenge",
     "Arrays": "data",
-    "Bounds": "isolation",
+    "Bounds": "bounds",
     "Cached": "data",
     "Choices": "commit",
     "Difference": "divergence",

@@ -71,10 +71,21 @@ def current_environment() -> Environment:
         machine=platform.machine(),
         cpu=cpu,
         cpu_features=features,
-        cpu_count=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cpu_count=_processors(),
         collectives=_collectives(),
         shardings=(),
     )
+
+
+def describe_processors() -> str:
+    """What XLA compiles for on CPUs, beside its own version and flags: kind and number of this machine's processors."""
+    cpu, features = _processor()
+    return f"{platform.machine()}, {cpu}, {' '.join(features)}, {_processors()}"
+
+
+def _processors() -> int:
+    """How many the process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _collectives() -> str:

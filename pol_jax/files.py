@@ -55,3 +55,17 @@ def storing(root: Path) -> Iterator[None]:
         raise StorageError(
             f"{where}: can't be written: {error.strerror or error}; what is there stays usable"
         ) from error
+
+
+def user_cache() -> Path:
+    """Where pol_jax keeps what it can make again: ``$XDG_CACHE_HOME/pol_jax``, else ``~/.cache/pol_jax``.
+
+    Raises:
+        StorageError: there is no home directory.
+    """
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base).absolute() / "pol_jax"
+    try:
+        return Path.home() / ".cache" / "pol_jax"
+    except RuntimeError as error:
+        raise StorageError("no home directory to keep a cache in; set XDG_CACHE_HOME to a writable one") from error

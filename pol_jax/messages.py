@@ -1,4 +1,7 @@
-"""What a caller and the child that verifies for it say to each other: MessagePack, never pickled, decoded strictly."""
+"""What a caller, the child that verifies for it, and its workers say to each other.
+
+MessagePack, never pickled, decoded strictly.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from typing import TypeAlias
 import msgspec
 
 from pol_jax.challenge import Policy, StepPolicy
+from pol_jax.origin import Expected
+from pol_jax.replay import Replayed
 
 
 class Request(msgspec.Struct, frozen=True, tag="request"):
@@ -21,6 +26,8 @@ class Request(msgspec.Struct, frozen=True, tag="request"):
     opening: str | None = None
     compare: bool = False
     same_program: bool = False
+    jobs: int = 1
+    d_ref: float | None = None
 
 
 class Found(msgspec.Struct, frozen=True, tag="found"):
@@ -93,4 +100,31 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     text: str
 
 
+class Hired(msgspec.Struct, frozen=True, tag="hired"):
+    """To a worker: replay pieces of the proof at this path, whose claim has this digest (hex)."""
+
+    path: str
+    claim: str
+    limits: dict[str, int]
+    secret: bytes | None
+
+
+class Do(msgspec.Struct, frozen=True, tag="do"):
+    """To a worker: replay from the checkpoint of step ``start`` to step ``stop``."""
+
+    start: int
+    stop: int
+
+
+class Came(msgspec.Struct, frozen=True, tag="came"):
+    """From a worker: what came of it."""
+
+    replayed: Replayed
+
+
 FromChild: TypeAlias = Find | Expect | Take | Entered | Begun | Reached | Ended | Done | Failed
+
+ToChild: TypeAlias = Request | Found | Expected | Records
+
+FromWorker: TypeAlias = Take | Reached | Came | Failed
+ToWorker: TypeAlias = Hired | Do | Records

@@ -26,6 +26,7 @@ from pol_jax.claim import Claim
 from pol_jax.commitment import Commitment
 from pol_jax.comparison import compare_initial, compare_spans
 from pol_jax.coverage import came_out_of, covered
+from pol_jax.crew import Crew
 from pol_jax.curves import Curve, Update, thin
 from pol_jax.drift import Course, drift_of
 from pol_jax.environment import current_environment, differences
@@ -58,6 +59,7 @@ def verify(
     trusted: Trusted | None = None,
     same_program: bool = False,
     d_ref: float | None = None,
+    jobs: int = 1,
 ) -> Report:
     """Check a proof and replay a part of it.
 
@@ -73,6 +75,7 @@ def verify(
         trusted: tells which programs the source that the verifier trusts gives (`pol_jax.origin.trust`).
         same_program: accept no others.
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
+        jobs: how many processes replay at the same time; with several, ``source`` is read by several threads.
 
     Raises:
         UsageError: no proof there, no records, or a policy that would check nothing.
@@ -84,6 +87,8 @@ def verify(
         raise UsageError(f"{root}: no proof here; expected a directory with {commitments.FILE}")
     if same_program and trusted is None:
         raise UsageError("the same program as which? say whose source is trusted (--task)")
+    if jobs < 1:
+        raise UsageError(f"jobs: {jobs}, expected at least 1")
     verification = _Verification(
         root=root,
         source=built_in_source() if source is None else source,
@@ -96,6 +101,7 @@ def verify(
         trusted=trusted,
         same_program=same_program,
         d_ref=d_ref,
+        jobs=jobs,
     )
     with suppress(Stopped):
         verification.go_on()
@@ -131,6 +137,7 @@ class _Verification(Staging):
     secret: bytes | None
     trusted: Trusted | None = None
     same_program: bool = False
+    jobs: int = 1
 
     def go_on(self) -> None:
         """Stages 1 to 9."""
@@ -191,7 +198,7 @@ class _Verification(Staging):
         steps = sum(piece.stop - piece.start for piece in pieces)
         challenge = f"{len(drawn)} of {len(segments)} segments, {steps} steps to replay"
         source = self.source if isinstance(self.source, Source) else self.source(checked.proof.commitment)
-        replayer = Replayer(checked, source, self.secret, self.progress)
+        replayer = Crew(checked, source, self.secret, self.progress, self.jobs)
         changed = differences(claim.environment, self.environment)
         self.progress.stage(9)
         self.progress.begin("replaying", steps + min(SELF_TEST_STEPS, claim.steps))

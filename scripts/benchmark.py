@@ -1,6 +1,6 @@
 """Measure what a proof costs, as ratios of runs that are interleaved in one process.
 
-    python scripts/benchmark.py [--quick] [--data-dir DIR] [--only digits cifar10 shakespeare thinned ledger start]
+    python scripts/benchmark.py [--quick] [--data-dir DIR] [--only PART ...]
 
 Prints one table. Absolute times are of this machine; the limits are for 2 cores. ``--data-dir`` is the TFDS data
 directory for CIFAR-10 and Shakespeare; without it those two are left out, and the table says so.
@@ -9,20 +9,25 @@ directory for CIFAR-10 and Shakespeare; without it those two are left out, and t
 from __future__ import annotations
 
 import argparse
+import gc
 import itertools
+import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from pol_jax import Choices, Recording, Task, load_task, open_proof, train
+from pol_jax import Choices, ListedSegments, Recording, Source, Task, load_task, open_proof, train, verify
 from pol_jax.checks import check_files_to_states
 from pol_jax.claim import Claim
 from pol_jax.commitment import nbytes
@@ -36,6 +41,7 @@ from pol_jax.program import Leaves, Program
 from pol_jax.progress import Silent
 from pol_jax.replay import Replayer
 from pol_jax.route import Piece, route
+from pol_jax.verifier import SELF_TEST_STEPS
 
 INTERVAL = 100
 
@@ -125,6 +131,145 @@ def measure_ledger(quick: bool, _: Path | None) -> Iterator[Line]:
         size = sum(file.stat().st_size for file in (out / "ledger").iterdir())
     yield Line(f"ledger of {steps:,} steps: finding one", f"{seconds:.2f} s", "2 s", f"{size / 1e6:.0f} MB of files")
     yield Line(f"ledger of {steps:,} steps: peak memory", f"{memory:.0f} MB", "500 MB", "jax and all")
+
+
+def measure_verify(quick: bool, _: Path | None) -> Iterator[Line]:
+    """What a verification costs beside its fixed start; the start with and without compiled programs from before.
+
+    A start ends where the self-test does: imports, stages 1 to 7, compilation, ten steps.
+    """
+    rounds, segments, some, interval = 2 if quick else 7, 40, 10, INTERVAL
+    with _proof_of_digits(segments * interval, interval) as (out, source, cache):
+        training = [_train_alone(out, source, segments * interval) for _ in range(rounds)]
+        costs, warm, cold = list[float](), list[float](), list[float]()
+        for _ in range(rounds):
+            shutil.rmtree(cache / "pol_jax" / "compiled", ignore_errors=True)
+            cold.append(_verify(out, source, (0,)).start)
+            found = _verify(out, source, tuple(range(1, segments, segments // some)))
+            costs.append(found.replay), warm.append(found.start)
+    share = [some / segments * seconds for seconds in training]
+    note = f"{some} of {segments} segments of {interval} steps; less the fixed start"
+    yield Line("digits: verification / share of training replayed", _spread(costs, share), "1.3", note)
+    yield Line("digits: fixed start, compiled before", _seconds(warm), "5 s", "all files are checked in it")
+    yield Line("digits: fixed start, nothing compiled", _seconds(cold))
+
+
+def measure_jobs(quick: bool, _: Path | None) -> Iterator[Line]:
+    """Two processes against one, where XLA has one core for a step, and a step is long enough to keep it busy."""
+    rounds, segments, interval = 2 if quick else 5, 20 if quick else 40, 50
+    one_core = "--xla_cpu_multi_thread_eigen=false"
+    with _proof_of_digits(segments * interval, interval, "benchmark:busy", one_core) as (out, source, _cache):
+        _verify(out, source, (0,))
+        pairs = [[_verify(out, source, range(segments), jobs).replay for jobs in (1, 2)] for _ in range(rounds)]
+    ones, twos = zip(*pairs, strict=True)
+    note = f"{segments} segments of {interval} steps; a worker's start included; should be at least 1.7"
+    yield Line("digits, batch 512 on one core: --jobs 1 / --jobs 2", _spread(ones, twos), "", note)
+
+
+def busy(data_dir: Path | None = None, steps: int | None = None) -> Task:
+    """Digits with large batches, for ``pol train``."""
+    return replace(load_task("digits", data_dir=data_dir, steps=steps), batch_size=512)
+
+
+def measure_memory(_: bool, data_dir: Path | None) -> Iterator[Line]:
+    """The arrays of a replay at their peak, in states: numpy's by tracemalloc, jax's by its list of live arrays."""
+    for name in ("digits", "cifar10"):
+        if name != "digits" and data_dir is None:
+            yield Line(name, "not measured", "", "needs --data-dir")
+            continue
+        task = load_task(name, data_dir=data_dir)
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder, "proof")
+            train(task, out, steps=40, choices=Choices(interval=20))
+            checked, memory = check_files_to_states(out, Limits()), _Memory()
+            replayer = Replayer(checked, task.source, None, memory)
+            list(replayer.replay([Piece(0, 20)]))  # compiles, and remembers records
+            gc.collect()
+            memory.begin("replaying", 40)
+            assert all(each.exact for each in replayer.replay([Piece(0, 20), Piece(20, 40)]))  # noqa: S101
+            memory.end()
+            commitment = checked.proof.commitment
+            state, record = nbytes(commitment.state), sum(leaf.nbytes for leaf in commitment.data.record)
+        batch = record * commitment.schedule.batch_size
+        note = f"{memory.peak / 1e6:.1f} MB less a batch of {batch / 1e6:.1f}; a state has {state / 1e6:.1f}"
+        yield Line(f"{name}: arrays of a replay, states", f"{(memory.peak - batch) / state:.1f}", "4", note)
+
+
+class _Memory(Silent):
+    """Bytes of arrays beside those that were there at the beginning: the most that was seen at a step."""
+
+    peak = 0
+
+    def begin(self, what: str, total: int, done: int = 0) -> None:
+        tracemalloc.start()
+        self._before, self.peak = self._bytes(), 0
+
+    def at(self, done: int, loss: float | None = None) -> None:
+        if tracemalloc.is_tracing():
+            self.peak = max(self.peak, self._bytes() - self._before)
+
+    def end(self) -> None:
+        tracemalloc.stop()
+
+    def _bytes(self) -> int:
+        own = tracemalloc.DomainFilter(inclusive=True, domain=np.lib.tracemalloc_domain)
+        host = sum(each.size for each in tracemalloc.take_snapshot().filter_traces([own]).traces)
+        return host + sum(array.nbytes for array in jax.live_arrays())
+
+
+@dataclass
+class _Timed(Silent):
+    """Seconds of a verification: up to the end of its self-test, and from there."""
+
+    steps: int
+    begun: float = field(default_factory=time.perf_counter)
+    start: float = 0
+    replay: float = 0
+
+    def at(self, done: int, loss: float | None = None) -> None:
+        if done == self.steps:
+            self.start = time.perf_counter() - self.begun
+
+
+def _verify(out: Path, source: Source, segments: Sequence[int], jobs: int = 1) -> _Timed:
+    """Verify segments in a process of its own, as ``pol verify`` does."""
+    timed = _Timed(SELF_TEST_STEPS)
+    report = verify(out, source, policy=ListedSegments(tuple(segments)), progress=timed, jobs=jobs)
+    assert report, report.reasons  # noqa: S101
+    timed.replay = time.perf_counter() - timed.begun - timed.start
+    return timed
+
+
+@contextmanager
+def _proof_of_digits(
+    steps: int, interval: int, task: str = "digits", flags: str = ""
+) -> Iterator[tuple[Path, Source, Path]]:
+    """A proof that was made, and is to be verified, with these XLA flags and an empty cache of compiled programs."""
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory() as folder:
+        source = load_task("digits").source
+        os.environ |= {"XLA_FLAGS": flags, "XDG_CACHE_HOME": folder, "PYTHONPATH": str(Path(__file__).parent)}
+        try:
+            size = ("--steps", str(steps), "--interval", str(interval))
+            _output(sys.executable, "-m", "pol_jax.cli", "train", task, "--out", f"{folder}/proof", *size)
+            yield Path(folder, "proof"), source, Path(folder)
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def _train_alone(out: Path, source: Source, steps: int) -> float:
+    """Seconds of so many steps without a proof."""
+    proof = open_proof(out)
+    program, inputs = proof.program(), step_inputs(proof.commitment, source, 1, 2**31)
+    state = _plain(program, proof.leaves(0), inputs, 5)
+    begun = time.perf_counter()
+    _plain(program, state, inputs, steps)
+    return time.perf_counter() - begun
+
+
+def _seconds(times: Sequence[float]) -> str:
+    return f"{statistics.median(times):.1f} s ({min(times):.1f}-{max(times):.1f})"
 
 
 def measure_start(quick: bool, _: Path | None) -> Iterator[Line]:
@@ -241,6 +386,9 @@ PARTS = {
     "thinned": measure_thinned,
     "ledger": measure_ledger,
     "start": measure_start,
+    "verify": measure_verify,
+    "jobs": measure_jobs,
+    "memory": measure_memory,
 }
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ def test_page_says_what_the_report_says(reports: Reports, name: str) -> None:
         assert fact in text
     headings = ["Coverage", "Reproduction error", "Stages", "Course of the run", "Environments", "Digests"]
     assert re.findall(r"<h2>(.*?)</h2>", render(report)) == headings
-    assert ("Updates between checkpoints" in text) == (name == "accepted")
+    assert "Updates between checkpoints" in text
     assert ("Segment 1, steps 7 to 12: step 9 comes out otherwise" in text) == (name != "accepted")
     assert ("They differ in jaxlib, cpu features." in text) == (name == "inconclusive")
 

@@ -20,12 +20,15 @@ import tiny
 from forge import Forger
 
 import pol_jax
-from pol_jax import isolation, messages, verifier
+from pol_jax import messages, verifier
+from pol_jax.bounds import Bounds
+from pol_jax.caller import Caller
 from pol_jax.errors import PolError, UsageError
 from pol_jax.export import export_task, signature_of
 from pol_jax.inputs import plan
-from pol_jax.isolation import Bounds, verify
+from pol_jax.isolation import verify
 from pol_jax.keys import step_keys
+from pol_jax.process import Lost
 from pol_jax.progress import Silent
 from pol_jax.report import Outcome, Report, Verdict
 
@@ -198,16 +201,16 @@ def test_memory_of_the_child_is_bounded(plain_proof: Path) -> None:
 def test_lies_of_the_child_are_refused(plain_proof: Path) -> None:
     """The caller believes no message of another form, no index beyond its records, no unknown error class."""
     request = messages.Request(str(plain_proof), pol_jax.AllSegments(), NONCE, {}, None, None)
-    caller = isolation._Caller(request, tiny.plain().source, Silent())
-    with pytest.raises(isolation._Lost):
+    caller = Caller(request, tiny.plain().source, Silent())
+    with pytest.raises(Lost):
         caller.hear(messages.Take([0]))
     caller.hear(messages.Find((plain_proof / "commitment.json").read_bytes()))
     for wrong in ([-1], [tiny.RECORDS], [2**62]):
-        with pytest.raises(isolation._Lost):
+        with pytest.raises(Lost):
             caller.hear(messages.Take(wrong))
     with pytest.raises(PolError):
         caller.hear(messages.Failed("SystemExit", "0"))
-    with pytest.raises(isolation._Lost):
+    with pytest.raises(Lost):
         caller.hear(messages.Done(b"{}"))
     with pytest.raises(msgspec.MsgspecError):
         msgspec.msgpack.decode(msgspec.msgpack.encode({"type": "other"}), type=messages.FromChild)
@@ -220,7 +223,7 @@ def test_report_survives_its_json(plain_proof: Path) -> None:
 
 
 def test_child_writes_no_large_files(tmp_path: Path) -> None:
-    code = "from pol_jax.child import _restrict; _restrict(None); open('large', 'wb').write(bytes(2**21))"
+    code = "from pol_jax.bounds import limit_resources; limit_resources(None); open('large', 'wb').truncate(2**28 + 1)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "File too large" in done.stderr
 
@@ -244,8 +247,8 @@ def test_modules_beside_a_proof_are_not_imported(proof_copy: Path, tmp_path: Pat
 def test_report_of_another_verification_is_refused(plain_proof: Path) -> None:
     report = verifier.verify(plain_proof, tiny.plain().source, nonce=NONCE)
     request = messages.Request(str(plain_proof), report.policy, b"another", {}, None, None)
-    with pytest.raises(isolation._Lost, match="another verification"):
-        isolation._Caller(request, tiny.plain().source, Silent()).hear(messages.Done(report.to_json()))
+    with pytest.raises(Lost, match="another verification"):
+        Caller(request, tiny.plain().source, Silent()).hear(messages.Done(report.to_json()))
 
 
 def test_machine_that_fails_rejects_nothing(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from sklearn.datasets import load_digits
 
 from pol_jax.data import Cached, record_spec
 from pol_jax.errors import StorageError, UsageError
+from pol_jax.files import user_cache
 from pol_jax.specs import flatten_with_paths
 from pol_jax.task import BUILT_IN, Task, load_task
 from pol_jax.tasks import cifar, cifar10, digits, digits_data, shakespeare
@@ -216,10 +217,10 @@ def test_digits_without_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(StorageError, match="--data-dir"):
         digits_data.load("train", tmp_path / "file")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert digits_data.cache_dir() == tmp_path / "cache" / "pol_jax"
+    assert user_cache() == tmp_path / "cache" / "pol_jax"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert digits_data.cache_dir() == tmp_path / ".cache" / "pol_jax"
+    assert user_cache() == tmp_path / ".cache" / "pol_jax"
 
 
 # CIFAR.

@@ -71,6 +71,11 @@ def train(task: str, **options: object) -> None:
 )
 @click.option("--total-timeout", type=click.FloatRange(1, 1e9), metavar="SECONDS", help="For all.  [default: no limit]")
 @click.option(
+    "--d-ref", type=click.FloatRange(0, min_open=True), metavar="L2", help="Distance between two honest trainings."
+)
+@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Processes that replay.  [default: 1]")
+@click.option("--unconfined", is_flag=True, help="Let the process that reads PROOF use files and network as you may.")
+@click.option(
     "--json",
     "json_file",
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+from pol_jax.bounds import Bounds
 from pol_jax.challenge import ListedSteps, RandomSteps, StepPolicy, draw_steps
 from pol_jax.claim import Claim, find_claim
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
@@ -12,7 +13,7 @@ from pol_jax.cli.train import read_secret
 from pol_jax.cli.verify import parse_list, parse_nonce, publish
 from pol_jax.errors import UsageError
 from pol_jax.inventory import Limits, read_bounded
-from pol_jax.isolation import Bounds, verify_opening
+from pol_jax.isolation import verify_opening
 from pol_jax.opener import open_steps, write_opening
 from pol_jax.proof import open_proof
 from pol_jax.task import load_task
@@ -72,6 +73,9 @@ def verify_opening_command(
     html_file: Path | None,
     timeout: float,
     total_timeout: float | None,
+    unconfined: bool,
+    jobs: int | None,
+    d_ref: float | None,
     max_constants: int | None,
     **others: object,
 ) -> int:
@@ -79,13 +83,17 @@ def verify_opening_command(
     for name, value in others.items():
         if value:
             raise UsageError(f"--{name.replace('_', '-')}: has no meaning for an opening, which brings all it needs")
+    if jobs:
+        raise UsageError("--jobs: the steps of an opening are replayed one after the other")
     quiet_libraries()
     policy, drawn_by = _challenge(steps, nonce, confidence, fraction)
     bars = Bars()
     try:
         limits = Limits() if max_constants is None else Limits(constant_bytes=max_constants)
-        bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout)
-        report = verify_opening(claim, opening, policy, drawn_by, limits=limits, progress=bars, bounds=bounds)
+        bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined)
+        report = verify_opening(
+            claim, opening, policy, drawn_by, limits=limits, progress=bars, bounds=bounds, d_ref=d_ref
+        )
     finally:
         bars.end()
     return publish(report, json_file, html_file)

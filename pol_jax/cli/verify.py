@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pol_jax.bounds import Bounds
 from pol_jax.challenge import (
     AllSegments,
     JointSegments,
@@ -26,7 +27,7 @@ from pol_jax.commitment import Commitment
 from pol_jax.errors import StorageError, UsageError
 from pol_jax.html import render
 from pol_jax.inventory import Limits
-from pol_jax.isolation import Bounds, verify
+from pol_jax.isolation import verify
 from pol_jax.report import Compared, Origin, Outcome, Report, Verdict
 from pol_jax.task import Source, load_task
 from pol_jax.verifier import built_in_source
@@ -62,8 +63,11 @@ def verify_command(
     html_file: Path | None,
     timeout: float,
     total_timeout: float | None,
+    unconfined: bool,
     max_constants: int | None,
     same_program: bool,
+    jobs: int | None,
+    d_ref: float | None,
 ) -> int:
     """Verify, print the report, return the exit code."""
     quiet_libraries()
@@ -77,9 +81,11 @@ def verify_command(
             limits=Limits() if max_constants is None else Limits(constant_bytes=max_constants),
             secret=read_secret(private) if private else None,
             progress=bars,
-            bounds=Bounds(silence_seconds=timeout, total_seconds=total_timeout),
+            bounds=Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined),
             trusted=None if task is None else lambda steps: load_task(task, data_dir=data_dir, steps=steps),
             same_program=same_program,
+            jobs=jobs or 1,
+            d_ref=d_ref,
         )
     finally:
         bars.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pol_jax.challenge import ListedSteps, StepPolicy
 from pol_jax.html.markup import Markup, tag, together
 from pol_jax.html.strip import Place, State, strip
-from pol_jax.report import STAGES, Compared, Outcome, Replay, Report, Verdict
+from pol_jax.report import STAGES, Outcome, Replay, Report, Verdict
 from pol_jax.tolerance import Closeness
 from pol_jax.wording import describe_coverage, describe_drift, describe_policy, describe_replay, options
 
@@ -48,13 +48,13 @@ def _state(replay: Replay, report: Report) -> State:
     if replay.mismatch is None:
         return State.EXACT
     undecided = Closeness.INCONCLUSIVE if report.verdict is Verdict.INCONCLUSIVE else Closeness.FAILED
-    mine = (each for each in report.compared if replay.segment in each.segments or _step(each) == replay.segment)
-    return _STATES[next((each.outcome for each in mine), undecided)]
-
-
-def _step(compared: Compared) -> int | None:
-    """The last step of a comparison of an opening, which is what a replay of one has as its segment."""
-    return None if compared.segments or compared.start < 0 else compared.stop
+    of_step = report.coverage is not None and report.coverage.unit == "step"
+    mine = [
+        each.outcome
+        for each in report.compared
+        if replay.segment in each.segments or (of_step and (each.start, each.stop) == (replay.start, replay.stop))
+    ]
+    return _STATES[mine[0] if mine else undecided]
 
 
 def _place(replay: Replay, unit: str) -> Place:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from jaxtyping import Bool, Int
 
 from pol_jax.data import Arrays, fetch, stack
 from pol_jax.errors import StorageError
+from pol_jax.files import user_cache
 
 _EVERY = 5
 """One image in so many of each class is for the test."""
@@ -80,23 +80,9 @@ def load(split: str, data_dir: Path | None = None) -> Arrays:
     Raises:
         StorageError: it is not prepared yet, and can't be written there.
     """
-    source = prepared(data_dir or cache_dir()).as_data_source(split=split)
+    source = prepared(data_dir or user_cache()).as_data_source(split=split)
     records = stack(fetch(source, np.arange(len(source))))
     return Arrays({"image": records["image"], "label": records["label"].astype(np.int32)})
-
-
-def cache_dir() -> Path:
-    """Where pol_jax keeps what it can make again: ``$XDG_CACHE_HOME/pol_jax``, else ``~/.cache/pol_jax``.
-
-    Raises:
-        StorageError: there is no home directory.
-    """
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "pol_jax"
-    try:
-        return Path.home() / ".cache" / "pol_jax"
-    except RuntimeError as error:
-        raise StorageError(f"no home directory to prepare the digits data set in; {_CURE}") from error
 
 
 def prepared(data_dir: Path) -> Digits:

@@ -1,0 +1,126 @@
+"""Workers, as the process sees them that hires them: started, given pieces and records, killed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import jax
+import msgspec
+import numpy as np
+
+from pol_jax.checks import Checked
+from pol_jax.data import take
+from pol_jax.errors import BackendError, DataError, PolError, ProofError, UsageError
+from pol_jax.messages import Came, Do, Failed, FromWorker, Hired, Reached, Records, Take
+from pol_jax.process import Child, Lost, launched
+from pol_jax.progress import Progress
+from pol_jax.replay import Replayed
+from pol_jax.route import Piece
+from pol_jax.task import Source
+
+_CODE = "import sys; from pol_jax.worker import work; work(*map(int, sys.argv[1:]))"
+_MOST_BYTES = 2**24
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A process that replays pieces of one proof.
+
+    Attributes:
+        child: the process.
+        checked: the proof.
+        source: the records that it asks for.
+        progress: told of its steps.
+    """
+
+    child: Child
+    checked: Checked
+    source: Source
+    progress: Progress
+
+    def replay(self, piece: Piece) -> Replayed:
+        """Have it replay a piece.
+
+        Raises:
+            DataError: the source's records are not the committed ones.
+            BackendError: the program can't be executed here, or the worker died.
+        """
+        try:
+            self.child.send(Do(piece.start, piece.stop))
+            while True:
+                match self._receive():
+                    case Came(replayed):
+                        return replayed
+                    case Take(indices):
+                        self.child.send(self._records(indices))
+                    case Reached(done, loss):
+                        self.progress.at(done, loss)
+                    case Failed(kind, text):
+                        raise _error(kind, text)
+        except Lost as lost:
+            raise BackendError(f"a worker {lost}") from lost
+
+    def _receive(self) -> FromWorker:
+        try:
+            content = self.child.connection.recv_bytes(_MOST_BYTES)
+            return msgspec.msgpack.decode(content, type=FromWorker)  # type: ignore[no-any-return]
+        except (EOFError, OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise Lost(self.child.how_it_died()) from error
+
+    def _records(self, indices: list[int]) -> Records:
+        try:
+            batch = take(self.source, self.checked.proof.commitment.data.record, np.array(indices, np.int64))
+        except DataError as error:
+            return Records([], str(error))
+        return Records([leaf.tobytes() for leaf in batch], None)
+
+
+@contextmanager
+def hired(
+    device: dict[str, str], checked: Checked, source: Source, secret: bytes | None, progress: Progress
+) -> Iterator[Worker]:
+    """A worker for one proof, confined as this process is; killed when it is no longer needed.
+
+    Args:
+        device: environment variables that say what it computes on.
+        checked: a proof that passed stages 1 to 6.
+        source: the verifier's records, which several threads may read.
+        secret: salts of a private data set.
+        progress: told of its steps.
+    """
+    proof = checked.proof
+    assert proof.claim is not None  # noqa: S101  # it passed stage 2
+    with launched(_CODE, **device) as child:
+        root, claim = str(proof.root.absolute()), proof.claim.digest().hex()
+        child.send(Hired(root, claim, asdict(proof.limits), secret))
+        yield Worker(child, checked, source, progress)
+
+
+def devices_of_workers(workers: int) -> list[dict[str, str]]:
+    """What each of so many workers computes on, as environment variables; this process has the first device.
+
+    Raises:
+        UsageError: processes can't share this backend's devices.
+    """
+    platform, devices = jax.devices()[0].platform, jax.local_device_count()
+    if workers == 0 or platform == "cpu":
+        return [{}] * workers
+    if platform != "gpu":
+        raise UsageError(f"jobs: several processes can share CPUs and NVIDIA GPUs; this backend is {platform}")
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    names = named if len(named) == devices else [str(number) for number in range(devices)]
+    # The first takes most of a GPU's memory at once, unless told not to; a second beside it takes what it needs.
+    return [
+        {"CUDA_VISIBLE_DEVICES": names[number % devices], "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        for number in range(1, workers + 1)
+    ]
+
+
+def _error(kind: str, text: str) -> PolError:
+    if kind == "ProofError":
+        where, _, problem = text.partition(": ")
+        return ProofError(where, problem)
+    return DataError(text) if kind == "DataError" else BackendError(text)

@@ -1,0 +1,122 @@
+"""Replay by several processes: the same report, bounded memory, and no worker takes the verification along."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import tiny
+from forge import Forger
+
+import pol_jax
+from pol_jax import verifier
+from pol_jax.bounds import Bounds
+from pol_jax.challenge import AllSegments
+from pol_jax.isolation import verify
+from pol_jax.progress import Silent
+from pol_jax.report import Report, Verdict
+
+NONCE = b"together"
+
+
+class Watching(Silent):
+    """Counts what it is told; does something at a step of the replay."""
+
+    def __init__(self, at: int = 0, action: Callable[[], None] = lambda: None) -> None:
+        self.seen, self._at, self._action = list[int](), at, action
+
+    def at(self, done: int, loss: float | None = None) -> None:
+        self.seen.append(done)
+        if done == self._at:
+            self._action()
+
+
+def together(path: Path, jobs: int, progress: Silent | None = None, **options: object) -> Report:
+    source = options.pop("source", tiny.plain().source)
+    return verify(path, source, policy=AllSegments(), nonce=NONCE, jobs=jobs, progress=progress, **options)
+
+
+def test_report_is_that_of_one_process(plain_proof: Path) -> None:
+    seen = Watching()
+    report = together(plain_proof, 2, seen)
+    assert report.verdict is Verdict.ACCEPTED
+    assert report == verifier.verify(plain_proof, tiny.plain().source, policy=AllSegments(), nonce=NONCE)
+    assert seen.seen == list(range(1, tiny.INTERVAL + tiny.STEPS + 1))  # the self-test's too
+
+
+def test_false_segments_are_met_by_several_processes(proof_copy: Path) -> None:
+    forger = Forger(proof_copy)
+    for step in (7, 19):
+        forger.change(step, loss=b"\0\0\x80?")
+    forger.write()
+    report = together(proof_copy, 2)
+    assert report == verifier.verify(proof_copy, tiny.plain().source, policy=AllSegments(), nonce=NONCE)
+    assert report.verdict is Verdict.REJECTED
+    assert [replay.mismatch for replay in report.replays] == [None, 7, None, 19]
+
+
+def test_records_that_are_not_the_committed_ones(plain_proof: Path) -> None:
+    """Also where the self-test doesn't meet them, and the worker, who begins with the second segment, does."""
+    points, place = tiny.points(), int(pol_jax.open_proof(plain_proof).row(8).indices[0])
+    points["x"][place] += 1
+    report = together(plain_proof, 2, source=pol_jax.Arrays(points))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert (
+        f"cannot judge with these records: record {place} of the source is not the committed one" in report.reasons[0]
+    )
+
+
+def workers() -> list[psutil.Process]:
+    (child,) = psutil.Process().children()
+    return child.children()
+
+
+def signal_workers(number: int) -> Callable[[], None]:
+    def send() -> None:
+        for worker in workers():
+            worker.send_signal(number)
+
+    return send
+
+
+def test_death_of_a_worker_is_inconclusive(plain_proof: Path) -> None:
+    report = together(plain_proof, 2, Watching(8, signal_workers(signal.SIGKILL)))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.reasons[0] == "stage 9, replay: cannot judge here: a worker died of SIGKILL"
+    assert psutil.Process().children() == []
+
+
+def test_silence_of_a_worker_is_inconclusive(plain_proof: Path) -> None:
+    watching = Watching(8, signal_workers(signal.SIGSTOP))
+    report = together(plain_proof, 2, watching, bounds=Bounds(silence_seconds=5))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "said nothing for 5 s" in report.reasons[0]
+
+
+def test_workers_end_with_the_child(plain_proof: Path) -> None:
+    found = list[psutil.Process]()
+
+    def kill() -> None:
+        found.extend(workers())
+        signal_workers(signal.SIGSTOP)()
+        os.kill(psutil.Process().children()[0].pid, signal.SIGKILL)
+        signal_workers_of(found, signal.SIGCONT)
+
+    together(plain_proof, 2, Watching(8, kill))
+    _, alive = psutil.wait_procs(found, timeout=15)
+    assert found
+    assert not alive
+
+
+def signal_workers_of(processes: list[psutil.Process], number: int) -> None:
+    for process in processes:
+        process.send_signal(number)
+
+
+def test_no_jobs_are_refused(plain_proof: Path) -> None:
+    with pytest.raises(pol_jax.PolError, match="jobs: 0, expected at least 1"):
+        together(plain_proof, 0)
