@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pol_jax.proof import Proof, open_proof
     from pol_jax.prover import Recording, train
     from pol_jax.report import Report, Verdict
+    from pol_jax.start import Start
     from pol_jax.task import Source, Task, load_task
 
 _HOME = {
@@ -62,6 +63,7 @@ _HOME = {
     "Recording": "prover",
     "Report": "report",
     "Source": "task",
+    "Start": "start",
     "Task": "task",
     "TopSegments": "challenge",
     "Verdict": "report",
@@ -92,6 +94,7 @@ __all__ = [
     "Recording",
     "Report",
     "Source",
+    "Start",
     "Task",
     "TopSegments",
     "Verdict",

@@ -79,6 +79,7 @@ def _report(request: Request, telling: _Telling) -> Report:
         secret=request.secret,
         trusted=telling.expect if request.compare else None,
         same_program=request.same_program,
+        parents=request.parents,
         progress=telling,
     )
 

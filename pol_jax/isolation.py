@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from math import inf
@@ -86,24 +86,28 @@ def verify(
     secret: bytes | None = None,
     progress: Progress | None = None,
     bounds: Bounds | None = None,
-    trusted: Task | Callable[[int], Task] | None = None,
+    trusted: Task | Callable[[Commitment, int], Task] | None = None,
     same_program: bool = False,
+    parents: Iterable[Path | str] = (),
 ) -> Report:
     """Check a proof and replay a part of it, in a process of its own.
 
     Args:
         path: the proof's directory.
         source: the training records, from where the verifier trusts them; only challenged ones are read. A function
-            is asked for them once stages 1 to 6 are passed. None for those of the built-in task that the proof names.
+            is asked for them once stages 1 to 6 are passed, and for those of each of ``parents``. None for those of the
+            built-in task that a proof names.
         policy: which segments to replay; None for random ones, 99% sure to meet a false segment if 5% are false.
         nonce: decides the draw; None for a fresh one, which the prover can't have foreseen.
         limits: bounds on what is read.
         secret: 32 bytes that salt the records of a private data set.
         progress: told of the stages and of the replayed steps.
         bounds: on the process.
-        trusted: source that the verifier trusts: the task, or a function of the number of steps that returns it. Its
-            export, made in the caller's process, is compared with the proof's program; the report says what came out.
-        same_program: accept no other program than that of ``trusted``.
+        trusted: source that the verifier trusts: the task, or a function that returns it for a commitment and a number
+            of steps. Its export, made in the caller's process, is compared with the proof's program; the report says what came out.
+        same_program: accept no other program than that of ``trusted``, in ``parents`` neither.
+        parents: directories of proofs that the initial state may come from; those that it does come from are verified
+            in the same way first.
 
     Raises:
         UsageError: no proof there, no records, or a policy that would check nothing.
@@ -118,6 +122,7 @@ def verify(
         memory_bytes=bounds.memory_bytes,
         compare=trusted is not None,
         same_program=same_program,
+        parents=tuple(str(Path(parent).absolute()) for parent in parents),
     )
     caller = _Caller(
         request,
@@ -368,4 +373,7 @@ def _undecided(request: Request, reached: int, what: str) -> Report:
         environment=current_environment(),
         program_origin=Origin.NOT_COMPARED,
         compared=(),
+        provenance=None,
+        ancestors=(),
+        initial_test=None,
     )

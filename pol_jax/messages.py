@@ -21,6 +21,7 @@ class Request(msgspec.Struct, frozen=True, tag="request"):
     opening: str | None = None
     compare: bool = False
     same_program: bool = False
+    parents: tuple[str, ...] = ()
 
 
 class Found(msgspec.Struct, frozen=True, tag="found"):

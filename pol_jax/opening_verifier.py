@@ -17,14 +17,14 @@ from pol_jax import claim as claims
 from pol_jax.calibration import judge_initial, judge_stretch
 from pol_jax.challenge import StepPolicy, draw_steps
 from pol_jax.claim import Claim, find_claim
-from pol_jax.commitment import Commitment
 from pol_jax.coverage import covered_steps
 from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.inputs import step_inputs
 from pol_jax.inventory import Limits, read_bounded
-from pol_jax.keys import step_keys
+from pol_jax.kolmogorov import compare_initial
 from pol_jax.ledger import Row
+from pol_jax.lineage import check_taken, provenance_of
 from pol_jax.loop import Witness
 from pol_jax.opening import Opening, Span, read_opening, spans
 from pol_jax.opening_checks import (
@@ -40,6 +40,7 @@ from pol_jax.progress import Progress, Silent
 from pol_jax.replay import Comparer, Replayed, replay_steps
 from pol_jax.report import STAGES, Compared, Outcome, Report, Verdict
 from pol_jax.staging import Staging, Stopped, compared_as, replay_of
+from pol_jax.start import first_key, initial_leaves, taken_of
 from pol_jax.states import Layout
 from pol_jax.variants import compile_variants
 from pol_jax.verdict import Evidence, Judgement, judge, judge_closely
@@ -104,6 +105,7 @@ class _OpeningVerification(Staging):
         with self.stage(3) as seen:
             commitment, program = check_opened_commitment(opening, claim, self.limits)
             self.task = commitment.task.name
+            self.provenance = provenance_of(commitment)
             seen.append("programs match")
         drawn = draw_steps(self.policy, claim.steps, claim.digest(), self.nonce)
         wanted = spans(commitment.schedule, drawn, claim.steps)
@@ -123,6 +125,8 @@ class _OpeningVerification(Staging):
             missing = next(span for span in wanted if span not in answered)
             self._leave_open(f"the opening leaves out step {missing.stop}, which was challenged", len(wanted))
         else:
+            with self.attempt(7):
+                self._check_initial(opened)
             self._judge(opened, claim, wanted)
 
     def _claim(self, opening: Opening) -> Claim:
@@ -133,6 +137,13 @@ class _OpeningVerification(Staging):
         if claim.steps > self.limits.steps:
             raise ProofError(claims.FILE, f"steps: {claim.steps}, more than the limit of {self.limits.steps}")
         return claim
+
+    def _check_initial(self, opened: Opened) -> None:
+        """A part of stage 7, if the initial state was opened: what it takes over. Where that is from, no opening shows."""
+        if 0 in opened.states:
+            leaves = opened.states[0].leaves
+            check_taken(opened.commitment, leaves, WHERE)
+            self.initial_test = compare_initial(opened.program, opened.commitment, leaves)
 
     def _leave_open(self, reason: str, wanted: int) -> None:
         self.verdict, self.reasons = Verdict.INCONCLUSIVE, (f"stage 8, {STAGES[7]}: {reason}",)
@@ -164,7 +175,7 @@ class _OpeningVerification(Staging):
         finally:
             self.progress.end()
         self.verdict, self.reasons = judgement.verdict, judgement.reasons
-        self.note(7, judgement.initial, "not opened" if 0 not in opened.states else "re-derived from its key")
+        self.note(7, judgement.initial, self.seen_of_initial() if 0 in opened.states else "not opened")
         self.note(8, Outcome.PASSED, f"{len(wanted)} of {claim.steps} steps")
         self.note(9, judgement.replay, judgement.seen)
 
@@ -178,9 +189,9 @@ def initial_is_exact(opened: Opened) -> bool | None:
     """Whether ``init`` gives the initial state under the key of step 0; None if that state was not opened."""
     if 0 not in opened.states:
         return None
-    commitment, key = opened.commitment, _first_key(opened.commitment)
+    commitment = opened.commitment
     with executing():
-        leaves = [np.asarray(leaf) for leaf in opened.program.init(key)]
+        leaves = initial_leaves(opened.program, commitment, taken_of(commitment, opened.states[0].leaves))
     return Layout(commitment.state).gather(leaves).digest() == opened.rows[0].state
 
 
@@ -189,8 +200,9 @@ def _compare(
 ) -> Iterator[Compared]:
     """What did not come out bit for bit, within a tolerance that is calibrated here."""
     if initial is False:
-        key = _first_key(opened.commitment)
-        yield compared_as(-1, 0, judge_initial(opened.program, key, opened.states[0].leaves))
+        commitment, leaves = opened.commitment, opened.states[0].leaves
+        given = taken_of(commitment, leaves)
+        yield compared_as(-1, 0, judge_initial(opened.program, first_key(commitment), leaves, given))
     false = [span for span, replayed in zip(wanted, replays, strict=True) if not replayed.exact]
     compilations = compile_variants(opened.program) if false else None
     for span in false:
@@ -199,11 +211,6 @@ def _compare(
         before, after = opened.states[span.start].leaves, opened.states[span.stop].leaves
         losses = [np.frombuffer(opened.rows[step].loss or b"", "<f4")[0] for step in span.steps]
         yield compared_as(span.start, span.stop, judge_stretch(compilations, before, after, inputs, losses))
-
-
-def _first_key(commitment: Commitment) -> np.ndarray:
-    key: np.ndarray = step_keys(commitment.digest(), commitment.schedule.prng, 0, 1)[0]
-    return key
 
 
 def replay_spans(opened: Opened, wanted: Sequence[Span], progress: Progress) -> list[Replayed]:

@@ -36,3 +36,14 @@ class Silent:
 
     def stage(self, number: int) -> None:
         """Say nothing."""
+
+
+class Unstaged:
+    """Passes on long work, but no stages: for a verification inside another one's stage."""
+
+    def __init__(self, progress: Progress) -> None:
+        """Pass on to ``progress``."""
+        self.begin, self.at, self.end = progress.begin, progress.at, progress.end
+
+    def stage(self, number: int) -> None:
+        """Say nothing."""

@@ -15,8 +15,22 @@ from pol_jax.environment import Environment
 from pol_jax.errors import BackendError, ProofError
 from pol_jax.progress import Progress
 from pol_jax.replay import Replayed
-from pol_jax.report import STAGES, Compared, Coverage, Origin, Outcome, Replay, Report, Stage, Verdict
+from pol_jax.report import (
+    STAGES,
+    Ancestor,
+    Compared,
+    Coverage,
+    KolmogorovSmirnov,
+    Origin,
+    Outcome,
+    Provenance,
+    Replay,
+    Report,
+    Stage,
+    Verdict,
+)
 from pol_jax.tolerance import StepComparison
+from pol_jax.wording import describe_provenance, describe_test, notices
 
 
 class Stopped(Exception):
@@ -44,6 +58,9 @@ class Staging:
         compared: within a tolerance.
         updates: between checkpoints, where the policy ranks them.
         origin: of the program, once it was compared.
+        provenance: of the initial state, once the commitment was read.
+        ancestors: proofs that it comes from, once they were verified.
+        initial_test: once it was made.
     """
 
     policy: Policy | StepPolicy
@@ -62,6 +79,9 @@ class Staging:
     updates: tuple[Update, ...] = ()
     compared: tuple[Compared, ...] = ()
     origin: Origin = Origin.NOT_COMPARED
+    provenance: Provenance | None = None
+    ancestors: tuple[Ancestor, ...] = ()
+    initial_test: KolmogorovSmirnov | None = None
 
     @contextmanager
     def stage(self, number: int) -> Iterator[list[str]]:
@@ -71,20 +91,38 @@ class Staging:
             Stopped: it failed.
         """
         seen: list[str] = []
+        with self.attempt(number):
+            yield seen
+        self.note(number, Outcome.PASSED, "; ".join(seen))
+
+    @contextmanager
+    def attempt(self, number: int) -> Iterator[None]:
+        """A part of a stage: nothing, unless it fails, which is the end.
+
+        Raises:
+            Stopped: it failed.
+        """
         self.progress.stage(number)
         try:
-            yield seen
+            yield
         except (ProofError, BackendError) as error:
             undecided = isinstance(error, BackendError)
             self.verdict = Verdict.INCONCLUSIVE if undecided else Verdict.REJECTED
             self.note(number, Outcome.INCONCLUSIVE if undecided else Outcome.FAILED, str(error))
             self.reasons = (f"stage {number}, {STAGES[number - 1]}: {error}",)
             raise Stopped from error
-        self.note(number, Outcome.PASSED, "; ".join(seen))
 
     def note(self, number: int, outcome: Outcome, detail: str) -> None:
         """A stage is over."""
         self.stages.append(Stage(number, STAGES[number - 1], outcome, detail))
+
+    def seen_of_initial(self) -> str:
+        """What stage 7 saw, if it was passed."""
+        assert self.provenance is not None  # noqa: S101  # stage 3 was passed
+        words = [describe_provenance(self.provenance)]
+        words += [f"that is {self.ancestors[0].verdict}"] if self.ancestors else []
+        words += [describe_test(self.initial_test)] if self.initial_test else []
+        return "; ".join(words)
 
     def report(self) -> Report:
         """What was found so far."""
@@ -92,7 +130,9 @@ class Staging:
         return Report(
             format=FORMAT,
             verdict=self.verdict,
-            reasons=self.reasons,
+            reasons=(*notices(self.provenance, self.ancestors), *self.reasons),
+            provenance=self.provenance,
+            ancestors=self.ancestors,
             stages=(*self.stages, *(Stage(number, STAGES[number - 1], Outcome.NOT_REACHED, "") for number in rest)),
             claim=self.claim.digest().hex() if self.claim else None,
             commitment=self.claim.commitment if self.claim else None,
@@ -108,6 +148,7 @@ class Staging:
             claimed_environment=self.claim.environment if self.claim else None,
             environment=self.environment,
             program_origin=self.origin,
+            initial_test=self.initial_test,
         )
 
 

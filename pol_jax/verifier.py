@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pol_jax import commitment as commitments
-from pol_jax.challenge import Policy, RandomSegments, Stretch, check_policy, draw, metric_of
+from pol_jax.challenge import ListedSegments, Policy, RandomSegments, Stretch, check_policy, draw, metric_of
+from pol_jax.checkpoints import checkpoint_name, load_checkpoint
 from pol_jax.checks import (
     Checked,
     check_commitment,
@@ -27,16 +28,18 @@ from pol_jax.curves import Curve, Update, thin
 from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.inventory import Limits
+from pol_jax.kolmogorov import compare_initial
 from pol_jax.ledger import Segments
+from pol_jax.lineage import Lineage, check_taken, know, provenance_of, trace
 from pol_jax.magnitudes import measure
 from pol_jax.origin import Trusted, origin_of
-from pol_jax.progress import Progress, Silent
+from pol_jax.progress import Progress, Silent, Unstaged
 from pol_jax.replay import Replayed, Replayer
 from pol_jax.report import STAGES, Origin, Outcome, Report, Verdict
 from pol_jax.route import Piece, route
 from pol_jax.staging import Staging, Stopped, replay_of
 from pol_jax.task import BUILT_IN, Source, load_task
-from pol_jax.verdict import Evidence, Judgement, judge
+from pol_jax.verdict import Evidence, Judgement, doubted, judge
 
 SELF_TEST_STEPS = 10
 """How many first steps show whether this backend can judge exactly."""
@@ -53,6 +56,7 @@ def verify(
     progress: Progress | None = None,
     trusted: Trusted | None = None,
     same_program: bool = False,
+    parents: Iterable[Path | str] = (),
 ) -> Report:
     """Check a proof and replay a part of it.
 
@@ -67,6 +71,8 @@ def verify(
         progress: told of the replayed steps.
         trusted: tells which programs the source that the verifier trusts gives (`pol_jax.origin.trust`).
         same_program: accept no others.
+        parents: directories of proofs that the initial state may come from; those that it does come from are verified
+            in the same way, each with its records from ``source``, before this proof's segments are replayed.
 
     Raises:
         UsageError: no proof there, no records, or a policy that would check nothing.
@@ -78,17 +84,19 @@ def verify(
         raise UsageError(f"{root}: no proof here; expected a directory with {commitments.FILE}")
     if same_program and trusted is None:
         raise UsageError("the same program as which? say whose source is trusted (--task)")
+    limits = limits or Limits()
     verification = _Verification(
         root=root,
         source=built_in_source() if source is None else source,
         policy=check_policy(policy or RandomSegments()),
         nonce=secrets.token_bytes(16) if nonce is None else nonce,
-        limits=limits or Limits(),
+        limits=limits,
         secret=secret,
         progress=progress or Silent(),
         environment=current_environment(),
         trusted=trusted,
         same_program=same_program,
+        lineage=know(map(Path, parents), limits),
     )
     with suppress(Stopped):
         verification.go_on()
@@ -122,8 +130,9 @@ class _Verification(Staging):
     policy: Policy
     limits: Limits
     secret: bytes | None
-    trusted: Trusted | None = None
-    same_program: bool = False
+    trusted: Trusted | None
+    same_program: bool
+    lineage: Lineage
 
     def go_on(self) -> None:
         """Stages 1 to 9."""
@@ -136,6 +145,7 @@ class _Verification(Staging):
         with self.stage(3) as seen:
             checked = check_commitment(self.root, claim, self.limits)
             self.task = checked.proof.commitment.task.name
+            self.provenance = provenance_of(checked.proof.commitment)
             seen.append(f"{len(checked.records)} records, programs match")
             seen.append(f"{checked.program.constant_bytes} bytes of constants")
             seen += self._compared(checked, claim)
@@ -154,7 +164,9 @@ class _Verification(Staging):
             stretches = measure(checked.proof, metric, self.progress) if metric else []
             seen += [f"{len(stretches)} updates measured"] if metric else []
             self.updates = thin([_update(each, checked.proof.segments) for each in stretches])
-        self._judge(checked, claim, checkpoints, stretches)
+        with self.attempt(7):
+            doubt = self._trace(checked, claim)
+        self._judge(checked, claim, checkpoints, stretches, doubt)
 
     def _compared(self, checked: Checked, claim: Claim) -> list[str]:
         """How the proof's programs stand to the trusted source."""
@@ -166,7 +178,46 @@ class _Verification(Staging):
             raise _other_program(words, claim)
         return [words]
 
-    def _judge(self, checked: Checked, claim: Claim, checkpoints: Sequence[int], stretches: Sequence[Stretch]) -> None:
+    def _trace(self, checked: Checked, claim: Claim) -> str | None:
+        """Check what the initial state takes over, and the proofs that it comes from; why they leave a doubt, if so."""
+        proof = checked.proof
+        initial = load_checkpoint(proof.root, 0, proof.commitment.state)
+        check_taken(proof.commitment, initial, checkpoint_name(0))
+        traced = trace(proof.commitment, claim, self.lineage, self._verify_ancestor, self.limits)
+        self.ancestors = traced.ancestors
+        if traced.refusal:
+            raise ProofError(commitments.FILE, f"initial: {traced.refusal}")
+        self.initial_test = compare_initial(checked.program, proof.commitment, initial)
+        return traced.doubt
+
+    def _verify_ancestor(self, root: Path, lineage: Lineage) -> Report:
+        """Verify an earlier proof like this one; a list of segments is about this one, so there they are random."""
+        policy = RandomSegments() if isinstance(self.policy, ListedSegments) else self.policy
+        earlier = _Verification(
+            root=root,
+            source=self.source,
+            policy=policy,
+            nonce=self.nonce,
+            limits=self.limits,
+            secret=self.secret,
+            progress=Unstaged(self.progress),
+            environment=self.environment,
+            trusted=self.trusted,
+            same_program=self.same_program,
+            lineage=lineage,
+        )
+        with suppress(Stopped):
+            earlier.go_on()
+        return earlier.report()
+
+    def _judge(
+        self,
+        checked: Checked,
+        claim: Claim,
+        checkpoints: Sequence[int],
+        stretches: Sequence[Stretch],
+        doubt: str | None,
+    ) -> None:
         """Stages 7 to 9. What an initial state with other bits means, only the self-test of stage 9 can tell."""
         drawn = draw(self.policy, len(checked.proof.segments), claim.digest(), self.nonce, stretches)
         segments = checked.proof.segments
@@ -189,8 +240,9 @@ class _Verification(Staging):
             judgement = _broken_off(error)
         finally:
             self.progress.end()
+        judgement = doubted(judgement, doubt)
         self.verdict, self.reasons = judgement.verdict, judgement.reasons
-        self.note(7, judgement.initial, "re-derived from its key")
+        self.note(7, judgement.initial, self.seen_of_initial())
         self.note(8, Outcome.PASSED, challenge)
         self.note(9, judgement.replay, judgement.seen)
 

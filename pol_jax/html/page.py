@@ -8,6 +8,7 @@ from pol_jax.html.closeness import closeness
 from pol_jax.html.course import course
 from pol_jax.html.coverage import coverage
 from pol_jax.html.environments import environments
+from pol_jax.html.lineage import lineage
 from pol_jax.html.markup import Markup, tag, together, void
 from pol_jax.report import Outcome, Report, Verdict
 
@@ -27,6 +28,7 @@ _TONES = {Verdict.ACCEPTED: "good", Verdict.REJECTED: "bad", Verdict.INCONCLUSIV
 def render(report: Report) -> str:
     """The report as an HTML document that needs no other file, no network and no script."""
     sections = (
+        lineage(report),
         coverage(report),
         closeness(report),
         _stages(report),
