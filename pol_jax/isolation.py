@@ -104,7 +104,8 @@ def verify(
         progress: told of the stages and of the replayed steps.
         bounds: on the process.
         trusted: source that the verifier trusts: the task, or a function that returns it for a commitment and a number
-            of steps. Its export, made in the caller's process, is compared with the proof's program; the report says what came out.
+            of steps. Its export, made in the caller's process, is compared with the proof's program; the report says
+            what came out.
         same_program: accept no other program than that of ``trusted``, in ``parents`` neither.
         parents: directories of proofs that the initial state may come from; those that it does come from are verified
             in the same way first.

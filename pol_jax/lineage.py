@@ -23,6 +23,7 @@ from pol_jax.initial import EarlierProof, OwnKey, UnprovenWeights, taken
 from pol_jax.inventory import Limits, read_bounded
 from pol_jax.proof import open_proof
 from pol_jax.report import Ancestor, Beginning, Outcome, Provenance, Report, Verdict
+from pol_jax.specs import StateSpec
 from pol_jax.start import digest_of
 from pol_jax.wording import notices
 
@@ -143,7 +144,7 @@ def trace(commitment: Commitment, claim: Claim, lineage: Lineage, verify: Verify
     if report.verdict is Verdict.REJECTED:
         return Traced(ancestors, refusal=f"{name} is rejected: {_why(report)}")
     readable = report.stages[5].outcome is Outcome.PASSED
-    refusal = _difference(commitment, path, limits) if readable else None
+    refusal = _difference(commitment.initial, commitment.state, path, limits) if readable else None
     doubt = f"{name} is inconclusive: {_why(report)}" if report.verdict is Verdict.INCONCLUSIVE else None
     return Traced(ancestors, refusal, doubt)
 
@@ -154,6 +155,7 @@ def _ancestor(claim: str, report: Report) -> Ancestor:
         verdict=report.verdict,
         reasons=report.reasons,
         task=report.task,
+        policy=report.policy,
         coverage=report.coverage,
         provenance=report.provenance,
         program_origin=report.program_origin,
@@ -165,9 +167,9 @@ def _why(report: Report) -> str:
     return report.reasons[len(notices(report.provenance, report.ancestors))]
 
 
-def _difference(commitment: Commitment, path: Path, limits: Limits) -> str | None:
+def _difference(initial: EarlierProof, state: StateSpec, path: Path, limits: Limits) -> str | None:
     """Why the final state of the proof in ``path`` is not what was taken over; None if it is."""
-    proof, wanted = open_proof(path, limits), taken(commitment.initial, commitment.state).values()
+    proof, wanted = open_proof(path, limits), taken(initial, state).values()
     assert proof.claim is not None  # noqa: S101  # it passed stage 6
     final = load_checkpoint(path, proof.claim.steps, proof.commitment.state)
     there = {leaf.path: (leaf, array) for leaf, array in zip(proof.commitment.state, final, strict=True)}
@@ -177,6 +179,6 @@ def _difference(commitment: Commitment, path: Path, limits: Limits) -> str | Non
         if like is None or (like.dtype, like.shape, like.prng) != (leaf.dtype, leaf.shape, leaf.prng):
             return f"the proof that it comes from has no {leaf.dtype}{list(leaf.shape)} {leaf.path or '/'}"
         found.append(array)
-    if OwnKey() == commitment.initial or digest_of(tuple(wanted), found) != commitment.initial.digest:
+    if digest_of(tuple(wanted), found) != initial.digest:
         return "the leaves that were taken over are not those of the final state of the proof that it comes from"
     return None

@@ -139,7 +139,7 @@ class _OpeningVerification(Staging):
         return claim
 
     def _check_initial(self, opened: Opened) -> None:
-        """A part of stage 7, if the initial state was opened: what it takes over. Where that is from, no opening shows."""
+        """A part of stage 7, if the initial state was opened: what it takes over; no opening shows from where."""
         if 0 in opened.states:
             leaves = opened.states[0].leaves
             check_taken(opened.commitment, leaves, WHERE)

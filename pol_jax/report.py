@@ -182,10 +182,11 @@ class Ancestor(msgspec.Struct, frozen=True):
 
     Attributes:
         claim: hex digest of its claim.
-        verdict: on it, by the same policy and nonce.
+        verdict: on it, with the same nonce.
         reasons: for that.
         task: what the prover calls its task.
-        coverage: of its challenge.
+        policy: by which it was challenged.
+        coverage: of that.
         provenance: of its own initial state; None where its commitment could not be read.
         program_origin: of its program.
     """
@@ -194,6 +195,7 @@ class Ancestor(msgspec.Struct, frozen=True):
     verdict: Verdict
     reasons: tuple[str, ...]
     task: str | None
+    policy: Policy | StepPolicy
     coverage: Coverage | None
     provenance: Provenance | None
     program_origin: Origin

@@ -53,10 +53,8 @@ def describe_ancestor(ancestor: Ancestor) -> str:
     task = "" if ancestor.task is None else f" of {printable(ancestor.task)}"
     if ancestor.coverage is None:
         return f"earlier proof{task}, {_short(ancestor.claim)}: {ancestor.verdict}"
-    covered = ancestor.coverage
-    replayed = f"replayed {covered.steps_replayed} of {covered.steps} steps"
-    met = f", would have met a false segment with probability {covered.detection:.4f} if {covered.fraction:.0%} were"
-    return f"earlier proof{task}, {_short(ancestor.claim)}: {ancestor.verdict}; {replayed}{met if covered.detection else ''}"
+    covered = describe_coverage(ancestor.coverage, ancestor.policy)
+    return f"earlier proof{task}, {_short(ancestor.claim)}: {ancestor.verdict}; {covered}"
 
 
 def describe_test(test: KolmogorovSmirnov) -> str:

@@ -70,9 +70,9 @@ def _start(proof: Path | None, weights: Path | None, take: tuple[str, ...]) -> S
         raise UsageError("--start-from and --start-from-weights: give one of them")
     if take and not (proof or weights):
         raise UsageError("--take: says what to take of --start-from or --start-from-weights; give that too")
-    if not (proof or weights):
-        return None
-    return Start(open_proof(proof) if proof else load_weights(weights), take or ("",))
+    if proof:
+        return Start(open_proof(proof), take or ("",))
+    return Start(load_weights(weights), take or ("",)) if weights else None
 
 
 def read_secret(path: Path) -> bytes:
