@@ -92,7 +92,8 @@ class Replayer:
     def initial_is_exact(self) -> bool:
         """Whether the init program gives the ledger's initial state under the key of step 0, but for what was taken."""
         proof = self._checked.proof
-        given = taken_of(proof.commitment, load_checkpoint(proof.root, 0, proof.commitment.state))
+        takes = proof.commitment.initial.leaves
+        given = taken_of(proof.commitment, load_checkpoint(proof.root, 0, self._layout.spec)) if takes else {}
         with executing():
             state = self._layout.gather(initial_leaves(self._checked.program, proof.commitment, given))
         return self._witness.initial(first_key(proof.commitment), state) == read_row(proof.root, proof.segments, 0)

@@ -339,7 +339,7 @@ def test_weights_of_any_orbax_checkpoint(runs: Path, tmp_path: Path) -> None:
 )
 def test_nothing_to_take(source: Any, take: str, words: str, plain_proof: Path) -> None:
     with pytest.raises(UsageError, match=words):
-        choose(Start(source, ("/params/w" if False else take,)), open_proof(plain_proof).commitment.state)
+        choose(Start(source, (take,)), open_proof(plain_proof).commitment.state)
 
 
 def test_a_damaged_or_unfinished_proof_is_no_start(plain_proof: Path, tmp_path: Path) -> None:
@@ -356,13 +356,12 @@ def test_a_damaged_or_unfinished_proof_is_no_start(plain_proof: Path, tmp_path: 
 
 def test_an_interrupted_run_goes_on_without_its_start(runs: Path, tmp_path: Path) -> None:
     choices = Choices(interval=INTERVAL, seed="child", start=Start(open_proof(runs / "base"), ("/params",)))
-    with pytest.raises(KeyboardInterrupt):
-        with Recording(tiny.plain(), tmp_path / "run", steps=STEPS, choices=choices) as recording:
-            state = recording.state
-            for inputs in recording:
-                state, _ = recording.step(state, inputs)
-                if inputs.step == 3:
-                    raise KeyboardInterrupt
+    with Recording(tiny.plain(), tmp_path / "run", steps=STEPS, choices=choices) as recording:
+        state = recording.state
+        for inputs in recording:
+            state, _ = recording.step(state, inputs)
+            if inputs.step == 3:
+                break
     other = Choices(start=Start(WEIGHTS))
     with pytest.raises(UsageError, match="start: this run is committed to another one"):
         train(tiny.plain(), tmp_path / "run", choices=other)
@@ -442,14 +441,20 @@ def test_an_opening_says_what_it_does_not_show(
 ) -> None:
     if abroad:
         other_bits(monkeypatch)
-    report = opened(runs / "child", tmp_path)
+    tune(tmp_path / "child", open_proof(runs / "base"), "/params/b")
+    report = opened(tmp_path / "child", tmp_path)
     assert report, report.reasons
     assert (
         report.reasons[0]
         == f"training starts from the run with the claim {digest(runs / 'base')}, which was not verified here"
     )
     assert [each.start for each in report.compared] == ([-1] if abroad else [])
-    assert "unproven origin" in opened(runs / "unproven", tmp_path).reasons[0]
+
+
+def test_an_opening_names_weights_of_unproven_origin_first(runs: Path, tmp_path: Path) -> None:
+    report = opened(runs / "unproven", tmp_path)
+    assert report, report.reasons
+    assert report.reasons[0].startswith("training starts from weights of unproven origin: /params/w; 48 values")
 
 
 def other_bits(monkeypatch: pytest.MonkeyPatch) -> None:
