@@ -38,12 +38,14 @@ class Silent:
         """Say nothing."""
 
 
-class Unstaged:
-    """Passes on long work, but no stages: for a verification inside another one's stage."""
+class WithinStage:
+    """Passes on long work of a verification inside a stage of another one, whose stage it stays."""
 
-    def __init__(self, progress: Progress) -> None:
-        """Pass on to ``progress``."""
+    def __init__(self, progress: Progress, number: int) -> None:
+        """Pass on to ``progress``, as of stage ``number``."""
         self.begin, self.at, self.end = progress.begin, progress.at, progress.end
+        self._tell, self._number = progress.stage, number
 
     def stage(self, number: int) -> None:
-        """Say nothing."""
+        """Say that the outer stage goes on: a sign of life."""
+        self._tell(self._number)

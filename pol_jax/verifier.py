@@ -33,7 +33,7 @@ from pol_jax.ledger import Segments
 from pol_jax.lineage import Lineage, check_taken, know, provenance_of, trace
 from pol_jax.magnitudes import measure
 from pol_jax.origin import Trusted, origin_of
-from pol_jax.progress import Progress, Silent, Unstaged
+from pol_jax.progress import Progress, Silent, WithinStage
 from pol_jax.replay import Replayed, Replayer
 from pol_jax.report import STAGES, Origin, Outcome, Report, Verdict
 from pol_jax.route import Piece, route
@@ -200,7 +200,7 @@ class _Verification(Staging):
             nonce=self.nonce,
             limits=self.limits,
             secret=self.secret,
-            progress=Unstaged(self.progress),
+            progress=WithinStage(self.progress, 7),
             environment=self.environment,
             trusted=self.trusted,
             same_program=self.same_program,
