@@ -211,6 +211,9 @@ def test_leaves_that_are_not_of_the_named_proof(
     assert (report.verdict, report.stages[6].outcome) == (Verdict.REJECTED, Outcome.FAILED)
     assert "not those of the final state of the proof that it comes from" in report.reasons[0]
     undecided_start(check(tmp_path / "child"), "is missing")
+    elsewhere = Arrays(tiny.points(seed=2))  # so that nobody can judge the earlier steps
+    report = check(tmp_path / "child", "base", source=lambda c: SOURCE if c.nonce == "child" else elsewhere)
+    assert (report.verdict, report.ancestors[0].verdict) == (Verdict.REJECTED, Verdict.INCONCLUSIVE)
 
 
 def test_leaves_that_the_named_proof_has_not(
@@ -340,6 +343,16 @@ def test_weights_of_any_orbax_checkpoint(runs: Path, tmp_path: Path) -> None:
 def test_nothing_to_take(source: Any, take: str, words: str, plain_proof: Path) -> None:
     with pytest.raises(UsageError, match=words):
         choose(Start(source, (take,)), open_proof(plain_proof).commitment.state)
+
+
+def test_leaves_of_other_shapes_come_from_the_key(plain_proof: Path) -> None:
+    """A new head: what the source has there does not fit, or is not there."""
+    proof = open_proof(plain_proof)
+    source = {"params": {**WEIGHTS["params"], "b": np.zeros(5, np.float32)}, "momentum": np.zeros(3)}
+    initial, taken = choose(Start(source), proof.commitment.state)
+    assert initial.leaves == ("/params/w",)
+    np.testing.assert_array_equal(taken[0], WEIGHTS["params"]["w"])
+    assert choose(Start(proof), proof.commitment.state)[0].leaves == ("/count", "/momentum", "/nothing", *TAKEN)
 
 
 def test_a_damaged_or_unfinished_proof_is_no_start(plain_proof: Path, tmp_path: Path) -> None:
