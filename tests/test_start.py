@@ -24,7 +24,7 @@ from pol_jax.challenge import AllSegments, ListedSegments, ListedSteps, RandomSe
 from pol_jax.checkpoints import load_checkpoint, load_weights
 from pol_jax.cli.main import pol
 from pol_jax.commit import Choices, write_commitment
-from pol_jax.commitment import Commitment
+from pol_jax.commitment import Commitment, ProgramCommitment
 from pol_jax.data import Arrays
 from pol_jax.errors import UsageError
 from pol_jax.html import render
@@ -44,6 +44,7 @@ from pol_jax.task import Task
 
 SOURCE = tiny.plain().source
 STEPS, INTERVAL = 4, 2
+SIZE = 256
 WEIGHTS = {"params": {"w": np.linspace(-1, 1, 48, dtype=np.float32).reshape(16, 3)}}
 TAKEN = ("/params/b", "/params/w")
 
@@ -553,15 +554,16 @@ def test_commands_for_weights(runs: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def layered(plain_proof: Path) -> tuple[Program, Commitment]:
-    """The ``init`` of 21 random layers, and one that is constant, and a commitment to them."""
+    """The ``init`` of 21 random layers, and one that is constant; and a commitment, whatever jax there is."""
 
     def init(key: jax.Array) -> tuple[jax.Array, ...]:
         keys = jax.random.split(jax.random.wrap_key_data(key), 21)
-        return (jnp.zeros(64), *(jax.random.normal(key, (64,)) for key in keys))
+        return (jnp.zeros(SIZE), *(jax.random.normal(key, (SIZE,)) for key in keys))
 
     commitment = open_proof(plain_proof).commitment
-    state = state_spec({f"{at:02}": jnp.zeros(64) for at in range(22)})
-    commitment = msgspec.structs.replace(commitment, state=state)
+    state = state_spec({f"{at:02}": jnp.zeros(SIZE) for at in range(22)})
+    program = ProgramCommitment("00" * 32, "11" * 32, ("loss",))
+    commitment = msgspec.structs.replace(commitment, state=state, program=program)
     return Program(Signature.of(commitment), jax.jit(init), lambda *_: pytest.fail("stepped"), 0), commitment
 
 
@@ -583,11 +585,11 @@ def test_what_was_not_drawn_fails_the_test(layered: tuple[Program, Commitment]) 
     state = [np.asarray(leaf) for leaf in program.init(first_key(commitment))]
     honest = compare_initial(program, commitment, state)
     assert honest.smallest_p > 0.01
-    for odd in (3 * state[5], np.full(64, np.nan, np.float32), np.linspace(0, 1, 64, dtype=np.float32)):
+    for odd in (3 * state[5], np.full(SIZE, np.nan, np.float32), np.linspace(0, 1, SIZE, dtype=np.float32)):
         found = compare_initial(program, commitment, [odd if at == 5 else leaf for at, leaf in enumerate(state)])
         assert found.smallest_p < 0.01
         assert found.path == "/05"
-    constant = compare_initial(program, commitment, [np.ones(64, np.float32), *state[1:]])
+    constant = compare_initial(program, commitment, [np.ones(SIZE, np.float32), *state[1:]])
     assert constant == honest  # not drawn at random: another check's affair
     taken = msgspec.structs.replace(commitment, initial=UnprovenWeights(("/05",), "00" * 32))
     assert compare_initial(program, taken, state).leaves == 20
