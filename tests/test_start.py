@@ -217,29 +217,33 @@ def test_leaves_that_are_not_of_the_named_proof(
     assert (report.verdict, report.ancestors[0].verdict) == (Verdict.REJECTED, Verdict.INCONCLUSIVE)
 
 
+@pytest.mark.parametrize(
+    ("leaf", "array"), [("float32[3] /more", np.ones(3, np.float32)), ("int32[1] /count", np.array([24], np.int32))]
+)
 def test_leaves_that_the_named_proof_has_not(
-    runs: Path, tmp_path: Path, check: Verify, monkeypatch: pytest.MonkeyPatch
+    leaf: str, array: np.ndarray, runs: Path, tmp_path: Path, check: Verify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """No such path, or the same bytes in another shape."""
+    path, plain = leaf.split()[1], tiny.plain()
+
     def wider(key: jax.Array) -> Any:
-        state = tiny.plain().init(key)
-        return {**state, "more": jax.random.normal(key, (3,))}
+        return {**plain.init(key), "more": jax.random.normal(key, (3,)), "count": jnp.zeros(1, jnp.int32)}
 
     def step(state: Any, batch: Any, key: jax.Array) -> Any:
-        new, metrics = tiny.plain().step({name: x for name, x in state.items() if name != "more"}, batch, key)
+        new, metrics = plain.step({name: x for name, x in state.items() if name != "more"}, batch, key)
         return {**new, "more": state["more"]}, metrics
 
-    task = Task("wider", wider, step, SOURCE, tiny.BATCH, STEPS, INTERVAL)
-
     def chosen(begin: Start, state: Any) -> tuple[Initial, list[np.ndarray]]:
-        spec, taken = [leaf for leaf in state if leaf.path == "/more"], [np.ones(3, np.float32)]
-        return EarlierProof(digest(runs / "base"), ("/more",), start.digest_of(tuple(spec), taken)), taken
+        spec = tuple(leaf for leaf in state if leaf.path == path)
+        return EarlierProof(digest(runs / "base"), (path,), start.digest_of(spec, [array])), [array]
 
     monkeypatch.setattr(start, "choose", chosen)
     monkeypatch.setattr(commit, "choose", chosen)
+    task = Task("wider", wider, step, SOURCE, tiny.BATCH, STEPS, INTERVAL)
     train(task, tmp_path / "wide", choices=Choices(start=Start(open_proof(runs / "base"))))
     report = check(tmp_path / "wide", "base", source=SOURCE)
     assert (report.verdict, report.stages[6].outcome) == (Verdict.REJECTED, Outcome.FAILED)
-    assert "has no float32[3] /more" in report.reasons[0]
+    assert f"has no {leaf}" in report.reasons[0]
 
 
 @pytest.mark.parametrize("beginning", ["child", "unproven"])
