@@ -11,12 +11,13 @@
 How data flows, and where each thing lives:
 
     task, data -> commit(ment) -> keys, order -> inputs -> loop -> recorder (ledger, journal, checkpoints) -> claim
-    proof -> checks (stages 1-6), magnitudes -> challenge -> replay (the same loop) -> verdict -> report
+    proof -> checks (stages 1-6), magnitudes -> lineage -> challenge -> replay (the same loop) -> verdict -> report
 
 `encoding` owns every byte that is hashed, `documents` the canonical JSON, `program` the exported functions (`audit`,
 `stablehlo` and `dataflow` look into them, `origin` compares them with source that the verifier trusts), `states`
 the way of a state from the device to its digest, `isolation` and `child` the process of its own in which a proof is
-verified, `html` a report as a page, `errors` every way to say no. ``docs/protocol.md`` specifies it all.
+verified, `initial`, `start` and `lineage` what an initial state takes over from where, `html` a report as a page,
+`errors` every way to say no. ``docs/protocol.md`` specifies it all.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from pol_jax.proof import Proof, open_proof
     from pol_jax.prover import Recording, train
     from pol_jax.report import Report, Verdict
+    from pol_jax.start import Start
     from pol_jax.task import Source, Task, load_task
 
 _HOME = {
@@ -63,6 +65,7 @@ _HOME = {
     "Recording": "prover",
     "Report": "report",
     "Source": "task",
+    "Start": "start",
     "Task": "task",
     "TopSegments": "challenge",
     "Verdict": "report",
@@ -93,6 +96,7 @@ __all__ = [
     "Recording",
     "Report",
     "Source",
+    "Start",
     "Task",
     "TopSegments",
     "Verdict",

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from pol_jax.errors import ProofError, StorageError, unreadable
-from pol_jax.specs import DTYPES, StateSpec, split_pointer
+from pol_jax.errors import ProofError, StorageError, UsageError, unreadable
+from pol_jax.specs import DTYPES, PyTree, StateSpec, split_pointer
 
 DIRECTORY: Final = "checkpoints"
 
@@ -90,6 +90,19 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
     return leaves
 
 
+def load_weights(path: Path) -> PyTree:
+    """What any Orbax checkpoint holds, as nested dicts and lists of host arrays; names as a proof escapes them, plain.
+
+    Raises:
+        UsageError: Orbax can't read it.
+    """
+    try:
+        with _orbax():
+            return _plain(ocp.load(path.absolute()))
+    except Exception as error:  # whatever Orbax raises of a directory that is not one of its own
+        raise UsageError(f"{path}: no checkpoint that Orbax can read: {_reason(error)}") from error
+
+
 def checkpoint_steps(root: Path) -> list[int]:
     """The steps whose checkpoints are there, ascending."""
     directory = root / DIRECTORY
@@ -134,6 +147,12 @@ def _names(spec: StateSpec) -> list[tuple[str, ...]]:
 
 def _safe(part: str) -> str:
     return quote(part, safe="").replace(".", "%2E").replace("~", "%7E") or "%"
+
+
+def _plain(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {"" if name == "%" else unquote(name): _plain(child) for name, child in tree.items()}
+    return [_plain(child) for child in tree] if isinstance(tree, list | tuple) else tree
 
 
 def _put(tree: dict[str, Any], names: tuple[str, ...], value: Any) -> None:

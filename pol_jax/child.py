@@ -54,6 +54,7 @@ def _report(request: Request, telling: Telling) -> Report:
         secret=request.secret,
         trusted=telling.expect if request.compare else None,
         same_program=request.same_program,
+        parents=request.parents,
         progress=telling,
         jobs=request.jobs,
         d_ref=request.d_ref,

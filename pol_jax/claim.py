@@ -7,8 +7,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from pol_jax.commitment import HexDigest
-from pol_jax.documents import decode, encode
+from pol_jax.documents import HexDigest, decode, encode
 from pol_jax.encoding import Digest, document_digest
 from pol_jax.environment import Environment
 from pol_jax.errors import UsageError

@@ -11,7 +11,6 @@ from pol_jax.commitment import (
     Commitment,
     DataCommitment,
     Description,
-    Initial,
     ProgramCommitment,
     Schedule,
     nbytes,
@@ -22,11 +21,13 @@ from pol_jax.encoding import FORMAT, Digest
 from pol_jax.errors import ProofError, TaskError, UsageError
 from pol_jax.export import export_task, signature_of
 from pol_jax.files import write_whole
+from pol_jax.initial import Initial, OwnKey
 from pol_jax.inventory import Limits
 from pol_jax.keys import Prng
 from pol_jax.program import INIT_FILE, STEP_FILE, Artifacts, Signature, artifact_digests
 from pol_jax.progress import Progress
 from pol_jax.proof import RECORDS_FILE
+from pol_jax.start import Start, choose, taken_leaves
 from pol_jax.task import Task
 
 _WITNESS_BYTES = 2**26
@@ -46,6 +47,7 @@ class Choices:
         prng: implementation of PRNG keys; None for threefry2x32.
         witness_interval: steps between two state digests; None for each step, or fewer for states beyond 64 MiB.
         constant_bytes: of values that the programs may hold; None for what a verifier lets through unasked.
+        start: what the initial state takes over from an earlier proof, or from weights; None for nothing.
     """
 
     interval: int | None = None
@@ -56,21 +58,23 @@ class Choices:
     prng: Prng | None = None
     witness_interval: int | None = None
     constant_bytes: int | None = None
+    start: Start | None = None
 
 
 def write_commitment(root: Path, task: Task, choices: Choices, progress: Progress) -> Commitment:
     """Commit to a task in the directory ``root``; the commitment's file is written last.
 
     Raises:
-        UsageError: ``root`` has files that are no proof's, or a choice is out of bounds.
+        UsageError: ``root`` has files that are no proof's, or a choice is out of bounds, or there is nothing to take.
         TaskError: the task breaks its contract.
     """
     _refuse_foreign(root)
     signature = signature_of(task, choices.prng or _PRNG)
     limits = Limits() if choices.constant_bytes is None else Limits(constant_bytes=choices.constant_bytes)
     artifacts = export_task(task, signature, limits)
+    initial = choose(choices.start, signature.state)[0] if choices.start else OwnKey()
     digests = _digest_records(task, choices.secret, progress)
-    commitment = _commitment(task, choices, signature, artifacts, digests)
+    commitment = _commitment(task, choices, signature, artifacts, digests, initial)
     _write_files(root, artifacts, digests, _readable(commitment))
     return commitment
 
@@ -95,6 +99,8 @@ def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:
     for name, (asked, committed) in pairs.items():
         if asked is not None and asked != committed:
             raise UsageError(f"{name} {asked}: this run is committed to {committed}; leave it out, or start a new run")
+    if choices.start:
+        taken_leaves(commitment, choices.start)
     if (choices.secret is not None) != commitment.data.salted:
         raise UsageError(
             "the records of this run are " + ("salted; give the secret" if choices.secret is None else "public")
@@ -102,7 +108,12 @@ def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:
 
 
 def _commitment(
-    task: Task, choices: Choices, signature: Signature, artifacts: Artifacts, digests: list[Digest]
+    task: Task,
+    choices: Choices,
+    signature: Signature,
+    artifacts: Artifacts,
+    digests: list[Digest],
+    initial: Initial,
 ) -> Commitment:
     every = max(1, -(-nbytes(signature.state) // _WITNESS_BYTES))
     return Commitment(
@@ -117,7 +128,7 @@ def _commitment(
             order="feistel-splitmix64-8",
             prng=choices.prng or _PRNG,
         ),
-        initial=Initial(origin="key"),
+        initial=initial,
         prover=choices.prover,
         nonce="0" if choices.seed is None else choices.seed,
         beacon=choices.beacon,

@@ -9,14 +9,14 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from pol_jax.documents import decode, encode
+from pol_jax.documents import HexDigest, decode, encode
 from pol_jax.encoding import FORMAT, Digest, document_digest
 from pol_jax.errors import ProofError
+from pol_jax.initial import Initial, problem_of
 from pol_jax.keys import KEY_WORDS, Prng
 from pol_jax.order import MAX_RECORDS
 from pol_jax.specs import DTYPES, ArraySpec, LeafSpec, RecordSpec, StateSpec
 
-HexDigest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Text = Annotated[str, msgspec.Meta(max_length=256)]
 
 FILE: Final = "commitment.json"
@@ -86,12 +86,6 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return step % self.interval == 0 or step == steps
 
 
-class Initial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the initial state comes from: the init program under the key of step 0."""
-
-    origin: Literal["key"]
-
-
 class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For people; recorded, never trusted."""
 
@@ -147,6 +141,9 @@ class Commitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if found.schedule.batch_size * found.schedule.interval > MAX_SEGMENT_RECORDS:
             raise ProofError(FILE, f"schedule: batch_size times interval is more than {MAX_SEGMENT_RECORDS}")
         metrics = found.program.metrics
+        problem = problem_of(found.initial, found.state)
+        if problem:
+            raise ProofError(FILE, f"initial.leaves: {problem}")
         if "loss" not in metrics or list(metrics) != sorted(set(metrics)):
             raise ProofError(FILE, f"program.metrics: got {list(metrics)}, expected sorted names, 'loss' among them")
         return found

@@ -14,12 +14,12 @@ import numpy as np
 from pol_jax.calibration import judge_initial, judge_stretch
 from pol_jax.commitment import Commitment
 from pol_jax.inputs import StepInput
-from pol_jax.keys import step_keys
 from pol_jax.ledger import Row
 from pol_jax.opening import Span
 from pol_jax.program import Program
 from pol_jax.progress import Progress
 from pol_jax.report import Compared
+from pol_jax.start import first_key, taken_of
 from pol_jax.tolerance import StepComparison
 from pol_jax.variants import compile_variants
 
@@ -52,7 +52,9 @@ def compare_initial(material: Material) -> Compared:
     Raises:
         BackendError: the program can't be executed here.
     """
-    return compared_as(-1, 0, judge_initial(material.program, first_key(material.commitment), material.state(0)))
+    commitment, leaves = material.commitment, material.state(0)
+    given = taken_of(commitment, leaves)
+    return compared_as(-1, 0, judge_initial(material.program, first_key(commitment), leaves, given))
 
 
 def compare_spans(material: Material, spans: Sequence[Span], progress: Progress) -> Iterator[Compared]:
@@ -73,12 +75,6 @@ def compare_spans(material: Material, spans: Sequence[Span], progress: Progress)
         found = judge_stretch(compilations, before, after, material.inputs(span), losses)
         yield compared_as(span.start, span.stop, found)
         progress.at(done)
-
-
-def first_key(commitment: Commitment) -> np.ndarray:
-    """Key data of step 0."""
-    key: np.ndarray = step_keys(commitment.digest(), commitment.schedule.prng, 0, 1)[0]
-    return key
 
 
 def compared_as(start: int, stop: int, found: StepComparison) -> Compared:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 import rfc8785
@@ -16,6 +16,8 @@ import rfc8785
 from pol_jax.errors import ProofError
 
 T = TypeVar("T")
+
+HexDigest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 _DEPTH: Final = 16
 

@@ -16,8 +16,7 @@ from typing import Annotated, BinaryIO, Final, Literal
 
 import msgspec
 
-from pol_jax.commitment import HexDigest
-from pol_jax.documents import decode, encode
+from pol_jax.documents import HexDigest, decode, encode
 from pol_jax.encoding import FORMAT, file_digest
 from pol_jax.errors import ProofError, unreadable
 

@@ -8,7 +8,7 @@ If it dies or falls silent, the verdict is inconclusive.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from math import inf
 from pathlib import Path
@@ -44,26 +44,31 @@ def verify(
     secret: bytes | None = None,
     progress: Progress | None = None,
     bounds: Bounds | None = None,
-    trusted: Task | Callable[[int], Task] | None = None,
+    trusted: Task | Callable[[Commitment, int], Task] | None = None,
     same_program: bool = False,
     jobs: int = 1,
     d_ref: float | None = None,
+    parents: Iterable[Path | str] = (),
 ) -> Report:
     """Check a proof and replay a part of it, in a process of its own.
 
     Args:
         path: the proof's directory.
         source: the training records, from where the verifier trusts them; only challenged ones are read. A function
-            is asked for them once stages 1 to 6 are passed. None for those of the built-in task that the proof names.
+            is asked for them once stages 1 to 6 are passed, and for those of each of ``parents``. None for those of the
+            built-in task that a proof names.
         policy: which segments to replay; None for random ones, 99% sure to meet a false segment if 5% are false.
         nonce: decides the draw; None for a fresh one, which the prover can't have foreseen.
         limits: bounds on what is read.
         secret: 32 bytes that salt the records of a private data set.
         progress: told of the stages and of the replayed steps.
         bounds: on the process.
-        trusted: source that the verifier trusts: the task, or a function of the number of steps that returns it. Its
-            export, made in the caller's process, is compared with the proof's program; the report says what came out.
-        same_program: accept no other program than that of ``trusted``.
+        trusted: source that the verifier trusts: the task, or a function that returns it for a commitment and a number
+            of steps. Its export, made in the caller's process, is compared with the proof's program; the report says
+            what came out.
+        same_program: accept no other program than that of ``trusted``, in ``parents`` neither.
+        parents: directories of proofs that the initial state may come from; those that it does come from are verified
+            in the same way first.
         jobs: how many processes replay at the same time; the report is the same. Worth it where a step leaves
             processors idle; each takes memory for two states.
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
@@ -83,6 +88,7 @@ def verify(
         same_program=same_program,
         jobs=jobs,
         d_ref=d_ref,
+        parents=tuple(str(Path(parent).absolute()) for parent in parents),
     )
     caller = Caller(
         request,
@@ -136,7 +142,7 @@ def verify_opening(
 def _converse(request: Request, caller: Caller, bounds: Bounds) -> Report:
     """Start a child, answer what it asks, until there is a report; or until it is lost."""
     end = inf if bounds.total_seconds is None else monotonic() + bounds.total_seconds
-    readable = [request.path] if request.opening is None else [request.path, request.opening]
+    readable = [request.path, *request.parents, *([] if request.opening is None else [request.opening])]
     with started(readable, bounds.confined) as child:
         try:
             child.send(request)
@@ -177,4 +183,7 @@ def _undecided(request: Request, reached: int, what: str) -> Report:
         program_origin=Origin.NOT_COMPARED,
         compared=(),
         drift=None,
+        provenance=None,
+        ancestors=(),
+        initial_test=None,
     )

@@ -28,6 +28,7 @@ class Request(msgspec.Struct, frozen=True, tag="request"):
     same_program: bool = False
     jobs: int = 1
     d_ref: float | None = None
+    parents: tuple[str, ...] = ()
 
 
 class Found(msgspec.Struct, frozen=True, tag="found"):

@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax.numpy as jnp
-import numpy as np
 
 from pol_jax import claim as claims
 from pol_jax.challenge import StepPolicy, draw_steps
 from pol_jax.claim import Claim, find_claim
-from pol_jax.comparison import compare_initial, compare_spans, first_key
+from pol_jax.comparison import compare_initial, compare_spans
 from pol_jax.coverage import covered_steps
 from pol_jax.drift import drift_of_opening
 from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.inventory import Limits, read_bounded
+from pol_jax.kolmogorov import ks_test
 from pol_jax.ledger import Row
+from pol_jax.lineage import check_taken, provenance_of
 from pol_jax.loop import Witness
 from pol_jax.magnitudes import distance
 from pol_jax.opening import Opening, Span, read_opening, spans
@@ -39,6 +40,7 @@ from pol_jax.progress import Progress, Silent
 from pol_jax.replay import Comparer, Replayed, replay_steps
 from pol_jax.report import STAGES, Compared, Drift, Outcome, Report, Verdict
 from pol_jax.staging import Staging, Stopped, replay_of
+from pol_jax.start import initial_leaves, taken_of
 from pol_jax.states import Layout
 from pol_jax.verdict import Evidence, Judgement, judge, judge_closely
 
@@ -105,6 +107,7 @@ class _OpeningVerification(Staging):
         with self.stage(3) as seen:
             commitment, program = check_opened_commitment(opening, claim, self.limits)
             self.task = commitment.task.name
+            self.provenance = provenance_of(commitment)
             seen.append("programs match")
         drawn = draw_steps(self.policy, claim.steps, claim.digest(), self.nonce)
         wanted = spans(commitment.schedule, drawn, claim.steps)
@@ -124,6 +127,8 @@ class _OpeningVerification(Staging):
             missing = next(span for span in wanted if span not in answered)
             self._leave_open(f"the opening leaves out step {missing.stop}, which was challenged", len(wanted))
         else:
+            with self.attempt(7):
+                self._check_initial(opened)
             self._judge(opened, claim, wanted)
 
     def _claim(self, opening: Opening) -> Claim:
@@ -134,6 +139,13 @@ class _OpeningVerification(Staging):
         if claim.steps > self.limits.steps:
             raise ProofError(claims.FILE, f"steps: {claim.steps}, more than the limit of {self.limits.steps}")
         return claim
+
+    def _check_initial(self, opened: Opened) -> None:
+        """A part of stage 7, if the initial state was opened: what it takes over; no opening shows from where."""
+        if 0 in opened.states:
+            leaves = opened.states[0].leaves
+            check_taken(opened.commitment, leaves, WHERE)
+            self.initial_test = ks_test(opened.program, opened.commitment, leaves)
 
     def _leave_open(self, reason: str, wanted: int) -> None:
         self.verdict, self.reasons = Verdict.INCONCLUSIVE, (f"stage 8, {STAGES[7]}: {reason}",)
@@ -165,7 +177,7 @@ class _OpeningVerification(Staging):
         finally:
             self.progress.end()
         self.judged(judgement)
-        self.note(7, judgement.initial, "not opened" if 0 not in opened.states else "re-derived from its key")
+        self.note(7, judgement.initial, self.seen_of_initial() if 0 in opened.states else "not opened")
         self.note(8, Outcome.PASSED, f"{len(wanted)} of {claim.steps} steps")
         self.note(9, judgement.replay, judgement.seen)
 
@@ -195,9 +207,10 @@ def initial_is_exact(opened: Opened) -> bool | None:
     """Whether ``init`` gives the initial state under the key of step 0; None if that state was not opened."""
     if 0 not in opened.states:
         return None
+    commitment = opened.commitment
     with executing():
-        leaves = [np.asarray(leaf) for leaf in opened.program.init(first_key(opened.commitment))]
-    return Layout(opened.commitment.state).gather(leaves).digest() == opened.rows[0].state
+        leaves = initial_leaves(opened.program, commitment, taken_of(commitment, opened.states[0].leaves))
+    return Layout(commitment.state).gather(leaves).digest() == opened.rows[0].state
 
 
 def replay_spans(opened: Opened, wanted: Sequence[Span], progress: Progress) -> list[Replayed]:

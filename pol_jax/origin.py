@@ -35,11 +35,11 @@ Trusted: TypeAlias = Callable[[Commitment, int], Expected]
 """Tells what to expect of a proof with this commitment and so many steps."""
 
 
-def trust(task: Task | Callable[[int], Task]) -> Trusted:
-    """Trust a task, or what a function gives for a number of steps: its program may depend on it."""
+def trust(task: Task | Callable[[Commitment, int], Task]) -> Trusted:
+    """Trust a task, or what a function gives for a commitment and a number of steps: its program may depend on it."""
 
     def expect(commitment: Commitment, steps: int) -> Expected:
-        mine = task if isinstance(task, Task) else task(steps)
+        mine = task if isinstance(task, Task) else task(commitment, steps)
         mine = replace(mine, batch_size=commitment.schedule.batch_size)
         unbounded = Limits(constant_bytes=2**62)  # the verifier's own program has nothing to hide
         artifacts = export_task(mine, signature_of(mine, commitment.schedule.prng), unbounded)

@@ -36,3 +36,16 @@ class Silent:
 
     def stage(self, number: int) -> None:
         """Say nothing."""
+
+
+class WithinStage:
+    """Passes on long work of a verification inside a stage of another one, whose stage it stays."""
+
+    def __init__(self, progress: Progress, number: int) -> None:
+        """Pass on to ``progress``, as of stage ``number``."""
+        self.begin, self.at, self.end = progress.begin, progress.at, progress.end
+        self._tell, self._number = progress.stage, number
+
+    def stage(self, number: int) -> None:
+        """Say that the outer stage goes on: a sign of life."""
+        self._tell(self._number)

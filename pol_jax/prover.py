@@ -9,7 +9,6 @@ from types import TracebackType
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from pol_jax import claim as claims
 from pol_jax import commitment as commitments
@@ -25,7 +24,6 @@ from pol_jax.errors import DivergenceError, ProofError, StorageError, UsageError
 from pol_jax.export import structure_of
 from pol_jax.files import locked, storing, write_whole
 from pol_jax.inputs import StepInput, step_inputs
-from pol_jax.keys import step_keys
 from pol_jax.ledger import Row
 from pol_jax.loop import Following, Witness, run
 from pol_jax.open_run import agree_on_aim, forget, remember
@@ -36,6 +34,7 @@ from pol_jax.recorder import Recorder
 from pol_jax.records import CommittedRecords
 from pol_jax.resumption import Resumption, find_resumption
 from pol_jax.specs import PyTree
+from pol_jax.start import first_key, initial_leaves, taken_leaves
 from pol_jax.states import Layout
 from pol_jax.task import Task
 
@@ -203,11 +202,11 @@ class Recording:
     def _first_leaves(self, resumption: Resumption) -> Leaves:
         if resumption.state is not None:
             return tuple(jnp.array(leaf) for leaf in resumption.state)
-        key = step_keys(self.commitment.digest(), self.commitment.schedule.prng, 0, 1)[0]
-        leaves = self.program.init(key)
-        state = self.witness.layout.gather([np.asarray(leaf) for leaf in leaves])
-        self.recorder(self.witness.initial(key, state), state)
-        return leaves
+        given = taken_leaves(self.commitment, self._choices.start)
+        leaves = initial_leaves(self.program, self.commitment, given)
+        state = self.witness.layout.gather(leaves)
+        self.recorder(self.witness.initial(first_key(self.commitment), state), state)
+        return tuple(jnp.array(leaf) for leaf in leaves)
 
     def _report(self, row: Row) -> None:
         self._progress.at(row.step, row.loss_value)

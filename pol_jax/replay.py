@@ -14,13 +14,13 @@ import numpy as np
 from pol_jax.checkpoints import load_checkpoint
 from pol_jax.checks import Checked
 from pol_jax.inputs import StepInput, step_inputs
-from pol_jax.keys import step_keys
 from pol_jax.ledger import Row, differences, read_row, read_segment
 from pol_jax.loop import Following, Witness, run
 from pol_jax.program import Leaves, Program, executing
 from pol_jax.progress import Progress
 from pol_jax.records import CommittedRecords
 from pol_jax.route import Piece
+from pol_jax.start import first_key, initial_leaves, taken_of
 from pol_jax.states import HostState, Layout
 from pol_jax.task import Source
 
@@ -82,19 +82,21 @@ class Replayer:
         self._checked, self._source, self._progress = checked, source, progress
         proof = checked.proof
         schedule, steps = proof.commitment.schedule, proof.segments.steps
+        salts = secret if proof.commitment.data.salted else None  # of a chain of proofs, some may be about private data
         self._layout = Layout(proof.commitment.state)
         self._witness = Witness(
-            self._layout, CommittedRecords(checked.records, secret), lambda step: schedule.has_witness(step, steps)
+            self._layout, CommittedRecords(checked.records, salts), lambda step: schedule.has_witness(step, steps)
         )
         self._done = 0
 
     def initial_is_exact(self) -> bool:
-        """Whether the init program gives the ledger's initial state under the key of step 0."""
+        """Whether the init program gives the ledger's initial state under the key of step 0, but for what was taken."""
         proof = self._checked.proof
-        key = step_keys(proof.commitment.digest(), proof.commitment.schedule.prng, 0, 1)[0]
+        takes = proof.commitment.initial.leaves
+        given = taken_of(proof.commitment, load_checkpoint(proof.root, 0, self._layout.spec)) if takes else {}
         with executing():
-            state = self._layout.gather([np.asarray(leaf) for leaf in self._checked.program.init(key)])
-        return self._witness.initial(key, state) == read_row(proof.root, proof.segments, 0)
+            state = self._layout.gather(initial_leaves(self._checked.program, proof.commitment, given))
+        return self._witness.initial(first_key(proof.commitment), state) == read_row(proof.root, proof.segments, 0)
 
     def replay(self, pieces: Iterable[Piece]) -> Iterator[Replayed]:
         """Replay pieces one after the other; the next one's start is read while one runs.

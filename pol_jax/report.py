@@ -61,6 +61,14 @@ class Origin(StrEnum):
     NOT_COMPARED = "not compared"
 
 
+class Beginning(StrEnum):
+    """Where an initial state comes from, beside its own key."""
+
+    OWN_KEY = "own key"
+    EARLIER_PROOF = "earlier proof"
+    UNPROVEN_WEIGHTS = "unproven weights"
+
+
 class Stage(msgspec.Struct, frozen=True):
     """One stage: its number (1 is the first), name, outcome, and what was seen."""
 
@@ -201,13 +209,74 @@ class Drift(msgspec.Struct, frozen=True):
     infinitesimal: Step
 
 
+class Provenance(msgspec.Struct, frozen=True):
+    """Where an initial state comes from, by the commitment. What is not taken over comes from the key of step 0.
+
+    Attributes:
+        beginning: its own key alone; leaves of an earlier proof's final state; or weights that no proof is about.
+        claim: hex digest of the claim of the earlier proof, or None.
+        digest: hex state digest of the leaves that were taken over, or None.
+        taken: their paths.
+        values: how many numbers they hold.
+        leaves: how many leaves the state has.
+    """
+
+    beginning: Beginning
+    claim: str | None
+    digest: str | None
+    taken: tuple[str, ...]
+    values: int
+    leaves: Step
+
+
+class Ancestor(msgspec.Struct, frozen=True):
+    """An earlier proof that the initial state comes from, directly or not, and what its verification came to.
+
+    Attributes:
+        claim: hex digest of its claim.
+        verdict: on it, with the same nonce.
+        reasons: for that.
+        task: what the prover calls its task.
+        policy: by which it was challenged.
+        coverage: of that.
+        provenance: of its own initial state; None where its commitment could not be read.
+        program_origin: of its program.
+    """
+
+    claim: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    task: str | None
+    policy: Policy | StepPolicy
+    coverage: Coverage | None
+    provenance: Provenance | None
+    program_origin: Origin
+
+
+class KolmogorovSmirnov(msgspec.Struct, frozen=True):
+    """Whether the random leaves of the initial state look as ``init`` draws them. Information: it decides nothing.
+
+    Attributes:
+        leaves: how many were tested.
+        smallest_p: of the leaves, times their number, at most 1: how likely an honest state has a leaf as odd as its
+            oddest.
+        path: of that leaf.
+    """
+
+    leaves: Step
+    smallest_p: float
+    path: str
+
+
 class Report(msgspec.Struct, frozen=True):
     """The result of a verification.
 
     Attributes:
         format: version of the format.
         verdict: accepted, rejected or inconclusive.
-        reasons: why, one line each.
+        reasons: why, one line each; before them, what of the initial state is not proven.
+        provenance: of the initial state; None where stage 3 was not passed.
+        ancestors: the earlier proofs that it comes from, as far as they were verified, the latest first.
         stages: all nine.
         claim: hex digest of the claim; None where it could not be read.
         commitment: hex digest of the commitment, likewise.
@@ -218,6 +287,7 @@ class Report(msgspec.Struct, frozen=True):
         self_test: the replay of the first steps; None where it was not made.
         replays: those of the covered segments.
         curve: the ledger's loss, at most 200 points; empty where stage 4 was not passed.
+        initial_test: a statistical test of the initial state; None where it was not made or nothing is random.
         compared: steps whose bits differ here and could say nothing, compared within a tolerance.
         updates: how far the checkpoints are apart, at most 200, by the policy's metric, else l2; empty for an opening.
         drift: what false or tolerated steps could have done; None where nothing came out.
@@ -229,6 +299,8 @@ class Report(msgspec.Struct, frozen=True):
     format: Literal["pol-jax/1"]
     verdict: Verdict
     reasons: tuple[str, ...]
+    provenance: Provenance | None
+    ancestors: tuple[Ancestor, ...]
     stages: tuple[Stage, ...]
     claim: str | None
     commitment: str | None
@@ -245,6 +317,7 @@ class Report(msgspec.Struct, frozen=True):
     program_origin: Origin
     compared: tuple[Compared, ...]
     drift: Drift | None
+    initial_test: KolmogorovSmirnov | None
 
     def __bool__(self) -> bool:
         """Whether the proof is accepted."""

@@ -15,8 +15,23 @@ from pol_jax.environment import Environment
 from pol_jax.errors import BackendError, ProofError
 from pol_jax.progress import Progress
 from pol_jax.replay import Replayed
-from pol_jax.report import STAGES, Compared, Coverage, Drift, Origin, Outcome, Replay, Report, Stage, Verdict
+from pol_jax.report import (
+    STAGES,
+    Ancestor,
+    Compared,
+    Coverage,
+    Drift,
+    KolmogorovSmirnov,
+    Origin,
+    Outcome,
+    Provenance,
+    Replay,
+    Report,
+    Stage,
+    Verdict,
+)
 from pol_jax.verdict import Judgement
+from pol_jax.wording import describe_provenance, describe_test, notices
 
 
 class Stopped(Exception):
@@ -46,6 +61,9 @@ class Staging:
         origin: of the program, once it was compared.
         d_ref: a distance between two honest trainings, if the verifier has one.
         drift: what is left room for, once something was replayed.
+        provenance: of the initial state, once the commitment was read.
+        ancestors: proofs that it comes from, once they were verified.
+        initial_test: once it was made.
     """
 
     policy: Policy | StepPolicy
@@ -66,6 +84,9 @@ class Staging:
     origin: Origin = Origin.NOT_COMPARED
     d_ref: float | None = None
     drift: Drift | None = None
+    provenance: Provenance | None = None
+    ancestors: tuple[Ancestor, ...] = ()
+    initial_test: KolmogorovSmirnov | None = None
 
     @contextmanager
     def stage(self, number: int) -> Iterator[list[str]]:
@@ -75,16 +96,26 @@ class Staging:
             Stopped: it failed.
         """
         seen: list[str] = []
+        with self.attempt(number):
+            yield seen
+        self.note(number, Outcome.PASSED, "; ".join(seen))
+
+    @contextmanager
+    def attempt(self, number: int) -> Iterator[None]:
+        """A part of a stage: nothing, unless it fails, which is the end.
+
+        Raises:
+            Stopped: it failed.
+        """
         self.progress.stage(number)
         try:
-            yield seen
+            yield
         except (ProofError, BackendError) as error:
             undecided = isinstance(error, BackendError)
             self.verdict = Verdict.INCONCLUSIVE if undecided else Verdict.REJECTED
             self.note(number, Outcome.INCONCLUSIVE if undecided else Outcome.FAILED, str(error))
             self.reasons = (f"stage {number}, {STAGES[number - 1]}: {error}",)
             raise Stopped from error
-        self.note(number, Outcome.PASSED, "; ".join(seen))
 
     def note(self, number: int, outcome: Outcome, detail: str) -> None:
         """A stage is over."""
@@ -97,13 +128,23 @@ class Staging:
         if astray and self.verdict is Verdict.ACCEPTED:
             self.verdict, self.reasons = Verdict.INCONCLUSIVE, (f"stage 9, {STAGES[8]}: {astray}", *self.reasons)
 
+    def seen_of_initial(self) -> str:
+        """What stage 7 saw, if it was passed."""
+        assert self.provenance is not None  # noqa: S101  # stage 3 was passed
+        words = [describe_provenance(self.provenance)]
+        words += [f"that is {self.ancestors[0].verdict}"] if self.ancestors else []
+        words += [describe_test(self.initial_test)] if self.initial_test else []
+        return "; ".join(words)
+
     def report(self) -> Report:
         """What was found so far."""
         rest = range(len(self.stages) + 1, len(STAGES) + 1)
         return Report(
             format=FORMAT,
             verdict=self.verdict,
-            reasons=self.reasons,
+            reasons=(*notices(self.provenance, self.ancestors), *self.reasons),
+            provenance=self.provenance,
+            ancestors=self.ancestors,
             stages=(*self.stages, *(Stage(number, STAGES[number - 1], Outcome.NOT_REACHED, "") for number in rest)),
             claim=self.claim.digest().hex() if self.claim else None,
             commitment=self.claim.commitment if self.claim else None,
@@ -120,6 +161,7 @@ class Staging:
             environment=self.environment,
             program_origin=self.origin,
             drift=self.drift,
+            initial_test=self.initial_test,
         )
 
 

@@ -8,7 +8,7 @@ segment. Anywhere else a difference says nothing, and the verdict is inconclusiv
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pol_jax.replay import Replayed
@@ -90,6 +90,16 @@ def judge_closely(exactly: Judgement, compared: Sequence[Compared], exact: int, 
     replay = max((_OUTCOMES[each.outcome] for each in challenged), key=_RANKS.index, default=Outcome.PASSED)
     initial = of_initial[0] if of_initial else exactly.initial
     return Judgement(verdict, (*reasons, *exactly.reasons), initial, replay, seen)
+
+
+def doubted(judgement: Judgement, doubt: str | None) -> Judgement:
+    """A judgement that leaves open where the initial state comes from, for the reason ``doubt``: none accepts."""
+    if doubt is None:
+        return judgement
+    verdict = judgement.verdict if judgement.verdict is Verdict.REJECTED else Verdict.INCONCLUSIVE
+    initial = max(judgement.initial, Outcome.INCONCLUSIVE, key=_RANKS.index)
+    reasons = (f"stage 7, {STAGES[6]}: {doubt}", *judgement.reasons)
+    return replace(judgement, verdict=verdict, reasons=reasons, initial=initial)
 
 
 _OUTCOMES: Final = {

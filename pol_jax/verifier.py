@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from pol_jax import commitment as commitments
-from pol_jax.challenge import Policy, RandomSegments, Stretch, check_policy, draw, metric_of
+from pol_jax.challenge import ListedSegments, Policy, RandomSegments, Stretch, check_policy, draw, metric_of
+from pol_jax.checkpoints import checkpoint_name, load_checkpoint
 from pol_jax.checks import (
     Checked,
     check_commitment,
@@ -33,18 +34,20 @@ from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.evidence import SELF_TEST_STEPS, ProofMaterial, gather, recheck
 from pol_jax.inventory import Limits
+from pol_jax.kolmogorov import ks_test
 from pol_jax.ledger import Segments
+from pol_jax.lineage import Lineage, check_taken, know, provenance_of, trace
 from pol_jax.magnitudes import measure
 from pol_jax.opening import Span
 from pol_jax.origin import Trusted, origin_of
-from pol_jax.progress import Progress, Silent
+from pol_jax.progress import Progress, Silent, WithinStage
 from pol_jax.records import CommittedRecords
 from pol_jax.replay import Replayer
 from pol_jax.report import STAGES, Compared, Origin, Outcome, Report, Verdict
 from pol_jax.route import Piece, between_checkpoints, route
 from pol_jax.staging import Staging, Stopped, replay_of
 from pol_jax.task import BUILT_IN, Source, load_task
-from pol_jax.verdict import Evidence, Judgement, judge, judge_closely
+from pol_jax.verdict import Evidence, Judgement, doubted, judge, judge_closely
 
 
 def verify(
@@ -60,6 +63,7 @@ def verify(
     same_program: bool = False,
     d_ref: float | None = None,
     jobs: int = 1,
+    parents: Iterable[Path | str] = (),
 ) -> Report:
     """Check a proof and replay a part of it.
 
@@ -76,6 +80,8 @@ def verify(
         same_program: accept no others.
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
         jobs: how many processes replay at the same time; with several, ``source`` is read by several threads.
+        parents: directories of proofs that the initial state may come from; those that it does come from are verified
+            in the same way, each with its records from ``source``, before this proof's segments are replayed.
 
     Raises:
         UsageError: no proof there, no records, or a policy that would check nothing.
@@ -89,12 +95,13 @@ def verify(
         raise UsageError("the same program as which? say whose source is trusted (--task)")
     if jobs < 1:
         raise UsageError(f"jobs: {jobs}, expected at least 1")
+    limits = limits or Limits()
     verification = _Verification(
         root=root,
         source=built_in_source() if source is None else source,
         policy=check_policy(policy or RandomSegments()),
         nonce=secrets.token_bytes(16) if nonce is None else nonce,
-        limits=limits or Limits(),
+        limits=limits,
         secret=secret,
         progress=progress or Silent(),
         environment=current_environment(),
@@ -102,6 +109,7 @@ def verify(
         same_program=same_program,
         d_ref=d_ref,
         jobs=jobs,
+        lineage=know(map(Path, parents), limits),
     )
     with suppress(Stopped):
         verification.go_on()
@@ -135,9 +143,10 @@ class _Verification(Staging):
     policy: Policy
     limits: Limits
     secret: bytes | None
-    trusted: Trusted | None = None
-    same_program: bool = False
-    jobs: int = 1
+    trusted: Trusted | None
+    same_program: bool
+    lineage: Lineage
+    jobs: int
 
     def go_on(self) -> None:
         """Stages 1 to 9."""
@@ -150,6 +159,7 @@ class _Verification(Staging):
         with self.stage(3) as seen:
             checked = check_commitment(self.root, claim, self.limits)
             self.task = checked.proof.commitment.task.name
+            self.provenance = provenance_of(checked.proof.commitment)
             seen.append(f"{len(checked.records)} records, programs match")
             seen.append(f"{checked.program.constant_bytes} bytes of constants")
             seen += self._compared(checked, claim)
@@ -170,7 +180,9 @@ class _Verification(Staging):
             seen += [f"{len(stretches)} updates measured"] if metric else []
             ranked = [_update(each, checked.proof.segments) for each in stretches]
             self.updates = thin(ranked if metric else course.updates)
-        self._judge(checked, claim, checkpoints, stretches, course)
+        with self.attempt(7):
+            doubt = self._trace(checked, claim)
+        self._judge(checked, claim, checkpoints, stretches, course, doubt)
 
     def _compared(self, checked: Checked, claim: Claim) -> list[str]:
         """How the proof's programs stand to the trusted source."""
@@ -182,6 +194,39 @@ class _Verification(Staging):
             raise _other_program(words, claim)
         return [words]
 
+    def _trace(self, checked: Checked, claim: Claim) -> str | None:
+        """Check what the initial state takes over, and the proofs that it comes from; why they leave a doubt, if so."""
+        proof = checked.proof
+        initial = load_checkpoint(proof.root, 0, proof.commitment.state)
+        check_taken(proof.commitment, initial, checkpoint_name(0))
+        traced = trace(proof.commitment, claim, self.lineage, self._verify_ancestor, self.limits)
+        self.ancestors = traced.ancestors
+        if traced.refusal:
+            raise ProofError(commitments.FILE, f"initial: {traced.refusal}")
+        self.initial_test = ks_test(checked.program, proof.commitment, initial)
+        return traced.doubt
+
+    def _verify_ancestor(self, root: Path, lineage: Lineage) -> Report:
+        """Verify an earlier proof like this one; a list of segments is about this one, so there they are random."""
+        policy = RandomSegments() if isinstance(self.policy, ListedSegments) else self.policy
+        earlier = _Verification(
+            root=root,
+            source=self.source,
+            policy=policy,
+            nonce=self.nonce,
+            limits=self.limits,
+            secret=self.secret,
+            progress=WithinStage(self.progress, 7),
+            environment=self.environment,
+            trusted=self.trusted,
+            same_program=self.same_program,
+            lineage=lineage,
+            jobs=self.jobs,
+        )
+        with suppress(Stopped):
+            earlier.go_on()
+        return earlier.report()
+
     def _judge(
         self,
         checked: Checked,
@@ -189,6 +234,7 @@ class _Verification(Staging):
         checkpoints: Sequence[int],
         stretches: Sequence[Stretch],
         course: Course,
+        doubt: str | None,
     ) -> None:
         """Stages 7 to 9. What an initial state with other bits means, only the self-test of stage 9 can tell."""
         drawn = draw(self.policy, len(checked.proof.segments), claim.digest(), self.nonce, stretches)
@@ -222,8 +268,9 @@ class _Verification(Staging):
             judgement = _broken_off(error)
         finally:
             self.progress.end()
+        judgement = doubted(judgement, doubt)
         self.judged(judgement)
-        self.note(7, judgement.initial, "re-derived from its key")
+        self.note(7, judgement.initial, self.seen_of_initial())
         self.note(8, Outcome.PASSED, challenge)
         self.note(9, judgement.replay, judgement.seen)
 

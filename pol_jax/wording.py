@@ -15,7 +15,51 @@ from pol_jax.challenge import (
     StepPolicy,
     TopSegments,
 )
-from pol_jax.report import Coverage, Drift, Replay
+from pol_jax.errors import printable
+from pol_jax.report import Ancestor, Beginning, Coverage, Drift, KolmogorovSmirnov, Provenance, Replay
+
+
+def notices(provenance: Provenance | None, ancestors: Sequence[Ancestor]) -> tuple[str, ...]:
+    """What of an initial state, or of one that it comes from, no verification has shown; one line each."""
+    verified, lines = {each.claim for each in ancestors}, list[str]()
+    for whose, each in (
+        ("training", provenance),
+        *((f"the run of {_short(a.claim)}", a.provenance) for a in ancestors),
+    ):
+        if each is None:
+            continue
+        if each.beginning is Beginning.UNPROVEN_WEIGHTS:
+            lines.append(
+                f"{whose} starts from weights of unproven origin: {_paths(each.taken)}; {each.values} values with the "
+                f"digest {each.digest}"
+            )
+        elif each.claim is not None and each.claim not in verified:
+            lines.append(f"{whose} starts from the run with the claim {each.claim}, which was not verified here")
+    return tuple(lines)
+
+
+def describe_provenance(provenance: Provenance) -> str:
+    """Where an initial state comes from."""
+    if provenance.beginning is Beginning.OWN_KEY:
+        return "from its own key"
+    several = f"{len(provenance.taken)} of {provenance.leaves} leaves ({provenance.values} values)"
+    if provenance.beginning is Beginning.UNPROVEN_WEIGHTS:
+        return f"{several} of unproven origin; the rest from its own key"
+    return f"{several} from the final state of {_short(provenance.claim or '')}; the rest from its own key"
+
+
+def describe_ancestor(ancestor: Ancestor) -> str:
+    """What the verification of an earlier proof came to."""
+    task = "" if ancestor.task is None else f" of {printable(ancestor.task)}"
+    if ancestor.coverage is None:
+        return f"earlier proof{task}, {_short(ancestor.claim)}: {ancestor.verdict}"
+    covered = describe_coverage(ancestor.coverage, ancestor.policy)
+    return f"earlier proof{task}, {_short(ancestor.claim)}: {ancestor.verdict}; {covered}"
+
+
+def describe_test(test: KolmogorovSmirnov) -> str:
+    """What a statistical test of an initial state found."""
+    return f"Kolmogorov-Smirnov: smallest p {test.smallest_p:.2g}, corrected for {test.leaves} random leaves"
 
 
 def describe_coverage(coverage: Coverage, policy: Policy | StepPolicy) -> str:
@@ -144,3 +188,13 @@ def _largest(policy: TopSegments | JointSegments) -> str:
 def _chance(policy: RandomSegments | JointSegments | RandomSteps) -> str:
     """Every digit: the draw depends on them."""
     return f"--confidence {policy.confidence!r} --fraction {policy.fraction!r}"
+
+
+def _paths(paths: Sequence[str]) -> str:
+    """A few of them; they are the prover's words."""
+    few = ", ".join(printable(path or "/", 60) for path in paths[:4])
+    return few if len(paths) <= 4 else f"{few} and {len(paths) - 4} more leaves"
+
+
+def _short(claim: str) -> str:
+    return f"claim {claim[:16]}…"

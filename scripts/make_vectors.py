@@ -43,6 +43,7 @@ from pol_jax.magnitudes import distance
 from pol_jax.order import ROUNDS, batch_indices, permute
 from pol_jax.sampling import false_segments, segments_needed
 from pol_jax.specs import DTYPES, LeafSpec
+from pol_jax.start import digest_of
 from pol_jax.states import Layout
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -151,6 +152,31 @@ def states() -> list[Vector]:
                 "leaves": [array.tobytes().hex() for array in arrays],
                 "spec_digest": encoding.document_digest("state spec", encode(list(spec))).hex(),
                 "digest": Layout(spec).gather(arrays).digest().hex(),
+            }
+        )
+    return found
+
+
+def starts() -> list[Vector]:
+    """Leaves that are taken over into an initial state: specification of the state, all leaves, the paths, digest."""
+    found = []
+    for name, paths in {
+        "one of several": ("/b",),
+        "the first and the last": ("/a", "/c"),
+        "all": ("/a", "/b", "/c"),
+        "in pieces": ("/w",),
+        "a state of one leaf": ("",),
+    }.items():
+        case = {"in pieces": "six pieces", "a state of one leaf": "one float"}.get(name, "bfloat16, bool, zero-size")
+        pairs = state_cases()[case]
+        chosen = [(spec, array) for spec, array in pairs if spec.path in paths]
+        found.append(
+            {
+                "name": name,
+                "state": encode([spec for spec, _ in pairs]).decode(),
+                "leaves": [array.tobytes().hex() for _, array in pairs],
+                "taken": list(paths),
+                "digest": digest_of(tuple(spec for spec, _ in chosen), [array for _, array in chosen]),
             }
         )
     return found
@@ -451,6 +477,13 @@ def valid_documents() -> dict[str, Vector]:
     return {"commitment": commitment, "claim": claim, "inventory": {"files": files, "format": "pol-jax/1"}}
 
 
+def started() -> dict[str, Vector]:
+    """What a commitment says of an initial state that takes leaves over."""
+    given = {"digest": encoding.state_digest(bytes(32), []).hex(), "leaves": ["/params/kernel"]}
+    claim = encoding.document_digest("claim", b"{}").hex()
+    return {"proof": {"claim": claim, "origin": "proof", **given}, "weights": {"origin": "weights", **given}}
+
+
 def _with(document: Vector, path: str, value: Any) -> bytes:
     """The document with one field set; ``...`` for a field that is taken away."""
     changed = msgspec.json.decode(msgspec.json.encode(document))
@@ -469,6 +502,7 @@ def fields_wounded(valid: dict[str, Vector]) -> Iterator[tuple[str, str, str, st
     """Canonical documents with one field that breaks the schema: name, kind, layer, what the refusal names, bytes."""
     piecemeal = valid["commitment"]["state"][0] | {"shape": [0], "pieces": [2**20]}
     segment = {"batch_size": 2**20, "interval": 2**7 + 1}
+    proof, weights = started()["proof"], started()["weights"]
     wounds: list[tuple[str, str, str, Any]] = [
         ("missing field", "commitment", "nonce", ...),
         ("missing inner field", "commitment", "schedule.prng", ...),
@@ -494,6 +528,17 @@ def fields_wounded(valid: dict[str, Vector]) -> Iterator[tuple[str, str, str, st
         ("unknown order", "commitment", "schedule.order", "sequential"),
         ("unknown prng", "commitment", "schedule.prng", "unsafe_rbg"),
         ("unknown origin", "commitment", "initial.origin", "checkpoint"),
+        ("start without an origin", "commitment", "initial", {}),
+        ("start from a key and leaves", "commitment", "initial", proof | {"origin": "key"}),
+        ("start from a proof without claim", "commitment", "initial", weights | {"origin": "proof"}),
+        ("start from a proof with null", "commitment", "initial", proof | {"claim": None}),
+        ("start from weights with a claim", "commitment", "initial", proof | {"origin": "weights"}),
+        ("start with a short digest", "commitment", "initial", weights | {"digest": weights["digest"][:-2]}),
+        ("start that takes nothing", "commitment", "initial", weights | {"leaves": []}),
+        ("start that takes no leaf", "commitment", "initial", weights | {"leaves": ["/params"]}),
+        ("start that takes a leaf twice", "commitment", "initial", weights | {"leaves": ["/params/kernel"] * 2}),
+        ("start that takes a key", "commitment", "initial", weights | {"leaves": ["/params/kernel", "/rngs/key"]}),
+        ("start out of order", "commitment", "initial", weights | {"leaves": ["/rngs/key", "/params/kernel"]}),
         ("upper-case hex", "commitment", "program.init", valid["commitment"]["program"]["init"].upper()),
         ("short hex", "commitment", "data.root", valid["commitment"]["data"]["root"][:-2]),
         ("long hex", "commitment", "data.root", valid["commitment"]["data"]["root"] + "00"),
@@ -635,6 +680,10 @@ def documents() -> Vector:
         known = kind != "inventory"  # an inventory has no digest
         digest = encoding.document_digest(kind, content).hex() if known else None
         accepted.append({"kind": kind, "text": content.decode(), "digest": digest})
+    for initial in started().values():
+        content = _with(valid["commitment"], "initial", initial)
+        digest = Commitment.parse(content).digest().hex()
+        accepted.append({"kind": "commitment", "text": content.decode(), "digest": digest})
     refused = []
     for name, kind, layer, named, content in (*fields_wounded(valid), *bytes_wounded(valid)):
         _check_refused(name, kind, named, content)
@@ -665,14 +714,14 @@ def _check_refused(name: str, kind: str, named: str, content: bytes) -> None:
 
 def make() -> dict[str, Any]:
     """All vectors, by the name of their file."""
-    makers = (digests, states, rows, trees, keys, order, challenge, magnitudes, documents)
+    makers = (digests, states, starts, rows, trees, keys, order, challenge, magnitudes, documents)
     return {maker.__name__: maker() for maker in makers}
 
 
 def blocks(vectors: dict[str, Any]) -> dict[str, str]:
     """The worked bytes of the document, by the names of their marks."""
     contexts = sorted({f"pol-jax/1 {vector['context']}" for vector in vectors["digests"]})
-    small, row = vectors["states"][0], vectors["rows"][1]
+    small, start, row = vectors["states"][0], vectors["starts"][0], vectors["rows"][1]
     tree, key = vectors["trees"], vectors["keys"][0]
     epoch = vectors["order"]["epochs"][-2]
     batches = next(each for each in vectors["order"]["batches"] if each["records"] == 10)
@@ -695,6 +744,13 @@ def blocks(vectors: dict[str, Any]) -> dict[str, str]:
             f"spec digest {small['spec_digest']}",
             f"leaf        {small['leaves'][0]}",
             f"digest      {small['digest']}",
+        ],
+        "initial": [encode(each).decode() for each in started().values()],
+        "taken": [
+            f"state  {start['state']}",
+            f"leaf   {start['leaves'][1]}",
+            f"taken  {json.dumps(start['taken'])}",
+            f"digest {start['digest']}",
         ],
         "row": [f"bytes  {row['bytes']}", f"digest {row['digest']}"],
         "tree": [

@@ -166,6 +166,14 @@ def state_digest(spec: list[dict], leaves: list[bytes]) -> bytes:
     return digest("state", digest("state spec", canonical(spec).encode()) + b"".join(pieces))
 
 
+def taken_digest(state: list[dict], leaves: list[bytes], taken: list[str]) -> bytes:
+    """Of the leaves that an initial state takes over, which a commitment has."""
+    pairs = [(leaf, content) for leaf, content in zip(state, leaves, strict=True) if leaf["path"] in taken]
+    if not taken or [leaf["path"] for leaf, _ in pairs] != taken or any(leaf["prng"] for leaf, _ in pairs):
+        raise Refused("no list of leaves that may be taken over")
+    return state_digest([leaf for leaf, _ in pairs], [content for _, content in pairs])
+
+
 def row_bytes(
     step: int, key: bytes, indices: list[int], batch: bytes, state: bytes | None, loss: bytes | None
 ) -> bytes:

@@ -135,7 +135,7 @@ def test_only_one_module_hashes() -> None:
 
 
 def test_rules_of_the_verdict_do_no_input_or_output() -> None:
-    names = ("verdict", "encoding", "merkle", "order", "challenge", "sampling", "curves", "wording")
+    names = ("verdict", "initial", "encoding", "merkle", "order", "challenge", "sampling", "curves", "wording")
     for module in (f"pol_jax.{name}" for name in names):
         touched = {name.split(".")[0] for name in imports(module)} & {"os", "io", "pathlib", "socket", "subprocess"}
         assert not touched, f"{module} imports {touched}"

@@ -24,7 +24,18 @@ from pol_jax.curves import Point, Update
 from pol_jax.html import render
 from pol_jax.html.axis import Axis, axis_of, number
 from pol_jax.html.markup import Markup, tag, together
-from pol_jax.report import Compared, Coverage, Replay, Report, Verdict
+from pol_jax.report import (
+    Ancestor,
+    Beginning,
+    Compared,
+    Coverage,
+    KolmogorovSmirnov,
+    Origin,
+    Provenance,
+    Replay,
+    Report,
+    Verdict,
+)
 from pol_jax.tolerance import Closeness
 from pol_jax.verifier import verify
 
@@ -105,12 +116,18 @@ def hostile(report: Report) -> Report:
         for name, value in msgspec.structs.asdict(report.environment).items()
         if isinstance(value, tuple | str)
     }
+    ancestor = Ancestor(
+        HOSTILE, Verdict.ACCEPTED, (HOSTILE,), HOSTILE, TopSegments(most), None, None, Origin.NOT_COMPARED
+    )
     worst = replace(
         report,
         task=HOSTILE,
         reasons=(HOSTILE, HOSTILE),
         stages=tuple(replace(stage, detail=HOSTILE) for stage in report.stages),
         claim=HOSTILE,
+        provenance=Provenance(Beginning.UNPROVEN_WEIGHTS, HOSTILE, HOSTILE, (HOSTILE,) * 200, 2**60, most),
+        ancestors=(ancestor,) * 9,
+        initial_test=KolmogorovSmirnov(most, 5e-324, HOSTILE),
         policy=TopSegments(most),
         coverage=Coverage("segment", most, (most,), most, most, 1e308, 1e308),
         replays=tuple(Replay(at, most, 0, most, (HOSTILE,)) for at in (most, 0, 3)) * 20,

@@ -16,6 +16,7 @@ import pol_jax
 from pol_jax import origin, verifier
 from pol_jax.cli.main import pol
 from pol_jax.commit import Choices
+from pol_jax.commitment import Commitment
 from pol_jax.environment import current_environment
 from pol_jax.errors import UsageError
 from pol_jax.export import export_task, signature_of
@@ -87,7 +88,7 @@ def test_export_takes_schedule_and_steps_of_the_proof(tmp_path: Path) -> None:
     """Batch size and PRNG from the commitment; the number of steps, which a program may depend on, from the claim."""
     asked = []
 
-    def scaled(steps: int) -> Task:
+    def scaled(commitment: Commitment | None, steps: int) -> Task:
         asked.append(steps)
         task = tiny.nested()
 
@@ -97,7 +98,7 @@ def test_export_takes_schedule_and_steps_of_the_proof(tmp_path: Path) -> None:
 
         return dataclasses.replace(task, step=step, batch_size=7)
 
-    own = dataclasses.replace(scaled(3), batch_size=5)
+    own = dataclasses.replace(scaled(None, 3), batch_size=5)
     train(own, tmp_path / "proof", steps=3, choices=Choices(prng="rbg"))
     report = verifier.verify(tmp_path / "proof", own.source, trusted=trust(scaled), same_program=True)
     assert report, report.reasons
@@ -145,7 +146,9 @@ def test_comparison_crosses_the_pipe(plain_proof: Path) -> None:
     """The caller exports, the child compares."""
     same = pol_jax.verify(plain_proof, tiny.plain().source, trusted=tiny.plain())
     assert (same.verdict, same.program_origin) == (Verdict.ACCEPTED, Origin.TRUSTED)
-    other = pol_jax.verify(plain_proof, tiny.plain().source, trusted=lambda steps: slower(), same_program=True)
+    other = pol_jax.verify(
+        plain_proof, tiny.plain().source, trusted=lambda commitment, steps: slower(), same_program=True
+    )
     refused(other, 3, "program", "differ")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -28,6 +29,7 @@ from pol_jax.challenge import METRICS, JointSegments, RandomSegments, Stretch, T
 from pol_jax.commitment import Commitment
 from pol_jax.documents import decode, encode
 from pol_jax.errors import ProofError, UsageError
+from pol_jax.initial import UnprovenWeights, problem_of
 from pol_jax.inventory import FILE, Limits, check_inventory, read_bounded, scan, take_inventory
 from pol_jax.journal import Journal, read_journal
 from pol_jax.keys import KEY_WORDS, root_key, step_keys
@@ -115,6 +117,22 @@ def test_states(vector):
     spec, leaves = json.loads(vector["spec"]), [bytes.fromhex(leaf) for leaf in vector["leaves"]]
     assert second.digest("state spec", vector["spec"].encode()).hex() == vector["spec_digest"]
     assert second.state_digest(spec, leaves).hex() == vector["digest"]
+
+
+@pytest.mark.parametrize("vector", vectors("starts"), ids=lambda vector: vector["name"])
+def test_starts(vector):
+    state, leaves = json.loads(vector["state"]), [bytes.fromhex(leaf) for leaf in vector["leaves"]]
+    assert second.taken_digest(state, leaves, vector["taken"]).hex() == vector["digest"]
+
+
+@pytest.mark.parametrize("taken", [[], ["/d"], ["/b", "/b"], ["/b", "/a"]])
+def test_leaves_that_cannot_be_taken_over(taken):
+    vector = vectors("starts")[0]
+    state, leaves = json.loads(vector["state"]), [bytes.fromhex(leaf) for leaf in vector["leaves"]]
+    with pytest.raises(second.Refused):
+        second.taken_digest(state, leaves, taken)
+    spec = msgspec.convert(state, tuple[LeafSpec, ...])
+    assert problem_of(UnprovenWeights(tuple(taken), "00" * 32), spec)
 
 
 def test_no_two_states_share_a_digest():

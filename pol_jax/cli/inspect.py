@@ -14,7 +14,9 @@ from pol_jax.commitment import nbytes
 from pol_jax.curves import Curve
 from pol_jax.errors import printable
 from pol_jax.inventory import Limits, scan
+from pol_jax.lineage import provenance_of
 from pol_jax.proof import Proof, open_proof
+from pol_jax.wording import describe_provenance
 
 
 def inspect_command(path: Path) -> None:
@@ -35,7 +37,7 @@ def inspect_command(path: Path) -> None:
 
 def _facts(proof: Proof) -> list[tuple[str, str]]:
     commitment, claim = proof.commitment, proof.claim
-    data, schedule = commitment.data, commitment.schedule
+    data, schedule, provenance = commitment.data, commitment.schedule, provenance_of(commitment)
     finished = f"{claim.steps}" if claim else f"{max(0, proof.last_step)} so far: the run is not finished"
     facts = [
         ("task", commitment.task.name),
@@ -45,6 +47,8 @@ def _facts(proof: Proof) -> list[tuple[str, str]]:
         ("batch size", str(schedule.batch_size)),
         ("epochs", f"{max(0, proof.last_step) * schedule.batch_size / data.records:.2f}"),
         ("state", f"{len(commitment.state)} leaves, {_bytes(nbytes(commitment.state))}"),
+        ("initial state", describe_provenance(provenance)),
+        *((("  taken over", ", ".join(provenance.taken)),) if provenance.taken else ()),
         ("checkpoints", _checkpoints(proof)),
         ("state digests", f"every {schedule.witness_interval} steps"),
         ("seed", commitment.nonce),

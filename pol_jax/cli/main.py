@@ -39,6 +39,11 @@ def pol() -> None:
 @click.option("--beacon", default=None, help="A public random value, to show that the run began after it.")
 @click.option("--private", type=_FILE, help="File of 32 secret bytes that salt the records of private data.")
 @click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
+@click.option("--start-from", type=_FOLDER, metavar="PROOF", help="Fine-tune: begin with the final state of a proof.")
+@click.option("--start-from-weights", type=_FOLDER, metavar="DIR", help="...or of an Orbax checkpoint: unproven.")
+@click.option(
+    "--take", multiple=True, metavar="PATH", help="Of that, the leaves below, such as /params.  [default: all]"
+)
 @click.option("--max-constants", type=click.IntRange(0), metavar="BYTES", help="Constants the programs may hold.")
 def train(task: str, **options: object) -> None:
     """Train TASK with a proof: digits, cifar10, cifar100, shakespeare, or module:attribute.
@@ -61,7 +66,10 @@ def train(task: str, **options: object) -> None:
 @click.option("--segments", metavar="LIST", help="Replay these, such as 0,3,7-9.")
 @click.option("--all", "everything", is_flag=True, help="Replay every segment.")
 @click.option("--nonce", metavar="HEX", help="Repeat the draw of an earlier report.  [default: fresh]")
-@click.option("--task", help="Trusted task: its records, and its program.  [default: the proof's, if built in]")
+@click.option(
+    "--task", multiple=True, help="Trusted task: its records, and its program.  [default: the proof's, if built in]"
+)
+@click.option("--parent", multiple=True, type=_FOLDER, metavar="DIR", help="A proof that PROOF starts from.")
 @click.option("--same-program", is_flag=True, help="Accept no program but that of --task.")
 @click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
 @click.option("--private", type=_FILE, help="The file of secret bytes, for salted records.")
@@ -86,6 +94,9 @@ def verify(proof: Path, opening: Path | None, steps: str | None, **options: obje
     """Check PROOF, and replay randomly chosen segments of it.
 
     --top-q replays the largest updates instead; with --confidence or --fraction, both these and random ones.
+
+    A proof that starts from another one needs that as --parent, and that one's own parents; each is verified alike. The
+    records of each are those of the --task of the same name, if several are given; else as for PROOF.
     """
     if opening is not None:
         from pol_jax.cli.openings import verify_opening_command

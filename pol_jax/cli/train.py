@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pol_jax.checkpoints import load_weights
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.commit import Choices
 from pol_jax.errors import UsageError
+from pol_jax.lineage import provenance_of
 from pol_jax.proof import open_proof
 from pol_jax.prover import Recording
 from pol_jax.signing import read_public_key
+from pol_jax.start import Start
 from pol_jax.task import load_task
+from pol_jax.wording import describe_provenance
 
 
 def train_command(
@@ -24,6 +28,9 @@ def train_command(
     beacon: str | None,
     private: Path | None,
     data_dir: Path | None,
+    start_from: Path | None,
+    start_from_weights: Path | None,
+    take: tuple[str, ...],
     max_constants: int | None,
 ) -> None:
     """Train and prove; say where the run goes on, and what came out."""
@@ -36,6 +43,7 @@ def train_command(
         beacon=beacon,
         secret=read_secret(private) if private else None,
         constant_bytes=max_constants,
+        start=_start(start_from, start_from_weights, take),
     )
     loaded = load_task(task, data_dir=data_dir, steps=steps)
     with Recording(loaded, out, steps=steps, keep_every=keep_every, choices=choices, progress=Bars()) as recording:
@@ -44,6 +52,7 @@ def train_command(
         if recording.finished:
             console.print(f"{out} is finished already")
         else:
+            console.print(f"initial state {describe_provenance(provenance_of(recording.commitment))}", markup=False)
             if recording.start:
                 console.print(f"going on after step {recording.start} of {recording.steps}")
             recording.run()
@@ -54,6 +63,16 @@ def train_command(
         for name, value in loaded.evaluate(recording.task_state(proof)).items():
             console.print(f"{name} {value:.4f}")
     console.print(f"claim {proof.claim.digest().hex()}")
+
+
+def _start(proof: Path | None, weights: Path | None, take: tuple[str, ...]) -> Start | None:
+    if proof and weights:
+        raise UsageError("--start-from and --start-from-weights: give one of them")
+    if take and not (proof or weights):
+        raise UsageError("--take: says what to take of --start-from or --start-from-weights; give that too")
+    if proof:
+        return Start(open_proof(proof), take or ("",))
+    return Start(load_weights(weights), take or ("",)) if weights else None
 
 
 def read_secret(path: Path) -> bytes:

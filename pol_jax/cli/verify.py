@@ -29,9 +29,16 @@ from pol_jax.html import render
 from pol_jax.inventory import Limits
 from pol_jax.isolation import verify
 from pol_jax.report import Compared, Origin, Outcome, Report, Verdict
-from pol_jax.task import Source, load_task
+from pol_jax.task import Source, Task, load_task
 from pol_jax.verifier import built_in_source
-from pol_jax.wording import describe_coverage, describe_distance, describe_drift, describe_steps
+from pol_jax.wording import (
+    describe_ancestor,
+    describe_coverage,
+    describe_distance,
+    describe_drift,
+    describe_steps,
+    notices,
+)
 
 _RANGE = re.compile(r"(\d{1,12})(?:-(\d{1,12}))?\Z", re.ASCII)
 
@@ -56,7 +63,8 @@ def verify_command(
     segments: str | None,
     everything: bool,
     nonce: str | None,
-    task: str | None,
+    task: tuple[str, ...],
+    parent: tuple[Path, ...],
     data_dir: Path | None,
     private: Path | None,
     json_file: Path | None,
@@ -82,8 +90,9 @@ def verify_command(
             secret=read_secret(private) if private else None,
             progress=bars,
             bounds=Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined),
-            trusted=None if task is None else lambda steps: load_task(task, data_dir=data_dir, steps=steps),
+            trusted=(lambda commitment, steps: _task(task, commitment, data_dir, steps)) if task else None,
             same_program=same_program,
+            parents=parent,
             jobs=jobs or 1,
             d_ref=d_ref,
         )
@@ -103,7 +112,9 @@ def publish(report: Report, json_file: Path | None, html_file: Path | None) -> i
 
 
 def print_report(console: Console, report: Report) -> None:
-    """The report as a table, the verdict and its reasons, and what was covered."""
+    """The report as a table, the verdict and its reasons, and what was covered; first what is not proven."""
+    for line in notices(report.provenance, report.ancestors):
+        console.print(line, style="yellow", markup=False, soft_wrap=True)
     table = Table("", "stage", "outcome", "seen", box=None, pad_edge=False)
     for stage in report.stages:
         style = _STYLES[stage.outcome]
@@ -118,14 +129,21 @@ def print_report(console: Console, report: Report) -> None:
     console.print(f"[{_VERDICT_STYLES[report.verdict]}]{report.verdict}[/]")
     for reason in report.reasons:
         console.print(f"  {reason}", markup=False, soft_wrap=True)
+    for ancestor in report.ancestors:
+        console.print(f"  {describe_ancestor(ancestor)}", markup=False, soft_wrap=True)
     if report.program_origin is not Origin.NOT_COMPARED:
         console.print(f"  program: {report.program_origin}", markup=False)
-    if report.coverage:
-        console.print(f"  {describe_coverage(report.coverage, report.policy)}", markup=False, soft_wrap=True)
-        for line in describe_drift(report.drift) if report.drift else ():
-            console.print(f"  {line}", markup=False, soft_wrap=True)
-        if report.nonce:
-            console.print(f"  to repeat the draw: --nonce {report.nonce}", markup=False)
+    _print_coverage(console, report)
+
+
+def _print_coverage(console: Console, report: Report) -> None:
+    if report.coverage is None:
+        return
+    console.print(f"  {describe_coverage(report.coverage, report.policy)}", markup=False, soft_wrap=True)
+    for line in describe_drift(report.drift) if report.drift else ():
+        console.print(f"  {line}", markup=False, soft_wrap=True)
+    if report.nonce:
+        console.print(f"  to repeat the draw: --nonce {report.nonce}", markup=False)
 
 
 def _distances(compared: Sequence[Compared]) -> Table:
@@ -139,10 +157,21 @@ def _distances(compared: Sequence[Compared]) -> Table:
     return table
 
 
-def _source(task: str | None, data_dir: Path | None) -> Callable[[Commitment], Source]:
-    if task is None:
+def _source(tasks: tuple[str, ...], data_dir: Path | None) -> Callable[[Commitment], Source]:
+    if not tasks:
         return built_in_source(data_dir)
-    return lambda _: load_task(task, data_dir=data_dir).source
+    return lambda commitment: _task(tasks, commitment, data_dir).source
+
+
+def _task(names: tuple[str, ...], commitment: Commitment, data_dir: Path | None, steps: int | None = None) -> Task:
+    """The task for a proof of a chain: the one that there is; of several, the one that the proof names."""
+    tasks = [load_task(name, data_dir=data_dir, steps=steps) for name in names]
+    if len(tasks) == 1:
+        return tasks[0]
+    for task in tasks:
+        if task.name == commitment.task.name:
+            return task
+    raise UsageError(f"--task: none of those is called {commitment.task.name!r}; give that of this proof too")
 
 
 def _policy(

@@ -8,6 +8,7 @@ from pol_jax.html.closeness import closeness
 from pol_jax.html.course import course
 from pol_jax.html.coverage import coverage
 from pol_jax.html.environments import environments
+from pol_jax.html.lineage import lineage
 from pol_jax.html.markup import Markup, tag, together, void
 from pol_jax.html.signs import OUTCOMES, VERDICTS
 from pol_jax.report import Report
@@ -19,6 +20,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-ur
 def render(report: Report) -> str:
     """The report as an HTML document that needs no other file, no network and no script."""
     sections = (
+        lineage(report),
         coverage(report),
         closeness(report),
         _stages(report),
