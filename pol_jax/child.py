@@ -42,7 +42,9 @@ def _report(request: Request, telling: Telling) -> Report:
     limits, policy = Limits(**request.limits), request.policy
     if isinstance(policy, StepPolicy):
         claim, opening = Path(request.path), Path(request.opening or "")
-        return opening_verifier.verify_opening(claim, opening, policy, request.nonce, limits=limits, progress=telling)
+        return opening_verifier.verify_opening(
+            claim, opening, policy, request.nonce, limits=limits, progress=telling, jobs=request.jobs
+        )
     return verifier.verify(
         request.path,
         telling.find,

@@ -99,6 +99,7 @@ def verify_opening(
     limits: Limits | None = None,
     progress: Progress | None = None,
     bounds: Bounds | None = None,
+    jobs: int = 1,
 ) -> Report:
     """Check an opening against a claim, and replay the challenged steps, in a process of its own.
 
@@ -110,6 +111,7 @@ def verify_opening(
         limits: bounds on what is read.
         progress: told of the stages and of the replayed steps.
         bounds: on the process.
+        jobs: how many processes replay at the same time; each reads the opening.
 
     Raises:
         UsageError: a file is not there, or the policy would check nothing.
@@ -123,6 +125,7 @@ def verify_opening(
         limits=asdict(limits or Limits()),
         secret=None,
         memory_bytes=bounds.memory_bytes,
+        jobs=jobs,
     )
     return _converse(request, Caller(request, Arrays(np.empty(0)), progress or Silent(), None), bounds)
 

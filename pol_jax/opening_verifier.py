@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from pol_jax.challenge import StepPolicy, draw_steps
 from pol_jax.claim import Claim, find_claim
 from pol_jax.commitment import Commitment
 from pol_jax.coverage import covered_steps
+from pol_jax.crew import Together, share
 from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.inputs import step_inputs
@@ -26,6 +27,7 @@ from pol_jax.inventory import Limits, read_bounded
 from pol_jax.keys import step_keys
 from pol_jax.ledger import Row
 from pol_jax.loop import Witness
+from pol_jax.messages import Hired
 from pol_jax.opening import Opening, Span, read_opening, spans
 from pol_jax.opening_checks import (
     WHERE,
@@ -43,6 +45,7 @@ from pol_jax.staging import Staging, Stopped, compared_as, replay_of
 from pol_jax.states import Layout
 from pol_jax.variants import compile_variants
 from pol_jax.verdict import Evidence, Judgement, judge, judge_closely
+from pol_jax.workers import answering, check_jobs, devices_of_workers, hired
 
 
 def verify_opening(
@@ -53,6 +56,7 @@ def verify_opening(
     *,
     limits: Limits | None = None,
     progress: Progress | None = None,
+    jobs: int = 1,
 ) -> Report:
     """Check an opening against a claim, and replay the challenged steps.
 
@@ -63,6 +67,7 @@ def verify_opening(
         nonce: likewise.
         limits: bounds on what is read.
         progress: told of the replayed steps.
+        jobs: how many processes replay at the same time.
 
     Raises:
         UsageError: a file is not there, or the policy would check nothing.
@@ -76,6 +81,7 @@ def verify_opening(
         policy=policy,
         nonce=nonce,
         limits=limits or Limits(),
+        jobs=check_jobs(jobs),
         progress=progress or Silent(),
         environment=current_environment(),
     )
@@ -92,6 +98,7 @@ class _OpeningVerification(Staging):
     opening_path: Path
     policy: StepPolicy
     limits: Limits
+    jobs: int
 
     def go_on(self) -> None:
         """Stages 1 to 9."""
@@ -146,7 +153,7 @@ class _OpeningVerification(Staging):
         self.progress.begin("replaying", sum(len(span.steps) for span in wanted))
         try:
             initial = initial_is_exact(opened)
-            replays = replay_spans(opened, wanted, self.progress)
+            replays = self._replay(opened, claim, wanted)
             false = [span for span, replayed in zip(wanted, replays, strict=True) if not replayed.exact][:1]
             again = replay_spans(opened, false, Silent())
             repeatable = again == [replayed for replayed in replays if not replayed.exact][:1]
@@ -167,6 +174,19 @@ class _OpeningVerification(Staging):
         self.note(7, judgement.initial, "not opened" if 0 not in opened.states else "re-derived from its key")
         self.note(8, Outcome.PASSED, f"{len(wanted)} of {claim.steps} steps")
         self.note(9, judgement.replay, judgement.seen)
+
+    def _replay(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> list[Replayed]:
+        if self.jobs == 1 or len(wanted) == 1:
+            return replay_spans(opened, wanted, self.progress)
+        together, records = Together(self.progress), answering(opened.records, opened.commitment.data.record)
+        order = Hired(
+            str(self.claim_path.absolute()),
+            claim.digest().hex(),
+            asdict(self.limits),
+            opening=str(self.opening_path.absolute()),
+        )
+        workers = (hired(device, order, together, records) for device in devices_of_workers(self.jobs - 1))
+        return share(wanted, lambda span: replay_spans(opened, [span], together)[0], workers, together)
 
 
 def _is_answered(span: Span, opening: Opening, rows: Mapping[int, Row]) -> bool:

@@ -38,6 +38,7 @@ from pol_jax.route import Piece, route
 from pol_jax.staging import Staging, Stopped, replay_of
 from pol_jax.task import BUILT_IN, Source, load_task
 from pol_jax.verdict import Evidence, Judgement, judge
+from pol_jax.workers import check_jobs
 
 SELF_TEST_STEPS = 10
 """How many first steps show whether this backend can judge exactly."""
@@ -81,8 +82,6 @@ def verify(
         raise UsageError(f"{root}: no proof here; expected a directory with {commitments.FILE}")
     if same_program and trusted is None:
         raise UsageError("the same program as which? say whose source is trusted (--task)")
-    if jobs < 1:
-        raise UsageError(f"jobs: {jobs}, expected at least 1")
     verification = _Verification(
         root=root,
         source=built_in_source() if source is None else source,
@@ -94,7 +93,7 @@ def verify(
         environment=current_environment(),
         trusted=trusted,
         same_program=same_program,
-        jobs=jobs,
+        jobs=check_jobs(jobs),
     )
     with suppress(Stopped):
         verification.go_on()

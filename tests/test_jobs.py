@@ -13,9 +13,9 @@ import tiny
 from forge import Forger
 
 import pol_jax
-from pol_jax import verifier
+from pol_jax import opening_verifier, verifier
 from pol_jax.bounds import Bounds
-from pol_jax.challenge import AllSegments
+from pol_jax.challenge import AllSegments, ListedSteps
 from pol_jax.isolation import verify
 from pol_jax.progress import Silent
 from pol_jax.report import Report, Verdict
@@ -68,6 +68,22 @@ def test_records_that_are_not_the_committed_ones(plain_proof: Path) -> None:
     assert (
         f"cannot judge with these records: record {place} of the source is not the committed one" in report.reasons[0]
     )
+
+
+def test_steps_of_an_opening(plain_proof: Path, tmp_path: Path) -> None:
+    """Shared too; the report is that of one process, or says that a worker died."""
+    steps = (3, 9, 20)
+    opening = pol_jax.open_steps(pol_jax.open_proof(plain_proof), tiny.plain().source, steps)
+    pol_jax.write_opening(tmp_path / "opening", opening)
+    arguments = (plain_proof, tmp_path / "opening", ListedSteps(steps))
+    seen = Watching()
+    report = pol_jax.verify_opening(*arguments, jobs=2, progress=seen)
+    assert report.verdict is Verdict.ACCEPTED
+    assert report == opening_verifier.verify_opening(*arguments, b"")
+    assert seen.seen == [1, 2, 3]
+    killed = Watching(1, signal_workers(signal.SIGKILL))
+    report = pol_jax.verify_opening(*arguments, jobs=2, progress=killed)
+    assert report.reasons == ("stage 9, replay: cannot judge here: a worker died of SIGKILL",)
 
 
 def workers() -> list[psutil.Process]:
