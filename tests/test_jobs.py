@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,11 +114,14 @@ def test_silence_of_a_worker_is_inconclusive(plain_proof: Path) -> None:
     assert "said nothing for 5 s" in report.reasons[0]
 
 
-def test_workers_end_with_the_child(plain_proof: Path) -> None:
-    found = list[psutil.Process]()
+def test_workers_are_confined_and_end_with_the_child(plain_proof: Path) -> None:
+    found, restricted = list[psutil.Process](), list[bool]()
 
     def kill() -> None:
         found.extend(workers())
+        if sys.platform == "linux":
+            status = Path(f"/proc/{found[0].pid}/status").read_text()
+            restricted.append("NoNewPrivs:\t1" in status and "Seccomp:\t2" in status)
         signal_workers(signal.SIGSTOP)()
         os.kill(psutil.Process().children()[0].pid, signal.SIGKILL)
         signal_workers_of(found, signal.SIGCONT)
@@ -125,6 +129,7 @@ def test_workers_end_with_the_child(plain_proof: Path) -> None:
     together(plain_proof, 2, Watching(8, kill))
     _, alive = psutil.wait_procs(found, timeout=15)
     assert found
+    assert all(restricted)
     assert not alive
 
 
