@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
-import numpy as np
 
 from pol_jax import errors
 from pol_jax.commitment import Commitment
-from pol_jax.data import take
-from pol_jax.errors import DataError, PolError, UsageError
+from pol_jax.errors import PolError, UsageError
 from pol_jax.messages import (
     Begun,
     Done,
@@ -32,6 +30,7 @@ from pol_jax.progress import Progress
 from pol_jax.report import STAGES, Report
 from pol_jax.specs import RecordSpec
 from pol_jax.task import Source
+from pol_jax.workers import answering
 
 
 class Caller:
@@ -115,11 +114,7 @@ class Caller:
     def _take(self, indices: list[int]) -> Records:
         if self._records is None or not all(0 <= index < len(self._records) for index in indices):
             raise Lost("asked for records that are not there")
-        try:
-            batch = take(self._records, self._spec, np.array(indices, np.int64))
-        except DataError as error:
-            return Records([], str(error))
-        return Records([leaf.tobytes() for leaf in batch], None)
+        return answering(self._records, self._spec)(indices)
 
 
 def _commitment(content: bytes) -> Commitment:

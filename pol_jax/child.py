@@ -43,7 +43,14 @@ def _report(request: Request, telling: Telling) -> Report:
     if isinstance(policy, StepPolicy):
         claim, opening = Path(request.path), Path(request.opening or "")
         return opening_verifier.verify_opening(
-            claim, opening, policy, request.nonce, limits=limits, progress=telling, d_ref=request.d_ref
+            claim,
+            opening,
+            policy,
+            request.nonce,
+            limits=limits,
+            progress=telling,
+            jobs=request.jobs,
+            d_ref=request.d_ref,
         )
     return verifier.verify(
         request.path,

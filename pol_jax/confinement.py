@@ -20,7 +20,7 @@ _SETTINGS = (
     *("/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/proc", "/sys"),
 )
 _SOURCES = ("/dev/zero", "/dev/random", "/dev/urandom")
-_DEVICES = ("/dev/null", "/dev/shm", "/dev/nvidia*", "/dev/dri", "/dev/kfd", "/dev/accel*", "/dev/vfio")  # noqa: S108
+_DEVICES = ("/dev/null", "/dev/shm", "/dev/nvidia*", "/dev/dri", "/dev/kfd", "/dev/accel*", "/dev/vfio", "/dev/dxg")  # noqa: S108
 """Devices one by one: among the others are the disks."""
 
 

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict
 from queue import SimpleQueue
 from threading import Lock
+from typing import TypeVar
 
 from pol_jax.checks import Checked
+from pol_jax.messages import Hired
+from pol_jax.opening import Span
 from pol_jax.progress import Progress, Silent
 from pol_jax.replay import Replayed, Replayer
 from pol_jax.route import Piece
 from pol_jax.task import Source
-from pol_jax.workers import devices_of_workers, hired
+from pol_jax.workers import Worker, answering, devices_of_workers, hired
+
+P = TypeVar("P", Piece, Span)
 
 
 class Crew(Replayer):
@@ -36,7 +42,7 @@ class Crew(Replayer):
         Raises:
             UsageError: processes can't share this backend's devices.
         """
-        self._together = _Together(progress)
+        self._together = Together(progress)
         super().__init__(checked, source, secret, self._together)
         self._secret, self._devices = secret, devices_of_workers(jobs - 1)
 
@@ -49,41 +55,65 @@ class Crew(Replayer):
         """
         given = list(pieces)
         shared = len(given) > 1 and self._devices
-        yield from self._share(given) if shared else super().replay(given)
+        yield from share(given, self._replay_here, self._workers(), self._together) if shared else super().replay(given)
 
-    def _share(self, pieces: Sequence[Piece]) -> Iterator[Replayed]:
-        free: SimpleQueue[Callable[[Piece], Replayed]] = SimpleQueue()
-
-        def replay(piece: Piece) -> Replayed:
-            hand = free.get()
-            try:
-                return hand(piece)
-            except Exception as error:
-                self._together.fail(error)
-                raise
-            finally:
-                free.put(hand)
-
-        with ExitStack() as stack:
-            free.put(self._replay_here)
-            for device in self._devices[: len(pieces) - 1]:
-                worker = hired(device, self._checked, self._source, self._secret, self._together)
-                free.put(stack.enter_context(worker).replay)
-            with ThreadPoolExecutor(free.qsize(), "pol-crew") as pool:
-                longest = sorted(pieces, key=lambda piece: piece.start - piece.stop)
-                came = {piece: pool.submit(replay, piece) for piece in longest}
-        self._together.check()
-        return (came[piece].result() for piece in pieces)
+    def _workers(self) -> Iterator[AbstractContextManager[Worker]]:
+        proof = self._checked.proof
+        assert proof.claim is not None  # noqa: S101  # it passed stage 2
+        order = Hired(str(proof.root.absolute()), proof.claim.digest().hex(), asdict(proof.limits), secret=self._secret)
+        records = answering(self._source, proof.commitment.data.record)
+        return (hired(device, order, self._together, records) for device in self._devices)
 
     def _replay_here(self, piece: Piece) -> Replayed:
         (replayed,) = super().replay([piece])
         return replayed
 
 
-class _Together(Silent):
+def share(
+    pieces: Sequence[P],
+    here: Callable[[P], Replayed],
+    workers: Iterable[AbstractContextManager[Worker]],
+    together: Together,
+) -> list[Replayed]:
+    """Share pieces among this process and workers; what came of them, in their order.
+
+    Args:
+        pieces: none twice.
+        here: replays one in this process.
+        workers: hired one after the other, as many as there is work for.
+        together: told of the steps of all.
+
+    Raises:
+        PolError: the first error of any of them.
+    """
+    free: SimpleQueue[Callable[[P], Replayed]] = SimpleQueue()
+
+    def replay(piece: P) -> Replayed:
+        hand = free.get()
+        try:
+            return hand(piece)
+        except Exception as error:
+            together.fail(error)
+            raise
+        finally:
+            free.put(hand)
+
+    with ExitStack() as stack:
+        free.put(here)
+        for _, worker in zip(pieces[1:], workers, strict=False):
+            free.put(stack.enter_context(worker).replay)
+        with ThreadPoolExecutor(free.qsize(), "pol-crew") as pool:
+            longest = sorted(pieces, key=lambda piece: piece.start - piece.stop)
+            came = {piece: pool.submit(replay, piece) for piece in longest}
+    together.check()
+    return [came[piece].result() for piece in pieces]
+
+
+class Together(Silent):
     """Counts the steps of all processes, and ends the others' when one has failed."""
 
     def __init__(self, progress: Progress) -> None:
+        """Tell ``progress`` of them."""
         self._progress, self._lock, self._done = progress, Lock(), 0
         self._error: Exception | None = None
 

@@ -109,6 +109,7 @@ def verify_opening(
     progress: Progress | None = None,
     bounds: Bounds | None = None,
     d_ref: float | None = None,
+    jobs: int = 1,
 ) -> Report:
     """Check an opening against a claim, and replay the challenged steps, in a process of its own.
 
@@ -121,6 +122,7 @@ def verify_opening(
         progress: told of the stages and of the replayed steps.
         bounds: on the process.
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
+        jobs: how many processes replay at the same time; each reads the opening.
 
     Raises:
         UsageError: a file is not there, or the policy would check nothing.
@@ -135,6 +137,7 @@ def verify_opening(
         secret=None,
         memory_bytes=bounds.memory_bytes,
         d_ref=d_ref,
+        jobs=jobs,
     )
     return _converse(request, Caller(request, Arrays(np.empty(0)), progress or Silent(), None), bounds)
 

@@ -102,12 +102,13 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 
 class Hired(msgspec.Struct, frozen=True, tag="hired"):
-    """To a worker: replay pieces of the proof at this path, whose claim has this digest (hex)."""
+    """To a worker: replay the proof at this path, or an opening of the claim at it; ``claim`` is its digest in hex."""
 
     path: str
     claim: str
     limits: dict[str, int]
-    secret: bytes | None
+    secret: bytes | None = None
+    opening: str | None = None
 
 
 class Do(msgspec.Struct, frozen=True, tag="do"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from pol_jax.challenge import StepPolicy, draw_steps
 from pol_jax.claim import Claim, find_claim
 from pol_jax.comparison import compare_initial, compare_spans
 from pol_jax.coverage import covered_steps
+from pol_jax.crew import Together, share
 from pol_jax.drift import drift_of_opening
 from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
@@ -26,6 +27,7 @@ from pol_jax.ledger import Row
 from pol_jax.lineage import check_taken, provenance_of
 from pol_jax.loop import Witness
 from pol_jax.magnitudes import distance
+from pol_jax.messages import Hired
 from pol_jax.opening import Opening, Span, read_opening, spans
 from pol_jax.opening_checks import (
     WHERE,
@@ -43,6 +45,7 @@ from pol_jax.staging import Staging, Stopped, replay_of
 from pol_jax.start import initial_leaves, taken_of
 from pol_jax.states import Layout
 from pol_jax.verdict import Evidence, Judgement, judge, judge_closely
+from pol_jax.workers import answering, check_jobs, devices_of_workers, hired
 
 
 def verify_opening(
@@ -54,6 +57,7 @@ def verify_opening(
     limits: Limits | None = None,
     progress: Progress | None = None,
     d_ref: float | None = None,
+    jobs: int = 1,
 ) -> Report:
     """Check an opening against a claim, and replay the challenged steps.
 
@@ -65,6 +69,7 @@ def verify_opening(
         limits: bounds on what is read.
         progress: told of the replayed steps.
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
+        jobs: how many processes replay at the same time.
 
     Raises:
         UsageError: a file is not there, or the policy would check nothing.
@@ -78,6 +83,7 @@ def verify_opening(
         policy=policy,
         nonce=nonce,
         limits=limits or Limits(),
+        jobs=check_jobs(jobs),
         progress=progress or Silent(),
         environment=current_environment(),
         d_ref=d_ref,
@@ -95,6 +101,7 @@ class _OpeningVerification(Staging):
     opening_path: Path
     policy: StepPolicy
     limits: Limits
+    jobs: int
 
     def go_on(self) -> None:
         """Stages 1 to 9."""
@@ -159,7 +166,7 @@ class _OpeningVerification(Staging):
         self.progress.begin("replaying", sum(len(span.steps) for span in wanted))
         try:
             initial = initial_is_exact(opened)
-            replays = replay_spans(opened, wanted, self.progress)
+            replays = self._replay(opened, claim, wanted)
             false = [span for span, replayed in zip(wanted, replays, strict=True) if not replayed.exact][:1]
             again = replay_spans(opened, false, Silent())
             repeatable = again == [replayed for replayed in replays if not replayed.exact][:1]
@@ -196,6 +203,19 @@ class _OpeningVerification(Staging):
         start = [compare_initial(opened)] if initial is False else []
         false = [span for span, replayed in zip(wanted, replays, strict=True) if not replayed.exact]
         return (*start, *compare_spans(opened, false, self.progress))
+
+    def _replay(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> list[Replayed]:
+        if self.jobs == 1 or len(wanted) == 1:
+            return replay_spans(opened, wanted, self.progress)
+        together, records = Together(self.progress), answering(opened.records, opened.commitment.data.record)
+        order = Hired(
+            str(self.claim_path.absolute()),
+            claim.digest().hex(),
+            asdict(self.limits),
+            opening=str(self.opening_path.absolute()),
+        )
+        workers = (hired(device, order, together, records) for device in devices_of_workers(self.jobs - 1))
+        return share(wanted, lambda span: replay_spans(opened, [span], together)[0], workers, together)
 
 
 def _is_answered(span: Span, opening: Opening, rows: Mapping[int, Row]) -> bool:

@@ -48,6 +48,7 @@ from pol_jax.route import Piece, between_checkpoints, route
 from pol_jax.staging import Staging, Stopped, replay_of
 from pol_jax.task import BUILT_IN, Source, load_task
 from pol_jax.verdict import Evidence, Judgement, doubted, judge, judge_closely
+from pol_jax.workers import check_jobs
 
 
 def verify(
@@ -93,8 +94,6 @@ def verify(
         raise UsageError(f"{root}: no proof here; expected a directory with {commitments.FILE}")
     if same_program and trusted is None:
         raise UsageError("the same program as which? say whose source is trusted (--task)")
-    if jobs < 1:
-        raise UsageError(f"jobs: {jobs}, expected at least 1")
     limits = limits or Limits()
     verification = _Verification(
         root=root,
@@ -108,7 +107,7 @@ def verify(
         trusted=trusted,
         same_program=same_program,
         d_ref=d_ref,
-        jobs=jobs,
+        jobs=check_jobs(jobs),
         lineage=know(map(Path, parents), limits),
     )
     with suppress(Stopped):

@@ -1,18 +1,28 @@
-"""A worker: a process that replays pieces of a proof for the child that started it, one at a time."""
+"""A worker: a process that replays a proof or an opening for the child that started it, a piece at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from pol_jax import claim as claims
-from pol_jax.checks import Checked, check_commitment
+from pol_jax.checks import check_commitment
 from pol_jax.claim import Claim
 from pol_jax.errors import PolError, ProofError
 from pol_jax.inventory import Limits, read_bounded
 from pol_jax.messages import Came, Do, Failed, Hired
-from pol_jax.replay import Replayer
+from pol_jax.opening import Span, read_opening
+from pol_jax.opening_checks import (
+    Opened,
+    check_opened_commitment,
+    check_opened_inputs,
+    check_opened_rows,
+    check_opened_states,
+)
+from pol_jax.opening_verifier import replay_spans
+from pol_jax.replay import Replayed, Replayer
 from pol_jax.route import Piece
 from pol_jax.telling import RemoteRecords, Telling, end_with
 
@@ -34,19 +44,38 @@ def work(handle: int, master: int) -> None:
 
 
 def _replay(telling: Telling, hired: Hired) -> None:
-    checked = _opened(Path(hired.path), hired)
+    replay = _of_proof(telling, hired) if hired.opening is None else _of_opening(telling, hired)
+    while True:
+        telling.say(Came(replay(telling.receive(Do))))
+
+
+def _of_proof(telling: Telling, hired: Hired) -> Callable[[Do], Replayed]:
+    """Replays pieces of a proof, after stage 3 was done again: it is the one that was checked."""
+    root, limits = Path(hired.path), Limits(**hired.limits)
+    checked = check_commitment(root, _claim(root / claims.FILE, hired, limits), limits)
     data = checked.proof.commitment.data
     replayer = Replayer(checked, RemoteRecords(telling, data.record, data.records), hired.secret, telling)
-    while True:
-        piece = telling.receive(Do)
-        for replayed in replayer.replay([Piece(piece.start, piece.stop)]):
-            telling.say(Came(replayed))
+
+    def replay(piece: Do) -> Replayed:
+        (replayed,) = replayer.replay([Piece(piece.start, piece.stop)])
+        return replayed
+
+    return replay
 
 
-def _opened(root: Path, hired: Hired) -> Checked:
-    """The proof, with stage 3 done again: that it is the one that was checked."""
+def _of_opening(telling: Telling, hired: Hired) -> Callable[[Do], Replayed]:
+    """Replays spans of an opening, after stages 3 to 6 were done again."""
     limits = Limits(**hired.limits)
-    claim = Claim.parse(read_bounded(root, claims.FILE, limits))
+    claim, opening = _claim(Path(hired.path), hired, limits), read_opening(Path(hired.opening or ""), limits)
+    commitment, program = check_opened_commitment(opening, claim, limits)
+    rows = check_opened_rows(opening, commitment, claim)
+    records = check_opened_inputs(opening, commitment, rows, [])
+    opened = Opened(commitment, program, rows, records, check_opened_states(opening, commitment, rows))
+    return lambda do: replay_spans(opened, [Span(do.start, do.stop)], telling)[0]
+
+
+def _claim(path: Path, hired: Hired, limits: Limits) -> Claim:
+    claim = Claim.parse(read_bounded(path.parent, path.name, limits))
     if claim.digest().hex() != hired.claim:
         raise ProofError(claims.FILE, "is another one than when it was checked")
-    return check_commitment(root, claim, limits)
+    return claim

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import jax
 import msgspec
 import numpy as np
 
-from pol_jax.checks import Checked
 from pol_jax.data import take
 from pol_jax.errors import BackendError, DataError, PolError, ProofError, UsageError
 from pol_jax.messages import Came, Do, Failed, FromWorker, Hired, Reached, Records, Take
+from pol_jax.opening import Span
 from pol_jax.process import Child, Lost, launched
 from pol_jax.progress import Progress
 from pol_jax.replay import Replayed
 from pol_jax.route import Piece
+from pol_jax.specs import RecordSpec
 from pol_jax.task import Source
+
+Answer: TypeAlias = Callable[[list[int]], Records]
 
 _CODE = "import sys; from pol_jax.worker import work; work(*map(int, sys.argv[1:]))"
 _MOST_BYTES = 2**24
@@ -27,21 +31,19 @@ _MOST_BYTES = 2**24
 
 @dataclass(frozen=True)
 class Worker:
-    """A process that replays pieces of one proof.
+    """A process that replays pieces of one proof, or spans of one opening.
 
     Attributes:
         child: the process.
-        checked: the proof.
-        source: the records that it asks for.
         progress: told of its steps.
+        records: what to answer when it asks for records.
     """
 
     child: Child
-    checked: Checked
-    source: Source
     progress: Progress
+    records: Answer
 
-    def replay(self, piece: Piece) -> Replayed:
+    def replay(self, piece: Piece | Span) -> Replayed:
         """Have it replay a piece.
 
         Raises:
@@ -55,7 +57,7 @@ class Worker:
                     case Came(replayed):
                         return replayed
                     case Take(indices):
-                        self.child.send(self._records(indices))
+                        self.child.send(self.records(indices))
                     case Reached(done, loss):
                         self.progress.at(done, loss)
                     case Failed(kind, text):
@@ -70,33 +72,43 @@ class Worker:
         except (EOFError, OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise Lost(self.child.how_it_died()) from error
 
-    def _records(self, indices: list[int]) -> Records:
-        try:
-            batch = take(self.source, self.checked.proof.commitment.data.record, np.array(indices, np.int64))
-        except DataError as error:
-            return Records([], str(error))
-        return Records([leaf.tobytes() for leaf in batch], None)
-
 
 @contextmanager
-def hired(
-    device: dict[str, str], checked: Checked, source: Source, secret: bytes | None, progress: Progress
-) -> Iterator[Worker]:
-    """A worker for one proof, confined as this process is; killed when it is no longer needed.
+def hired(device: dict[str, str], order: Hired, progress: Progress, records: Answer) -> Iterator[Worker]:
+    """A worker, confined as this process is; killed when it is no longer needed.
 
     Args:
         device: environment variables that say what it computes on.
-        checked: a proof that passed stages 1 to 6.
-        source: the verifier's records, which several threads may read.
-        secret: salts of a private data set.
+        order: what it works on.
         progress: told of its steps.
+        records: what to answer when it asks for records; called by several threads, if there are several workers.
     """
-    proof = checked.proof
-    assert proof.claim is not None  # noqa: S101  # it passed stage 2
     with launched(_CODE, **device) as child:
-        root, claim = str(proof.root.absolute()), proof.claim.digest().hex()
-        child.send(Hired(root, claim, asdict(proof.limits), secret))
-        yield Worker(child, checked, source, progress)
+        child.send(order)
+        yield Worker(child, progress, records)
+
+
+def answering(source: Source, spec: RecordSpec) -> Answer:
+    """Answers with records of a source."""
+
+    def answer(indices: list[int]) -> Records:
+        try:
+            return Records([leaf.tobytes() for leaf in take(source, spec, np.array(indices, np.int64))], None)
+        except DataError as error:
+            return Records([], str(error))
+
+    return answer
+
+
+def check_jobs(jobs: int) -> int:
+    """The number of processes.
+
+    Raises:
+        UsageError: less than one.
+    """
+    if jobs < 1:
+        raise UsageError(f"jobs: {jobs}, expected at least 1")
+    return jobs
 
 
 def devices_of_workers(workers: int) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,9 @@ import tiny
 from forge import Forger
 
 import pol_jax
-from pol_jax import verifier
+from pol_jax import opening_verifier, verifier
 from pol_jax.bounds import Bounds
-from pol_jax.challenge import AllSegments
+from pol_jax.challenge import AllSegments, ListedSteps
 from pol_jax.isolation import verify
 from pol_jax.progress import Silent
 from pol_jax.report import Report, Verdict
@@ -70,6 +71,22 @@ def test_records_that_are_not_the_committed_ones(plain_proof: Path) -> None:
     )
 
 
+def test_steps_of_an_opening(plain_proof: Path, tmp_path: Path) -> None:
+    """Shared too; the report is that of one process, or says that a worker died."""
+    steps = (3, 9, 20)
+    opening = pol_jax.open_steps(pol_jax.open_proof(plain_proof), tiny.plain().source, steps)
+    pol_jax.write_opening(tmp_path / "opening", opening)
+    arguments = (plain_proof, tmp_path / "opening", ListedSteps(steps))
+    seen = Watching()
+    report = pol_jax.verify_opening(*arguments, jobs=2, progress=seen)
+    assert report.verdict is Verdict.ACCEPTED
+    assert report == opening_verifier.verify_opening(*arguments, b"")
+    assert seen.seen == [1, 2, 3]
+    killed = Watching(1, signal_workers(signal.SIGKILL))
+    report = pol_jax.verify_opening(*arguments, jobs=2, progress=killed)
+    assert report.reasons == ("stage 9, replay: cannot judge here: a worker died of SIGKILL",)
+
+
 def workers() -> list[psutil.Process]:
     (child,) = psutil.Process().children()
     return child.children()
@@ -97,11 +114,14 @@ def test_silence_of_a_worker_is_inconclusive(plain_proof: Path) -> None:
     assert "said nothing for 5 s" in report.reasons[0]
 
 
-def test_workers_end_with_the_child(plain_proof: Path) -> None:
-    found = list[psutil.Process]()
+def test_workers_are_confined_and_end_with_the_child(plain_proof: Path) -> None:
+    found, restricted = list[psutil.Process](), list[bool]()
 
     def kill() -> None:
         found.extend(workers())
+        if sys.platform == "linux":
+            status = Path(f"/proc/{found[0].pid}/status").read_text()
+            restricted.append("NoNewPrivs:\t1" in status and "Seccomp:\t2" in status)
         signal_workers(signal.SIGSTOP)()
         os.kill(psutil.Process().children()[0].pid, signal.SIGKILL)
         signal_workers_of(found, signal.SIGCONT)
@@ -109,6 +129,7 @@ def test_workers_end_with_the_child(plain_proof: Path) -> None:
     together(plain_proof, 2, Watching(8, kill))
     _, alive = psutil.wait_procs(found, timeout=15)
     assert found
+    assert all(restricted)
     assert not alive
 
 

@@ -83,8 +83,6 @@ def verify_opening_command(
     for name, value in others.items():
         if value:
             raise UsageError(f"--{name.replace('_', '-')}: has no meaning for an opening, which brings all it needs")
-    if jobs:
-        raise UsageError("--jobs: the steps of an opening are replayed one after the other")
     quiet_libraries()
     policy, drawn_by = _challenge(steps, nonce, confidence, fraction)
     bars = Bars()
@@ -92,7 +90,15 @@ def verify_opening_command(
         limits = Limits() if max_constants is None else Limits(constant_bytes=max_constants)
         bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined)
         report = verify_opening(
-            claim, opening, policy, drawn_by, limits=limits, progress=bars, bounds=bounds, d_ref=d_ref
+            claim,
+            opening,
+            policy,
+            drawn_by,
+            limits=limits,
+            progress=bars,
+            bounds=bounds,
+            jobs=jobs or 1,
+            d_ref=d_ref,
         )
     finally:
         bars.end()
