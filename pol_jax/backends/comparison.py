@@ -35,14 +35,20 @@ def compare_backends(
         machine: its name; None for its processor's.
         progress: told of the backends.
     """
-    progress, outcomes = progress or Silent(), list[Outcome]()
+    progress, outcomes, absent = progress or Silent(), list[Outcome](), dict[tuple[str, str | None], Outcome]()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "work.npz"
         path.write_bytes(work(material))
         progress.begin("comparing backends", len(backends))
         try:
             for backend in backends:
-                outcomes.append(_outcome(material, backend, path, timeout))
+                kind = (backend.platform, backend.python)
+                if kind in absent:  # no process is needed to see that once more
+                    outcomes.append(msgspec.structs.replace(absent[kind], backend=_shown(backend)))
+                else:
+                    outcomes.append(_outcome(material, backend, path, timeout))
+                if outcomes[-1].status == "missing":
+                    absent[kind] = outcomes[-1]
                 progress.at(len(outcomes))
         finally:
             progress.end()
@@ -57,7 +63,7 @@ def compare_backends(
 
 
 def _outcome(material: Material, backend: Backend, work_file: Path, timeout: float) -> Outcome:
-    shown = msgspec.structs.replace(backend, python=None)
+    shown = _shown(backend)
     found = run(backend, work_file, timeout)
     if isinstance(found, Failed):
         return Outcome(shown, found.status, found.reason)
@@ -74,3 +80,8 @@ def _outcome(material: Material, backend: Backend, work_file: Path, timeout: flo
         repeats=found.repeats,
         reproductions=measured,
     )
+
+
+def _shown(backend: Backend) -> Backend:
+    """Without the path of its interpreter, which says something of this machine alone."""
+    return msgspec.structs.replace(backend, python=None)

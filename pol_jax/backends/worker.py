@@ -70,14 +70,14 @@ def _find_devices(platform: str, steps: _Steps) -> None:
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # jax asserts that there is any platform
-        why = _line(error) if str(error) else "this jax knows no such platform, or finds no device"
+        why = _line(error).split(" (set ")[0] if str(error) else "this jax has no such platform, or finds no device"
         jax.config.update("jax_platforms", "cpu")
         try:
             steps.lower(platform)
             lowered = "the program can be lowered for it"
         except (RuntimeError, ValueError, NotImplementedError) as refusal:
             lowered = f"nor can the program be lowered for it: {_line(refusal)}"
-        raise _Refused("missing", f"no {platform} here: {why}; {lowered}") from error
+        raise _Refused("missing", f"{why}; {lowered}") from error
 
 
 class _Steps:

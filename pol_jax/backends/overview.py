@@ -1,0 +1,122 @@
+"""What a comparison comes to, backend by backend: the numbers that the terminal and the plots show."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pol_jax.backends.results import Error, Outcome, Reproduction, Results
+from pol_jax.errors import printable
+
+
+@dataclass(frozen=True)
+class Line:
+    """One backend.
+
+    Attributes:
+        label: its name, with its machine's number if there are several machines.
+        outcome: all that is known of it.
+        bits: a letter; backends with the same one replayed the same steps to the same bits. ``A`` is the prover's.
+    """
+
+    label: str
+    outcome: Outcome
+    bits: str
+
+    @property
+    def equal(self) -> bool:
+        """Whether it gave the prover's bits everywhere."""
+        return all(each.total.equal for each in self.outcome.reproductions)
+
+    @property
+    def first_differing(self) -> int | None:
+        """The first of the compared steps whose state has other bits than the prover's."""
+        return min((each.stop for each in self.outcome.reproductions if not each.total.equal), default=None)
+
+    @property
+    def worst_step(self) -> Reproduction:
+        """The step with the largest error, as a share of its update."""
+        return max(self.outcome.of("step"), key=lambda each: _sortable(relative(each.total)))
+
+    @property
+    def segments(self) -> tuple[tuple[Reproduction, ...], ...]:
+        """Each segment, at every committed state on its way."""
+        starts = dict.fromkeys(each.start for each in self.outcome.of("segment"))
+        return tuple(tuple(each for each in self.outcome.of("segment") if each.start == start) for start in starts)
+
+    @property
+    def judged(self) -> dict[str, int]:
+        """How many of the steps that differ a verifier there would pass, fail, or not decide."""
+        found = [each.tolerance for each in self.outcome.of("step") if each.tolerance is not None]
+        return {outcome: found.count(outcome) for outcome in ("passed", "inconclusive", "failed") if outcome in found}
+
+
+def relative(error: Error) -> float:
+    """The l2 error as a share of the update; NaN where one of them is no number."""
+    if error.equal:
+        return 0.0
+    if error.l2 is None or error.update_l2 is None:
+        return math.nan
+    return error.l2 / error.update_l2 if error.update_l2 else math.inf
+
+
+def lines(parts: Sequence[Results]) -> list[Line]:
+    """The backends that ran, machine by machine."""
+    ran = [(at, each) for at, part in enumerate(parts, 1) for each in part.outcomes if each.status == "ran"]
+    letters, found = dict[tuple[tuple[str, int, int, str], ...], str](), list[Line]()
+    for at, outcome in sorted(ran, key=lambda pair: (pair[0], not _is_equal(pair[1]))):
+        bits = tuple((each.kind, each.start, each.stop, each.digest) for each in outcome.reproductions)
+        if _is_equal(outcome):
+            letters[bits] = "A"
+        elif bits not in letters:
+            letters[bits] = _letter(1 + len({letter for letter in letters.values() if letter != "A"}))
+        found.append(Line(label(outcome, at if len(parts) > 1 else None), outcome, letters[bits]))
+    order = {id(outcome): place for place, (_, outcome) in enumerate(ran)}
+    return sorted(found, key=lambda line: order[id(line.outcome)])
+
+
+def label(outcome: Outcome, machine: int | None) -> str:
+    """A backend's name, as it is shown."""
+    return outcome.backend.name + ("" if machine is None else f" [{machine}]")
+
+
+def default_line(found: Iterable[Line]) -> Line | None:
+    """What jax takes by itself on the machine of these backends: an accelerator if there is one."""
+    plain = {line.outcome.backend.platform: line for line in found if line.outcome.backend.is_plain}
+    return next((plain[platform] for platform in ("tpu", "cuda", "rocm", "cpu") if platform in plain), None)
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Numbers as they are given to ``--steps``: 1, 2, 3, 7 is ``1-3,7``."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def plain_text(text: str) -> str:
+    """Text of a results file, as a terminal may show it: one line, no control characters."""
+    return printable(re.sub(r"\s+", " ", text))
+
+
+def _is_equal(outcome: Outcome) -> bool:
+    return all(each.total.equal for each in outcome.reproductions)
+
+
+def _sortable(value: float) -> float:
+    return math.inf if math.isnan(value) else value
+
+
+def _letter(place: int) -> str:
+    """``B`` is the second letter; after ``Z`` come ``AA``, ``AB``."""
+    letters = ""
+    place += 1
+    while place:
+        place, rest = divmod(place - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
