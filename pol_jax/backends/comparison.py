@@ -57,7 +57,7 @@ def compare_backends(
         claim=material.claim,
         program=material.commitment.program.step,
         task=material.commitment.task.name,
-        machine=printable(machine or processor()[0], 200),
+        machine=printable(machine or processor()[0], 200)[:256],
         outcomes=tuple(outcomes),
     )
 
@@ -66,7 +66,7 @@ def _outcome(material: Material, backend: Backend, work_file: Path, timeout: flo
     shown = _shown(backend)
     found = run(backend, work_file, timeout)
     if isinstance(found, Failed):
-        return Outcome(shown, found.status, found.reason)
+        return Outcome(shown, found.status, found.reason[:1024])
     try:
         measured = reproductions(material, found)
     except ValueError as error:

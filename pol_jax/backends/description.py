@@ -55,11 +55,6 @@ class Backend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     devices: Count | None = None
     python: str | None = None
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether this is a platform as it comes."""
-        return self == Backend(self.name, self.platform)
-
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The TOML file."""

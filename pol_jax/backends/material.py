@@ -130,6 +130,8 @@ def work(material: Material) -> bytes:
     }
     for step in {step for span in material.spans for step in (span.start, span.stop)}:
         arrays[f"state/{step}"] = as_bytes(material.states[step].leaves)
+    for span in material.spans:
+        arrays[f"loss/{span.stop}"] = as_bytes([material.losses[step] for step in span.steps])
     for step, each in material.inputs.items():
         arrays[f"key/{step}"] = each.key
         arrays[f"batch/{step}"] = as_bytes(each.batch)
@@ -138,7 +140,7 @@ def work(material: Material) -> bytes:
     return file.getvalue()
 
 
-def as_bytes(leaves: Sequence[np.ndarray]) -> np.ndarray:
+def as_bytes(leaves: Sequence[np.ndarray | np.float32]) -> np.ndarray:
     """The bytes of arrays, one after the other."""
     return np.frombuffer(b"".join(np.ascontiguousarray(leaf).tobytes() for leaf in leaves), np.uint8)
 

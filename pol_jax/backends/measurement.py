@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Final, Literal
 
 import numpy as np
+from msgspec.structs import replace
 
 from pol_jax.backends.material import Material, as_state
 from pol_jax.backends.results import Error, Reproduction
 from pol_jax.backends.runner import Ran
+from pol_jax.challenge import Metric
 from pol_jax.errors import printable
 from pol_jax.norms import distance
 from pol_jax.opening import Span
@@ -17,7 +20,7 @@ from pol_jax.specs import ArraySpec
 from pol_jax.states import HostState, Layout
 from pol_jax.tolerance import StepComparison, compare, with_losses
 
-_EQUAL = {"l1": 0.0, "l2": 0.0, "linf": 0.0, "cosine": 0.0}
+_METRICS: Final[tuple[Metric, ...]] = ("l1", "l2", "linf", "cosine")
 
 
 def reproductions(material: Material, ran: Ran) -> tuple[Reproduction, ...]:
@@ -30,43 +33,45 @@ def reproductions(material: Material, ran: Ran) -> tuple[Reproduction, ...]:
 
 
 def _steps(material: Material, ran: Ran) -> Iterator[Reproduction]:
-    layout = Layout(material.commitment.state)
     for span in material.spans:
-        got = as_state(layout, _array(ran, f"step/{span.stop}"))
-        found = _reproduction("step", material, span.start, span.stop, got)
-        if found.total.equal:
-            yield found
-        else:
-            judged = _judge(material, span, got, ran)
-            yield Reproduction(
-                kind="step",
-                start=span.start,
-                stop=span.stop,
-                digest=found.digest,
-                total=found.total,
-                leaves=found.leaves,
-                tolerance=judged.outcome.value,
-                tolerance_reason=printable("; ".join(judged.reasons[:3])),
-            )
+        got = _state(material, ran, f"step/{span.stop}")
+        losses = _losses(ran, f"loss/{span.stop}", span)
+        found = _reproduction("step", material, span.start, span, got, losses)
+        if not found.exact:
+            judged = _judge(material, span, got, losses, ran)
+            reason = printable("; ".join(judged.reasons[:3]))[:1024]
+            found = replace(found, tolerance=judged.outcome.value, tolerance_reason=reason)
+        yield found
 
 
 def _segments(material: Material, ran: Ran) -> Iterator[Reproduction]:
-    layout = Layout(material.commitment.state)
     for segment in material.segments:
         start = segment[0].start
         for span in segment:
-            got = as_state(layout, _array(ran, f"segment/{start}/{span.stop}"))
-            yield _reproduction("segment", material, start, span.stop, got)
+            got = _state(material, ran, f"segment/{start}/{span.stop}")
+            losses = _losses(ran, f"segment loss/{start}/{span.stop}", span)
+            yield _reproduction("segment", material, start, span, got, losses)
 
 
-def _reproduction(kind: str, material: Material, start: int, stop: int, got: HostState) -> Reproduction:
-    spec, before, after = material.commitment.state, material.states[start].leaves, material.states[stop].leaves
+def _reproduction(
+    kind: Literal["step", "segment"],
+    material: Material,
+    start: int,
+    span: Span,
+    got: HostState,
+    losses: Sequence[np.float32],
+) -> Reproduction:
+    """The state after a span, against the committed one; ``start`` is the step of the state that all began with."""
+    spec, before, after = material.commitment.state, material.states[start].leaves, material.states[span.stop].leaves
+    total = _error(None, spec, before, after, got.leaves)
+    committed = [material.losses[step].tobytes() for step in span.steps]
     return Reproduction(
-        kind="step" if kind == "step" else "segment",
+        kind=kind,
         start=start,
-        stop=stop,
+        stop=span.stop,
         digest=got.digest().hex(),
-        total=_error(None, spec, before, after, got.leaves),
+        exact=total.equal and [loss.tobytes() for loss in losses] == committed,
+        total=total,
         leaves=tuple(
             _error(leaf.path, [leaf], [a], [b], [mine])
             for leaf, a, b, mine in zip(spec, before, after, got.leaves, strict=True)
@@ -83,32 +88,26 @@ def _error(
 ) -> Error:
     """The distances between a committed state and what came out; equal bits have none, NaN among them or not."""
     equal = all(a.tobytes() == b.tobytes() for a, b in zip(after, got, strict=True))
-    distances = _EQUAL if equal else {name: _finite(distance(spec, after, got, name)) for name in _EQUAL}  # type: ignore[arg-type]
-    update = {name: _finite(distance(spec, before, after, name)) for name in ("l1", "l2", "linf")}
-    return Error(
-        leaf=path,
-        equal=equal,
-        **distances,
-        update_l1=update["l1"],
-        update_l2=update["l2"],
-        update_linf=update["linf"],
-    )
+    off = [0.0 if equal else _finite(distance(spec, after, got, metric)) for metric in _METRICS]
+    update = [_finite(distance(spec, before, after, metric)) for metric in _METRICS[:3]]
+    return Error(None if path is None else path[:4096], equal, *off, *update)
 
 
-def _judge(material: Material, span: Span, got: HostState, ran: Ran) -> StepComparison:
+def _judge(material: Material, span: Span, got: HostState, losses: Sequence[np.float32], ran: Ran) -> StepComparison:
     """What `pol_jax.opening_verifier` would say there, under the compilations of that backend."""
-    spec, layout = material.commitment.state, Layout(material.commitment.state)
-    end = f"step/{span.stop}"
+    end = f"/step/{span.stop}"
     names = [
-        name.removesuffix(end)
-        for name in sorted(ran.arrays)
-        if name.startswith("variant/") and name.endswith(f"/{end}")
+        name.removesuffix(end) for name in sorted(ran.arrays) if name.startswith("variant/") and name.endswith(end)
     ]
-    others = [as_state(layout, _array(ran, f"{name}step/{span.stop}")).leaves for name in names]
+    others = [_state(material, ran, name + end).leaves for name in names]
     before, after = material.states[span.start].leaves, material.states[span.stop].leaves
-    found = compare(before, after, got.leaves, others, spec)
-    losses = [_losses(ran, f"{name}loss/{span.stop}", span) for name in ("", *names)]
-    return with_losses(found, [material.losses[step] for step in span.steps], losses)
+    found = compare(before, after, got.leaves, others, material.commitment.state)
+    own = [losses, *(_losses(ran, f"{name}/loss/{span.stop}", span) for name in names)]
+    return with_losses(found, [material.losses[step] for step in span.steps], own)
+
+
+def _state(material: Material, ran: Ran, name: str) -> HostState:
+    return as_state(Layout(material.commitment.state), _array(ran, name))
 
 
 def _losses(ran: Ran, name: str, span: Span) -> list[np.float32]:

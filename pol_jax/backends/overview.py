@@ -16,11 +16,13 @@ class Line:
     """One backend.
 
     Attributes:
-        label: its name, with its machine's number if there are several machines.
+        machine: number of its machine; 1 is the first.
+        label: its name, with that number if there are several machines.
         outcome: all that is known of it.
         bits: a letter; backends with the same one replayed the same steps to the same bits. ``A`` is the prover's.
     """
 
+    machine: int
     label: str
     outcome: Outcome
     bits: str
@@ -28,12 +30,12 @@ class Line:
     @property
     def equal(self) -> bool:
         """Whether it gave the prover's bits everywhere."""
-        return all(each.total.equal for each in self.outcome.reproductions)
+        return all(each.exact for each in self.outcome.reproductions)
 
     @property
     def first_differing(self) -> int | None:
-        """The first of the compared steps whose state has other bits than the prover's."""
-        return min((each.stop for each in self.outcome.reproductions if not each.total.equal), default=None)
+        """The first of the compared steps whose state or loss has other bits than the prover's."""
+        return min((each.stop for each in self.outcome.reproductions if not each.exact), default=None)
 
     @property
     def worst_step(self) -> Reproduction:
@@ -65,14 +67,14 @@ def relative(error: Error) -> float:
 def lines(parts: Sequence[Results]) -> list[Line]:
     """The backends that ran, machine by machine."""
     ran = [(at, each) for at, part in enumerate(parts, 1) for each in part.outcomes if each.status == "ran"]
-    letters, found = dict[tuple[tuple[str, int, int, str], ...], str](), list[Line]()
+    letters, found = dict[tuple[tuple[str, int, int, str, bool], ...], str](), list[Line]()
     for at, outcome in sorted(ran, key=lambda pair: (pair[0], not _is_equal(pair[1]))):
-        bits = tuple((each.kind, each.start, each.stop, each.digest) for each in outcome.reproductions)
+        bits = tuple((each.kind, each.start, each.stop, each.digest, each.exact) for each in outcome.reproductions)
         if _is_equal(outcome):
             letters[bits] = "A"
         elif bits not in letters:
             letters[bits] = _letter(1 + len({letter for letter in letters.values() if letter != "A"}))
-        found.append(Line(label(outcome, at if len(parts) > 1 else None), outcome, letters[bits]))
+        found.append(Line(at, label(outcome, at if len(parts) > 1 else None), outcome, letters[bits]))
     order = {id(outcome): place for place, (_, outcome) in enumerate(ran)}
     return sorted(found, key=lambda line: order[id(line.outcome)])
 
@@ -82,10 +84,14 @@ def label(outcome: Outcome, machine: int | None) -> str:
     return outcome.backend.name + ("" if machine is None else f" [{machine}]")
 
 
-def default_line(found: Iterable[Line]) -> Line | None:
-    """What jax takes by itself on the machine of these backends: an accelerator if there is one."""
-    plain = {line.outcome.backend.platform: line for line in found if line.outcome.backend.is_plain}
-    return next((plain[platform] for platform in ("tpu", "cuda", "rocm", "cpu") if platform in plain), None)
+def default_lines(found: Sequence[Line]) -> list[Line]:
+    """What jax takes by itself on each machine: an accelerator if there is one, as it comes."""
+    plain = {(line.machine, line.outcome.backend.name): line for line in found}
+    chosen = [
+        next((plain[machine, name] for name in ("tpu", "cuda", "rocm", "cpu") if (machine, name) in plain), None)
+        for machine in sorted({line.machine for line in found})
+    ]
+    return [line for line in chosen if line is not None]
 
 
 def ranges(numbers: Iterable[int]) -> str:
@@ -105,7 +111,7 @@ def plain_text(text: str) -> str:
 
 
 def _is_equal(outcome: Outcome) -> bool:
-    return all(each.total.equal for each in outcome.reproductions)
+    return all(each.exact for each in outcome.reproductions)
 
 
 def _sortable(value: float) -> float:

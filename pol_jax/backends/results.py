@@ -61,10 +61,11 @@ class Reproduction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         start: the step of the state that it began with.
         stop: the step after which states are compared.
         digest: of the state that came out: equal ones have equal bits.
+        exact: whether all bits are the prover's, those of the losses included: what a verifier would ask.
         total: all leaves as one vector.
         leaves: each leaf, in the order of the commitment.
         tolerance: what a verifier with this backend would say of a step within tolerances that it calibrates itself;
-            None where bits are equal, and for segments, which are not judged.
+            None where it is exact, and for segments, which are not judged.
         tolerance_reason: why, in words.
     """
 
@@ -72,6 +73,7 @@ class Reproduction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start: Step
     stop: Step
     digest: HexDigest
+    exact: bool
     total: Error
     leaves: tuple[Error, ...]
     tolerance: Literal["passed", "failed", "inconclusive"] | None = None
@@ -81,6 +83,8 @@ class Reproduction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Refuse what contradicts itself."""
         if not self.start < self.stop:
             raise ValueError("stop is not after start")
+        if self.exact and not self.total.equal:
+            raise ValueError("exact, and yet not equal")
         if any(error.equal and error.l2 for error in (self.total, *self.leaves)):
             raise ValueError("equal, and yet at a distance")
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pol_jax.backends.overview import Line, default_line, label, lines, plain_text, ranges, relative
+from pol_jax.backends.overview import Line, default_lines, label, lines, plain_text, ranges, relative
 from pol_jax.backends.results import Outcome, Results
 
 _STATUS = {"missing": "not available"}
@@ -49,10 +49,20 @@ def _table(found: Sequence[Line], d_ref: float | None) -> Table:
     table = Table(box=None, pad_edge=False, title_justify="left", header_style="bold")
     table.add_column("backend")
     table.add_column("bits")
-    for name in ("differs from", "worst step", "segment", *(["/ d_ref"] if d_ref else []), "tolerance", "steps/s"):
+    for name in (
+        "equal steps",
+        "differs from",
+        "worst step",
+        "segment",
+        *(["/ d_ref"] if d_ref else []),
+        "tolerance",
+        "steps/s",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     for line in found:
+        steps = line.outcome.of("step")
         numbers = [
+            f"{sum(each.exact for each in steps)} of {len(steps)}",
             "never" if line.first_differing is None else f"step {line.first_differing}",
             _number(relative(line.worst_step.total)),
             _segment(line),
@@ -107,11 +117,11 @@ def meaning(found: Sequence[Line]) -> Iterator[str]:
     if not found:
         yield "no backend ran: nothing was measured"
         return
-    default = default_line(found)
-    if default is not None and default.equal:
-        yield f"{default.label}, as it comes, gives the prover's bits in every step and segment that was replayed"
-    elif default is not None:
-        yield f"{default.label}, as it comes, gives other bits than the prover's, from step {default.first_differing}"
+    for default in default_lines(found):
+        if default.equal:
+            yield f"{default.label}, as it comes, gives the prover's bits in every step and segment that was replayed"
+        else:
+            yield f"{default.label}, as it comes, gives other bits than the prover, from step {default.first_differing}"
     unstable = [line.label for line in found if not line.outcome.repeats]
     yield (
         f"not the same twice: {'; '.join(unstable)}" if unstable else "every backend that ran gave the same bits twice"

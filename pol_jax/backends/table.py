@@ -23,13 +23,14 @@ SCHEMA: Final = pa.schema(
         *((name, pa.float64()) for name in ("compile_seconds", "steps_per_second")),
         *((name, pa.string()) for name in ("kind", "leaf", "digest")),
         *((name, pa.int64()) for name in ("start", "stop", "steps")),
-        ("equal", pa.bool_()),
+        *((name, pa.bool_()) for name in ("exact", "equal")),
         *((name, pa.float64()) for name in ("l1", "l2", "linf", "cosine", "update_l1", "update_l2", "update_linf")),
         *((name, pa.float64()) for name in ("l1_relative", "l2_relative", "linf_relative", "l2_over_d_ref")),
         *((name, pa.string()) for name in ("tolerance", "tolerance_reason")),
     ]
 )
-"""The columns. ``leaf`` is null for the whole state, ``digest`` and ``tolerance`` are given there only. A backend that
+"""The columns. ``leaf`` is null for the whole state; ``digest``, ``exact`` and ``tolerance`` are given there only. A
+backend that
 did not run has one row, with nulls from ``kind`` on."""
 
 
@@ -90,6 +91,7 @@ def _of_outcome(outcome: Outcome) -> dict[str, Any]:
 def _of_total(each: Reproduction) -> dict[str, Any]:
     return {
         "digest": each.digest,
+        "exact": each.exact,
         "tolerance": each.tolerance,
         "tolerance_reason": each.tolerance_reason or None,
     }

@@ -113,6 +113,10 @@ class _Steps:
         state: np.ndarray = self._given[f"state/{step}"]
         return state
 
+    def is_committed(self, step: int, state: np.ndarray, losses: np.ndarray) -> bool:
+        """Whether a span that ends with ``step`` came out bit for bit, its losses included."""
+        return np.array_equal(state, self.committed(step)) and np.array_equal(losses, self._given[f"loss/{step}"])
+
     def start(self, step: int) -> tuple[Any, ...]:
         """The committed state after ``step``, on the device."""
         return tuple(jnp.array(leaf) for leaf in _arrays(self.committed(step), self._state))
@@ -149,13 +153,14 @@ def _execute(steps: _Steps, plan: dict[str, Any], settings: dict[str, Any]) -> t
         again, _ = steps.span(compiled, span, times)
         repeats = repeats and np.array_equal(state, _kept(again))
         found[f"step/{span[1]}"], found[f"loss/{span[1]}"] = state, losses
-        if not np.array_equal(state, steps.committed(span[1])):
+        if not steps.is_committed(span[1], state, losses):
             differing.append(span)
     for segment in plan["segments"]:
         leaves = None
         for span in segment:
-            leaves, _ = steps.span(compiled, span, times, leaves)
+            leaves, losses = steps.span(compiled, span, times, leaves)
             found[f"segment/{segment[0][0]}/{span[1]}"] = _kept(leaves)
+            found[f"segment loss/{segment[0][0]}/{span[1]}"] = _kept(losses)
     refused = list[str]()
     for name, options in plan["variants"].get(jax.default_backend(), {}).items() if differing else ():
         try:
