@@ -14,9 +14,10 @@ How data flows, and where each thing lives:
     proof -> checks (stages 1-6), magnitudes -> challenge -> replay (the same loop) -> verdict -> report
 
 `encoding` owns every byte that is hashed, `documents` the canonical JSON, `program` the exported functions (`audit`,
-`stablehlo` and `dataflow` look into them, `origin` compares them with source that the verifier trusts), `states`
-the way of a state from the device to its digest, `isolation` and `child` the process of its own in which a proof is
-verified, `html` a report as a page, `errors` every way to say no. ``docs/protocol.md`` specifies it all.
+`stablehlo` and `dataflow` look into them, `origin` compares them with source that the verifier trusts), `states` the
+way of a state from the device to its digest, `isolation` and `child` the process of its own in which a proof is
+verified, `html` a report as a page, `backends` the reproduction error across XLA backends, `errors` every way to say
+no. ``docs/protocol.md`` specifies it all.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def compare_backends(
     material: Material,
     backends: Sequence[Backend],
     *,
-    timeout: float = 600,
+    timeout: int | float = 600,
     machine: str | None = None,
     progress: Progress | None = None,
 ) -> Results:
@@ -62,7 +62,7 @@ def compare_backends(
     )
 
 
-def _outcome(material: Material, backend: Backend, work_file: Path, timeout: float) -> Outcome:
+def _outcome(material: Material, backend: Backend, work_file: Path, timeout: int | float) -> Outcome:
     shown = _shown(backend)
     found = run(backend, work_file, timeout)
     if isinstance(found, Failed):

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 
 from pol_jax.backends.results import Error, Outcome, Reproduction, Results
 from pol_jax.errors import printable
@@ -66,17 +67,17 @@ def relative(error: Error) -> float:
 
 def lines(parts: Sequence[Results]) -> list[Line]:
     """The backends that ran, machine by machine."""
-    ran = [(at, each) for at, part in enumerate(parts, 1) for each in part.outcomes if each.status == "ran"]
     letters, found = dict[tuple[tuple[str, int, int, str, bool], ...], str](), list[Line]()
-    for at, outcome in sorted(ran, key=lambda pair: (pair[0], not _is_equal(pair[1]))):
-        bits = tuple((each.kind, each.start, each.stop, each.digest, each.exact) for each in outcome.reproductions)
-        if _is_equal(outcome):
-            letters[bits] = "A"
-        elif bits not in letters:
-            letters[bits] = _letter(1 + len({letter for letter in letters.values() if letter != "A"}))
-        found.append(Line(at, label(outcome, at if len(parts) > 1 else None), outcome, letters[bits]))
-    order = {id(outcome): place for place, (_, outcome) in enumerate(ran)}
-    return sorted(found, key=lambda line: order[id(line.outcome)])
+    for at, part in enumerate(parts, 1):
+        for outcome in part.outcomes:
+            if outcome.status == "ran":
+                bits = tuple(
+                    (each.kind, each.start, each.stop, each.digest, each.exact) for each in outcome.reproductions
+                )
+                exact = all(each.exact for each in outcome.reproductions)
+                letter = "A" if exact else letters.setdefault(bits, _letter(1 + len(letters)))
+                found.append(Line(at, label(outcome, at if len(parts) > 1 else None), outcome, letter))
+    return found
 
 
 def label(outcome: Outcome, machine: int | None) -> str:
@@ -110,19 +111,11 @@ def plain_text(text: str) -> str:
     return printable(re.sub(r"\s+", " ", text))
 
 
-def _is_equal(outcome: Outcome) -> bool:
-    return all(each.exact for each in outcome.reproductions)
-
-
 def _sortable(value: float) -> float:
     return math.inf if math.isnan(value) else value
 
 
 def _letter(place: int) -> str:
-    """``B`` is the second letter; after ``Z`` come ``AA``, ``AB``."""
-    letters = ""
-    place += 1
-    while place:
-        place, rest = divmod(place - 1, 26)
-        letters = chr(ord("A") + rest) + letters
-    return letters
+    """``A`` is the first letter, place 0; after ``Z`` come ``A2``, ``B2``."""
+    turn, at = divmod(place, 26)
+    return ascii_uppercase[at] + (str(turn + 1) if turn else "")

@@ -25,7 +25,12 @@ from pol_jax.files import storing
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS: Final = "osD^vPX"
 _DASHES: Final = ("-", "--", ":")
-_TOLERANCE: Final = {"passed": ("#0072B2", "o"), "inconclusive": ("#E69F00", "s"), "failed": ("#D55E00", "X")}
+_TOLERANCE: Final = {
+    "passed": ("#0072B2", "o"),
+    "inconclusive": ("#E69F00", "s"),
+    "failed": ("#D55E00", "X"),
+    "not judged": ("#777777", "d"),
+}
 
 _MOST_LEAVES: Final = 24
 _MOST_LABEL: Final = 60
@@ -59,10 +64,13 @@ def _figures(kinds: Sequence[Sequence[Line]], equal: Sequence[str], task: str) -
     if not kinds:
         return
     note = f"Equal bits, so no error: {'; '.join(equal) or 'none'}"
-    yield "steps", _steps(kinds, task, note)
-    if any(group[0].segments for group in kinds):
+    found = [each for group in kinds for each in group[0].outcome.reproductions if _drawable(relative(each.total))]
+    if any(each.kind == "step" for each in found):
+        yield "steps", _steps(kinds, task, note)
+    if any(each.kind == "segment" for each in found):
         yield "growth", _growth(kinds, task, note)
-    yield "leaves", _leaves(kinds, task, note)
+    if any(_drawable(relative(leaf)) for each in found if each.kind == "step" for leaf in each.leaves):
+        yield "leaves", _leaves(kinds, task, note)
 
 
 def _kinds(found: Sequence[Line]) -> Mapping[str, list[Line]]:
@@ -85,18 +93,17 @@ def _steps(kinds: Sequence[Sequence[Line]], task: str, note: str) -> Figure:
     for at, group in enumerate(kinds):
         for each in group[0].outcome.of("step"):
             error = relative(each.total)
-            if each.tolerance is None or not _drawable(error):
-                continue
-            colour, marker = _TOLERANCE[each.tolerance]
-            label = None if each.tolerance in shown else each.tolerance
-            shown.add(each.tolerance)
-            axes.scatter(error, at, color=colour, marker=marker, s=36, alpha=0.75, label=label, zorder=3)
+            if _drawable(error):
+                judged = each.tolerance or "not judged"
+                colour, marker = _TOLERANCE[judged]
+                label = None if judged in shown else judged
+                shown.add(judged)
+                axes.scatter(error, at, color=colour, marker=marker, s=36, alpha=0.75, label=label, zorder=3)
     axes.set_xscale("log")
     axes.set_yticks(range(len(kinds)), [_name(group) for group in kinds])
     axes.set_ylim(len(kinds) - 0.5, -0.5)
     axes.set_xlabel("error of one step / its update (l2)")
-    if shown:
-        axes.legend(title="within tolerance", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    axes.legend(title="within tolerance", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     return _finished(figure, axes, f"Reproduction error of single steps: {task}", note)
 
 
@@ -130,12 +137,12 @@ def _leaves(kinds: Sequence[Sequence[Line]], task: str, note: str) -> Figure:
     values = np.array([[each.get(name, 0.0) for each in worst] for name in kept])
     figure = Figure(figsize=(3.5 + 0.9 * len(kinds), 1.8 + 0.28 * len(kept)), layout="constrained")
     axes = figure.add_subplot()
-    drawable = np.isfinite(values) & (values > 0)
+    values[values == 0] = np.nan
+    least = float(np.nanmin(values))
+    norm = LogNorm(least, max(float(np.nanmax(values)), 2 * least))
     axes.set_facecolor("#dddddd")
-    if drawable.any():
-        norm = LogNorm(float(values[drawable].min()), float(max(values[drawable].max(), 2 * values[drawable].min())))
-        image = axes.imshow(np.where(drawable, values, np.nan), norm=norm, cmap="cividis", aspect="auto")
-        figure.colorbar(image, ax=axes, label="largest error of a step / update of the leaf (l2)")
+    image = axes.imshow(values, norm=norm, cmap="cividis", aspect="auto")
+    figure.colorbar(image, ax=axes, label="largest error of a step / update of the leaf (l2)")
     axes.set_yticks(range(len(kept)), [plain_text(name or "/")[:_MOST_LABEL] for name in kept])
     axes.set_xticks(
         range(len(kinds)), [_name(group, 30) for group in kinds], rotation=40, ha="right", rotation_mode="anchor"

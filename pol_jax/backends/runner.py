@@ -93,7 +93,7 @@ class Failed:
     reason: str
 
 
-def run(backend: Backend, work: Path, timeout: float) -> Ran | Failed:
+def run(backend: Backend, work: Path, timeout: int | float) -> Ran | Failed:
     """Execute ``work`` under a backend, in a process of its own.
 
     Args:
@@ -110,11 +110,11 @@ def run(backend: Backend, work: Path, timeout: float) -> Ran | Failed:
         except subprocess.TimeoutExpired:
             return Failed("timed out", f"took more than {timeout:g} s")
         except OSError as error:
-            return Failed("missing", f"no interpreter {printable(python)}: {error.strerror}")
+            return Failed("missing", f"its interpreter can't be started: {error.strerror}")
         return _outcome(code, _said(noise), Path(folder))
 
 
-def _wait(command: list[str], variables: dict[str, str], noise: IO[bytes], timeout: float) -> int:
+def _wait(command: list[str], variables: dict[str, str], noise: IO[bytes], timeout: int | float) -> int:
     process = subprocess.Popen(  # noqa: S603  # an interpreter that the user named, and our own code
         command, stdin=subprocess.DEVNULL, stdout=noise, stderr=noise, env=variables, cwd="/", start_new_session=True
     )

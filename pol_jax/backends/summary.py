@@ -16,7 +16,7 @@ from pol_jax.backends.results import Outcome, Results
 _STATUS = {"missing": "not available"}
 
 
-def summary(parts: Sequence[Results], d_ref: float | None = None) -> RenderableType:
+def summary(parts: Sequence[Results], d_ref: int | float | None = None) -> RenderableType:
     """All of it.
 
     Args:
@@ -45,7 +45,7 @@ def _head(parts: Sequence[Results], found: Sequence[Line]) -> Iterator[Text]:
         yield Text(f"{number}{plain_text(part.machine)}: {plain_text('; '.join(sorted(kinds))) or 'nothing ran'}")
 
 
-def _table(found: Sequence[Line], d_ref: float | None) -> Table:
+def _table(found: Sequence[Line], d_ref: int | float | None) -> Table:
     table = Table(box=None, pad_edge=False, title_justify="left", header_style="bold")
     table.add_column("backend")
     table.add_column("bits")

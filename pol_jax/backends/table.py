@@ -34,7 +34,7 @@ backend that
 did not run has one row, with nulls from ``kind`` on."""
 
 
-def table(parts: Sequence[Results], d_ref: float | None = None) -> pa.Table:
+def table(parts: Sequence[Results], d_ref: int | float | None = None) -> pa.Table:
     """The table of a comparison.
 
     Args:
@@ -56,7 +56,7 @@ def write_table(found: pa.Table, parquet: Path, csv: Path) -> None:
         pyarrow.csv.write_csv(found, csv)
 
 
-def _rows(part: Results, d_ref: float | None) -> Iterator[dict[str, Any]]:
+def _rows(part: Results, d_ref: int | float | None) -> Iterator[dict[str, Any]]:
     for outcome in part.outcomes:
         named = {"task": part.task, "claim": part.claim, "machine": part.machine, **_of_outcome(outcome)}
         if not outcome.reproductions:
@@ -97,7 +97,7 @@ def _of_total(each: Reproduction) -> dict[str, Any]:
     }
 
 
-def _of_error(error: Error, d_ref: float | None) -> dict[str, Any]:
+def _of_error(error: Error, d_ref: int | float | None) -> dict[str, Any]:
     names = ("equal", "l1", "l2", "linf", "cosine", "update_l1", "update_l2", "update_linf")
     return {
         **{name: getattr(error, name) for name in names},
