@@ -70,7 +70,7 @@ def built_in() -> tuple[Backend, ...]:
         Backend("cpu, no optimisation", "cpu", ("--xla_backend_optimization_level=0",)),
         Backend("cpu, fast math", "cpu", ("--xla_cpu_enable_fast_math=true",)),
         Backend("cpu, no fusion", "cpu", ("--xla_disable_hlo_passes=fusion",)),
-        Backend("cpu, no algebraic simplification", "cpu", ("--xla_disable_hlo_passes=algsimp",)),
+        Backend("cpu, no algsimp", "cpu", ("--xla_disable_hlo_passes=algsimp",)),
         *(Backend(f"cpu, {isa}", "cpu", (f"--xla_cpu_max_isa={isa}",)) for isa in ("SSE4_2", "AVX2") if x86),
         Backend("cpu, 1 thread", "cpu", threads=1),
         Backend("cpu, 2 devices", "cpu", devices=2),

@@ -46,8 +46,10 @@ class Line:
     @property
     def segments(self) -> tuple[tuple[Reproduction, ...], ...]:
         """Each segment, at every committed state on its way."""
-        starts = dict.fromkeys(each.start for each in self.outcome.of("segment"))
-        return tuple(tuple(each for each in self.outcome.of("segment") if each.start == start) for start in starts)
+        found = dict[int, list[Reproduction]]()
+        for each in self.outcome.of("segment"):
+            found.setdefault(each.start, []).append(each)
+        return tuple(map(tuple, found.values()))
 
     @property
     def judged(self) -> dict[str, int]:

@@ -100,7 +100,7 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         compile_seconds: for the step.
         step_seconds: median of a step.
         repeats: whether each step gave the same bits twice.
-        reproductions: steps, then segments.
+        reproductions: steps, at least one, then segments.
     """
 
     backend: Backend
@@ -114,9 +114,11 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
-        ran = self.environment is not None and bool(self.reproductions) and self.repeats is not None
+        ran = self.environment is not None and bool(self.of("step")) and self.repeats is not None
         if ran != (self.status == "ran"):
-            raise ValueError(f"status is {self.status}, and yet it {'has' if ran else 'has no'} reproductions")
+            raise ValueError(
+                f"status is {self.status}, and yet it {'has' if ran else 'has no'} steps, environment and repeats"
+            )
 
     def of(self, kind: str) -> tuple[Reproduction, ...]:
         """The steps, or the segments."""

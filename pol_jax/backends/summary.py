@@ -26,7 +26,8 @@ def summary(parts: Sequence[Results], d_ref: int | float | None = None) -> Rende
     found = lines(parts)
     shown: list[RenderableType] = [*_head(parts, found), Text()]
     if found:
-        shown += [_table(found, d_ref), Text()]
+        legend = _LEGEND.format(d_ref="; /d_ref: the largest error over d_ref (l2)" if d_ref else "")
+        shown += [_table(found, d_ref), Text(), Text(legend, style="dim"), Text()]
     shown += _failures(parts)
     shown += [Text(f"• {line}") for line in meaning(found)]
     return Group(*shown)
@@ -46,42 +47,33 @@ def _head(parts: Sequence[Results], found: Sequence[Line]) -> Iterator[Text]:
 
 
 def _table(found: Sequence[Line], d_ref: int | float | None) -> Table:
-    table = Table(box=None, pad_edge=False, title_justify="left", header_style="bold")
-    table.add_column("backend")
-    table.add_column("bits")
-    for name in (
-        "equal steps",
-        "differs from",
-        "worst step",
-        "segment",
-        *(["/ d_ref"] if d_ref else []),
-        "tolerance",
-        "steps/s",
-    ):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("backend", min_width=14)
+    for name in ("bits", "equal", "until", "step", "segment", *(["/d_ref"] if d_ref else []), "passed", "steps/s"):
+        table.add_column(name, justify="left" if name == "bits" else "right", no_wrap=True)
     for line in found:
         steps = line.outcome.of("step")
-        numbers = [
-            f"{sum(each.exact for each in steps)} of {len(steps)}",
-            "never" if line.first_differing is None else f"step {line.first_differing}",
+        judged = sum(line.judged.values())
+        table.add_row(
+            escape(line.label),
+            f"[{'green' if line.equal else 'yellow'}]{line.bits}[/]{'' if line.outcome.repeats else '?'}",
+            f"{sum(each.exact for each in steps)}/{len(steps)}",
+            "-" if line.first_differing is None else str(line.first_differing),
             _number(relative(line.worst_step.total)),
-            _segment(line),
+            _number(relative(max(line.segments, key=len)[-1].total)) if line.segments else "-",
             *([_number(_over(line, d_ref))] if d_ref else []),
-            ", ".join(f"{count} {outcome}" for outcome, count in line.judged.items()) or "not needed",
+            f"{line.judged.get('passed', 0)}/{judged}" if judged else "-",
             _speed(line.outcome),
-        ]
-        style = "" if line.equal else "yellow"
-        unstable = "" if line.outcome.repeats else " (not the same twice)"
-        table.add_row(escape(line.label), f"[{style or 'green'}]{line.bits}[/]{unstable}", *numbers)
+        )
     return table
 
 
-def _segment(line: Line) -> str:
-    """The last error of the longest segment, with its length."""
-    if not line.segments:
-        return "-"
-    last = max(line.segments, key=len)[-1]
-    return f"{_number(relative(last.total))} in {last.stop - last.start}"
+_LEGEND = (
+    "bits: the same letter, the same bits in every state; A is the prover's; ? is not the same twice. equal: single "
+    "steps that are. until: the first step that is not. step, segment: the largest error of a step, and the last one "
+    "of the longest segment, over the update (l2){d_ref}. passed: of the steps that differ, those that a verifier "
+    "with this backend would accept in an opening."
+)
 
 
 def _over(line: Line, d_ref: float) -> float:
@@ -100,15 +92,15 @@ def _speed(outcome: Outcome) -> str:
 
 def _failures(parts: Sequence[Results]) -> Iterator[RenderableType]:
     """What did not run; backends with one reason on one line."""
+    reasons = dict[tuple[str, str], list[str]]()
     for at, part in enumerate(parts, 1):
-        reasons = dict[tuple[str, str], list[str]]()
         for outcome in part.outcomes:
             if outcome.status != "ran":
                 name = label(outcome, at if len(parts) > 1 else None)
                 reasons.setdefault((outcome.status, plain_text(outcome.reason)), []).append(name)
-        for (status, reason), names in reasons.items():
-            yield Text.assemble((f"{'; '.join(names)}: ", ""), (_STATUS.get(status, status), "yellow"), f": {reason}")
-    if any(outcome.status != "ran" for part in parts for outcome in part.outcomes):
+    for (status, reason), names in reasons.items():
+        yield Text.assemble(f"{'; '.join(names)}: ", (_STATUS.get(status, status), "yellow"), f": {reason}")
+    if reasons:
         yield Text()
 
 
