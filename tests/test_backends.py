@@ -522,6 +522,18 @@ def test_a_proof_under_a_backend_of_one_s_own(plain_proof: Path, tmp_path: Path)
     assert rows.column("l2_over_d_ref")[0].as_py() == rows.column("l2")[0].as_py() / 2
 
 
+def test_where_nothing_runs_nothing_is_said(opening: Opening, tmp_path: Path) -> None:
+    """As for who has an opening, and asks for an accelerator that is not there."""
+    write_opening(tmp_path / "opening", opening)
+    found = pol("--opening", tmp_path / "opening", "--only", "cuda", "--out", tmp_path / "out")
+    assert found.exit_code == 3
+    assert "no backend ran: nothing was measured" in found.output
+    assert "no figures" in found.output
+    rows = pq.read_table(tmp_path / "out" / "results.parquet").to_pylist()
+    assert len(rows) == sum(each.platform == "cuda" for each in built_in())
+    assert {row["status"] for row in rows} == {"missing"}
+
+
 def test_ranges() -> None:
     assert ranges([3, 1, 2, 7, 9, 10, 9]) == "1-3,7,9-10"
     assert ranges([]) == ""

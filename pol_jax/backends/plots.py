@@ -124,6 +124,7 @@ def _growth(kinds: Sequence[Sequence[Line]], task: str, note: str) -> Figure:
     axes.set_xlabel("steps from the committed state")
     axes.set_ylabel("error / update since then (l2)")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    note = f"A line begins where bits first differ. {note}"
     return _finished(figure, axes, f"Reproduction error along a segment: {task}", note)
 
 
