@@ -512,7 +512,7 @@ def test_a_proof_under_a_backend_of_one_s_own(plain_proof: Path, tmp_path: Path)
     found = pol(plain_proof, *chosen, "--out", tmp_path / "out", "--d-ref", "2", "--machine", "my machine")
     assert found.exit_code == 0, found.output
     assert "my machine" in found.output
-    assert "/ d_ref" in found.output
+    assert "/d_ref" in found.output
     read = read_results(tmp_path / "out" / "results.json")
     assert [each.backend.name for each in read.outcomes] == ["one more"]
     segment = range(tiny.STEPS // 2 + 1, tiny.STEPS // 2 + 11)

@@ -19,6 +19,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -161,16 +162,12 @@ def _execute(steps: _Steps, plan: dict[str, Any], settings: dict[str, Any]) -> t
             leaves, losses = steps.span(compiled, span, times, leaves)
             found[f"segment/{segment[0][0]}/{span[1]}"] = _kept(leaves)
             found[f"segment loss/{segment[0][0]}/{span[1]}"] = _kept(losses)
-    refused = list[str]()
     for name, options in plan["variants"].get(jax.default_backend(), {}).items() if differing else ():
-        try:
+        with suppress(RuntimeError, ValueError, NotImplementedError):  # an option that this compiler refuses
             other = steps.compile(settings["matmul_precision"], options)
-        except (RuntimeError, ValueError, NotImplementedError):
-            refused.append(name)
-            continue
-        for span in differing:
-            state, losses = (_kept(each) for each in steps.span(other, span, []))
-            found[f"variant/{name}/step/{span[1]}"], found[f"variant/{name}/loss/{span[1]}"] = state, losses
+            for span in differing:
+                state, losses = (_kept(each) for each in steps.span(other, span, []))
+                found[f"variant/{name}/step/{span[1]}"], found[f"variant/{name}/loss/{span[1]}"] = state, losses
     seconds = {"compile_seconds": compile_seconds, "step_seconds": statistics.median(times), "repeats": repeats}
     return found, seconds
 
