@@ -17,7 +17,8 @@ How data flows, and where each thing lives:
 `stablehlo` and `dataflow` look into them, `origin` compares them with source that the verifier trusts), `states`
 the way of a state from the device to its digest, `isolation` and `child` the process of its own in which a proof is
 verified, `initial`, `start` and `lineage` what an initial state takes over from where, `html` a report as a page,
-`errors` every way to say no. ``docs/protocol.md`` specifies it all.
+`backends` the reproduction error across XLA backends, `errors` every way to say no. ``docs/protocol.md`` specifies it
+all.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import numpy as np
 
 from pol_jax.challenge import JointSegments, Policy, RandomSegments
 from pol_jax.curves import Update
-from pol_jax.magnitudes import distance
+from pol_jax.norms import distance
 from pol_jax.opening import Span
 from pol_jax.report import Compared, Drift
 from pol_jax.sampling import false_segments

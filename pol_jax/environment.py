@@ -58,7 +58,7 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def current_environment() -> Environment:
     """The environment of this process, on jax's default device."""
     device = jax.devices()[0]
-    cpu, features = _processor()
+    cpu, features = processor()
     return Environment(
         platform=device.platform,
         platform_version=device.client.platform_version,
@@ -79,7 +79,7 @@ def current_environment() -> Environment:
 
 def describe_processors() -> str:
     """What XLA compiles for on CPUs, beside its own version and flags: kind and number of this machine's processors."""
-    cpu, features = _processor()
+    cpu, features = processor()
     return f"{platform.machine()}, {cpu}, {' '.join(features)}, {_processors()}"
 
 
@@ -106,7 +106,7 @@ def _text(value: object) -> str:
     return printable(" ".join(value) or "none" if isinstance(value, tuple) else str(value))
 
 
-def _processor() -> tuple[str, tuple[str, ...]]:
+def processor() -> tuple[str, tuple[str, ...]]:
     """Model and vector instruction sets, from Linux's cpuinfo; elsewhere what Python's platform module says."""
     try:
         lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()

@@ -26,8 +26,8 @@ from pol_jax.kolmogorov import ks_test
 from pol_jax.ledger import Row
 from pol_jax.lineage import check_taken, provenance_of
 from pol_jax.loop import Witness
-from pol_jax.magnitudes import distance
 from pol_jax.messages import Hired
+from pol_jax.norms import distance
 from pol_jax.opening import Opening, Span, read_opening, spans
 from pol_jax.opening_checks import (
     WHERE,

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from pol_jax.distances import FALSE, SAFETY, Distances, Measured, is_floating, measure, same_outside, total
-from pol_jax.magnitudes import distance
+from pol_jax.norms import distance
 from pol_jax.specs import LeafSpec, StateSpec
 
 MIN_OTHERS: Final = 2

@@ -39,7 +39,7 @@ from pol_jax.errors import ProofError
 from pol_jax.inventory import Inventory
 from pol_jax.keys import root_key, step_keys
 from pol_jax.ledger import Row
-from pol_jax.magnitudes import distance
+from pol_jax.norms import distance
 from pol_jax.order import ROUNDS, batch_indices, permute
 from pol_jax.sampling import false_segments, segments_needed
 from pol_jax.specs import DTYPES, LeafSpec

@@ -74,13 +74,14 @@ def test_the_modules_are_found() -> None:
 @pytest.mark.parametrize("module", CORE)
 def test_core_imports_neither_command_line_nor_tasks_nor_their_libraries(module: str) -> None:
     for name in imports(module):
-        assert not name.startswith(("pol_jax.cli", "pol_jax.tasks", "pol_jax.html")), f"{module} imports {name}"
+        outside = ("pol_jax.cli", "pol_jax.tasks", "pol_jax.html", "pol_jax.backends")
+        assert not name.startswith(outside), f"{module} imports {name}"
         assert name.split(".")[0] not in OUTSIDE, f"{module} imports {name}"
 
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if name.startswith("pol_jax.tasks")))
 def test_tasks_import_no_output(module: str) -> None:
-    assert not any(name.startswith(("pol_jax.cli", "pol_jax.html")) for name in imports(module))
+    assert not any(name.startswith(("pol_jax.cli", "pol_jax.html", "pol_jax.backends")) for name in imports(module))
 
 
 @pytest.mark.parametrize("module", OUTPUT)
@@ -92,6 +93,16 @@ def test_pages_are_made_of_reports_alone(module: str) -> None:
             assert own(name) in allowed | set(OUTPUT), f"{module} imports {name}"
         else:
             assert name.split(".")[0] in sys.stdlib_module_names, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if name.startswith("pol_jax.backends")))
+def test_comparisons_import_the_core_and_no_other_output(module: str) -> None:
+    """`worker` imports nothing of the package: it runs under interpreters that have jax alone."""
+    for name in imports(module):
+        assert not name.startswith(("pol_jax.cli", "pol_jax.html", "pol_jax.tasks")), f"{module} imports {name}"
+        if module == "pol_jax.backends.worker":
+            library = name.split(".")[0]
+            assert library in {"jax", "jaxlib", "numpy"} | sys.stdlib_module_names, f"{module} imports {name}"
 
 
 def test_imports_have_one_direction() -> None:
@@ -135,7 +146,7 @@ def test_only_one_module_hashes() -> None:
 
 
 def test_rules_of_the_verdict_do_no_input_or_output() -> None:
-    names = ("verdict", "initial", "encoding", "merkle", "order", "challenge", "sampling", "curves", "wording")
+    names = ("verdict", "initial", "encoding", "merkle", "order", "challenge", "sampling", "curves", "wording", "norms")
     for module in (f"pol_jax.{name}" for name in names):
         touched = {name.split(".")[0] for name in imports(module)} & {"os", "io", "pathlib", "socket", "subprocess"}
         assert not touched, f"{module} imports {touched}"

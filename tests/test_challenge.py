@@ -35,7 +35,8 @@ from pol_jax.checkpoints import checkpoint_name
 from pol_jax.coverage import covered
 from pol_jax.errors import UsageError
 from pol_jax.ledger import Segments
-from pol_jax.magnitudes import distance, magnitudes, measure
+from pol_jax.magnitudes import magnitudes, measure
+from pol_jax.norms import distance
 from pol_jax.progress import Silent
 from pol_jax.proof import open_proof
 from pol_jax.replay import Replayed

@@ -34,7 +34,7 @@ from pol_jax.inventory import FILE, Limits, check_inventory, read_bounded, scan,
 from pol_jax.journal import Journal, read_journal
 from pol_jax.keys import KEY_WORDS, root_key, step_keys
 from pol_jax.ledger import SCHEMA, Row, Segments, read_row, read_segment, seal, segment_file
-from pol_jax.magnitudes import distance
+from pol_jax.norms import distance
 from pol_jax.order import ROUNDS, batch_indices, permute
 from pol_jax.program import INIT_FILE, STEP_FILE
 from pol_jax.report import STAGES

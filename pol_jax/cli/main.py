@@ -161,6 +161,32 @@ def diff(a: Path, b: Path) -> None:
 
 
 @pol.command()
+@click.argument("paths", nargs=-1, metavar="[PROOF]", type=click.Path(path_type=Path))
+@click.option("--opening", type=_FILE, help="Replay what pol open wrote, in place of PROOF; needs no more.")
+@click.option("--merge", is_flag=True, help="Join results files instead: pol backends --merge FILE...")
+@click.option("--steps", metavar="LIST", help="Such as 1,300-309; steps in a row are a segment too.  [default: a few]")
+@click.option("--config", type=_FILE, help="TOML file with [[backend]] tables: more backends.")
+@click.option("--only", multiple=True, metavar="NAME", help="Only this backend, or this platform; may be repeated.")
+@click.option("--d-ref", type=click.FloatRange(0, min_open=True), metavar="X", help="Give errors over this l2 too.")
+@click.option("--out", type=_FOLDER, help="Write results.json, tables and figures here.")
+@click.option("--machine", metavar="TEXT", help="What the results call this machine.  [default: its processor]")
+@click.option(
+    "--timeout", type=click.FloatRange(1, 1e6), default=600, show_default=True, help="Seconds for each backend."
+)
+@click.option("--task", help="Task whose records to use.  [default: the built-in one that the proof names]")
+@click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
+@click.option("--private", type=_FILE, help="The file of secret bytes, for salted records.")
+def backends(paths: tuple[Path, ...], **options: object) -> None:
+    """Measure the reproduction error of steps of PROOF across XLA backends, each in a process of its own.
+
+    On another machine: pol backends --opening FILE --out DIR; then, anywhere: pol backends --merge FILE...
+    """
+    from pol_jax.cli.backends import backends_command
+
+    sys.exit(backends_command(paths, **options))  # type: ignore[arg-type]
+
+
+@pol.command()
 @click.argument("file", type=_FILE)
 def keygen(file: Path) -> None:
     """Make an Ed25519 key and write it to FILE."""

@@ -1,0 +1,87 @@
+"""A comparison on this machine: every backend in turn, in a process of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from pol_jax.backends.description import Backend
+from pol_jax.backends.material import Material, work
+from pol_jax.backends.measurement import reproductions
+from pol_jax.backends.results import FORMAT, Outcome, Results
+from pol_jax.backends.runner import Failed, run
+from pol_jax.environment import processor
+from pol_jax.errors import printable
+from pol_jax.progress import Progress, Silent
+
+
+def compare_backends(
+    material: Material,
+    backends: Sequence[Backend],
+    *,
+    timeout: int | float = 600,
+    machine: str | None = None,
+    progress: Progress | None = None,
+) -> Results:
+    """Replay the steps and segments of an opening under each backend, and measure how far they are off.
+
+    Args:
+        material: what is replayed.
+        backends: under what.
+        timeout: seconds for each backend.
+        machine: its name; None for its processor's.
+        progress: told of the backends.
+    """
+    progress, outcomes, absent = progress or Silent(), list[Outcome](), dict[tuple[str, str | None], Outcome]()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "work.npz"
+        path.write_bytes(work(material))
+        progress.begin("comparing backends", len(backends))
+        try:
+            for backend in backends:
+                kind = (backend.platform, backend.python)
+                if kind in absent:  # no process is needed to see that once more
+                    outcomes.append(msgspec.structs.replace(absent[kind], backend=_shown(backend)))
+                else:
+                    outcomes.append(_outcome(material, backend, path, timeout))
+                if outcomes[-1].status == "missing":
+                    absent[kind] = outcomes[-1]
+                progress.at(len(outcomes))
+        finally:
+            progress.end()
+    return Results(
+        format=FORMAT,
+        claim=material.claim,
+        program=material.commitment.program.step,
+        task=material.commitment.task.name,
+        machine=printable(machine or processor()[0], 200)[:256],
+        outcomes=tuple(outcomes),
+    )
+
+
+def _outcome(material: Material, backend: Backend, work_file: Path, timeout: int | float) -> Outcome:
+    shown = _shown(backend)
+    found = run(backend, work_file, timeout)
+    if isinstance(found, Failed):
+        return Outcome(shown, found.status, found.reason[:1024])
+    try:
+        measured = reproductions(material, found)
+    except ValueError as error:
+        return Outcome(shown, "crashed", f"its states are not those that were asked for: {printable(str(error))}")
+    return Outcome(
+        backend=shown,
+        status="ran",
+        environment=found.environment,
+        compile_seconds=found.compile_seconds,
+        step_seconds=found.step_seconds,
+        repeats=found.repeats,
+        reproductions=measured,
+    )
+
+
+def _shown(backend: Backend) -> Backend:
+    """Without the path of its interpreter, which says something of this machine alone."""
+    return msgspec.structs.replace(backend, python=None)

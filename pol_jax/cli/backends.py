@@ -1,0 +1,122 @@
+"""``pol backends``: the reproduction error of a run across XLA backends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from pol_jax.backends import results
+from pol_jax.backends.comparison import compare_backends
+from pol_jax.backends.description import built_in, choose, read_backends
+from pol_jax.backends.material import read_material
+from pol_jax.backends.results import Results, read_results, write_results
+from pol_jax.backends.summary import summary
+from pol_jax.backends.table import table, write_table
+from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
+from pol_jax.cli.train import read_secret
+from pol_jax.cli.verify import parse_list
+from pol_jax.errors import ACCEPTED, INCONCLUSIVE, BackendError, UsageError
+from pol_jax.files import storing
+from pol_jax.inventory import Limits
+from pol_jax.opener import open_steps
+from pol_jax.opening import Opening, read_opening
+from pol_jax.proof import Proof, open_proof
+from pol_jax.task import load_task
+from pol_jax.verifier import built_in_source
+
+_SEGMENT = 10
+"""Steps of the segment that is replayed by default: the paper's k."""
+
+
+def backends_command(
+    paths: Sequence[Path],
+    opening: Path | None,
+    merge: bool,
+    steps: str | None,
+    config: Path | None,
+    only: tuple[str, ...],
+    d_ref: float | None,
+    out: Path | None,
+    machine: str | None,
+    timeout: float,
+    task: str | None,
+    data_dir: Path | None,
+    private: Path | None,
+) -> int:
+    """Replay here, or join what was replayed elsewhere; print, write, and return the exit code."""
+    quiet_libraries()
+    if merge:
+        parts = _merged(paths, opening=opening, steps=steps, config=config, only=only, machine=machine)
+    else:
+        if len(paths) + (opening is not None) != 1:
+            raise UsageError("what is to be replayed? give one PROOF, or --opening FILE")
+        chosen = choose((*built_in(), *(read_backends(config) if config else ())), only)
+        wanted = None if steps is None else parse_list(steps)
+        bars = Bars()
+        try:
+            opened = _read(opening) if opening else _open(paths[0], wanted, task, data_dir, private, bars)
+            material = read_material(opened, wanted)
+            parts = (compare_backends(material, chosen, timeout=timeout, machine=machine, progress=bars),)
+        finally:
+            bars.end()
+    console = make_console()
+    console.print(summary(parts, d_ref))
+    if out:
+        console.print(_write(out, parts, d_ref, travels=not merge), markup=False, soft_wrap=True)
+    return ACCEPTED if any(each.status == "ran" for part in parts for each in part.outcomes) else INCONCLUSIVE
+
+
+def _merged(paths: Sequence[Path], **others: object) -> tuple[Results, ...]:
+    for name, value in others.items():
+        if value:
+            raise UsageError(f"--{name}: has no meaning with --merge, which replays nothing")
+    if not paths:
+        raise UsageError("--merge: which results files? give those that pol backends wrote")
+    return results.merge([read_results(path) for path in paths])
+
+
+def _read(opening: Path) -> Opening:
+    """An opening; this process leaves accelerators to those that it starts."""
+    jax.config.update("jax_platforms", "cpu")
+    return read_opening(opening, Limits())
+
+
+def _open(
+    path: Path, steps: Sequence[int] | None, task: str | None, data_dir: Path | None, private: Path | None, bars: Bars
+) -> Opening:
+    """An opening of a proof that is here."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # memory of a GPU is for the processes to come
+    proof = open_proof(path)
+    source = load_task(task, data_dir=data_dir).source if task else built_in_source(data_dir)(proof.commitment)
+    secret = read_secret(private) if private else None
+    try:
+        return open_steps(proof, source, _few(proof) if steps is None else steps, secret=secret, progress=bars)
+    except BackendError as error:
+        raise BackendError(
+            f"{error}; or take the prover's opening: pol open there, pol backends --opening here"
+        ) from error
+
+
+def _few(proof: Proof) -> set[int]:
+    """The first step, the last, and a segment in the middle, from a checkpoint on."""
+    last, interval = proof.segments.steps, proof.segments.interval
+    middle = last // 2 // interval * interval
+    return {1, last, *range(middle + 1, min(middle + _SEGMENT, last) + 1)}
+
+
+def _write(out: Path, parts: Sequence[Results], d_ref: float | None, *, travels: bool) -> str:
+    """Write everything; what was written, in words."""
+    with storing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    if travels:
+        write_results(out / "results.json", parts[0])
+    write_table(table(parts, d_ref), out / "results.parquet", out / "results.csv")
+    try:
+        from pol_jax.backends.plots import write_plots
+    except ModuleNotFoundError:
+        return f"in {out}: results, tables; no figures, which need matplotlib: pip install 'pol_jax[plots]'"
+    names = sorted({path.name for path in write_plots(parts, out)})
+    return f"in {out}: results, tables, {', '.join(names) or 'no figures: there is no error to draw'}"
