@@ -110,7 +110,7 @@ class Following:
         """Follow steps of ``program``."""
         self._program, self._witness, self._observe = program, witness, observe
         self._steps: SimpleQueue[_Executed | Event | None] = SimpleQueue()
-        self._room = Semaphore(max(2, min(_WAITING_STEPS, _WAITING_BYTES // max(1, witness.layout.nbytes))))
+        self._room = Semaphore(max(1, min(_WAITING_STEPS, _WAITING_BYTES // max(1, witness.layout.nbytes))))
         self._error: BaseException | None = None
         self._thread = Thread(target=self._work, name="pol-witness", daemon=True)
         self._thread.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -64,7 +64,7 @@ class _Start:
 
     piece: Piece
     rows: Iterator[Row]
-    state: Sequence[np.ndarray]
+    state: list[np.ndarray]
 
 
 class Replayer:
@@ -130,6 +130,7 @@ class Replayer:
     def _run(self, begun: _Start) -> Replayed:
         inputs = step_inputs(self._checked.proof.commitment, self._source, begun.piece.start + 1, begun.piece.stop + 1)
         state = tuple(jnp.array(leaf) for leaf in begun.state)
+        begun.state.clear()  # the next piece's is in memory already
         comparer = Comparer(begun.rows, begun.piece.start, begun.piece.stop, self._report)
         return replay_steps(self._checked.program, self._witness, state, inputs, comparer)
 

@@ -33,6 +33,7 @@ from pol_jax.claim import Claim
 from pol_jax.commitment import nbytes
 from pol_jax.documents import encode
 from pol_jax.encoding import batch_digest
+from pol_jax.evidence import SELF_TEST_STEPS
 from pol_jax.inputs import plan, step_inputs
 from pol_jax.inventory import Limits
 from pol_jax.ledger import Row, seal
@@ -41,7 +42,6 @@ from pol_jax.program import Leaves, Program
 from pol_jax.progress import Silent
 from pol_jax.replay import Replayer
 from pol_jax.route import Piece, route
-from pol_jax.verifier import SELF_TEST_STEPS
 
 INTERVAL = 100
 
