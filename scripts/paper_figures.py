@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from figures import builds, costs, errors
+from figures import builds, costs, errors, signs
 from figures.drawing import Look, draw
 from figures.errors import Setup
 from figures.points import Measured, Point, environment
@@ -62,10 +62,19 @@ FIGURES = {
     ),
     "batch_norm": Figure(
         errors.batch_norm,
-        Look("Error of single steps of ResNet-20, by the variance of batch norm", "step", axis="numbers"),
+        Look("Error of steps of ResNet-20, by the variance of batch norm", "step", axis="numbers"),
     ),
     "activation": Figure(
-        errors.activation, Look("Error of single steps of ResNet-20, by the activation", "step", axis="numbers")
+        errors.activation, Look("Error of steps of ResNet-20, by the activation", "step", axis="numbers")
+    ),
+    "signs": Figure(
+        signs.signs,
+        Look(
+            "Error of ResNet-20's gradient between compilations, and what is left of it if no sign may differ",
+            "step",
+            "error / gradient (l2)",
+            axis="numbers",
+        ),
     ),
     "builds": Figure(builds.builds, Look("Reproduction error by build", "", axis="names")),
     "speed": Figure(builds.speed, Look("Milliseconds of a step by build", "", "milliseconds", axis="names")),

@@ -75,7 +75,7 @@ def _benches(setup: Setup) -> Iterator[tuple[str, Bench, int, State]]:
         print("skipped: another jaxlib: needs --other-python")
     for name in ("digits",) if setup.quick else ("digits", "cifar10", "shakespeare"):
         if setup.has(name):
-            late = 5 if setup.quick else 50
+            late = 5 if setup.quick else 30
             bench = Bench.of(small(name, setup.data_dir, 200))
             setup.says(f"{NAMES[name]}: batch {bench.task.batch_size}, from the start and from step {late} of 200")
             for at, before in bench.states(0, (0, late)).items():

@@ -57,11 +57,14 @@ def draw(measured: Measured, look: Look, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     panels = list(dict.fromkeys(point.panel for point in measured.points))
+    floor = min((point.y for point in measured.points if point.y > 0), default=1e-9) / 5
     with plt.rc_context({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
         width = {1: 7.2, 2: 9.5}.get(len(panels), 12.5)
-        figure, axes = plt.subplots(1, len(panels), figsize=(width, 4.6), squeeze=False, layout="constrained")
+        figure, axes = plt.subplots(
+            1, len(panels), figsize=(width, 4.6), squeeze=False, sharey=not look.ys, layout="constrained"
+        )
         for panel, axis in zip(panels, axes[0], strict=True):
-            _panel(axis, [point for point in measured.points if point.panel == panel], look, panel)
+            _panel(axis, [point for point in measured.points if point.panel == panel], look, panel, floor)
         _legends(figure, axes[0])
         figure.suptitle(look.title, fontsize=11)
         figure.savefig(path, dpi=110, metadata={"Software": None})
@@ -78,15 +81,17 @@ def _legends(figure: Any, axes: Sequence[Any]) -> None:
             axis.legend(fontsize=8, framealpha=0.9)
 
 
-def _panel(axis: Any, points: Sequence[Point], look: Look, panel: str) -> None:
+def _panel(axis: Any, points: Sequence[Point], look: Look, panel: str, floor: float) -> None:
     names = list(dict.fromkeys(str(point.x) for point in points)) if look.axis == "names" else []
     every = list(dict.fromkeys(point.series for point in points))
-    floor = min((point.y for point in points if point.y > 0), default=1e-9) / 5
     for at, series in enumerate(every):
         mine = [point for point in points if point.series == series]
-        shift = (at - (len(every) - 1) / 2) * 0.8 / max(len(every), 3) if names else 0.0
-        _series(axis, mine, names, shift, at, floor)
-    axis.set(xlabel=look.x, ylabel=look.ys.get(panel, look.y), title=panel)
+        spread = 0.8 / max(len(every), 3) if names else 0.2 if look.axis == "numbers" else 0.0
+        shift = (at - (len(every) - 1) / 2) * spread  # so that no marker hides another
+        _series(axis, mine, names, shift, at, floor, joined=look.axis == "logarithms")
+    axis.set(
+        xlabel=look.x, ylabel=look.ys.get(panel, look.y if axis.get_subplotspec().is_first_col() else ""), title=panel
+    )
     if panel not in look.linear:
         axis.set_yscale("log")
     if names:
@@ -114,11 +119,13 @@ def _lines(axis: Any, points: Sequence[Point], look: Look, floor: float) -> None
         axis.set_ylim(top=max(max(known.values()) * 4, axis.get_ylim()[1]))
 
 
-def _series(axis: Any, points: Sequence[Point], names: Sequence[str], shift: float, at: int, floor: float) -> None:
+def _series(
+    axis: Any, points: Sequence[Point], names: Sequence[str], shift: float, at: int, floor: float, *, joined: bool
+) -> None:
     """Median over builds and seeds, and a bar from the smallest to the largest."""
     colour, marker = COLOURS[at % len(COLOURS)], MARKERS[at % len(MARKERS)]
     places = list(dict.fromkeys(point.x for point in points))
-    xs = [names.index(str(x)) + shift if names else float(x) for x in places]
+    xs = [(names.index(str(x)) if names else float(x)) + shift for x in places]
     groups = [[point.y or floor for point in points if point.x == x] for x in places]
     middle = [statistics.median(group) for group in groups]
     below = [m - min(group) for m, group in zip(middle, groups, strict=True)]
@@ -130,7 +137,7 @@ def _series(axis: Any, points: Sequence[Point], names: Sequence[str], shift: flo
         color=colour,
         marker=marker,
         markersize=5,
-        linestyle="none" if names else DASHES[at % len(DASHES)],
+        linestyle=DASHES[at % len(DASHES)] if joined else "none",
         linewidth=1.2,
         elinewidth=1,
         capsize=2,
