@@ -1,0 +1,128 @@
+"""A task's program, compiled in every way that this machine has, and what comes of the same steps in each."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from pol_jax import Choices, Task
+from pol_jax.challenge import METRICS
+from pol_jax.commit import write_commitment
+from pol_jax.commitment import Commitment
+from pol_jax.inputs import StepInput, step_inputs
+from pol_jax.keys import step_keys
+from pol_jax.magnitudes import distance
+from pol_jax.program import INIT_FILE, STEP_FILE, Artifacts, Program, Signature, load_program
+from pol_jax.progress import Silent
+from pol_jax.specs import LeafSpec, split_pointer
+from pol_jax.variants import Compilation, Compilations, Variant, compile_variants
+
+State = list[np.ndarray]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """How far two results of the same steps are apart, over the parameters, as in the paper.
+
+    Attributes:
+        relative: l2 distance over that of the update.
+        l1: distance.
+        l2: likewise.
+        linf: likewise.
+        cosine: likewise.
+        update: l2 distance from the state before the steps to the reference's after them.
+    """
+
+    relative: float
+    l1: float
+    l2: float
+    linf: float
+    cosine: float
+    update: float
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A task that is run in several ways.
+
+    Attributes:
+        task: what is trained.
+        artifacts: its exported programs.
+        commitment: fixes keys and order, for the seed that `inputs` is given.
+        program: the programs, loaded.
+        made: the step's compilations.
+    """
+
+    task: Task
+    artifacts: Artifacts
+    commitment: Commitment
+    program: Program
+    made: Compilations
+
+    @classmethod
+    def of(cls, task: Task, tried: Sequence[Variant] | None = None) -> Bench:
+        """Export and compile; in all ways that this machine has, if nobody says in which."""
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            commitment = write_commitment(root, task, Choices(), Silent())
+            artifacts = Artifacts((root / INIT_FILE).read_bytes(), (root / STEP_FILE).read_bytes())
+        program = load_program(artifacts, Signature.of(commitment))
+        return cls(task, artifacts, commitment, program, compile_variants(program, tried))
+
+    def inputs(self, seed: int, start: int, steps: int) -> list[StepInput]:
+        """The inputs of so many steps after ``start``; another seed gives other keys and another order."""
+        return list(step_inputs(self._seeded(seed), self.task.source, start + 1, start + steps + 1))
+
+    def states(self, seed: int, after: Sequence[int]) -> dict[int, State]:
+        """States of a training in the usual compilation, after so many steps each."""
+        key = step_keys(self._seeded(seed).digest(), self.commitment.schedule.prng, 0, 1)[0]
+        state, done, found = [np.asarray(leaf) for leaf in self.program.init(key)], 0, dict[int, State]()
+        for step in sorted(after):
+            state = self.made.reference.run(state, self.inputs(seed, done, step - done))
+            found[step], done = state, step
+        return found
+
+    def differences(
+        self, before: State, inputs: Sequence[StepInput], lengths: Sequence[int]
+    ) -> Iterator[tuple[str, int, Difference]]:
+        """Name of each other compilation, number of steps, and how far it is from the usual one after them."""
+        reference = dict(along(self.made.reference, before, inputs, lengths))
+        for other in self.made.others:
+            for length, state in along(other, before, inputs, lengths):
+                yield other.variant.name, length, self.difference(before, reference[length], state)
+
+    def difference(self, before: State, after: State, other: State) -> Difference:
+        """How far ``other`` is from ``after``, both results of the same steps from ``before``."""
+        found = distances(self.program.signature.state, after, other)
+        update = distances(self.program.signature.state, before, after)["l2"]
+        return Difference(found["l2"] / update, found["l1"], found["l2"], found["linf"], found["cosine"], update)
+
+    def _seeded(self, seed: int) -> Commitment:
+        return msgspec.structs.replace(self.commitment, nonce=str(seed))
+
+
+def along(
+    compilation: Compilation, before: State, inputs: Sequence[StepInput], lengths: Iterable[int]
+) -> Iterator[tuple[int, State]]:
+    """States after so many steps each, one call of the compiled step a step."""
+    state, done = before, 0
+    for length in sorted(lengths):
+        state = compilation.run(state, inputs[done:length])
+        done = length
+        yield length, state
+
+
+def parameters(spec: Sequence[LeafSpec]) -> list[int]:
+    """Places of the leaves whose path begins with ``/params``."""
+    return [at for at, leaf in enumerate(spec) if split_pointer(leaf.path)[:1] == ["params"]]
+
+
+def distances(spec: Sequence[LeafSpec], first: State, second: State) -> Mapping[str, float]:
+    """Every distance between the parameters of two states."""
+    places = parameters(spec)
+    chosen, a, b = ([leaves[at] for at in places] for leaves in (list(spec), first, second))
+    return {metric: distance(tuple(chosen), a, b, metric) for metric in METRICS}

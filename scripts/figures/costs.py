@@ -1,0 +1,65 @@
+"""The figures that are no reproduction error: d_ref, and what a proof and its verification cost."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from d_ref import d_ref
+
+from figures.bench import Bench
+from figures.errors import NAMES, Setup
+from figures.points import Point
+from figures.recipes import small
+from pol_jax import Choices, TopSegments, load_task, train
+from pol_jax.verifier import verify
+
+
+def reference_distance(setup: Setup) -> Iterator[Point]:
+    """d_ref of each task, and the largest reproduction error of ten steps beside it, as l2 distances."""
+    plans = {"digits": 600, "cifar10": 200, "shakespeare": 200}
+    for name, steps in plans.items():
+        if not setup.has(name):
+            continue
+        steps = 10 if setup.quick else steps
+        task = small(name, setup.data_dir, steps)
+        setup.says(f"{NAMES[name]}: trained twice for {steps} steps of batch {task.batch_size}")
+        whole, parameters = d_ref(task, steps)
+        for series, found in (("d_ref, parameters", parameters), ("d_ref, all leaves", whole)):
+            yield Point("", series, NAMES[name], series, found["l2"], **found)
+        bench, k = Bench.of(task), 2 if setup.quick else 10
+        before = bench.states(0, (0, steps // 2))
+        errors = [
+            (found.l2, build, found)
+            for at, state in before.items()
+            for build, _, found in bench.differences(state, bench.inputs(0, at, k), (k,))
+        ]
+        _, build, largest = max(errors, key=lambda each: each[0])
+        series = f"largest error, k = {k}"
+        yield Point("", series, NAMES[name], build, largest.l2, largest.l1, largest.l2, largest.linf, largest.cosine)
+
+
+def cost(setup: Setup) -> Iterator[Point]:
+    """Bytes a step against k; share of steps that a verification replays, and its seconds, against Q."""
+    steps, intervals = (60, (5, 20)) if setup.quick else (230, (2, 5, 10, 23, 100))
+    setup.says(f"{NAMES['digits']}: {steps} steps of batch 64, 22.5 an epoch; verified in this process")
+    for k in intervals:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder, "proof")
+            task = load_task("digits", steps=steps)
+            train(task, out, choices=Choices(interval=k))
+            stored = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+            checkpoints = sum(file.stat().st_size for file in (out / "checkpoints").rglob("*") if file.is_file())
+            yield Point("bytes a step", "whole proof", k, "default", stored / steps)
+            yield Point("bytes a step", "checkpoints", k, "default", checkpoints / steps)
+            for q in (1,) if setup.quick else (1, 2, 5, 10):
+                begun = time.perf_counter()
+                report = verify(out, task.source, policy=TopSegments(q))
+                seconds = time.perf_counter() - begun
+                assert report, report.reasons  # noqa: S101
+                assert report.coverage is not None  # noqa: S101
+                series, replayed = f"k = {k}", report.coverage.steps_replayed / steps
+                yield Point("share of steps replayed", series, q, "default", replayed)
+                yield Point("seconds of a verification", series, q, "default", seconds)

@@ -1,0 +1,91 @@
+"""Run steps in another process: other flags, another instruction set, another jax.
+
+    python scripts/figures/elsewhere.py FOLDER
+
+is what `run_elsewhere` starts. The folder has the exported programs, a state and the inputs of steps; the states that
+come out, and the time of a step, are left there too.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_elsewhere(
+    python: str,
+    environment: Mapping[str, str],
+    files: Mapping[str, bytes],
+    arrays: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """What a process found: ``after.LENGTH.LEAF``, ``seconds`` of a step, ``jaxlib``'s version."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            Path(folder, name).write_bytes(content)
+        np.savez(Path(folder, "given.npz"), **dict(arrays))
+        clean = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+        own = {"PYTHONPATH": str(ROOT), "JAX_ENABLE_COMPILATION_CACHE": "false"}
+        subprocess.run([python, __file__, folder], env=clean | own | dict(environment), check=True)
+        with np.load(Path(folder, "found.npz"), allow_pickle=False) as found:
+            return dict(found)
+
+
+def _work(folder: Path) -> None:
+    if "ONE_CORE" in os.environ:  # before jax starts its threads
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    import jaxlib
+
+    from pol_jax.commitment import Commitment
+    from pol_jax.inputs import StepInput
+    from pol_jax.program import Artifacts, Signature, load_program
+    from pol_jax.variants import DEFAULT, compile_step
+
+    commitment = Commitment.parse((folder / "commitment").read_bytes())
+    artifacts = Artifacts((folder / "init").read_bytes(), (folder / "step").read_bytes())
+    made = compile_step(load_program(artifacts, Signature.of(commitment)), DEFAULT)
+    with np.load(folder / "given.npz", allow_pickle=False) as given:
+        state = [given[f"before.{at}"] for at in range(len(commitment.state))]
+        leaves = range(len(commitment.data.record))
+        batches = [[given[f"batch.{at}"][step] for at in leaves] for step in range(len(given["key"]))]
+        inputs = [
+            StepInput(step + 1, key, np.empty(0, np.uint64), tuple(batch))
+            for step, (key, batch) in enumerate(zip(given["key"], batches, strict=True))
+        ]
+        lengths = [int(each) for each in given["lengths"]]
+    found, done = {"jaxlib": np.array(jaxlib.__version__)}, 0
+    made.run(state, inputs[:1])  # what is done once is not timed
+    begun = time.perf_counter()
+    for length in lengths:
+        state = made.run(state, inputs[done:length])
+        found |= {f"after.{length}.{at}": leaf for at, leaf in enumerate(state)}
+        done = length
+    found["seconds"] = np.array((time.perf_counter() - begun) / done)
+    np.savez(folder / "found.npz", **found)
+
+
+def given_arrays(
+    before: Sequence[np.ndarray],
+    keys: Sequence[np.ndarray],
+    batches: Sequence[Sequence[np.ndarray]],
+    lengths: list[int],
+) -> dict[str, np.ndarray]:
+    """A state and the inputs of steps, as `run_elsewhere` takes them."""
+    return {
+        **{f"before.{at}": leaf for at, leaf in enumerate(before)},
+        **{f"batch.{at}": np.stack(leaf) for at, leaf in enumerate(zip(*batches, strict=True))},
+        "key": np.stack(keys),
+        "lengths": np.array(lengths),
+    }
+
+
+if __name__ == "__main__":
+    _work(Path(sys.argv[1]))
