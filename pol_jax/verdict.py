@@ -77,7 +77,9 @@ def judge_closely(exactly: Judgement, compared: Sequence[Compared], exact: int, 
     outcomes = {each.outcome for each in compared}
     challenged = [each for each in compared if each.start >= 0]
     close = sum(each.outcome is Closeness.PASSED for each in challenged)
-    seen = f"{exact} {unit}s bit for bit, {close} of {len(challenged)} other stretches within the tolerance"
+    what = "steps" if unit == "step" else "stretches"
+    bits = f"{exact} {unit}s bit for bit, " if exact else ""
+    seen = f"{bits}{close} of {len(challenged)} {'other ' if exact else ''}{what} within the tolerance"
     if outcomes == {Closeness.PASSED} and (exact or challenged):
         reason = f"all challenged {unit}s came out: {seen}, calibrated on this machine"
         opened = exactly.initial is not Outcome.NOT_REACHED
