@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -21,6 +22,15 @@ def test_notebook_is_committed_with_its_outputs(path: Path) -> None:
     assert [cell.execution_count for cell in cells] == [*range(1, len(cells) + 1)]
     assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
     assert any("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_outputs_say_nothing_of_the_machine(path: Path) -> None:
+    """No warnings of its libraries, no place in its file system."""
+    outputs = [output for cell in nbformat.read(path, as_version=4).cells for output in cell.get("outputs", [])]
+    assert "stderr" not in [output.get("name") for output in outputs]
+    shown = [output.get("text", "") + "".join(output.get("data", {}).get("text/plain", "")) for output in outputs]
+    assert not [text for text in shown if re.search(r"(?<![\w.])/\w+/|site-packages", text)]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
