@@ -57,7 +57,10 @@ def judge(evidence: Evidence) -> Judgement:
     replays_exact = self_test_exact and len(exact) == len(evidence.segments)
     if evidence.initial_exact is not False and replays_exact and exact:
         initial = "the initial state and " if evidence.initial_exact else ""
-        reason = f"{initial}all {len(exact)} challenged {evidence.unit}s came out bit for bit"
+        those = (
+            f"the challenged {evidence.unit}" if len(exact) == 1 else f"all {len(exact)} challenged {evidence.unit}s"
+        )
+        reason = f"{initial}{those} came out bit for bit"
         return Judgement(Verdict.ACCEPTED, (reason,), _initial(evidence, Outcome.PASSED), Outcome.PASSED, seen)
     doubt = _doubt(evidence)
     verdict, outcome = (Verdict.INCONCLUSIVE, Outcome.INCONCLUSIVE) if doubt else (Verdict.REJECTED, Outcome.FAILED)

@@ -124,8 +124,12 @@ def describe_drift(drift: Drift) -> list[str]:
 def _of(distance: float, drift: Drift) -> str:
     """A distance, and what share it is of those that are known."""
     scales = (("of that", drift.distance), ("of d_ref", drift.d_ref))
-    shares = [f"{100 * distance / scale:.2g}% {name}" for name, scale in scales if scale]
+    shares = [f"{_percent(distance / scale)} {name}" for name, scale in scales if scale]
     return f"{distance:.2g}" + (f" ({', '.join(shares)})" if shares else "")
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 1 else f"{100 * share:.2g}%"
 
 
 def describe_policy(policy: Policy | StepPolicy) -> str:
