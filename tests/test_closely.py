@@ -263,3 +263,20 @@ def test_bits_need_no_tolerance(linen_proof: Path) -> None:
     assert report.verdict is Verdict.ACCEPTED
     assert report.drift is not None
     assert (report.drift.tolerated, report.drift.unchecked, report.drift.updates) == (0.0, 0.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("ulps", "outcome"), [(0, Closeness.PASSED), (1, Closeness.PASSED), (20, Closeness.INCONCLUSIVE)]
+)
+def test_no_leaf_is_held_to_more_than_its_dtype_can_tell(ulps: int, outcome: Closeness) -> None:
+    """Small updates of large values: a thousandth of them is less than one unit in the last place."""
+    spec = (LeafSpec("/large", "float32", (50,), (1,), None), LeafSpec("/small", "float32", (50,), (1,), None))
+    before = [np.zeros(50, np.float32), np.ones(50, np.float32)]
+    after = [np.ones(50, np.float32), np.full(50, 1 + 2**-20, np.float32)]
+    other = [after[0], after[1].copy()]
+    other[1][3] -= np.float32(2**-23)
+    committed = [after[0], after[1].copy()]
+    committed[1][7] += np.float32(ulps * 2**-23)
+    found = compare(before, committed, after, [other, other], spec)
+    assert found.leaves[1].distances.limit < found.leaves[1].distances.floor
+    assert found.outcome is outcome, found.reasons
