@@ -9,10 +9,11 @@ from typing import Final
 import numpy as np
 from jaxtyping import UInt32
 
-from pol_jax.distances import FALSE, SMALL, doubles, is_floating
+from pol_jax.distances import FALSE, SMALL, doubles, is_floating, measure
 from pol_jax.errors import BackendError
 from pol_jax.inputs import StepInput
 from pol_jax.program import Program
+from pol_jax.specs import StateSpec
 from pol_jax.tolerance import StepComparison, compare, with_losses
 from pol_jax.variants import Compilations, initial_state, variants
 
@@ -42,10 +43,13 @@ def judge_stretch(
     """
     executed = [each.execute(before, inputs) for each in (compilations.reference, *compilations.others)]
     reference, *others = (state for state, _ in executed)
-    shaken, shaken_losses = None, None
+    shaken, shaken_losses, drowned = None, None, None
     if len(executed[0][1]) > 1:
-        shaken, shaken_losses = compilations.reference.execute(_shake(compilations, before, inputs), inputs)
-    found = compare(before, after, reference, others, compilations.spec, shaken)
+        once = [each for each, _ in zip(inputs, range(1), strict=False)]
+        first, *first_others = (each.run(before, once) for each in (compilations.reference, *compilations.others))
+        drowned = _drowned(compilations.spec, before, first, first_others)
+        shaken, shaken_losses = compilations.reference.execute(_shake(compilations.spec, before, first), inputs)
+    found = compare(before, after, reference, others, compilations.spec, shaken, drowned)
     return found if losses is None else with_losses(found, losses, [mine for _, mine in executed], shaken_losses)
 
 
@@ -77,19 +81,30 @@ def judge_initial(
     return compare([np.zeros_like(leaf) for leaf in after], after, reference, others, spec)
 
 
-def _shake(compilations: Compilations, before: State, inputs: Iterable[StepInput]) -> list[np.ndarray]:
+def _drowned(spec: StateSpec, before: State, reference: State, others: Sequence[State]) -> set[int]:
+    """Places of the leaves that a single step moves, but not by more than rounding does.
+
+    One that it leaves as it was is none of them: what moves it, some later step may do.
+    """
+    found = {
+        at: measure(leaf.dtype, before[at], reference[at], reference[at], [other[at] for other in others]).distances()
+        for at, leaf in enumerate(spec)
+        if is_floating(leaf.dtype)
+    }
+    return {at for at, each in found.items() if each.infinitesimal and each.expected > 0}
+
+
+def _shake(spec: StateSpec, before: State, moved: State) -> list[np.ndarray]:
     """A state that is off by as much as a single step could be without being called false: `FALSE` limits of it.
 
-    In a direction that everyone shakes it in, leaf by leaf, in proportion to the leaf's first update.
+    In a direction that everyone shakes it in, leaf by leaf, in proportion to the leaf's first update: to ``moved``.
     """
-    first = [each for each, _ in zip(inputs, range(1), strict=False)]
-    moved, _ = compilations.reference.execute(before, first)
     draw = np.random.Generator(np.random.PCG64(_SHAKE_SEED))
     return [
         _off_by(leaf, FALSE * SMALL * float(np.linalg.norm(doubles(there) - doubles(leaf))), draw)
-        if is_floating(spec.dtype) and not spec.dtype.startswith("complex")
+        if is_floating(of.dtype) and not of.dtype.startswith("complex")
         else leaf
-        for spec, leaf, there in zip(compilations.spec, before, moved, strict=True)
+        for of, leaf, there in zip(spec, before, moved, strict=True)
     ]
 
 

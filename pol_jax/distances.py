@@ -84,7 +84,8 @@ class Measured(msgspec.Struct, frozen=True):
         floor: one unit in the last place of the largest element: what a single element may always be off, whether or
             not a rounding happened to fall otherwise in the few compilations here.
         limit: as in `Distances`.
-        shaken: distance between this machine's results from the state before and from a shaken one.
+        shaken: distance between this machine's results from the state before and from a shaken one; infinite where the
+            shaken one is lost.
     """
 
     update: float
@@ -153,7 +154,7 @@ def measure(
         between=tuple(_norm(a, b, there) for a, b in combinations(own, 2)),
         floor=eps * float(np.max(np.abs(own[0]), where=there, initial=0.0)),
         limit=(SMALL if eps < FINE_EPS else COARSE) * max(update, expected),
-        shaken=0.0 if shaken is None else _norm(own[0], doubles(shaken), there & np.isfinite(doubles(shaken))),
+        shaken=0.0 if shaken is None else _reached(own[0], doubles(shaken), there),
     )
 
 
@@ -192,6 +193,11 @@ def _norm(a: Flat, b: Flat, where: Bool[np.ndarray, " n"]) -> float:
     if largest == 0 or math.isinf(largest):
         return largest
     return largest * float(np.linalg.norm(difference / largest))
+
+
+def _reached(own: Flat, shaken: Flat, where: Bool[np.ndarray, " n"]) -> float:
+    """How far a shaken start leads; to a NaN or an infinity, as far as can be."""
+    return _norm(own, shaken, where) if np.isfinite(shaken[where]).all() else math.inf
 
 
 def _ratio(part: float, whole: float) -> float:

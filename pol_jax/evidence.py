@@ -63,7 +63,7 @@ def recheck(replayer: Replayer, compared: Sequence[Compared]) -> list[Compared]:
         BackendError: the program can't be executed here.
     """
     return [
-        _left_open(replayer, each) if each.start >= 0 and each.passed and each.linf == 0 else each for each in compared
+        _left_open(replayer, each) if each.start >= 0 and each.passed and each.error == 0 else each for each in compared
     ]
 
 

@@ -12,7 +12,7 @@ more than this machine's noise began with. How far, a **shaken** start shows. It
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -85,6 +85,7 @@ def compare(
     others: Sequence[Leaves],
     spec: StateSpec,
     shaken: Leaves | None = None,
+    drowned: Container[int] | None = None,
 ) -> StepComparison:
     """Judge a step.
 
@@ -95,6 +96,8 @@ def compare(
         others: its results under other compilations; their order doesn't matter.
         spec: of the states; all of them have its shapes and dtypes.
         shaken: this machine's result from a shaken state (`pol_jax.calibration`), for more steps than one.
+        drowned: places of the leaves that rounding alone moves in the first step, for more steps than one: no others
+            may drown in the noise that these steps have grown.
     """
     leaves, floats = list[LeafComparison](), list[Measured]()
     for at, leaf in enumerate(spec):
@@ -102,7 +105,8 @@ def compare(
         if is_floating(leaf.dtype):
             moved = None if shaken is None else shaken[at]
             floats.append(measure(leaf.dtype, before[at], after[at], own[0], own[1:], moved))
-            leaves.append(_compare_floats(leaf, floats[-1].distances(), after[at], own))
+            drowns = drowned is None or at in drowned
+            leaves.append(_compare_floats(leaf, floats[-1].distances(), after[at], own, moved, drowns))
         else:
             leaves.append(_compare_exactly(leaf, after[at], own, shaken[at] if shaken else own[0]))
     whole = total(floats).distances()
@@ -140,12 +144,15 @@ def with_losses(
 def _compare_loss(committed: np.float32, own: Sequence[np.float32], moved: np.float32) -> tuple[Closeness, str]:
     """A loss is an update from nothing."""
     after, shaken, *mine = (np.array([loss]) for loss in (committed, moved, *own))
-    if all(same_outside(mine[0], other) for other in (*mine[1:], shaken)) and not same_outside(mine[0], after):
-        return Closeness.FAILED, "loss: NaN or infinity, or not, otherwise than here"
+    if not all(same_outside(mine[0], other) for other in mine[1:]):
+        return Closeness.INCONCLUSIVE, "loss: NaN or infinity, but not always here"
+    if not same_outside(mine[0], after):
+        certain = same_outside(mine[0], shaken)
+        return _failed_if(certain), "loss: NaN or infinity, or not, otherwise than here"
     numbers = measure("float32", np.zeros(1, np.float32), after, mine[0], mine[1:], shaken).distances()
     if numbers.error <= numbers.tolerance:
         return Closeness.PASSED, ""
-    return (Closeness.FAILED if _false(numbers) else Closeness.INCONCLUSIVE), f"loss: {_numbers(numbers)}"
+    return _failed_if(_false(numbers)), f"loss: {_numbers(numbers)}"
 
 
 def _judge(
@@ -172,42 +179,56 @@ def _judge_total(whole: Distances) -> tuple[Closeness, str]:
     return (Closeness.PASSED if _within(whole) else Closeness.INCONCLUSIVE), _numbers(whole)
 
 
-def _compare_floats(leaf: LeafSpec, found: Distances, after: np.ndarray, own: Leaves) -> LeafComparison:
+def _compare_floats(
+    leaf: LeafSpec, found: Distances, after: np.ndarray, own: Leaves, shaken: np.ndarray | None, drowns: bool
+) -> LeafComparison:
     """A leaf of rounded values.
 
     NaN and infinities have no distance. Where all compilations here agree on them, the committed state has the same:
-    rounding moves a value over the edge of a dtype only where a training is lost anyway.
+    rounding moves a value over the edge of a dtype only where a training is lost anyway, or chaotic.
     """
     if not all(same_outside(own[0], other) for other in own[1:]):
         return LeafComparison(leaf.path, Closeness.INCONCLUSIVE, "NaN or infinity, but not always here", found)
     if not same_outside(own[0], after):
-        return LeafComparison(leaf.path, Closeness.FAILED, "NaN or infinity at other places than here", found)
-    return LeafComparison(leaf.path, _judge_leaf(found), _numbers(found), found)
+        certain = shaken is None or same_outside(own[0], shaken)
+        return LeafComparison(leaf.path, _failed_if(certain), "NaN or infinity at other places than here", found)
+    return LeafComparison(leaf.path, _judge_leaf(found, drowns), _numbers(found), found)
 
 
-def _judge_leaf(found: Distances) -> Closeness:
+def _judge_leaf(found: Distances, drowns: bool) -> Closeness:
     """A leaf fails by itself only where its own noise leaves no doubt.
 
     One that no compilation here changes at all, like a frozen parameter, has no noise: it must stay within the floor.
     One whose update is not above its noise can't be judged, and needn't be: both results are within the noise of the
-    state before, so that nothing is hidden in it. It doesn't hinder the others.
+    state before, so that nothing is hidden in it. It doesn't hinder the others. That is so where rounding makes the
+    noise, and not where several steps have grown it to the size of their update.
     """
-    if found.infinitesimal or _within(found):
+    if (found.infinitesimal and (drowns or _is_rounding(found))) or _within(found):
         return Closeness.PASSED
     if found.expected == 0 and found.noise == 0:
         return Closeness.PASSED if found.error <= found.tolerance else Closeness.FAILED
     certain = found.tolerance <= found.limit and _false(found)
-    return Closeness.FAILED if certain else Closeness.INCONCLUSIVE
+    return _failed_if(certain)
 
 
 def _compare_exactly(leaf: LeafSpec, after: np.ndarray, own: Leaves, shaken: np.ndarray) -> LeafComparison:
     """A leaf of integers, bools or PRNG keys: no rounding, so no tolerance."""
-    if all(np.array_equal(own[0], other) for other in (*own[1:], shaken)):
-        same = np.array_equal(own[0], after)
-        outcome, reason = (Closeness.PASSED, "equal") if same else (Closeness.FAILED, "differs; has no rounding")
-    else:  # decided by rounded values
-        outcome, reason = Closeness.INCONCLUSIVE, "differs between compilations here"
-    return LeafComparison(leaf.path, outcome, reason, None)
+    if not all(np.array_equal(own[0], other) for other in own[1:]):  # decided by rounded values
+        return LeafComparison(leaf.path, Closeness.INCONCLUSIVE, "differs between compilations here", None)
+    if np.array_equal(own[0], after):
+        return LeafComparison(leaf.path, Closeness.PASSED, "equal", None)
+    certain = np.array_equal(own[0], shaken)
+    return LeafComparison(leaf.path, _failed_if(certain), "differs; has no rounding", None)
+
+
+def _failed_if(certain: bool) -> Closeness:
+    """What does not pass fails only where no rounding is known that would do the same."""
+    return Closeness.FAILED if certain else Closeness.INCONCLUSIVE
+
+
+def _is_rounding(found: Distances) -> bool:
+    """Whether the floor, one unit in the last place, is above the noise."""
+    return SAFETY * found.noise < found.tolerance or found.tolerance == 0
 
 
 def _within(found: Distances) -> bool:
