@@ -2,30 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import msgspec
-import numpy as np
 
-from pol_jax.checkpoints import load_checkpoint
-from pol_jax.checks import Checked
-from pol_jax.commitment import Commitment
-from pol_jax.inputs import StepInput, step_inputs
-from pol_jax.ledger import Row, Segments
+from pol_jax.challenge import Policy
+from pol_jax.comparison import compare_initial, compare_spans
+from pol_jax.coverage import came_out_of, covered
+from pol_jax.ledger import Segments
 from pol_jax.opening import Span
-from pol_jax.program import Program
-from pol_jax.records import CommittedRecords
+from pol_jax.progress import Progress
+from pol_jax.proof_material import ProofMaterial
 from pol_jax.replay import Replayed, Replayer
-from pol_jax.report import Compared
-from pol_jax.route import Piece
-from pol_jax.task import Source
+from pol_jax.report import Compared, Coverage, Replay, Verdict
+from pol_jax.route import Piece, between_checkpoints
+from pol_jax.staging import replay_of
 from pol_jax.tolerance import Closeness
-from pol_jax.verdict import Evidence
+from pol_jax.verdict import Evidence, Judgement, judge, judge_closely
 
 SELF_TEST_STEPS = 10
 """How many first steps show whether this backend can judge exactly."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What came of the challenged segments.
+
+    Attributes:
+        judgement: on them and on the initial state.
+        coverage: of what was replayed and compared.
+        self_test: the replay of the first steps.
+        replays: of the challenged segments that a replay reached.
+        compared: within a tolerance, where bits could say nothing.
+        came_out: the runs of steps that did, in the one way or the other.
+    """
+
+    judgement: Judgement
+    coverage: Coverage
+    self_test: Replay | None
+    replays: tuple[Replay, ...]
+    compared: tuple[Compared, ...]
+    came_out: Sequence[Span]
+
+
+def self_test_of(segments: Segments) -> Piece:
+    """The first steps, within the first segment."""
+    return Piece(0, min(SELF_TEST_STEPS, segments.bounds(0)[1]))
+
+
+def examine(
+    material: ProofMaterial,
+    replayer: Replayer,
+    policy: Policy,
+    pieces: Sequence[Piece],
+    checkpoints: Sequence[int],
+    changed: Sequence[str],
+    progress: Progress,
+) -> Findings:
+    """Replay the challenged segments, and compare what bits can't decide.
+
+    Args:
+        material: of the proof.
+        replayer: of the proof.
+        policy: the verifier's.
+        pieces: what leads to the challenged segments.
+        checkpoints: the steps whose checkpoints are there, ascending.
+        changed: in the environment, one line each.
+        progress: told of comparisons.
+
+    Raises:
+        DataError: the source's records are not the committed ones.
+        BackendError: the program can't be executed here.
+        ProofError: a file changed since it was checked.
+    """
+    segments = material.checked.proof.segments
+    evidence, replays = gather(replayer, pieces, segments, changed)
+    judgement, coverage = judge(evidence), covered(policy, pieces, replays, segments)
+    reached = tuple(map(replay_of, coverage.replayed, evidence.segments))
+    compared: tuple[Compared, ...] = ()
+    if judgement.verdict is Verdict.INCONCLUSIVE:
+        exact = {replay.segment for replay in reached if replay.mismatch is None}
+        differing = [segment for piece in pieces for segment in piece.segments if segment not in exact]
+        between = between_checkpoints(differing, segments, checkpoints)
+        compared = _compare(material, between, evidence, replayer, progress)
+        coverage = covered(policy, pieces, replays, segments, compared)
+        judgement = judge_closely(judgement, compared, len(exact), "segment")
+    self_test = replay_of(0, evidence.self_test) if evidence.self_test else None
+    return Findings(judgement, coverage, self_test, reached, compared, came_out_of(pieces, replays, compared))
 
 
 def gather(
@@ -37,7 +101,7 @@ def gather(
         What that shows, and the replays of ``pieces``.
     """
     initial = replayer.initial_is_exact()
-    self_test = Piece(0, min(SELF_TEST_STEPS, segments.bounds(0)[1]))
+    self_test = self_test_of(segments)
     (first,) = replayer.replay([self_test])
     hopeless = changed and not first.exact
     pieces = [] if hopeless else pieces
@@ -51,6 +115,19 @@ def gather(
     ]
     repeatable = again == [replayed for _, replayed in false]
     return Evidence(changed, initial, first, challenged, repeatable), replays
+
+
+def _compare(
+    material: ProofMaterial, pieces: Sequence[Piece], evidence: Evidence, replayer: Replayer, progress: Progress
+) -> tuple[Compared, ...]:
+    """Where bits say nothing: numbers, from checkpoint to checkpoint."""
+    start = [] if evidence.initial_exact else [compare_initial(material)]
+    spans = [Span(piece.start, piece.stop) for piece in pieces]
+    found = [
+        msgspec.structs.replace(each, segments=piece.segments)
+        for piece, each in zip(pieces, compare_spans(material, spans, progress), strict=True)
+    ]
+    return (*start, *recheck(replayer, found))
 
 
 def recheck(replayer: Replayer, compared: Sequence[Compared]) -> list[Compared]:
@@ -73,54 +150,3 @@ def _left_open(replayer: Replayer, compared: Compared) -> Compared:
         return compared
     reason = f"its last state comes out bit for bit, but not the one after step {replayed.mismatch}"
     return msgspec.structs.replace(compared, outcome=Closeness.INCONCLUSIVE, reasons=(reason,))
-
-
-@dataclass(frozen=True)
-class ProofMaterial:
-    """What `pol_jax.comparison` needs of a proof's directory.
-
-    Attributes:
-        checked: passed stages 1 to 6.
-        source: the verifier's records.
-        records: the committed ones.
-    """
-
-    checked: Checked
-    source: Source
-    records: CommittedRecords
-
-    @property
-    def commitment(self) -> Commitment:
-        """Parsed."""
-        return self.checked.proof.commitment
-
-    @property
-    def program(self) -> Program:
-        """Loaded."""
-        return self.checked.program
-
-    def state(self, step: int) -> list[np.ndarray]:
-        """Leaves of a checkpoint."""
-        return load_checkpoint(self.checked.proof.root, step, self.commitment.state)
-
-    def inputs(self, span: Span) -> _Inputs:
-        """Of its steps, read anew at each iteration."""
-        return _Inputs(self, span)
-
-    def rows_of(self, span: Span) -> Iterator[Row]:
-        """Of its steps, in order."""
-        return islice(self.checked.proof.rows_after(span.start), len(span.steps))
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """Inputs of the steps of a span, that may be iterated again and don't stay in memory."""
-
-    material: ProofMaterial
-    span: Span
-
-    def __iter__(self) -> Iterator[StepInput]:
-        material = self.material
-        for each in step_inputs(material.commitment, material.source, self.span.start + 1, self.span.stop + 1):
-            material.records.check(each.batch, each.indices)
-            yield each

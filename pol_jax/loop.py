@@ -24,7 +24,7 @@ from pol_jax.program import Leaves, Program
 from pol_jax.states import HostState, Layout, Packed
 
 _WAITING_STEPS = 64
-_WAITING_BYTES = 2**26
+_WAITING_BYTES = 2**22
 
 
 @runtime_checkable

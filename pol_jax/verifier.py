@@ -9,8 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from pol_jax import commitment as commitments
 from pol_jax.challenge import ListedSegments, Policy, RandomSegments, Stretch, check_policy, draw, metric_of
 from pol_jax.checkpoints import checkpoint_name, load_checkpoint
@@ -25,29 +23,27 @@ from pol_jax.checks import (
 )
 from pol_jax.claim import Claim
 from pol_jax.commitment import Commitment
-from pol_jax.comparison import compare_initial, compare_spans
-from pol_jax.coverage import came_out_of, covered
+from pol_jax.coverage import covered
 from pol_jax.crew import Crew
 from pol_jax.curves import Curve, Update, thin
 from pol_jax.drift import Course, drift_of
 from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
-from pol_jax.evidence import SELF_TEST_STEPS, ProofMaterial, gather, recheck
+from pol_jax.evidence import examine, self_test_of
 from pol_jax.inventory import Limits
 from pol_jax.kolmogorov import ks_test
 from pol_jax.ledger import Segments
 from pol_jax.lineage import Lineage, check_taken, know, provenance_of, trace
 from pol_jax.magnitudes import measure
-from pol_jax.opening import Span
 from pol_jax.origin import Trusted, origin_of
 from pol_jax.progress import Progress, Silent, WithinStage
+from pol_jax.proof_material import ProofMaterial
 from pol_jax.records import CommittedRecords
-from pol_jax.replay import Replayer
-from pol_jax.report import STAGES, Compared, Origin, Outcome, Report, Verdict
-from pol_jax.route import Piece, between_checkpoints, route
-from pol_jax.staging import Staging, Stopped, replay_of
+from pol_jax.report import STAGES, Origin, Outcome, Report, Verdict
+from pol_jax.route import route
+from pol_jax.staging import Staging, Stopped
 from pol_jax.task import BUILT_IN, Source, load_task
-from pol_jax.verdict import Evidence, Judgement, doubted, judge, judge_closely
+from pol_jax.verdict import Judgement, doubted
 from pol_jax.workers import check_jobs
 
 
@@ -244,25 +240,17 @@ class _Verification(Staging):
         challenge = f"{len(drawn)} of {len(segments)} segments, {steps} steps to replay"
         source = self.source if isinstance(self.source, Source) else self.source(checked.proof.commitment)
         replayer = Crew(checked, source, self.secret, self.progress, self.jobs)
+        material = ProofMaterial(checked, source, CommittedRecords(checked.records, self.secret))
         changed = differences(claim.environment, self.environment)
         self.progress.stage(9)
-        self.progress.begin("replaying", steps + min(SELF_TEST_STEPS, claim.steps))
+        self.progress.begin("replaying", steps + self_test_of(segments).stop)
         try:
-            evidence, replays = gather(replayer, pieces, segments, changed)
-            judgement = judge(evidence)
-            self.coverage = covered(self.policy, pieces, replays, segments)
-            self.self_test = replay_of(0, evidence.self_test) if evidence.self_test else None
-            self.replays = tuple(map(replay_of, self.coverage.replayed, evidence.segments))
-            if judgement.verdict is Verdict.INCONCLUSIVE:
-                material = ProofMaterial(checked, source, CommittedRecords(checked.records, self.secret))
-                exact = {replay.segment for replay in self.replays if replay.mismatch is None}
-                differing = [segment for segment in drawn if segment not in exact]
-                between = between_checkpoints(differing, segments, checkpoints)
-                self.compared = self._compare(material, between, evidence, replayer)
-                self.coverage = covered(self.policy, pieces, replays, segments, self.compared)
-                judgement = judge_closely(judgement, self.compared, len(exact), "segment")
-            came_out = came_out_of(pieces, replays, self.compared)
-            self.drift = drift_of(course, self.policy, len(segments), came_out, self.compared, claim.steps, self.d_ref)
+            found = examine(material, replayer, self.policy, pieces, checkpoints, changed, self.progress)
+            judgement, self.coverage, self.compared = found.judgement, found.coverage, found.compared
+            self.self_test, self.replays = found.self_test, found.replays
+            self.drift = drift_of(
+                course, self.policy, len(segments), found.came_out, self.compared, claim.steps, self.d_ref
+            )
         except (DataError, BackendError, ProofError) as error:
             judgement = _broken_off(error)
         finally:
@@ -272,18 +260,6 @@ class _Verification(Staging):
         self.note(7, judgement.initial, self.seen_of_initial())
         self.note(8, Outcome.PASSED, challenge)
         self.note(9, judgement.replay, judgement.seen)
-
-    def _compare(
-        self, material: ProofMaterial, pieces: Sequence[Piece], evidence: Evidence, replayer: Replayer
-    ) -> tuple[Compared, ...]:
-        """Where bits say nothing: numbers, from checkpoint to checkpoint."""
-        start = [] if evidence.initial_exact else [compare_initial(material)]
-        spans = [Span(piece.start, piece.stop) for piece in pieces]
-        found = [
-            msgspec.structs.replace(each, segments=piece.segments)
-            for piece, each in zip(pieces, compare_spans(material, spans, self.progress), strict=True)
-        ]
-        return (*start, *recheck(replayer, found))
 
 
 def _other_program(words: str, claim: Claim) -> ProofError | BackendError:

@@ -35,6 +35,7 @@ from pol_jax.records import CommittedRecords
 from pol_jax.report import STAGES, Outcome, Report, Verdict
 from pol_jax.states import HostState, Layout
 from pol_jax.task import Source
+from pol_jax.variants import Variant, compile_step
 
 
 class Forger:
@@ -81,10 +82,14 @@ class Forger:
         records = (self.root / "records").read_bytes()
         return batch_digest(records[DIGEST_BYTES * at : DIGEST_BYTES * (at + 1)] for at in indices.tolist())
 
-    def train_on(self, source: Source, start: int, stop: int, leaves: Iterable[np.ndarray]) -> None:
-        """Replace the steps after ``start`` to ``stop`` by true steps from another state."""
+    def train_on(
+        self, source: Source, start: int, stop: int, leaves: Iterable[np.ndarray], variant: Variant | None = None
+    ) -> None:
+        """Replace the steps after ``start`` to ``stop`` by true steps from another state, or of another compilation."""
         self.set_state(start, leaves)
         program, schedule = self._proof.program(), self.commitment.schedule
+        if variant:
+            program = dataclasses.replace(program, step=compile_step(program, variant).step)
         witness = Witness(
             self.layout,
             CommittedRecords(self._proof.records()),
