@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import UInt32
 
-from pol_jax.distances import FALSE, SMALL, doubles, is_floating, measure
+from pol_jax.distances import FALSE, SMALL, apart, is_floating, measure
 from pol_jax.errors import BackendError
 from pol_jax.inputs import StepInput
 from pol_jax.program import Program
@@ -97,11 +97,12 @@ def _drowned(spec: StateSpec, before: State, reference: State, others: Sequence[
 def _shake(spec: StateSpec, before: State, moved: State) -> list[np.ndarray]:
     """A state that is off by as much as a single step could be without being called false: `FALSE` limits of it.
 
-    In a direction that everyone shakes it in, leaf by leaf, in proportion to the leaf's first update: to ``moved``.
+    In a direction that everyone shakes it in, leaf by leaf, in proportion to the leaf's first update: to ``moved``. No
+    element changes its sign: the root of a mean of squares below zero, as Adam takes it, would lose all.
     """
     draw = np.random.Generator(np.random.PCG64(_SHAKE_SEED))
     return [
-        _off_by(leaf, FALSE * SMALL * float(np.linalg.norm(doubles(there) - doubles(leaf))), draw)
+        _off_by(leaf, FALSE * SMALL * apart((of,), (leaf,), (there,)), draw)
         if is_floating(of.dtype) and not of.dtype.startswith("complex")
         else leaf
         for of, leaf, there in zip(spec, before, moved, strict=True)
@@ -114,4 +115,5 @@ def _off_by(leaf: np.ndarray, distance: float, draw: np.random.Generator) -> np.
     if not (norm and np.isfinite(distance)):
         return leaf
     with np.errstate(all="ignore"):
-        return (leaf.astype(np.float64) + direction * (distance / norm)).astype(leaf.dtype)
+        moved = (leaf.astype(np.float64) + direction * (distance / norm)).astype(leaf.dtype)
+    return np.where(np.sign(moved) == np.sign(leaf), moved, leaf)

@@ -79,11 +79,13 @@ def examine(
     segments = material.checked.proof.segments
     evidence, replays = gather(replayer, pieces, segments, changed)
     judgement, coverage = judge(evidence), covered(policy, pieces, replays, segments)
-    reached = tuple(map(replay_of, coverage.replayed, evidence.segments))
+    challenged = [segment for piece in pieces for segment in piece.segments]
+    came = dict(zip(challenged, evidence.segments, strict=False))  # nothing, where the self-test leaves no hope
+    reached = tuple(replay_of(segment, came[segment]) for segment in coverage.replayed)
     compared: tuple[Compared, ...] = ()
     if judgement.verdict is Verdict.INCONCLUSIVE:
         exact = {replay.segment for replay in reached if replay.mismatch is None}
-        differing = [segment for piece in pieces for segment in piece.segments if segment not in exact]
+        differing = [segment for segment in challenged if segment not in exact]
         between = between_checkpoints(differing, segments, checkpoints)
         compared = _compare(material, between, evidence, replayer, progress)
         coverage = covered(policy, pieces, replays, segments, compared)

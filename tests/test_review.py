@@ -57,7 +57,6 @@ def forger(thinned: Path, tmp_path: Path) -> Forger:
     return Forger(Path(shutil.copytree(thinned, tmp_path / "proof")))
 
 
-@pytest.mark.xfail(strict=True, reason="reached segments are given the evidence of other ones")
 def test_a_false_segment_behind_one_that_was_not_reached(forger: Forger, verify_plain: Verify) -> None:
     """Row 3 ends a replay early, within the tolerance; so that fewer segments are reached than were challenged."""
     forger.change(3, loss=nudged(forger.rows[3].loss))
