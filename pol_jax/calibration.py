@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import UInt32
 
-from pol_jax.distances import FALSE, SMALL, apart, is_floating, measure
+from pol_jax.distances import FALSE, SMALL, apart, doubles, is_floating, measure
 from pol_jax.errors import BackendError
 from pol_jax.inputs import StepInput
 from pol_jax.program import Program
@@ -20,6 +20,9 @@ from pol_jax.variants import Compilations, initial_state, variants
 State = Sequence[np.ndarray]
 
 _SHAKE_SEED: Final = 0
+
+_NUDGE: Final = 256
+"""Units in the last place: so many that some element turns over if any may; 3e-5 of a float32, far below any update."""
 
 
 def judge_stretch(
@@ -43,12 +46,20 @@ def judge_stretch(
     """
     executed = [each.execute(before, inputs) for each in (compilations.reference, *compilations.others)]
     reference, *others = (state for state, _ in executed)
-    shaken, shaken_losses, drowned = None, None, None
-    if len(executed[0][1]) > 1:
+    drowned = None
+    if len(executed[0][1]) == 1:
+        start = _nudge(compilations.spec, before)
+    else:
         once = [each for each, _ in zip(inputs, range(1), strict=False)]
         first, *first_others = (each.run(before, once) for each in (compilations.reference, *compilations.others))
         drowned = _drowned(compilations.spec, before, first, first_others)
-        shaken, shaken_losses = compilations.reference.execute(_shake(compilations.spec, before, first), inputs)
+        start = _shake(compilations.spec, before, first)
+    shaken, shaken_losses = compilations.reference.execute(start, inputs)
+    if len(executed[0][1]) == 1:
+        shaken = [
+            doubles(leaf).reshape(leaf.shape) - (a.astype(np.float64) - b.astype(np.float64)) if a is not b else leaf
+            for leaf, a, b in zip(shaken, start, before, strict=True)
+        ]
     found = compare(before, after, reference, others, compilations.spec, shaken, drowned)
     return found if losses is None else with_losses(found, losses, [mine for _, mine in executed], shaken_losses)
 
@@ -92,6 +103,24 @@ def _drowned(spec: StateSpec, before: State, reference: State, others: Sequence[
         if is_floating(leaf.dtype)
     }
     return {at for at, each in found.items() if each.infinitesimal and each.expected > 0}
+
+
+def _nudge(spec: StateSpec, before: State) -> list[np.ndarray]:
+    """A state whose float32 and float64 are off by `_NUDGE` units in the last place, up or down, but for zeros.
+
+    A step that takes the sign of a gradient, or compares, may turn over by that where no compilation here does.
+    """
+    draw = np.random.Generator(np.random.PCG64(_SHAKE_SEED))
+    return [
+        _nudged(leaf, draw) if of.dtype in ("float32", "float64") else leaf
+        for of, leaf in zip(spec, before, strict=True)
+    ]
+
+
+def _nudged(leaf: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    units = np.where(draw.random(leaf.shape) < 0.5, _NUDGE, -_NUDGE).astype(leaf.dtype)
+    moved: np.ndarray = leaf + units * np.finfo(leaf.dtype).eps * leaf
+    return moved
 
 
 def _shake(spec: StateSpec, before: State, moved: State) -> list[np.ndarray]:

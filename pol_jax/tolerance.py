@@ -7,7 +7,8 @@ What passes is never far off: an error is at most the limit, `pol_jax.distances.
 noise. Where the noise itself is beyond the limit, the answer is inconclusive.
 
 Several steps in one go may be chaotic: what another backend is off in the first of them grows in those behind it, from
-more than this machine's noise began with. How far, a **shaken** start shows. It only hinders a failure.
+more than this machine's noise began with. How far, a **shaken** start shows; and of a single step, what rounding
+turns over, such as the sign of a gradient. It only hinders a failure.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def compare(
         reference: this machine's result of the step from ``before``.
         others: its results under other compilations; their order doesn't matter.
         spec: of the states; all of them have its shapes and dtypes.
-        shaken: this machine's result from a shaken state (`pol_jax.calibration`), for more steps than one.
+        shaken: this machine's result from a shaken state (`pol_jax.calibration`), if that was tried.
         drowned: places of the leaves that rounding alone moves in the first step, for more steps than one: no others
             may drown in the noise that these steps have grown.
     """

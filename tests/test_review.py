@@ -16,16 +16,21 @@ import tiny
 from forge import Forger, undecided
 from test_tolerance import FAILED, INCONCLUSIVE, PASSED, Step, made, with_leaf
 
+from pol_jax.calibration import judge_stretch
 from pol_jax.challenge import AllSegments
-from pol_jax.commit import Choices
+from pol_jax.commit import Choices, write_commitment
 from pol_jax.data import Arrays
 from pol_jax.drift import Course, drift_of, too_far
 from pol_jax.environment import Environment
+from pol_jax.inputs import step_inputs
+from pol_jax.progress import Silent
+from pol_jax.proof import open_proof
 from pol_jax.prover import train
 from pol_jax.report import Report, Verdict
 from pol_jax.specs import DTYPES, LeafSpec
 from pol_jax.task import Key, PyTree, Task
 from pol_jax.tolerance import StepComparison, compare, with_losses
+from pol_jax.variants import compile_variants
 from pol_jax.verifier import verify
 
 Verify = Callable[..., Report]
@@ -204,3 +209,39 @@ def test_what_is_never_finite_takes_no_bound_away() -> None:
 
 def test_complex_leaves_go_some_way() -> None:
     assert course_of("complex64", [0, 1], [3j, 5]).distance == 5
+
+
+# --- what turns over by rounding ---------------------------------------------------------------------------------
+
+
+def signs() -> Task:
+    """Goes down by the signs of gradients, which are those of small differences."""
+
+    def init(key: Key) -> PyTree:
+        return {"w": jax.random.normal(key, (8192,)), "goal": jax.random.normal(jax.random.fold_in(key, 1), (8192,))}
+
+    def step(state: PyTree, batch: PyTree, key: Key) -> tuple[PyTree, dict[str, jax.Array]]:
+        w = state["w"] - 0.01 * jnp.sign(state["w"] - state["goal"] + 0 * jnp.sum(batch["x"]))
+        return state | {"w": w}, {"loss": jnp.mean(jnp.abs(w - state["goal"])) + 0 * jnp.mean(batch["x"])}
+
+    return Task("signs", init, step, Arrays(tiny.points()), tiny.BATCH, 1, 1)
+
+
+def test_a_sign_that_rounding_turns_over_is_not_false(tmp_path: Path) -> None:
+    """Another jax turned one of 32768 over in one of 150 steps, where no compilation here did."""
+    commitment = write_commitment(tmp_path, signs(), Choices(seed="review"), Silent())
+    program, (given,) = open_proof(tmp_path).program(), step_inputs(commitment, signs().source, 1, 2)
+    compilations = compile_variants(program)
+    goal, w = (np.asarray(leaf).copy() for leaf in program.init(given.key))
+    goal[:24] = np.nextafter(w[:24], np.float32(np.inf))
+    after = compilations.reference.run([goal, w], [given])
+
+    def compared(at: int, times: float) -> StepComparison:
+        turned = after[1].copy()
+        turned[at] += np.float32(times) * (w[at] - turned[at])
+        return judge_stretch(compilations, [goal, w], [after[0], turned], [given])
+
+    assert compared(0, 0).outcome is PASSED
+    found = compared(0, 2)
+    assert found.outcome is INCONCLUSIVE, (found.total.error, found.total.reach, found.outcome)
+    assert judge_stretch(compilations, [goal, w], [goal, w], [given]).outcome is FAILED

@@ -410,7 +410,7 @@ def test_forged_steps_fail(prepared: Prepared, prover: int) -> None:
 
 
 def test_a_shaken_start_is_not_lost(prepared: Prepared) -> None:
-    """Adam takes the root of a mean of squares: below zero, it would lose all, and a shaken start would show nothing."""
+    """Adam takes the root of a mean of squares: below zero, a shaken start would be lost, and show nothing."""
     found = judge_stretch(prepared.made, prepared.states[3], prepared.states[9], prepared.inputs[3:9])
     assert 0 < found.total.reach < math.inf
     assert all(0 <= leaf.distances.reach < math.inf for leaf in found.leaves if leaf.distances)
