@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 import pytest
 import tiny
-from forge import Forger, undecided
+from forge import Forger, refused, undecided
 from test_tolerance import FAILED, INCONCLUSIVE, PASSED, Step, made, with_leaf
 
-from pol_jax.calibration import judge_stretch
+from pol_jax.calibration import _drowned, judge_stretch
 from pol_jax.challenge import AllSegments
 from pol_jax.commit import Choices, write_commitment
 from pol_jax.data import Arrays
@@ -245,3 +245,18 @@ def test_a_sign_that_rounding_turns_over_is_not_false(tmp_path: Path) -> None:
     found = compared(0, 2)
     assert found.outcome is INCONCLUSIVE, (found.total.error, found.total.reach, found.outcome)
     assert judge_stretch(compilations, [goal, w], [goal, w], [given]).outcome is FAILED
+
+
+def test_a_leaf_that_the_first_step_leaves_alone_is_not_drowned() -> None:
+    """An optimizer that gathers gradients of several steps moves nothing in the first."""
+    step = made()
+    still = [with_leaf(s, 0, step.before[0]) for s in (step.reference, *step.others)]
+    noisy = [with_leaf(s, 1, step.before[1] + (1 + at) * 1e-9) for at, s in enumerate(still)]
+    assert _drowned(step.spec, step.before, noisy[0], noisy[1:]) == {1}
+
+
+def test_a_false_initial_state_of_a_directory_elsewhere(forger: Forger, verify_plain: Verify) -> None:
+    """True steps from trained weights: only the initial state is not what the program gives."""
+    forger.train_on(tiny.plain().source, 0, 24, forger.states[24])
+    forger.write(environment=elsewhere(forger))
+    refused(verify_plain(forger.root), 7)
