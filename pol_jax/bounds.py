@@ -32,8 +32,14 @@ class Bounds:
     confined: bool = True
 
 
+def go_first() -> None:
+    """In the child, before it is confined: the first to go when memory runs out."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
 def limit_resources(memory_bytes: int | None) -> None:
-    """In the child: no huge files written, no core dumped, first to go when memory runs out."""
+    """In the child: no huge files written, no core dumped."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     largest = FILE_BYTES if most == resource.RLIM_INFINITY else min(FILE_BYTES, most)
@@ -41,5 +47,3 @@ def limit_resources(memory_bytes: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory_bytes is not None:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")

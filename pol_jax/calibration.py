@@ -9,16 +9,20 @@ from typing import Final
 import numpy as np
 from jaxtyping import UInt32
 
-from pol_jax.distances import FALSE, SMALL, doubles, is_floating
+from pol_jax.distances import FALSE, SMALL, apart, doubles, is_floating, measure
 from pol_jax.errors import BackendError
 from pol_jax.inputs import StepInput
 from pol_jax.program import Program
+from pol_jax.specs import StateSpec
 from pol_jax.tolerance import StepComparison, compare, with_losses
 from pol_jax.variants import Compilations, initial_state, variants
 
 State = Sequence[np.ndarray]
 
 _SHAKE_SEED: Final = 0
+
+_NUDGE: Final = 256
+"""Units in the last place: so many that some element turns over if any may; 3e-5 of a float32, far below any update."""
 
 
 def judge_stretch(
@@ -42,10 +46,21 @@ def judge_stretch(
     """
     executed = [each.execute(before, inputs) for each in (compilations.reference, *compilations.others)]
     reference, *others = (state for state, _ in executed)
-    shaken, shaken_losses = None, None
-    if len(executed[0][1]) > 1:
-        shaken, shaken_losses = compilations.reference.execute(_shake(compilations, before, inputs), inputs)
-    found = compare(before, after, reference, others, compilations.spec, shaken)
+    drowned = None
+    if len(executed[0][1]) == 1:
+        start = _nudge(compilations.spec, before)
+    else:
+        once = [each for each, _ in zip(inputs, range(1), strict=False)]
+        first, *first_others = (each.run(before, once) for each in (compilations.reference, *compilations.others))
+        drowned = _drowned(compilations.spec, before, first, first_others)
+        start = _shake(compilations.spec, before, first)
+    shaken, shaken_losses = compilations.reference.execute(start, inputs)
+    if len(executed[0][1]) == 1:
+        shaken = [
+            doubles(leaf).reshape(leaf.shape) - (a.astype(np.float64) - b.astype(np.float64)) if a is not b else leaf
+            for leaf, a, b in zip(shaken, start, before, strict=True)
+        ]
+    found = compare(before, after, reference, others, compilations.spec, shaken, drowned)
     return found if losses is None else with_losses(found, losses, [mine for _, mine in executed], shaken_losses)
 
 
@@ -77,19 +92,49 @@ def judge_initial(
     return compare([np.zeros_like(leaf) for leaf in after], after, reference, others, spec)
 
 
-def _shake(compilations: Compilations, before: State, inputs: Iterable[StepInput]) -> list[np.ndarray]:
-    """A state that is off by as much as a single step could be without being called false: `FALSE` limits of it.
+def _drowned(spec: StateSpec, before: State, reference: State, others: Sequence[State]) -> set[int]:
+    """Places of the leaves that a single step moves, but not by more than rounding does.
 
-    In a direction that everyone shakes it in, leaf by leaf, in proportion to the leaf's first update.
+    One that it leaves as it was is none of them: what moves it, some later step may do.
     """
-    first = [each for each, _ in zip(inputs, range(1), strict=False)]
-    moved, _ = compilations.reference.execute(before, first)
+    found = {
+        at: measure(leaf.dtype, before[at], reference[at], reference[at], [other[at] for other in others]).distances()
+        for at, leaf in enumerate(spec)
+        if is_floating(leaf.dtype)
+    }
+    return {at for at, each in found.items() if each.infinitesimal and each.expected > 0}
+
+
+def _nudge(spec: StateSpec, before: State) -> list[np.ndarray]:
+    """A state whose float32 and float64 are off by `_NUDGE` units in the last place, up or down, but for zeros.
+
+    A step that takes the sign of a gradient, or compares, may turn over by that where no compilation here does.
+    """
     draw = np.random.Generator(np.random.PCG64(_SHAKE_SEED))
     return [
-        _off_by(leaf, FALSE * SMALL * float(np.linalg.norm(doubles(there) - doubles(leaf))), draw)
-        if is_floating(spec.dtype) and not spec.dtype.startswith("complex")
+        _nudged(leaf, draw) if of.dtype in ("float32", "float64") else leaf
+        for of, leaf in zip(spec, before, strict=True)
+    ]
+
+
+def _nudged(leaf: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    units = np.where(draw.random(leaf.shape) < 0.5, _NUDGE, -_NUDGE).astype(leaf.dtype)
+    moved: np.ndarray = leaf + units * np.finfo(leaf.dtype).eps * leaf
+    return moved
+
+
+def _shake(spec: StateSpec, before: State, moved: State) -> list[np.ndarray]:
+    """A state that is off by as much as a single step could be without being called false: `FALSE` limits of it.
+
+    In a direction that everyone shakes it in, leaf by leaf, in proportion to the leaf's first update: to ``moved``. No
+    element changes its sign: the root of a mean of squares below zero, as Adam takes it, would lose all.
+    """
+    draw = np.random.Generator(np.random.PCG64(_SHAKE_SEED))
+    return [
+        _off_by(leaf, FALSE * SMALL * apart((of,), (leaf,), (there,)), draw)
+        if is_floating(of.dtype) and not of.dtype.startswith("complex")
         else leaf
-        for spec, leaf, there in zip(compilations.spec, before, moved, strict=True)
+        for of, leaf, there in zip(spec, before, moved, strict=True)
     ]
 
 
@@ -99,4 +144,5 @@ def _off_by(leaf: np.ndarray, distance: float, draw: np.random.Generator) -> np.
     if not (norm and np.isfinite(distance)):
         return leaf
     with np.errstate(all="ignore"):
-        return (leaf.astype(np.float64) + direction * (distance / norm)).astype(leaf.dtype)
+        moved = (leaf.astype(np.float64) + direction * (distance / norm)).astype(leaf.dtype)
+    return np.where(np.sign(moved) == np.sign(leaf), moved, leaf)

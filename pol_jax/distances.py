@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from pol_jax.specs import DTYPES
+from pol_jax.specs import DTYPES, StateSpec
 
 SAFETY: Final = 10.0
 """Tolerance over noise. A few compilations sample the distribution of rounding errors a few times; another backend is
@@ -37,6 +37,8 @@ so no honest backend could be held to `SMALL`."""
 
 FINE_EPS: Final = 1e-6
 """A dtype whose unit in the last place is below this share of a value is fine: float32 (1.2e-7) and wider."""
+
+_CHUNK: Final = 2**20
 
 Flat = Float64[np.ndarray, " n"]
 
@@ -86,7 +88,8 @@ class Measured(msgspec.Struct, frozen=True):
         floor: one unit in the last place of the largest element: what a single element may always be off, whether or
             not a rounding happened to fall otherwise in the few compilations here.
         limit: as in `Distances`.
-        shaken: distance between this machine's results from the state before and from a shaken one.
+        shaken: distance between this machine's results from the state before and from a shaken one; infinite where the
+            shaken one is lost.
     """
 
     update: float
@@ -156,8 +159,18 @@ def measure(
         between=tuple(_norm(a, b, there) for a, b in combinations(own, 2)),
         floor=eps * float(np.max(np.abs(own[0]), where=there, initial=0.0)),
         limit=(SMALL if eps < FINE_EPS else COARSE) * max(update, expected),
-        shaken=0.0 if shaken is None else _norm(own[0], doubles(shaken), there & np.isfinite(doubles(shaken))),
+        shaken=0.0 if shaken is None else _reached(own[0], doubles(shaken), there),
     )
+
+
+def apart(spec: StateSpec, first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float:
+    """Euclidean distance between two states, over the elements of all leaves that are finite in both."""
+    found = 0.0
+    for leaf, *pair in zip(spec, first, second, strict=True):
+        for at in range(0, pair[0].size if is_floating(leaf.dtype) else 0, _CHUNK):  # no second copy in a wider type
+            a, b = (doubles(np.ravel(array)[at : at + _CHUNK]) for array in pair)
+            found = math.hypot(found, _norm(a, b, np.isfinite(a) & np.isfinite(b)))
+    return found
 
 
 def total(leaves: Sequence[Measured]) -> Measured:
@@ -195,6 +208,11 @@ def _norm(a: Flat, b: Flat, where: Bool[np.ndarray, " n"]) -> float:
     if largest == 0 or math.isinf(largest):
         return largest
     return largest * float(np.linalg.norm(difference / largest))
+
+
+def _reached(own: Flat, shaken: Flat, where: Bool[np.ndarray, " n"]) -> float:
+    """How far a shaken start leads; to a NaN or an infinity, as far as can be."""
+    return _norm(own, shaken, where) if np.isfinite(shaken[where]).all() else math.inf
 
 
 def _ratio(part: float, whole: float) -> float:

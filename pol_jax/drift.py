@@ -14,6 +14,7 @@ import numpy as np
 
 from pol_jax.challenge import JointSegments, Policy, RandomSegments
 from pol_jax.curves import Update
+from pol_jax.distances import apart
 from pol_jax.norms import distance
 from pol_jax.opening import Span
 from pol_jax.report import Compared, Drift
@@ -49,10 +50,13 @@ class Course:
 
     @property
     def distance(self) -> float | None:
-        """Between the first and the last state; None where it is not finite, or there is but one."""
+        """Between the first and the last state, as `pol_jax.distances.apart`; None where there is but one.
+
+        What is never finite counts for nothing, here as in a comparison: else it would take the bound on drift away.
+        """
         if self._first is None or self._last is None or self._first is self._last[1]:
             return None
-        return _finite(distance(self._spec, self._first, self._last[1], "l2"))
+        return _finite(apart(self._spec, self._first, self._last[1]))
 
 
 def drift_of(

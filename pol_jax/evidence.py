@@ -79,11 +79,13 @@ def examine(
     segments = material.checked.proof.segments
     evidence, replays = gather(replayer, pieces, segments, changed)
     judgement, coverage = judge(evidence), covered(policy, pieces, replays, segments)
-    reached = tuple(map(replay_of, coverage.replayed, evidence.segments))
+    challenged = [segment for piece in pieces for segment in piece.segments]
+    came = dict(zip(challenged, evidence.segments, strict=False))  # nothing, where the self-test leaves no hope
+    reached = tuple(replay_of(segment, came[segment]) for segment in coverage.replayed)
     compared: tuple[Compared, ...] = ()
     if judgement.verdict is Verdict.INCONCLUSIVE:
         exact = {replay.segment for replay in reached if replay.mismatch is None}
-        differing = [segment for piece in pieces for segment in piece.segments if segment not in exact]
+        differing = [segment for segment in challenged if segment not in exact]
         between = between_checkpoints(differing, segments, checkpoints)
         compared = _compare(material, between, evidence, replayer, progress)
         coverage = covered(policy, pieces, replays, segments, compared)
@@ -140,13 +142,13 @@ def recheck(replayer: Replayer, compared: Sequence[Compared]) -> list[Compared]:
         BackendError: the program can't be executed here.
     """
     return [
-        _left_open(replayer, each) if each.start >= 0 and each.passed and each.linf == 0 else each for each in compared
+        _left_open(replayer, each) if each.start >= 0 and each.passed and each.error == 0 else each for each in compared
     ]
 
 
 def _left_open(replayer: Replayer, compared: Compared) -> Compared:
-    (replayed,) = replayer.replay([Piece(compared.start, compared.stop)])
-    if "state_digest" not in replayed.fields:
+    replayed = replayer.follow_states(Piece(compared.start, compared.stop))
+    if replayed.exact:
         return compared
     reason = f"its last state comes out bit for bit, but not the one after step {replayed.mismatch}"
     return msgspec.structs.replace(compared, outcome=Closeness.INCONCLUSIVE, reasons=(reason,))

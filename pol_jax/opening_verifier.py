@@ -18,6 +18,7 @@ from pol_jax.claim import Claim, find_claim
 from pol_jax.comparison import compare_initial, compare_spans
 from pol_jax.coverage import covered_steps
 from pol_jax.crew import Together, share
+from pol_jax.distances import apart
 from pol_jax.drift import drift_of_opening
 from pol_jax.environment import current_environment, differences
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
@@ -177,7 +178,7 @@ class _OpeningVerification(Staging):
             self.coverage = covered_steps(self.policy, wanted, replays, claim.steps)
             self.drift = self._drift(opened, wanted, claim)
             self.replays = tuple(replay_of(replayed.stop, replayed) for replayed in replays)
-        except (DataError, BackendError) as error:
+        except (DataError, BackendError, ProofError) as error:  # the last, where a worker reads another file than this
             undecided = Outcome.INCONCLUSIVE
             reason = f"stage 9, {STAGES[8]}: cannot judge here: {error}"
             judgement = Judgement(Verdict.INCONCLUSIVE, (reason,), Outcome.NOT_REACHED, undecided, str(error))
@@ -193,7 +194,8 @@ class _OpeningVerification(Staging):
             return distance(opened.commitment.state, opened.state(start), opened.state(stop), "l2")
 
         sizes = [between(span.start, span.stop) for span in wanted]
-        whole = between(0, claim.steps) if {0, claim.steps} <= opened.states.keys() else None
+        ends = {0, claim.steps} <= opened.states.keys()
+        whole = apart(opened.commitment.state, opened.state(0), opened.state(claim.steps)) if ends else None
         return drift_of_opening(sizes, whole, self.compared, claim.steps, self.d_ref)
 
     def _compare(

@@ -34,8 +34,10 @@ _MOST_BYTES = 2**28
 # Confined first: what is imported later starts threads, which would go free.
 _CODE = """
 import sys
+from pol_jax.bounds import go_first
 from pol_jax.confinement import confine
 handle, caller, confined, scratch, cache, *readable = sys.argv[1:]
+go_first()
 writable = [folder for folder in (scratch, cache) if folder]
 unrestricted = confine(readable, writable) if confined == "True" else ["file access and network not restricted"]
 from pol_jax.child import serve

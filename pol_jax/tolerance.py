@@ -7,12 +7,13 @@ What passes is never far off: an error is at most the limit, `pol_jax.distances.
 noise. Where the noise itself is beyond the limit, the answer is inconclusive.
 
 Several steps in one go may be chaotic: what another backend is off in the first of them grows in those behind it, from
-more than this machine's noise began with. How far, a **shaken** start shows. It only hinders a failure.
+more than this machine's noise began with. How far, a **shaken** start shows; and of a single step, what rounding
+turns over, such as the sign of a gradient. It only hinders a failure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -85,6 +86,7 @@ def compare(
     others: Sequence[Leaves],
     spec: StateSpec,
     shaken: Leaves | None = None,
+    drowned: Container[int] | None = None,
 ) -> StepComparison:
     """Judge a step.
 
@@ -94,7 +96,9 @@ def compare(
         reference: this machine's result of the step from ``before``.
         others: its results under other compilations; their order doesn't matter.
         spec: of the states; all of them have its shapes and dtypes.
-        shaken: this machine's result from a shaken state (`pol_jax.calibration`), for more steps than one.
+        shaken: this machine's result from a shaken state (`pol_jax.calibration`), if that was tried.
+        drowned: places of the leaves that rounding alone moves in the first step, for more steps than one: no others
+            may drown in the noise that these steps have grown.
     """
     leaves, floats = list[LeafComparison](), list[Measured]()
     for at, leaf in enumerate(spec):
@@ -102,7 +106,8 @@ def compare(
         if is_floating(leaf.dtype):
             moved = None if shaken is None else shaken[at]
             floats.append(measure(leaf.dtype, before[at], after[at], own[0], own[1:], moved))
-            leaves.append(_compare_floats(leaf, floats[-1].distances(), after[at], own))
+            drowns = drowned is None or at in drowned
+            leaves.append(_compare_floats(leaf, floats[-1].distances(), after[at], own, moved, drowns))
         else:
             leaves.append(_compare_exactly(leaf, after[at], own, shaken[at] if shaken else own[0]))
     whole = total(floats).distances()
@@ -140,12 +145,15 @@ def with_losses(
 def _compare_loss(committed: np.float32, own: Sequence[np.float32], moved: np.float32) -> tuple[Closeness, str]:
     """A loss is an update from nothing."""
     after, shaken, *mine = (np.array([loss]) for loss in (committed, moved, *own))
-    if all(same_outside(mine[0], other) for other in (*mine[1:], shaken)) and not same_outside(mine[0], after):
-        return Closeness.FAILED, "loss: NaN or infinity, or not, otherwise than here"
+    if not all(same_outside(mine[0], other) for other in mine[1:]):
+        return Closeness.INCONCLUSIVE, "loss: NaN or infinity, but not always here"
+    if not same_outside(mine[0], after):
+        certain = same_outside(mine[0], shaken)
+        return _failed_if(certain), "loss: NaN or infinity, or not, otherwise than here"
     numbers = measure("float32", np.zeros(1, np.float32), after, mine[0], mine[1:], shaken).distances()
     if numbers.error <= numbers.tolerance:
         return Closeness.PASSED, ""
-    return (Closeness.FAILED if _false(numbers) else Closeness.INCONCLUSIVE), f"loss: {_numbers(numbers)}"
+    return _failed_if(_false(numbers)), f"loss: {_numbers(numbers)}"
 
 
 def _judge(
@@ -169,46 +177,62 @@ def _judge_total(whole: Distances) -> tuple[Closeness, str]:
         return Closeness.FAILED, _numbers(whole)
     if whole.infinitesimal:
         return Closeness.INCONCLUSIVE, f"the update {whole.update:.1e} is not above the noise"
-    return (Closeness.PASSED if _within(whole) else Closeness.INCONCLUSIVE), _numbers(whole)
+    passed = whole.error == 0 or _within(whole)
+    return (Closeness.PASSED if passed else Closeness.INCONCLUSIVE), _numbers(whole)
 
 
-def _compare_floats(leaf: LeafSpec, found: Distances, after: np.ndarray, own: Leaves) -> LeafComparison:
+def _compare_floats(
+    leaf: LeafSpec, found: Distances, after: np.ndarray, own: Leaves, shaken: np.ndarray | None, drowns: bool
+) -> LeafComparison:
     """A leaf of rounded values.
 
     NaN and infinities have no distance. Where all compilations here agree on them, the committed state has the same:
-    rounding moves a value over the edge of a dtype only where a training is lost anyway.
+    rounding moves a value over the edge of a dtype only where a training is lost anyway, or chaotic.
     """
     if not all(same_outside(own[0], other) for other in own[1:]):
         return LeafComparison(leaf.path, Closeness.INCONCLUSIVE, "NaN or infinity, but not always here", found)
     if not same_outside(own[0], after):
-        return LeafComparison(leaf.path, Closeness.FAILED, "NaN or infinity at other places than here", found)
-    return LeafComparison(leaf.path, _judge_leaf(found), _numbers(found), found)
+        certain = shaken is None or same_outside(own[0], shaken)
+        return LeafComparison(leaf.path, _failed_if(certain), "NaN or infinity at other places than here", found)
+    return LeafComparison(leaf.path, _judge_leaf(found, drowns), _numbers(found), found)
 
 
-def _judge_leaf(found: Distances) -> Closeness:
+def _judge_leaf(found: Distances, drowns: bool) -> Closeness:
     """A leaf fails by itself only where its own noise leaves no doubt.
 
     One that no compilation here changes at all, like a frozen parameter, has no noise: it must stay within the floor.
     One whose update is not above its noise can't be judged, and needn't be: both results are within the noise of the
-    state before, so that nothing is hidden in it. It doesn't hinder the others. Nor does one that is off by no more
-    than its dtype can tell: the limit of a small update of large values may be finer than that.
+    state before, so that nothing is hidden in it. It doesn't hinder the others. That is so where rounding makes the
+    noise, and not where several steps have grown it to the size of their update. Nor does one hinder that is off by no
+    more than its dtype can tell: the limit of a small update of large values may be finer than that.
     """
-    if found.infinitesimal or _within(found) or found.error <= found.floor:
+    drowned = found.infinitesimal and (drowns or _is_rounding(found))
+    if drowned or _within(found) or found.error <= found.floor:
         return Closeness.PASSED
     if found.expected == 0 and found.noise == 0:
         return Closeness.PASSED if found.error <= found.tolerance else Closeness.FAILED
     certain = found.tolerance <= found.limit and _false(found)
-    return Closeness.FAILED if certain else Closeness.INCONCLUSIVE
+    return _failed_if(certain)
 
 
 def _compare_exactly(leaf: LeafSpec, after: np.ndarray, own: Leaves, shaken: np.ndarray) -> LeafComparison:
     """A leaf of integers, bools or PRNG keys: no rounding, so no tolerance."""
-    if all(np.array_equal(own[0], other) for other in (*own[1:], shaken)):
-        same = np.array_equal(own[0], after)
-        outcome, reason = (Closeness.PASSED, "equal") if same else (Closeness.FAILED, "differs; has no rounding")
-    else:  # decided by rounded values
-        outcome, reason = Closeness.INCONCLUSIVE, "differs between compilations here"
-    return LeafComparison(leaf.path, outcome, reason, None)
+    if not all(np.array_equal(own[0], other) for other in own[1:]):  # decided by rounded values
+        return LeafComparison(leaf.path, Closeness.INCONCLUSIVE, "differs between compilations here", None)
+    if np.array_equal(own[0], after):
+        return LeafComparison(leaf.path, Closeness.PASSED, "equal", None)
+    certain = np.array_equal(own[0], shaken)
+    return LeafComparison(leaf.path, _failed_if(certain), "differs; has no rounding", None)
+
+
+def _failed_if(certain: bool) -> Closeness:
+    """What does not pass fails only where no rounding is known that would do the same."""
+    return Closeness.FAILED if certain else Closeness.INCONCLUSIVE
+
+
+def _is_rounding(found: Distances) -> bool:
+    """Whether the floor, one unit in the last place, is above the noise."""
+    return SAFETY * found.noise < found.tolerance or found.tolerance == 0
 
 
 def _within(found: Distances) -> bool:

@@ -280,3 +280,16 @@ def test_no_leaf_is_held_to_more_than_its_dtype_can_tell(ulps: int, outcome: Clo
     found = compare(before, committed, after, [other, other], spec)
     assert found.leaves[1].distances.limit < found.leaves[1].distances.floor
     assert found.outcome is outcome, found.reasons
+
+
+def test_records_of_a_comparison_are_the_committed_ones(forger: Forger) -> None:
+    """Where the self-test leaves no hope nothing else is replayed, and a comparison has to look itself."""
+    abroad(forger, SOURCE)
+    forger.write(environment=msgspec.structs.replace(forger.claim.environment, device_kind="abacus"))
+    early = {int(index) for row in forger.rows[1:7] for index in row.indices}
+    late = next(int(index) for row in forger.rows[7:] for index in row.indices if int(index) not in early)
+    points = {name: leaf.copy() for name, leaf in tiny.points().items()}
+    points["x"][late] += 1
+    report = verify(forger.root, tiny.Arrays(points), policy=ListedSegments((1,)), nonce=b"n")
+    assert report.replays == ()
+    undecided(report, f"record {late} of the source is not the committed one")

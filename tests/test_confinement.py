@@ -144,3 +144,9 @@ def test_command_line_leaves_the_child_unconfined_where_asked(plain_proof: Path)
     found = CliRunner().invoke(pol, arguments)
     assert found.exit_code == 0
     assert "file access and network not restricted" in found.stdout
+
+
+@pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="no such thing on this system")
+def test_child_is_the_first_to_go_when_memory_runs_out(trying: Trying) -> None:
+    last = "assert open('/proc/self/oom_score_adj').read().strip() == '1000'"
+    assert trying(last)[last] == ""

@@ -409,6 +409,13 @@ def test_forged_steps_fail(prepared: Prepared, prover: int) -> None:
             assert found.outcome is FAILED, (kind, found.reasons)
 
 
+def test_a_shaken_start_is_not_lost(prepared: Prepared) -> None:
+    """Adam takes the root of a mean of squares: below zero, a shaken start would be lost, and show nothing."""
+    found = judge_stretch(prepared.made, prepared.states[3], prepared.states[9], prepared.inputs[3:9])
+    assert 0 < found.total.reach < math.inf
+    assert all(0 <= leaf.distances.reach < math.inf for leaf in found.leaves if leaf.distances)
+
+
 def test_a_refused_variant_is_left_out_and_named(prepared: Prepared) -> None:
     odd = Variant("odd", {"xla_no_such_option": True})
     with pytest.raises(BackendError, match="xla_no_such_option"):
