@@ -4,7 +4,7 @@ For backends whose bits differ from the prover's. An honest step is off by the r
 which this machine has seen some (the noise); a forged one by about its whole update. Rules without IO.
 
 What passes is never far off: an error is at most the limit, `pol_jax.distances.SMALL` of the update, whatever the
-noise. Where the noise itself is beyond the limit, the answer is inconclusive.
+noise. Where the noise of all leaves together is beyond the limit, the answer is inconclusive.
 
 Several steps in one go may be chaotic: what another backend is off in the first of them grows in those behind it, from
 more than this machine's noise began with. How far, a **shaken** start shows; and of a single step, what rounding
@@ -177,7 +177,7 @@ def _judge_total(whole: Distances) -> tuple[Closeness, str]:
         return Closeness.FAILED, _numbers(whole)
     if whole.infinitesimal:
         return Closeness.INCONCLUSIVE, f"the update {whole.update:.1e} is not above the noise"
-    passed = whole.error == 0 or _within(whole)
+    passed = whole.error == 0 or (_within(whole) and whole.tolerance / SAFETY <= whole.limit)
     return (Closeness.PASSED if passed else Closeness.INCONCLUSIVE), _numbers(whole)
 
 
@@ -236,9 +236,8 @@ def _is_rounding(found: Distances) -> bool:
 
 
 def _within(found: Distances) -> bool:
-    """The only way to pass: error and noise within the limit, and the error within the tolerance."""
-    least = found.tolerance / SAFETY
-    return found.error <= min(found.tolerance, found.limit) and least <= found.limit < float("inf")
+    """The only way to pass, however large the noise: the error within both tolerance and limit, and that finite."""
+    return found.error <= min(found.tolerance, found.limit) and found.limit < float("inf")
 
 
 def _false(found: Distances) -> bool:
