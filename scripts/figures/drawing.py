@@ -31,7 +31,6 @@ class Look:
         axis: of numbers, their logarithms, or names.
         ys: labels of panels that have their own.
         reference: whether to show the 2021 implementation's error.
-        lines: other horizontal lines, by their label.
         linear: panels whose vertical axis is not logarithmic.
     """
 
@@ -41,7 +40,6 @@ class Look:
     axis: Literal["numbers", "logarithms", "names"] = "logarithms"
     ys: Mapping[str, str] = field(default_factory=dict)
     reference: bool = False
-    lines: Mapping[str, float] = field(default_factory=dict)
     linear: frozenset[str] = frozenset()
 
 
@@ -65,6 +63,8 @@ def draw(measured: Measured, look: Look, path: Path) -> None:
         )
         for panel, axis in zip(panels, axes[0], strict=True):
             _panel(axis, [point for point in measured.points if point.panel == panel], look, panel, floor)
+        if look.reference:
+            axes[0][0].set_ylim(top=max(4 * REFERENCE_2021, axes[0][0].get_ylim()[1]))
         _legends(figure, axes[0])
         figure.suptitle(look.title, fontsize=11)
         figure.savefig(path, dpi=110, metadata={"Software": None})
@@ -109,14 +109,10 @@ def _lines(axis: Any, points: Sequence[Point], look: Look, floor: float) -> None
     if any(point.y == 0 for point in points):
         axis.axhspan(floor / 2, floor * 2, color="0.9", zorder=0)
         axis.text(0.02, floor * 2.1, "exactly 0", va="bottom", transform=across, fontsize=8, color="0.25")
-    known = ({"2021 implementation, k = 10": REFERENCE_2021} if look.reference else {}) | look.lines
-    for at, (label, value) in enumerate(known.items()):
-        axis.axhline(value, color="0.35", linestyle=(0, (1, 1)), linewidth=1)
-        side, above = (0.02, "bottom") if at % 2 == 0 else (0.98, "top")
-        left = "left" if at % 2 == 0 else "right"
-        axis.text(side, value, label, va=above, ha=left, fontsize=8, color="0.25", transform=across)
-    if known:
-        axis.set_ylim(top=max(max(known.values()) * 4, axis.get_ylim()[1]))
+    if look.reference:
+        axis.axhline(REFERENCE_2021, color="0.35", linestyle=(0, (1, 1)), linewidth=1)
+        label = "2021 implementation, k = 10"
+        axis.text(0.02, REFERENCE_2021, label, va="bottom", fontsize=8, color="0.25", transform=across)
 
 
 def _series(
