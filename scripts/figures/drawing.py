@@ -26,9 +26,10 @@ class Look:
 
     Attributes:
         title: above all panels.
-        x: label of the horizontal axis.
+        x: label of the horizontal axis; of single panels in ``xs``.
         y: label of the vertical axis; of single panels in ``ys``.
         axis: of numbers, their logarithms, or names.
+        xs: labels of panels that have their own.
         ys: labels of panels that have their own.
         reference: whether to show the 2021 implementation's error.
         linear: panels whose vertical axis is not logarithmic.
@@ -38,6 +39,7 @@ class Look:
     x: str
     y: str = "error / update (l2, parameters)"
     axis: Literal["numbers", "logarithms", "names"] = "logarithms"
+    xs: Mapping[str, str] = field(default_factory=dict)
     ys: Mapping[str, str] = field(default_factory=dict)
     reference: bool = False
     linear: frozenset[str] = frozenset()
@@ -90,13 +92,15 @@ def _panel(axis: Any, points: Sequence[Point], look: Look, panel: str, floor: fl
         shift = (at - (len(every) - 1) / 2) * spread  # so that no marker hides another
         _series(axis, mine, names, shift, at, floor, joined=look.axis == "logarithms")
     axis.set(
-        xlabel=look.x, ylabel=look.ys.get(panel, look.y if axis.get_subplotspec().is_first_col() else ""), title=panel
+        xlabel=look.xs.get(panel, look.x),
+        ylabel=look.ys.get(panel, look.y if axis.get_subplotspec().is_first_col() else ""),
+        title=panel,
     )
     if panel not in look.linear:
         axis.set_yscale("log")
     if names:
-        long = max(map(len, names)) > 9
-        axis.set_xticks(range(len(names)), names, rotation=35 if long else 0, ha="right" if long else "center")
+        turned = 90 if len(names) > 6 else 20 if max(map(len, names)) > 9 else 0
+        axis.set_xticks(range(len(names)), names, rotation=turned, ha="right" if turned == 20 else "center")
         axis.set_xlim(-0.6, len(names) - 0.4)
     elif look.axis == "logarithms":
         _logarithms(axis, sorted({float(point.x) for point in points}))
@@ -108,7 +112,7 @@ def _lines(axis: Any, points: Sequence[Point], look: Look, floor: float) -> None
     across = axis.get_yaxis_transform()
     if any(point.y == 0 for point in points):
         axis.axhspan(floor / 2, floor * 2, color="0.9", zorder=0)
-        axis.text(0.02, floor * 2.1, "exactly 0", va="bottom", transform=across, fontsize=8, color="0.25")
+        axis.text(0.98, floor * 2.1, "exactly 0", va="bottom", ha="right", transform=across, fontsize=8, color="0.25")
     if look.reference:
         axis.axhline(REFERENCE_2021, color="0.35", linestyle=(0, (1, 1)), linewidth=1)
         label = "2021 implementation, k = 10"
