@@ -91,11 +91,8 @@ def _panel(axis: Any, points: Sequence[Point], look: Look, panel: str, floor: fl
         spread = 0.8 / max(len(every), 3) if names else 0.2 if look.axis == "numbers" else 0.0
         shift = (at - (len(every) - 1) / 2) * spread  # so that no marker hides another
         _series(axis, mine, names, shift, at, floor, joined=look.axis == "logarithms")
-    axis.set(
-        xlabel=look.xs.get(panel, look.x),
-        ylabel=look.ys.get(panel, look.y if axis.get_subplotspec().is_first_col() else ""),
-        title=panel,
-    )
+    own = look.y if axis.get_subplotspec().is_first_col() else ""
+    axis.set(xlabel=look.xs.get(panel, look.x), ylabel=look.ys.get(panel, own), title=panel)
     if panel not in look.linear:
         axis.set_yscale("log")
     if names:
