@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ from pol_jax.documents import encode
 from pol_jax.inputs import StepInput
 
 SAME, ONE_CORE = "same build, same process", "same build, one core"
+ROUNDS = 10
 PROCESSES: Mapping[str, Mapping[str, str]] = {
     "same build, other process": {},
     ONE_CORE: {"ONE_CORE": "1"},
@@ -47,25 +49,21 @@ def builds(setup: Setup) -> Iterator[Point]:
 
 
 def speed(setup: Setup) -> Iterator[Point]:
-    """Milliseconds of a step in every build that is at hand."""
-    steps = {"digits": 300, "cifar10": 30, "shakespeare": 30}
+    """Milliseconds of a step in every build that is at hand: the fastest of ten short runs."""
     for name, bench, at, before in _benches(setup):
         if at == 0:
             continue
-        inputs = bench.inputs(0, at, 3 if setup.quick else steps[name])
-        every = (bench.made.reference, *bench.made.others)
-        times: dict[str, list[float]] = {each.variant.name: [] for each in every}
-        for _ in range(3):  # interleaved: whoever else uses the machine disturbs all of them
+        inputs = bench.inputs(0, at, 20 if name == "digits" else 2)
+        every, times = (bench.made.reference, *bench.made.others), defaultdict[str, list[float]](list)
+        for _ in range(ROUNDS):  # interleaved: whoever else uses the machine disturbs all of them
             for each in every:
                 begun = time.perf_counter()
                 each.run(before, inputs)
                 times[each.variant.name].append((time.perf_counter() - begun) / len(inputs))
+        for build, found in _elsewhere(setup, bench, before, inputs, (len(inputs),), ROUNDS):
+            times[build].append(float(found["seconds"]))
         for build, seconds in times.items():
-            for second in seconds:
-                yield Point(NAMES[name], "step", build, build, 1e3 * second)
-        for _ in range(3):
-            for build, found in _elsewhere(setup, bench, before, inputs, (len(inputs),)):
-                yield Point(NAMES[name], "step", build, build, 1e3 * float(found["seconds"]))
+            yield Point(NAMES[name], "step", build, build, 1e3 * min(seconds))
 
 
 def _benches(setup: Setup) -> Iterator[tuple[str, Bench, int, State]]:
@@ -83,15 +81,15 @@ def _benches(setup: Setup) -> Iterator[tuple[str, Bench, int, State]]:
 
 
 def _elsewhere(
-    setup: Setup, bench: Bench, before: State, inputs: Sequence[StepInput], lengths: Sequence[int]
+    setup: Setup, bench: Bench, before: State, inputs: Sequence[StepInput], lengths: Sequence[int], rounds: int = 0
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """What other processes make of the same steps."""
+    """What other processes make of the same steps, timed so often."""
     files = {
         "commitment": encode(bench.commitment),
         "init": bench.artifacts.init,
         "step": bench.artifacts.step,
     }
-    arrays = given_arrays(before, [each.key for each in inputs], [each.batch for each in inputs], list(lengths))
+    arrays = given_arrays(before, [each.key for each in inputs], [each.batch for each in inputs], list(lengths), rounds)
     for build, changed in PROCESSES.items():
         if build != ONE_CORE or hasattr(os, "sched_setaffinity"):
             yield build, run_elsewhere(sys.executable, changed, files, arrays)

@@ -26,12 +26,12 @@ class Look:
 
     Attributes:
         title: above all panels.
-        x: label of the horizontal axis.
+        x: label of the horizontal axis; of single panels in ``xs``.
         y: label of the vertical axis; of single panels in ``ys``.
         axis: of numbers, their logarithms, or names.
+        xs: labels of panels that have their own.
         ys: labels of panels that have their own.
         reference: whether to show the 2021 implementation's error.
-        lines: other horizontal lines, by their label.
         linear: panels whose vertical axis is not logarithmic.
     """
 
@@ -39,9 +39,9 @@ class Look:
     x: str
     y: str = "error / update (l2, parameters)"
     axis: Literal["numbers", "logarithms", "names"] = "logarithms"
+    xs: Mapping[str, str] = field(default_factory=dict)
     ys: Mapping[str, str] = field(default_factory=dict)
     reference: bool = False
-    lines: Mapping[str, float] = field(default_factory=dict)
     linear: frozenset[str] = frozenset()
 
 
@@ -65,6 +65,8 @@ def draw(measured: Measured, look: Look, path: Path) -> None:
         )
         for panel, axis in zip(panels, axes[0], strict=True):
             _panel(axis, [point for point in measured.points if point.panel == panel], look, panel, floor)
+        if look.reference:
+            axes[0][0].set_ylim(top=max(4 * REFERENCE_2021, axes[0][0].get_ylim()[1]))
         _legends(figure, axes[0])
         figure.suptitle(look.title, fontsize=11)
         figure.savefig(path, dpi=110, metadata={"Software": None})
@@ -89,14 +91,13 @@ def _panel(axis: Any, points: Sequence[Point], look: Look, panel: str, floor: fl
         spread = 0.8 / max(len(every), 3) if names else 0.2 if look.axis == "numbers" else 0.0
         shift = (at - (len(every) - 1) / 2) * spread  # so that no marker hides another
         _series(axis, mine, names, shift, at, floor, joined=look.axis == "logarithms")
-    axis.set(
-        xlabel=look.x, ylabel=look.ys.get(panel, look.y if axis.get_subplotspec().is_first_col() else ""), title=panel
-    )
+    own = look.y if axis.get_subplotspec().is_first_col() else ""
+    axis.set(xlabel=look.xs.get(panel, look.x), ylabel=look.ys.get(panel, own), title=panel)
     if panel not in look.linear:
         axis.set_yscale("log")
     if names:
-        long = max(map(len, names)) > 9
-        axis.set_xticks(range(len(names)), names, rotation=35 if long else 0, ha="right" if long else "center")
+        turned = 90 if len(names) > 6 else 20 if max(map(len, names)) > 9 else 0
+        axis.set_xticks(range(len(names)), names, rotation=turned, ha="right" if turned == 20 else "center")
         axis.set_xlim(-0.6, len(names) - 0.4)
     elif look.axis == "logarithms":
         _logarithms(axis, sorted({float(point.x) for point in points}))
@@ -108,15 +109,11 @@ def _lines(axis: Any, points: Sequence[Point], look: Look, floor: float) -> None
     across = axis.get_yaxis_transform()
     if any(point.y == 0 for point in points):
         axis.axhspan(floor / 2, floor * 2, color="0.9", zorder=0)
-        axis.text(0.02, floor * 2.1, "exactly 0", va="bottom", transform=across, fontsize=8, color="0.25")
-    known = ({"2021 implementation, k = 10": REFERENCE_2021} if look.reference else {}) | look.lines
-    for at, (label, value) in enumerate(known.items()):
-        axis.axhline(value, color="0.35", linestyle=(0, (1, 1)), linewidth=1)
-        side, above = (0.02, "bottom") if at % 2 == 0 else (0.98, "top")
-        left = "left" if at % 2 == 0 else "right"
-        axis.text(side, value, label, va=above, ha=left, fontsize=8, color="0.25", transform=across)
-    if known:
-        axis.set_ylim(top=max(max(known.values()) * 4, axis.get_ylim()[1]))
+        axis.text(0.98, floor * 2.1, "exactly 0", va="bottom", ha="right", transform=across, fontsize=8, color="0.25")
+    if look.reference:
+        axis.axhline(REFERENCE_2021, color="0.35", linestyle=(0, (1, 1)), linewidth=1)
+        label = "2021 implementation, k = 10"
+        axis.text(0.02, REFERENCE_2021, label, va="bottom", fontsize=8, color="0.25", transform=across)
 
 
 def _series(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import optax
 
@@ -14,9 +14,13 @@ from figures.points import Point
 from figures.recipes import BATCH, DIGITS, RESNET20, RESNET50, SMOOTH20, Recipe, small, two_pass
 from pol_jax.distances import is_floating
 from pol_jax.specs import DTYPES
-from pol_jax.variants import DEFAULT
+from pol_jax.variants import DEFAULT, variants
 
 NAMES = {"digits": "CNN on digits", "cifar10": "ResNet-20 on CIFAR-10", "shakespeare": "transformer on Shakespeare"}
+
+
+FEW: Final = tuple(each for each in variants("cpu") if each.name in ("default", "fast math", "no fusion"))
+"""Compilations of the figures that compile many programs."""
 
 
 @dataclass
@@ -110,7 +114,7 @@ def _over(
     source, late, k = setup.source(recipe.name), 5 if setup.quick else 30, 2 if setup.quick else 10
     setup.says(f"{NAMES[recipe.name]}: {what}, batch {recipe.batch} unless varied; k = {k}; {len(seeds)} seeds")
     for x, each in varied:
-        bench = Bench.of(each.task(source))
+        bench = Bench.of(each.task(source), FEW)
         for seed in seeds:
             for at, before in bench.states(seed, (0, late)).items():
                 for build, _, found in bench.differences(before, bench.inputs(seed, at, k), (k,)):
@@ -151,7 +155,7 @@ def architecture(setup: Setup) -> Iterator[Point]:
 def _by_name(setup: Setup, panel: str, tasks: Sequence[tuple[str, Any]], seeds: Sequence[int]) -> Iterator[Point]:
     late, lengths = (5, (1, 2)) if setup.quick else (30, (1, 10))
     for name, task in tasks:
-        bench = Bench.of(task)
+        bench = Bench.of(task, FEW)
         for seed in seeds:
             for at, before in bench.states(seed, (0, late)).items():
                 for build, length, found in bench.differences(before, bench.inputs(seed, at, lengths[-1]), lengths):
