@@ -155,10 +155,9 @@ def measure_verify(quick: bool, _: Path | None) -> Iterator[Line]:
 
 
 def measure_jobs(quick: bool, _: Path | None) -> Iterator[Line]:
-    """Two processes against one, where XLA has one core for a step, and a step is long enough to keep it busy."""
+    """Two processes against one, where XLA has one thread for a step, and a step is long enough to keep it busy."""
     rounds, segments, interval = 2 if quick else 5, 20 if quick else 40, 50
-    one_core = "--xla_cpu_multi_thread_eigen=false"
-    with _proof_of_digits(segments * interval, interval, "benchmark:busy", one_core) as (out, source, _cache):
+    with _proof_of_digits(segments * interval, interval, "benchmark:busy", NPROC="1") as (out, source, _cache):
         _verify(out, source, (0,))
         pairs = [[_verify(out, source, range(segments), jobs).replay for jobs in (1, 2)] for _ in range(rounds)]
     ones, twos = zip(*pairs, strict=True)
@@ -242,13 +241,13 @@ def _verify(out: Path, source: Source, segments: Sequence[int], jobs: int = 1) -
 
 @contextmanager
 def _proof_of_digits(
-    steps: int, interval: int, task: str = "digits", flags: str = ""
+    steps: int, interval: int, task: str = "digits", **settings: str
 ) -> Iterator[tuple[Path, Source, Path]]:
-    """A proof that was made, and is to be verified, with these XLA flags and an empty cache of compiled programs."""
+    """A proof that was made, and is to be verified, in this environment, with an empty cache of compiled programs."""
     before = dict(os.environ)
     with tempfile.TemporaryDirectory() as folder:
         source = load_task("digits").source
-        os.environ |= {"XLA_FLAGS": flags, "XDG_CACHE_HOME": folder, "PYTHONPATH": str(Path(__file__).parent)}
+        os.environ |= {"XDG_CACHE_HOME": folder, "PYTHONPATH": str(Path(__file__).parent), **settings}
         try:
             size = ("--steps", str(steps), "--interval", str(interval))
             _output(sys.executable, "-m", "pol_jax.cli", "train", task, "--out", f"{folder}/proof", *size)
