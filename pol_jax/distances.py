@@ -51,9 +51,8 @@ class Distances(msgspec.Struct, frozen=True):
         expected: between the committed state before and this machine's result.
         error: between the committed state after and this machine's result.
         noise: the largest between any two of this machine's results.
-        floor: one unit in the last place of the largest element, as in `Measured`.
         tolerance: `SAFETY` times the noise, or times the floor where that is larger.
-        limit: the largest error and noise that can pass: `SMALL` (or `COARSE`) times the larger of ``update`` and
+        limit: the largest tolerance and error that can pass: `SMALL` (or `COARSE`) times the larger of ``update`` and
             ``expected``, the **size**.
         reach: `SAFETY` times how far this machine's result moves where the state before is shaken; 0 if that was not
             tried.
@@ -67,7 +66,6 @@ class Distances(msgspec.Struct, frozen=True):
     expected: float
     error: float
     noise: float
-    floor: float
     tolerance: float
     limit: float
     reach: float
@@ -110,7 +108,6 @@ class Measured(msgspec.Struct, frozen=True):
             expected=self.expected,
             error=self.error,
             noise=noise,
-            floor=self.floor,
             tolerance=tolerance,
             limit=self.limit,
             reach=SAFETY * self.shaken,

@@ -133,7 +133,7 @@ class Compared(msgspec.Struct, frozen=True):
         update: between the committed states before and after.
         noise: the largest distance between two compilations here.
         tolerance: calibrated from the noise.
-        limit: the largest error and noise that can pass, a small share of the update.
+        limit: the largest tolerance that decides, a small share of the update.
         error: between the committed state after and this machine's.
         l1: of the error, likewise ``linf`` and ``cosine``.
         linf: largest difference of an element.
@@ -164,7 +164,7 @@ class Compared(msgspec.Struct, frozen=True):
 
     @property
     def allowed(self) -> float | None:
-        """The largest error that passes."""
+        """The largest error that passes with other bits."""
         return None if self.tolerance is None or self.limit is None else min(self.tolerance, self.limit)
 
     @property

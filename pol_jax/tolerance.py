@@ -4,7 +4,7 @@ For backends whose bits differ from the prover's. An honest step is off by the r
 which this machine has seen some (the noise); a forged one by about its whole update. Rules without IO.
 
 What passes is never far off: an error is at most the limit, `pol_jax.distances.SMALL` of the update, whatever the
-noise. Where the noise of all leaves together is beyond the limit, the answer is inconclusive.
+noise. Where the noise leaves no room below the limit, the answer is inconclusive.
 
 Several steps in one go may be chaotic: what another backend is off in the first of them grows in those behind it, from
 more than this machine's noise began with. How far, a **shaken** start shows; and of a single step, what rounding
@@ -177,8 +177,7 @@ def _judge_total(whole: Distances) -> tuple[Closeness, str]:
         return Closeness.FAILED, _numbers(whole)
     if whole.infinitesimal:
         return Closeness.INCONCLUSIVE, f"the update {whole.update:.1e} is not above the noise"
-    passed = whole.error == 0 or (_within(whole) and whole.tolerance / SAFETY <= whole.limit)
-    return (Closeness.PASSED if passed else Closeness.INCONCLUSIVE), _numbers(whole)
+    return (Closeness.PASSED if _within(whole) else Closeness.INCONCLUSIVE), _numbers(whole)
 
 
 def _compare_floats(
@@ -203,11 +202,11 @@ def _judge_leaf(found: Distances, drowns: bool) -> Closeness:
     One that no compilation here changes at all, like a frozen parameter, has no noise: it must stay within the floor.
     One whose update is not above its noise can't be judged, and needn't be: both results are within the noise of the
     state before, so that nothing is hidden in it. It doesn't hinder the others. That is so where rounding makes the
-    noise, and not where several steps have grown it to the size of their update. Nor does one hinder that is off by no
-    more than its dtype can tell: the limit of a small update of large values may be finer than that.
+    noise, and not where several steps have grown it to the size of their update. Nor does one hinder
+    that has the reference's bits.
     """
     drowned = found.infinitesimal and (drowns or _is_rounding(found))
-    if drowned or _within(found) or found.error <= found.floor:
+    if drowned or _within(found) or found.error == 0:
         return Closeness.PASSED
     if found.expected == 0 and found.noise == 0:
         return Closeness.PASSED if found.error <= found.tolerance else Closeness.FAILED
@@ -236,8 +235,8 @@ def _is_rounding(found: Distances) -> bool:
 
 
 def _within(found: Distances) -> bool:
-    """The only way to pass, however large the noise: the error within both tolerance and limit, and that finite."""
-    return found.error <= min(found.tolerance, found.limit) and found.limit < float("inf")
+    """The only way to pass with other bits: the error within the tolerance, and that within the limit; both finite."""
+    return found.error <= found.tolerance <= found.limit < float("inf")
 
 
 def _false(found: Distances) -> bool:

@@ -113,8 +113,7 @@ def test_nothing_passes_beyond_the_limit(noise: float, seed: int, share: float) 
     found = step.compared(after=after)
     if found.outcome is PASSED:
         assert abs(share - 1) <= 2 * SMALL
-        assert found.total.error <= min(found.total.tolerance, found.total.limit)
-        assert found.total.noise <= found.total.limit
+        assert found.total.error <= found.total.tolerance <= found.total.limit
     if abs(share - 1) > 0.01 and noise < 1e-6:
         assert found.outcome is FAILED
 

@@ -18,8 +18,8 @@ _MOST = 60
 
 _WHAT = (
     "Distances are Euclidean, over all floating-point leaves. An update is what the steps changed. The noise is the "
-    "largest distance between two compilations of the same steps here. The tolerance is calibrated from it. Beyond "
-    "the limit nothing passes, and where the noise is, nothing is decided."
+    "largest distance between two compilations of the same steps here. The tolerance is calibrated from it, and "
+    "decides only where it is not above the limit."
 )
 
 _COLUMNS = ("error", "noise", "tolerance", "limit", "update")

@@ -179,7 +179,7 @@ def _legend(compared: Sequence[Compared]) -> Markup:
     entries = [
         *((_mark(each, "9", "9"), f"error, {each}") for each in _SHAPES if each in outcomes),
         band,
-        (_stroke("M0 9H18", "limit"), "limit: nothing beyond it passes"),
+        (_stroke("M0 9H18", "limit"), "limit: no larger tolerance decides"),
         (_stroke("M0 9H18", "update"), "update"),
     ]
     return tag("ul", *_entries(entries), class_="legend")
