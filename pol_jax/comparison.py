@@ -5,7 +5,6 @@ The rules are those of `pol_jax.tolerance`; this gathers what they need from wha
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -15,6 +14,7 @@ from pol_jax.calibration import judge_initial, judge_stretch
 from pol_jax.commitment import Commitment
 from pol_jax.inputs import StepInput
 from pol_jax.ledger import Row
+from pol_jax.norms import finite
 from pol_jax.opening import Span
 from pol_jax.program import Program
 from pol_jax.progress import Progress
@@ -85,17 +85,13 @@ def compared_as(start: int, stop: int, found: StepComparison) -> Compared:
         stop=stop,
         outcome=found.outcome,
         reasons=found.reasons[:5],
-        update=_finite(whole.update),
-        noise=_finite(whole.noise),
-        tolerance=_finite(whole.tolerance),
-        limit=_finite(whole.limit),
-        error=_finite(whole.error),
-        l1=_finite(found.l1),
-        linf=_finite(found.linf),
-        cosine=_finite(found.cosine),
+        update=finite(whole.update),
+        noise=finite(whole.noise),
+        tolerance=finite(whole.tolerance),
+        limit=finite(whole.limit),
+        error=finite(whole.error),
+        l1=finite(found.l1),
+        linf=finite(found.linf),
+        cosine=finite(found.cosine),
         infinitesimal=whole.infinitesimal,
     )
-
-
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None

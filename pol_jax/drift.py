@@ -15,7 +15,7 @@ import numpy as np
 from pol_jax.challenge import JointSegments, Policy, RandomSegments
 from pol_jax.curves import Update
 from pol_jax.distances import apart
-from pol_jax.norms import distance
+from pol_jax.norms import distance, finite
 from pol_jax.opening import Span
 from pol_jax.report import Compared, Drift
 from pol_jax.sampling import false_segments
@@ -45,7 +45,7 @@ class Course:
             self._first = leaves
         else:
             start, before = self._last
-            self.updates.append(Update(start, step, _finite(distance(self._spec, before, leaves, "l2"))))
+            self.updates.append(Update(start, step, finite(distance(self._spec, before, leaves, "l2"))))
         self._last = step, leaves
 
     @property
@@ -56,7 +56,7 @@ class Course:
         """
         if self._first is None or self._last is None or self._first is self._last[1]:
             return None
-        return _finite(apart(self._spec, self._first, self._last[1]))
+        return finite(apart(self._spec, self._first, self._last[1]))
 
 
 def drift_of(
@@ -110,9 +110,9 @@ def drift_of_opening(
         steps: T.
         d_ref: the verifier's.
     """
-    updates = [_finite(size) for size in sizes]
+    updates = [finite(size) for size in sizes]
     return Drift(
-        distance=None if whole is None else _finite(whole),
+        distance=None if whole is None else finite(whole),
         path=None,
         unchecked=None,
         confidence=None,
@@ -127,7 +127,7 @@ def tolerated(compared: Sequence[Compared], steps: int) -> float | None:
     """What the whole run could be off, if each of its steps were by as much as was tolerated in those that passed."""
     passed = [each for each in compared if each.passed and each.start >= 0]
     if not passed:
-        return 0.0
+        return None if any(each.start >= 0 for each in compared) else 0.0
     allowed = _sum(
         [None if each.tolerance is None or each.limit is None else min(each.tolerance, each.limit) for each in passed]
     )
@@ -171,8 +171,4 @@ def _sum(sizes: Sequence[float | None]) -> float | None:
         if size is None:
             return None
         total += size
-    return _finite(total)
-
-
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None
+    return finite(total)

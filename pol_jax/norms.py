@@ -69,3 +69,8 @@ def _chunks(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[Ch
         for at in range(0, len(flat[0]), LANES):
             first, second = (leaf[at : at + LANES].astype(np.float64) for leaf in flat)
             yield first, second
+
+
+def finite(number: float) -> float | None:
+    """A number as a report has it: None where it is not finite."""
+    return number if math.isfinite(number) else None
