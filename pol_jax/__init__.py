@@ -8,17 +8,20 @@
     (True, <Verdict.ACCEPTED: 'accepted'>)
     >>> params = proof.final_state()["params"]
 
-How data flows, and where each thing lives:
+How data flows, package by package; each imports only those above it (``docs/architecture.md``):
 
-    task, data -> commit(ment) -> keys, order -> inputs -> loop -> recorder (ledger, journal, checkpoints) -> claim
-    proof -> checks (stages 1-6), magnitudes -> lineage -> challenge -> replay (the same loop) -> verdict -> report
+    protocol    the formats and rules of docs/protocol.md: values, bytes, digests, keys, order, challenges
+    program     the exported StableHLO programs, audited and compiled
+    training    tasks, records, states, and the one loop that runs steps
+    storage     checkpoints, ledger, journal, documents and openings on disk
+    reports     what a verification found, as a value, in words and as a page
+    judging     from replays and comparisons to a verdict
+    verifying   the nine stages of a verification
+    proving     commit, record, resume, claim, open
+    sandbox     verification in a confined process, replay in several
+    attesting   who trained it
 
-`encoding` owns every byte that is hashed, `documents` the canonical JSON, `program` the exported functions (`audit`,
-`stablehlo` and `dataflow` look into them, `origin` compares them with source that the verifier trusts), `states`
-the way of a state from the device to its digest, `isolation` and `child` the process of its own in which a proof is
-verified, `initial`, `start` and `lineage` what an initial state takes over from where, `html` a report as a page,
-`backends` the reproduction error across XLA backends, `errors` every way to say no. ``docs/protocol.md`` specifies it
-all.
+``backends`` measures the reproduction error across XLA backends, ``tasks`` are ready-made, ``cli`` is the command line.
 """
 
 from __future__ import annotations
@@ -27,8 +30,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pol_jax.bounds import Bounds
-    from pol_jax.challenge import (
+    from pol_jax.errors import PolError
+    from pol_jax.protocol.challenge import (
         AllSegments,
         JointSegments,
         ListedSegments,
@@ -37,47 +40,48 @@ if TYPE_CHECKING:
         RandomSteps,
         TopSegments,
     )
-    from pol_jax.commit import Choices
-    from pol_jax.data import Arrays, Cached
-    from pol_jax.divergence import Difference, diff
-    from pol_jax.errors import PolError
-    from pol_jax.isolation import verify, verify_opening
-    from pol_jax.opener import open_steps, write_opening
-    from pol_jax.proof import Proof, open_proof
-    from pol_jax.prover import Recording, train
-    from pol_jax.report import Report, Verdict
-    from pol_jax.start import Start
-    from pol_jax.task import Source, Task, load_task
+    from pol_jax.proving.commit import Choices
+    from pol_jax.proving.fine_tuning import Start
+    from pol_jax.proving.opener import open_steps
+    from pol_jax.proving.recording import Recording, train
+    from pol_jax.reports.report import Report, Verdict
+    from pol_jax.sandbox.bounds import Bounds
+    from pol_jax.sandbox.verify import verify, verify_opening
+    from pol_jax.storage.openings import write_opening
+    from pol_jax.storage.proof import Proof, open_proof
+    from pol_jax.training.records import Arrays, Cached
+    from pol_jax.training.task import Source, Task, load_task
+    from pol_jax.verifying.diff import Difference, diff
 
 _HOME = {
-    "AllSegments": "challenge",
-    "Arrays": "data",
-    "Bounds": "bounds",
-    "Cached": "data",
-    "Choices": "commit",
-    "Difference": "divergence",
-    "JointSegments": "challenge",
-    "ListedSegments": "challenge",
-    "ListedSteps": "challenge",
+    "AllSegments": "protocol.challenge",
+    "Arrays": "training.records",
+    "Bounds": "sandbox.bounds",
+    "Cached": "training.records",
+    "Choices": "proving.commit",
+    "Difference": "verifying.diff",
+    "JointSegments": "protocol.challenge",
+    "ListedSegments": "protocol.challenge",
+    "ListedSteps": "protocol.challenge",
     "PolError": "errors",
-    "Proof": "proof",
-    "RandomSegments": "challenge",
-    "RandomSteps": "challenge",
-    "Recording": "prover",
-    "Report": "report",
-    "Source": "task",
-    "Start": "start",
-    "Task": "task",
-    "TopSegments": "challenge",
-    "Verdict": "report",
-    "diff": "divergence",
-    "load_task": "task",
-    "open_proof": "proof",
-    "open_steps": "opener",
-    "train": "prover",
-    "verify": "isolation",
-    "verify_opening": "isolation",
-    "write_opening": "opener",
+    "Proof": "storage.proof",
+    "RandomSegments": "protocol.challenge",
+    "RandomSteps": "protocol.challenge",
+    "Recording": "proving.recording",
+    "Report": "reports.report",
+    "Source": "training.task",
+    "Start": "proving.fine_tuning",
+    "Task": "training.task",
+    "TopSegments": "protocol.challenge",
+    "Verdict": "reports.report",
+    "diff": "verifying.diff",
+    "load_task": "training.task",
+    "open_proof": "storage.proof",
+    "open_steps": "proving.opener",
+    "train": "proving.recording",
+    "verify": "sandbox.verify",
+    "verify_opening": "sandbox.verify",
+    "write_opening": "storage.openings",
 }
 
 __all__ = [

@@ -28,20 +28,21 @@ import jax
 import numpy as np
 
 from pol_jax import Choices, ListedSegments, Recording, Source, Task, load_task, open_proof, train, verify
-from pol_jax.checks import check_files_to_states
-from pol_jax.claim import Claim
-from pol_jax.commitment import nbytes
-from pol_jax.documents import encode
-from pol_jax.encoding import batch_digest
-from pol_jax.evidence import SELF_TEST_STEPS
-from pol_jax.inputs import plan, step_inputs
-from pol_jax.inventory import Limits
-from pol_jax.ledger import Row, seal
-from pol_jax.loop import run
-from pol_jax.program import Leaves, Program
+from pol_jax.program.artifact import Leaves, Program
 from pol_jax.progress import Silent
-from pol_jax.replay import Replayer
-from pol_jax.route import Piece, route
+from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.commitment import nbytes
+from pol_jax.protocol.documents import encode
+from pol_jax.protocol.encoding import batch_digest
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.rows import Row
+from pol_jax.protocol.spans import Piece, route
+from pol_jax.storage.ledger import seal
+from pol_jax.training.inputs import plan, step_inputs
+from pol_jax.training.loop import run
+from pol_jax.verifying.checks import check_files_to_states
+from pol_jax.verifying.evidence import SELF_TEST_STEPS
+from pol_jax.verifying.replay import Replayer
 
 INTERVAL = 100
 

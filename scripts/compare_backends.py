@@ -56,8 +56,8 @@ def compare(options: argparse.Namespace) -> int:
     from pol_jax.backends.description import built_in, choose, read_backends
     from pol_jax.backends.material import read_material
     from pol_jax.backends.results import write_results
-    from pol_jax.inventory import Limits
-    from pol_jax.opening import read_opening
+    from pol_jax.protocol.limits import Limits
+    from pol_jax.storage.openings import read_opening
 
     described = read_backends(options.config) if options.config else ()
     backends = choose((*built_in(), *described), options.only)

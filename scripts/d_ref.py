@@ -21,9 +21,9 @@ from typing import Final
 import numpy as np
 
 from pol_jax import Choices, PolError, Task, load_task, train
-from pol_jax.challenge import METRICS
-from pol_jax.magnitudes import distance
-from pol_jax.specs import LeafSpec, StateSpec, split_pointer
+from pol_jax.protocol.challenge import METRICS
+from pol_jax.protocol.distances import distance
+from pol_jax.protocol.trees import LeafSpec, StateSpec, split_pointer
 
 SEEDS: Final = ("0", "1")
 

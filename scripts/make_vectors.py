@@ -21,8 +21,9 @@ import ml_dtypes
 import msgspec
 import numpy as np
 
-from pol_jax import encoding, merkle
-from pol_jax.challenge import (
+from pol_jax.errors import ProofError
+from pol_jax.protocol import encoding, merkle
+from pol_jax.protocol.challenge import (
     METRICS,
     JointSegments,
     RandomSegments,
@@ -32,19 +33,19 @@ from pol_jax.challenge import (
     draw,
     draw_steps,
 )
-from pol_jax.claim import Claim
-from pol_jax.commitment import Commitment
-from pol_jax.documents import encode
-from pol_jax.errors import ProofError
-from pol_jax.inventory import Inventory
-from pol_jax.keys import root_key, step_keys
-from pol_jax.ledger import Row
-from pol_jax.norms import distance
-from pol_jax.order import ROUNDS, batch_indices, permute
-from pol_jax.sampling import false_segments, segments_needed
-from pol_jax.specs import DTYPES, LeafSpec
-from pol_jax.start import digest_of
-from pol_jax.states import Layout
+from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.distances import distance
+from pol_jax.protocol.documents import encode
+from pol_jax.protocol.inventory import Inventory
+from pol_jax.protocol.keys import root_key
+from pol_jax.protocol.order import ROUNDS, batch_indices, permute
+from pol_jax.protocol.rows import Row
+from pol_jax.protocol.sampling import false_segments, segments_needed
+from pol_jax.protocol.trees import DTYPES, LeafSpec
+from pol_jax.training.initial_state import digest_of
+from pol_jax.training.keys import step_keys
+from pol_jax.training.states import Layout
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 VECTORS: Final = ROOT / "tests" / "vectors"

@@ -20,15 +20,16 @@ from pathlib import Path
 import numpy as np
 
 from pol_jax import Choices, Task, load_task
-from pol_jax.calibration import judge_stretch
-from pol_jax.commit import write_commitment
-from pol_jax.distances import is_floating
-from pol_jax.inputs import StepInput, step_inputs
-from pol_jax.program import INIT_FILE, STEP_FILE, Artifacts, Program, Signature, load_program
+from pol_jax.judging.leaf_distances import is_floating
+from pol_jax.judging.tolerance import StepComparison
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Program, Signature, load_program
 from pol_jax.progress import Silent
-from pol_jax.specs import StateSpec
-from pol_jax.tolerance import Closeness, StepComparison
-from pol_jax.variants import Compilation, Compilations, compile_variants
+from pol_jax.protocol.trees import StateSpec
+from pol_jax.proving.commit import write_commitment
+from pol_jax.reports.report import Outcome
+from pol_jax.training.inputs import StepInput, step_inputs
+from pol_jax.verifying.calibration import judge_stretch
+from pol_jax.verifying.compilations import Compilation, Compilations, compile_variants
 
 ENOUGH = 100
 """The smallest forged error over the largest honest one, at least."""
@@ -96,7 +97,7 @@ def measure_task(task: Task, steps: int) -> None:
             _judge(verifier, prover, before, inputs[at : at + 2], spec, seen, is_first=at == 0)
         print(seen.line(task.name, prover.variant.name), flush=True)
         for kind, comparison in (*(("honest", each) for each in seen.honest), *seen.forged):
-            if comparison.outcome is not (Closeness.PASSED if kind == "honest" else Closeness.FAILED):
+            if comparison.outcome is not (Outcome.PASSED if kind == "honest" else Outcome.FAILED):
                 print(f"  {kind}: {comparison.outcome}: {'; '.join(comparison.reasons[:3])}")
 
 
@@ -159,9 +160,9 @@ def _reset(spec: StateSpec, state: State) -> State:
     return [np.zeros_like(leaf) if forget else leaf for forget, leaf in zip(forgets, state, strict=True)]
 
 
-def _counted(outcomes: Iterator[Closeness]) -> str:
+def _counted(outcomes: Iterator[Outcome]) -> str:
     counts = Counter(outcomes)
-    return "/".join(str(counts[each]) for each in (Closeness.PASSED, Closeness.INCONCLUSIVE, Closeness.FAILED))
+    return "/".join(str(counts[each]) for each in (Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED))
 
 
 if __name__ == "__main__":

@@ -23,11 +23,11 @@ install_import_hook("pol_jax", "beartype.beartype")
 
 import tiny  # noqa: E402
 
-from pol_jax.challenge import AllSegments  # noqa: E402
-from pol_jax.commit import Choices  # noqa: E402
-from pol_jax.prover import train  # noqa: E402
-from pol_jax.report import Report  # noqa: E402
-from pol_jax.verifier import verify  # noqa: E402
+from pol_jax.protocol.challenge import AllSegments  # noqa: E402
+from pol_jax.proving.commit import Choices  # noqa: E402
+from pol_jax.proving.recording import train  # noqa: E402
+from pol_jax.reports.report import Report  # noqa: E402
+from pol_jax.verifying.proof_verifier import verify  # noqa: E402
 
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("dev", deadline=None)

@@ -17,25 +17,28 @@ import jax.numpy as jnp
 import msgspec
 import numpy as np
 
-from pol_jax import claim as claims
-from pol_jax import commitment as commitments
-from pol_jax import inventory, merkle
-from pol_jax.checkpoints import checkpoint_name, save_checkpoint
-from pol_jax.claim import Claim
-from pol_jax.commitment import Commitment
-from pol_jax.documents import encode
-from pol_jax.encoding import DIGEST_BYTES, artifact_digest, batch_digest
-from pol_jax.inputs import step_inputs
-from pol_jax.inventory import Limits
-from pol_jax.ledger import DIRECTORY, Row, Segments, seal
-from pol_jax.loop import Following, Witness, run
-from pol_jax.program import STEP_FILE
-from pol_jax.proof import open_proof
-from pol_jax.records import CommittedRecords
-from pol_jax.report import STAGES, Outcome, Report, Verdict
-from pol_jax.states import HostState, Layout
-from pol_jax.task import Source
-from pol_jax.variants import Variant, compile_step
+from pol_jax.program.artifact import STEP_FILE
+from pol_jax.protocol import claim as claims
+from pol_jax.protocol import commitment as commitments
+from pol_jax.protocol import inventory, merkle
+from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.documents import encode
+from pol_jax.protocol.encoding import DIGEST_BYTES, artifact_digest, batch_digest
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.rows import Row
+from pol_jax.protocol.spans import Segments
+from pol_jax.reports.report import STAGES, Outcome, Report, Verdict
+from pol_jax.storage.checkpoints import checkpoint_name, save_checkpoint
+from pol_jax.storage.inventory import take_inventory
+from pol_jax.storage.ledger import DIRECTORY, seal
+from pol_jax.storage.proof import open_proof
+from pol_jax.training.committed_records import CommittedRecords
+from pol_jax.training.inputs import step_inputs
+from pol_jax.training.loop import Following, Witness, run
+from pol_jax.training.states import HostState, Layout
+from pol_jax.training.task import Source
+from pol_jax.verifying.compilations import Variant, compile_step
 
 
 class Forger:
@@ -146,7 +149,7 @@ class Forger:
 
 def take_stock(root: Path) -> None:
     """Make the inventory of what is there, where that is possible at all."""
-    (root / inventory.FILE).write_bytes(inventory.take_inventory(root, Limits()))
+    (root / inventory.FILE).write_bytes(take_inventory(root, Limits()))
 
 
 def edit_document(root: Path, name: str, change: Callable[[Any], None]) -> None:

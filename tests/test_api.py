@@ -14,8 +14,8 @@ import tiny
 from orbax.checkpoint import v1 as ocp
 
 import pol_jax
-from pol_jax.data import Arrays, Cached
 from pol_jax.errors import DataError, UsageError
+from pol_jax.training.records import Arrays, Cached
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -157,7 +157,7 @@ def test_open_run_can_be_read(plain_proof: Path, tmp_path: Path) -> None:
 
 def test_sources() -> None:
     """What counts as records, and what is refused."""
-    from pol_jax.data import record_spec, take
+    from pol_jax.training.records import record_spec, take
 
     arrays = Arrays({"x": np.arange(6).reshape(3, 2), "y": np.arange(3.0)})
     spec = record_spec(arrays)

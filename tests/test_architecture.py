@@ -18,14 +18,40 @@ MODULES = {
     ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
 }
-CORE = sorted(name for name in MODULES if name.count(".") == 1 and MODULES[name].parent == ROOT)
+PACKAGES = {
+    "ground": "",
+    "protocol": "ground",
+    "program": "ground protocol",
+    "training": "ground protocol program",
+    "storage": "ground protocol program training",
+    "reports": "ground protocol",
+    "judging": "protocol reports",
+    "verifying": "ground protocol program training storage reports judging",
+    "proving": "ground protocol program training storage verifying",
+    "sandbox": "ground protocol program training storage reports judging verifying",
+    "attesting": "ground",
+    "backends": "ground protocol program training judging verifying",
+    "tasks": "ground training",
+    "html": "reports",
+    "cli": "ground protocol training storage reports verifying proving sandbox attesting backends",
+}
+"""Which packages each package may import, itself left out; in the order in which they are read.
 
-OUTPUT = sorted(name for name in MODULES if name.startswith("pol_jax.html"))
+``ground`` are the modules beside the packages that import nothing else of ours: errors, files, progress.
+"""
+
+GROUND = {"errors", "files", "progress"}
+
+WITHOUT_IO = ("protocol", "reports", "judging")
+"""Packages of rules: they touch no file, process or socket."""
 
 OUTSIDE = {"click", "rich", "plotext", "matplotlib", "flax", "optax", "tensorflow_datasets", "sklearn", "PIL"}
 """For the command line, plots, tasks; the core has no use for them."""
 
-SYSTEM_CALLS = {"pol_jax.landlock", "pol_jax.seccomp", "pol_jax.capabilities"}
+FREE = ("pol_jax.cli", "pol_jax.tasks", "pol_jax.backends")
+"""Packages that may use libraries of `OUTSIDE`."""
+
+SYSTEM_CALLS = {"pol_jax.sandbox.landlock", "pol_jax.sandbox.seccomp", "pol_jax.sandbox.capabilities"}
 """May use ctypes, for calls that Python has no name for; none of them reads a proof."""
 
 RUNS_ANYTHING = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "runpy", "code", "ctypes"}
@@ -65,44 +91,69 @@ def own(name: str) -> str | None:
     return name if name in MODULES and name != "pol_jax" else None
 
 
+def package(module: str) -> str:
+    """The package that a module belongs to, as `PACKAGES` names it."""
+    first = module.split(".")[1]
+    return "ground" if first in GROUND else first
+
+
 def test_the_modules_are_found() -> None:
-    assert {"pol_jax.encoding", "pol_jax.verifier", "pol_jax.program"} <= set(CORE)
-    assert {"pol_jax.tasks.digits", "pol_jax.cli.main", "pol_jax.html.page"} <= MODULES.keys() - set(CORE)
-    assert "pol_jax.encoding" in map(own, imports("pol_jax.merkle"))
+    assert {"pol_jax.protocol.encoding", "pol_jax.verifying.proof_verifier", "pol_jax.errors"} <= MODULES.keys()
+    assert "pol_jax.protocol.encoding" in map(own, imports("pol_jax.protocol.merkle"))
+    assert {package(module) for module in MODULES if module != "pol_jax"} == PACKAGES.keys()
 
 
-@pytest.mark.parametrize("module", CORE)
-def test_core_imports_neither_command_line_nor_tasks_nor_their_libraries(module: str) -> None:
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - {"pol_jax"}))
+def test_a_package_imports_what_the_table_allows(module: str) -> None:
+    mine = package(module)
+    allowed = {mine, *PACKAGES[mine].split()}
     for name in imports(module):
-        outside = ("pol_jax.cli", "pol_jax.tasks", "pol_jax.html", "pol_jax.backends")
-        assert not name.startswith(outside), f"{module} imports {name}"
+        found = own(name)
+        assert not found or package(found) in allowed, f"{module} imports {name}"
+
+
+def test_the_table_allows_no_more_than_is_used() -> None:
+    used = {
+        (package(module), package(found))
+        for module in MODULES.keys() - {"pol_jax"}
+        for name in imports(module)
+        if (found := own(name))
+    }
+    unused = {(mine, other) for mine, others in PACKAGES.items() for other in others.split()} - used
+    assert not unused
+
+
+def test_the_table_is_read_in_one_direction() -> None:
+    order = list(PACKAGES)
+    for mine, others in PACKAGES.items():
+        assert all(order.index(other) < order.index(mine) for other in others.split()), mine
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if not name.startswith(FREE)))
+def test_core_imports_no_library_of_tasks_and_screens(module: str) -> None:
+    for name in imports(module):
         assert name.split(".")[0] not in OUTSIDE, f"{module} imports {name}"
 
 
-@pytest.mark.parametrize("module", sorted(name for name in MODULES if name.startswith("pol_jax.tasks")))
-def test_tasks_import_no_output(module: str) -> None:
-    assert not any(name.startswith(("pol_jax.cli", "pol_jax.html", "pol_jax.backends")) for name in imports(module))
-
-
-@pytest.mark.parametrize("module", OUTPUT)
-def test_pages_are_made_of_reports_alone(module: str) -> None:
-    """A page reads what the report says: no proof, no jax, no library; the command line imports it, not it that."""
-    allowed = {f"pol_jax.{name}" for name in ("report", "tolerance", "wording", "challenge", "errors")}
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if name.startswith("pol_jax.reports")))
+def test_reports_need_no_jax(module: str) -> None:
+    """A page is made where a report was sent to: of what the report says, without jax, files or network."""
     for name in imports(module):
-        if name.startswith("pol_jax"):
-            assert own(name) in allowed | set(OUTPUT), f"{module} imports {name}"
-        else:
-            assert name.split(".")[0] in sys.stdlib_module_names, f"{module} imports {name}"
+        library = name.split(".")[0]
+        assert library in {"pol_jax", "msgspec", "numpy", "jaxtyping"} | sys.stdlib_module_names, name
 
 
-@pytest.mark.parametrize("module", sorted(name for name in MODULES if name.startswith("pol_jax.backends")))
-def test_comparisons_import_the_core_and_no_other_output(module: str) -> None:
-    """`worker` imports nothing of the package: it runs under interpreters that have jax alone."""
-    for name in imports(module):
-        assert not name.startswith(("pol_jax.cli", "pol_jax.html", "pol_jax.tasks")), f"{module} imports {name}"
-        if module == "pol_jax.backends.worker":
-            library = name.split(".")[0]
-            assert library in {"jax", "jaxlib", "numpy"} | sys.stdlib_module_names, f"{module} imports {name}"
+def test_the_worker_of_a_comparison_runs_with_jax_alone() -> None:
+    """It is started under interpreters that have jax and nothing else of ours."""
+    for name in imports("pol_jax.backends.worker"):
+        library = name.split(".")[0]
+        assert library in {"jax", "jaxlib", "numpy"} | sys.stdlib_module_names, name
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if package(f"{name}.").startswith("protocol")))
+def test_the_protocol_needs_no_jax(module: str) -> None:
+    """Documents, digests and challenges are checked on machines that have no accelerator library."""
+    assert not {name.split(".")[0] for name in imports(module)} & {"jax", "jaxlib", "flax", "orbax"}
 
 
 def test_imports_have_one_direction() -> None:
@@ -111,7 +162,11 @@ def test_imports_have_one_direction() -> None:
         for module in MODULES
     }
     order = list(TopologicalSorter(graph).static_order())  # raises CycleError
-    assert order.index("pol_jax.encoding") < order.index("pol_jax.ledger") < order.index("pol_jax.verifier")
+    assert (
+        order.index("pol_jax.protocol.encoding")
+        < order.index("pol_jax.storage.ledger")
+        < order.index("pol_jax.verifying.proof_verifier")
+    )
 
 
 def test_imports_have_one_direction_in_functions_too() -> None:
@@ -140,21 +195,26 @@ def test_files_are_named_for_what_they_hold() -> None:
 
 
 def test_only_one_module_hashes() -> None:
-    """Every byte layout that is hashed is in `pol_jax.encoding`."""
+    """Every byte layout that is hashed is in `pol_jax.protocol.encoding`."""
     hashing = {module for module in MODULES for name in imports(module) if name.split(".")[0] in {"blake3", "hashlib"}}
-    assert hashing == {"pol_jax.encoding"}
+    assert hashing == {"pol_jax.protocol.encoding"}
 
 
-def test_rules_of_the_verdict_do_no_input_or_output() -> None:
-    names = ("verdict", "initial", "encoding", "merkle", "order", "challenge", "sampling", "curves", "wording", "norms")
-    for module in (f"pol_jax.{name}" for name in names):
-        touched = {name.split(".")[0] for name in imports(module)} & {"os", "io", "pathlib", "socket", "subprocess"}
-        assert not touched, f"{module} imports {touched}"
+@pytest.mark.parametrize(
+    "module", sorted(name for name in MODULES if name.split(".")[1:2] and package(name) in WITHOUT_IO)
+)
+def test_rules_do_no_input_or_output(module: str) -> None:
+    touched = {name.split(".")[0] for name in imports(module)} & {"os", "io", "socket", "subprocess", "shutil"}
+    assert not touched, f"{module} imports {touched}"
+    calls = [node.func for node in ast.walk(tree_of(module)) if isinstance(node, ast.Call)]
+    names = {call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls}
+    own_style_sheet = {"read_text"} if module == "pol_jax.reports.html.page" else set()
+    assert not names & {"open", "read_bytes", "read_text", "write_bytes", "write_text"} - own_style_sheet, module
 
 
 def test_confinement_comes_before_threads() -> None:
     """What restricts the child is imported before anything that starts threads, or that could fail to be there."""
-    pending, seen = ["pol_jax.confinement"], set[str]()
+    pending, seen = ["pol_jax.sandbox.confinement"], set[str]()
     while pending:
         for name in imports(pending.pop()):
             module = own(name)

@@ -16,23 +16,24 @@ import pytest
 import tiny
 from forge import Forger, claim_of, edit_document, refused, take_stock, undecided
 
-from pol_jax import replay, verifier
-from pol_jax.challenge import ListedSegments, RandomSegments, draw
-from pol_jax.checkpoints import checkpoint_name
-from pol_jax.commit import Choices
-from pol_jax.coverage import covered
-from pol_jax.data import Arrays
-from pol_jax.environment import current_environment
 from pol_jax.errors import TaskError, UsageError
-from pol_jax.export import export_task, signature_of
-from pol_jax.ledger import Segments, segment_file
-from pol_jax.program import INIT_FILE, PLATFORMS, STEP_FILE
-from pol_jax.proof import Proof
-from pol_jax.prover import train
-from pol_jax.replay import Replayed
-from pol_jax.report import Outcome, Report, Verdict
-from pol_jax.route import Piece
-from pol_jax.verdict import Evidence, judge
+from pol_jax.judging.coverage import covered
+from pol_jax.judging.replayed import Replayed
+from pol_jax.judging.verdict import Evidence, judge
+from pol_jax.program.artifact import INIT_FILE, PLATFORMS, STEP_FILE
+from pol_jax.program.machine import current_environment
+from pol_jax.protocol.challenge import ListedSegments, RandomSegments, draw
+from pol_jax.protocol.spans import Piece, Segments
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.recording import train
+from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.ledger import segment_file
+from pol_jax.storage.proof import Proof
+from pol_jax.training.export import export_task, signature_of
+from pol_jax.training.records import Arrays
+from pol_jax.verifying import proof_verifier as verifier
+from pol_jax.verifying import replay
 
 Verify = Callable[..., Report]
 
@@ -529,7 +530,7 @@ def test_a_backend_that_does_not_repeat_itself(
     forger.change(9, state=ODD)
     forger.write()
     count = itertools.count()
-    monkeypatch.setattr("pol_jax.replay._Mismatch", unsteady(count))
+    monkeypatch.setattr("pol_jax.verifying.replay._Mismatch", unsteady(count))
     undecided(verify_plain(forger.root), "gives other bits when it repeats a step")
 
 

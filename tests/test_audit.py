@@ -16,19 +16,19 @@ from click.testing import CliRunner
 from forge import Forger, refused
 from jax import lax
 
-from pol_jax.audit import audit
 from pol_jax.cli.main import pol
-from pol_jax.commit import Choices
-from pol_jax.dataflow import dependences
 from pol_jax.errors import TaskError
-from pol_jax.export import export_task, signature_of
-from pol_jax.inventory import Limits
-from pol_jax.program import PLATFORMS, STEP_FILE, load_program
-from pol_jax.prover import train
-from pol_jax.report import Report
-from pol_jax.stablehlo import canonical_text, constant_bytes, parsed
-from pol_jax.task import Task, load_task
-from pol_jax.verifier import verify
+from pol_jax.program.artifact import PLATFORMS, STEP_FILE, load_program
+from pol_jax.program.audit import audit
+from pol_jax.program.dataflow import dependences
+from pol_jax.program.stablehlo import canonical_text, constant_bytes, parsed
+from pol_jax.protocol.limits import Limits
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.recording import train
+from pol_jax.reports.report import Report
+from pol_jax.training.export import export_task, signature_of
+from pol_jax.training.task import Task, load_task
+from pol_jax.verifying.proof_verifier import verify
 
 PRNG = "threefry2x32"
 TARGET = np.random.default_rng(0).normal(size=(100, 50)).astype(np.float32)

@@ -32,12 +32,14 @@ from pol_jax.backends.runner import Environment, Failed
 from pol_jax.backends.summary import meaning, summary
 from pol_jax.backends.table import SCHEMA, table, write_table
 from pol_jax.cli import main as cli
-from pol_jax.commit import Choices
 from pol_jax.errors import BackendError, ProofError, UsageError
-from pol_jax.opener import open_steps, write_opening
-from pol_jax.opening import OpenedState, Opening, Span
-from pol_jax.proof import open_proof
-from pol_jax.prover import train
+from pol_jax.protocol.opening import OpenedState, Opening
+from pol_jax.protocol.spans import Span
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.opener import open_steps
+from pol_jax.proving.recording import train
+from pol_jax.storage.openings import write_opening
+from pol_jax.storage.proof import open_proof
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "compare_backends.py"
 SOURCE = tiny.plain().source

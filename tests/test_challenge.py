@@ -16,8 +16,11 @@ import tiny
 from forge import Forger, refused
 
 import pol_jax
-from pol_jax import messages
-from pol_jax.challenge import (
+from pol_jax.errors import UsageError
+from pol_jax.judging.coverage import covered
+from pol_jax.judging.replayed import Replayed
+from pol_jax.progress import Silent
+from pol_jax.protocol.challenge import (
     METRICS,
     AllSegments,
     JointSegments,
@@ -31,19 +34,15 @@ from pol_jax.challenge import (
     check_policy,
     draw,
 )
-from pol_jax.checkpoints import checkpoint_name
-from pol_jax.coverage import covered
-from pol_jax.errors import UsageError
-from pol_jax.ledger import Segments
-from pol_jax.magnitudes import magnitudes, measure
-from pol_jax.norms import distance
-from pol_jax.progress import Silent
-from pol_jax.proof import open_proof
-from pol_jax.replay import Replayed
-from pol_jax.report import Report
-from pol_jax.route import Piece
-from pol_jax.sampling import detection_probability
-from pol_jax.specs import LeafSpec, StateSpec
+from pol_jax.protocol.distances import distance
+from pol_jax.protocol.sampling import detection_probability
+from pol_jax.protocol.spans import Piece, Segments
+from pol_jax.protocol.trees import LeafSpec, StateSpec
+from pol_jax.reports.report import Report
+from pol_jax.sandbox import messages
+from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.proof import open_proof
+from pol_jax.verifying.update_sizes import magnitudes, measure
 
 Verify = Callable[..., Report]
 

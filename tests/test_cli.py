@@ -13,13 +13,13 @@ import pytest
 import tiny
 from click.testing import CliRunner, Result
 
-from pol_jax.challenge import METRICS
 from pol_jax.cli import main as cli
 from pol_jax.cli.terminal import Bars
 from pol_jax.cli.verify import parse_list
 from pol_jax.errors import PolError, UsageError
-from pol_jax.proof import open_proof
-from pol_jax.report import STAGES
+from pol_jax.protocol.challenge import METRICS
+from pol_jax.reports.report import STAGES
+from pol_jax.storage.proof import open_proof
 
 
 def pol(*arguments: str | Path) -> Result:
@@ -134,7 +134,7 @@ def test_rejected_proof_exits_with_1_and_names_stage_and_file(proof_copy: Path) 
 
 
 def test_other_records_exit_with_3(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = "import dataclasses, tiny, pol_jax.data as d\n"
+    module = "import dataclasses, tiny, pol_jax.training.records as d\n"
     module += "task = dataclasses.replace(tiny.plain(), source=d.Arrays(tiny.points(seed=2)))\n"
     (tmp_path / "other_points.py").write_text(module)
     monkeypatch.syspath_prepend(tmp_path)
@@ -172,7 +172,7 @@ def test_diff_finds_what_differs(runs: Path, tmp_path: Path) -> None:
 def test_diff_finds_the_first_step_that_diverges(proof_copy: Path, plain_proof: Path) -> None:
     from dataclasses import replace
 
-    from pol_jax.ledger import read_segment, seal
+    from pol_jax.storage.ledger import read_segment, seal
 
     segments = open_proof(proof_copy).segments
     rows = read_segment(proof_copy, 1, segments.rows(1))

@@ -18,17 +18,17 @@ import tiny
 from forge import Forger, refused, undecided
 
 from pol_jax import Choices, train
-from pol_jax.challenge import AllSegments, JointSegments, ListedSegments, Policy, RandomSegments
-from pol_jax.curves import Update
-from pol_jax.distances import FALSE, SAFETY, SMALL
-from pol_jax.drift import LARGEST_SHARE, Course, drift_of, infinitesimal, tolerated, too_far
-from pol_jax.opening import Span
-from pol_jax.report import Compared, Outcome, Report, Verdict
-from pol_jax.specs import LeafSpec
-from pol_jax.task import Key, PyTree, Task
-from pol_jax.tolerance import Closeness, compare, with_losses
-from pol_jax.variants import Variant, variants
-from pol_jax.verifier import verify
+from pol_jax.judging.drift import LARGEST_SHARE, Course, drift_of, infinitesimal, tolerated, too_far
+from pol_jax.judging.leaf_distances import FALSE, SAFETY, SMALL
+from pol_jax.judging.tolerance import compare, with_losses
+from pol_jax.protocol.challenge import AllSegments, JointSegments, ListedSegments, Policy, RandomSegments
+from pol_jax.protocol.spans import Span
+from pol_jax.protocol.trees import LeafSpec
+from pol_jax.reports.curves import Update
+from pol_jax.reports.report import Compared, Outcome, Report, Verdict
+from pol_jax.training.task import Key, PyTree, Task
+from pol_jax.verifying.compilations import Variant, variants
+from pol_jax.verifying.proof_verifier import verify
 
 NO_FUSION = next(each for each in variants("cpu") if each.name == "no fusion")
 SOURCE = tiny.linen().source
@@ -66,8 +66,8 @@ def test_proof_of_another_backend_is_accepted(forger: Forger) -> None:
     assert report.self_test is not None
     assert report.self_test.mismatch is not None
     assert [(each.start, each.stop, each.segments, each.outcome) for each in report.compared] == [
-        (0, 6, (0,), Closeness.PASSED),
-        (6, 12, (1,), Closeness.PASSED),
+        (0, 6, (0,), Outcome.PASSED),
+        (6, 12, (1,), Outcome.PASSED),
     ]
     assert all(0 < each.error <= each.allowed for each in report.compared)
     assert [stage.outcome for stage in report.stages] == [Outcome.PASSED] * 9
@@ -82,7 +82,7 @@ def test_false_state_of_another_backend_is_rejected(forger: Forger) -> None:
     forger.write()
     report = check(forger.root)
     refused(report, 9, "steps 7 to 12 are not what this machine gives")
-    assert [each.outcome for each in report.compared] == [Closeness.PASSED, Closeness.FAILED]
+    assert [each.outcome for each in report.compared] == [Outcome.PASSED, Outcome.FAILED]
 
 
 def test_only_what_was_compared_is_covered(forger: Forger) -> None:
@@ -143,7 +143,7 @@ def test_chaos_is_neither_accepted_nor_rejected(tmp_path: Path) -> None:
 SPEC = (LeafSpec("/0", "float64", (100,), (1,), None),)
 
 
-def stretch(error: float, noise: float, shaken: float | None) -> Closeness:
+def stretch(error: float, noise: float, shaken: float | None) -> Outcome:
     """The outcome for states with an update of 1 whose error, noise and shaken distance are given, as shares of it."""
     draw = np.random.default_rng(0)
 
@@ -160,26 +160,26 @@ def stretch(error: float, noise: float, shaken: float | None) -> Closeness:
 
 def test_what_a_shaken_start_explains_is_not_false() -> None:
     error = 10 * FALSE * SMALL
-    assert stretch(error, 1e-7, None) is Closeness.FAILED
-    assert stretch(error, 1e-7, error / SAFETY / 2) is Closeness.FAILED
-    assert stretch(error, 1e-7, 2 * error / SAFETY) is Closeness.INCONCLUSIVE
+    assert stretch(error, 1e-7, None) is Outcome.FAILED
+    assert stretch(error, 1e-7, error / SAFETY / 2) is Outcome.FAILED
+    assert stretch(error, 1e-7, 2 * error / SAFETY) is Outcome.INCONCLUSIVE
 
 
 def test_a_shaken_start_lets_nothing_pass() -> None:
-    assert stretch(SMALL / 2, 1e-7, 1.0) is Closeness.INCONCLUSIVE
+    assert stretch(SMALL / 2, 1e-7, 1.0) is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
     ("error", "noise", "outcome"),
     [
-        (0.01 * SMALL, 0.02 * SMALL, Closeness.PASSED),
-        (0.01 * SMALL, 0.2 * SMALL, Closeness.INCONCLUSIVE),  # ten times the noise is beyond the limit
-        (1.5 * SMALL, 0.2 * SMALL, Closeness.INCONCLUSIVE),
-        (0.1 * SMALL, 2.0 * SMALL, Closeness.INCONCLUSIVE),
-        (0.9, 0.2 * SMALL, Closeness.FAILED),
+        (0.01 * SMALL, 0.02 * SMALL, Outcome.PASSED),
+        (0.01 * SMALL, 0.2 * SMALL, Outcome.INCONCLUSIVE),  # ten times the noise is beyond the limit
+        (1.5 * SMALL, 0.2 * SMALL, Outcome.INCONCLUSIVE),
+        (0.1 * SMALL, 2.0 * SMALL, Outcome.INCONCLUSIVE),
+        (0.9, 0.2 * SMALL, Outcome.FAILED),
     ],
 )
-def test_tolerance_and_error_stay_within_the_limit(error: float, noise: float, outcome: Closeness) -> None:
+def test_tolerance_and_error_stay_within_the_limit(error: float, noise: float, outcome: Outcome) -> None:
     assert stretch(error, noise, None) is outcome
 
 
@@ -187,8 +187,8 @@ def test_a_loss_that_chaos_explains_is_not_false() -> None:
     state = [np.full(100, 0.1)]
     found = compare([np.zeros(100)], state, state, [state, state], SPEC)
     own = [[np.float32(1.0)]] * 3
-    assert with_losses(found, [np.float32(1.1)], own).outcome is Closeness.FAILED
-    assert with_losses(found, [np.float32(1.1)], own, [np.float32(1.02)]).outcome is Closeness.INCONCLUSIVE
+    assert with_losses(found, [np.float32(1.1)], own).outcome is Outcome.FAILED
+    assert with_losses(found, [np.float32(1.1)], own, [np.float32(1.02)]).outcome is Outcome.INCONCLUSIVE
 
 
 # --- drift -------------------------------------------------------------------------------------------------------
@@ -235,14 +235,14 @@ def test_infinitesimal_updates_are_counted() -> None:
     assert infinitesimal([]) == 0
 
 
-def compared(start: int, stop: int, tolerance: float, limit: float, outcome: Closeness = Closeness.PASSED) -> Compared:
+def compared(start: int, stop: int, tolerance: float, limit: float, outcome: Outcome = Outcome.PASSED) -> Compared:
     return Compared(start, stop, outcome, (), 1.0, 0.0, tolerance, limit, 0.0, 0.0, 0.0, 0.0, False)
 
 
 def test_tolerances_add_up_over_the_run() -> None:
     passed = [compared(-1, 0, 9, 9), compared(0, 1, 0.5, 0.1), compared(7, 8, 0.2, 0.4)]
     assert tolerated(passed, 100) == pytest.approx((0.1 + 0.2) / 2 * 100)
-    assert tolerated([compared(0, 1, 1.0, 1.0, Closeness.INCONCLUSIVE)], 100) is None
+    assert tolerated([compared(0, 1, 1.0, 1.0, Outcome.INCONCLUSIVE)], 100) is None
     assert tolerated([], 100) == 0
     found = drift_of(course(3.0), AllSegments(), 1, [], passed, 100, None)
     assert too_far(found) is not None
@@ -267,8 +267,8 @@ def test_bits_need_no_tolerance(linen_proof: Path) -> None:
     assert (report.drift.tolerated, report.drift.unchecked, report.drift.updates) == (0.0, 0.0, 2)
 
 
-@pytest.mark.parametrize(("ulps", "outcome"), [(0, Closeness.PASSED), (1, Closeness.INCONCLUSIVE)])
-def test_a_leaf_with_the_bits_of_the_reference_needs_no_tolerance(ulps: int, outcome: Closeness) -> None:
+@pytest.mark.parametrize(("ulps", "outcome"), [(0, Outcome.PASSED), (1, Outcome.INCONCLUSIVE)])
+def test_a_leaf_with_the_bits_of_the_reference_needs_no_tolerance(ulps: int, outcome: Outcome) -> None:
     """Small updates of large values: a thousandth of them is less than one unit in the last place."""
     spec = (LeafSpec("/large", "float32", (50,), (1,), None), LeafSpec("/small", "float32", (50,), (1,), None))
     before = [np.zeros(50, np.float32), np.ones(50, np.float32)]

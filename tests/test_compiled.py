@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import tiny
 
-from pol_jax.challenge import ListedSegments
-from pol_jax.compiled import cache_settings, prune
-from pol_jax.isolation import verify
-from pol_jax.report import Report, Verdict
+from pol_jax.program.compilation_cache import cache_settings, prune
+from pol_jax.protocol.challenge import ListedSegments
+from pol_jax.reports.report import Report, Verdict
+from pol_jax.sandbox.verify import verify
 
 NONCE = b"compiled"
 

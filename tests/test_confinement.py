@@ -12,11 +12,11 @@ import pytest
 import tiny
 from click.testing import CliRunner
 
-from pol_jax import landlock, process
-from pol_jax.bounds import Bounds
 from pol_jax.cli.main import pol
-from pol_jax.isolation import verify
-from pol_jax.report import Verdict
+from pol_jax.reports.report import Verdict
+from pol_jax.sandbox import landlock, process
+from pol_jax.sandbox.bounds import Bounds
+from pol_jax.sandbox.verify import verify
 
 NONCE = b"confined"
 
@@ -36,7 +36,7 @@ def trying(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> Trying:
             "    except OSError as error:\n        found[each] = type(error).__name__\n"
             "print(json.dumps([found, unrestricted]))\nraise SystemExit\n"
         )
-        start = before + process._CODE.replace("from pol_jax.child", code + "from pol_jax.child")
+        start = before + process._CODE.replace("from pol_jax.sandbox.child", code + "from pol_jax.sandbox.child")
         monkeypatch.setattr(process, "_CODE", start)
         with process.started([str(plain_proof)], confined=True) as child:
             child.process.wait(60)
@@ -103,7 +103,7 @@ def test_landlock_alone_refuses_tcp(trying: Trying) -> None:
     """Each of two restrictions, without the other."""
     if landlock._version() < 4:
         pytest.skip("this kernel's Landlock knows no network")
-    without = "from pol_jax import confinement\nconfinement.forbid_sockets = lambda: False\n"
+    without = "from pol_jax.sandbox import confinement\nconfinement.forbid_sockets = lambda: False\n"
     with socket.create_server(("127.0.0.1", 0)) as server:
         connect = f"socket.create_connection(('127.0.0.1', {server.getsockname()[1]}))"
         assert trying(connect, before=without) == {connect: "PermissionError", "unrestricted": ""}
@@ -114,7 +114,7 @@ def test_what_a_kernel_does_not_restrict_is_told(trying: Trying, tmp_path: Path)
     """Without Landlock files are open, and the child says so; sockets are refused all the same."""
     (tmp_path / "secret").write_text("secret")
     read = f"open({str(tmp_path / 'secret')!r}).read()"
-    without = "from pol_jax import landlock\nlandlock._version = lambda: 0\n"
+    without = "from pol_jax.sandbox import landlock\nlandlock._version = lambda: 0\n"
     found = trying(read, "socket.socket()", before=without)
     assert found == {read: "", "socket.socket()": "PermissionError", "unrestricted": "file access not restricted here"}
 
@@ -123,7 +123,7 @@ def test_what_a_kernel_does_not_restrict_is_told(trying: Trying, tmp_path: Path)
 def test_older_kernel_restricts_what_it_knows(trying: Trying, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     read = f"open({str(tmp_path / 'secret')!r}).read()"
-    without = "from pol_jax import landlock\nlandlock._version = lambda: 1\n"
+    without = "from pol_jax.sandbox import landlock\nlandlock._version = lambda: 1\n"
     told = {"unrestricted": "cutting files not restricted here"}
     assert trying(read, before=without) == {read: "PermissionError"} | told
 

@@ -26,17 +26,18 @@ from forge import Forger, edit_document, refused, take_stock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pol_jax import errors, isolation
-from pol_jax.challenge import AllSegments
-from pol_jax.checkpoints import checkpoint_name, load_checkpoint
-from pol_jax.commit import Choices
-from pol_jax.inventory import Limits
-from pol_jax.ledger import SCHEMA, segment_file
-from pol_jax.program import INIT_FILE, STEP_FILE
-from pol_jax.proof import open_proof
-from pol_jax.prover import train
-from pol_jax.report import Outcome, Report, Verdict
-from pol_jax.verifier import _Verification, verify
+from pol_jax import errors
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE
+from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.limits import Limits
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.recording import train
+from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.sandbox import verify as isolation
+from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
+from pol_jax.storage.ledger import SCHEMA, segment_file
+from pol_jax.storage.proof import open_proof
+from pol_jax.verifying.proof_verifier import _Verification, verify
 
 Verify = Callable[..., Report]
 Spelling = Callable[[bytes], bytes]

@@ -19,25 +19,32 @@ import tiny
 from conftest import NONCE
 from forge import Forger
 
-from pol_jax.challenge import AllSegments, JointSegments, ListedSegments, ListedSteps, RandomSegments, TopSegments
-from pol_jax.curves import Point, Update
-from pol_jax.html import render
-from pol_jax.html.axis import Axis, axis_of, number
-from pol_jax.html.markup import Markup, tag, together
-from pol_jax.report import (
+from pol_jax.protocol.challenge import (
+    AllSegments,
+    JointSegments,
+    ListedSegments,
+    ListedSteps,
+    RandomSegments,
+    TopSegments,
+)
+from pol_jax.reports.curves import Point, Update
+from pol_jax.reports.html import render
+from pol_jax.reports.html.axis import Axis, axis_of, number
+from pol_jax.reports.html.markup import Markup, tag, together
+from pol_jax.reports.report import (
     Ancestor,
     Beginning,
     Compared,
     Coverage,
     KolmogorovSmirnov,
     Origin,
+    Outcome,
     Provenance,
     Replay,
     Report,
     Verdict,
 )
-from pol_jax.tolerance import Closeness
-from pol_jax.verifier import verify
+from pol_jax.verifying.proof_verifier import verify
 
 HOSTILE = "<script>alert(1)</script>\"' onload=x &amp;\u202e\x00\n" + "w" * 200
 FLAGS = [
@@ -71,7 +78,7 @@ def reports(plain_proof: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo
 
 
 def compared(
-    stop: int, error: float | None, outcome: Closeness = Closeness.PASSED, *, start: int | None = None
+    stop: int, error: float | None, outcome: Outcome = Outcome.PASSED, *, start: int | None = None
 ) -> Compared:
     """A step whose numbers are ``error`` and other shares of an update of 1/32."""
     update, start = 1 / 32, stop - 1 if start is None else start
@@ -84,9 +91,9 @@ COMPARED = {
     "many": [compared(1000 * at, 10.0 ** (-9 + at / 20)) for at in range(1, 100)],
     "failed": [
         compared(1, 0.0),
-        compared(999, 0.75, Closeness.FAILED),
-        compared(1000, None, Closeness.INCONCLUSIVE),
-        compared(1006, 2e-3, Closeness.INCONCLUSIVE, start=1000),
+        compared(999, 0.75, Outcome.FAILED),
+        compared(1000, None, Outcome.INCONCLUSIVE),
+        compared(1006, 2e-3, Outcome.INCONCLUSIVE, start=1000),
     ],
     "one step": [compared(417, 3e-7)],
     "initial": [compared(0, 0.0, start=-1)],
@@ -135,7 +142,7 @@ def hostile(report: Report) -> Report:
         compared=tuple(
             Compared(start, most, outcome, (HOSTILE,), update, 1e308, -1.0, 1e-9, 5e-324, 0.0, 0.0, 0.0, True)
             for start, update in ((-1, None), (most - 2, 1e308), (most - 1, 5e-324))
-            for outcome in Closeness
+            for outcome in Outcome
         )
         * 20,
         updates=(Update(0, most, 5e-324), Update(0, 0, -1.0), Update(most, most, 1e308)),

@@ -20,17 +20,18 @@ import tiny
 from forge import Forger
 
 import pol_jax
-from pol_jax import messages, verifier
-from pol_jax.bounds import Bounds
-from pol_jax.caller import Caller
 from pol_jax.errors import PolError, UsageError
-from pol_jax.export import export_task, signature_of
-from pol_jax.inputs import plan
-from pol_jax.isolation import verify
-from pol_jax.keys import step_keys
-from pol_jax.process import Lost
 from pol_jax.progress import Silent
-from pol_jax.report import Outcome, Report, Verdict
+from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.sandbox import messages
+from pol_jax.sandbox.bounds import Bounds
+from pol_jax.sandbox.parent import Caller
+from pol_jax.sandbox.process import Lost
+from pol_jax.sandbox.verify import verify
+from pol_jax.training.export import export_task, signature_of
+from pol_jax.training.inputs import plan
+from pol_jax.training.keys import step_keys
+from pol_jax.verifying import proof_verifier as verifier
 
 NONCE = b"isolated"
 
@@ -223,7 +224,8 @@ def test_report_survives_its_json(plain_proof: Path) -> None:
 
 
 def test_child_writes_no_large_files(tmp_path: Path) -> None:
-    code = "from pol_jax.bounds import limit_resources; limit_resources(None); open('large', 'wb').truncate(2**28 + 1)"
+    code = "from pol_jax.sandbox.bounds import limit_resources; limit_resources(None)\n"
+    code += "open('large', 'wb').truncate(2**28 + 1)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "File too large" in done.stderr
 
@@ -253,7 +255,7 @@ def test_report_of_another_verification_is_refused(plain_proof: Path) -> None:
 
 def test_machine_that_fails_rejects_nothing(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory, open files, disks and threads are the verifier's affair."""
-    from pol_jax import checkpoints
+    from pol_jax.storage import checkpoints
 
     for error in (
         MemoryError(),

@@ -14,12 +14,13 @@ import tiny
 from forge import Forger
 
 import pol_jax
-from pol_jax import opening_verifier, verifier
-from pol_jax.bounds import Bounds
-from pol_jax.challenge import AllSegments, ListedSteps
-from pol_jax.isolation import verify
 from pol_jax.progress import Silent
-from pol_jax.report import Report, Verdict
+from pol_jax.protocol.challenge import AllSegments, ListedSteps
+from pol_jax.reports.report import Report, Verdict
+from pol_jax.sandbox.bounds import Bounds
+from pol_jax.sandbox.verify import verify
+from pol_jax.verifying import opening_verifier
+from pol_jax.verifying import proof_verifier as verifier
 
 NONCE = b"together"
 

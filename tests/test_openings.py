@@ -22,21 +22,24 @@ import tiny
 from forge import Forger, refused
 from msgspec.structs import replace
 
-from pol_jax import isolation, opener, opening_verifier
-from pol_jax.challenge import ListedSteps, RandomSteps, draw_steps
-from pol_jax.commit import Choices
-from pol_jax.commitment import Schedule
-from pol_jax.data import Arrays
-from pol_jax.encoding import record_salt
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
-from pol_jax.inventory import Limits
-from pol_jax.opener import open_steps, write_opening
-from pol_jax.opening import OpenedState, Opening, Span, parse_opening, read_opening, spans
 from pol_jax.progress import Silent
-from pol_jax.proof import open_proof
-from pol_jax.prover import train
-from pol_jax.report import Outcome, Report, Verdict
-from pol_jax.tolerance import Closeness
+from pol_jax.protocol.challenge import ListedSteps, RandomSteps, draw_steps
+from pol_jax.protocol.commitment import Schedule
+from pol_jax.protocol.encoding import record_salt
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.opening import OpenedState, Opening, parse_opening
+from pol_jax.protocol.spans import Span, spans
+from pol_jax.proving import opener
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.opener import open_steps
+from pol_jax.proving.recording import train
+from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.sandbox import verify as isolation
+from pol_jax.storage.openings import read_opening, write_opening
+from pol_jax.storage.proof import open_proof
+from pol_jax.training.records import Arrays
+from pol_jax.verifying import opening_verifier
 
 STEPS = (1, 8, 24)
 SOURCE = tiny.plain().source
@@ -454,7 +457,7 @@ def test_false_step_is_rejected_on_another_backend(
     elsewhere(monkeypatch)
     report = check(opening, (2, 12), proof_copy)
     refused(report, 9, "step 12 is not what this machine gives")
-    assert [(each.stop, each.outcome) for each in report.compared] == [(12, Closeness.FAILED)]
+    assert [(each.stop, each.outcome) for each in report.compared] == [(12, Outcome.FAILED)]
     assert report.compared[0].error > report.compared[0].tolerance
 
 
@@ -466,7 +469,7 @@ def test_small_false_part_of_a_step_is_never_accepted(
     elsewhere(monkeypatch)
     report = check(opening, (2, 12), proof_copy)
     assert report.verdict is not Verdict.ACCEPTED
-    assert report.compared[0].outcome is not Closeness.PASSED
+    assert report.compared[0].outcome is not Outcome.PASSED
 
 
 def test_false_initial_state_is_rejected_on_another_backend(
@@ -541,4 +544,4 @@ def test_proof_of_another_jax_verifies_by_tolerance(task: str, steps: int, prove
         report = msgspec.json.decode((tmp_path / "r").read_bytes(), type=Report)
         assert report.verdict is Verdict.ACCEPTED
         assert report.environment.jax != report.claimed_environment.jax
-        assert all(each.outcome is Closeness.PASSED for each in report.compared)
+        assert all(each.outcome is Outcome.PASSED for each in report.compared)

@@ -13,18 +13,19 @@ from click.testing import CliRunner
 from forge import refused
 
 import pol_jax
-from pol_jax import origin, verifier
 from pol_jax.cli.main import pol
-from pol_jax.commit import Choices
-from pol_jax.commitment import Commitment
-from pol_jax.environment import current_environment
 from pol_jax.errors import UsageError
-from pol_jax.export import export_task, signature_of
-from pol_jax.origin import Expected, Trusted, origin_of, trust
-from pol_jax.program import Artifacts, artifact_digests
-from pol_jax.prover import train
-from pol_jax.report import Origin, Outcome, Report, Verdict
-from pol_jax.task import Task
+from pol_jax.program.artifact import Artifacts, artifact_digests
+from pol_jax.program.machine import current_environment
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.recording import train
+from pol_jax.reports.report import Origin, Outcome, Report, Verdict
+from pol_jax.training.export import export_task, signature_of
+from pol_jax.training.task import Task
+from pol_jax.verifying import proof_verifier as verifier
+from pol_jax.verifying import trusted_program as origin
+from pol_jax.verifying.trusted_program import Expected, Trusted, origin_of, trust
 
 PRNG = "threefry2x32"
 

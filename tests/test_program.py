@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 import tiny
 
-from pol_jax.commit import Choices
-from pol_jax.data import take
 from pol_jax.errors import ProofError, TaskError
-from pol_jax.export import export_task, signature_of, structure_of
-from pol_jax.program import INIT_FILE, STEP_FILE, Artifacts, Signature, artifact_digests, load_program
-from pol_jax.proof import open_proof
-from pol_jax.prover import train
-from pol_jax.specs import DTYPES
-from pol_jax.task import Task
-from pol_jax.verifier import verify
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Signature, artifact_digests, load_program
+from pol_jax.protocol.trees import DTYPES
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.recording import train
+from pol_jax.storage.proof import open_proof
+from pol_jax.training.export import export_task, signature_of, structure_of
+from pol_jax.training.records import take
+from pol_jax.training.task import Task
+from pol_jax.verifying.proof_verifier import verify
 
 PRNG = "threefry2x32"
 TASKS = {"plain": tiny.plain, "linen": tiny.linen, "nested": tiny.nested}
@@ -140,9 +140,9 @@ class Nothing:
 
 sys.meta_path.insert(0, Nothing())
 import numpy as np
-from pol_jax.data import Arrays
-from pol_jax.proof import open_proof
-from pol_jax.verifier import verify
+from pol_jax.training.records import Arrays
+from pol_jax.storage.proof import open_proof
+from pol_jax.verifying.proof_verifier import verify
 
 proof = open_proof(sys.argv[1])
 program = proof.program()
@@ -172,8 +172,8 @@ ELSEWHERE = """
 import sys
 sys.path[:0] = [".", sys.argv[1]]
 import task_of_mine
-from pol_jax.export import export_task, signature_of
-from pol_jax.program import artifact_digests
+from pol_jax.training.export import export_task, signature_of
+from pol_jax.program.artifact import artifact_digests
 task = task_of_mine.plain()
 print(*artifact_digests(export_task(task, signature_of(task, "threefry2x32"))))
 """

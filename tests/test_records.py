@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pol_jax import records
-from pol_jax.data import Arrays, digest_source, record_spec, take
 from pol_jax.errors import DataError
-from pol_jax.records import CommittedRecords
+from pol_jax.training import committed_records as records
+from pol_jax.training.committed_records import CommittedRecords
+from pol_jax.training.records import Arrays, digest_source, record_spec, take
 
 SOURCE = Arrays({"x": np.arange(24, dtype=np.float32).reshape(8, 3), "y": np.arange(8, dtype=np.int32)})
 SPEC = record_spec(SOURCE)

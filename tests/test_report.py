@@ -15,16 +15,15 @@ from conftest import NONCE
 from forge import Forger
 from rich.console import Console
 
-from pol_jax.challenge import AllSegments, JointSegments, ListedSegments, Policy, RandomSegments, TopSegments
 from pol_jax.cli.verify import _policy, parse_list, print_report
-from pol_jax.curves import MOST_POINTS, Curve, Point, Update, thin
-from pol_jax.isolation import verify as verify_apart
-from pol_jax.proof import open_proof
-from pol_jax.report import Compared, Outcome, Report, Verdict, json_schema
-from pol_jax.tolerance import Closeness
-from pol_jax.verdict import Judgement, judge_closely
-from pol_jax.verifier import verify
-from pol_jax.wording import describe_distance, describe_policy, describe_replay, options, ranges
+from pol_jax.judging.verdict import Judgement, judge_closely
+from pol_jax.protocol.challenge import AllSegments, JointSegments, ListedSegments, Policy, RandomSegments, TopSegments
+from pol_jax.reports.curves import MOST_POINTS, Curve, Point, Update, thin
+from pol_jax.reports.report import Compared, Outcome, Report, Verdict, json_schema
+from pol_jax.reports.wording import describe_distance, describe_policy, describe_replay, options, ranges
+from pol_jax.sandbox.verify import verify as verify_apart
+from pol_jax.storage.proof import open_proof
+from pol_jax.verifying.proof_verifier import verify
 
 SCHEMA = Path(__file__).parents[1] / "docs" / "report.schema.json"
 
@@ -93,7 +92,7 @@ def test_report_names_the_step_that_differs(proof_copy: Path) -> None:
     assert report.coverage.replayed == tuple(each.segment for each in report.replays)
 
 
-def compared(start: int, stop: int, outcome: Closeness, error: float | None) -> Compared:
+def compared(start: int, stop: int, outcome: Outcome, error: float | None) -> Compared:
     return Compared(start, stop, outcome, ("far",), 0.5, 1e-9, 1e-8, 5e-4, error, 0.0, 0.0, 0.0, False)
 
 
@@ -104,15 +103,15 @@ def test_reasons_name_the_steps_that_were_compared() -> None:
         (5, 6, "stage 9, replay: step 6 is"),
         (0, 6, "stage 9, replay: steps 1 to 6 are"),
     ):
-        judgement = judge_closely(exactly, [compared(start, stop, Closeness.FAILED, 1.0)], 0, "step")
+        judgement = judge_closely(exactly, [compared(start, stop, Outcome.FAILED, 1.0)], 0, "step")
         assert judgement.reasons == (f"{words} not what this machine gives: far", "other bits")
 
 
 def test_terminal_lists_the_worst_comparisons_first(plain_proof: Path) -> None:
     report = verify(plain_proof, tiny.plain().source, policy=ListedSegments((1,)), nonce=NONCE)
-    close = [compared(at, at + 1, Closeness.PASSED, at * 1e-10) for at in range(20)]
-    open_ones = [compared(-1, 0, Closeness.INCONCLUSIVE, 1e-4), compared(30, 36, Closeness.INCONCLUSIVE, None)]
-    false = compared(36, 37, Closeness.FAILED, 0.25)
+    close = [compared(at, at + 1, Outcome.PASSED, at * 1e-10) for at in range(20)]
+    open_ones = [compared(-1, 0, Outcome.INCONCLUSIVE, 1e-4), compared(30, 36, Outcome.INCONCLUSIVE, None)]
+    false = compared(36, 37, Outcome.FAILED, 0.25)
     console = Console(record=True, width=120, file=StringIO())
     print_report(console, msgspec.structs.replace(report, compared=(*close, *open_ones, false)))
     _, _, table = console.export_text().partition("compared ")
@@ -172,7 +171,8 @@ def test_ranges_are_what_lists_are_parsed_from() -> None:
 
 def test_schema_in_the_documents_is_that_of_the_code() -> None:
     cure = (
-        """python -c 'from pol_jax import report as r; print(end=r.json_schema().decode())' > docs/report.schema.json"""
+        "python -c 'from pol_jax.reports import report as r; print(end=r.json_schema().decode())'"
+        " > docs/report.schema.json"
     )
     assert SCHEMA.read_bytes() == json_schema(), cure
     assert set(json.loads(SCHEMA.read_bytes())["$defs"]["Report"]["required"]) == set(Report.__struct_fields__)

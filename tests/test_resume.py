@@ -17,14 +17,16 @@ from typing import Any
 import pytest
 import tiny
 
-from pol_jax import commit, journal, open_run, prover, recorder
-from pol_jax.checkpoints import remove_checkpoint
-from pol_jax.commit import Choices
-from pol_jax.data import Arrays
 from pol_jax.errors import DataError, DivergenceError, StorageError, UsageError
-from pol_jax.ledger import Row
-from pol_jax.proof import open_proof
-from pol_jax.prover import Recording, train
+from pol_jax.protocol.rows import Row
+from pol_jax.proving import commit, open_run, recorder
+from pol_jax.proving import recording as prover
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.recording import Recording, train
+from pol_jax.storage import journal
+from pol_jax.storage.checkpoints import remove_checkpoint
+from pol_jax.storage.proof import open_proof
+from pol_jax.training.records import Arrays
 
 STEPS, CHOICES = 12, Choices(interval=6, seed="resume")
 

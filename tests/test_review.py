@@ -16,22 +16,22 @@ import tiny
 from forge import Forger, refused, undecided
 from test_tolerance import FAILED, INCONCLUSIVE, PASSED, Step, made, with_leaf
 
-from pol_jax.calibration import _drowned, judge_stretch
-from pol_jax.challenge import AllSegments
-from pol_jax.commit import Choices, write_commitment
-from pol_jax.data import Arrays
-from pol_jax.drift import Course, drift_of, too_far
-from pol_jax.environment import Environment
-from pol_jax.inputs import step_inputs
+from pol_jax.judging.drift import Course, drift_of, too_far
+from pol_jax.judging.tolerance import StepComparison, compare, with_losses
 from pol_jax.progress import Silent
-from pol_jax.proof import open_proof
-from pol_jax.prover import train
-from pol_jax.report import Report, Verdict
-from pol_jax.specs import DTYPES, LeafSpec
-from pol_jax.task import Key, PyTree, Task
-from pol_jax.tolerance import StepComparison, compare, with_losses
-from pol_jax.variants import compile_variants
-from pol_jax.verifier import verify
+from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.environment import Environment
+from pol_jax.protocol.trees import DTYPES, LeafSpec
+from pol_jax.proving.commit import Choices, write_commitment
+from pol_jax.proving.recording import train
+from pol_jax.reports.report import Report, Verdict
+from pol_jax.storage.proof import open_proof
+from pol_jax.training.inputs import step_inputs
+from pol_jax.training.records import Arrays
+from pol_jax.training.task import Key, PyTree, Task
+from pol_jax.verifying.calibration import _drowned, judge_stretch
+from pol_jax.verifying.compilations import compile_variants
+from pol_jax.verifying.proof_verifier import verify
 
 Verify = Callable[..., Report]
 

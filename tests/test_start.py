@@ -19,28 +19,34 @@ from conftest import NONCE
 from forge import Forger, edit_document, refused
 from orbax.checkpoint import v1 as ocp
 
-from pol_jax import commit, isolation, lineage, opening_verifier, start
-from pol_jax.challenge import AllSegments, ListedSegments, ListedSteps, RandomSegments
-from pol_jax.checkpoints import load_checkpoint, load_weights
 from pol_jax.cli.main import pol
-from pol_jax.commit import Choices, write_commitment
-from pol_jax.commitment import Commitment, ProgramCommitment
-from pol_jax.data import Arrays
 from pol_jax.errors import UsageError
-from pol_jax.html import render
-from pol_jax.initial import EarlierProof, Initial, UnprovenWeights
-from pol_jax.inventory import Limits
-from pol_jax.kolmogorov import ks_test
-from pol_jax.lineage import MOST_ANCESTORS, Lineage, trace
-from pol_jax.opener import open_steps, write_opening
-from pol_jax.program import Program, Signature
+from pol_jax.program.artifact import Program, Signature
 from pol_jax.progress import Silent
-from pol_jax.proof import Proof, open_proof
-from pol_jax.prover import Recording, train
-from pol_jax.report import Beginning, Outcome, Report, Verdict
-from pol_jax.specs import state_spec
-from pol_jax.start import Start, choose, first_key
-from pol_jax.task import Task
+from pol_jax.protocol.challenge import AllSegments, ListedSegments, ListedSteps, RandomSegments
+from pol_jax.protocol.commitment import Commitment, ProgramCommitment
+from pol_jax.protocol.initial import EarlierProof, Initial, UnprovenWeights
+from pol_jax.protocol.limits import Limits
+from pol_jax.proving import commit
+from pol_jax.proving.commit import Choices, write_commitment
+from pol_jax.proving.fine_tuning import Start, choose
+from pol_jax.proving.opener import open_steps
+from pol_jax.proving.recording import Recording, train
+from pol_jax.reports.html import render
+from pol_jax.reports.report import Beginning, Outcome, Report, Verdict
+from pol_jax.sandbox import verify as isolation
+from pol_jax.storage.checkpoints import load_checkpoint, load_weights
+from pol_jax.storage.openings import write_opening
+from pol_jax.storage.proof import Proof, open_proof
+from pol_jax.training import initial_state as start
+from pol_jax.training.initial_state import first_key
+from pol_jax.training.pytrees import state_spec
+from pol_jax.training.records import Arrays
+from pol_jax.training.task import Task
+from pol_jax.verifying import ancestry as lineage
+from pol_jax.verifying import opening_verifier
+from pol_jax.verifying.ancestry import MOST_ANCESTORS, Lineage, trace
+from pol_jax.verifying.initial_test import ks_test
 
 SOURCE = tiny.plain().source
 STEPS, INTERVAL = 4, 2
@@ -606,7 +612,7 @@ def test_the_test_decides_nothing(plain_proof: Path, verify_plain: Verify, monke
     assert "Kolmogorov-Smirnov: smallest p" in report.stages[6].detail
     assert "corrected for 1 random leaves" in report.stages[6].detail
     assert "Kolmogorov-Smirnov" in render(report)
-    monkeypatch.setattr("pol_jax.kolmogorov._p_value", lambda *_: 0.0)
+    monkeypatch.setattr("pol_jax.verifying.initial_test._p_value", lambda *_: 0.0)
     odd = verify_plain(plain_proof)
     assert odd.initial_test.smallest_p == 0.0
     assert odd, odd.reasons

@@ -1,4 +1,4 @@
-"""The built-in tasks: what they read, what they compute, and that they keep the contract of `pol_jax.task.Task`."""
+"""The built-in tasks: what they read, what they compute, and that they keep the contract of a `Task`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from flax import nnx
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from pol_jax.data import Cached, record_spec
 from pol_jax.errors import StorageError, UsageError
 from pol_jax.files import user_cache
-from pol_jax.specs import flatten_with_paths
-from pol_jax.task import BUILT_IN, Task, load_task
 from pol_jax.tasks import cifar, cifar10, digits, digits_data, shakespeare
 from pol_jax.tasks.resnet import BasicBlock, resnet20, resnet50
 from pol_jax.tasks.tfds import LabelledImages, data_source
 from pol_jax.tasks.transformer import Transformer
+from pol_jax.training.pytrees import flatten_with_paths
+from pol_jax.training.records import Cached, record_spec
+from pol_jax.training.task import BUILT_IN, Task, load_task
 
 REAL = Path(os.environ.get("POL_TFDS") or Path(__file__).parents[2] / "shared" / "tfds")
 TEXT = b"To be, or not to be, that is the question:\n" * 40

@@ -15,15 +15,14 @@ from forge import Forger, claim_of, refused, take_stock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pol_jax.challenge import AllSegments, ListedSegments, Policy, RandomSegments, draw
-from pol_jax.checkpoints import checkpoint_name
-from pol_jax.commit import Choices
 from pol_jax.errors import UsageError
-from pol_jax.ledger import Segments
-from pol_jax.proof import Proof, open_proof
-from pol_jax.prover import Recording, train
-from pol_jax.report import Coverage, Report
-from pol_jax.route import Piece, route
+from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy, RandomSegments, draw
+from pol_jax.protocol.spans import Piece, Segments, route
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.recording import Recording, train
+from pol_jax.reports.report import Coverage, Report
+from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.proof import Proof, open_proof
 
 Verify = Callable[..., Report]
 

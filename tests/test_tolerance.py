@@ -14,18 +14,19 @@ import tiny
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pol_jax.calibration import judge_stretch
-from pol_jax.commit import Choices, write_commitment
-from pol_jax.distances import COARSE, SAFETY, SMALL, is_floating
 from pol_jax.errors import BackendError
-from pol_jax.inputs import StepInput, step_inputs
-from pol_jax.program import INIT_FILE, STEP_FILE, Artifacts, Program, Signature, load_program
+from pol_jax.judging.leaf_distances import COARSE, SAFETY, SMALL, is_floating
+from pol_jax.judging.tolerance import StepComparison, compare
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Program, Signature, load_program
 from pol_jax.progress import Silent
-from pol_jax.specs import DTYPES, LeafSpec
-from pol_jax.tolerance import Closeness, StepComparison, compare
-from pol_jax.variants import DEFAULT, Compilations, Variant, compile_step, compile_variants, variants
+from pol_jax.protocol.trees import DTYPES, LeafSpec
+from pol_jax.proving.commit import Choices, write_commitment
+from pol_jax.reports.report import Outcome
+from pol_jax.training.inputs import StepInput, step_inputs
+from pol_jax.verifying.calibration import judge_stretch
+from pol_jax.verifying.compilations import DEFAULT, Compilations, Variant, compile_step, compile_variants, variants
 
-PASSED, FAILED, INCONCLUSIVE = Closeness.PASSED, Closeness.FAILED, Closeness.INCONCLUSIVE
+PASSED, FAILED, INCONCLUSIVE = Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE
 State = list[np.ndarray]
 
 
@@ -324,7 +325,7 @@ def test_complex_values_count_as_two() -> None:
 
 def test_a_comparison_goes_into_json() -> None:
     content = msgspec.json.encode(made(dtypes=("float32", "int32")).compared())
-    assert msgspec.json.decode(content)["outcome"] in set(Closeness)
+    assert msgspec.json.decode(content)["outcome"] in set(Outcome)
 
 
 # Steps of tasks

@@ -24,23 +24,29 @@ import second_implementation as second
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pol_jax import audit, encoding, errors, merkle
-from pol_jax.challenge import METRICS, JointSegments, RandomSegments, Stretch, TopSegments, draw
-from pol_jax.commitment import Commitment
-from pol_jax.documents import decode, encode
+from pol_jax import errors
 from pol_jax.errors import ProofError, UsageError
-from pol_jax.initial import UnprovenWeights, problem_of
-from pol_jax.inventory import FILE, Limits, check_inventory, read_bounded, scan, take_inventory
-from pol_jax.journal import Journal, read_journal
-from pol_jax.keys import KEY_WORDS, root_key, step_keys
-from pol_jax.ledger import SCHEMA, Row, Segments, read_row, read_segment, seal, segment_file
-from pol_jax.norms import distance
-from pol_jax.order import ROUNDS, batch_indices, permute
-from pol_jax.program import INIT_FILE, STEP_FILE
-from pol_jax.report import STAGES
-from pol_jax.sampling import detection_probability, false_segments, segments_needed
-from pol_jax.specs import DTYPES, LeafSpec, pointer, split_pointer
-from pol_jax.states import Layout
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE, audit
+from pol_jax.protocol import encoding, merkle
+from pol_jax.protocol.challenge import METRICS, JointSegments, RandomSegments, Stretch, TopSegments, draw
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.distances import distance
+from pol_jax.protocol.documents import decode, encode
+from pol_jax.protocol.initial import UnprovenWeights, problem_of
+from pol_jax.protocol.inventory import FILE
+from pol_jax.protocol.keys import KEY_WORDS, root_key
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.order import ROUNDS, batch_indices, permute
+from pol_jax.protocol.rows import Row
+from pol_jax.protocol.sampling import detection_probability, false_segments, segments_needed
+from pol_jax.protocol.spans import Segments
+from pol_jax.protocol.trees import DTYPES, LeafSpec, pointer, split_pointer
+from pol_jax.reports.report import STAGES
+from pol_jax.storage.inventory import check_inventory, read_bounded, scan, take_inventory
+from pol_jax.storage.journal import Journal, read_journal
+from pol_jax.storage.ledger import SCHEMA, read_row, read_segment, seal, segment_file
+from pol_jax.training.keys import step_keys
+from pol_jax.training.states import Layout
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))

@@ -14,8 +14,8 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from pol_jax.data import Arrays
-from pol_jax.task import Key, PyTree, Task
+from pol_jax.training.records import Arrays
+from pol_jax.training.task import Key, PyTree, Task
 
 RECORDS, FEATURES, CLASSES, BATCH = 40, 16, 3, 4
 STEPS, INTERVAL = 24, 6

@@ -13,8 +13,8 @@ from pol_jax.backends.material import Material, work
 from pol_jax.backends.measurement import reproductions
 from pol_jax.backends.results import FORMAT, Outcome, Results
 from pol_jax.backends.runner import Failed, run
-from pol_jax.environment import processor
 from pol_jax.errors import printable
+from pol_jax.program.machine import processor
 from pol_jax.progress import Progress, Silent
 
 

@@ -15,18 +15,20 @@ from itertools import pairwise
 
 import numpy as np
 
-from pol_jax.commitment import Commitment, nbytes
-from pol_jax.encoding import DIGEST_BYTES, batch_digest, record_digests, row_bytes
 from pol_jax.errors import ProofError, UsageError
-from pol_jax.inputs import StepInput, plan, step_inputs
-from pol_jax.inventory import Limits
-from pol_jax.keys import KEY_WORDS, MAX_STEPS, step_keys
-from pol_jax.opened_records import Committed, OpenedRecords
-from pol_jax.opening import Opening, Span
-from pol_jax.program import Artifacts, Signature, artifact_digests, load_program
-from pol_jax.specs import DTYPES, ArraySpec
-from pol_jax.states import HostState, Layout, little_endian
-from pol_jax.variants import DEFAULT, variants
+from pol_jax.program.artifact import Artifacts, Signature, artifact_digests, load_program
+from pol_jax.protocol.commitment import Commitment, nbytes
+from pol_jax.protocol.encoding import DIGEST_BYTES, batch_digest, record_digests, row_bytes
+from pol_jax.protocol.keys import KEY_WORDS, MAX_STEPS
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.opening import Opening
+from pol_jax.protocol.spans import Span
+from pol_jax.protocol.trees import DTYPES, ArraySpec
+from pol_jax.training.inputs import StepInput, plan, step_inputs
+from pol_jax.training.keys import step_keys
+from pol_jax.training.opened_records import Committed, OpenedRecords
+from pol_jax.training.states import HostState, Layout, little_endian
+from pol_jax.verifying.compilations import DEFAULT, variants
 
 _WHERE = "opening"
 

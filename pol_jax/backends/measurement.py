@@ -12,13 +12,13 @@ from msgspec.structs import replace
 from pol_jax.backends.material import Material, as_state
 from pol_jax.backends.results import Error, Reproduction
 from pol_jax.backends.runner import Ran
-from pol_jax.challenge import Metric
 from pol_jax.errors import printable
-from pol_jax.norms import distance
-from pol_jax.opening import Span
-from pol_jax.specs import ArraySpec
-from pol_jax.states import HostState, Layout
-from pol_jax.tolerance import StepComparison, compare, with_losses
+from pol_jax.judging.tolerance import StepComparison, compare, with_losses
+from pol_jax.protocol.challenge import Metric
+from pol_jax.protocol.distances import distance
+from pol_jax.protocol.spans import Span
+from pol_jax.protocol.trees import ArraySpec
+from pol_jax.training.states import HostState, Layout
 
 _METRICS: Final[tuple[Metric, ...]] = ("l1", "l2", "linf", "cosine")
 
@@ -94,7 +94,7 @@ def _error(
 
 
 def _judge(material: Material, span: Span, got: HostState, losses: Sequence[np.float32], ran: Ran) -> StepComparison:
-    """What `pol_jax.opening_verifier` would say there, under the compilations of that backend."""
+    """What `pol_jax.verifying.opening_verifier` would say there, under the compilations of that backend."""
     end = f"/step/{span.stop}"
     names = [
         name.removesuffix(end) for name in sorted(ran.arrays) if name.startswith("variant/") and name.endswith(end)

@@ -14,9 +14,9 @@ import msgspec
 
 from pol_jax.backends.description import Backend
 from pol_jax.backends.runner import Environment, Seconds, Status, Text
-from pol_jax.documents import HexDigest
 from pol_jax.errors import UsageError, printable
 from pol_jax.files import storing, write_whole
+from pol_jax.protocol.documents import HexDigest
 
 FORMAT: Final = "pol-jax-backends/1"
 

@@ -20,12 +20,13 @@ from pol_jax.cli.train import read_secret
 from pol_jax.cli.verify import parse_list
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, BackendError, UsageError
 from pol_jax.files import storing
-from pol_jax.inventory import Limits
-from pol_jax.opener import open_steps
-from pol_jax.opening import Opening, read_opening
-from pol_jax.proof import Proof, open_proof
-from pol_jax.task import load_task
-from pol_jax.verifier import built_in_source
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.opening import Opening
+from pol_jax.proving.opener import open_steps
+from pol_jax.storage.openings import read_opening
+from pol_jax.storage.proof import Proof, open_proof
+from pol_jax.training.task import load_task
+from pol_jax.verifying.proof_verifier import built_in_source
 
 _SEGMENT = 10
 """Steps of the segment that is replayed by default: the paper's k."""

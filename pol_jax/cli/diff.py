@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pol_jax.cli.terminal import make_console, quiet_libraries
-from pol_jax.divergence import diff
 from pol_jax.errors import ACCEPTED, REJECTED
-from pol_jax.proof import open_proof
+from pol_jax.storage.proof import open_proof
+from pol_jax.verifying.diff import diff
 
 
 def diff_command(a: Path, b: Path) -> int:

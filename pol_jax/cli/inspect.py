@@ -10,13 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from pol_jax.cli.terminal import make_console, quiet_libraries
-from pol_jax.commitment import nbytes
-from pol_jax.curves import Curve
 from pol_jax.errors import printable
-from pol_jax.inventory import Limits, scan
-from pol_jax.lineage import provenance_of
-from pol_jax.proof import Proof, open_proof
-from pol_jax.wording import describe_provenance
+from pol_jax.protocol.commitment import nbytes
+from pol_jax.protocol.limits import Limits
+from pol_jax.reports.curves import Curve
+from pol_jax.reports.wording import describe_provenance
+from pol_jax.storage.inventory import scan
+from pol_jax.storage.proof import Proof, open_proof
+from pol_jax.verifying.ancestry import provenance_of
 
 
 def inspect_command(path: Path) -> None:

@@ -190,7 +190,7 @@ def backends(paths: tuple[Path, ...], **options: object) -> None:
 @click.argument("file", type=_FILE)
 def keygen(file: Path) -> None:
     """Make an Ed25519 key and write it to FILE."""
-    from pol_jax.signing import write_new_key
+    from pol_jax.attesting.key_files import write_new_key
 
     click.echo(write_new_key(file))
 

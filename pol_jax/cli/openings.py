@@ -5,19 +5,21 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from pol_jax.bounds import Bounds
-from pol_jax.challenge import ListedSteps, RandomSteps, StepPolicy, draw_steps
-from pol_jax.claim import Claim, find_claim
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
 from pol_jax.cli.verify import parse_list, parse_nonce, publish
 from pol_jax.errors import UsageError
-from pol_jax.inventory import Limits, read_bounded
-from pol_jax.isolation import verify_opening
-from pol_jax.opener import open_steps, write_opening
-from pol_jax.proof import open_proof
-from pol_jax.task import load_task
-from pol_jax.verifier import built_in_source
+from pol_jax.protocol.challenge import ListedSteps, RandomSteps, StepPolicy, draw_steps
+from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.limits import Limits
+from pol_jax.proving.opener import open_steps
+from pol_jax.sandbox.bounds import Bounds
+from pol_jax.sandbox.verify import verify_opening
+from pol_jax.storage.inventory import read_bounded
+from pol_jax.storage.openings import write_opening
+from pol_jax.storage.proof import find_claim, open_proof
+from pol_jax.training.task import load_task
+from pol_jax.verifying.proof_verifier import built_in_source
 
 
 def challenge_command(claim: Path, confidence: float | None, fraction: float | None, nonce: str | None) -> None:

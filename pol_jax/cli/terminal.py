@@ -12,7 +12,7 @@ from rich.progress import Task as RichTask
 from rich.status import Status
 from rich.text import Text
 
-from pol_jax.report import STAGES
+from pol_jax.reports.report import STAGES
 
 
 def make_console(*, stderr: bool = False) -> Console:

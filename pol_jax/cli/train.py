@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pol_jax.checkpoints import load_weights
+from pol_jax.attesting.key_files import read_public_key
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
-from pol_jax.commit import Choices
 from pol_jax.errors import UsageError
-from pol_jax.lineage import provenance_of
-from pol_jax.proof import open_proof
-from pol_jax.prover import Recording
-from pol_jax.signing import read_public_key
-from pol_jax.start import Start
-from pol_jax.task import load_task
-from pol_jax.wording import describe_provenance
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.fine_tuning import Start
+from pol_jax.proving.recording import Recording
+from pol_jax.reports.wording import describe_provenance
+from pol_jax.storage.checkpoints import load_weights
+from pol_jax.storage.proof import open_proof
+from pol_jax.training.task import load_task
+from pol_jax.verifying.ancestry import provenance_of
 
 
 def train_command(

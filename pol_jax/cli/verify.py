@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pol_jax.bounds import Bounds
-from pol_jax.challenge import (
+from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
+from pol_jax.cli.train import read_secret
+from pol_jax.errors import StorageError, UsageError
+from pol_jax.protocol.challenge import (
     AllSegments,
     JointSegments,
     ListedSegments,
@@ -21,17 +23,11 @@ from pol_jax.challenge import (
     RandomSegments,
     TopSegments,
 )
-from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
-from pol_jax.cli.train import read_secret
-from pol_jax.commitment import Commitment
-from pol_jax.errors import StorageError, UsageError
-from pol_jax.html import render
-from pol_jax.inventory import Limits
-from pol_jax.isolation import verify
-from pol_jax.report import Compared, Origin, Outcome, Report, Verdict
-from pol_jax.task import Source, Task, load_task
-from pol_jax.verifier import built_in_source
-from pol_jax.wording import (
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.limits import Limits
+from pol_jax.reports.html import render
+from pol_jax.reports.report import Compared, Origin, Outcome, Report, Verdict
+from pol_jax.reports.wording import (
     describe_ancestor,
     describe_coverage,
     describe_distance,
@@ -39,6 +35,10 @@ from pol_jax.wording import (
     describe_steps,
     notices,
 )
+from pol_jax.sandbox.bounds import Bounds
+from pol_jax.sandbox.verify import verify
+from pol_jax.training.task import Source, Task, load_task
+from pol_jax.verifying.proof_verifier import built_in_source
 
 _RANGE = re.compile(r"(\d{1,12})(?:-(\d{1,12}))?\Z", re.ASCII)
 

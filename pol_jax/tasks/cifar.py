@@ -17,9 +17,9 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int, UInt8
 
-from pol_jax.data import Cached
-from pol_jax.task import Key, PyTree, Task
 from pol_jax.tasks.tfds import LabelledImages
+from pol_jax.training.records import Cached
+from pol_jax.training.task import Key, PyTree, Task
 
 BATCH_SIZE = 128
 LEARNING_RATE = 0.1

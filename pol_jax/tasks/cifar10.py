@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pol_jax.task import Task
 from pol_jax.tasks.cifar import Normalization, cifar
 from pol_jax.tasks.resnet import resnet20
+from pol_jax.training.task import Task
 
 STEPS = 64_000
 NORMALIZATION = Normalization(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616))

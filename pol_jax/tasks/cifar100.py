@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pol_jax.task import Task
 from pol_jax.tasks.cifar import BATCH_SIZE, Normalization, cifar
 from pol_jax.tasks.resnet import resnet50
+from pol_jax.training.task import Task
 
 STEPS = 200 * 50_000 // BATCH_SIZE
 NORMALIZATION = Normalization(mean=(0.5071, 0.4865, 0.4409), std=(0.2673, 0.2564, 0.2762))

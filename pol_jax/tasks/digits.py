@@ -15,7 +15,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int, UInt8
 
-from pol_jax.task import Key, PyTree, Task
+from pol_jax.training.task import Key, PyTree, Task
 
 BATCH_SIZE = 64
 STEPS = 600

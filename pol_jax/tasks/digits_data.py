@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Bool, Int
 
-from pol_jax.data import Arrays, fetch, stack
 from pol_jax.errors import StorageError
 from pol_jax.files import user_cache
+from pol_jax.training.records import Arrays, fetch, stack
 
 _EVERY = 5
 """One image in so many of each class is for the test."""

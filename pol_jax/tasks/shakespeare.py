@@ -16,10 +16,10 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
-from pol_jax.data import Arrays
-from pol_jax.task import Key, PyTree, Task
 from pol_jax.tasks.tfds import data_source
 from pol_jax.tasks.transformer import Transformer
+from pol_jax.training.records import Arrays
+from pol_jax.training.task import Key, PyTree, Task
 
 BATCH_SIZE = 32
 STEPS = 1000

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pol_jax.errors import UsageError
-from pol_jax.task import PyTree, Source
+from pol_jax.training.task import PyTree, Source
 
 
 def data_source(name: str, split: str, data_dir: Path | None, skip: Sequence[str] = ()) -> Source:
@@ -48,7 +48,7 @@ class LabelledImages:
     """Records ``{"image": uint8[height, width, channels], "label": int32[]}`` of a TFDS image classification data set.
 
     Pillow decodes the images on every read, and not whatever decoder TFDS happens to find: two JPEG decoders may give
-    different pixels, which would be another data set. Wrap it in `pol_jax.data.Cached`.
+    different pixels, which would be another data set. Wrap it in `pol_jax.training.records.Cached`.
     """
 
     def __init__(self, name: str, split: str, data_dir: Path | None) -> None:

@@ -11,16 +11,16 @@ import msgspec
 import numpy as np
 
 from pol_jax import Choices, Task
-from pol_jax.challenge import METRICS
-from pol_jax.commit import write_commitment
-from pol_jax.commitment import Commitment
-from pol_jax.inputs import StepInput, step_inputs
-from pol_jax.keys import step_keys
-from pol_jax.magnitudes import distance
-from pol_jax.program import INIT_FILE, STEP_FILE, Artifacts, Program, Signature, load_program
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Program, Signature, load_program
 from pol_jax.progress import Silent
-from pol_jax.specs import LeafSpec, split_pointer
-from pol_jax.variants import Compilation, Compilations, Variant, compile_variants
+from pol_jax.protocol.challenge import METRICS
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.distances import distance
+from pol_jax.protocol.trees import LeafSpec, split_pointer
+from pol_jax.proving.commit import write_commitment
+from pol_jax.training.inputs import StepInput, step_inputs
+from pol_jax.training.keys import step_keys
+from pol_jax.verifying.compilations import Compilation, Compilations, Variant, compile_variants
 
 State = list[np.ndarray]
 

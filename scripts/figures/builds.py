@@ -15,8 +15,8 @@ from figures.elsewhere import given_arrays, run_elsewhere
 from figures.errors import NAMES, Setup, point
 from figures.points import Point
 from figures.recipes import small
-from pol_jax.documents import encode
-from pol_jax.inputs import StepInput
+from pol_jax.protocol.documents import encode
+from pol_jax.training.inputs import StepInput
 
 SAME, ONE_CORE = "same build, same process", "same build, one core"
 ROUNDS = 10

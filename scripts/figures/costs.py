@@ -14,7 +14,7 @@ from figures.errors import NAMES, Setup
 from figures.points import Point
 from figures.recipes import small
 from pol_jax import Choices, TopSegments, load_task, train
-from pol_jax.verifier import verify
+from pol_jax.verifying.proof_verifier import verify
 
 AUTHORS: Final = {"cifar10": 71.5, "cifar100": 58.1}
 """d_ref in l2 that the paper's authors configure their attacks with: ResNet-20 and ResNet-50, fully trained."""

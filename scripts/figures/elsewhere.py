@@ -45,10 +45,10 @@ def _work(folder: Path) -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     import jaxlib.version
 
-    from pol_jax.commitment import Commitment
-    from pol_jax.inputs import StepInput
-    from pol_jax.program import Artifacts, Signature, load_program
-    from pol_jax.variants import DEFAULT, compile_step
+    from pol_jax.program.artifact import Artifacts, Signature, load_program
+    from pol_jax.protocol.commitment import Commitment
+    from pol_jax.training.inputs import StepInput
+    from pol_jax.verifying.compilations import DEFAULT, compile_step
 
     commitment = Commitment.parse((folder / "commitment").read_bytes())
     artifacts = Artifacts((folder / "init").read_bytes(), (folder / "step").read_bytes())

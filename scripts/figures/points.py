@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import msgspec
 
-from pol_jax.environment import current_environment
+from pol_jax.program.machine import current_environment
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True):
@@ -19,7 +19,7 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
         x: where; a number, or a name on an axis of names.
         build: what computed it, or what was measured.
         y: what is drawn.
-        l1: distances, where y is one of them or made from them: see `pol_jax.magnitudes.distance`.
+        l1: distances, where y is one of them or made from them: see `pol_jax.verifying.update_sizes.distance`.
         l2: likewise.
         linf: likewise.
         cosine: likewise.

@@ -16,8 +16,8 @@ from figures.bench import Bench
 from figures.errors import Setup
 from figures.points import Point
 from figures.recipes import BATCH, RESNET20
-from pol_jax.export import structure_of
-from pol_jax.variants import DEFAULT, variants
+from pol_jax.training.export import structure_of
+from pol_jax.verifying.compilations import DEFAULT, variants
 
 SAME, OTHER, HELD = "all signs as in the reference", "at least one sign otherwise", "every step, signs held"
 

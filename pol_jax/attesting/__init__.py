@@ -1,0 +1,1 @@
+"""Who trained a model: the prover's keys."""

@@ -1,7 +1,0 @@
-"""A report as one HTML page that needs nothing else: ``render(report)``."""
-
-from __future__ import annotations
-
-from pol_jax.html.page import render
-
-__all__ = ["render"]

@@ -1,0 +1,1 @@
+"""From what was replayed and compared to a verdict. Rules without input or output."""

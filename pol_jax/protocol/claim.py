@@ -1,0 +1,47 @@
+"""What the prover claims after the last step. It covers meanings, not files: the same run gives the same claim."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from pol_jax.protocol.documents import HexDigest, decode, encode
+from pol_jax.protocol.encoding import Digest, document_digest
+from pol_jax.protocol.environment import Environment
+from pol_jax.protocol.keys import MAX_STEPS
+
+FILE: Final = "claim.json"
+
+
+class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The document; see ``docs/protocol.md``.
+
+    Attributes:
+        format: version of the format.
+        commitment: digest of the commitment.
+        ledger_root: Merkle root over the ledger's rows, 0 to ``steps``.
+        steps: T, the number of steps trained.
+        final_state: digest of the state after the last step.
+        environment: where it ran.
+    """
+
+    format: Literal["pol-jax/1"]
+    commitment: HexDigest
+    ledger_root: HexDigest
+    steps: Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)]
+    final_state: HexDigest
+    environment: Environment
+
+    def digest(self) -> Digest:
+        """Digest of the canonical document: what is signed and timestamped, and what a challenge is drawn from."""
+        return document_digest("claim", encode(self))
+
+    @classmethod
+    def parse(cls, content: bytes) -> Claim:
+        """The claim in ``content``.
+
+        Raises:
+            ProofError: names the field.
+        """
+        return decode(content, cls, FILE)

@@ -1,0 +1,82 @@
+"""The rows of the ledger: what is recorded of one step, as a value and as the bytes that are hashed."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt64
+
+from pol_jax.protocol.encoding import DIGEST_BYTES, Digest, row_bytes, row_digest
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What is recorded of one step. Equal rows have equal bytes, the loss included.
+
+    Attributes:
+        step: 0 for the initial state.
+        key: key data of the step.
+        indices: the records of the batch, in order; empty in row 0.
+        batch: digest of the batch.
+        state: digest of the state after the step, or None at a step without a witness.
+        loss: as little-endian ``float32`` bytes; None in row 0.
+    """
+
+    step: int
+    key: bytes
+    indices: UInt64[np.ndarray, " batch"]
+    batch: Digest
+    state: Digest | None
+    loss: bytes | None
+
+    def encode(self) -> bytes:
+        """The bytes that are hashed."""
+        return row_bytes(self.step, self.key, self.indices, self.batch, self.state, self.loss)
+
+    def digest(self) -> Digest:
+        """The row's leaf in the Merkle tree."""
+        return row_digest(self.encode())
+
+    @property
+    def loss_value(self) -> float | None:
+        """The loss as a number."""
+        return None if self.loss is None else float(np.frombuffer(self.loss, "<f4")[0])
+
+    def __eq__(self, other: object) -> bool:
+        """Byte for byte."""
+        return isinstance(other, Row) and self.encode() == other.encode()
+
+    def __hash__(self) -> int:
+        """By the step."""
+        return hash(self.step)
+
+
+def differences(a: Row, b: Row) -> list[str]:
+    """Names of the fields in which two rows differ, as the columns are called."""
+    pairs = {
+        "step": a.step == b.step,
+        "key": a.key == b.key,
+        "indices": np.array_equal(a.indices, b.indices),
+        "batch_digest": a.batch == b.batch,
+        "state_digest": a.state == b.state,
+        "loss": a.loss == b.loss,
+    }
+    return [name for name, same in pairs.items() if not same]
+
+
+def decode_row(content: bytes) -> Row | None:
+    """The inverse of `Row.encode`; None for bytes that no row has (a frame of zeros has a valid checksum)."""
+    try:
+        step, length = struct.unpack_from("<QQ", content)
+        key, rest = content[16 : 16 + length], content[16 + length :]
+        (batch,) = struct.unpack_from("<Q", rest)
+        indices, rest = np.frombuffer(rest, "<u8", batch, 8), rest[8 + 8 * batch :]
+        digest, rest = rest[:DIGEST_BYTES], rest[DIGEST_BYTES:]
+        state, rest = (rest[1 : 1 + DIGEST_BYTES], rest[1 + DIGEST_BYTES :]) if rest[0] else (None, rest[1:])
+        row = Row(step, key, indices, digest, state, rest[1:] if rest[0] else None)
+    except (struct.error, ValueError, IndexError, OverflowError):
+        return None
+    whole = row.encode() == content and (row.loss is None or len(row.loss) == 4)
+    return row if whole else None

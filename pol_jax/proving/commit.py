@@ -1,0 +1,171 @@
+"""Before step 0: export the program, digest the records, fix the schedule; write them into a new proof's directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pol_jax.errors import ProofError, TaskError, UsageError
+from pol_jax.files import write_whole
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Signature, artifact_digests
+from pol_jax.progress import Progress
+from pol_jax.protocol import merkle
+from pol_jax.protocol.commitment import (
+    FILE,
+    Commitment,
+    DataCommitment,
+    Description,
+    ProgramCommitment,
+    Schedule,
+    nbytes,
+)
+from pol_jax.protocol.documents import encode
+from pol_jax.protocol.encoding import FORMAT, Digest
+from pol_jax.protocol.initial import Initial, OwnKey
+from pol_jax.protocol.keys import Prng
+from pol_jax.protocol.limits import Limits
+from pol_jax.proving.fine_tuning import Start, choose, taken_leaves
+from pol_jax.storage.proof import RECORDS_FILE
+from pol_jax.training.export import export_task, signature_of
+from pol_jax.training.records import digest_source, record_spec
+from pol_jax.training.task import Task
+
+_WITNESS_BYTES = 2**26
+_PRNG: Prng = "threefry2x32"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the prover chooses beside the task.
+
+    Attributes:
+        interval: steps between two checkpoints; None for the task's own.
+        seed: any text; the nonce of the commitment; None for "0".
+        prover: public key, ``ed25519:`` and 64 hex digits, or None.
+        beacon: a public random value, or None.
+        secret: 32 bytes that salt the records of a private data set, or None.
+        prng: implementation of PRNG keys; None for threefry2x32.
+        witness_interval: steps between two state digests; None for each step, or fewer for states beyond 64 MiB.
+        constant_bytes: of values that the programs may hold; None for what a verifier lets through unasked.
+        start: what the initial state takes over from an earlier proof, or from weights; None for nothing.
+    """
+
+    interval: int | None = None
+    seed: str | None = None
+    prover: str | None = None
+    beacon: str | None = None
+    secret: bytes | None = None
+    prng: Prng | None = None
+    witness_interval: int | None = None
+    constant_bytes: int | None = None
+    start: Start | None = None
+
+
+def write_commitment(root: Path, task: Task, choices: Choices, progress: Progress) -> Commitment:
+    """Commit to a task in the directory ``root``; the commitment's file is written last.
+
+    Raises:
+        UsageError: ``root`` has files that are no proof's, or a choice is out of bounds, or there is nothing to take.
+        TaskError: the task breaks its contract.
+    """
+    _refuse_foreign(root)
+    signature = signature_of(task, choices.prng or _PRNG)
+    limits = Limits() if choices.constant_bytes is None else Limits(constant_bytes=choices.constant_bytes)
+    artifacts = export_task(task, signature, limits)
+    initial = choose(choices.start, signature.state)[0] if choices.start else OwnKey()
+    digests = _digest_records(task, choices.secret, progress)
+    commitment = _commitment(task, choices, signature, artifacts, digests, initial)
+    _write_files(root, artifacts, digests, _readable(commitment))
+    return commitment
+
+
+def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:
+    """A resumed run keeps its commitment and its program: a task and choices that say otherwise are an error.
+
+    Raises:
+        UsageError: names the choice.
+    """
+    schedule = commitment.schedule
+    pairs = {
+        "task": (task.name, commitment.task.name),
+        "batch size": (task.batch_size, schedule.batch_size),
+        "interval": (choices.interval, schedule.interval),
+        "witness interval": (choices.witness_interval, schedule.witness_interval),
+        "prng": (choices.prng, schedule.prng),
+        "seed": (choices.seed, commitment.nonce),
+        "key": (choices.prover, commitment.prover),
+        "beacon": (choices.beacon, commitment.beacon),
+    }
+    for name, (asked, committed) in pairs.items():
+        if asked is not None and asked != committed:
+            raise UsageError(f"{name} {asked}: this run is committed to {committed}; leave it out, or start a new run")
+    if choices.start:
+        taken_leaves(commitment, choices.start)
+    if (choices.secret is not None) != commitment.data.salted:
+        raise UsageError(
+            "the records of this run are " + ("salted; give the secret" if choices.secret is None else "public")
+        )
+
+
+def _commitment(
+    task: Task,
+    choices: Choices,
+    signature: Signature,
+    artifacts: Artifacts,
+    digests: list[Digest],
+    initial: Initial,
+) -> Commitment:
+    every = max(1, -(-nbytes(signature.state) // _WITNESS_BYTES))
+    return Commitment(
+        format=FORMAT,
+        program=ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics),
+        state=signature.state,
+        data=DataCommitment(merkle.root(digests).hex(), len(digests), signature.record, choices.secret is not None),
+        schedule=Schedule(
+            batch_size=task.batch_size,
+            interval=choices.interval or task.interval,
+            witness_interval=choices.witness_interval or every,
+            order="feistel-splitmix64-8",
+            prng=choices.prng or _PRNG,
+        ),
+        initial=initial,
+        prover=choices.prover,
+        nonce="0" if choices.seed is None else choices.seed,
+        beacon=choices.beacon,
+        task=Description(name=task.name, hyperparameters=dict(task.hyperparameters)),
+    )
+
+
+def _readable(commitment: Commitment) -> bytes:
+    """The document; what a verifier could not read back is not committed to."""
+    try:
+        content = encode(commitment)
+        Commitment.parse(content)
+    except (ValueError, TypeError) as error:
+        raise TaskError(f"the task's description can't be written: {error}; use strings, numbers, booleans") from error
+    except ProofError as error:
+        raise UsageError(f"no commitment can say this: {error}") from error
+    return content
+
+
+def _digest_records(task: Task, secret: bytes | None, progress: Progress) -> list[Digest]:
+    progress.begin("records", len(task.source))
+    try:
+        return digest_source(task.source, record_spec(task.source), secret, progress.at)
+    finally:
+        progress.end()
+
+
+def _write_files(root: Path, artifacts: Artifacts, digests: list[Digest], commitment: bytes) -> None:
+    write_whole(root / INIT_FILE, artifacts.init)
+    write_whole(root / STEP_FILE, artifacts.step)
+    write_whole(root / RECORDS_FILE, b"".join(digests))
+    write_whole(root / FILE, commitment)
+
+
+def _refuse_foreign(root: Path) -> None:
+    """A directory without a commitment may hold what a killed commit left, and nothing else."""
+    ours = {"program", RECORDS_FILE, f"{RECORDS_FILE}.tmp", f"{FILE}.tmp"}
+    foreign = sorted(entry.name for entry in root.iterdir() if entry.name not in ours)
+    if foreign:
+        raise UsageError(f"{root}: not empty (has {foreign[0]}) and no proof; choose another directory")

@@ -1,0 +1,112 @@
+"""."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pol_jax.errors import UsageError
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.initial import EarlierProof, Initial, OwnKey, UnprovenWeights, taken
+from pol_jax.protocol.trees import LeafSpec, PyTree, StateSpec
+from pol_jax.storage.checkpoints import load_checkpoint
+from pol_jax.storage.proof import Proof
+from pol_jax.training.initial_state import digest_of
+from pol_jax.training.pytrees import flatten_with_paths
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run takes over into its initial state.
+
+    A leaf is taken over if the source has one of the same path, dtype and shape. Typed PRNG keys never are.
+
+    Attributes:
+        source: a finished proof, whose final state is taken over; or a pytree of arrays of unproven origin, nested as
+            the task's state is.
+        take: paths of leaves, or of what leaves lie below, such as ``/params``; the empty path for all that match.
+    """
+
+    source: Proof | PyTree
+    take: tuple[str, ...] = ("",)
+
+
+def choose(start: Start, state: StateSpec) -> tuple[Initial, list[np.ndarray]]:
+    """What a commitment says of a start, and the leaves that are taken over.
+
+    Raises:
+        UsageError: the source is an unfinished or damaged proof, or has nothing of what is to be taken.
+    """
+    source = start.source
+    given = _final_leaves(source) if isinstance(source, Proof) else _arrays(source)
+    matching = [leaf for leaf in state if leaf.prng is None and _is_like(given.get(leaf.path), leaf)]
+    for path in start.take:
+        if not any(_is_below(leaf.path, path) for leaf in matching):
+            raise UsageError(f"start: nothing to take at {path or '/'}: {_why_not(path, state, given)}")
+    spec = tuple(leaf for leaf in matching if any(_is_below(leaf.path, path) for path in start.take))
+    leaves = [given[leaf.path] for leaf in spec]
+    paths, digest = tuple(leaf.path for leaf in spec), digest_of(spec, leaves)
+    if isinstance(source, Proof):
+        assert source.claim is not None  # noqa: S101  # its final leaves were read
+        return EarlierProof(source.claim.digest().hex(), paths, digest), leaves
+    return UnprovenWeights(paths, digest), leaves
+
+
+def taken_leaves(commitment: Commitment, start: Start | None) -> dict[int, np.ndarray]:
+    """The leaves that a run is committed to take over, by their places in the state.
+
+    Raises:
+        UsageError: ``start`` does not give them.
+    """
+    if start is None:
+        if isinstance(commitment.initial, OwnKey):
+            return {}
+        raise UsageError("start: what this run takes over is not in a checkpoint yet; give the same start again")
+    initial, leaves = choose(start, commitment.state)
+    if initial != commitment.initial:
+        raise UsageError("start: this run is committed to another one; leave it out, or start a new run")
+    return dict(zip(taken(initial, commitment.state), leaves, strict=True))
+
+
+def _final_leaves(proof: Proof) -> dict[str, np.ndarray]:
+    """The final state of a proof by paths, keys left out; Orbax notices no damage, so the digest is compared."""
+    if proof.claim is None:
+        raise UsageError(f"start: {proof.root}: the run is not finished; pol train goes on with it")
+    spec = proof.commitment.state
+    leaves = load_checkpoint(proof.root, proof.claim.steps, spec)
+    if digest_of(spec, leaves) != proof.claim.final_state:
+        raise UsageError(f"start: {proof.root}: its final state is not the claimed one; pol verify says more")
+    return {leaf.path: array for leaf, array in zip(spec, leaves, strict=True) if leaf.prng is None}
+
+
+def _arrays(tree: PyTree) -> dict[str, np.ndarray]:
+    """The arrays of a pytree by paths, keys and other things left out."""
+    arrays = {path: leaf for path, leaf in flatten_with_paths(tree) if isinstance(leaf, np.ndarray | jax.Array)}
+    keys = {path for path, leaf in arrays.items() if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)}
+    return {path: np.asarray(leaf) for path, leaf in arrays.items() if path not in keys}
+
+
+def _is_like(array: np.ndarray | None, leaf: LeafSpec) -> bool:
+    return array is not None and (array.dtype.name, array.shape) == (leaf.dtype, leaf.shape)
+
+
+def _is_below(path: str, above: str) -> bool:
+    return path == above or path.startswith(f"{above}/")
+
+
+def _why_not(path: str, state: StateSpec, given: Mapping[str, Any]) -> str:
+    """Why no leaf at or below ``path`` can be taken over."""
+    wanted = [leaf for leaf in state if _is_below(leaf.path, path)]
+    if not wanted:
+        return f"the state has no leaf there; it has {', '.join(leaf.path or '/' for leaf in state[:3])}..."
+    for leaf in wanted:
+        array = given.get(leaf.path)
+        if array is not None:
+            here = f"{leaf.dtype}{list(leaf.shape)}"
+            return f"{leaf.path or '/'} is {here}, and {array.dtype.name}{list(array.shape)} in the source"
+    return f"the source has no {wanted[0].path or '/'}; it has {', '.join(list(given)[:3]) or 'no arrays'}"

@@ -1,0 +1,166 @@
+"""Opening challenged steps: the prover's side. Regenerates states, checks them against the ledger, proves inclusion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from pol_jax.errors import BackendError, UsageError
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE
+from pol_jax.progress import Progress, Silent
+from pol_jax.protocol import merkle
+from pol_jax.protocol.documents import encode
+from pol_jax.protocol.encoding import DIGEST_BYTES, FORMAT, record_salt
+from pol_jax.protocol.opening import OpenedRecord, OpenedRow, OpenedState, Opening
+from pol_jax.protocol.rows import Row, differences
+from pol_jax.protocol.spans import Span, spans
+from pol_jax.storage.checkpoints import load_checkpoint
+from pol_jax.storage.inventory import read_bounded
+from pol_jax.storage.proof import Proof
+from pol_jax.training.committed_records import CommittedRecords
+from pol_jax.training.inputs import step_inputs
+from pol_jax.training.loop import Following, Witness, run
+from pol_jax.training.records import take
+from pol_jax.training.states import HostState, Layout, little_endian
+from pol_jax.training.task import Source
+
+
+def open_steps(
+    proof: Proof, source: Source, steps: Iterable[int], *, secret: bytes | None = None, progress: Progress | None = None
+) -> Opening:
+    """Reveal what a verifier needs to replay ``steps`` of a finished proof.
+
+    Args:
+        proof: finished; states are regenerated from its checkpoints.
+        source: the training records.
+        steps: challenged steps, 1 to T.
+        secret: 32 bytes that salt the records of a private data set.
+        progress: told of the steps that are regenerated.
+
+    Raises:
+        UsageError: the run is not finished, has no such step, or no step is named.
+        BackendError: this machine can't regenerate the states: a step comes out otherwise than in the ledger.
+        DataError: the source's records are not the committed ones.
+    """
+    if proof.claim is None:
+        raise UsageError(f"{proof.root}: the run is not finished; pol train goes on with it")
+    if (secret is not None) != proof.commitment.data.salted:
+        raise UsageError("the records of this run are " + ("salted; give the secret" if secret is None else "public"))
+    wanted = spans(proof.commitment.schedule, steps, proof.claim.steps)
+    if not wanted:
+        raise UsageError("steps: an empty list would open nothing; name at least one")
+    states = _regenerate(proof, source, wanted, secret, progress or Silent())
+    rows, leaves = _rows(proof, wanted)
+    indices = sorted({int(index) for span in wanted for step in span.steps for index in rows[step].indices})
+    return Opening(
+        format=FORMAT,
+        claim=proof.claim.digest(),
+        commitment=encode(proof.commitment),
+        init=read_bounded(proof.root, INIT_FILE, proof.limits),
+        step=read_bounded(proof.root, STEP_FILE, proof.limits),
+        rows=tuple(
+            OpenedRow(row.encode(), tuple(path))
+            for row, path in zip(rows.values(), merkle.proofs(leaves, rows), strict=True)
+        ),
+        states=tuple(OpenedState(step, _contents(states[step].leaves)) for step in sorted(states)),
+        records=_records(proof, source, indices, secret),
+    )
+
+
+def _regenerate(
+    proof: Proof, source: Source, wanted: Sequence[Span], secret: bytes | None, progress: Progress
+) -> dict[int, HostState]:
+    """The states at both ends of each span; every step is executed once, from the checkpoint before it."""
+    schedule, steps = proof.commitment.schedule, proof.segments.steps
+    layout, program = Layout(proof.commitment.state), proof.program()
+    records = CommittedRecords(proof.records(), secret)
+    witness = Witness(layout, records, lambda step: schedule.has_witness(step, steps))
+    ways = _ways(proof.checkpoints(), wanted)
+    keeper = _Keeper({step for span in wanted for step in (span.start, span.stop)}, progress.at)
+    progress.begin("regenerating", sum(stop - start for start, stop in ways.items()))
+    try:
+        for start, stop in ways.items():
+            state = load_checkpoint(proof.root, start, layout.spec)
+            keeper.begin(proof, start, layout.gather(state))
+            with Following(program, witness, keeper) as following:
+                inputs = step_inputs(proof.commitment, source, start + 1, stop + 1)
+                run(program, tuple(jnp.array(leaf) for leaf in state), inputs, following)
+    finally:
+        progress.end()
+    return keeper.states
+
+
+def _ways(checkpoints: Sequence[int], wanted: Sequence[Span]) -> dict[int, int]:
+    """From which checkpoints to which steps to go, so that every span lies on a way."""
+    ways: dict[int, int] = {}
+    for span in wanted:
+        start = max((step for step in checkpoints if step <= span.start), default=None)
+        if start is None:
+            raise UsageError(f"step {span.stop}: no checkpoint before it; its state can't be regenerated")
+        ways[start] = max(span.stop, ways.get(start, 0))
+    return ways
+
+
+class _Keeper:
+    """An observer of the loop that compares each row with the ledger's, and keeps the states that are wanted."""
+
+    def __init__(self, wanted: set[int], report: Callable[[int], None]) -> None:
+        self._wanted, self._report, self._done = wanted, report, 0
+        self._rows: Iterator[Row] = iter(())
+        self.states: dict[int, HostState] = {}
+
+    def begin(self, proof: Proof, start: int, state: HostState) -> None:
+        """A way begins after step ``start``."""
+        if state.digest() != proof.row(start).state:
+            raise BackendError(f"the checkpoint after step {start} is not the state in the ledger; nothing is opened")
+        self._rows = proof.rows_after(start)
+        self._keep(start, state)
+
+    def __call__(self, row: Row, state: HostState | None) -> None:
+        expected = next(self._rows)
+        if row != expected:
+            fields = ", ".join(differences(expected, row))
+            raise BackendError(
+                f"this machine can't regenerate the run: step {row.step} comes out otherwise ({fields}); "
+                "nothing is opened; run where the proof was made"
+            )
+        self._keep(row.step, state)
+        self._done += 1
+        self._report(self._done)
+
+    def _keep(self, step: int, state: HostState | None) -> None:
+        if step in self._wanted and state is not None:
+            self.states[step] = state
+
+
+def _rows(proof: Proof, wanted: Sequence[Span]) -> tuple[dict[int, Row], list[bytes]]:
+    """The rows of the spans, first states' included, by step; and the digests of all rows."""
+    kept, digests = dict[int, Row](), list[bytes]()
+    steps = {step for span in wanted for step in (span.start, *span.steps)}
+    for row in proof.rows():
+        digests.append(row.digest())
+        if row.step in steps:
+            kept[row.step] = row
+    return kept, digests
+
+
+def _records(proof: Proof, source: Source, indices: Sequence[int], secret: bytes | None) -> tuple[OpenedRecord, ...]:
+    batch = take(source, proof.commitment.data.record, np.array(indices, np.int64))
+    content = proof.records().tobytes()
+    leaves = [content[at : at + DIGEST_BYTES] for at in range(0, len(content), DIGEST_BYTES)]
+    return tuple(
+        OpenedRecord(
+            index=index,
+            salt=None if secret is None else record_salt(secret, index),
+            leaves=_contents([leaf[at, ...] for leaf in batch]),
+            path=tuple(path),
+        )
+        for at, (index, path) in enumerate(zip(indices, merkle.proofs(leaves, indices), strict=True))
+    )
+
+
+def _contents(arrays: Sequence[np.ndarray]) -> tuple[bytes, ...]:
+    """Array bytes: little-endian, C order."""
+    return tuple(little_endian(array).tobytes() for array in arrays)

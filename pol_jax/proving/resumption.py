@@ -1,0 +1,97 @@
+"""Where an interrupted run goes on: at the last checkpoint whose digest is the ledger's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pol_jax.errors import ProofError, UsageError
+from pol_jax.protocol.commitment import Schedule
+from pol_jax.protocol.encoding import Digest
+from pol_jax.protocol.rows import Row
+from pol_jax.storage import ledger
+from pol_jax.storage.checkpoints import checkpoint_steps, load_checkpoint, remove_unfinished
+from pol_jax.storage.journal import recorded_rows
+from pol_jax.storage.ledger import sealed_steps
+from pol_jax.training.states import Layout
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """What an interrupted run left.
+
+    Attributes:
+        start: the step to go on from; -1 when not even ``init`` was recorded and checkpointed.
+        state: the state after ``start``; None for -1.
+        state_digest: its digest.
+        digests: of the rows up to ``start``.
+        sealed_to: the last step of the sealed segments; -1 if there are none.
+        open: the rows after ``sealed_to`` and up to ``start``.
+        after: the recorded rows after ``start``: what recomputed steps are compared with.
+        damaged: checkpoints that were passed over, one line each.
+    """
+
+    start: int
+    state: list[np.ndarray] | None
+    state_digest: Digest | None
+    digests: list[Digest]
+    sealed_to: int
+    open: list[Row]
+    after: list[Row]
+    damaged: list[str]
+
+
+def find_resumption(root: Path, schedule: Schedule, layout: Layout, steps: int) -> Resumption:
+    """Look at what an earlier run left in ``root``, and remove what a kill left half-written.
+
+    Raises:
+        UsageError: the earlier run went further than ``steps``, or was ended at another step.
+        ProofError: a sealed segment is damaged.
+    """
+    remove_unfinished(root)
+    for leftover in (*root.glob("*.tmp"), *(root / ledger.DIRECTORY).glob("*.tmp")):
+        leftover.unlink()
+    sealed_to = sealed_steps(root)
+    witnessed, digests = {}, []
+    for row in recorded_rows(root, schedule.interval, sealed_to):
+        digests.append(row.digest())
+        witnessed[row.step] = row.state
+    _check_length(root, schedule, sealed_to, len(digests) - 1, steps)
+    start, state, damaged = _last_good(root, layout, witnessed)
+    after = [row for row in recorded_rows(root, schedule.interval, sealed_to) if row.step > min(start, sealed_to)]
+    return Resumption(
+        start=start,
+        state=state,
+        state_digest=witnessed.get(start),
+        digests=digests[: start + 1],
+        sealed_to=sealed_to,
+        open=[row for row in after if sealed_to < row.step <= start],
+        after=[row for row in after if row.step > start],
+        damaged=damaged,
+    )
+
+
+def _check_length(root: Path, schedule: Schedule, sealed_to: int, recorded: int, steps: int) -> None:
+    if recorded > steps:
+        raise UsageError(f"{root}: has {recorded} recorded steps, more than the {steps} asked for; raise --steps")
+    for step in (sealed_to, *checkpoint_steps(root)):
+        if step >= 0 and not schedule.has_checkpoint(step, steps):
+            raise UsageError(f"{root}: was ended at step {step}; got --steps {steps}; start a new run for more")
+
+
+def _last_good(
+    root: Path, layout: Layout, witnessed: dict[int, Digest | None]
+) -> tuple[int, list[np.ndarray] | None, list[str]]:
+    damaged = []
+    for step in reversed([step for step in checkpoint_steps(root) if step in witnessed]):
+        try:
+            state = load_checkpoint(root, step, layout.spec)
+        except ProofError as error:
+            damaged.append(str(error))
+            continue
+        if layout.gather(state).digest() == witnessed[step]:
+            return step, state, damaged
+        damaged.append(f"checkpoint {step}: its digest is not the ledger's")
+    return -1, None, damaged

@@ -1,0 +1,87 @@
+"""What was replayed, how surely that meets a false segment, and how anyone draws the same segments again."""
+
+from __future__ import annotations
+
+from pol_jax.protocol.challenge import ListedSteps, StepPolicy
+from pol_jax.reports.html.markup import Markup, tag, together
+from pol_jax.reports.html.strip import Place, State, strip
+from pol_jax.reports.report import STAGES, Outcome, Replay, Report, Verdict
+from pol_jax.reports.wording import describe_coverage, describe_drift, describe_policy, describe_replay, options
+
+_MOST_LISTED = 20
+
+
+def coverage(report: Report) -> Markup:
+    """The section."""
+    return tag("section", tag("h2", "Coverage"), *_replayed(report), *_drift(report), _draw(report))
+
+
+def _drift(report: Report) -> list[Markup]:
+    lines = describe_drift(report.drift) if report.drift else []
+    title = tag("h3", "What it leaves room for")
+    return [title, tag("ul", *(tag("li", line) for line in lines), class_="plain")] if lines else []
+
+
+def _replayed(report: Report) -> list[Markup]:
+    if report.coverage is None:
+        ended = next((each for each in report.stages if each.outcome is not Outcome.PASSED), None)
+        where = f" It ended in stage {ended.number}, {STAGES[ended.number - 1]}." if ended else ""
+        return [tag("p", f"The verification drew no segments, and replayed nothing.{where}")]
+    sentence = describe_coverage(report.coverage, report.policy)
+    unit, states = report.coverage.unit, [_state(replay, report) for replay in report.replays]
+    cells = dict(zip((_place(replay, unit) for replay in report.replays), states, strict=True))
+    for each in report.compared:
+        cells |= {(segment, segment + 1): _STATES[each.outcome] for segment in each.segments}
+    found = [tag("p", f"{sentence[0].upper()}{sentence[1:]}."), strip(report.coverage, [*cells], [*cells.values()])]
+    pairs = zip(report.replays, states, strict=True)
+    false = [replay for replay, state in pairs if state in (State.FALSE, State.OPEN)]
+    lines = [_line(replay, unit) for replay in false[:_MOST_LISTED]]
+    lines += [f"{len(false) - _MOST_LISTED} more {unit}s differ"] if len(false) > _MOST_LISTED else []
+    if report.self_test:
+        lines.append(f"Self-test, {describe_replay(report.self_test)}")
+    return [*found, tag("ul", *(tag("li", line) for line in lines), class_="plain")] if lines else found
+
+
+def _state(replay: Replay, report: Report) -> State:
+    """What came of a replay; bits that differ on another backend say nothing, if no comparison does."""
+    if replay.mismatch is None:
+        return State.EXACT
+    undecided = Outcome.INCONCLUSIVE if report.verdict is Verdict.INCONCLUSIVE else Outcome.FAILED
+    of_step = report.coverage is not None and report.coverage.unit == "step"
+    mine = [
+        each.outcome
+        for each in report.compared
+        if replay.segment in each.segments or (of_step and (each.start, each.stop) == (replay.start, replay.stop))
+    ]
+    return _STATES[mine[0] if mine else undecided]
+
+
+def _place(replay: Replay, unit: str) -> Place:
+    if unit == "segment":
+        return replay.segment, replay.segment + 1
+    return replay.start, max(replay.start, replay.stop)
+
+
+_STATES = {
+    Outcome.PASSED: State.CLOSE,
+    Outcome.INCONCLUSIVE: State.OPEN,
+    Outcome.FAILED: State.FALSE,
+}
+
+
+def _line(replay: Replay, unit: str) -> str:
+    words = describe_replay(replay)
+    return f"Segment {replay.segment}, {words}" if unit == "segment" else f"{words[0].upper()}{words[1:]}"
+
+
+def _draw(report: Report) -> Markup:
+    what = "CLAIM --opening FILE" if isinstance(report.policy, StepPolicy) else "PROOF"
+    lines = [f"pol verify {what}", options(report.policy)]
+    lines += [f"--nonce {report.nonce}"] if not isinstance(report.policy, ListedSteps) else []
+    command = Markup(" \\\n  ").join(map(together, lines))
+    entries = (
+        ("Policy", describe_policy(report.policy)),
+        ("Nonce", tag("code", report.nonce)),
+        ("To repeat the draw", tag("pre", tag("code", Markup(command)))),
+    )
+    return tag("dl", *(together(tag("dt", name), tag("dd", value)) for name, value in entries))

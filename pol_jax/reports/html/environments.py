@@ -1,0 +1,56 @@
+"""The prover's environment beside the verifier's, with what differs marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pol_jax.reports.html.markup import Content, Markup, tag, together
+from pol_jax.reports.report import Report
+
+
+def environments(report: Report) -> Markup:
+    """The section."""
+    theirs, ours = report.claimed_environment, report.environment
+    names = ours.__struct_fields__
+    pairs = [(name, getattr(theirs, name) if theirs else None, getattr(ours, name)) for name in names]
+    heads = (tag("th", head, scope="col") for head in ("", "Prover, as claimed", "Verifier"))
+    rows = (_row(name, claimed, here) for name, claimed, here in pairs)
+    table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="sides")
+    return tag("section", tag("h2", "Environments"), tag("p", _summary(pairs) if theirs else _UNKNOWN), table)
+
+
+_UNKNOWN = "The claim could not be read, so the prover's is not known."
+
+
+def _summary(pairs: Sequence[tuple[str, object, object]]) -> str:
+    different = [_label(name) for name, claimed, here in pairs if claimed != here]
+    if not different:
+        return "Both are the same in all that decides bits."
+    return f"They differ in {', '.join(different)}."
+
+
+def _row(name: str, claimed: object, here: object) -> Markup:
+    differs = claimed is not None and claimed != here
+    sign = tag("span", "\u2260 differs", class_="differs") if differs else None
+    return tag(
+        "tr",
+        tag("th", _label(name), sign, scope="row"),
+        tag("td", _value(claimed, here, differs), data_side="Prover"),
+        tag("td", _value(here, claimed, differs), data_side="Verifier"),
+        class_="different" if differs else None,
+    )
+
+
+def _value(value: object, other: object, differs: bool) -> Content:
+    """A value; of a list the words that the other side lacks are marked."""
+    if value is None:
+        return "\u2013"
+    if not isinstance(value, tuple):
+        return tag("mark", str(value)) if differs else str(value)
+    others = set(other) if isinstance(other, tuple) else set(value)
+    words = [word if word in others else tag("mark", word) for word in value]
+    return together(*(part for word in words for part in (word, " "))) if words else "none"
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ")

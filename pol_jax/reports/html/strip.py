@@ -1,0 +1,115 @@
+"""The segments of a run as a strip: which were replayed, and which came out. Shape tells it, not only colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from itertools import groupby
+
+from pol_jax.reports.html.axis import Axis, labels, number
+from pol_jax.reports.html.markup import Markup, tag, together
+from pol_jax.reports.report import Coverage
+
+_MOST_CELLS = 400
+"""More segments than that share cells; a cell shows the worst of its segments."""
+
+Place = tuple[int, int]
+"""The first segment or step, both from 0, and that behind the last."""
+
+_FIRST = {"segment": 0, "step": 1}
+
+
+class State(StrEnum):
+    """What came of a segment, or of a step of an opening."""
+
+    EXACT = "exact"
+    CLOSE = "close"
+    OPEN = "open"
+    FALSE = "false"
+    OTHER = "other"
+
+
+_WORST = (State.OTHER, State.EXACT, State.CLOSE, State.OPEN, State.FALSE)
+_TOP = {State.OTHER: 20, State.EXACT: 10, State.CLOSE: 14, State.OPEN: 5, State.FALSE: 0}
+_BOTTOM = {State.OTHER: 24, State.EXACT: 34, State.CLOSE: 30, State.OPEN: 34, State.FALSE: 34}
+"""Where a cell begins and ends, in pixels: the worse, the higher."""
+
+_WORDS = {
+    State.EXACT: "replayed, bit for bit",
+    State.CLOSE: "replayed, within the tolerance",
+    State.OPEN: "replayed, can't be judged here",
+    State.FALSE: "replayed, differs",
+    State.OTHER: "not replayed",
+}
+_ALWAYS = (State.EXACT, State.FALSE, State.OTHER)
+
+
+def strip(coverage: Coverage, places: Sequence[Place], states: Sequence[State]) -> Markup:
+    """The strip with its axis and legend.
+
+    Args:
+        coverage: says what the cells are.
+        places: that were replayed or compared, none twice.
+        states: what came of each.
+    """
+    unit, segments, first = coverage.unit, coverage.segments, _FIRST[coverage.unit]
+    counts = dict.fromkeys(State, 0)
+    for (start, stop), state in zip(places, states, strict=True):
+        counts[state] += stop - start
+    counts[State.OTHER] = max(0, segments - sum(counts.values()))
+    words = {each: _WORDS[each] for each in State if each in _ALWAYS or counts[each]}
+    description = ", ".join(f"{counts[each]:,} {words[each]}" for each in words)
+    picture = tag(
+        "svg",
+        tag("title", f"{unit.capitalize()}s of the run"),
+        *_cells(_worst(segments, places, states)),
+        _axis(segments, first),
+        role="img",
+        aria_label=f"Of {segments} {unit}s: {description}.",
+        class_="strip",
+    )
+    entries = (tag("li", _swatch(each), f"{words[each]}: {counts[each]:,}") for each in words)
+    label = tag("div", f"{unit}, from {first}", class_="label end")
+    return together(tag("div", picture, label, class_="plot flush"), tag("ul", *entries, class_="legend"))
+
+
+def _worst(segments: int, places: Iterable[Place], states: Iterable[State]) -> list[State]:
+    """What each cell shows."""
+    cells = [State.OTHER] * min(segments, _MOST_CELLS)
+    for (start, stop), state in zip(places, states, strict=True):
+        if 0 <= start < stop <= segments:
+            for at in range(start * len(cells) // segments, (stop - 1) * len(cells) // segments + 1):
+                cells[at] = max(cells[at], state, key=_WORST.index)
+    return cells
+
+
+def _cells(states: Sequence[State]) -> Iterable[Markup]:
+    """One shape for each cell; where they are too many for gaps, one for neighbours that show the same."""
+    gap = 0.12 if len(states) <= 40 else 0.0
+    at = 0
+    for state, group in groupby(states):
+        count = len(list(group))
+        for start, width in [(at, count)] if not gap else [(at + each, 1) for each in range(count)]:
+            yield tag(
+                "rect",
+                x=f"{100 * (start + gap / 2) / len(states):.3f}%",
+                width=f"{100 * (width - gap) / len(states):.3f}%",
+                y=_TOP[state],
+                height=_BOTTOM[state] - _TOP[state],
+                class_=state,
+            )
+        at += count
+
+
+def _axis(segments: int, first: int) -> Markup:
+    """The numbers of some segments, under the middle of their cells."""
+    axis = Axis(first - 0.5, first + max(segments, 1) - 0.5)
+    ticks = [tick for tick in axis.ticks(6) if tick == int(tick) >= first]
+    names = labels([number(tick) for tick in ticks], [axis.at(tick) for tick in ticks])
+    return together(*(tag("text", name, x=place, y=54, text_anchor=anchor) for name, place, anchor in names))
+
+
+def _swatch(state: State) -> Markup:
+    height = (_BOTTOM[state] - _TOP[state]) / 2
+    shape = tag("rect", x=0, width=10, y=9 - height / 2, height=height, class_=state)
+    return tag("svg", shape, width=10, height=18, class_="swatch", aria_hidden="true")

@@ -1,0 +1,49 @@
+"""Bounds on the child: what the caller allows, and how the child holds itself to it."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+FILE_BYTES: Final = 2**28
+"""The largest file that the child may write: a compiled program that is kept. For a ResNet-20 that is 0.3 MB; it grows
+with the code of a model, not with its weights. What is larger is compiled each time."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the child may take.
+
+    Attributes:
+        silence_seconds: how long it may say nothing: compile, or execute one step, or read one checkpoint.
+        total_seconds: how long the whole verification may take, or None.
+        memory_bytes: of address space, or None; too small a number keeps XLA from starting, above all on GPUs.
+        confined: whether to keep it from files and network that it doesn't need, where the system can. A backend that
+            needs more than `pol_jax.sandbox.confinement` knows can be used with False; the report says so.
+    """
+
+    silence_seconds: int | float = 900
+    total_seconds: int | float | None = None
+    memory_bytes: int | None = None
+    confined: bool = True
+
+
+def go_first() -> None:
+    """In the child, before it is confined: the first to go when memory runs out."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def limit_resources(memory_bytes: int | None) -> None:
+    """In the child: no huge files written, no core dumped."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    largest = FILE_BYTES if most == resource.RLIM_INFINITY else min(FILE_BYTES, most)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))

@@ -1,0 +1,58 @@
+"""What the child may touch: files that Python and jax need, the proof, a scratch folder; no network.
+
+Imported before anything that starts threads: what is taken from a thread is taken from those alone that it starts.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from glob import glob
+
+from pol_jax.sandbox.capabilities import drop_capabilities
+from pol_jax.sandbox.landlock import READ, RUN, USE, WRITE, restrict
+from pol_jax.sandbox.seccomp import forbid_sockets
+
+_LIBRARIES = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/nix/store", "/gnu/store", "/opt/rocm*")
+_SETTINGS = (
+    *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime"),
+    *("/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/proc", "/sys"),
+)
+_SOURCES = ("/dev/zero", "/dev/random", "/dev/urandom")
+_DEVICES = ("/dev/null", "/dev/shm", "/dev/nvidia*", "/dev/dri", "/dev/kfd", "/dev/accel*", "/dev/vfio", "/dev/dxg")  # noqa: S108
+"""Devices one by one: among the others are the disks."""
+
+
+def confine(readable: Sequence[str], writable: Sequence[str]) -> list[str]:
+    """Keep this process to what it needs.
+
+    Args:
+        readable: files, or folders with all in them, that it may read beside Python's and the system's.
+        writable: folders in which it may write.
+
+    Returns:
+        What this system does not restrict, one line each.
+    """
+    python = (sys.prefix, sys.base_prefix, sys.exec_prefix, *filter(os.path.isabs, sys.path))
+    loaded = filter(os.path.isabs, os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep))
+    version = restrict(
+        {
+            RUN: [*python, *loaded, *_found(_LIBRARIES)],
+            READ: [*_SETTINGS, *_SOURCES, *readable],
+            USE: _found(_DEVICES),
+            WRITE: writable,
+        }
+    )
+    drop_capabilities()
+    network = forbid_sockets() or version >= 4
+    open_still = {
+        "file access": version < 1,
+        "cutting files": 1 <= version < 3,
+        "network": not network,
+    }
+    return [f"{what} not restricted here" for what, still in open_still.items() if still]
+
+
+def _found(patterns: Sequence[str]) -> list[str]:
+    return [path for pattern in patterns for path in glob(pattern)]

@@ -1,0 +1,131 @@
+"""The caller's side of a conversation with the child: has the records, draws the bars, keeps the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from pol_jax import errors
+from pol_jax.errors import PolError, UsageError
+from pol_jax.progress import Progress
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.trees import RecordSpec
+from pol_jax.reports.report import STAGES, Report
+from pol_jax.sandbox.messages import (
+    Begun,
+    Done,
+    Ended,
+    Entered,
+    Expect,
+    Failed,
+    Find,
+    Found,
+    FromChild,
+    Reached,
+    Records,
+    Request,
+    Take,
+)
+from pol_jax.sandbox.pool_workers import answering
+from pol_jax.sandbox.process import Lost
+from pol_jax.training.task import Source
+from pol_jax.verifying.trusted_program import Expected, Trusted
+
+
+class Caller:
+    """Answers what a child may ask, and believes nothing of it that can't be so.
+
+    Attributes:
+        stage: that the child has reached.
+        report: once there is one.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        source: Source | Callable[[Commitment], Source],
+        progress: Progress,
+        trusted: Trusted | None = None,
+    ) -> None:
+        """Answer about ``request``.
+
+        Args:
+            request: that the child was sent.
+            source: the records, or a function that finds them.
+            progress: told of the stages and of the replayed steps.
+            trusted: tells which programs the source that the caller trusts gives.
+        """
+        self._request, self._source, self._progress, self._trusted = request, source, progress, trusted
+        self._records: Source | None = None
+        self._spec: RecordSpec = ()
+        self.stage = 1
+        self.report: Report | None = None
+
+    def hear(self, message: FromChild) -> Found | Expected | Records | None:
+        """React to a message of the child; what to answer, if anything.
+
+        Raises:
+            Lost: no child of ours says that.
+            PolError: the child's own.
+        """
+        match message:
+            case Entered(number) if 1 <= number <= len(STAGES):
+                self.stage = number
+                self._progress.stage(number)
+            case Begun() | Reached() | Ended():
+                self._show(message)
+            case Find(commitment):
+                return self._find(commitment)
+            case Expect(commitment, steps):
+                return self._expect(commitment, steps)
+            case Take(indices):
+                return self._take(indices)
+            case Done(report):
+                self.report = _report(report)
+                if (self.report.nonce, self.report.policy) != (self._request.nonce.hex(), self._request.policy):
+                    self.report = None
+                    raise Lost("sent the report of another verification")
+            case Failed(kind, text):
+                found = getattr(errors, kind, PolError)
+                raise (found if found in (UsageError, errors.StorageError) else PolError)(text)
+        return None
+
+    def _show(self, message: Begun | Reached | Ended) -> None:
+        match message:
+            case Begun(what, total, done):
+                self._progress.begin(what, total, done)
+            case Reached(done, loss):
+                self._progress.at(done, loss)
+            case Ended():
+                self._progress.end()
+
+    def _expect(self, content: bytes, steps: int) -> Expected:
+        if self._trusted is None or not 1 <= steps <= self._request.limits["steps"]:
+            raise Lost("asked for a program that is not there")
+        return self._trusted(_commitment(content), steps)
+
+    def _find(self, content: bytes) -> Found:
+        commitment = _commitment(content)
+        self._records = self._source if isinstance(self._source, Source) else self._source(commitment)
+        self._spec = commitment.data.record
+        return Found(len(self._records))
+
+    def _take(self, indices: list[int]) -> Records:
+        if self._records is None or not all(0 <= index < len(self._records) for index in indices):
+            raise Lost("asked for records that are not there")
+        return answering(self._records, self._spec)(indices)
+
+
+def _commitment(content: bytes) -> Commitment:
+    try:
+        return Commitment.parse(content)
+    except errors.ProofError as error:
+        raise Lost("sent no commitment") from error
+
+
+def _report(content: bytes) -> Report:
+    try:
+        return msgspec.json.decode(content, type=Report)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Lost("sent no report") from error

@@ -1,0 +1,1 @@
+"""A proof on disk: checkpoints, ledger, journal, documents, openings; written whole, read within bounds."""

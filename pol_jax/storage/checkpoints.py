@@ -1,0 +1,184 @@
+"""Full states as Orbax checkpoints, which plain Orbax restores with no class of ours.
+
+A state is saved as nested dicts by the paths of its leaves. Orbax notices no damage to array data: whoever loads a
+state compares its digest with the ledger's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from pol_jax.errors import ProofError, StorageError, UsageError, unreadable
+from pol_jax.protocol.trees import DTYPES, PyTree, StateSpec, split_pointer
+
+DIRECTORY: Final = "checkpoints"
+
+_NAME: Final = re.compile(r"[0-9]{10}\Z")
+
+
+def checkpoint_name(step: int) -> str:
+    """Directory of the checkpoint after ``step``, in the proof."""
+    return f"{DIRECTORY}/{step:010d}"
+
+
+def save_checkpoint(root: Path, step: int, spec: StateSpec, leaves: Sequence[np.ndarray]) -> None:
+    """Save a state; returns when it is there under its name.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    tree: dict[str, Any] = {}
+    for names, array in zip(_names(spec), leaves, strict=True):
+        if array.size:  # Orbax refuses empty arrays; the specification says all about them
+            _put(tree, names, array)
+    target = root / checkpoint_name(step)
+    target.parent.mkdir(exist_ok=True)
+    try:
+        with _orbax():
+            ocp.save(target.absolute(), tree, overwrite=True)
+        (target / "commit_success.txt").unlink(missing_ok=True)  # holds a path of the prover's machine
+    except (OSError, ValueError, RuntimeError) as error:
+        raise StorageError(f"{target}: checkpoint can't be written: {_reason(error)}") from error
+
+
+def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
+    """A state as host arrays, one for each leaf of ``spec``.
+
+    Shapes and dtypes are read first and must be those of ``spec``, so that hostile metadata can't claim memory.
+
+    Raises:
+        ProofError: missing, damaged, or of another structure.
+    """
+    where, path = checkpoint_name(step), (root / checkpoint_name(step)).absolute()
+    if not path.is_dir():
+        raise ProofError(where, "is missing")
+    names = _names(spec)
+    try:
+        with _orbax():
+            metadata = ocp.metadata(path).metadata
+            if not isinstance(metadata, dict):  # what Orbax gives where it can't read
+                os.close(os.open(path, os.O_RDONLY))  # or is it this process that has no more files to open?
+                raise ProofError(where, "damaged: Orbax finds no state in it")
+            found = dict(_flatten((), metadata))
+            expected = {n: leaf for n, leaf in zip(names, spec, strict=True) if 0 not in leaf.shape}
+            if found.keys() != expected.keys():
+                odd = sorted("/".join(n) for n in found.keys() ^ expected.keys())[0]
+                raise ProofError(where, f"has other leaves than the commitment: {odd}")
+            for name, leaf in expected.items():
+                _check_leaf(where, "/".join(name), found[name], leaf.dtype, leaf.shape)
+            arrays = dict(_flatten((), ocp.load(path)))
+    except ProofError:
+        raise
+    except Exception as error:  # third-party parser of hostile files: whatever it raises is a refusal
+        raise unreadable(where, f"damaged: {_reason(error)}", error) from error
+    empty = {
+        n: np.empty(leaf.shape, DTYPES[leaf.dtype]) for n, leaf in zip(names, spec, strict=True) if 0 in leaf.shape
+    }
+    leaves = [np.asarray((arrays | empty)[name]) for name in names]
+    for name, leaf, array in zip(names, spec, leaves, strict=True):
+        _check_leaf(where, "/".join(name), array, leaf.dtype, leaf.shape)
+    return leaves
+
+
+def load_weights(path: Path) -> PyTree:
+    """What any Orbax checkpoint holds, as nested dicts and lists of host arrays; names as a proof escapes them, plain.
+
+    Raises:
+        UsageError: Orbax can't read it.
+    """
+    try:
+        with _orbax():
+            return _plain(ocp.load(path.absolute()))
+    except Exception as error:  # whatever Orbax raises of a directory that is not one of its own
+        raise UsageError(f"{path}: no checkpoint that Orbax can read: {_reason(error)}") from error
+
+
+def checkpoint_steps(root: Path) -> list[int]:
+    """The steps whose checkpoints are there, ascending."""
+    directory = root / DIRECTORY
+    if not directory.is_dir():
+        return []
+    return sorted(int(entry.name) for entry in directory.iterdir() if _NAME.match(entry.name))
+
+
+def remove_checkpoint(root: Path, step: int) -> None:
+    """Remove the checkpoint after ``step``; a kill leaves it whole, or under a name that is no checkpoint's."""
+    target = root / checkpoint_name(step)
+    doomed = target.with_suffix(".removed")
+    target.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def remove_unfinished(root: Path) -> None:
+    """Remove what a killed save or removal left behind."""
+    directory = root / DIRECTORY
+    for entry in directory.iterdir() if directory.is_dir() else ():
+        if not entry.is_dir():
+            entry.unlink()
+        elif not _NAME.match(entry.name):
+            shutil.rmtree(entry)
+
+
+@contextmanager
+def _orbax() -> Iterator[None]:
+    """Few and small files, no compression: it saves 7% of float32 weights and costs as much time again."""
+    context = ocp.Context()
+    context.array.saving.enable_write_sharding_file = False
+    context.array.saving.array_metadata_store = None
+    context.array.saving.use_compression = False
+    with context:
+        yield
+
+
+def _names(spec: StateSpec) -> list[tuple[str, ...]]:
+    """Each leaf's place in the nested dicts; names are safe in Orbax's keys, which join them by dots."""
+    return [tuple(_safe(part) for part in split_pointer(leaf.path)) or ("state",) for leaf in spec]
+
+
+def _safe(part: str) -> str:
+    return quote(part, safe="").replace(".", "%2E").replace("~", "%7E") or "%"
+
+
+def _plain(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {"" if name == "%" else unquote(name): _plain(child) for name, child in tree.items()}
+    return [_plain(child) for child in tree] if isinstance(tree, list | tuple) else tree
+
+
+def _put(tree: dict[str, Any], names: tuple[str, ...], value: Any) -> None:
+    for name in names[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[names[-1]] = value
+
+
+def _flatten(prefix: tuple[str, ...], tree: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if not isinstance(tree, dict):
+        yield prefix, tree
+        return
+    for name, child in tree.items():
+        yield from _flatten((*prefix, name), child)
+
+
+def _check_leaf(where: str, name: str, found: Any, dtype: str, shape: tuple[int, ...]) -> None:
+    got = (np.dtype(found.dtype).name, tuple(found.shape))
+    if got != (dtype, shape):
+        raise ProofError(where, f"leaf {name} is {got[0]}{list(got[1])}, expected {dtype}{list(shape)}")
+
+
+def _reason(error: BaseException) -> str:
+    """The end of a chain of wrapped errors, in one line."""
+    text = str(error) or type(error).__name__
+    for known in ("No space left on device", "Permission denied", "Read-only file system"):
+        if known in text:
+            return known
+    return f"{type(error).__name__}: {text.splitlines()[0][:120]}"

@@ -1,0 +1,126 @@
+"""The files of a proof's directory: listed, digested and held against the inventory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from pol_jax.errors import ProofError, unreadable
+from pol_jax.protocol.documents import encode
+from pol_jax.protocol.encoding import FORMAT, file_digest
+from pol_jax.protocol.inventory import FILE, Entry, Inventory, is_file_name, is_folder_name
+from pol_jax.protocol.limits import Limits
+
+_CHUNK: Final = 2**24
+
+
+def scan(root: Path, limits: Limits) -> dict[str, int]:
+    """Every file of a proof's directory, with its size; nothing is opened.
+
+    Raises:
+        ProofError: a name that has no place in a proof, a link or device, a file or a total beyond ``limits``.
+    """
+    found: dict[str, int] = {}
+    total = seen = 0
+    for folder, folders, files in os.walk(root, onerror=_refuse, followlinks=False):
+        for name in sorted(folders + files):
+            path = Path(folder, name)
+            where, status = path.relative_to(root).as_posix(), path.lstat()
+            _check_name(where, status, limits)
+            if stat.S_ISREG(status.st_mode):
+                found[where] = status.st_size
+                total += status.st_size
+            seen += 1
+            if seen > limits.files or total > limits.total_bytes:
+                raise ProofError(where, "is beyond the limits on the number of files or their total size")
+    return found
+
+
+def take_inventory(root: Path, limits: Limits) -> bytes:
+    """The inventory of the files that are there, as a canonical document."""
+    sizes = scan(root, limits)
+    sizes.pop(FILE, None)
+    entries = {name: Entry(size, _digest(root, name)) for name, size in sorted(sizes.items())}
+    return encode(Inventory(format=FORMAT, files=entries))
+
+
+def check_inventory(root: Path, content: bytes, sizes: Mapping[str, int]) -> None:
+    """Compare the files with the inventory in ``content``; sizes first, then bytes.
+
+    Args:
+        root: the proof's directory.
+        content: of the inventory.
+        sizes: as `scan` gave them.
+
+    Raises:
+        ProofError: names the first file that is missing, extra or changed.
+    """
+    listed = Inventory.parse(content).files
+    there = sizes.keys() - {FILE}
+    for name in sorted(listed.keys() - there):
+        raise ProofError(name, "is missing; the inventory lists it")
+    for name in sorted(there - listed.keys()):
+        raise ProofError(name, "is not in the inventory")
+    for name, entry in sorted(listed.items()):
+        if sizes[name] != entry.size:
+            raise ProofError(name, f"has {sizes[name]} bytes, the inventory says {entry.size}")
+    for name, entry in sorted(listed.items()):
+        if _digest(root, name) != entry.digest:
+            raise ProofError(name, "differs from the inventory's digest")
+
+
+def read_bounded(root: Path, name: str, limits: Limits) -> bytes:
+    """The content of one file, if it is a plain file within ``limits``.
+
+    Raises:
+        ProofError: missing, a link, too large, unreadable.
+    """
+    try:
+        with _open(root, name) as file:
+            size = os.fstat(file.fileno()).st_size  # a buffer of the limit would be taken at once
+            content = file.read(min(size, limits.of(name)) + 1)
+    except FileNotFoundError:
+        raise ProofError(name, "is missing") from None
+    except OSError as error:
+        raise unreadable(name, f"can't be read: {error.strerror}", error) from error
+    if len(content) > limits.of(name):
+        raise ProofError(name, f"has more than {limits.of(name)} bytes")
+    return content
+
+
+def _check_name(where: str, status: os.stat_result, limits: Limits) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        if not is_folder_name(where):
+            raise ProofError(where, "is no directory of a proof; expected only those that docs/protocol.md lists")
+        return
+    if not stat.S_ISREG(status.st_mode):
+        raise ProofError(where, "is no plain file; links and devices have no place in a proof")
+    if not is_file_name(where):
+        raise ProofError(where, "is no file of a proof; expected only the names that docs/protocol.md lists")
+    if status.st_size > limits.of(where):
+        raise ProofError(where, f"has {status.st_size} bytes, more than the limit of {limits.of(where)}")
+
+
+def _digest(root: Path, name: str) -> str:
+    try:
+        with _open(root, name) as file:
+            return file_digest(iter(lambda: file.read(_CHUNK), b"")).hex()
+    except OSError as error:
+        raise unreadable(name, f"can't be read: {error.strerror}", error) from error
+
+
+def _open(root: Path, name: str) -> BinaryIO:
+    """Open a plain file for reading; a link, a directory or a pipe is an error, and doesn't block."""
+    file = os.fdopen(os.open(root / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "no plain file", name)
+    return file
+
+
+def _refuse(error: OSError) -> None:
+    raise unreadable(Path(error.filename).name, f"can't be read: {error.strerror}", error)

@@ -1,0 +1,173 @@
+"""The ledger: one row a step, one Parquet file a segment, a Merkle tree over all rows.
+
+Segment i has the rows of the steps ``i*k + 1`` to ``(i+1)*k``, the first one also row 0, the initial state's. Any row
+is found by reading one file. The rows are what is hashed, not the files.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pol_jax.errors import ProofError, unreadable
+from pol_jax.protocol.encoding import DIGEST_BYTES
+from pol_jax.protocol.rows import Row
+from pol_jax.protocol.spans import Segments
+
+DIRECTORY: Final = "ledger"
+
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("step", pa.uint64(), nullable=False),
+        pa.field("key", pa.binary(), nullable=False),
+        pa.field("indices", pa.list_(pa.field("element", pa.uint64(), nullable=False)), nullable=False),
+        pa.field("batch_digest", pa.binary(DIGEST_BYTES), nullable=False),
+        pa.field("state_digest", pa.binary(DIGEST_BYTES)),
+        pa.field("loss", pa.float32()),
+    ]
+)
+
+
+def segment_file(segment: int) -> str:
+    """Path of a segment's file in the proof."""
+    return f"{DIRECTORY}/{segment:010d}.parquet"
+
+
+def seal(root: Path, segment: int, rows: Sequence[Row]) -> None:
+    """Write a segment's rows: to a temporary file, to the disk, then under its name."""
+    columns = {
+        "step": pa.array([row.step for row in rows], pa.uint64()),
+        "key": pa.array([row.key for row in rows], pa.binary()),
+        "indices": pa.array([row.indices for row in rows], SCHEMA.field("indices").type),
+        "batch_digest": pa.array([row.batch for row in rows], pa.binary(DIGEST_BYTES)),
+        "state_digest": pa.array([row.state for row in rows], pa.binary(DIGEST_BYTES)),
+        "loss": _losses(rows),
+    }
+    target = root / segment_file(segment)
+    target.parent.mkdir(exist_ok=True)
+    temporary = target.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        table = pa.table(columns, schema=SCHEMA)
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True, use_dictionary=False)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(target)
+
+
+def read_segment(root: Path, segment: int, expected: range) -> list[Row]:
+    """The rows of a segment, which must be those of the steps ``expected``.
+
+    Raises:
+        ProofError: damaged, of another schema, with other rows.
+    """
+    where = segment_file(segment)
+    try:
+        content = (root / where).read_bytes()
+    except OSError as error:
+        raise unreadable(where, f"can't be read: {error.strerror}", error) from error
+    rows = _rows(where, _read_table(where, content, len(expected)))
+    if [row.step for row in rows] != list(expected):
+        raise ProofError(where, f"has other steps than {expected.start} to {expected.stop - 1}, in order")
+    return rows
+
+
+def read_row(root: Path, segments: Segments, step: int) -> Row:
+    """The row of one step; reads one file."""
+    segment = segments.of_step(step)
+    expected = segments.rows(segment)
+    return read_segment(root, segment, expected)[step - expected.start]
+
+
+def read_rows(root: Path, segments: Segments) -> Iterator[Row]:
+    """All rows in order, one segment in memory at a time."""
+    for segment in range(len(segments)):
+        yield from read_segment(root, segment, segments.rows(segment))
+
+
+def last_step(root: Path, segment: int) -> int:
+    """The last step in a segment's file, by its own word; for runs that are still open."""
+    where = segment_file(segment)
+    try:
+        steps = pq.read_table(root / where, columns=["step"], page_checksum_verification=True)["step"]
+        return int(steps[-1].as_py())
+    except (pa.ArrowException, OSError, ValueError, IndexError) as error:
+        raise unreadable(where, f"damaged: {str(error).splitlines()[0][:120]}", error) from error
+
+
+def _losses(rows: Sequence[Row]) -> pa.Array:
+    """Losses as float32, bit for bit: a NaN keeps its payload."""
+    raw = b"".join(row.loss or bytes(4) for row in rows)
+    return pa.array(np.frombuffer(raw, "<f4"), pa.float32(), mask=np.array([row.loss is None for row in rows]))
+
+
+def _read_table(where: str, content: bytes, rows: int) -> pa.Table:
+    try:
+        file = pq.ParquetFile(
+            io.BytesIO(content),
+            page_checksum_verification=True,
+            thrift_string_size_limit=2**20,
+            thrift_container_size_limit=2**16,
+        )
+        metadata = file.metadata
+        if metadata.num_rows != rows:
+            raise ProofError(where, f"has {metadata.num_rows} rows, expected {rows}")
+        if not file.schema_arrow.equals(SCHEMA):
+            raise ProofError(where, "has another schema than the ledger's")
+        groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+        if sum(group.total_byte_size for group in groups) > _most_bytes(rows):
+            raise ProofError(where, f"unpacks to more than {_most_bytes(rows)} bytes")
+        if any(_is_expanded(group.column(at)) for group in groups for at in range(group.num_columns)):
+            raise ProofError(where, "has another encoding than PLAIN; its real size can't be told")
+        table = file.read(use_threads=False)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise unreadable(where, f"damaged: {str(error).splitlines()[0][:120]}", error) from error
+    return table
+
+
+def _is_expanded(column: pq.ColumnChunkMetaData) -> bool:
+    """Whether values may take more bytes than are stored: one of a dictionary stands for any number of them."""
+    return column.has_dictionary_page or not {"PLAIN", "RLE"}.issuperset(column.encodings)
+
+
+def _most_bytes(rows: int) -> int:
+    """What the rows of a segment may take uncompressed: 8 MiB of indices each (the largest batch)."""
+    return min((rows + 1) * 2**23, 2**31)
+
+
+def _rows(where: str, table: pa.Table) -> list[Row]:
+    columns = {name: table[name].combine_chunks() for name in SCHEMA.names}
+    for field in SCHEMA:
+        if not field.nullable and columns[field.name].null_count:
+            raise ProofError(where, f"column {field.name} has a null")
+    lists = columns["indices"]
+    ends, indices = lists.offsets.to_numpy().tolist(), lists.values.to_numpy(zero_copy_only=False).astype(np.uint64)
+    losses = columns["loss"]
+    bits = losses.fill_null(0).to_numpy(zero_copy_only=False).astype("<f4").view("<u4").astype("<u4")
+    plain = [columns[name].to_pylist() for name in ("step", "key", "batch_digest", "state_digest")]
+    return [
+        Row(
+            step,
+            key,
+            indices[ends[at] : ends[at + 1]],
+            batch,
+            state,
+            bits[at].tobytes() if losses[at].is_valid else None,
+        )
+        for at, (step, key, batch, state) in enumerate(zip(*plain, strict=True))
+    ]
+
+
+def sealed_steps(root: Path) -> int:
+    """The last step in the sealed segments, which are sealed in order; -1 if there are none."""
+    count = 0
+    while (root / segment_file(count)).exists():
+        count += 1
+    return last_step(root, count - 1) if count else -1

@@ -1,0 +1,45 @@
+"""Openings as files: read within bounds, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from pol_jax.errors import ProofError, UsageError, unreadable
+from pol_jax.files import storing, write_whole
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.opening import Opening, parse_opening
+
+
+def read_opening(path: Path, limits: Limits) -> Opening:
+    """The opening in a file of bounded size. Law: ``read_opening`` of ``Opening.encode`` gives the opening back.
+
+    Raises:
+        UsageError: there is no such file.
+        ProofError: no opening, larger than ``limits``, or not in its one canonical form.
+    """
+    name = path.name
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise UsageError(f"{path}: no plain file; expected what pol open writes")
+            content = file.read(min(status.st_size, limits.opening_bytes) + 1)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file; expected what pol open writes") from None
+    except OSError as error:
+        raise unreadable(name, f"can't be read: {error.strerror}", error) from error
+    if len(content) > limits.opening_bytes:
+        raise ProofError(name, f"has more than {limits.opening_bytes} bytes")
+    return parse_opening(content, name)
+
+
+def write_opening(path: Path, opening: Opening) -> None:
+    """Write an opening; under its name there is all of it, or nothing.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    with storing(path):
+        write_whole(path, opening.encode())

@@ -1,0 +1,203 @@
+"""A proof's directory: what lies where, opened and read with bounds.
+
+    commitment.json   program/   records   checkpoints/   ledger/   claim.json   inventory.json
+
+While a run is open there is a journal of the open segment, and no claim yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+
+from pol_jax.errors import ProofError, UsageError
+from pol_jax.program.artifact import (
+    INIT_FILE,
+    STEP_FILE,
+    Artifacts,
+    Program,
+    Signature,
+    artifact_digests,
+    load_program,
+)
+from pol_jax.protocol import claim as claims
+from pol_jax.protocol import commitment as commitments
+from pol_jax.protocol import merkle
+from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.encoding import DIGEST_BYTES
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.rows import Row
+from pol_jax.protocol.spans import Segments
+from pol_jax.protocol.trees import PyTree
+from pol_jax.storage import ledger
+from pol_jax.storage.checkpoints import checkpoint_steps, load_checkpoint
+from pol_jax.storage.inventory import read_bounded
+from pol_jax.storage.journal import FILE as JOURNAL_FILE
+from pol_jax.storage.journal import read_journal, recorded_rows
+from pol_jax.storage.ledger import sealed_steps
+from pol_jax.training.pytrees import nested
+
+RECORDS_FILE: Final = "records"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A proof, or an unfinished run, in a directory.
+
+    Attributes:
+        root: the directory.
+        commitment: parsed.
+        claim: parsed; None while the run is not finished.
+        limits: bounds on what is read.
+    """
+
+    root: Path
+    commitment: Commitment
+    claim: Claim | None
+    limits: Limits = field(default_factory=Limits)
+
+    @cached_property
+    def segments(self) -> Segments:
+        """How the recorded steps fall into segments."""
+        return Segments(self.last_step if self.claim is None else self.claim.steps, self.commitment.schedule.interval)
+
+    @cached_property
+    def open_rows(self) -> list[Row]:
+        """The rows that are not sealed yet."""
+        if self.claim is not None:
+            return []
+        sealed, rows = sealed_steps(self.root), list[Row]()
+        for row in read_journal(self.root / JOURNAL_FILE):
+            if row.step == sealed + len(rows) + 1:
+                rows.append(row)
+        return rows
+
+    @cached_property
+    def last_step(self) -> int:
+        """The last step that is recorded; -1 when not even the initial state is."""
+        if self.claim is not None:
+            return self.claim.steps
+        return self.open_rows[-1].step if self.open_rows else sealed_steps(self.root)
+
+    def artifacts(self) -> Artifacts:
+        """The exported programs, as stored.
+
+        Raises:
+            ProofError: not the committed ones.
+        """
+        contents = [read_bounded(self.root, name, self.limits) for name in (INIT_FILE, STEP_FILE)]
+        artifacts, committed = Artifacts(*contents), self.commitment.program
+        for name, got, expected in zip(
+            (INIT_FILE, STEP_FILE), artifact_digests(artifacts), (committed.init, committed.step), strict=True
+        ):
+            if got != expected:
+                raise ProofError(name, "is not the committed program: its digest differs")
+        return artifacts
+
+    def program(self) -> Program:
+        """The exported programs, loaded.
+
+        Raises:
+            ProofError: not the committed ones, or not what a verifier runs.
+        """
+        return load_program(self.artifacts(), Signature.of(self.commitment))
+
+    def records(self) -> UInt8[np.ndarray, "records 32"]:
+        """Digests of all records.
+
+        Raises:
+            ProofError: not those under the committed root.
+        """
+        content = read_bounded(self.root, RECORDS_FILE, self.limits)
+        expected = self.commitment.data.records * DIGEST_BYTES
+        if len(content) != expected:
+            raise ProofError(RECORDS_FILE, f"has {len(content)} bytes, expected {expected}")
+        leaves = [content[at : at + DIGEST_BYTES] for at in range(0, expected, DIGEST_BYTES)]
+        if merkle.root(leaves).hex() != self.commitment.data.root:
+            raise ProofError(RECORDS_FILE, "its Merkle root is not the committed one")
+        return np.frombuffer(content, np.uint8).reshape(-1, DIGEST_BYTES)
+
+    def row(self, step: int) -> Row:
+        """The ledger's row of one step; reads one segment."""
+        if not 0 <= step <= self.last_step:
+            raise UsageError(f"step {step}: expected 0 to {self.last_step}")
+        if self.open_rows and step >= self.open_rows[0].step:
+            return self.open_rows[step - self.open_rows[0].step]
+        return ledger.read_row(self.root, self.segments, step)
+
+    def rows(self) -> Iterator[Row]:
+        """All rows, in order; one segment in memory at a time."""
+        interval = self.commitment.schedule.interval
+        if self.claim is None:
+            return recorded_rows(self.root, interval, sealed_steps(self.root))
+        return ledger.read_rows(self.root, Segments(self.claim.steps, interval))
+
+    def rows_after(self, step: int) -> Iterator[Row]:
+        """The rows of a finished proof after that of ``step``, in order; read from the segment where they begin."""
+        for segment in range(self.segments.of_step(step + 1), len(self.segments)):
+            rows = ledger.read_segment(self.root, segment, self.segments.rows(segment))
+            yield from (row for row in rows if row.step > step)
+
+    def checkpoints(self) -> list[int]:
+        """The steps whose checkpoints are there."""
+        return checkpoint_steps(self.root)
+
+    def state(self, step: int) -> PyTree:
+        """The state after ``step`` from its checkpoint, as nested dicts of arrays; PRNG keys are typed."""
+        return nested(self.commitment.state, self.leaves(step))
+
+    def leaves(self, step: int) -> tuple[jax.Array, ...]:
+        """The state after ``step`` from its checkpoint, as plain arrays in the order of the commitment."""
+        return tuple(jnp.array(leaf) for leaf in load_checkpoint(self.root, step, self.commitment.state))
+
+    def final_state(self) -> PyTree:
+        """The state after the last step, as nested dicts of arrays."""
+        return nested(self.commitment.state, self.final_leaves())
+
+    def final_leaves(self) -> tuple[jax.Array, ...]:
+        """The state after the last step, as plain arrays in the order of the commitment.
+
+        Raises:
+            UsageError: the run is not finished.
+        """
+        if self.claim is None:
+            raise UsageError(f"{self.root}: the run is not finished; pol train goes on with it")
+        return self.leaves(self.claim.steps)
+
+
+def open_proof(path: Path | str, limits: Limits | None = None) -> Proof:
+    """Open the proof in a directory; reads the documents, nothing else.
+
+    Raises:
+        UsageError: there is no proof.
+        ProofError: a document is damaged.
+    """
+    root, limits = Path(path), limits or Limits()
+    if not (root / commitments.FILE).exists():
+        raise UsageError(f"{root}: no proof here; expected a directory with {commitments.FILE}")
+    commitment = Commitment.parse(read_bounded(root, commitments.FILE, limits))
+    claim = None
+    if (root / claims.FILE).exists():
+        claim = Claim.parse(read_bounded(root, claims.FILE, limits))
+    return Proof(root, commitment, claim, limits)
+
+
+def find_claim(path: Path) -> Path:
+    """The claim's file: ``path``, or the one in the directory ``path``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    where = path / claims.FILE if path.is_dir() else path
+    if not where.is_file():
+        raise UsageError(f"{where}: no claim here; expected a claim.json, or a directory that has one")
+    return where

@@ -1,0 +1,163 @@
+"""Export of a task's ``init`` and ``step`` as StableHLO: the prover's side of `pol_jax.program.artifact`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+
+from pol_jax.errors import TaskError
+from pol_jax.program.artifact import PLATFORMS, Artifacts, Leaves, Signature, what_it_ignores
+from pol_jax.program.audit import Audit, audit, foreign_calls
+from pol_jax.protocol.commitment import nbytes
+from pol_jax.protocol.keys import KEY_WORDS
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.trees import PyTree, StateSpec
+from pol_jax.training.pytrees import state_spec
+from pol_jax.training.records import record_spec
+from pol_jax.training.task import Task
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The task's own classes: from its state to leaves and back. Lives in the prover's process only."""
+
+    spec: StateSpec
+    treedef: jax.tree_util.PyTreeDef
+
+    def leaves(self, state: PyTree) -> Leaves:
+        """Plain arrays of a state of the task."""
+        return tuple(_plain(leaf) for leaf in jax.tree.leaves(state))
+
+    def state(self, leaves: Sequence[Any]) -> PyTree:
+        """The task's state of plain arrays."""
+        typed = [
+            leaf if spec.prng is None else jax.random.wrap_key_data(leaf, impl=spec.prng)
+            for spec, leaf in zip(self.spec, leaves, strict=True)
+        ]
+        return jax.tree.unflatten(self.treedef, typed)
+
+
+def structure_of(task: Task, prng: str) -> Structure:
+    """The structure of a task's state, without computing it."""
+    found: list[Structure] = []
+
+    def trace(data: jax.Array) -> None:
+        state = task.init(jax.random.wrap_key_data(data, impl=prng))
+        found.append(Structure(state_spec(state), jax.tree.structure(state)))
+
+    jax.eval_shape(trace, jax.ShapeDtypeStruct((KEY_WORDS[prng],), np.uint32))
+    return found[0]
+
+
+def signature_of(task: Task, prng: str) -> Signature:
+    """The signature of a task's program.
+
+    Raises:
+        TaskError: ``step`` changes the state's structure, shapes or dtypes, or its metrics are no scalars with a loss.
+    """
+    structure, record = structure_of(task, prng), record_spec(task.source)
+    shapes = Signature(structure.spec, record, task.batch_size, prng, ())
+    step = _flat_step(task, structure, prng)
+    _, metrics = jax.eval_shape(step, shapes.leaves(), shapes.batch(), shapes.key())
+    return Signature(structure.spec, record, task.batch_size, prng, tuple(metrics))
+
+
+def export_task(task: Task, signature: Signature, limits: Limits | None = None) -> Artifacts:
+    """Export a task's ``init`` and ``step`` for all platforms.
+
+    Source paths are left out, so that the same task gives the same bytes wherever its code lies.
+
+    Raises:
+        TaskError: the task calls back to the host, uses something that can't be exported, has constants beyond
+            ``limits``, or has a step that ignores its batch or its state.
+    """
+    structure, prng = structure_of(task, signature.prng), signature.prng
+    step, names = _flat_step(task, structure, prng), signature.metrics
+
+    def init(key: jax.Array) -> Leaves:
+        return structure.leaves(task.init(jax.random.wrap_key_data(key, impl=prng)))
+
+    def ordered(leaves: Leaves, batch: Leaves, key: jax.Array) -> tuple[Leaves, Leaves]:
+        new, metrics = step(leaves, batch, key)
+        return new, tuple(metrics[name] for name in names)
+
+    of_init = _export(init, "init", signature.key())
+    of_step = _export(ordered, "step", signature.leaves(), signature.batch(), signature.key())
+    _check_training(of_init[1], of_step[1], signature, limits or Limits())
+    return Artifacts(of_init[0], of_step[0])
+
+
+def _check_training(init: Audit, step: Audit, signature: Signature, limits: Limits) -> None:
+    """Refuse what a verifier would."""
+    problem = what_it_ignores(step, signature)
+    if problem:
+        raise TaskError(f"step: {problem}; that is no training, and a verifier refuses it")
+    constants, most = init.constant_bytes + step.constant_bytes, limits.constants(nbytes(signature.state))
+    if constants > most:
+        raise TaskError(
+            f"init and step hold {constants} bytes of constants, a verifier lets {most} through: make large arrays part"
+            " of the records or of the state that init returns, or compute them (jnp.arange, not np.arange)"
+        )
+
+
+def _flat_step(task: Task, structure: Structure, prng: str) -> Callable[..., tuple[Leaves, dict[str, jax.Array]]]:
+    record = jax.tree.structure(task.source[0])
+
+    def step(leaves: Leaves, batch: Leaves, key: jax.Array) -> tuple[Leaves, dict[str, jax.Array]]:
+        typed_key = jax.random.wrap_key_data(key, impl=prng)
+        state, metrics = task.step(structure.state(leaves), jax.tree.unflatten(record, batch), typed_key)
+        _check_kept(structure.spec, state)
+        return structure.leaves(state), _scalars(metrics)
+
+    return step
+
+
+def _check_kept(before: StateSpec, state: PyTree) -> None:
+    after = state_spec(state)
+    for old, new in zip(before, after, strict=False):
+        if old != new:
+            was, now = f"{old.dtype}{list(old.shape)}", f"{new.dtype}{list(new.shape)}"
+            raise TaskError(f"step changes the state: leaf {old.path or '/'} {was} became {new.path or '/'} {now}")
+    if len(before) != len(after):
+        raise TaskError(f"step changes the state: {len(before)} leaves became {len(after)}")
+
+
+def _scalars(metrics: Any) -> dict[str, jax.Array]:
+    if not isinstance(metrics, dict) or "loss" not in metrics:
+        raise TaskError(f"step returned metrics {metrics!r:.80}; expected a dict of scalars with a 'loss'")
+    for name, value in metrics.items():
+        if jnp.shape(value) != ():
+            raise TaskError(f"metric {name!r} has shape {list(jnp.shape(value))}; expected a scalar")
+    return {name: jnp.asarray(metrics[name], jnp.float32) for name in sorted(metrics)}
+
+
+def _export(function: Callable[..., Any], name: str, *args: Any) -> tuple[bytes, Audit]:
+    limit = jax.config.jax_traceback_in_locations_limit  # type: ignore[attr-defined, unused-ignore]
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    try:
+        exported = jax.export.export(jax.jit(function), platforms=PLATFORMS)(*args)
+        content = bytes(exported.serialize())
+    except (NotImplementedError, ValueError, TypeError) as error:
+        raise TaskError(f"{name} can't be exported: {error}") from error
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", limit)
+    foreign = foreign_calls(exported.mlir_module())
+    if foreign:
+        raise TaskError(f"{name} calls {', '.join(sorted(foreign))}, which a verifier would not run")
+    try:
+        return content, audit(exported)
+    except ValueError as error:
+        raise TaskError(f"{name} {error}, which a verifier could not follow") from error
+
+
+def _plain(leaf: Any) -> jax.Array:
+    """A leaf as a plain, strongly typed array."""
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.random.key_data(leaf)
+    return jnp.asarray(leaf, dtype=jnp.asarray(leaf).dtype)

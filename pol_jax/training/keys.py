@@ -1,0 +1,33 @@
+"""The PRNG key of every step, as jax derives it from the commitment."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt32
+
+from pol_jax.protocol.encoding import Digest
+from pol_jax.protocol.keys import root_key
+
+_BLOCK = 256
+
+
+def step_keys(commitment: Digest, prng: str, start: int, stop: int) -> UInt32[np.ndarray, "steps words"]:
+    """Key data of the steps ``start`` to ``stop`` (exclusive); step 0 is the initial state's.
+
+    Computed in aligned blocks of one size, so that XLA compiles once.
+    """
+    root = root_key(commitment, prng)
+    first = start - start % _BLOCK
+    blocks = [_fold_in_block(root, np.uint32(at), prng) for at in range(first, max(stop, first + 1), _BLOCK)]
+    return np.concatenate([np.asarray(block) for block in blocks])[start - first : stop - first]
+
+
+@partial(jax.jit, static_argnums=2)
+def _fold_in_block(root: jax.Array, first: jax.Array, prng: str) -> jax.Array:
+    key = jax.random.wrap_key_data(root, impl=prng)
+    steps = first + jnp.arange(_BLOCK, dtype=jnp.uint32)
+    return jax.vmap(lambda step: jax.random.key_data(jax.random.fold_in(key, step)))(steps)

@@ -1,0 +1,63 @@
+"""The records of an opening: a source with most records missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8, UInt64
+
+from pol_jax.errors import DataError
+from pol_jax.protocol.commitment import DataCommitment
+from pol_jax.protocol.encoding import Digest, record_digests
+from pol_jax.protocol.trees import PyTree
+from pol_jax.training.pytrees import nested
+from pol_jax.training.records import Batch, record_rows
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A record that was found under the dataset's root: its leaves, digest, and salt if the data are private."""
+
+    leaves: Batch
+    digest: Digest
+    salt: bytes | None
+
+
+@dataclass(frozen=True)
+class OpenedRecords:
+    """Opened records by their places, as a source, and as what the loop holds batches against."""
+
+    data: DataCommitment
+    opened: Mapping[int, Committed]
+
+    def __len__(self) -> int:
+        """How many records the source has, opened or not."""
+        return self.data.records
+
+    def __contains__(self, index: object) -> bool:
+        """Whether a record was opened."""
+        return index in self.opened
+
+    def __getitem__(self, index: int) -> PyTree:
+        """Record ``index``."""
+        return nested(self.data.record, self._at(index).leaves)
+
+    def digest(self, index: int) -> Digest:
+        """The digest of a record."""
+        return self._at(index).digest
+
+    def check(self, batch: Batch, indices: UInt64[np.ndarray, " batch"]) -> UInt8[np.ndarray, "batch 32"]:
+        """The digests of the records of a batch, from its own arrays; see `pol_jax.training.committed_records`."""
+        records = [self._at(index) for index in indices.tolist()]
+        salts = [record.salt for record in records if record.salt is not None] or None
+        digests = record_digests(record_rows(batch), salts)
+        if digests != [record.digest for record in records]:
+            raise DataError("the records of a batch are not the opened ones")
+        return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+
+    def _at(self, index: int) -> Committed:
+        if index not in self.opened:
+            raise DataError(f"record {index} was not opened")
+        return self.opened[index]

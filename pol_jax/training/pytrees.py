@@ -1,0 +1,67 @@
+"""Pytrees of arrays to specifications and leaves, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pol_jax.errors import TaskError
+from pol_jax.protocol.trees import DTYPES, ArraySpec, LeafSpec, PyTree, StateSpec, pointer, split_pointer
+
+
+def flatten_with_paths(tree: PyTree) -> list[tuple[str, Any]]:
+    """Leaves in jax's order, each with its path.
+
+    Raises:
+        TaskError: two leaves have the same path.
+    """
+    found = [(pointer(keys), leaf) for keys, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]]
+    paths = [path for path, _ in found]
+    if len(set(paths)) != len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise TaskError(f"two leaves have the path {twice}; expected every leaf to have its own")
+    return found
+
+
+def state_spec(state: PyTree) -> StateSpec:
+    """The specification of a state of arrays; tracers will do, Python numbers count as arrays.
+
+    Raises:
+        TaskError: no leaves, a leaf that is no array, or a dtype that no digest is defined for.
+    """
+    leaves = tuple(_leaf_spec(path, leaf) for path, leaf in flatten_with_paths(state))
+    if not leaves:
+        raise TaskError("the state has no leaves; expected a pytree with at least one array")
+    return leaves
+
+
+def nested(spec: Sequence[ArraySpec], leaves: Sequence[Any]) -> PyTree:
+    """Leaves as nested dicts by their paths, typed PRNG keys as such: a pytree with no class of the task's."""
+    tree: dict[str, Any] = {}
+    for leaf, array in zip(spec, leaves, strict=True):
+        prng = leaf.prng if isinstance(leaf, LeafSpec) else None
+        value = array if prng is None else jax.random.wrap_key_data(jnp.asarray(array), impl=prng)
+        *parents, last = split_pointer(leaf.path) or [""]
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    return tree[""] if set(tree) == {""} and spec[0].path == "" else tree
+
+
+def _leaf_spec(path: str, leaf: Any) -> LeafSpec:
+    if isinstance(leaf, bool | int | float | complex):
+        leaf = jnp.asarray(leaf)
+    if not hasattr(leaf, "dtype"):
+        raise TaskError(f"state leaf {path or '/'}: expected an array, got {type(leaf).__name__}")
+    prng = None
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        prng, leaf = str(jax.random.key_impl(leaf)), jax.random.key_data(leaf)
+    name, shape = np.dtype(jax.dtypes.canonicalize_dtype(leaf.dtype)).name, tuple(leaf.shape)
+    if name not in DTYPES:
+        raise TaskError(f"state leaf {path or '/'}: dtype {name} is not supported; expected one of {', '.join(DTYPES)}")
+    return LeafSpec(path, name, shape, (1,) * len(shape), prng)

@@ -1,0 +1,188 @@
+"""Records: from any random-access source to batches of plain arrays, and to their digests.
+
+A record's dtypes are jax's canonical ones (``int64`` becomes ``int32`` unless x64 is enabled), because digests cover
+the very arrays that a step receives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Integer, UInt8
+
+from pol_jax.errors import DataError
+from pol_jax.protocol.encoding import Digest, record_digests, record_salt
+from pol_jax.protocol.trees import ArraySpec
+from pol_jax.training.pytrees import flatten_with_paths
+from pol_jax.training.task import PyTree, Source
+
+Batch = tuple[np.ndarray, ...]
+"""Leaves of a batch in the order of the record's specification, each ``[batch, *shape]``."""
+
+_CHUNK = 1024
+
+
+class Arrays:
+    """A source over arrays in memory: a pytree whose leaves all have one leading axis of records."""
+
+    def __init__(self, tree: PyTree) -> None:
+        """Hold ``tree``; its leaves are converted to numpy arrays, not copied where they are already."""
+        self._tree = jax.tree.map(np.asarray, tree)
+        sizes = {len(leaf) for leaf in jax.tree.leaves(self._tree)}
+        if len(sizes) != 1:
+            raise DataError(f"arrays of one source need one common first axis, got lengths {sorted(sizes)}")
+        (self._size,) = sizes
+
+    def __len__(self) -> int:
+        """Number of records."""
+        return self._size
+
+    def __getitem__(self, index: int) -> PyTree:
+        """Record ``index``."""
+        return jax.tree.map(lambda leaf: leaf[index], self._tree)
+
+    def take(self, indices: Integer[np.ndarray, " batch"]) -> PyTree:
+        """The records at ``indices`` as one batch (a copy)."""
+        return jax.tree.map(lambda leaf: leaf[indices], self._tree)
+
+
+class Cached:
+    """A source that keeps each record of a slower one in memory once it was read."""
+
+    def __init__(self, source: Source) -> None:
+        """Read from ``source``; memory is taken when the first record shows its shape."""
+        self._source = source
+        self._seen = np.zeros(len(source), bool)
+        self._tree: PyTree = None
+
+    def __len__(self) -> int:
+        """Number of records."""
+        return len(self._seen)
+
+    def __getitem__(self, index: int) -> PyTree:
+        """Record ``index``."""
+        return jax.tree.map(lambda leaf: leaf[0], self.take(np.array([index])))
+
+    def take(self, indices: Integer[np.ndarray, " batch"]) -> PyTree:
+        """The records at ``indices`` as one batch (a copy)."""
+        missing = np.unique(indices[~self._seen[indices]])
+        if len(missing):
+            batch = stack(fetch(self._source, missing))
+            if self._tree is None:
+                self._tree = jax.tree.map(lambda x: np.empty((len(self), *x.shape[1:]), x.dtype), batch)
+            jax.tree.map(lambda store, leaf: store.__setitem__(missing, leaf), self._tree, batch)
+            self._seen[missing] = True
+        return jax.tree.map(lambda leaf: leaf[indices], self._tree)
+
+
+def fetch(source: Source, indices: Integer[np.ndarray, " batch"]) -> list[PyTree]:
+    """The records at ``indices``, in that order."""
+    where: list[Any] = indices.tolist()
+    if hasattr(source, "__getitems__"):
+        return list(source.__getitems__(where))
+    return [source[i] for i in where]
+
+
+def stack(records: Sequence[PyTree]) -> PyTree:
+    """Records as one batch: a new leading axis."""
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *records)
+
+
+def record_spec(source: Source) -> tuple[ArraySpec, ...]:
+    """Paths, dtypes and shapes of a record, read off the first one.
+
+    Raises:
+        DataError: no records, or a leaf that is no array of numbers.
+    """
+    if len(source) == 0:
+        raise DataError("the source has no records")
+    specs = []
+    for path, leaf in flatten_with_paths(source[0]):
+        array = np.asarray(leaf)
+        if array.dtype.kind not in "biufcV" or array.dtype.names:
+            raise DataError(f"record leaf {path or '/'}: expected an array of numbers, got {type(leaf).__name__}")
+        specs.append(ArraySpec(path=path, dtype=_canonical(array.dtype).name, shape=array.shape))
+    return tuple(specs)
+
+
+def take(source: Source, spec: Sequence[ArraySpec], indices: Integer[np.ndarray, " batch"]) -> Batch:
+    """The records at ``indices`` as leaves of a batch, checked against ``spec``.
+
+    Raises:
+        DataError: a record has other leaves, shapes or dtypes than ``spec`` says.
+    """
+    tree = source.take(indices) if hasattr(source, "take") else _stacked(source, indices)
+    found = dict(flatten_with_paths(tree))
+    if found.keys() != {leaf.path for leaf in spec}:
+        raise DataError(f"records have leaves {list(found)}, expected {[leaf.path for leaf in spec]}")
+    return tuple(_conform(np.asarray(found[want.path]), want, len(indices)) for want in spec)
+
+
+def record_rows(batch: Batch) -> UInt8[np.ndarray, "records bytes"]:
+    """Each record's bytes as a contiguous row."""
+    flat = [leaf.reshape(len(leaf), -1).view(np.uint8) for leaf in batch]
+    return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
+
+
+def digest_batch(batch: Batch, indices: Integer[np.ndarray, " batch"], secret: bytes | None) -> list[Digest]:
+    """Digest of each record of a batch, from the arrays themselves.
+
+    Args:
+        batch: as `take` gives it.
+        indices: the records' places in the source; decide the salts.
+        secret: 32 bytes for a private data set, None for a public one.
+    """
+    salts = None if secret is None else [record_salt(secret, i) for i in indices.tolist()]
+    return record_digests(record_rows(batch), salts)
+
+
+def digest_source(
+    source: Source,
+    spec: Sequence[ArraySpec],
+    secret: bytes | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Digest]:
+    """Digest of every record, in order: the leaves of the dataset's Merkle tree. Reads every record once.
+
+    Args:
+        source: the records.
+        spec: their specification.
+        secret: 32 bytes for a private data set, None for a public one.
+        progress: told the number of records done, now and then.
+    """
+    digests: list[Digest] = []
+    for indices in _chunks(len(source)):
+        digests += digest_batch(take(source, spec, indices), indices, secret)
+        if progress:
+            progress(len(digests))
+    return digests
+
+
+def _chunks(size: int) -> Iterator[Integer[np.ndarray, " chunk"]]:
+    return (np.arange(start, min(start + _CHUNK, size)) for start in range(0, size, _CHUNK))
+
+
+def _stacked(source: Source, indices: Integer[np.ndarray, " batch"]) -> PyTree:
+    records = fetch(source, indices)
+    try:
+        return stack(records)
+    except ValueError as error:
+        raise DataError(f"records {indices[0]}..: {error}; records of one source must be alike") from error
+
+
+def _canonical(dtype: np.dtype) -> np.dtype:
+    return np.dtype(jax.dtypes.canonicalize_dtype(dtype))
+
+
+def _conform(leaf: np.ndarray, want: ArraySpec, size: int) -> np.ndarray:
+    """``leaf`` in the canonical dtype; integers must survive the change."""
+    if leaf.shape != (size, *want.shape) or _canonical(leaf.dtype).name != want.dtype:
+        got = f"{_canonical(leaf.dtype).name}{list(leaf.shape[1:])}"
+        raise DataError(f"record leaf {want.path or '/'}: got {got}, expected {want.dtype}{list(want.shape)}")
+    cast = np.ascontiguousarray(leaf, np.dtype(want.dtype))
+    if leaf.dtype != cast.dtype and leaf.dtype.kind in "iu" and not np.array_equal(leaf, cast):
+        raise DataError(f"record leaf {want.path or '/'}: a value of {leaf.dtype} doesn't fit {want.dtype}")
+    return cast.reshape(leaf.shape)

@@ -1,0 +1,192 @@
+"""The stages of a verification that need no replay, in order: 1 to 6. Any failure is a refusal.
+
+1. limits and names; 2. files against claim; 3. commitment; 4. ledger; 5. keys and order; 6. state digests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from pol_jax.errors import ProofError
+from pol_jax.program.artifact import Program
+from pol_jax.protocol import claim as claims
+from pol_jax.protocol import commitment as commitments
+from pol_jax.protocol import inventory, merkle
+from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.commitment import Commitment, nbytes
+from pol_jax.protocol.encoding import DIGEST_BYTES, Digest, batch_digest
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.rows import Row
+from pol_jax.reports.curves import Curve
+from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
+from pol_jax.storage.inventory import check_inventory, read_bounded, scan
+from pol_jax.storage.ledger import DIRECTORY, segment_file
+from pol_jax.storage.proof import Proof
+from pol_jax.training.inputs import plan
+from pol_jax.training.keys import step_keys
+from pol_jax.training.states import Layout
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A proof whose files, documents and ledger agree with each other.
+
+    Attributes:
+        proof: opened.
+        program: loaded.
+        records: digests of all records.
+    """
+
+    proof: Proof
+    program: Program
+    records: UInt8[np.ndarray, "records 32"]
+
+
+def check_names(root: Path, limits: Limits) -> dict[str, int]:
+    """Stage 1: only plain files with names of a proof, within limits. Returns their sizes."""
+    sizes = scan(root, limits)
+    for name in (commitments.FILE, claims.FILE, inventory.FILE):
+        if name not in sizes:
+            raise ProofError(name, "is missing" + ("; is the run finished?" if name != commitments.FILE else ""))
+    return sizes
+
+
+def check_files(root: Path, sizes: Mapping[str, int], limits: Limits) -> Claim:
+    """Stage 2: the files are those of the inventory, byte for byte; the claim parses."""
+    check_inventory(root, read_bounded(root, inventory.FILE, limits), sizes)
+    claim = Claim.parse(read_bounded(root, claims.FILE, limits))
+    if claim.steps > limits.steps:
+        raise ProofError(claims.FILE, f"steps: {claim.steps}, more than the limit of {limits.steps}")
+    return claim
+
+
+def check_commitment(root: Path, claim: Claim, limits: Limits) -> Checked:
+    """Stage 3: the commitment is the claimed one, and the programs and records are the committed ones."""
+    commitment = Commitment.parse(read_bounded(root, commitments.FILE, limits))
+    if commitment.digest().hex() != claim.commitment:
+        raise ProofError(commitments.FILE, "is not the commitment that the claim names")
+    if nbytes(commitment.state) > limits.state_bytes:
+        raise ProofError(commitments.FILE, f"state: more than the limit of {limits.state_bytes} bytes")
+    proof = Proof(root, commitment, claim, limits)
+    records, program = proof.records(), proof.program()
+    check_constants(program, limits)
+    return Checked(proof, program, records)
+
+
+def check_constants(program: Program, limits: Limits) -> None:
+    """A part of stage 3: weights could be hidden in what the programs hold."""
+    most = limits.constants(nbytes(program.signature.state))
+    if program.constant_bytes > most:
+        raise ProofError(
+            "program", f"{program.constant_bytes} bytes of constants, more than the limit of {most} (--max-constants)"
+        )
+
+
+def check_ledger(proof: Proof, claim: Claim, curve: Curve | None = None) -> dict[int, Digest]:
+    """Stage 4: all rows are there, with the digests they must have, under the claimed root.
+
+    Args:
+        proof: opened.
+        claim: its claim.
+        curve: takes the losses of the rows.
+
+    Returns:
+        The digest of the state at each step that may have a checkpoint.
+    """
+    schedule, leaves, states = proof.commitment.schedule, list[Digest](), dict[int, Digest]()
+    _check_segment_files(proof)
+    for row in proof.rows():
+        where = segment_file(proof.segments.of_step(row.step))
+        if (row.state is not None) != schedule.has_witness(row.step, claim.steps):
+            raise ProofError(where, f"row {row.step}: state_digest is {'missing' if row.state is None else 'too many'}")
+        if (row.loss is None) != (row.step == 0):
+            raise ProofError(where, f"row {row.step}: loss is {'missing' if row.loss is None else 'too many'}")
+        if row.state is not None and schedule.has_checkpoint(row.step, claim.steps):
+            states[row.step] = row.state
+        leaves.append(row.digest())
+        if curve:
+            curve.add(row.step, row.loss_value)
+    if merkle.root(leaves).hex() != claim.ledger_root:
+        raise ProofError(DIRECTORY, "its Merkle root is not the claimed one")
+    if states[claim.steps].hex() != claim.final_state:
+        raise ProofError(claims.FILE, f"final_state is not the digest in row {claim.steps} of the ledger")
+    return states
+
+
+def check_inputs(proof: Proof, claim: Claim, records: UInt8[np.ndarray, "records 32"]) -> None:
+    """Stage 5: keys, record indices and batch digests of every row are what the commitment gives."""
+    commitment = proof.commitment
+    rows = proof.rows()
+    first = next(rows)
+    key = step_keys(commitment.digest(), commitment.schedule.prng, 0, 1)[0]
+    _check_row(proof, first, key, np.empty(0, np.uint64), records)
+    for row, (_, key, indices) in zip(rows, plan(commitment, 1, claim.steps + 1), strict=True):
+        _check_row(proof, row, key, indices, records)
+
+
+def check_states(
+    proof: Proof, states: Mapping[int, Digest], observe: Callable[[int, Sequence[np.ndarray]], None] | None = None
+) -> list[int]:
+    """Stage 6: the first and the last checkpoint are there; each that is there has the digest that the ledger has.
+
+    Args:
+        proof: opened.
+        states: digests of the states that may have a checkpoint.
+        observe: shown each step and state, in order, once it was checked.
+
+    Returns:
+        The steps whose checkpoints are there, ascending.
+    """
+    layout = Layout(proof.commitment.state)
+    there = proof.checkpoints()
+    for step in sorted({0, proof.segments.steps} - set(there)):
+        raise ProofError(checkpoint_name(step), "is missing")
+    for step in sorted(set(there) - states.keys()):
+        raise ProofError(checkpoint_name(step), "is none of the schedule's")
+    for step in there:
+        leaves = load_checkpoint(proof.root, step, layout.spec)
+        if layout.gather(leaves).digest() != states[step]:
+            raise ProofError(checkpoint_name(step), f"its state is not the one in row {step} of the ledger")
+        if observe:
+            observe(step, leaves)
+    return there
+
+
+def check_files_to_states(root: Path, limits: Limits) -> Checked:
+    """Stages 1 to 6 in one go; what a prover runs over what it has just written.
+
+    Raises:
+        ProofError: the first check that fails.
+    """
+    claim = check_files(root, check_names(root, limits), limits)
+    checked = check_commitment(root, claim, limits)
+    states = check_ledger(checked.proof, claim)
+    check_inputs(checked.proof, claim, checked.records)
+    check_states(checked.proof, states)
+    return checked
+
+
+def _check_segment_files(proof: Proof) -> None:
+    there = {f"{DIRECTORY}/{path.name}" for path in (proof.root / DIRECTORY).glob("*")}
+    expected = {segment_file(segment) for segment in range(len(there) + 1) if segment < len(proof.segments)}
+    for name in sorted(there - expected):
+        raise ProofError(name, f"is none of the {len(proof.segments)} segments of {proof.segments.steps} steps")
+
+
+def _check_row(
+    proof: Proof, row: Row, key: np.ndarray, indices: np.ndarray, records: UInt8[np.ndarray, "records 32"]
+) -> None:
+    where = segment_file(proof.segments.of_step(row.step))
+    if row.key != key.astype("<u4").tobytes():
+        raise ProofError(where, f"row {row.step}: key is not the one that the commitment gives")
+    if not np.array_equal(row.indices, indices):
+        raise ProofError(where, f"row {row.step}: indices are not those that the commitment gives")
+    chosen = records[indices.astype(np.int64)].tobytes()
+    digests = (chosen[at : at + DIGEST_BYTES] for at in range(0, len(chosen), DIGEST_BYTES))
+    if row.batch != batch_digest(digests):
+        raise ProofError(where, f"row {row.step}: batch_digest is not that of its records")

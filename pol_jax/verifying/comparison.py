@@ -1,0 +1,97 @@
+"""What did not come out bit for bit, compared within a tolerance: opened steps, or what lies between checkpoints.
+
+The rules are those of `pol_jax.judging.tolerance`; this gathers what they need from what a proof or an opening has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from pol_jax.judging.tolerance import StepComparison
+from pol_jax.program.artifact import Program
+from pol_jax.progress import Progress
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.distances import finite
+from pol_jax.protocol.rows import Row
+from pol_jax.protocol.spans import Span
+from pol_jax.reports.report import Compared
+from pol_jax.training.initial_state import first_key, taken_of
+from pol_jax.training.inputs import StepInput
+from pol_jax.verifying.calibration import judge_initial, judge_stretch
+from pol_jax.verifying.compilations import compile_variants
+
+
+@runtime_checkable
+class Material(Protocol):
+    """What a comparison needs of a proof or an opening."""
+
+    @property
+    def commitment(self) -> Commitment:
+        """Parsed."""
+
+    @property
+    def program(self) -> Program:
+        """Loaded."""
+
+    def state(self, step: int) -> Sequence[np.ndarray]:
+        """Leaves of the committed state after a step."""
+
+    def inputs(self, span: Span) -> Iterable[StepInput]:
+        """Of its steps, from committed records; may be iterated again."""
+
+    def rows_of(self, span: Span) -> Iterable[Row]:
+        """Of its steps, in order."""
+
+
+def compare_initial(material: Material) -> Compared:
+    """The initial state, as the step from nothing to it.
+
+    Raises:
+        BackendError: the program can't be executed here.
+    """
+    commitment, leaves = material.commitment, material.state(0)
+    given = taken_of(commitment, leaves)
+    return compared_as(-1, 0, judge_initial(material.program, first_key(commitment), leaves, given))
+
+
+def compare_spans(material: Material, spans: Sequence[Span], progress: Progress) -> Iterator[Compared]:
+    """Each span, from the committed state before it to the one after it.
+
+    Raises:
+        BackendError: the program can't be executed here.
+        DataError: the verifier's records are not the committed ones.
+        ProofError: a checkpoint can't be read any more.
+    """
+    if not spans:
+        return
+    progress.begin("comparing within a tolerance", len(spans))
+    compilations = compile_variants(material.program)
+    for done, span in enumerate(spans, 1):
+        losses = [np.frombuffer(row.loss or b"", "<f4")[0] for row in material.rows_of(span)]
+        before, after = material.state(span.start), material.state(span.stop)
+        found = judge_stretch(compilations, before, after, material.inputs(span), losses)
+        yield compared_as(span.start, span.stop, found)
+        progress.at(done)
+
+
+def compared_as(start: int, stop: int, found: StepComparison) -> Compared:
+    """A comparison, as a report has it."""
+    whole = found.total
+    return Compared(
+        start=start,
+        stop=stop,
+        outcome=found.outcome,
+        reasons=found.reasons[:5],
+        update=finite(whole.update),
+        noise=finite(whole.noise),
+        tolerance=finite(whole.tolerance),
+        limit=finite(whole.limit),
+        error=finite(whole.error),
+        l1=finite(found.l1),
+        linf=finite(found.linf),
+        cosine=finite(found.cosine),
+        infinitesimal=whole.infinitesimal,
+    )

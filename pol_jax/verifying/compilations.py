@@ -1,0 +1,174 @@
+"""Variants: one step program, compiled in several ways on this machine.
+
+Between XLA builds the last bits of a step differ. How much *this* step can differ is seen by compiling it otherwise and
+running it again: that noise is what a comparison with another backend is measured against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt32
+
+from pol_jax.errors import BackendError
+from pol_jax.program.artifact import Leaves, Program, executing
+from pol_jax.protocol.trees import StateSpec
+from pol_jax.training.inputs import StepInput
+
+_Option = str | bool
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to compile a program.
+
+    Attributes:
+        name: for reports.
+        options: XLA compiler options, by name; empty for the default compilation.
+    """
+
+    name: str
+    options: Mapping[str, _Option] = field(default_factory=dict)
+
+
+DEFAULT: Final = Variant("default")
+_NO_ALGSIMP: Final = Variant("no algebraic simplification", {"xla_disable_hlo_passes": "algsimp"})
+_UNOPTIMISED: Final = Variant("no optimisation", {"xla_backend_optimization_level": "0"})
+
+# Options without effect on bits (CPU: vector width, ISA, Eigen threads, XNNPACK) would only seem to calibrate.
+_OTHERS: Final[Mapping[str, tuple[Variant, ...]]] = {
+    "cpu": (
+        _UNOPTIMISED,
+        Variant("fast math", {"xla_cpu_enable_fast_math": True}),
+        Variant("no fusion", {"xla_disable_hlo_passes": "fusion"}),
+        _NO_ALGSIMP,
+    ),
+    "gpu": (
+        Variant("no autotuning", {"xla_gpu_autotune_level": "0"}),
+        Variant("no triton", {"xla_gpu_enable_triton_gemm": False}),
+        Variant("no fusion", {"xla_disable_hlo_passes": "fusion,priority-fusion"}),
+        _NO_ALGSIMP,
+    ),
+    "tpu": (
+        Variant("no excess precision", {"xla_allow_excess_precision": False}),
+        Variant("no fusion", {"xla_disable_hlo_passes": "fusion"}),
+        _NO_ALGSIMP,
+        _UNOPTIMISED,
+    ),
+}
+
+
+def variants(platform: str | None = None) -> tuple[Variant, ...]:
+    """The variants worth trying: the default one, which is the reference, then those that change bits.
+
+    Args:
+        platform: as `jax.default_backend` names it; None for this process's. An unknown one has the default alone.
+    """
+    return (DEFAULT, *_OTHERS.get(platform or jax.default_backend(), ()))
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """A step program that was compiled.
+
+    Attributes:
+        variant: how.
+        loss: place of the loss among the metrics.
+        step: ``step(leaves, batch, key data) -> (leaves, metrics)``; the leaves passed in are donated.
+    """
+
+    variant: Variant
+    loss: int
+    step: Callable[[Leaves, Sequence[Any], Any], tuple[Leaves, tuple[jax.Array, ...]]]
+
+    def run(self, state: Sequence[np.ndarray], inputs: Iterable[StepInput]) -> list[np.ndarray]:
+        """The state after a step for each of ``inputs``, on the host; ``state`` is kept.
+
+        Raises:
+            BackendError: the program can't be executed here.
+        """
+        return self.execute(state, inputs)[0]
+
+    def execute(
+        self, state: Sequence[np.ndarray], inputs: Iterable[StepInput]
+    ) -> tuple[list[np.ndarray], list[np.float32]]:
+        """Like `run`, with the loss of each step.
+
+        Raises:
+            BackendError: the program can't be executed here.
+        """
+        losses = list[np.float32]()
+        with executing():
+            leaves: Leaves = tuple(jnp.array(leaf) for leaf in state)
+            for each in inputs:
+                leaves, metrics = self.step(leaves, each.batch, each.key)
+                losses.append(np.float32(metrics[self.loss]))
+            return [np.asarray(leaf) for leaf in leaves], losses
+
+
+@dataclass(frozen=True)
+class Compilations:
+    """All compilations of one program that this machine can make.
+
+    Attributes:
+        spec: of the program's states.
+        reference: what others are compared with.
+        others: the rest.
+        refused: names of the variants that the compiler refused, each with its reason.
+    """
+
+    spec: StateSpec
+    reference: Compilation
+    others: tuple[Compilation, ...]
+    refused: tuple[str, ...] = ()
+
+
+def compile_step(program: Program, variant: Variant) -> Compilation:
+    """Compile a program's step in one way. The default gives the bits of ``program.step``.
+
+    Raises:
+        BackendError: the compiler doesn't know an option, or can't compile the program.
+    """
+    signature = program.signature
+    jitted = cast(jax.stages.Wrapped, program.step)
+    with executing():
+        lowered = jitted.lower(signature.leaves(), signature.batch(), signature.key())
+        loss = signature.metrics.index("loss")
+        return Compilation(variant, loss, lowered.compile(compiler_options=dict(variant.options) or None))
+
+
+def compile_variants(program: Program, tried: Sequence[Variant] | None = None) -> Compilations:
+    """Compile a program's step in several ways; those that the compiler refuses are left out and named.
+
+    Args:
+        program: the program.
+        tried: the reference first; None for `variants`.
+
+    Raises:
+        BackendError: the reference can't be compiled.
+    """
+    first, *rest = variants() if tried is None else tried
+    reference, others, refused = compile_step(program, first), list[Compilation](), list[str]()
+    for variant in rest:
+        try:
+            others.append(compile_step(program, variant))
+        except BackendError as error:
+            refused.append(f"{variant.name}: {error}")
+    return Compilations(program.signature.state, reference, tuple(others), tuple(refused))
+
+
+def initial_state(program: Program, key: UInt32[np.ndarray, " words"], variant: Variant) -> list[np.ndarray]:
+    """What ``init`` gives when it is compiled in one way, on the host.
+
+    Raises:
+        BackendError: the compiler doesn't know an option, or the program can't be executed here.
+    """
+    jitted = cast(jax.stages.Wrapped, program.init)
+    with executing():
+        compiled = jitted.lower(program.signature.key()).compile(compiler_options=dict(variant.options) or None)
+        return [np.asarray(leaf) for leaf in compiled(key)]

@@ -1,0 +1,197 @@
+"""An opening against a claim: all that must hold before anything of it is replayed. Rules without IO.
+
+The stages are those of a verification, 3 to 6, with inclusion proofs in place of a directory's files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pol_jax.errors import ProofError
+from pol_jax.program.artifact import Artifacts, Program, Signature, artifact_digests, load_program
+from pol_jax.protocol import merkle
+from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.commitment import Commitment, nbytes
+from pol_jax.protocol.encoding import Digest, batch_digest, record_digests
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.opening import OpenedRow, Opening
+from pol_jax.protocol.rows import Row, decode_row
+from pol_jax.protocol.spans import Span
+from pol_jax.protocol.trees import DTYPES, ArraySpec
+from pol_jax.training.inputs import StepInput, plan, step_inputs
+from pol_jax.training.keys import step_keys
+from pol_jax.training.opened_records import Committed, OpenedRecords
+from pol_jax.training.states import HostState, Layout, little_endian
+from pol_jax.verifying.checks import check_constants
+
+WHERE = "opening"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An opening whose parts hold against the claim.
+
+    Attributes:
+        commitment: parsed.
+        program: loaded.
+        rows: of the ledger, by step.
+        records: as a source.
+        states: by step; they have the digests of their rows.
+    """
+
+    commitment: Commitment
+    program: Program
+    rows: Mapping[int, Row]
+    records: OpenedRecords
+    states: Mapping[int, HostState]
+
+    def state(self, step: int) -> Sequence[np.ndarray]:
+        """Leaves of an opened state."""
+        return self.states[step].leaves
+
+    def inputs(self, span: Span) -> list[StepInput]:
+        """Of the steps of a span whose records were opened."""
+        return list(step_inputs(self.commitment, self.records, span.start + 1, span.stop + 1))
+
+    def rows_of(self, span: Span) -> list[Row]:
+        """Of the steps of a span."""
+        return [self.rows[step] for step in span.steps]
+
+
+def check_opened_commitment(opening: Opening, claim: Claim, limits: Limits) -> tuple[Commitment, Program]:
+    """Stage 3: the commitment is the claimed one, the programs are the committed ones."""
+    commitment = Commitment.parse(opening.commitment)
+    if commitment.digest().hex() != claim.commitment:
+        raise ProofError(WHERE, "commitment: is not the one that the claim names")
+    if nbytes(commitment.state) > limits.state_bytes:
+        raise ProofError(WHERE, f"commitment: state: more than the limit of {limits.state_bytes} bytes")
+    artifacts = Artifacts(opening.init, opening.step)
+    if artifact_digests(artifacts) != (commitment.program.init, commitment.program.step):
+        raise ProofError(WHERE, "init or step: is not the committed program: its digest differs")
+    program = load_program(artifacts, Signature.of(commitment))
+    check_constants(program, limits)
+    return commitment, program
+
+
+def check_opened_rows(opening: Opening, commitment: Commitment, claim: Claim) -> dict[int, Row]:
+    """Stage 4: every row is in the claimed ledger, and has what a row of its step must have."""
+    rows: dict[int, Row] = {}
+    for at, opened in enumerate(opening.rows):
+        where, row = f"rows[{at}]", decode_row(opened.row)
+        if row is None:
+            raise ProofError(WHERE, f"{where}: is no row")
+        if rows and row.step <= max(rows):
+            raise ProofError(WHERE, f"{where}: step {row.step} is not after the one before")
+        _check_in_ledger(where, opened, row, claim)
+        if (row.state is not None) != commitment.schedule.has_witness(row.step, claim.steps):
+            raise ProofError(WHERE, f"{where}: state_digest is {'missing' if row.state is None else 'too many'}")
+        if (row.loss is None) != (row.step == 0):
+            raise ProofError(WHERE, f"{where}: loss is {'missing' if row.loss is None else 'too many'}")
+        rows[row.step] = row
+    if claim.steps in rows and (rows[claim.steps].state or b"").hex() != claim.final_state:
+        raise ProofError(WHERE, f"the claim's final_state is not the digest in row {claim.steps}")
+    return rows
+
+
+def check_opened_inputs(
+    opening: Opening, commitment: Commitment, rows: Mapping[int, Row], executed: Sequence[Span]
+) -> OpenedRecords:
+    """Stage 5: keys and indices are what the commitment gives; the records are committed, and those of the batches.
+
+    Args:
+        opening: with the records.
+        commitment: of the claim.
+        rows: that passed stage 4.
+        executed: spans that are to be replayed; the rows of their steps must be there.
+    """
+    records = _committed_records(opening, commitment)
+    for step, row in rows.items():
+        _check_row(commitment, step, row)
+    for step in sorted({step for span in executed for step in span.steps}):
+        digests = [_digest(records, int(index), step) for index in rows[step].indices]
+        if rows[step].batch != batch_digest(digests):
+            raise ProofError(WHERE, f"row {step}: batch_digest is not that of its records")
+    return records
+
+
+def check_opened_states(opening: Opening, commitment: Commitment, rows: Mapping[int, Row]) -> dict[int, HostState]:
+    """Stage 6: every state has the digest that the ledger has."""
+    layout, states = Layout(commitment.state), dict[int, HostState]()
+    for at, opened in enumerate(opening.states):
+        where = f"states[{at}]"
+        if states and opened.step <= max(states):
+            raise ProofError(WHERE, f"{where}: step {opened.step} is not after the one before")
+        state = layout.gather(_arrays(where, commitment.state, opened.leaves))
+        if opened.step not in rows or state.digest() != rows[opened.step].state:
+            raise ProofError(WHERE, f"{where}: is not the state in row {opened.step} of the ledger")
+        states[opened.step] = state
+    return states
+
+
+def _check_in_ledger(where: str, opened: OpenedRow, row: Row, claim: Claim) -> None:
+    if row.step > claim.steps:
+        raise ProofError(WHERE, f"{where}: step {row.step}: the run has steps 0 to {claim.steps}")
+    _check_included(where, row.digest(), row.step, claim.steps + 1, opened.path, claim.ledger_root)
+
+
+def _check_included(where: str, leaf: Digest, index: int, size: int, path: Sequence[Digest], root: str) -> None:
+    try:
+        found = merkle.root_from_proof(leaf, index, size, path)
+    except ValueError as error:
+        raise ProofError(WHERE, f"{where}: path: {error}") from None
+    if found.hex() != root:
+        raise ProofError(WHERE, f"{where}: is not under the root: its inclusion proof gives another one")
+
+
+def _check_row(commitment: Commitment, step: int, row: Row) -> None:
+    if step == 0:
+        key, indices = step_keys(commitment.digest(), commitment.schedule.prng, 0, 1)[0], np.empty(0, np.uint64)
+        if row.batch != batch_digest([]):
+            raise ProofError(WHERE, "row 0: batch_digest is not that of no records")
+    elif len(row.indices) != commitment.schedule.batch_size:
+        raise ProofError(WHERE, f"row {step}: has {len(row.indices)} indices, expected a batch")
+    else:
+        ((_, key, indices),) = plan(commitment, step, step + 1)
+    if row.key != key.astype("<u4").tobytes():
+        raise ProofError(WHERE, f"row {step}: key is not the one that the commitment gives")
+    if not np.array_equal(row.indices, indices):
+        raise ProofError(WHERE, f"row {step}: indices are not those that the commitment gives")
+
+
+def _committed_records(opening: Opening, commitment: Commitment) -> OpenedRecords:
+    """Records by their places; each under the dataset's root."""
+    found: dict[int, Committed] = {}
+    data = commitment.data
+    for at, opened in enumerate(opening.records):
+        where = f"records[{at}]"
+        if found and opened.index <= max(found):
+            raise ProofError(WHERE, f"{where}: index {opened.index} is not after the one before")
+        if opened.index >= data.records:
+            raise ProofError(WHERE, f"{where}: index {opened.index}: the source has {data.records} records")
+        if (opened.salt is not None) != data.salted:
+            raise ProofError(WHERE, f"{where}: salt is {'missing' if data.salted else 'too many'}")
+        leaves = _arrays(where, data.record, opened.leaves)
+        row = np.frombuffer(b"".join(opened.leaves), np.uint8)[None]
+        (digest,) = record_digests(row, None if opened.salt is None else [opened.salt])
+        _check_included(where, digest, opened.index, data.records, opened.path, data.root)
+        found[opened.index] = Committed(tuple(leaves), digest, opened.salt)
+    return OpenedRecords(data, found)
+
+
+def _digest(records: OpenedRecords, index: int, step: int) -> Digest:
+    if index not in records:
+        raise ProofError(WHERE, f"records: {index}, of the batch of step {step}, is missing")
+    return records.digest(index)
+
+
+def _arrays(where: str, spec: Iterable[ArraySpec], contents: Sequence[bytes]) -> list[np.ndarray]:
+    expected = tuple(spec)
+    if [len(content) for content in contents] != [leaf.nbytes for leaf in expected]:
+        raise ProofError(WHERE, f"{where}: leaves have other sizes than the commitment says")
+    return [
+        little_endian(np.frombuffer(content, DTYPES[leaf.dtype])).reshape(leaf.shape)
+        for content, leaf in zip(contents, expected, strict=True)
+    ]

@@ -1,0 +1,168 @@
+"""Replay: the loop with a comparer. From a checkpointed state, bit for bit against the ledger."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+
+import jax.numpy as jnp
+import numpy as np
+
+from pol_jax.judging.replayed import Replayed
+from pol_jax.program.artifact import Leaves, Program, executing
+from pol_jax.progress import Progress
+from pol_jax.protocol.rows import Row, differences
+from pol_jax.protocol.spans import Piece
+from pol_jax.storage.checkpoints import load_checkpoint
+from pol_jax.storage.ledger import read_row, read_segment
+from pol_jax.training.committed_records import CommittedRecords
+from pol_jax.training.initial_state import first_key, initial_leaves, taken_of
+from pol_jax.training.inputs import StepInput, step_inputs
+from pol_jax.training.loop import Following, Witness, run
+from pol_jax.training.states import HostState, Layout
+from pol_jax.training.task import Source
+from pol_jax.verifying.checks import Checked
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What to replay, the ledger's rows of these steps, and the state to begin with."""
+
+    piece: Piece
+    rows: Iterator[Row]
+    state: list[np.ndarray]
+
+
+class Replayer:
+    """Replays pieces of one proof with the verifier's own records."""
+
+    def __init__(self, checked: Checked, source: Source, secret: bytes | None, progress: Progress) -> None:
+        """Replay ``checked`` with records from ``source``.
+
+        Args:
+            checked: a proof that passed stages 1 to 6.
+            source: the verifier's records.
+            secret: salts of a private data set.
+            progress: told of the steps.
+        """
+        self._checked, self._source, self._progress = checked, source, progress
+        proof = checked.proof
+        schedule, steps = proof.commitment.schedule, proof.segments.steps
+        salts = secret if proof.commitment.data.salted else None  # of a chain of proofs, some may be about private data
+        self._layout = Layout(proof.commitment.state)
+        self._witness = Witness(
+            self._layout, CommittedRecords(checked.records, salts), lambda step: schedule.has_witness(step, steps)
+        )
+        self._done = 0
+
+    def initial_is_exact(self) -> bool:
+        """Whether the init program gives the ledger's initial state under the key of step 0, but for what was taken."""
+        proof = self._checked.proof
+        takes = proof.commitment.initial.leaves
+        given = taken_of(proof.commitment, load_checkpoint(proof.root, 0, self._layout.spec)) if takes else {}
+        with executing():
+            state = self._layout.gather(initial_leaves(self._checked.program, proof.commitment, given))
+        return self._witness.initial(first_key(proof.commitment), state) == read_row(proof.root, proof.segments, 0)
+
+    def replay(self, pieces: Iterable[Piece]) -> Iterator[Replayed]:
+        """Replay pieces one after the other; the next one's start is read while one runs.
+
+        Raises:
+            DataError: the source's records are not the committed ones.
+            BackendError: the program can't be executed here.
+        """
+        with ThreadPoolExecutor(1, "pol-start") as pool:
+            begun: deque[Future[_Start]] = deque()
+            for piece in pieces:
+                begun.append(pool.submit(self._start, piece))
+                if len(begun) > 1:
+                    yield self._run(begun.popleft().result())
+            while begun:
+                yield self._run(begun.popleft().result())
+
+    def follow_states(self, piece: Piece) -> Replayed:
+        """Replay a piece up to the first state that is not the ledger's, whatever the losses are.
+
+        Raises:
+            DataError: the source's records are not the committed ones.
+            BackendError: the program can't be executed here.
+        """
+        return self._run(self._start(piece), states_only=True)
+
+    def _start(self, piece: Piece) -> _Start:
+        """Read what a replay begins with and is compared with."""
+        state = load_checkpoint(self._checked.proof.root, piece.start, self._layout.spec)
+        return _Start(piece, self._rows(piece), state)
+
+    def _rows(self, piece: Piece) -> Iterator[Row]:
+        """The ledger's rows after the piece's start: its first segment is read now, another when it is reached."""
+        root, segments = self._checked.proof.root, self._checked.proof.segments
+        numbers = range(segments.of_step(piece.start + 1), segments.of_step(piece.stop) + 1)
+        read = (read_segment(root, number, segments.rows(number)) for number in numbers)
+        rows = chain(next(read), chain.from_iterable(read))
+        return (row for row in rows if row.step > piece.start)
+
+    def _run(self, begun: _Start, states_only: bool = False) -> Replayed:
+        inputs = step_inputs(self._checked.proof.commitment, self._source, begun.piece.start + 1, begun.piece.stop + 1)
+        state = tuple(jnp.array(leaf) for leaf in begun.state)
+        begun.state.clear()  # the next piece's is in memory already
+        comparer = Comparer(begun.rows, begun.piece.start, begun.piece.stop, self._report, states_only=states_only)
+        return replay_steps(self._checked.program, self._witness, state, inputs, comparer)
+
+    def _report(self, row: Row) -> None:
+        self._done += 1
+        self._progress.at(self._done, row.loss_value)
+
+
+class Comparer:
+    """An observer of the loop that compares each row with the ledger's and stops at the first that differs."""
+
+    def __init__(
+        self,
+        rows: Iterator[Row],
+        start: int,
+        stop: int,
+        report: Callable[[Row], None] | None = None,
+        *,
+        states_only: bool = False,
+    ) -> None:
+        """Compare the steps (start, stop] with ``rows``, or their states alone, and report each that is equal."""
+        self._rows, self.start, self.stop, self._report = rows, start, stop, report
+        self._states_only = states_only
+
+    def __call__(self, row: Row, state: HostState | None) -> None:
+        """Compare the row of the next step."""
+        expected = next(self._rows)
+        if row.state != expected.state if self._states_only else row != expected:
+            fields = tuple(differences(expected, row))
+            raise _Mismatch(Replayed(self.start, self.stop, row.step, fields, row.digest()))
+        if self._report:
+            self._report(row)
+
+
+class _Mismatch(Exception):
+    """Ends a replay at the first row that differs."""
+
+    def __init__(self, replayed: Replayed) -> None:
+        super().__init__(replayed.mismatch)
+        self.replayed = replayed
+
+
+def replay_steps(
+    program: Program, witness: Witness, state: Leaves, inputs: Iterable[StepInput], comparer: Comparer
+) -> Replayed:
+    """Execute a step for each of ``inputs`` from ``state``, up to the first row that is not the ledger's.
+
+    Raises:
+        DataError: a record is not the committed one.
+        BackendError: the program can't be executed here.
+    """
+    try:
+        with executing(), Following(program, witness, comparer) as following:
+            run(program, state, inputs, following)
+    except _Mismatch as mismatch:
+        return mismatch.replayed
+    return Replayed(comparer.start, comparer.stop)

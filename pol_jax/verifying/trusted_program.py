@@ -1,0 +1,72 @@
+"""Where a proof's program comes from: is it the one that the verifier exports from source that it trusts?
+
+Equal bytes are the strong answer. Another version of jax may serialize one module to other bytes: then its text is
+compared, as MLIR prints it without locations, with the arguments that it takes. It may also lower the same source to
+another module, which is then a difference that says little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+import jax.export
+import msgspec
+
+from pol_jax.program.artifact import Artifacts, artifact_digests
+from pol_jax.program.stablehlo import canonical_text, parsed
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.encoding import artifact_digest
+from pol_jax.protocol.limits import Limits
+from pol_jax.reports.report import Origin
+from pol_jax.training.export import export_task, signature_of
+from pol_jax.training.task import Task
+
+
+class Expected(msgspec.Struct, frozen=True, tag="expected"):
+    """What the trusted source gives: hex digests of init and step, as bytes and as text."""
+
+    artifacts: tuple[str, str]
+    texts: tuple[str, str]
+
+
+Trusted: TypeAlias = Callable[[Commitment, int], Expected]
+"""Tells what to expect of a proof with this commitment and so many steps."""
+
+
+def trust(task: Task | Callable[[Commitment, int], Task]) -> Trusted:
+    """Trust a task, or what a function gives for a commitment and a number of steps: its program may depend on it."""
+
+    def expect(commitment: Commitment, steps: int) -> Expected:
+        mine = task if isinstance(task, Task) else task(commitment, steps)
+        mine = replace(mine, batch_size=commitment.schedule.batch_size)
+        unbounded = Limits(constant_bytes=2**62)  # the verifier's own program has nothing to hide
+        artifacts = export_task(mine, signature_of(mine, commitment.schedule.prng), unbounded)
+        return Expected(artifact_digests(artifacts), _text_digests(artifacts))
+
+    return expect
+
+
+def origin_of(artifacts: Artifacts, expected: Expected) -> tuple[Origin, str]:
+    """Compare a proof's programs, which load, with the expected ones; also in words."""
+    if artifact_digests(artifacts) == expected.artifacts:
+        return Origin.TRUSTED, "programs are those of the trusted source, byte for byte"
+    if _text_digests(artifacts) == expected.texts:
+        return Origin.TRUSTED, "programs have the text of those of the trusted source"
+    return Origin.DIFFERS, "programs differ from those of the trusted source"
+
+
+def _text_digests(artifacts: Artifacts) -> tuple[str, str]:
+    init, step = (
+        artifact_digest(f"{name} program text", _text(content)).hex()
+        for name, content in (("init", artifacts.init), ("step", artifacts.step))
+    )
+    return init, step
+
+
+def _text(artifact: bytes) -> bytes:
+    """A program's text; which arguments reach it is written down beside the module, and decides what it computes."""
+    exported = jax.export.deserialize(bytearray(artifact))
+    with parsed(exported.mlir_module()) as module:
+        return f"{sorted(set(exported.module_kept_var_idx))}\n{canonical_text(module)}".encode()

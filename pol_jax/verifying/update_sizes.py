@@ -1,0 +1,61 @@
+"""How large the updates between checkpoints are, for policies that replay the largest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from pol_jax.progress import Progress, Silent
+from pol_jax.protocol.challenge import Metric, Stretch
+from pol_jax.protocol.distances import distance
+from pol_jax.protocol.trees import StateSpec
+from pol_jax.storage.checkpoints import load_checkpoint
+from pol_jax.storage.proof import Proof
+
+
+def measure(proof: Proof, metric: Metric, progress: Progress) -> list[Stretch]:
+    """All segments of a proof whose checkpoints were held against its ledger, measured between those that are there.
+
+    Raises:
+        ProofError: a checkpoint can't be read.
+    """
+    steps, segments, commitment = proof.checkpoints(), proof.segments, proof.commitment
+    found = magnitudes(proof.root, commitment.state, steps, metric, progress)
+    return [
+        Stretch(
+            segments=range(segments.of_step(start + 1), segments.of_step(stop) + 1),
+            epoch=start * commitment.schedule.batch_size // commitment.data.records,
+            magnitude=magnitude,
+        )
+        for (start, stop), magnitude in zip(pairwise(steps), found, strict=True)
+    ]
+
+
+def magnitudes(
+    root: Path, spec: StateSpec, steps: Sequence[int], metric: Metric, progress: Progress | None = None
+) -> list[float]:
+    """Distances between the states of consecutive checkpoints; two states in memory at a time.
+
+    Args:
+        root: the proof's directory.
+        spec: of the states.
+        steps: whose checkpoints are there, ascending.
+        metric: what distance.
+        progress: told of the checkpoints.
+
+    Raises:
+        ProofError: a checkpoint can't be read.
+    """
+    progress, found = progress or Silent(), list[float]()
+    progress.begin("measuring updates", len(steps) - 1)
+    try:
+        before = load_checkpoint(root, steps[0], spec)
+        for step in steps[1:]:
+            after = load_checkpoint(root, step, spec)
+            found.append(distance(spec, before, after, metric))
+            progress.at(len(found))
+            before = after
+    finally:
+        progress.end()
+    return found
