@@ -1,7 +1,8 @@
-"""Every way in which pol_jax says no.
+"""This module defines the errors of pol_jax.
 
-An error has a class (what went wrong), an exit code (what a script may do about it) and one line of text: what was
-got, what was expected, where, and the cure. A bug of the caller, bad data and a failing machine are different classes.
+An error has a class (what went wrong), an exit code (what a script may do about it) and a text of one line: where the
+problem is, what was found, what was expected, and what helps. A mistake of the caller, bad data and a failing machine
+are different classes.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import errno
 
 ACCEPTED, REJECTED, WRONG_INPUT, INCONCLUSIVE = 0, 1, 2, 3
-"""The exit codes of the command line."""
+"""These are the exit codes of the command line."""
 
-_MOST_TEXT = 500
+_LONGEST_TEXT = 500
 
-
+# Errors of the operating system and of libraries that say something about this machine, and nothing about a proof.
 _MACHINE_ERRNOS = frozenset(
     {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM, errno.EAGAIN, errno.ENOSPC}
 )
@@ -21,31 +22,31 @@ _MACHINE_TEXTS = ("can't start new thread", "Too many open files", "Cannot alloc
 
 
 class PolError(Exception):
-    """Base of all errors of pol_jax; ``exit_code`` is the process's exit status."""
+    """The base class of all errors of pol_jax; ``exit_code`` is the exit status of the process."""
 
     exit_code: int = WRONG_INPUT
 
 
 class UsageError(PolError):
-    """The call is wrong: an argument, a missing file, a path that is not a proof."""
+    """The call is wrong: it has a bad argument, or names a file that is missing or is no proof."""
 
 
 class TaskError(PolError):
-    """The task breaks its contract: shapes change, ``loss`` is missing, a leaf is no array."""
+    """The task breaks its contract: for example, shapes change, ``loss`` is missing, or a leaf is no array."""
 
 
 class DataError(PolError):
-    """The source of records is not the one that the commitment fixed, or its records are malformed."""
+    """The records are not those that the commitment fixed, or they are malformed."""
 
 
 class StorageError(PolError):
-    """The proof's directory can't be written or read: full disk, read-only, permissions, in use."""
+    """The proof's directory can't be written or read: the disk is full, permissions are missing, or it is in use."""
 
 
 class ProofError(PolError):
-    """A proof's bytes are malformed. Raised at the border where untrusted files are parsed.
+    """The bytes of a proof are malformed. It is raised where untrusted files are parsed.
 
-    Its text may quote the proof: it is cut, and shows no control characters.
+    Its text may quote the proof. Therefore the text is cut to a fixed length, and control characters are escaped.
 
     Attributes:
         where: the file, relative to the proof's directory, and the field where there is one.
@@ -54,41 +55,41 @@ class ProofError(PolError):
     exit_code = REJECTED
 
     def __init__(self, where: str, problem: str) -> None:
-        """Say ``problem`` at ``where``."""
+        """Make an error that reports ``problem`` in the file ``where``."""
         super().__init__(f"{printable(where)}: {printable(problem)}")
         self.where = where
 
 
 class DivergenceError(PolError):
-    """A recomputed step differs from the ledger: silent data corruption, or another machine."""
+    """A step that was computed again differs from the ledger: data were corrupted, or the machine is another one."""
 
     exit_code = REJECTED
 
 
 class BackendError(PolError):
-    """This machine's jax can't run the program at all (platform, version, memory)."""
+    """The jax of this machine can't run the program at all, because of its platform, version or memory."""
 
     exit_code = INCONCLUSIVE
 
 
 def unreadable(where: str, problem: str, error: BaseException) -> PolError:
-    """What to raise when something of a proof can't be read because of ``error``.
+    """Return the error to raise when a part of a proof can't be read because of ``error``.
 
-    A proof is not to blame for a machine without memory, threads, open files or a healthy disk: that is a
-    `BackendError`. Anything else is a `ProofError`.
+    A machine that has run out of memory, threads or open files, or has a failing disk, says nothing about the proof:
+    the result is then a `BackendError` (inconclusive). For any other cause it is a `ProofError` (rejected).
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        mine = isinstance(seen, MemoryError) or (isinstance(seen, OSError) and seen.errno in _MACHINE_ERRNOS)
-        if mine or any(text in str(seen) for text in _MACHINE_TEXTS):
+    cause: BaseException | None = error
+    while cause is not None:  # libraries wrap the system's error in errors of their own
+        by_type = isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno in _MACHINE_ERRNOS)
+        if by_type or any(text in str(cause) for text in _MACHINE_TEXTS):
             return BackendError(
-                f"this machine can't read {printable(where)}: {printable(str(seen) or 'out of memory')}"
+                f"this machine can't read {printable(where)}: {printable(str(cause) or 'out of memory')}"
             )
-        seen = seen.__cause__ or seen.__context__
+        cause = cause.__cause__ or cause.__context__
     return ProofError(where, problem)
 
 
-def printable(text: str, most: int = _MOST_TEXT) -> str:
-    """Text that may quote a proof, as a terminal may show it: one line, no control characters, not too long."""
-    short = text if len(text) <= most else text[:most] + "..."
+def printable(text: str, longest: int = _LONGEST_TEXT) -> str:
+    """Return text that may quote a proof in a form that is safe to show: one short line without control characters."""
+    short = text if len(text) <= longest else text[:longest] + "..."
     return short if short.isprintable() else short.encode("unicode_escape").decode("ascii")

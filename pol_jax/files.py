@@ -1,4 +1,4 @@
-"""Writing files so that a crash leaves the old content or the new, and one process at a time."""
+"""These functions write files so that a crash leaves the old content or the new one, one process at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from pol_jax.errors import StorageError
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write ``content`` to a temporary file, to the disk, then under its name."""
+    """Replace the file ``path`` by ``content`` atomically.
+
+    The content goes to a temporary file, which is flushed to the disk and then renamed: a crash at any moment leaves
+    the old file or the new one, never a part of it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
@@ -28,37 +32,38 @@ def write_whole(path: Path, content: bytes) -> None:
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Hold a directory for this process, without a file of its own; made if it is not there.
+    """Hold a directory for this process alone; the directory is made if it does not exist.
 
     Raises:
-        StorageError: another process holds it, or it can't be made.
+        StorageError: another process holds the directory, or it can't be made.
     """
     with storing(root):
         root.mkdir(parents=True, exist_ok=True)
         folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
+        # The lock is on the directory itself: a lock file would lie in the proof, and stay behind after a crash.
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise StorageError(f"{root}: in use by another process; wait for it, or choose another directory") from None
+        raise StorageError(f"{root}: is in use by another process; wait for it, or choose another directory") from None
     finally:
         os.close(folder)
 
 
 @contextmanager
 def storing(root: Path) -> Iterator[None]:
-    """Turn the system's errors into one line about ``root``."""
+    """Turn errors of the operating system while writing below ``root`` into a `StorageError` of one line."""
     try:
         yield
     except OSError as error:
         where = error.filename or root
         raise StorageError(
-            f"{where}: can't be written: {error.strerror or error}; what is there stays usable"
+            f"{where}: can't be written: {error.strerror or error}; what was written before stays usable"
         ) from error
 
 
 def user_cache() -> Path:
-    """Where pol_jax keeps what it can make again: ``$XDG_CACHE_HOME/pol_jax``, else ``~/.cache/pol_jax``.
+    """Return the directory for files that can be made again: ``$XDG_CACHE_HOME/pol_jax``, else ``~/.cache/pol_jax``.
 
     Raises:
         StorageError: there is no home directory.
@@ -68,4 +73,4 @@ def user_cache() -> Path:
     try:
         return Path.home() / ".cache" / "pol_jax"
     except RuntimeError as error:
-        raise StorageError("no home directory to keep a cache in; set XDG_CACHE_HOME to a writable one") from error
+        raise StorageError("there is no home directory for a cache; set XDG_CACHE_HOME to a directory") from error

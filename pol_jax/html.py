@@ -1,4 +1,4 @@
-"""The report of a verification as one HTML page: the public place of `pol_jax.reports.html`."""
+"""This is the public name of `pol_jax.reports.html`, which renders a report as one HTML page."""
 
 from pol_jax.reports.html import render
 

@@ -1,4 +1,4 @@
-"""How long work tells that it goes on. The core calls these; the command line draws bars."""
+"""Long work reports its progress through these classes: the core calls them, the command line draws bars."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Progress(Protocol):
-    """Told of long work; may be called from another thread than the one that began it."""
+    """An object that is told how far long work has come; its methods may be called from any thread."""
 
     def begin(self, what: str, total: int, done: int = 0) -> None:
-        """Work on ``what`` begins, with ``done`` of ``total`` done already."""
+        """Begin to show work on ``what``, of which ``done`` of ``total`` units are done already."""
 
     def at(self, done: int, loss: float | None = None) -> None:
-        """``done`` are done now."""
+        """Show that ``done`` units are done now, and the latest loss if there is one."""
 
     def end(self) -> None:
-        """The work that began last is over, well or not."""
+        """End the work that began last, whether it succeeded or failed."""
 
     def stage(self, number: int) -> None:
-        """Stage ``number`` of a verification begins."""
+        """Show that stage ``number`` of a verification begins."""
 
 
 class Silent:
-    """Says nothing."""
+    """A progress that shows nothing."""
 
     def begin(self, what: str, total: int, done: int = 0) -> None:
         """Say nothing."""
@@ -39,13 +39,16 @@ class Silent:
 
 
 class WithinStage:
-    """Passes on long work of a verification inside a stage of another one, whose stage it stays."""
+    """The progress of a verification that runs inside a stage of another one, such as that of an earlier proof.
+
+    Work is passed on. The stages of the inner verification are not: the outer one stays in its own stage.
+    """
 
     def __init__(self, progress: Progress, number: int) -> None:
-        """Pass on to ``progress``, as of stage ``number``."""
+        """Pass work on to ``progress``, whose stage stays ``number``."""
         self.begin, self.at, self.end = progress.begin, progress.at, progress.end
         self._tell, self._number = progress.stage, number
 
     def stage(self, number: int) -> None:
-        """Say that the outer stage goes on: a sign of life."""
+        """Report the outer stage again, as a sign of life: a child process that stays silent is ended."""
         self._tell(self._number)

@@ -686,7 +686,7 @@ def again(content: bytes) -> bytes:
 
 
 SPELLINGS: list[tuple[str, Spelling, str]] = [
-    ("field twice", again, "'format' stands twice"),
+    ("field twice", again, "'format' occurs twice"),
     ("space", lambda c: c.replace(b":", b": ", 1), "not canonical"),
     ("newline", lambda c: c + b"\n", "not canonical"),
     (

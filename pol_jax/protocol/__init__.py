@@ -1,4 +1,4 @@
-"""The formats and rules of docs/protocol.md: values, their bytes and digests, and what follows from a commitment.
+"""This package holds the formats and rules of docs/protocol.md: values, their bytes and digests, keys and order.
 
-One module for each section of the document. Nothing here reads a file, starts a process or executes a program.
+Each module implements one section of the document. None of them reads a file, starts a process or runs a program.
 """

@@ -1,4 +1,7 @@
-"""What the prover claims after the last step. It covers meanings, not files: the same run gives the same claim."""
+"""A claim is what the prover states after the last step (docs/protocol.md, section 2.2).
+
+It covers meanings and not files: the same run always gives the same claim.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ FILE: Final = "claim.json"
 
 
 class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The document; see ``docs/protocol.md``.
+    """A claim is the document ``claim.json``.
 
     Attributes:
         format: version of the format.
@@ -23,7 +26,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ledger_root: Merkle root over the ledger's rows, 0 to ``steps``.
         steps: T, the number of steps trained.
         final_state: digest of the state after the last step.
-        environment: where it ran.
+        environment: where the run was made, as the prover says.
     """
 
     format: Literal["pol-jax/1"]
@@ -34,14 +37,14 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     environment: Environment
 
     def digest(self) -> Digest:
-        """Digest of the canonical document: what is signed and timestamped, and what a challenge is drawn from."""
+        """Return the digest of the canonical document; it decides which segments a random challenge draws."""
         return document_digest("claim", encode(self))
 
     @classmethod
     def parse(cls, content: bytes) -> Claim:
-        """The claim in ``content``.
+        """Return the claim that ``content`` holds.
 
         Raises:
-            ProofError: names the field.
+            ProofError: ``content`` is no claim; the text names the field.
         """
         return decode(content, cls, FILE)

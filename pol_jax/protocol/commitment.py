@@ -1,4 +1,7 @@
-"""What is fixed before step 0: program, data, schedule, prover, nonce. Its digest seeds everything that follows."""
+"""A commitment fixes program, data, schedule, prover and nonce before step 0 (docs/protocol.md, section 2.1).
+
+Its digest decides the PRNG keys, the order of the records and so the whole run.
+"""
 
 from __future__ import annotations
 
@@ -17,40 +20,40 @@ from pol_jax.protocol.keys import KEY_WORDS, Prng
 from pol_jax.protocol.order import MAX_RECORDS
 from pol_jax.protocol.trees import DTYPES, ArraySpec, LeafSpec, RecordSpec, StateSpec
 
-Text = Annotated[str, msgspec.Meta(max_length=256)]
+ShortText = Annotated[str, msgspec.Meta(max_length=256)]
 
 FILE: Final = "commitment.json"
 
 MAX_PIECES: Final = 2**20
-"""Of a state."""
+"""All leaves of a state together have at most this many pieces."""
 
 MAX_SEGMENT_RECORDS: Final = 2**27
-"""Steps of a segment times records of a batch: 1 GiB of indices in one file of the ledger."""
+"""The records of all batches of a segment are at most this many: 1 GiB of indices in one file of the ledger."""
 
 _POINTER: Final = re.compile(r"(/([^/~]|~[01])*){0,64}\Z")
 
 
 class ProgramCommitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The two exported programs.
+    """The commitment names the two exported programs by their digests.
 
     Attributes:
         init: digest of the artifact of ``init``.
         step: digest of the artifact of ``step``.
-        metrics: names of the scalars that ``step`` returns after the state, sorted; ``loss`` is among them.
+        metrics: names of the scalars that ``step`` returns after the state, sorted; one of them is ``loss``.
     """
 
     init: HexDigest
     step: HexDigest
-    metrics: tuple[Text, ...]
+    metrics: tuple[ShortText, ...]
 
 
 class DataCommitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The training records.
+    """The commitment fixes the training records.
 
     Attributes:
         root: Merkle root over the record digests.
-        records: how many there are.
-        record: leaves of a record, in the order in which they are hashed.
+        records: number of records.
+        record: the leaves of a record, in the order in which they are hashed.
         salted: whether record digests are salted (a private data set).
     """
 
@@ -61,13 +64,13 @@ class DataCommitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When what happens.
+    """The schedule says how large batches are, and after which steps checkpoints and state digests are taken.
 
     Attributes:
-        batch_size: records a step.
-        interval: steps of a segment (k); checkpoints are taken at its multiples.
-        witness_interval: steps between two state digests in the ledger.
-        order: the algorithm of the order of records.
+        batch_size: number of records that a step receives.
+        interval: number of steps of a segment (k); checkpoints are taken at its multiples.
+        witness_interval: number of steps between two state digests in the ledger.
+        order: name of the algorithm that orders the records.
         prng: implementation of the PRNG keys.
     """
 
@@ -78,35 +81,38 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prng: Prng
 
     def has_witness(self, step: int, steps: int) -> bool:
-        """Whether the ledger's row of ``step`` of ``steps`` has the digest of the state."""
+        """Return whether the ledger's row of ``step`` has the digest of the state, in a run of ``steps`` steps."""
         return step % self.witness_interval == 0 or self.has_checkpoint(step, steps)
 
     def has_checkpoint(self, step: int, steps: int) -> bool:
-        """Whether a checkpoint is taken after ``step`` of ``steps``; those of 0 and the last are kept by all proofs."""
+        """Return whether a checkpoint is taken after ``step``, in a run of ``steps`` steps.
+
+        Every proof keeps the checkpoints of step 0 and of the last step; it may leave out others.
+        """
         return step % self.interval == 0 or step == steps
 
 
 class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """For people; recorded, never trusted."""
+    """The prover's description of the task is for people: it is recorded, and no check depends on it."""
 
-    name: Text
-    hyperparameters: dict[Text, str | int | float | bool]
+    name: ShortText
+    hyperparameters: dict[ShortText, str | int | float | bool]
 
 
 class Commitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The document; see ``docs/protocol.md``.
+    """A commitment is the document ``commitment.json``.
 
     Attributes:
         format: version of the format.
         program: digests of the programs.
-        state: leaves of the state, with the pieces in which each is digested.
-        data: the records.
-        schedule: batch size, intervals, order, PRNG.
+        state: the leaves of the state, with the pieces in which each is digested.
+        data: the training records.
+        schedule: batch size, intervals, order of records, PRNG.
         initial: where the initial state comes from.
         prover: the prover's Ed25519 public key, or None.
-        nonce: the user's ``--seed``, as text.
-        beacon: a public random value that was unknown before some moment, or None.
-        task: readable description.
+        nonce: any text of the prover's choice.
+        beacon: a public random value that nobody knew before some moment, or None.
+        task: a description for people.
     """
 
     format: Literal["pol-jax/1"]
@@ -116,52 +122,52 @@ class Commitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schedule: Schedule
     initial: Initial
     prover: Annotated[str, msgspec.Meta(pattern=r"^ed25519:[0-9a-f]{64}\Z")] | None
-    nonce: Text
-    beacon: Text | None
+    nonce: ShortText
+    beacon: ShortText | None
     task: Description
 
     def digest(self) -> Digest:
-        """Digest of the canonical document."""
+        """Return the digest of the canonical document."""
         return document_digest("commitment", encode(self))
 
     @classmethod
     def parse(cls, content: bytes) -> Commitment:
-        """The commitment in ``content``, checked in all that the types don't say.
+        """Return the commitment that ``content`` holds, after checking also what its types can't express.
 
         Raises:
-            ProofError: names the field.
+            ProofError: ``content`` is no commitment; the text names the field.
         """
-        found = decode(content, cls, FILE)
-        _check_leaves("state", found.state)
-        _check_leaves("data.record", found.data.record)
-        for at, leaf in enumerate(found.state):
-            _check_pieces(f"state[{at}]", leaf)
-        if sum(math.prod(leaf.pieces) for leaf in found.state) > MAX_PIECES:
+        commitment = decode(content, cls, FILE)
+        _check_leaves("state", commitment.state)
+        _check_leaves("data.record", commitment.data.record)
+        for index, leaf in enumerate(commitment.state):
+            _check_pieces(f"state[{index}]", leaf)
+        if sum(math.prod(leaf.pieces) for leaf in commitment.state) > MAX_PIECES:
             raise ProofError(FILE, f"state: more than {MAX_PIECES} pieces")
-        if found.schedule.batch_size * found.schedule.interval > MAX_SEGMENT_RECORDS:
+        if commitment.schedule.batch_size * commitment.schedule.interval > MAX_SEGMENT_RECORDS:
             raise ProofError(FILE, f"schedule: batch_size times interval is more than {MAX_SEGMENT_RECORDS}")
-        metrics = found.program.metrics
-        problem = problem_of(found.initial, found.state)
+        metrics = commitment.program.metrics
+        problem = problem_of(commitment.initial, commitment.state)
         if problem:
             raise ProofError(FILE, f"initial.leaves: {problem}")
         if "loss" not in metrics or list(metrics) != sorted(set(metrics)):
             raise ProofError(FILE, f"program.metrics: got {list(metrics)}, expected sorted names, 'loss' among them")
-        return found
+        return commitment
 
 
-def differences(a: Commitment, b: Commitment) -> list[tuple[str, str, str]]:
-    """The fields in which two commitments differ: (dotted name, value in a, value in b)."""
-    return list(_differences("", msgspec.to_builtins(a), msgspec.to_builtins(b)))
+def differing_fields(a: Commitment, b: Commitment) -> list[tuple[str, str, str]]:
+    """Return the fields in which two commitments differ: (dotted name, value in a, value in b)."""
+    return _differing_fields("", msgspec.to_builtins(a), msgspec.to_builtins(b))
 
 
-def _differences(name: str, a: object, b: object) -> list[tuple[str, str, str]]:
+def _differing_fields(name: str, a: object, b: object) -> list[tuple[str, str, str]]:
     if isinstance(a, dict) and isinstance(b, dict):
         pairs = [(f"{name}.{key}".lstrip("."), a.get(key), b.get(key)) for key in sorted({*a, *b})]
     elif isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
-        pairs = [(f"{name}[{at}]", x, y) for at, (x, y) in enumerate(zip(a, b, strict=True))]
+        pairs = [(f"{name}[{index}]", x, y) for index, (x, y) in enumerate(zip(a, b, strict=True))]
     else:
         return [] if a == b else [(name, _short(a), _short(b))]
-    return [found for at, x, y in pairs for found in _differences(at, x, y)]
+    return [difference for inner, x, y in pairs for difference in _differing_fields(inner, x, y)]
 
 
 def _short(value: object) -> str:
@@ -171,22 +177,22 @@ def _short(value: object) -> str:
 
 def _check_leaves(field: str, leaves: StateSpec | RecordSpec) -> None:
     if not leaves:
-        raise ProofError(FILE, f"{field}: empty; expected at least one leaf")
+        raise ProofError(FILE, f"{field}: is empty; expected at least one leaf")
     paths = {leaf.path for leaf in leaves}
     if len(paths) != len(leaves):
-        raise ProofError(FILE, f"{field}: two leaves have one path")
-    for at, leaf in enumerate(leaves):
-        _check_path(f"{field}[{at}].path", leaf.path, paths)
+        raise ProofError(FILE, f"{field}: two leaves have the same path")
+    for index, leaf in enumerate(leaves):
+        _check_path(f"{field}[{index}].path", leaf.path, paths)
         if leaf.dtype not in DTYPES:
-            raise ProofError(FILE, f"{field}[{at}].dtype: {leaf.dtype!r} is not supported")
+            raise ProofError(FILE, f"{field}[{index}].dtype: {leaf.dtype!r} is not supported")
         if any(not 0 <= size < 2**48 for size in leaf.shape) or len(leaf.shape) > 32:
-            raise ProofError(FILE, f"{field}[{at}].shape: {list(leaf.shape)[:8]} is out of bounds")
+            raise ProofError(FILE, f"{field}[{index}].shape: {list(leaf.shape)[:8]} is out of bounds")
         if math.prod(leaf.shape) >= 2**48:
-            raise ProofError(FILE, f"{field}[{at}].shape: more than 2^48 elements")
+            raise ProofError(FILE, f"{field}[{index}].shape: more than 2^48 elements")
 
 
 def _check_path(field: str, path: str, paths: Set[str]) -> None:
-    """A JSON pointer that no other leaf lies below, so that leaves can be nested by their paths."""
+    """Refuse a path that is no JSON pointer, or lies below another leaf: leaves must nest by their paths."""
     if len(path) > 1024 or not _POINTER.match(path):
         raise ProofError(FILE, f"{field}: {path[:60]!r} is no JSON pointer of at most 1024 characters and 64 parts")
     slashes = [at for at, character in enumerate(path) if character == "/"]
@@ -199,15 +205,15 @@ def _check_pieces(field: str, leaf: LeafSpec) -> None:
         parts >= 1 and size % parts == 0 for size, parts in zip(leaf.shape, leaf.pieces, strict=True)
     )
     if not fits:
-        raise ProofError(FILE, f"{field}.pieces: {list(leaf.pieces)} doesn't cut shape {list(leaf.shape)}")
+        raise ProofError(FILE, f"{field}.pieces: {list(leaf.pieces)} doesn't divide the shape {list(leaf.shape)}")
     if leaf.prng is not None:
         words = KEY_WORDS.get(leaf.prng)
         if words is None or leaf.dtype != "uint32" or leaf.shape[-1:] != (words,):
-            raise ProofError(FILE, f"{field}.prng: {leaf.prng!r} has no keys of {leaf.dtype}{list(leaf.shape)}")
+            raise ProofError(FILE, f"{field}.prng: keys of {leaf.prng!r} are no {leaf.dtype}{list(leaf.shape)}")
 
 
 def nbytes(leaves: Sequence[LeafSpec | ArraySpec]) -> int:
-    """Bytes of all leaves."""
+    """Return how many bytes all leaves have together."""
     return sum(leaf.nbytes for leaf in leaves)
 
 

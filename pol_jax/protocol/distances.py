@@ -1,7 +1,8 @@
-"""The protocol's distances between two states: l1, l2, l-infinity and cosine, of section 12.2.
+"""These are the protocol's distances between two states: l1, l2, l-infinity and cosine (section 12.2).
 
-Every operation is one of IEEE 754's, in an order that the protocol fixes, so that whoever measures the same states gets
-the same bits, and the same ranking. No sum is left to a library: in what order one adds up depends on the machine.
+Every operation is one of IEEE 754, in an order that the protocol fixes. Therefore everyone who measures the same states
+gets the same bits, and so the same ranking of updates. No sum is left to a library, because the order in which a
+library adds depends on the machine.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pol_jax.protocol.challenge import Metric
 from pol_jax.protocol.trees import ArraySpec
 
 LANES: Final = 2**16
-"""Element i of a leaf is added to lane i modulo this; the lanes are added up at the end."""
+"""Element i of a leaf is added to the partial sum ("lane") i modulo this number; the lanes are added at the end."""
 
 Leaves = Sequence[np.ndarray]
 Chunk = Float64[np.ndarray, " n"]
@@ -25,9 +26,9 @@ _Term = Callable[[Chunk, Chunk], Chunk]
 
 
 def distance(spec: Sequence[ArraySpec], before: Leaves, after: Leaves, metric: Metric) -> float:
-    """The distance between the floating-point leaves of two states, each as one vector of doubles.
+    """Return the distance between the floating-point leaves of two states, each taken as one vector of doubles.
 
-    NaN where a state holds what has no distance.
+    It is NaN if a state holds numbers that have no distance, such as NaN.
     """
     pairs = [
         (a, b) for leaf, a, b in zip(spec, before, after, strict=True) if leaf.dtype.startswith(("float", "bfloat"))
@@ -45,7 +46,7 @@ def distance(spec: Sequence[ArraySpec], before: Leaves, after: Leaves, metric: M
 
 
 def _cosine(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-    """1 - cos of the angle; a vector of zeros has none: it is like itself and like nothing else."""
+    """Return 1 minus the cosine of the angle; of two vectors of which one is zero, 0 if they are equal, else 1."""
     ab, aa, bb = (_sum(pairs, term) for term in (lambda a, b: a * b, lambda a, b: a * a, lambda a, b: b * b))
     if not all(map(math.isfinite, (ab, aa, bb))):
         return math.nan
@@ -55,22 +56,23 @@ def _cosine(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
 
 
 def _sum(pairs: Sequence[tuple[np.ndarray, np.ndarray]], term: _Term) -> float:
-    """The sum of a term over all elements, in the protocol's order."""
-    lanes = np.zeros(max(1, min(LANES, max((a.size for a, _ in pairs), default=0))))  # lanes beyond would add zeros
+    """Return the sum of a term over all elements, in the order that the protocol fixes."""
+    largest = max((a.size for a, _ in pairs), default=0)
+    lanes = np.zeros(max(1, min(LANES, largest)))  # lanes beyond the largest leaf would only add zeros
     for a, b in _chunks(pairs):
         lanes[: len(a)] += term(a, b)
-    return float(np.cumsum(lanes)[-1])  # one after the other, which np.sum is not
+    return float(np.cumsum(lanes)[-1])  # cumsum adds one after the other; np.sum adds pairwise
 
 
 def _chunks(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[Chunk, Chunk]]:
-    """Pairs of leaves as doubles, a lane's worth at a time: no second copy of a state in a wider type."""
+    """Yield pairs of leaves as doubles, `LANES` elements at a time, so that no wider copy of a whole state is made."""
     for a, b in pairs:
         flat = np.ravel(a), np.ravel(b)
-        for at in range(0, len(flat[0]), LANES):
-            first, second = (leaf[at : at + LANES].astype(np.float64) for leaf in flat)
+        for begin in range(0, len(flat[0]), LANES):
+            first, second = (leaf[begin : begin + LANES].astype(np.float64) for leaf in flat)
             yield first, second
 
 
 def finite(number: float) -> float | None:
-    """A number as a report has it: None where it is not finite."""
+    """Return a number as a report holds it: None if it is not finite."""
     return number if math.isfinite(number) else None

@@ -1,7 +1,8 @@
-"""Canonical JSON documents: frozen typed values to bytes and back, strictly.
+"""This module turns typed values into canonical JSON documents and back (docs/protocol.md, section 2).
 
-A document is RFC 8785 (JSON Canonicalization Scheme). Reading refuses and never repairs: what is read encodes to the
-same bytes, which leaves no room for duplicate keys, NaN, other spellings of a number, or spaces.
+A document is canonical JSON by RFC 8785 (JSON Canonicalization Scheme). The reader refuses and never repairs: whatever
+it accepts would be written as the same bytes. Therefore duplicate keys, NaN, other spellings of a number and spaces
+are all refused, and one value has one digest.
 """
 
 from __future__ import annotations
@@ -26,27 +27,27 @@ _NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 def encode(value: Any) -> bytes:
-    """The canonical bytes of a document.
+    """Return the canonical bytes of a document.
 
     Raises:
-        ValueError: a number that canonical JSON has no form for (NaN, an integer beyond 2^53).
+        ValueError: canonical JSON can't express the value, such as NaN or an integer beyond 2^53.
     """
     try:
         return rfc8785.dumps(msgspec.to_builtins(value))
     except rfc8785.CanonicalizationError as error:
-        raise ValueError(f"no canonical JSON for this value: {error}") from error
+        raise ValueError(f"canonical JSON can't express this value: {error}") from error
 
 
 def decode(content: bytes, kind: type[T], where: str) -> T:
-    """The document of type ``kind`` in ``content``. Law: ``encode(decode(b, ...)) == b``.
+    """Return the document of type ``kind`` that ``content`` holds. Law: ``encode(decode(b, ...)) == b``.
 
     Args:
-        content: bytes of bounded size.
-        kind: a frozen `msgspec.Struct`; says which fields there are, with types and patterns.
-        where: file name, for errors.
+        content: the bytes of the document, whose number was checked before.
+        kind: a frozen `msgspec.Struct`, which says which fields there are, with their types and patterns.
+        where: name of the file, for the texts of errors.
 
     Raises:
-        ProofError: not JSON, not canonical, or not a ``kind``; names the field.
+        ProofError: ``content`` is not JSON, not canonical, or not a ``kind``; the text names the field.
     """
     plain = _parse(content, where)
     try:
@@ -60,7 +61,7 @@ def decode(content: bytes, kind: type[T], where: str) -> T:
 
 
 def _parse(content: bytes, where: str) -> Any:
-    if _depth(content) > _DEPTH:
+    if _depth(content) > _DEPTH:  # before parsing: the parser is recursive
         raise ProofError(where, f"nested deeper than {_DEPTH} levels")
     try:
         return json.loads(content.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
@@ -73,7 +74,10 @@ def _parse(content: bytes, where: str) -> Any:
 
 
 def _depth(content: bytes) -> int:
-    """How deep lists and objects are nested; brackets in strings don't count, or closing ones would hide others."""
+    """Return how deep lists and objects are nested.
+
+    Brackets inside strings don't count. If they did, closing ones could hide how deep the document really is.
+    """
     deepest = depth = 0
     for byte in _STRING.sub(b"", content).translate(None, _NO_BRACKETS):
         if byte in b"[{":
@@ -88,7 +92,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in pairs:
         if name in fields:
-            raise ValueError(f"the field {name!r} stands twice")
+            raise ValueError(f"the field {name!r} occurs twice")
         fields[name] = value
     return fields
 

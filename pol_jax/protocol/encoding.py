@@ -1,8 +1,9 @@
-"""Every byte layout that is hashed, and nothing else.
+"""This module defines every byte layout that is hashed (docs/protocol.md, sections 1 to 8).
 
-All hashes are BLAKE3 in ``derive_key`` mode: the context string is the domain tag, so that a digest made for one
-meaning can never be taken for another. Integers are little-endian ``u64``; arrays are little-endian C-order bytes.
-``docs/protocol.md`` specifies each layout to the byte; ``tests/vectors`` pins them.
+All hashes are BLAKE3 in ``derive_key`` mode. The context string says what a digest means, so that a digest that was
+made for one meaning can never be taken for one of another. Integers are little-endian ``u64``; arrays are
+little-endian bytes in C order. ``docs/protocol.md`` specifies each layout to the byte, and ``tests/vectors`` hold
+examples of each.
 """
 
 from __future__ import annotations
@@ -17,24 +18,26 @@ from blake3 import blake3
 from jaxtyping import UInt8, UInt64
 
 FORMAT: Final = "pol-jax/1"
-"""Version of every format in this package; the first field of every document."""
+"""This is the version of every format in this package, and the value of ``format`` in every document."""
 
 DIGEST_BYTES: Final = 32
 
 _PARALLEL_BYTES: Final = 10_000_000
-"""Above this size BLAKE3 is faster on several threads (measured); below, starting them costs more."""
+"""From this size on, BLAKE3 is faster on several threads (measured); below it, starting them costs more."""
 
 Digest = bytes
-"""32 bytes."""
+"""A digest is 32 bytes long."""
 
 
 def digest(context: str, payload: bytes | memoryview, length: int = DIGEST_BYTES) -> Digest:
-    """BLAKE3 of ``payload`` in derive-key mode with the context ``"pol-jax/1 " + context``.
+    """Return ``H[context](payload)`` of docs/protocol.md, section 1.
+
+    It is BLAKE3 in derive-key mode with the context string ``"pol-jax/1 " + context``.
 
     Args:
-        context: what the digest means; the domain tag.
-        payload: the bytes.
-        length: bytes of output; more than 32 reads on in BLAKE3's output stream.
+        context: what the digest means; it separates the digests of one meaning from those of all others.
+        payload: the bytes that are hashed.
+        length: number of bytes of output; beyond 32, they are the next ones of BLAKE3's output stream.
     """
     threads = blake3.AUTO if len(payload) > _PARALLEL_BYTES else 1
     return blake3(payload, derive_key_context=f"{FORMAT} {context}", max_threads=threads).digest(length=length)
@@ -42,11 +45,12 @@ def digest(context: str, payload: bytes | memoryview, length: int = DIGEST_BYTES
 
 _record = partial(blake3, derive_key_context=f"{FORMAT} record")
 _piece = partial(blake3, derive_key_context=f"{FORMAT} piece")
-# Called for every record of every batch and every piece of every state: no layer between.
+# These two are called for every record of every batch and for every piece of every state. Partial functions that
+# return the hasher itself cost less than a call of `digest`.
 
 
 def u64(*values: int) -> bytes:
-    """Each value as eight little-endian bytes."""
+    """Return the values as little-endian integers of eight bytes each, one after the other."""
     return struct.pack(f"<{len(values)}Q", *values)
 
 
@@ -54,17 +58,17 @@ def u64(*values: int) -> bytes:
 
 
 def document_digest(kind: str, canonical: bytes) -> Digest:
-    """Digest of a canonical JSON document of a kind: ``commitment``, ``claim``, ``state spec``."""
+    """Return the digest of a canonical JSON document; its kind is ``commitment``, ``claim`` or ``state spec``."""
     return digest(kind, canonical)
 
 
 def artifact_digest(kind: str, artifact: bytes) -> Digest:
-    """Digest of a serialized program: ``init program`` or ``step program``."""
+    """Return the digest of a serialized program; its kind is ``init program`` or ``step program``."""
     return digest(kind, artifact)
 
 
 def file_digest(chunks: Iterable[bytes]) -> Digest:
-    """Digest of a file's bytes, for the inventory."""
+    """Return the digest of the bytes of a file, for the inventory (section 2.3)."""
     hasher = blake3(derive_key_context=f"{FORMAT} file")
     for chunk in chunks:
         hasher.update(chunk)
@@ -75,10 +79,12 @@ def file_digest(chunks: Iterable[bytes]) -> Digest:
 
 
 def record_digests(rows: UInt8[np.ndarray, "records bytes"], salts: Sequence[bytes] | None = None) -> list[Digest]:
-    """Digest of each record: its leaves' bytes one after the other, in the order of the commitment.
+    """Return the digest of each record (section 3).
+
+    What is hashed are the bytes of the record's leaves, one after the other in the order of the commitment.
 
     Args:
-        rows: one record a row, contiguous.
+        rows: the bytes of one record in each row, contiguous in memory.
         salts: 32 bytes for each record of a private data set; None for a public one.
     """
     if salts is None:
@@ -87,12 +93,12 @@ def record_digests(rows: UInt8[np.ndarray, "records bytes"], salts: Sequence[byt
 
 
 def record_salt(secret: bytes, index: int) -> bytes:
-    """The salt of record ``index``, from the 32-byte secret that the prover keeps."""
+    """Return the salt of record ``index``, which follows from the 32-byte secret that the prover keeps (section 3)."""
     return digest("record salt", secret + u64(index))
 
 
 def batch_digest(records: Iterable[Digest]) -> Digest:
-    """Digest of the records of a batch, in the order in which the step received them."""
+    """Return the digest of a batch from those of its records, in the order in which the step received them."""
     return digest("batch", b"".join(records))
 
 
@@ -100,7 +106,10 @@ def batch_digest(records: Iterable[Digest]) -> Digest:
 
 
 def state_digest(spec: Digest, pieces: Iterable[memoryview]) -> Digest:
-    """Digest of a state: the digest of its specification, then that of every piece of every leaf, in order.
+    """Return the digest of a state (section 4).
+
+    What is hashed is the digest of the state's specification, then that of every piece of every leaf, in order. The
+    specification is part of it so that equal bytes under other names, dtypes or shapes are another state.
 
     Args:
         spec: digest of the canonical JSON list of leaves (path, dtype, shape, pieces, prng).
@@ -124,16 +133,16 @@ def row_bytes(
     state: Digest | None,
     loss: bytes | None,
 ) -> bytes:
-    """A ledger row as it is hashed.
+    """Return the bytes of a ledger row, as they are hashed (section 5).
 
-    ``u64 step | u64 len(key) | key | u64 n | n * u64 index | batch digest | optional state digest | optional loss``,
-    where something optional is ``u8 0``, or ``u8 1`` and the thing.
+    They are ``u64 step | u64 len(key) | key | u64 n | n * u64 index | batch digest | optional state digest | optional
+    loss``. An optional field is ``u8 0`` where it is missing, else ``u8 1`` and its bytes.
 
     Args:
-        step: 0 for the initial state.
+        step: number of the step; 0 is the row of the initial state.
         key: key data of the step, ``uint32`` words, little-endian.
         indices: the records of the batch; empty in row 0.
-        batch: digest of the batch; of no records in row 0.
+        batch: digest of the batch; in row 0 that of a batch of no records.
         state: digest of the state after the step; None at a step without a witness.
         loss: four bytes, little-endian ``float32``; None in row 0.
     """
@@ -144,12 +153,15 @@ def row_bytes(
 
 
 def row_digest(row: bytes) -> Digest:
-    """The leaf of the ledger's Merkle tree for a row."""
+    """Return the digest of a row, given its bytes: a leaf of the ledger's Merkle tree (section 5)."""
     return digest("ledger row", row)
 
 
 def node_digest(left: Digest, right: Digest) -> Digest:
-    """An inner node of a Merkle tree (RFC 6962's shape; BLAKE3 contexts in place of its prefix bytes)."""
+    """Return the digest of an inner node of a Merkle tree (section 6).
+
+    The tree has the shape of RFC 6962; a context of BLAKE3 takes the place of the prefix bytes there.
+    """
     return digest("merkle node", left + right)
 
 
@@ -157,10 +169,13 @@ def node_digest(left: Digest, right: Digest) -> Digest:
 
 
 def order_keys(commitment: Digest, epoch: int, rounds: int) -> UInt64[np.ndarray, " rounds"]:
-    """The round keys of the permutation of ``epoch``: the output stream of one digest."""
+    """Return the round keys of the permutation of ``epoch``: the output stream of one digest (section 8)."""
     return np.frombuffer(digest("order", commitment + u64(epoch), 8 * rounds), "<u8")
 
 
 def draw_key(claim: Digest, nonce: bytes, policy: bytes) -> Digest:
-    """The key of a random challenge: claim digest, verifier's nonce (length first), policy as canonical JSON."""
+    """Return the key of a random challenge (section 12).
+
+    Its payload is the claim's digest, the length of the verifier's nonce, the nonce, and the policy as canonical JSON.
+    """
     return digest("challenge", claim + u64(len(nonce)) + nonce + policy)

@@ -1,4 +1,7 @@
-"""All that decides bits: where a program ran. Part of the claim; compared with the verifier's own."""
+"""An environment is all that decides the bits of a program's results (docs/protocol.md, section 2.2).
+
+A claim has that of the prover; a verifier compares it with its own.
+"""
 
 from __future__ import annotations
 
@@ -8,48 +11,48 @@ import msgspec
 
 from pol_jax.errors import printable
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Text = Annotated[str, msgspec.Meta(max_length=1024)]
+PositiveInteger = Annotated[int, msgspec.Meta(ge=1)]
+LongText = Annotated[str, msgspec.Meta(max_length=1024)]
 
 
 class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A backend.
+    """An environment describes the backend on which a program ran.
 
     Attributes:
         platform: ``cpu``, ``cuda``, ``rocm`` or ``tpu``, as jax names it.
         platform_version: the runtime's own version.
         device_kind: the device's name.
-        device_count: devices of all processes.
-        process_count: processes.
+        device_count: number of devices of all processes together.
+        process_count: number of processes.
         jax: version of jax.
         jaxlib: version of jaxlib.
         xla_flags: the words of ``XLA_FLAGS``, sorted.
-        machine: processor architecture.
-        cpu: processor model.
-        cpu_features: its vector instruction sets, sorted.
-        cpu_count: processors that the process may use: XLA's threads.
-        collectives: implementation of cross-process collectives on CPU, or "none".
-        shardings: how state leaves are laid out over devices; empty when each is whole on one device.
+        machine: architecture of the processor.
+        cpu: model of the processor.
+        cpu_features: vector instruction sets of the processor, sorted.
+        cpu_count: number of processors that the process may use, which is XLA's number of threads.
+        collectives: implementation of collectives between processes on CPU, or "none".
+        shardings: how the state's leaves are distributed over devices; empty if each leaf is whole on one device.
     """
 
-    platform: Text
-    platform_version: Text
-    device_kind: Text
-    device_count: Count
-    process_count: Count
-    jax: Text
-    jaxlib: Text
-    xla_flags: tuple[Text, ...]
-    machine: Text
-    cpu: Text
-    cpu_features: tuple[Text, ...]
-    cpu_count: Count
-    collectives: Text
-    shardings: tuple[Text, ...]
+    platform: LongText
+    platform_version: LongText
+    device_kind: LongText
+    device_count: PositiveInteger
+    process_count: PositiveInteger
+    jax: LongText
+    jaxlib: LongText
+    xla_flags: tuple[LongText, ...]
+    machine: LongText
+    cpu: LongText
+    cpu_features: tuple[LongText, ...]
+    cpu_count: PositiveInteger
+    collectives: LongText
+    shardings: tuple[LongText, ...]
 
 
-def differences(a: Environment, b: Environment) -> list[str]:
-    """What differs between two environments, one line each."""
+def environment_differences(a: Environment, b: Environment) -> list[str]:
+    """Return what differs between two environments, in one line for each field."""
     fields = ((name, getattr(a, name), getattr(b, name)) for name in a.__struct_fields__)
     return [f"{name}: {_text(x)} against {_text(y)}" for name, x, y in fields if x != y]
 

@@ -1,7 +1,9 @@
-"""Where a commitment says that the initial state comes from: its own key, an earlier proof, or weights from elsewhere.
+"""A commitment says where the initial state comes from (docs/protocol.md, section 2.1).
 
-Leaves that are taken over are fixed by their digest, which enters the commitment and so every key: nobody can look for
-weights that fit the keys. Typed PRNG keys are never taken over; they always come from the commitment.
+It comes from the run's own key, or takes leaves over from an earlier proof, or from weights of unproven origin.
+
+Leaves that are taken over are fixed by their digest, which enters the commitment and so every key: nobody can search
+for weights that fit the keys. Typed PRNG keys are never taken over; they always come from the commitment.
 """
 
 from __future__ import annotations
@@ -13,19 +15,19 @@ from pol_jax.protocol.trees import LeafSpec, StateSpec
 
 
 class OwnKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="origin", tag="key"):
-    """The initial state is what ``init`` gives under the key of step 0."""
+    """The initial state is what ``init`` returns for the key of step 0."""
 
     @property
     def leaves(self) -> tuple[str, ...]:
-        """None is taken over."""
+        """Return the paths of the leaves that are taken over: none."""
         return ()
 
 
 class EarlierProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="origin", tag="proof"):
-    """Some leaves are those of another run's final state, which its proof is to show.
+    """Some leaves are those of the final state of another run, which has a proof of its own.
 
     Attributes:
-        claim: digest of that run's claim.
+        claim: digest of the claim of that run.
         leaves: paths of the leaves that are taken over, in the order of the state; at least one.
         digest: state digest of these leaves alone.
     """
@@ -36,7 +38,7 @@ class EarlierProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
 
 
 class UnprovenWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="origin", tag="weights"):
-    """Some leaves come from elsewhere, and no proof says how they were made.
+    """Some leaves come from elsewhere, and no proof shows how they were made.
 
     Attributes:
         leaves: paths of the leaves that are taken over, in the order of the state; at least one.
@@ -51,17 +53,17 @@ Initial = OwnKey | EarlierProof | UnprovenWeights
 
 
 def taken(initial: Initial, state: StateSpec) -> dict[int, LeafSpec]:
-    """The leaves of ``state`` that are taken over, by their places in it, ascending."""
+    """Return the leaves of ``state`` that are taken over, by their indices in it, ascending."""
     paths = set(initial.leaves)
-    return {at: leaf for at, leaf in enumerate(state) if leaf.path in paths}
+    return {index: leaf for index, leaf in enumerate(state) if leaf.path in paths}
 
 
 def problem_of(initial: Initial, state: StateSpec) -> str | None:
-    """What is wrong with the leaves that ``initial`` takes over, in words; None where all is well."""
+    """Return what is wrong with the leaves that ``initial`` takes over, in words, or None if nothing is."""
     if isinstance(initial, OwnKey):
         return None
     leaves = taken(initial, state).values()
     if not initial.leaves or tuple(leaf.path for leaf in leaves) != initial.leaves:
-        return "expected one or more paths of leaves of the state, in its order, none twice"
+        return "expected one or more paths of leaves of the state, in the order of the state, none twice"
     keys = [leaf.path for leaf in leaves if leaf.prng is not None]
-    return f"{keys[0][:60]!r} is a PRNG key, which comes from the commitment and nowhere else" if keys else None
+    return f"{keys[0][:60]!r} is a PRNG key, which can only come from the commitment" if keys else None

@@ -1,6 +1,7 @@
-"""The list of a finished proof's files, with sizes and digests: covers bytes, where the claim covers meanings.
+"""An inventory lists the files of a finished proof, with sizes and digests (docs/protocol.md, sections 2.3 and 11).
 
-Equal states give unequal Orbax files, so that the inventory of two equal runs differs, and their claim does not.
+It covers bytes, where the claim covers meanings: Orbax saves equal states in files that differ, so that two equal runs
+have the same claim and different inventories.
 """
 
 from __future__ import annotations
@@ -26,37 +27,37 @@ _FOLDERS: Final = re.compile(r"(program|ledger|checkpoints(/\d{10}(/[\w.%-]{1,12
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a file of a finished proof may have this path."""
+    """Return whether a file of a finished proof may have this path."""
     return _NAMES.match(name) is not None
 
 
 def is_folder_name(name: str) -> bool:
-    """Whether a directory inside a finished proof may have this path."""
+    """Return whether a directory inside a finished proof may have this path."""
     return _FOLDERS.match(name) is not None
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file: size in bytes, digest."""
+    """An entry holds the size of one file in bytes, and its digest."""
 
     size: Annotated[int, msgspec.Meta(ge=0)]
     digest: HexDigest
 
 
 class Inventory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The document: every file of the proof but this one, by path."""
+    """An inventory is the document ``inventory.json``: every file of the proof but itself, by path."""
 
     format: Literal["pol-jax/1"]
     files: dict[str, Entry]
 
     @classmethod
     def parse(cls, content: bytes) -> Inventory:
-        """The inventory in ``content``; only names that a proof's files may have.
+        """Return the inventory that ``content`` holds; every name in it is one that a file of a proof may have.
 
         Raises:
-            ProofError: names the field.
+            ProofError: ``content`` is no inventory; the text names the field.
         """
-        found = decode(content, cls, FILE)
-        for name in found.files:
+        inventory = decode(content, cls, FILE)
+        for name in inventory.files:
             if not is_file_name(name) or name == FILE:
                 raise ProofError(FILE, f"files: {name[:80]!r} has no place in an inventory")
-        return found
+        return inventory

@@ -1,7 +1,7 @@
-"""The PRNG key of every step, from the commitment.
+"""The commitment decides the PRNG key of every step (docs/protocol.md, section 7).
 
-Root key: the first bytes of the commitment's digest. The key of step t is ``fold_in(root, t)``; step 0 is ``init``.
-So nobody can choose a seed to fit weights that they already have.
+The root key is the first bytes of the commitment's digest. The key of step t is ``fold_in(root, t)``; step 0 is that
+of ``init``. Therefore nobody can choose a seed that fits weights that they already have.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from jaxtyping import UInt32
 from pol_jax.protocol.encoding import Digest
 
 Prng: TypeAlias = Literal["threefry2x32", "rbg"]
-"""The PRNG implementations that a commitment may name."""
+"""A commitment may name one of these PRNG implementations."""
 
 KEY_WORDS: Final[Mapping[str, int]] = {"threefry2x32": 2, "rbg": 4}
-"""The PRNG implementations that a commitment may name, and the ``uint32`` words of their keys."""
+"""For each PRNG implementation, this is how many ``uint32`` words its keys have."""
 
 MAX_STEPS: Final = 2**32 - 1
-"""``fold_in`` takes 32 bits."""
+"""A run has at most this many steps, because ``fold_in`` takes a number of 32 bits."""
 
 
 def root_key(commitment: Digest, prng: str) -> UInt32[np.ndarray, " words"]:
-    """Key data of the root key."""
+    """Return the key data of the root key, given the digest of the commitment."""
     return np.frombuffer(commitment, "<u4")[: KEY_WORDS[prng]].copy()

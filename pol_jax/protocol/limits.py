@@ -1,4 +1,4 @@
-"""What a verifier is willing to read. Set by the verifier, never by the proof."""
+"""Limits say how much a verifier is willing to read; they never come from the proof."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What a verifier is willing to read. Set by the verifier, never by the proof.
+    """Limits say how much a verifier is willing to read; they never come from the proof.
 
     Attributes:
-        document_bytes: a JSON document.
-        program_bytes: one exported program.
-        records_bytes: the file of record digests.
-        segment_bytes: one segment of the ledger.
-        total_bytes: all files.
-        files: how many of them, directories included.
-        state_bytes: one state, in memory.
-        steps: of the run; each costs memory for its digest.
-        opening_bytes: an opening.
-        constant_bytes: values that are written down in the two programs together, see `constants`.
+        document_bytes: largest size of a JSON document.
+        program_bytes: largest size of one exported program.
+        records_bytes: largest size of the file of record digests.
+        segment_bytes: largest size of one file of the ledger.
+        total_bytes: largest size of all files together.
+        files: largest number of files and directories.
+        state_bytes: largest size of one state in memory.
+        steps: largest number of steps of the run; each costs memory for its digest.
+        opening_bytes: largest size of an opening.
+        constant_bytes: largest size of the constants in both programs together, unless `constants` allows more.
     """
 
     document_bytes: int = 2**24
@@ -33,17 +33,18 @@ class Limits:
     opening_bytes: int = 2**36
     constant_bytes: int = 2**14
 
-    def of(self, name: str) -> int:
-        """The most bytes that the file ``name`` may have."""
+    def file_bytes(self, name: str) -> int:
+        """Return the largest size of the file ``name`` of a proof."""
         if name.endswith(".json") and "/" not in name:
             return self.document_bytes
         by_folder = {"program": self.program_bytes, "ledger": self.segment_bytes, "records": self.records_bytes}
         return by_folder.get(name.split("/")[0], self.total_bytes)
 
     def constants(self, state_bytes: int) -> int:
-        """The most bytes of constants in programs that work on a state of ``state_bytes``.
+        """Return the largest size of the constants in programs that work on a state of ``state_bytes``.
 
-        Weights could be hidden there. 16 KiB are four times what the built-in tasks have, and a mean image of 32 by 32
-        or a table of 4,096 learning rates; a program grows with its model, but 1% of a state is no model.
+        The constants are bounded because a program could carry weights in them. 16 KiB are four times what the built-in
+        tasks have; they hold a mean image of 32 by 32 pixels, or a table of 4,096 learning rates. A larger model may
+        have more, but 1% of a state is too little to hold a model.
         """
         return max(self.constant_bytes, state_bytes // 100)

@@ -1,7 +1,7 @@
-"""Merkle trees over digests, in the shape of RFC 6962, section 2.1.
+"""This module computes Merkle trees and inclusion proofs (docs/protocol.md, section 6; RFC 6962, section 2.1).
 
-The tree of n leaves splits at the largest power of two below n, so that leaf i's proof does not change its form as
-leaves are appended. Leaves are digests made elsewhere, under a context of their own.
+The tree of n leaves splits at the largest power of two below n. The leaves are digests that were made elsewhere, under
+a context of their own, so that no leaf can be taken for an inner node.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pol_jax.protocol.encoding import DIGEST_BYTES, Digest, node_digest
 
 
 def root(leaves: Sequence[Digest]) -> Digest:
-    """The root over ``leaves``, which must not be empty. Time and hashes: O(n)."""
+    """Return the root over ``leaves``, which must not be empty; it takes O(n) hashes."""
     if not leaves:
         raise ValueError("a Merkle tree needs at least one leaf")
     level = list(leaves)
@@ -22,12 +22,12 @@ def root(leaves: Sequence[Digest]) -> Digest:
 
 
 def proof(leaves: Sequence[Digest], index: int) -> list[Digest]:
-    """The audit path of leaf ``index``: siblings from the leaf to the root (RFC 6962, 2.1.1)."""
+    """Return the inclusion proof of leaf ``index``: the siblings from the leaf to the root (RFC 6962, 2.1.1)."""
     return proofs(leaves, [index])[0]
 
 
 def proofs(leaves: Sequence[Digest], indices: Iterable[int]) -> list[list[Digest]]:
-    """The audit paths of several leaves; the tree is hashed once."""
+    """Return the inclusion proofs of several leaves; the tree is hashed only once."""
     levels = [list(leaves)]
     while len(levels[-1]) > 1:
         levels.append(_parents(levels[-1]))
@@ -35,20 +35,20 @@ def proofs(leaves: Sequence[Digest], indices: Iterable[int]) -> list[list[Digest
 
 
 def root_from_proof(leaf: Digest, index: int, size: int, path: Sequence[Digest]) -> Digest:
-    """The root that ``path`` gives for ``leaf`` at ``index`` of ``size`` leaves.
+    """Return the root that the inclusion proof ``path`` gives for ``leaf`` at ``index`` of ``size`` leaves.
 
     Law: ``root_from_proof(leaves[i], i, len(leaves), proof(leaves, i)) == root(leaves)``.
 
     Raises:
-        ValueError: the path's length doesn't fit the place, or something in it is no digest.
+        ValueError: the path is not as long as ``index`` and ``size`` require, or has something that is no digest.
     """
     if not 0 <= index < size:
-        raise ValueError(f"leaf {index} of {size}")
+        raise ValueError(f"there is no leaf {index} among {size}")
     if any(len(digest) != DIGEST_BYTES for digest in (leaf, *path)):
         raise ValueError(f"inclusion proof has a digest of other than {DIGEST_BYTES} bytes")
     node, rest = leaf, list(path)
     while size > 1:
-        if index % 2 or index + 1 < size:
+        if index % 2 or index + 1 < size:  # an odd last node has no sibling, and moves up unchanged
             if not rest:
                 raise ValueError("inclusion proof is too short")
             sibling = rest.pop(0)
@@ -61,12 +61,12 @@ def root_from_proof(leaf: Digest, index: int, size: int, path: Sequence[Digest])
 
 def _path(levels: Sequence[Sequence[Digest]], index: int) -> list[Digest]:
     if not 0 <= index < len(levels[0]):
-        raise IndexError(f"leaf {index} of {len(levels[0])}")
+        raise IndexError(f"there is no leaf {index} among {len(levels[0])}")
     siblings = ((level, (index >> height) ^ 1) for height, level in enumerate(levels[:-1]))
     return [level[sibling] for level, sibling in siblings if sibling < len(level)]
 
 
 def _parents(level: list[Digest]) -> list[Digest]:
-    """The next level up; an odd last node moves up unchanged, which gives RFC 6962's shape."""
+    """Return the next level up; an odd last node moves up unchanged, which gives the shape of RFC 6962."""
     pairs = [node_digest(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
     return pairs + level[-1:] if len(level) % 2 else pairs

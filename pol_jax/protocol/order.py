@@ -1,9 +1,10 @@
-"""The order of records: a keyed pseudo-random permutation for each epoch, with random access.
+"""The order of records in an epoch is a pseudo-random permutation under a key (docs/protocol.md, section 8).
 
-A balanced Feistel network over the smallest even number of bits that holds N, with cycle walking: a value beyond N
-is permuted again until it falls inside. Luby and Rackoff, 1988; Black and Rogaway, "Ciphers with arbitrary finite
-domains", CT-RSA 2002. Fixed by the protocol and by test vectors, not by a library's version; any place of any epoch
-costs O(1).
+The permutation is a balanced Feistel network over the smallest even number of bits that can express N values, with
+cycle walking: a value that is not below N is permuted again until it is (Luby and Rackoff, 1988; Black and Rogaway,
+"Ciphers with arbitrary finite domains", CT-RSA 2002). It was chosen because any place of any epoch can be computed
+by itself in constant time, so that a verifier of one step needs no shuffled list, and because it depends on no
+library's version.
 
 Epochs follow each other without a dropped remainder: place p of the run is place ``p % N`` of epoch ``p // N``.
 """
@@ -26,22 +27,22 @@ _CHUNK: Final = 2**16
 def batch_indices(
     commitment: Digest, records: int, batch_size: int, start: int, stop: int
 ) -> UInt64[np.ndarray, "steps batch"]:
-    """The records of the batches of the steps ``start`` to ``stop`` (exclusive; 1 is the first step), in order."""
+    """Return the indices of the records of each batch, for the steps ``start`` (1 is the first) up to ``stop - 1``."""
     places = np.arange((start - 1) * batch_size, (stop - 1) * batch_size, dtype=np.uint64)
-    for at in range(0, len(places), _CHUNK):
-        places[at : at + _CHUNK] = _indices(commitment, records, places[at : at + _CHUNK])
+    for begin in range(0, len(places), _CHUNK):  # in chunks, so that temporary arrays stay in the processor's cache
+        places[begin : begin + _CHUNK] = _indices(commitment, records, places[begin : begin + _CHUNK])
     return places.reshape(stop - start, batch_size)
 
 
 def permute(
     keys: UInt64[np.ndarray, " rounds #n"], size: int, places: UInt64[np.ndarray, " n"]
 ) -> UInt64[np.ndarray, " n"]:
-    """Where the permutation of ``range(size)`` given by ``keys`` sends each of ``places`` (all below ``size``).
+    """Return where the permutation of ``range(size)`` under ``keys`` sends each of ``places``, all below ``size``.
 
     Args:
-        keys: round keys: one column for all places, or one for each.
-        size: N.
-        places: in the epoch.
+        keys: the round keys: one column for all places, or one for each place.
+        size: N, the number of values that are permuted.
+        places: the places in the epoch.
     """
     half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
     values = _feistel(keys, half, places)
@@ -53,7 +54,7 @@ def permute(
 
 
 def _indices(commitment: Digest, records: int, places: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
-    """The records at places of the run, which may lie in many epochs: in as many as there are places, if N is 1."""
+    """Return the records at places of the run. The places may lie in many epochs: each in its own, if N is 1."""
     epochs, column = np.unique(places // np.uint64(records), return_inverse=True)
     keys = np.stack([order_keys(commitment, epoch, ROUNDS) for epoch in epochs.tolist()], axis=1)
     return permute(keys if len(epochs) == 1 else keys[:, column], records, places % np.uint64(records))
@@ -62,6 +63,7 @@ def _indices(commitment: Digest, records: int, places: UInt64[np.ndarray, " n"])
 def _feistel(
     keys: UInt64[np.ndarray, " rounds #n"], half: np.uint64, values: UInt64[np.ndarray, " n"]
 ) -> UInt64[np.ndarray, " n"]:
+    """Apply the Feistel network once, to values of two halves of ``half`` bits each."""
     mask = (np.uint64(1) << half) - np.uint64(1)
     left, right = values >> half, values & mask
     for key in keys:
@@ -71,7 +73,7 @@ def _feistel(
 
 
 def _mix(x: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
-    """The finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014); arithmetic modulo 2^64."""
+    """Apply the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), in arithmetic modulo 2^64."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed: np.ndarray = x ^ (x >> np.uint64(31))

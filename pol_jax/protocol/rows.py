@@ -1,4 +1,4 @@
-"""The rows of the ledger: what is recorded of one step, as a value and as the bytes that are hashed."""
+"""A ledger row is what is recorded of one step, as a value and as bytes (docs/protocol.md, section 5)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pol_jax.protocol.encoding import DIGEST_BYTES, Digest, row_bytes, row_diges
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """What is recorded of one step. Equal rows have equal bytes, the loss included.
+    """A ledger row holds what is recorded of one step. Two rows are equal if their bytes are, the loss included.
 
     Attributes:
-        step: 0 for the initial state.
-        key: key data of the step.
-        indices: the records of the batch, in order; empty in row 0.
+        step: number of the step; 0 is the row of the initial state.
+        key: key data of the step's PRNG key, as little-endian bytes.
+        indices: indices of the batch's records, in order; empty in row 0.
         batch: digest of the batch.
         state: digest of the state after the step, or None at a step without a witness.
-        loss: as little-endian ``float32`` bytes; None in row 0.
+        loss: the loss as little-endian ``float32`` bytes; None in row 0.
     """
 
     step: int
@@ -32,30 +32,30 @@ class Row:
     loss: bytes | None
 
     def encode(self) -> bytes:
-        """The bytes that are hashed."""
+        """Return the bytes of the row, as they are hashed."""
         return row_bytes(self.step, self.key, self.indices, self.batch, self.state, self.loss)
 
     def digest(self) -> Digest:
-        """The row's leaf in the Merkle tree."""
+        """Return the digest of the row, which is its leaf in the Merkle tree."""
         return row_digest(self.encode())
 
     @property
     def loss_value(self) -> float | None:
-        """The loss as a number."""
+        """Return the loss as a number."""
         return None if self.loss is None else float(np.frombuffer(self.loss, "<f4")[0])
 
     def __eq__(self, other: object) -> bool:
-        """Byte for byte."""
+        """Compare byte for byte: a NaN equals the same NaN, and 0.0 does not equal -0.0."""
         return isinstance(other, Row) and self.encode() == other.encode()
 
     def __hash__(self) -> int:
-        """By the step."""
+        """Hash the step, which equal rows have in common."""
         return hash(self.step)
 
 
-def differences(a: Row, b: Row) -> list[str]:
-    """Names of the fields in which two rows differ, as the columns are called."""
-    pairs = {
+def differing_columns(a: Row, b: Row) -> list[str]:
+    """Return the names of the ledger's columns in which two rows differ."""
+    equal = {
         "step": a.step == b.step,
         "key": a.key == b.key,
         "indices": np.array_equal(a.indices, b.indices),
@@ -63,11 +63,14 @@ def differences(a: Row, b: Row) -> list[str]:
         "state_digest": a.state == b.state,
         "loss": a.loss == b.loss,
     }
-    return [name for name, same in pairs.items() if not same]
+    return [name for name, same in equal.items() if not same]
 
 
 def decode_row(content: bytes) -> Row | None:
-    """The inverse of `Row.encode`; None for bytes that no row has (a frame of zeros has a valid checksum)."""
+    """Return the row whose bytes ``content`` is, or None if no row has these bytes. Law: the inverse of `Row.encode`.
+
+    None can happen in an open run: a frame of zeros, as a crash may leave it, has a valid checksum.
+    """
     try:
         step, length = struct.unpack_from("<QQ", content)
         key, rest = content[16 : 16 + length], content[16 + length :]

@@ -1,4 +1,8 @@
-"""How many segments a random draw needs, and how surely it meets a false one. Exact: a draw is without replacement."""
+"""These functions say how many segments a random draw needs, and with which probability it meets a false one.
+
+A draw is without replacement, so the number of false segments that it meets is hypergeometric (docs/protocol.md,
+section 12.1).
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,22 @@ import math
 from fractions import Fraction
 
 _NEAR = 1e-9
+"""Where an estimate in floating point is as near as this to the bound, whole numbers decide."""
 
 
 def segments_needed(segments: int, confidence: float, fraction: float) -> int:
-    """The least sample that meets a false segment with ``confidence`` if ``fraction`` of ``segments`` is false.
+    """Return the smallest sample that meets a false segment with ``confidence`` if ``fraction`` of them is false.
 
-    Exact: drawing without replacement is hypergeometric, and both numbers are the decimals that the report shows, so
-    that a draw is the same wherever it is repeated.
+    The result is exact, and both numbers are read as the decimals that a report shows. A rounding error could change
+    the sample's size by one from machine to machine, and a draw must be the same wherever it is repeated.
     """
-    false = false_segments(segments, fraction)
+    false_count = false_segments(segments, fraction)
     low = high = 1
-    while not _meets(segments, false, high, confidence):
+    while not _meets(segments, false_count, high, confidence):  # it grows with the sample: double, then search between
         low, high = high + 1, 2 * high
     while low < high:
         middle = (low + high) // 2
-        if _meets(segments, false, middle, confidence):
+        if _meets(segments, false_count, middle, confidence):
             high = middle
         else:
             low = middle + 1
@@ -28,28 +33,34 @@ def segments_needed(segments: int, confidence: float, fraction: float) -> int:
 
 
 def false_segments(segments: int, fraction: float) -> int:
-    """How many segments are false if ``fraction`` of them is: rounded up, at least 1."""
+    """Return how many segments are false if ``fraction`` of them is: rounded up, and at least 1."""
     return max(1, math.ceil(_decimal(fraction) * segments))
 
 
-def detection_probability(segments: int, false: int, drawn: int) -> float:
-    """Probability that ``drawn`` of ``segments`` hold at least one of ``false``: 1 - C(n-m, q) / C(n, q)."""
-    if drawn > segments - false:
+def detection_probability(segments: int, false_count: int, drawn: int) -> float:
+    """Return the probability that a draw meets at least one false segment.
+
+    It is ``1 - C(n - m, q) / C(n, q)`` for q drawn of n segments, m of which are false.
+    """
+    if drawn > segments - false_count:
         return 1.0
-    few, many = sorted((false, drawn))  # C(n-m, q) / C(n, q) = C(n-q, m) / C(n, m)
+    few, many = sorted((false_count, drawn))  # C(n-m, q) / C(n, q) = C(n-q, m) / C(n, m): the shorter product serves
     return -math.expm1(sum(math.log1p(-many / (segments - at)) for at in range(few)))
 
 
-def _meets(segments: int, false: int, drawn: int, confidence: float) -> bool:
-    """Whether the detection probability is at least ``confidence``; in whole numbers where floats are too near."""
-    estimate = detection_probability(segments, false, drawn)
-    if drawn > segments - false or abs(estimate - confidence) > _NEAR:
+def _meets(segments: int, false_count: int, drawn: int, confidence: float) -> bool:
+    """Return whether the detection probability is at least ``confidence``.
+
+    Where floating point can't tell, because both are nearly equal, whole numbers decide.
+    """
+    estimate = detection_probability(segments, false_count, drawn)
+    if drawn > segments - false_count or abs(estimate - confidence) > _NEAR:
         return estimate >= confidence
-    few, many = sorted((false, drawn))
+    few, many = sorted((false_count, drawn))
     missed = math.prod(range(segments - many - few + 1, segments - many + 1))
     return missed <= (1 - _decimal(confidence)) * math.prod(range(segments - few + 1, segments + 1))
 
 
 def _decimal(number: float) -> Fraction:
-    """The shortest decimal that reads as ``number``: what canonical JSON writes."""
+    """Return the shortest decimal that reads as ``number``, which is what canonical JSON writes."""
     return Fraction(repr(float(number)))

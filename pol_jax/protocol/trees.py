@@ -1,7 +1,7 @@
-"""What a pytree of arrays looks like, without its classes: paths, dtypes, shapes.
+"""A specification describes a pytree of arrays without its classes: by paths, dtypes and shapes (section 2.1).
 
-A path is a JSON pointer (RFC 6901): ``/params/conv1/kernel``; the root leaf's path is the empty string. Typed PRNG
-keys are described by their key data (``uint32`` words) and the name of their implementation.
+A path is a JSON pointer (RFC 6901), such as ``/params/conv1/kernel``; the path of a pytree that is one array is the
+empty string. Typed PRNG keys are described by their key data (``uint32`` words) and the name of their implementation.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ DTYPES: Final[Mapping[str, np.dtype]] = {
         ),
     )
 }
-"""Every dtype that a state or a record may have, by name."""
+"""A state or a record may have these dtypes, by name."""
 
 
 class ArraySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One array: a leaf of a record.
+    """An array specification describes one leaf of a record.
 
     Attributes:
-        path: JSON pointer.
+        path: JSON pointer of the leaf.
         dtype: a name in `DTYPES`.
-        shape: a record's without the batch axis, a state leaf's whole.
+        shape: shape of the array; for a record it leaves out the batch axis.
     """
 
     path: str
@@ -46,15 +46,15 @@ class ArraySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the array."""
+        """Return how many bytes the array has."""
         return math.prod(self.shape) * DTYPES[self.dtype].itemsize
 
 
 class LeafSpec(ArraySpec, frozen=True, forbid_unknown_fields=True):
-    """One leaf of a state.
+    """A leaf specification describes one leaf of a state.
 
     Attributes:
-        pieces: into how many equal parts each axis is cut for digests; all ones for a whole leaf.
+        pieces: number of equal parts into which each axis is cut for digests; all are 1 if the leaf is not cut.
         prng: implementation of the typed PRNG key whose key data this leaf holds, or None.
     """
 
@@ -63,7 +63,7 @@ class LeafSpec(ArraySpec, frozen=True, forbid_unknown_fields=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the leaf is one piece."""
+        """Return whether the leaf is digested as one piece."""
         return set(self.pieces) <= {1}
 
 
@@ -72,12 +72,12 @@ RecordSpec = tuple[ArraySpec, ...]
 
 
 def pointer(keys: Sequence[Any]) -> str:
-    """The JSON pointer of a jax key path."""
+    """Return the JSON pointer of a jax key path."""
     return "".join("/" + _component(key).replace("~", "~0").replace("/", "~1") for key in keys)
 
 
 def split_pointer(path: str) -> list[str]:
-    """The components of a JSON pointer. Law: ``pointer`` of the components gives the path back."""
+    """Return the components of a JSON pointer. Law: ``pointer`` of the components gives the path back."""
     return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
 
 

@@ -13,7 +13,7 @@ from pol_jax.files import write_whole
 from pol_jax.program.machine import current_environment
 from pol_jax.protocol.documents import decode, encode
 from pol_jax.protocol.encoding import FORMAT
-from pol_jax.protocol.environment import Environment, differences
+from pol_jax.protocol.environment import Environment, environment_differences
 from pol_jax.protocol.keys import MAX_STEPS
 from pol_jax.storage.proof import open_proof
 
@@ -70,7 +70,7 @@ def agree_on_aim(root: Path, steps: int | None, keep_every: int | None, usual: i
         if steps not in (None, claim.steps):
             raise UsageError(f"{root}: is finished, with {claim.steps} steps; start a new run for {steps}")
         return Aim(claim.steps, keep_every)
-    changed = differences(before.environment, current_environment()) if before else []
+    changed = environment_differences(before.environment, current_environment()) if before else []
     if changed:
         raise UsageError(f"{root}: was begun on another backend ({'; '.join(changed)}); go on there")
     return Aim(steps or (before.steps if before else usual), keep_every)

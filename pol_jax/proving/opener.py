@@ -14,7 +14,7 @@ from pol_jax.protocol import merkle
 from pol_jax.protocol.documents import encode
 from pol_jax.protocol.encoding import DIGEST_BYTES, FORMAT, record_salt
 from pol_jax.protocol.opening import OpenedRecord, OpenedRow, OpenedState, Opening
-from pol_jax.protocol.rows import Row, differences
+from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span, spans
 from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.inventory import read_bounded
@@ -121,7 +121,7 @@ class _Keeper:
     def __call__(self, row: Row, state: HostState | None) -> None:
         expected = next(self._rows)
         if row != expected:
-            fields = ", ".join(differences(expected, row))
+            fields = ", ".join(differing_columns(expected, row))
             raise BackendError(
                 f"this machine can't regenerate the run: step {row.step} comes out otherwise ({fields}); "
                 "nothing is opened; run where the proof was made"

@@ -16,7 +16,7 @@ from pathlib import Path
 from pol_jax.errors import DivergenceError, StorageError
 from pol_jax.protocol.commitment import Schedule
 from pol_jax.protocol.encoding import Digest
-from pol_jax.protocol.rows import Row, differences
+from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Segments
 from pol_jax.proving.open_run import Aim
 from pol_jax.proving.resumption import Resumption
@@ -80,7 +80,7 @@ class Recorder:
         """
         known = self._known.pop(row.step, None)
         if known is not None and _contradict(known, row):
-            fields = ", ".join(differences(known, row))
+            fields = ", ".join(differing_columns(known, row))
             raise DivergenceError(
                 f"{self._root}: step {row.step}: recomputed {fields}: not what the ledger has; silent data corruption, "
                 "or another machine than before. Nothing was overwritten; check the machine, or start a new run"

@@ -82,13 +82,13 @@ def read_bounded(root: Path, name: str, limits: Limits) -> bytes:
     try:
         with _open(root, name) as file:
             size = os.fstat(file.fileno()).st_size  # a buffer of the limit would be taken at once
-            content = file.read(min(size, limits.of(name)) + 1)
+            content = file.read(min(size, limits.file_bytes(name)) + 1)
     except FileNotFoundError:
         raise ProofError(name, "is missing") from None
     except OSError as error:
         raise unreadable(name, f"can't be read: {error.strerror}", error) from error
-    if len(content) > limits.of(name):
-        raise ProofError(name, f"has more than {limits.of(name)} bytes")
+    if len(content) > limits.file_bytes(name):
+        raise ProofError(name, f"has more than {limits.file_bytes(name)} bytes")
     return content
 
 
@@ -101,8 +101,8 @@ def _check_name(where: str, status: os.stat_result, limits: Limits) -> None:
         raise ProofError(where, "is no plain file; links and devices have no place in a proof")
     if not is_file_name(where):
         raise ProofError(where, "is no file of a proof; expected only the names that docs/protocol.md lists")
-    if status.st_size > limits.of(where):
-        raise ProofError(where, f"has {status.st_size} bytes, more than the limit of {limits.of(where)}")
+    if status.st_size > limits.file_bytes(where):
+        raise ProofError(where, f"has {status.st_size} bytes, more than the limit of {limits.file_bytes(where)}")
 
 
 def _digest(root: Path, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pol_jax.protocol import commitment as commitments
-from pol_jax.protocol.rows import differences
+from pol_jax.protocol.rows import differing_columns
 from pol_jax.storage.proof import Proof
 
 
@@ -34,12 +34,12 @@ class Difference:
 
 def diff(a: Proof, b: Proof) -> Difference:
     """Compare two proofs, finished or not: their commitments, then row by row."""
-    fields = commitments.differences(a.commitment, b.commitment)
+    fields = commitments.differing_fields(a.commitment, b.commitment)
     steps = (a.last_step, b.last_step)
     common = min(steps)
     if fields:
         return Difference(fields, None, [], common, steps)
     for x, y in zip(a.rows(), b.rows(), strict=False):
         if x != y:
-            return Difference([], x.step, differences(x, y), common, steps)
+            return Difference([], x.step, differing_columns(x, y), common, steps)
     return Difference([], None, [], common, steps)

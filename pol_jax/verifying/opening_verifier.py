@@ -25,7 +25,7 @@ from pol_jax.protocol import claim as claims
 from pol_jax.protocol.challenge import StepPolicy, draw_steps
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.distances import distance
-from pol_jax.protocol.environment import differences
+from pol_jax.protocol.environment import environment_differences
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.rows import Row
@@ -168,7 +168,7 @@ class _OpeningVerification(Staging):
 
     def _judge(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> None:
         """Stages 7 to 9."""
-        changed = differences(claim.environment, self.environment)
+        changed = environment_differences(claim.environment, self.environment)
         self.progress.stage(9)
         self.progress.begin("replaying", sum(len(span.steps) for span in wanted))
         try:

@@ -19,7 +19,7 @@ from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol.challenge import ListedSegments, Policy, RandomSegments, Stretch, check_policy, draw, metric_of
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.environment import differences
+from pol_jax.protocol.environment import environment_differences
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.spans import Segments, route
 from pol_jax.reports.curves import Curve, Update, thin
@@ -241,7 +241,7 @@ class _Verification(Staging):
         source = self.source if isinstance(self.source, Source) else self.source(checked.proof.commitment)
         replayer = Crew(checked, source, self.secret, self.progress, self.jobs)
         material = ProofMaterial(checked, source, CommittedRecords(checked.records, self.secret))
-        changed = differences(claim.environment, self.environment)
+        changed = environment_differences(claim.environment, self.environment)
         self.progress.stage(9)
         self.progress.begin("replaying", steps + self_test_of(segments).stop)
         try:
@@ -265,7 +265,7 @@ class _Verification(Staging):
 def _other_program(words: str, claim: Claim) -> ProofError | BackendError:
     """A refusal where this jax is the prover's; another jax may write the same program down in another way."""
     theirs, mine = claim.environment, current_environment()
-    changed = [line for line in differences(theirs, mine) if line.startswith(("jax: ", "jaxlib: "))]
+    changed = [line for line in environment_differences(theirs, mine) if line.startswith(("jax: ", "jaxlib: "))]
     if changed:
         return BackendError(f"program: {words}, or were exported by another jax ({'; '.join(changed)})")
     return ProofError("program", words)

@@ -14,7 +14,7 @@ import numpy as np
 from pol_jax.judging.replayed import Replayed
 from pol_jax.program.artifact import Leaves, Program, executing
 from pol_jax.progress import Progress
-from pol_jax.protocol.rows import Row, differences
+from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Piece
 from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.ledger import read_row, read_segment
@@ -137,7 +137,7 @@ class Comparer:
         """Compare the row of the next step."""
         expected = next(self._rows)
         if row.state != expected.state if self._states_only else row != expected:
-            fields = tuple(differences(expected, row))
+            fields = tuple(differing_columns(expected, row))
             raise _Mismatch(Replayed(self.start, self.stop, row.step, fields, row.digest()))
         if self._report:
             self._report(row)
