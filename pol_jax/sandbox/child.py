@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from pol_jax.protocol.challenge import StepPolicy
 from pol_jax.protocol.limits import Limits
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import limit_resources
-from pol_jax.sandbox.messages import Done, Failed, Request
+from pol_jax.sandbox.messages import Done, Failed, Hired, Request
 from pol_jax.sandbox.pipe import Telling, end_with
+from pol_jax.sandbox.pool import Crew, share_spans
 from pol_jax.verifying import opening_verifier
 from pol_jax.verifying import proof_verifier as verifier
 
@@ -43,6 +45,7 @@ def _report(request: Request, telling: Telling) -> Report:
     limits, policy = Limits(**request.limits), request.policy
     if isinstance(policy, StepPolicy):
         claim, opening = Path(request.path), Path(request.opening or "")
+        order = Hired(request.path, "", request.limits, opening=request.opening)
         return opening_verifier.verify_opening(
             claim,
             opening,
@@ -50,7 +53,7 @@ def _report(request: Request, telling: Telling) -> Report:
             request.nonce,
             limits=limits,
             progress=telling,
-            jobs=request.jobs,
+            replay=partial(share_spans, order=order, jobs=request.jobs),
             d_ref=request.d_ref,
         )
     return verifier.verify(
@@ -64,7 +67,7 @@ def _report(request: Request, telling: Telling) -> Report:
         same_program=request.same_program,
         parents=request.parents,
         progress=telling,
-        jobs=request.jobs,
+        replayer=partial(Crew, jobs=request.jobs),
         d_ref=request.d_ref,
     )
 

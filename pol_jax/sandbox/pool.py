@@ -14,13 +14,18 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from pol_jax.judging.replayed import Replayed
 from pol_jax.progress import Progress, Silent
+from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.spans import Piece, Span
 from pol_jax.sandbox.messages import Hired
 from pol_jax.sandbox.pool_workers import Worker, answering, devices_of_workers, hired
 from pol_jax.training.task import Source
 from pol_jax.verifying.checks import Checked
+from pol_jax.verifying.opening_checks import Opened
+from pol_jax.verifying.opening_verifier import replay_spans
 from pol_jax.verifying.replay import Replayer
 
 P = TypeVar("P", Piece, Span)
@@ -67,6 +72,30 @@ class Crew(Replayer):
     def _replay_here(self, piece: Piece) -> Replayed:
         (replayed,) = super().replay([piece])
         return replayed
+
+
+def share_spans(
+    opened: Opened, claim: Claim, wanted: Sequence[Span], progress: Progress, *, order: Hired, jobs: int
+) -> list[Replayed]:
+    """Replay spans of an opening in several processes; with one span there is nothing to share.
+
+    Args:
+        opened: the opening.
+        claim: that it opens.
+        wanted: the spans.
+        progress: told of them.
+        order: where workers find the opening and the claim.
+        jobs: how many processes, this one included.
+
+    Raises:
+        UsageError: processes can't share this backend's devices.
+    """
+    if jobs == 1 or len(wanted) == 1:
+        return replay_spans(opened, wanted, progress)
+    together, records = Together(progress), answering(opened.records, opened.commitment.data.record)
+    order = replace(order, claim=claim.digest().hex())
+    workers = (hired(device, order, together, records) for device in devices_of_workers(jobs - 1))
+    return share(wanted, lambda span: replay_spans(opened, [span], together)[0], workers, together)
 
 
 def share(

@@ -26,6 +26,7 @@ from pol_jax.reports.report import STAGES, Origin, Outcome, Report, Stage, Verdi
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.messages import Request
 from pol_jax.sandbox.parent import Caller
+from pol_jax.sandbox.pool_workers import check_jobs
 from pol_jax.sandbox.process import Lost, started
 from pol_jax.storage.proof import find_claim
 from pol_jax.training.records import Arrays
@@ -86,7 +87,7 @@ def verify(
         memory_bytes=bounds.memory_bytes,
         compare=trusted is not None,
         same_program=same_program,
-        jobs=jobs,
+        jobs=check_jobs(jobs),
         d_ref=d_ref,
         parents=tuple(str(Path(parent).absolute()) for parent in parents),
     )
@@ -137,7 +138,7 @@ def verify_opening(
         secret=None,
         memory_bytes=bounds.memory_bytes,
         d_ref=d_ref,
-        jobs=jobs,
+        jobs=check_jobs(jobs),
     )
     return _converse(request, Caller(request, Arrays(np.empty(0)), progress or Silent(), None), bounds)
 

@@ -5,10 +5,11 @@ The stages have the numbers and names of a proof's verification; files are repla
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import jax.numpy as jnp
 
@@ -31,9 +32,6 @@ from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span, spans
 from pol_jax.reports.report import STAGES, Compared, Drift, Outcome, Report, Verdict
-from pol_jax.sandbox.messages import Hired
-from pol_jax.sandbox.pool import Together, share
-from pol_jax.sandbox.pool_workers import answering, check_jobs, devices_of_workers, hired
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.openings import read_opening
 from pol_jax.storage.proof import find_claim
@@ -54,6 +52,9 @@ from pol_jax.verifying.opening_checks import (
 from pol_jax.verifying.replay import Comparer, replay_steps
 from pol_jax.verifying.stages import Staging, Stopped, replay_of
 
+ReplaySpans: TypeAlias = Callable[[Opened, Claim, Sequence[Span], Progress], list[Replayed]]
+"""Replays spans of an opening of the claim; in their order."""
+
 
 def verify_opening(
     claim: Path,
@@ -64,7 +65,7 @@ def verify_opening(
     limits: Limits | None = None,
     progress: Progress | None = None,
     d_ref: float | None = None,
-    jobs: int = 1,
+    replay: ReplaySpans | None = None,
 ) -> Report:
     """Check an opening against a claim, and replay the challenged steps.
 
@@ -76,7 +77,7 @@ def verify_opening(
         limits: bounds on what is read.
         progress: told of the replayed steps.
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
-        jobs: how many processes replay at the same time.
+        replay: replays the challenged steps; None for `replay_spans`, in this process.
 
     Raises:
         UsageError: a file is not there, or the policy would check nothing.
@@ -90,7 +91,7 @@ def verify_opening(
         policy=policy,
         nonce=nonce,
         limits=limits or Limits(),
-        jobs=check_jobs(jobs),
+        replay=replay or _replay_here,
         progress=progress or Silent(),
         environment=current_environment(),
         d_ref=d_ref,
@@ -108,7 +109,7 @@ class _OpeningVerification(Staging):
     opening_path: Path
     policy: StepPolicy
     limits: Limits
-    jobs: int
+    replay: ReplaySpans
 
     def go_on(self) -> None:
         """Stages 1 to 9."""
@@ -173,7 +174,7 @@ class _OpeningVerification(Staging):
         self.progress.begin("replaying", sum(len(span.steps) for span in wanted))
         try:
             initial = initial_is_exact(opened)
-            replays = self._replay(opened, claim, wanted)
+            replays = self.replay(opened, claim, wanted, self.progress)
             false = [span for span, replayed in zip(wanted, replays, strict=True) if not replayed.exact][:1]
             again = replay_spans(opened, false, Silent())
             repeatable = again == [replayed for replayed in replays if not replayed.exact][:1]
@@ -212,19 +213,6 @@ class _OpeningVerification(Staging):
         false = [span for span, replayed in zip(wanted, replays, strict=True) if not replayed.exact]
         return (*start, *compare_spans(opened, false, self.progress))
 
-    def _replay(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> list[Replayed]:
-        if self.jobs == 1 or len(wanted) == 1:
-            return replay_spans(opened, wanted, self.progress)
-        together, records = Together(self.progress), answering(opened.records, opened.commitment.data.record)
-        order = Hired(
-            str(self.claim_path.absolute()),
-            claim.digest().hex(),
-            asdict(self.limits),
-            opening=str(self.opening_path.absolute()),
-        )
-        workers = (hired(device, order, together, records) for device in devices_of_workers(self.jobs - 1))
-        return share(wanted, lambda span: replay_spans(opened, [span], together)[0], workers, together)
-
 
 def _is_answered(span: Span, opening: Opening, rows: Mapping[int, Row]) -> bool:
     states = {state.step for state in opening.states}
@@ -239,6 +227,10 @@ def initial_is_exact(opened: Opened) -> bool | None:
     with executing():
         leaves = initial_leaves(opened.program, commitment, taken_of(commitment, opened.states[0].leaves))
     return Layout(commitment.state).gather(leaves).digest() == opened.rows[0].state
+
+
+def _replay_here(opened: Opened, _: Claim, wanted: Sequence[Span], progress: Progress) -> list[Replayed]:
+    return replay_spans(opened, wanted, progress)
 
 
 def replay_spans(opened: Opened, wanted: Sequence[Span], progress: Progress) -> list[Replayed]:

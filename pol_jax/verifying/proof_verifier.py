@@ -24,8 +24,6 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.spans import Segments, route
 from pol_jax.reports.curves import Curve, Update, thin
 from pol_jax.reports.report import STAGES, Origin, Outcome, Report, Verdict
-from pol_jax.sandbox.pool import Crew
-from pol_jax.sandbox.pool_workers import check_jobs
 from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.task import BUILT_IN, Source, load_task
@@ -42,6 +40,7 @@ from pol_jax.verifying.checks import (
 from pol_jax.verifying.evidence import examine, self_test_of
 from pol_jax.verifying.initial_test import ks_test
 from pol_jax.verifying.proof_material import ProofMaterial
+from pol_jax.verifying.replay import MakeReplayer, Replayer
 from pol_jax.verifying.stages import Staging, Stopped
 from pol_jax.verifying.trusted_program import Trusted, origin_of
 from pol_jax.verifying.update_sizes import measure
@@ -59,8 +58,8 @@ def verify(
     trusted: Trusted | None = None,
     same_program: bool = False,
     d_ref: float | None = None,
-    jobs: int = 1,
     parents: Iterable[Path | str] = (),
+    replayer: MakeReplayer = Replayer,
 ) -> Report:
     """Check a proof and replay a part of it.
 
@@ -76,9 +75,9 @@ def verify(
         trusted: tells which programs the source that the verifier trusts gives (see `trust`).
         same_program: accept no others.
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
-        jobs: how many processes replay at the same time; with several, ``source`` is read by several threads.
         parents: directories of proofs that the initial state may come from; those that it does come from are verified
             in the same way, each with its records from ``source``, before this proof's segments are replayed.
+        replayer: makes what replays the segments; the usual one replays in this process.
 
     Raises:
         UsageError: no proof there, no records, or a policy that would check nothing.
@@ -103,7 +102,7 @@ def verify(
         trusted=trusted,
         same_program=same_program,
         d_ref=d_ref,
-        jobs=check_jobs(jobs),
+        make_replayer=replayer,
         lineage=know(map(Path, parents), limits),
     )
     with suppress(Stopped):
@@ -141,7 +140,7 @@ class _Verification(Staging):
     trusted: Trusted | None
     same_program: bool
     lineage: Lineage
-    jobs: int
+    make_replayer: MakeReplayer
 
     def go_on(self) -> None:
         """Stages 1 to 9."""
@@ -216,7 +215,7 @@ class _Verification(Staging):
             trusted=self.trusted,
             same_program=self.same_program,
             lineage=lineage,
-            jobs=self.jobs,
+            make_replayer=self.make_replayer,
         )
         with suppress(Stopped):
             earlier.go_on()
@@ -239,7 +238,7 @@ class _Verification(Staging):
         steps = sum(piece.stop - piece.start for piece in pieces)
         challenge = f"{len(drawn)} of {len(segments)} segments, {steps} steps to replay"
         source = self.source if isinstance(self.source, Source) else self.source(checked.proof.commitment)
-        replayer = Crew(checked, source, self.secret, self.progress, self.jobs)
+        replayer = self.make_replayer(checked, source, self.secret, self.progress)
         material = ProofMaterial(checked, source, CommittedRecords(checked.records, self.secret))
         changed = environment_differences(claim.environment, self.environment)
         self.progress.stage(9)

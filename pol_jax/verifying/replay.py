@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from typing import TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -115,6 +116,10 @@ class Replayer:
     def _report(self, row: Row) -> None:
         self._done += 1
         self._progress.at(self._done, row.loss_value)
+
+
+MakeReplayer: TypeAlias = Callable[[Checked, Source, bytes | None, Progress], Replayer]
+"""Makes what replays a proof: `Replayer` itself, or what shares the work among several processes."""
 
 
 class Comparer:
