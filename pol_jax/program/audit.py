@@ -1,63 +1,19 @@
-"""What an exported program may call, and what it holds. Looked at before anything of it runs.
+"""What an exported program may do and what it holds, looked at before anything of it runs.
 
-A StableHLO module is data, except where it calls by name a function that lives in the verifier's own process: host
-callbacks take a raw pointer, so a crafted module could jump anywhere. Only names on a list are let through.
-
-A program that calls nothing could still be no training: carry the weights that it "finds" as constants, or ignore its
-batch. What an audit tells bounds the first and shows the second.
+A program that calls nothing foreign could still be no training: it could carry the weights that it "finds" as
+constants, or ignore its batch. An audit tells both: the bytes of its constants, and what depends on what.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Final
 
 import jax.export
+from jax.extend.mlir import ir
 
 from pol_jax.program.dataflow import dependences
+from pol_jax.program.operations import DEVICE_KEYS, refused_operations
 from pol_jax.program.stablehlo import constant_bytes, functions, only_block, parsed
-
-_ALLOWED: Final = frozenset(
-    {
-        # PRNG kernels
-        "cu_threefry2x32_ffi",
-        "cu_threefry2x32",
-        "hip_threefry2x32_ffi",
-        # placement annotations, without code
-        "Sharding",
-        "SPMDFullToShardShape",
-        "SPMDShardToFullShape",
-        "annotate_device_placement",
-        # selections that XLA expands itself
-        "TopK",
-        "ApproxTopK",
-        "PartialReduce",
-        "stablehlo.dynamic_top_k",
-        "mhlo.topk",
-        "mhlo.erf",
-        "Eigh",
-        "Qr",
-        "ProductOfElementaryHouseholderReflectors",
-    }
-)
-
-_CHANNELS: Final = ("stablehlo.infeed", "stablehlo.outfeed", "stablehlo.send", "stablehlo.recv")
-"""Operations that speak with the host."""
-
-_CALL: Final = re.compile(r'custom_call @"?([\w.$]+)"?\(')
-
-
-def foreign_calls(module: str) -> set[str]:
-    """Names of what the text of a StableHLO module calls outside of itself, and that is not on the list.
-
-    Any mention of a custom call that doesn't read as a plain one is foreign, under the name ``(unreadable)``.
-    """
-    plain = _CALL.findall(module)
-    foreign = set(plain) - _ALLOWED
-    if module.count("custom_call") != len(plain):
-        foreign.add("(unreadable)")
-    return foreign | {name for name in _CHANNELS if name in module}
 
 
 @dataclass(frozen=True)
@@ -73,17 +29,29 @@ class Audit:
     depends: tuple[frozenset[int], ...]
 
 
-def audit(exported: jax.export.Exported) -> Audit:
-    """Look into a program that calls nothing foreign.
+def audit(exported: jax.export.Exported, prng: str = "threefry2x32") -> Audit:
+    """Look into a program.
+
+    Args:
+        exported: the program, deserialized and not run.
+        prng: the PRNG that the commitment names; decides which random operations are functions of their inputs.
 
     Raises:
-        ValueError: says what of it can't be followed.
+        ValueError: says which operations are refused, or what of the program can't be followed.
     """
     with parsed(exported.mlir_module()) as module:
+        _refuse(module, prng)
         size, depends = constant_bytes(module), dependences(module)
         taken = len(only_block(functions(module)["main"].regions[0]).arguments)
     kept = sorted(set(exported.module_kept_var_idx))  # those that no result needs are left out of ``main``
     hidden = taken - len(kept)  # the number of the platform comes first, unless all platforms do the same
     if hidden not in (0, 1) or len(depends) != len(exported.out_avals):
         raise ValueError("its main function takes or returns other arrays than the program")
-    return Audit(size, tuple(frozenset(kept[at - hidden] for at in mine if at >= hidden) for mine in depends))
+    return Audit(size, tuple(frozenset(kept[at - hidden] for at in each if at >= hidden) for each in depends))
+
+
+def _refuse(module: ir.Module, prng: str) -> None:
+    refused = refused_operations(module, device_generator=prng in DEVICE_KEYS)
+    if refused:
+        listed = ", ".join(sorted(refused)[:8])
+        raise ValueError(f"calls {listed}; expected only operations and calls on the list of section 9")

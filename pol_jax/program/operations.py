@@ -1,0 +1,100 @@
+"""Which operations an exported program may have: functions of their operands, and nothing else.
+
+A program is replayed in the verifier's process, so an operation that is not on the list is refused by its name before
+anything runs (section 9 of docs/protocol.md). That leaves out what speaks with the host (infeed, outfeed, send, recv),
+what another device decides (collectives, partition_id, replica_id), what nobody can compute again (rng), and calls by
+name of functions that live in the verifier's process: a host callback takes a raw pointer, so that a crafted module
+could jump anywhere.
+
+What counts are the operations that MLIR parses, in every function and region. Their text is not searched: a name that
+a task gives to a part of its step may contain any word.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jax.extend.mlir import ir
+
+from pol_jax.program.stablehlo import operations
+
+_STRUCTURE: Final = "func.func func.call func.return sdy.mesh sdy.sharding_constraint"
+
+_ARITHMETIC: Final = """
+    abs add and atan2 bitcast_convert cbrt ceil clamp compare complex convert cosine count_leading_zeros divide
+    exponential exponential_minus_one floor imag is_finite log log_plus_one logistic maximum minimum multiply negate
+    not or popcnt power real reduce_precision remainder round_nearest_afz round_nearest_even rsqrt select shift_left
+    shift_right_arithmetic shift_right_logical sign sine sqrt subtract tan tanh xor
+"""
+
+_ARRAYS: Final = """
+    broadcast broadcast_in_dim concatenate constant dynamic_broadcast_in_dim dynamic_gather dynamic_iota dynamic_pad
+    dynamic_reshape dynamic_slice dynamic_update_slice gather get_dimension_size get_tuple_element iota pad
+    real_dynamic_slice reshape reverse scatter select_and_scatter slice sort transpose tuple
+"""
+
+_LINEAR_ALGEBRA: Final = """
+    cholesky convolution dot dot_general dynamic_conv fft reduce reduce_window triangular_solve
+"""
+
+_CONTROL: Final = "case composite custom_call if map optimization_barrier return rng_bit_generator while"
+"""A custom call and the random bits are looked at more closely; a composite is a function of the module."""
+
+ALLOWED_OPERATIONS: Final = frozenset(_STRUCTURE.split()) | {
+    f"stablehlo.{name}" for part in (_ARITHMETIC, _ARRAYS, _LINEAR_ALGEBRA, _CONTROL) for name in part.split()
+}
+
+ALLOWED_CALLS: Final = frozenset(
+    {
+        # kernels of the PRNG
+        "cu_threefry2x32_ffi",
+        "cu_threefry2x32",
+        "hip_threefry2x32_ffi",
+        # annotations of placement, without code
+        "Sharding",
+        "SPMDFullToShardShape",
+        "SPMDShardToFullShape",
+        "annotate_device_placement",
+        # selections and decompositions that XLA expands itself
+        "TopK",
+        "ApproxTopK",
+        "PartialReduce",
+        "stablehlo.dynamic_top_k",
+        "mhlo.topk",
+        "mhlo.erf",
+        "Eigh",
+        "Qr",
+        "ProductOfElementaryHouseholderReflectors",
+    }
+)
+"""Names that a custom call may have."""
+
+DEVICE_KEYS: Final = frozenset({"rbg"})
+"""PRNG implementations whose bits come from the device's own generator, by `rng_bit_generator`."""
+
+
+def refused_operations(module: ir.Module, *, device_generator: bool) -> set[str]:
+    """Name every operation of a module that is not on the list, once each.
+
+    Args:
+        module: of the program.
+        device_generator: whether the commitment names a PRNG that draws from the device's own generator. Its
+            algorithm is then whatever the device has; without such a PRNG only Threefry and Philox are let through.
+    """
+    return {name for each in operations(module.operation) if (name := _refused(each, module, device_generator))}
+
+
+def _refused(operation: ir.Operation, module: ir.Module, device_generator: bool) -> str | None:
+    """Return the name under which an operation is refused; None for one that may run."""
+    name: str = operation.name
+    if operation == module.operation:
+        return None
+    if name not in ALLOWED_OPERATIONS:
+        return name
+    if name == "stablehlo.custom_call":
+        target = ir.StringAttr(operation.attributes["call_target_name"]).value
+        return None if target in ALLOWED_CALLS else target
+    if name == "stablehlo.rng_bit_generator" and not device_generator:
+        algorithm = str(operation.attributes["rng_algorithm"])
+        return None if "THREE_FRY" in algorithm or "PHILOX" in algorithm else f"{name} with {algorithm}"
+    return None
