@@ -169,7 +169,7 @@ class Compared(msgspec.Struct, frozen=True):
     @property
     def severity(self) -> tuple[int, float]:
         """What to look at first is greatest: failed, then inconclusive, then passed; of these the largest error."""
-        ranks = (Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED)
+        ranks = (Outcome.NOT_REACHED, Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED)
         return ranks.index(self.outcome), self.relative(self.error)
 
     def relative(self, distance: float | None) -> float:
