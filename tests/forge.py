@@ -28,7 +28,8 @@ from pol_jax.protocol.encoding import DIGEST_BYTES, artifact_digest, batch_diges
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Segments
-from pol_jax.reports.report import STAGES, Outcome, Report, Verdict
+from pol_jax.protocol.stages import Stage
+from pol_jax.reports.report import Outcome, Report, Verdict
 from pol_jax.storage.checkpoints import checkpoint_name, save_checkpoint
 from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.ledger import DIRECTORY, seal
@@ -169,13 +170,13 @@ def claim_of(root: Path) -> Claim:
 def refused(report: Report, stage: int, *words: str) -> None:
     """The proof was rejected in this stage and in no other, for a reason with these words, in a report to write."""
     outcomes = [each.outcome for each in report.stages]
-    assert [each.number for each in report.stages] == [*range(1, len(STAGES) + 1)], report
+    assert [each.number for each in report.stages] == [*range(1, len(Stage) + 1)], report
     assert report.verdict is Verdict.REJECTED, report.reasons
     assert [at for at, outcome in enumerate(outcomes, 1) if outcome is Outcome.FAILED] == [stage], report.reasons
     if stage <= 6:
-        rest = [Outcome.NOT_REACHED] * (len(STAGES) - stage)
+        rest = [Outcome.NOT_REACHED] * (len(Stage) - stage)
         assert outcomes == [Outcome.PASSED] * (stage - 1) + [Outcome.FAILED] + rest
-    beginning = f"stage {stage}, {STAGES[stage - 1]}: "
+    beginning = f"{Stage(stage)}: "
     reasons = [reason for reason in report.reasons if reason.startswith(beginning)]
     assert any(all(word in reason for word in words) for reason in reasons), (words, report.reasons)
     assert all(reason.isprintable() for reason in report.reasons), report.reasons

@@ -18,7 +18,7 @@ from pol_jax.cli.terminal import Bars
 from pol_jax.cli.verify import parse_list
 from pol_jax.errors import PolError, UsageError
 from pol_jax.protocol.challenge import METRICS
-from pol_jax.reports.report import STAGES
+from pol_jax.protocol.stages import Stage
 from pol_jax.storage.proof import open_proof
 
 
@@ -53,12 +53,12 @@ def test_train_again_says_that_it_is_finished(runs: Path) -> None:
 def test_verify_prints_every_stage_and_the_verdict(runs: Path, tmp_path: Path) -> None:
     verified = pol("verify", runs / "a", "--task", "tiny:plain", "--json", tmp_path / "report.json")
     assert verified.exit_code == 0
-    for number, name in enumerate(STAGES, 1):
-        assert f"{number}  {name}" in verified.output
+    for stage in Stage:
+        assert f"{stage.value}  {stage.title}" in verified.output
     assert "\naccepted\n" in verified.output
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["verdict"] == "accepted"
-    assert [stage["name"] for stage in report["stages"]] == list(STAGES)
+    assert [stage["name"] for stage in report["stages"]] == [stage.title for stage in Stage]
     assert report["nonce"] in verified.output
 
 

@@ -41,8 +41,8 @@ from pol_jax.protocol.order import ROUNDS, batch_indices, permute
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.sampling import detection_probability, false_segments, segments_needed
 from pol_jax.protocol.spans import Segments
+from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import DTYPES, LeafSpec, pointer, split_pointer
-from pol_jax.reports.report import STAGES
 from pol_jax.storage.inventory import check_inventory, read_bounded, scan, take_inventory
 from pol_jax.storage.journal import Journal, read_journal
 from pol_jax.storage.ledger import SCHEMA, read_row, read_segment, seal, segment_file
@@ -89,8 +89,8 @@ def test_generator_notices_a_difference(monkeypatch, tmp_path, capsys):
 
 def test_document_names_what_the_code_has():
     document = make_vectors.DOCUMENT.read_text()
-    for number, stage in enumerate(STAGES, 1):
-        assert f"| {number} | {stage} |" in document
+    for stage in Stage:
+        assert f"| {stage.value} | {stage.title} |" in document
     for name in (*DTYPES, *ALLOWED_CALLS):
         assert f"`{name}`" in document
     for field in SCHEMA:

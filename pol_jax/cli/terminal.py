@@ -12,7 +12,7 @@ from rich.progress import Task as RichTask
 from rich.status import Status
 from rich.text import Text
 
-from pol_jax.reports.report import STAGES
+from pol_jax.protocol.stages import Stage
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -56,7 +56,7 @@ class Bars:
         if not self._console.is_terminal:
             return
         self._status = self._status or self._console.status("")
-        self._status.update(f"stage {number}: {STAGES[number - 1]}")
+        self._status.update(f"stage {number}: {Stage(number).title}")
         self._status.start()
 
     def end(self) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pol_jax.judging.replayed import Replayed
-from pol_jax.reports.report import STAGES, Compared, Outcome, Verdict
+from pol_jax.protocol.stages import Stage
+from pol_jax.reports.report import Compared, Outcome, Verdict
 from pol_jax.reports.wording import describe_mismatch, describe_steps
 
 
@@ -102,7 +103,7 @@ def doubted(judgement: Judgement, doubt: str | None) -> Judgement:
         return judgement
     verdict = judgement.verdict if judgement.verdict is Verdict.REJECTED else Verdict.INCONCLUSIVE
     initial = max(judgement.initial, Outcome.INCONCLUSIVE, key=_RANKS.index)
-    reasons = (f"stage 7, {STAGES[6]}: {doubt}", *judgement.reasons)
+    reasons = (f"{Stage.INITIAL_STATE}: {doubt}", *judgement.reasons)
     return replace(judgement, verdict=verdict, reasons=reasons, initial=initial)
 
 
@@ -114,15 +115,19 @@ _OUTCOMES: Final = {
 _RANKS: Final = (Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED)
 
 
+def _stage_of(compared: Compared) -> Stage:
+    return Stage.INITIAL_STATE if compared.start < 0 else Stage.REPLAY
+
+
 def _far(compared: Compared, unit: str) -> str:
-    stage, what = 7 if compared.start < 0 else 9, describe_steps(compared.start, compared.stop)
+    stage, what = _stage_of(compared), describe_steps(compared.start, compared.stop)
     why = compared.reasons[0] if compared.reasons else ""
     several = compared.stop > compared.start + 1
     other = "are not what" if several else "is not what"
     word = f"{other} this machine gives" if compared.outcome is Outcome.FAILED else "can't be judged here"
     open_steps = several and unit == "segment" and compared.outcome is Outcome.INCONCLUSIVE
     cure = "; single steps can be judged more sharply: ask for an opening (pol challenge, pol open)"
-    return f"stage {stage}, {STAGES[stage - 1]}: {what} {word}: {why}{cure if open_steps else ''}"
+    return f"{stage}: {what} {word}: {why}{cure if open_steps else ''}"
 
 
 def _initial(evidence: Evidence, otherwise: Outcome) -> Outcome:
@@ -134,10 +139,10 @@ def _initial(evidence: Evidence, otherwise: Outcome) -> Outcome:
 def _differences(evidence: Evidence) -> list[str]:
     lines = []
     if evidence.initial_exact is False:
-        lines.append(f"stage 7, {STAGES[6]}: the init program gives another one under the key of step 0")
+        lines.append(f"{Stage.INITIAL_STATE}: the init program gives another one under the key of step 0")
     parts = [("self-test of ", evidence.self_test), *(("", segment) for segment in evidence.segments)]
     differing = [
-        f"stage 9, {STAGES[8]}: {name}{describe_mismatch(part.start, part.stop, part.mismatch, part.fields)}"
+        f"{Stage.REPLAY}: {name}{describe_mismatch(part.start, part.stop, part.mismatch, part.fields)}"
         for name, part in parts
         if part and part.mismatch is not None
     ]
@@ -146,7 +151,7 @@ def _differences(evidence: Evidence) -> list[str]:
 
 def _doubt(evidence: Evidence) -> list[str]:
     """Why differences on this backend say nothing about the proof; empty if they do."""
-    here = f"stage 9, {STAGES[8]}: cannot judge exactly here:"
+    here = f"{Stage.REPLAY}: cannot judge exactly here:"
     if not _differences(evidence):
         return [f"{here} no {evidence.unit} was replayed"]
     if not evidence.repeatable:

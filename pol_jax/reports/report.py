@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
@@ -13,20 +13,8 @@ from pol_jax import errors
 from pol_jax.protocol.challenge import Policy, StepPolicy
 from pol_jax.protocol.encoding import FORMAT
 from pol_jax.protocol.environment import Environment
+from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Point, Step, Update
-
-STAGES: Final = (
-    "limits and names",
-    "files against claim",
-    "commitment",
-    "ledger",
-    "keys and order",
-    "state digests",
-    "initial state",
-    "challenge",
-    "replay",
-)
-"""Names of the stages, in order; a stage's number is its place, from 1. The same in the documents and the code."""
 
 
 class Verdict(StrEnum):
@@ -68,13 +56,18 @@ class Beginning(StrEnum):
     UNPROVEN_WEIGHTS = "unproven weights"
 
 
-class Stage(msgspec.Struct, frozen=True):
-    """One stage: its number (1 is the first), name, outcome, and what was seen."""
+class StageResult(msgspec.Struct, frozen=True):
+    """What came of one stage: its number (1 is the first), its name, the outcome, and what was seen."""
 
     number: int
     name: str
     outcome: Outcome
     detail: str
+
+    @classmethod
+    def of(cls, stage: Stage, outcome: Outcome, detail: str = "") -> StageResult:
+        """Return the result of ``stage``."""
+        return cls(stage.value, stage.title, outcome, detail)
 
 
 class Coverage(msgspec.Struct, frozen=True):
@@ -300,7 +293,7 @@ class Report(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
     provenance: Provenance | None
     ancestors: tuple[Ancestor, ...]
-    stages: tuple[Stage, ...]
+    stages: tuple[StageResult, ...]
     claim: str | None
     commitment: str | None
     task: str | None

@@ -10,8 +10,9 @@ from pol_jax import errors
 from pol_jax.errors import PolError, UsageError
 from pol_jax.progress import Progress
 from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import RecordSpec
-from pol_jax.reports.report import STAGES, Report
+from pol_jax.reports.report import Report
 from pol_jax.sandbox.messages import (
     Begun,
     Done,
@@ -59,7 +60,7 @@ class Caller:
         self._request, self._source, self._progress, self._trusted = request, source, progress, trusted
         self._records: Source | None = None
         self._spec: RecordSpec = ()
-        self.stage = 1
+        self.stage = Stage.LIMITS_AND_NAMES
         self.report: Report | None = None
 
     def hear(self, message: FromChild) -> Found | Expected | Records | None:
@@ -70,8 +71,8 @@ class Caller:
             PolError: the child's own.
         """
         match message:
-            case Entered(number) if 1 <= number <= len(STAGES):
-                self.stage = number
+            case Entered(number) if 1 <= number <= len(Stage):
+                self.stage = Stage(number)
                 self._progress.stage(number)
             case Begun() | Reached() | Ended():
                 self._show(message)

@@ -22,7 +22,8 @@ from pol_jax.protocol.challenge import Policy, RandomSegments, StepPolicy, check
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.encoding import FORMAT
 from pol_jax.protocol.limits import Limits
-from pol_jax.reports.report import STAGES, Origin, Outcome, Report, Stage, Verdict
+from pol_jax.protocol.stages import Stage
+from pol_jax.reports.report import Origin, Outcome, Report, StageResult, Verdict
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.messages import Request
 from pol_jax.sandbox.parent import Caller
@@ -159,18 +160,17 @@ def _converse(request: Request, caller: Caller, bounds: Bounds) -> Report:
     return caller.report
 
 
-def _undecided(request: Request, reached: int, what: str) -> Report:
+def _undecided(request: Request, reached: Stage, what: str) -> Report:
     """The report on a verification whose process did not get to one."""
     seen = f"the process that reads the proof {what}"
-    outcomes = {number: Outcome.PASSED if number < reached else Outcome.NOT_REACHED for number in range(1, 10)}
+    outcomes = {stage: Outcome.PASSED if stage.value < reached.value else Outcome.NOT_REACHED for stage in Stage}
     outcomes[reached] = Outcome.INCONCLUSIVE
     return Report(
         format=FORMAT,
         verdict=Verdict.INCONCLUSIVE,
-        reasons=(f"stage {reached}, {STAGES[reached - 1]}: cannot judge here: {seen}",),
+        reasons=(f"{reached}: cannot judge here: {seen}",),
         stages=tuple(
-            Stage(number, STAGES[number - 1], outcome, seen if number == reached else "")
-            for number, outcome in outcomes.items()
+            StageResult.of(stage, outcome, seen if stage is reached else "") for stage, outcome in outcomes.items()
         ),
         claim=None,
         commitment=None,

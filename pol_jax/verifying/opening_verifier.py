@@ -31,7 +31,8 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span, spans
-from pol_jax.reports.report import STAGES, Compared, Drift, Outcome, Report, Verdict
+from pol_jax.protocol.stages import Stage
+from pol_jax.reports.report import Compared, Drift, Outcome, Report, Verdict
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.openings import read_opening
 from pol_jax.storage.proof import find_claim
@@ -113,27 +114,27 @@ class _OpeningVerification(Staging):
 
     def go_on(self) -> None:
         """Stages 1 to 9."""
-        with self.stage(1) as seen:
+        with self.stage(Stage.LIMITS_AND_NAMES) as seen:
             opening = read_opening(self.opening_path, self.limits)
             seen.append(f"{self.opening_path.stat().st_size} bytes")
-        with self.stage(2) as seen:
+        with self.stage(Stage.FILES_AGAINST_CLAIM) as seen:
             claim = self.claim = self._claim(opening)
             seen.append("opens this claim")
-        with self.stage(3) as seen:
+        with self.stage(Stage.COMMITMENT) as seen:
             commitment, program = check_opened_commitment(opening, claim, self.limits)
             self.task = commitment.task.name
             self.provenance = provenance_of(commitment)
             seen.append("programs match")
         drawn = draw_steps(self.policy, claim.steps, claim.digest(), self.nonce)
         wanted = spans(commitment.schedule, drawn, claim.steps)
-        with self.stage(4) as seen:
+        with self.stage(Stage.LEDGER) as seen:
             rows = check_opened_rows(opening, commitment, claim)
             seen.append(f"{len(rows)} rows in the ledger")
         answered = [span for span in wanted if _is_answered(span, opening, rows)]
-        with self.stage(5) as seen:
+        with self.stage(Stage.KEYS_AND_ORDER) as seen:
             records = check_opened_inputs(opening, commitment, rows, answered)
             seen.append(f"{len(opening.records)} records in the data set")
-        with self.stage(6) as seen:
+        with self.stage(Stage.STATE_DIGESTS) as seen:
             states = check_opened_states(opening, commitment, rows)
             seen.append(f"{len(states)} states")
         opened = Opened(commitment, program, rows, records, states)
@@ -142,7 +143,7 @@ class _OpeningVerification(Staging):
             missing = next(span for span in wanted if span not in answered)
             self._leave_open(f"the opening leaves out step {missing.stop}, which was challenged", len(wanted))
         else:
-            with self.attempt(7):
+            with self.attempt(Stage.INITIAL_STATE):
                 self._check_initial(opened)
             self._judge(opened, claim, wanted)
 
@@ -163,9 +164,9 @@ class _OpeningVerification(Staging):
             self.initial_test = ks_test(opened.program, opened.commitment, leaves)
 
     def _leave_open(self, reason: str, wanted: int) -> None:
-        self.verdict, self.reasons = Verdict.INCONCLUSIVE, (f"stage 8, {STAGES[7]}: {reason}",)
-        self.note(7, Outcome.NOT_REACHED, "")
-        self.note(8, Outcome.INCONCLUSIVE, f"{wanted} challenged: {reason}")
+        self.verdict, self.reasons = Verdict.INCONCLUSIVE, (f"{Stage.CHALLENGE}: {reason}",)
+        self.note(Stage.INITIAL_STATE, Outcome.NOT_REACHED, "")
+        self.note(Stage.CHALLENGE, Outcome.INCONCLUSIVE, f"{wanted} challenged: {reason}")
 
     def _judge(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> None:
         """Stages 7 to 9."""
@@ -187,14 +188,16 @@ class _OpeningVerification(Staging):
             self.replays = tuple(replay_of(replayed.stop, replayed) for replayed in replays)
         except (DataError, BackendError, ProofError) as error:  # the last, where a worker reads another file than this
             undecided = Outcome.INCONCLUSIVE
-            reason = f"stage 9, {STAGES[8]}: cannot judge here: {error}"
+            reason = f"{Stage.REPLAY}: cannot judge here: {error}"
             judgement = Judgement(Verdict.INCONCLUSIVE, (reason,), Outcome.NOT_REACHED, undecided, str(error))
         finally:
             self.progress.end()
         self.judged(judgement)
-        self.note(7, judgement.initial, self.seen_of_initial() if 0 in opened.states else "not opened")
-        self.note(8, Outcome.PASSED, f"{len(wanted)} of {claim.steps} steps")
-        self.note(9, judgement.replay, judgement.seen)
+        self.note(
+            Stage.INITIAL_STATE, judgement.initial, self.seen_of_initial() if 0 in opened.states else "not opened"
+        )
+        self.note(Stage.CHALLENGE, Outcome.PASSED, f"{len(wanted)} of {claim.steps} steps")
+        self.note(Stage.REPLAY, judgement.replay, judgement.seen)
 
     def _drift(self, opened: Opened, wanted: Sequence[Span], claim: Claim) -> Drift:
         def between(start: int, stop: int) -> float:

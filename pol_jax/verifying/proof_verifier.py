@@ -22,8 +22,9 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.environment import environment_differences
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.spans import Segments, route
+from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Curve, Update, thin
-from pol_jax.reports.report import STAGES, Origin, Outcome, Report, Verdict
+from pol_jax.reports.report import Origin, Outcome, Report, Verdict
 from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.task import BUILT_IN, Source, load_task
@@ -144,28 +145,28 @@ class _Verification(Staging):
 
     def go_on(self) -> None:
         """Stages 1 to 9."""
-        with self.stage(1) as seen:
+        with self.stage(Stage.LIMITS_AND_NAMES) as seen:
             sizes = check_names(self.root, self.limits)
             seen.append(f"{len(sizes)} files, {sum(sizes.values())} bytes")
-        with self.stage(2) as seen:
+        with self.stage(Stage.FILES_AGAINST_CLAIM) as seen:
             claim = self.claim = check_files(self.root, sizes, self.limits)
             seen.append(f"{len(sizes) - 1} digests")
-        with self.stage(3) as seen:
+        with self.stage(Stage.COMMITMENT) as seen:
             checked = check_commitment(self.root, claim, self.limits)
             self.task = checked.proof.commitment.task.name
             self.provenance = provenance_of(checked.proof.commitment)
             seen.append(f"{len(checked.records)} records, programs match")
             seen.append(f"{checked.program.constant_bytes} bytes of constants")
             seen += self._compared(checked, claim)
-        with self.stage(4) as seen:
+        with self.stage(Stage.LEDGER) as seen:
             curve = Curve(claim.steps)
             states = check_ledger(checked.proof, claim, curve)
             self.curve = curve.points()
             seen.append(f"{claim.steps + 1} rows")
-        with self.stage(5) as seen:
+        with self.stage(Stage.KEYS_AND_ORDER) as seen:
             check_inputs(checked.proof, claim, checked.records)
             seen.append(f"{claim.steps + 1} rows re-derived")
-        with self.stage(6) as seen:
+        with self.stage(Stage.STATE_DIGESTS) as seen:
             course = Course(checked.proof.commitment.state)
             checkpoints = check_states(checked.proof, states, course.add)
             seen.append(f"{len(checkpoints)} checkpoints")
@@ -174,7 +175,7 @@ class _Verification(Staging):
             seen += [f"{len(stretches)} updates measured"] if metric else []
             ranked = [_update(each, checked.proof.segments) for each in stretches]
             self.updates = thin(ranked if metric else course.updates)
-        with self.attempt(7):
+        with self.attempt(Stage.INITIAL_STATE):
             doubt = self._trace(checked, claim)
         self._judge(checked, claim, checkpoints, stretches, course, doubt)
 
@@ -256,9 +257,9 @@ class _Verification(Staging):
             self.progress.end()
         judgement = doubted(judgement, doubt)
         self.judged(judgement)
-        self.note(7, judgement.initial, self.seen_of_initial())
-        self.note(8, Outcome.PASSED, challenge)
-        self.note(9, judgement.replay, judgement.seen)
+        self.note(Stage.INITIAL_STATE, judgement.initial, self.seen_of_initial())
+        self.note(Stage.CHALLENGE, Outcome.PASSED, challenge)
+        self.note(Stage.REPLAY, judgement.replay, judgement.seen)
 
 
 def _other_program(words: str, claim: Claim) -> ProofError | BackendError:
@@ -273,10 +274,10 @@ def _other_program(words: str, claim: Claim) -> ProofError | BackendError:
 def _broken_off(error: DataError | BackendError | ProofError) -> Judgement:
     """A replay that could not be ended; a proof whose files changed since they were checked is no proof."""
     if isinstance(error, ProofError):
-        reason = f"stage 9, {STAGES[8]}: {error}"
+        reason = f"{Stage.REPLAY}: {error}"
         return Judgement(Verdict.REJECTED, (reason,), Outcome.INCONCLUSIVE, Outcome.FAILED, str(error))
     what = "with these records" if isinstance(error, DataError) else "here"
-    reason = f"stage 9, {STAGES[8]}: cannot judge {what}: {error}"
+    reason = f"{Stage.REPLAY}: cannot judge {what}: {error}"
     return Judgement(Verdict.INCONCLUSIVE, (reason,), Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE, str(error))
 
 

@@ -15,9 +15,9 @@ from pol_jax.protocol.challenge import Policy, StepPolicy
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.encoding import FORMAT
 from pol_jax.protocol.environment import Environment
+from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Point, Update
 from pol_jax.reports.report import (
-    STAGES,
     Ancestor,
     Compared,
     Coverage,
@@ -28,7 +28,7 @@ from pol_jax.reports.report import (
     Provenance,
     Replay,
     Report,
-    Stage,
+    StageResult,
     Verdict,
 )
 from pol_jax.reports.wording import describe_provenance, describe_test, notices
@@ -70,7 +70,7 @@ class Staging:
     nonce: bytes
     progress: Progress
     environment: Environment
-    stages: list[Stage] = field(default_factory=list)
+    stages: list[StageResult] = field(default_factory=list)
     verdict: Verdict = Verdict.REJECTED
     reasons: tuple[str, ...] = ()
     claim: Claim | None = None
@@ -89,44 +89,44 @@ class Staging:
     initial_test: KolmogorovSmirnov | None = None
 
     @contextmanager
-    def stage(self, number: int) -> Iterator[list[str]]:
+    def stage(self, stage: Stage) -> Iterator[list[str]]:
         """One stage: passed, with the lines that were added to what this gives; or failed, and the end.
 
         Raises:
             Stopped: it failed.
         """
         seen: list[str] = []
-        with self.attempt(number):
+        with self.attempt(stage):
             yield seen
-        self.note(number, Outcome.PASSED, "; ".join(seen))
+        self.note(stage, Outcome.PASSED, "; ".join(seen))
 
     @contextmanager
-    def attempt(self, number: int) -> Iterator[None]:
+    def attempt(self, stage: Stage) -> Iterator[None]:
         """A part of a stage: nothing, unless it fails, which is the end.
 
         Raises:
             Stopped: it failed.
         """
-        self.progress.stage(number)
+        self.progress.stage(stage.value)
         try:
             yield
         except (ProofError, BackendError) as error:
             undecided = isinstance(error, BackendError)
             self.verdict = Verdict.INCONCLUSIVE if undecided else Verdict.REJECTED
-            self.note(number, Outcome.INCONCLUSIVE if undecided else Outcome.FAILED, str(error))
-            self.reasons = (f"stage {number}, {STAGES[number - 1]}: {error}",)
+            self.note(stage, Outcome.INCONCLUSIVE if undecided else Outcome.FAILED, str(error))
+            self.reasons = (f"{stage}: {error}",)
             raise Stopped from error
 
-    def note(self, number: int, outcome: Outcome, detail: str) -> None:
+    def note(self, stage: Stage, outcome: Outcome, detail: str) -> None:
         """A stage is over."""
-        self.stages.append(Stage(number, STAGES[number - 1], outcome, detail))
+        self.stages.append(StageResult.of(stage, outcome, detail))
 
     def judged(self, judgement: Judgement) -> None:
         """Take a judgement; what tolerances allow must be small against what the run did, or nothing is accepted."""
         self.verdict, self.reasons = judgement.verdict, judgement.reasons
         astray = too_far(self.drift) if self.drift else None
         if astray and self.verdict is Verdict.ACCEPTED:
-            self.verdict, self.reasons = Verdict.INCONCLUSIVE, (f"stage 9, {STAGES[8]}: {astray}", *self.reasons)
+            self.verdict, self.reasons = Verdict.INCONCLUSIVE, (f"{Stage.REPLAY}: {astray}", *self.reasons)
 
     def seen_of_initial(self) -> str:
         """What stage 7 saw, if it was passed."""
@@ -138,14 +138,14 @@ class Staging:
 
     def report(self) -> Report:
         """What was found so far."""
-        rest = range(len(self.stages) + 1, len(STAGES) + 1)
+        rest = list(Stage)[len(self.stages) :]
         return Report(
             format=FORMAT,
             verdict=self.verdict,
             reasons=(*notices(self.provenance, self.ancestors), *self.reasons),
             provenance=self.provenance,
             ancestors=self.ancestors,
-            stages=(*self.stages, *(Stage(number, STAGES[number - 1], Outcome.NOT_REACHED, "") for number in rest)),
+            stages=(*self.stages, *(StageResult.of(stage, Outcome.NOT_REACHED) for stage in rest)),
             claim=self.claim.digest().hex() if self.claim else None,
             commitment=self.claim.commitment if self.claim else None,
             task=self.task,

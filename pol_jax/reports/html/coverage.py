@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pol_jax.protocol.challenge import ListedSteps, StepPolicy
+from pol_jax.protocol.stages import Stage
 from pol_jax.reports.html.markup import Markup, tag, together
 from pol_jax.reports.html.strip import Place, State, strip
-from pol_jax.reports.report import STAGES, Outcome, Replay, Report, Verdict
+from pol_jax.reports.report import Outcome, Replay, Report, Verdict
 from pol_jax.reports.wording import describe_coverage, describe_drift, describe_policy, describe_replay, options
 
 _MOST_LISTED = 20
@@ -25,7 +26,7 @@ def _drift(report: Report) -> list[Markup]:
 def _replayed(report: Report) -> list[Markup]:
     if report.coverage is None:
         ended = next((each for each in report.stages if each.outcome is not Outcome.PASSED), None)
-        where = f" It ended in stage {ended.number}, {STAGES[ended.number - 1]}." if ended else ""
+        where = f" It ended in {Stage(ended.number)}." if ended else ""
         return [tag("p", f"The verification drew no segments, and replayed nothing.{where}")]
     sentence = describe_coverage(report.coverage, report.policy)
     unit, states = report.coverage.unit, [_state(replay, report) for replay in report.replays]
