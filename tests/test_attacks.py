@@ -385,13 +385,13 @@ def test_forged_final_state_is_met_when_its_segment_is_drawn(forger: Forger, ver
 def test_forged_digest_between_checkpoints(forger: Forger, verify_plain: Verify) -> None:
     forger.change(9, state=ODD)
     forger.write()
-    refused(verify_plain(forger.root), 9, "steps 7 to 12: step 9 comes out otherwise (state_digest)")
+    refused(verify_plain(forger.root), 9, "steps 7 to 12: the replay of step 9 differs from the ledger (state_digest)")
 
 
 def test_forged_loss(forger: Forger, verify_plain: Verify) -> None:
     forger.change(20, loss=b"\0\0\0\0")
     forger.write()
-    refused(verify_plain(forger.root), 9, "steps 19 to 24: step 20 comes out otherwise (loss)")
+    refused(verify_plain(forger.root), 9, "steps 19 to 24: the replay of step 20 differs from the ledger (loss)")
 
 
 def test_forged_first_steps_only(forger: Forger, verify_plain: Verify) -> None:
@@ -503,7 +503,7 @@ def test_other_bits_elsewhere_are_inconclusive(forger: Forger, verify_plain: Ver
     report = verify_plain(forger.root)
     undecided(report, "not the prover's backend", "device_kind", "abacus")
     undecided(report, f"comes out bit for bit, but not the one after step {step}")
-    assert any(f"step {step} comes out otherwise" in reason for reason in report.reasons)
+    assert any(f"step {step} differs from the ledger" in reason for reason in report.reasons)
 
 
 def test_claimed_environment_elsewhere(proof_copy: Path, verify_plain: Verify) -> None:

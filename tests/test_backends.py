@@ -545,7 +545,7 @@ def test_results_here_are_no_verdict_on_a_machine_that_can_t_regenerate(
     plain_proof: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> Opening:
-        raise BackendError("this machine can't regenerate the run: step 3 comes out otherwise")
+        raise BackendError("this machine can't regenerate the run: the replay of step 3 differs from the ledger")
 
     monkeypatch.setattr("pol_jax.cli.backends.open_steps", refuse)
     found = pol(plain_proof, "--task", "tiny:plain")

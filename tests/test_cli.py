@@ -96,7 +96,7 @@ def test_segments_are_replayed_by_name(runs: Path) -> None:
     verified = pol("verify", runs / "longer", "--task", "tiny:plain", "--segments", "0,2")
     assert verified.exit_code == 0
     assert "2 of 3 segments" in verified.output
-    assert "chosen by name, which says nothing of the others" in verified.output
+    assert "chosen by number, so this says nothing about the other segments" in verified.output
 
 
 def test_largest_updates_are_replayed(runs: Path) -> None:
@@ -105,7 +105,7 @@ def test_largest_updates_are_replayed(runs: Path) -> None:
     assert verified.exit_code == 0
     assert "4 checkpoints; 3 updates measured" in verified.output
     assert "2 of 3 segments" in verified.output
-    assert "the prover foresees the largest updates" in verified.output
+    assert "the prover can foresee the largest updates" in verified.output
     report = json.loads(pol("verify", runs / "longer", *options, "--json", "-").stdout)
     assert report["policy"] == {"policy": "top", "q": 1, "metric": "l1"}
     assert (len(report["coverage"]["replayed"]), report["coverage"]["detection"]) == (2, 0.0)
@@ -163,7 +163,10 @@ def test_train_keeps_few_checkpoints_and_inspect_shows_how_many(runs: Path, tmp_
 def test_diff_finds_what_differs(runs: Path, tmp_path: Path) -> None:
     same = pol("diff", runs / "a", runs / "longer")
     assert same.exit_code == 0
-    assert "the same, bit for bit, for all 12 common steps; then only one goes on, to step 18" in same.output
+    assert (
+        "the runs are the same, bit for bit, for all 12 common steps; only one of them continues, to step 18"
+        in same.output
+    )
     other = pol("diff", runs / "a", runs / "other")
     assert other.exit_code == 1
     assert "commitments differ in nonce: '1' against '2'" in other.output

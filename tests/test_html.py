@@ -198,25 +198,25 @@ def test_page_says_what_the_report_says(reports: Reports, name: str) -> None:
     headings = ["Coverage", "Reproduction error", "Stages", "Course of the run", "Environments", "Digests"]
     assert re.findall(r"<h2>(.*?)</h2>", render(report)) == headings
     assert "Updates between checkpoints" in text
-    assert ("Segment 1, steps 7 to 12: step 9 comes out otherwise" in text) == (name != "accepted")
-    assert ("They differ in jaxlib, cpu features." in text) == (name == "inconclusive")
+    assert ("Segment 1, steps 7 to 12: the replay of step 9 differs from the ledger" in text) == (name != "accepted")
+    assert ("The two environments differ in jaxlib, cpu features." in text) == (name == "inconclusive")
 
 
 def test_error_is_told_in_words_where_bits_decide(reports: Reports) -> None:
     page = render(reports["accepted"])
-    assert "24 steps in 4 segments came out bit for bit: error 0.</p>" in page
+    assert "24 steps in 4 segments equal the ledger bit for bit, which is an error of 0.</p>" in page
     assert "Error of each comparison" not in page
-    came = "18 steps in 3 segments came out bit for bit: error 0. 1 segment came out otherwise"
-    assert came in render(reports["rejected"])
+    exact = "18 steps in 3 segments equal the ledger bit for bit, which is an error of 0. "
+    assert f"{exact}1 segment differs from the ledger; bits were compared" in render(reports["rejected"])
     assert "Reproduction error" not in render(reports["early"])
 
 
 def test_chart_has_a_column_for_each_comparison_and_its_numbers(reports: Reports) -> None:
     page = render(reports["failed"])
     text = Elements(page).text
-    assert "12 steps came out bit for bit: error 0. Compared as numbers" in text
+    assert "12 steps equal the ledger bit for bit, which is an error of 0. Compared as numbers" in text
     assert "1 passed, 1 failed, 2 inconclusive." in text
-    assert "The largest error is not finite, or the update is 0 or not finite, in step 1000." in text
+    assert "The largest error is in step 1000: it is not finite, or the update there is 0 or not finite." in text
     _, _, chart = page.partition('class="chart"')
     chart, _, rest = chart.partition('<ul class="legend"')
     marks = re.findall(r'class="mark (\w+)"', chart)
@@ -234,15 +234,15 @@ def test_chart_has_a_column_for_each_comparison_and_its_numbers(reports: Reports
 def test_chart_of_many_keeps_the_worst(reports: Reports) -> None:
     page = render(reports["many"])
     assert "99 passed." in page
-    assert "The 60 worst are shown, 39 more are not." in page
+    assert "The 60 worst comparisons are shown, 39 more are not." in page
     shown = [int(step) for step in re.findall(r">step (\d+)</th>", page)]
     assert shown == [1000 * at for at in range(40, 100)]
     assert "The largest error is 8.9e-05 of the update, in step 99000." in page
 
 
 def test_chart_of_one_names_its_marks(reports: Reports) -> None:
-    assert "bits differ here: step 417, passed." in render(reports["one step"])
-    assert "bits differ here: the initial state, passed." in render(reports["initial"])
+    assert "bits differ on this machine: step 417, passed." in render(reports["one step"])
+    assert "bits differ on this machine: the initial state, passed." in render(reports["initial"])
     for page in map(render, (reports["one step"], reports["initial"])):
         assert all(f">{word}</text>" in page for word in ("error", "noise", "tolerance"))
 
@@ -275,7 +275,7 @@ def test_loss_may_be_finite_nowhere(reports: Reports) -> None:
     page = render(msgspec.structs.replace(reports["accepted"], curve=(Point(1, 1, None),), updates=()))
     assert "The loss is not finite at any step." in page
     zero = msgspec.structs.replace(reports["accepted"], updates=(Update(0, 6, 0.0), Update(6, 12, None)))
-    assert "None is positive and finite." in render(zero)
+    assert "No update is positive and finite." in render(zero)
 
 
 def test_runs_of_one_step_and_of_very_many(reports: Reports) -> None:
@@ -437,5 +437,5 @@ def test_page_is_drawn(reports: Reports, browse: Browse, tmp_path: Path) -> None
 
 def test_random_policy_is_told_in_words(reports: Reports) -> None:
     page = render(msgspec.structs.replace(reports["accepted"], policy=RandomSegments(), verdict=Verdict.ACCEPTED))
-    assert "99% sure to meet a false one if 5% are false" in page
+    assert "enough to meet a false one with 99% probability if 5% of all are false" in page
     assert "--confidence 0.99 --fraction 0.05" in page

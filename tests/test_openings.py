@@ -136,7 +136,7 @@ def test_machine_that_comes_out_otherwise_opens_nothing(proof_copy: Path, tmp_pa
     forger = Forger(proof_copy)
     forger.change(8, loss=b"\0\0\0\0")
     forger.write()
-    with pytest.raises(BackendError, match="step 8 comes out otherwise"):
+    with pytest.raises(BackendError, match="step 8 differs from the ledger"):
         open_steps(open_proof(proof_copy), SOURCE, (9,))
     command = [sys.executable, "-m", "pol_jax.cli", "open", proof_copy, "--steps", "9", "--out", tmp_path / "o"]
     done = subprocess.run([*command, "--task", "tiny:plain"], capture_output=True, text=True, cwd=Path(__file__).parent)
@@ -263,7 +263,7 @@ def test_false_step_under_a_consistent_claim_is_rejected(
     false = honest | {12: forger.layout.gather(forger.states[12])}
     monkeypatch.setattr(opener, "_regenerate", lambda *_: false)
     opening = open_steps(open_proof(proof_copy), SOURCE, (2, 12))
-    refused(check(opening, (2, 12), proof_copy), 9, "step 12 comes out otherwise", "state_digest")
+    refused(check(opening, (2, 12), proof_copy), 9, "step 12 differs from the ledger", "state_digest")
     assert check(opening, (2,), proof_copy)
 
 

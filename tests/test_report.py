@@ -15,7 +15,8 @@ from conftest import NONCE
 from forge import Forger
 from rich.console import Console
 
-from pol_jax.cli.verify import _policy, parse_list, print_report
+from pol_jax.cli.report_screen import print_report
+from pol_jax.cli.verify import _policy, parse_list
 from pol_jax.judging.verdict import Judgement, judge_closely
 from pol_jax.protocol.challenge import AllSegments, JointSegments, ListedSegments, Policy, RandomSegments, TopSegments
 from pol_jax.reports.curves import MOST_POINTS, Curve, Point, Update, thin
@@ -74,7 +75,7 @@ def test_report_has_curve_and_replays(plain_proof: Path) -> None:
         (3, 18, 24, None),
     ]
     assert report.self_test is not None
-    assert describe_replay(report.self_test) == "steps 1 to 6: bit for bit"
+    assert describe_replay(report.self_test) == "steps 1 to 6: the replay equals the ledger, bit for bit"
     assert [(each.start, each.stop) for each in report.updates] == [(0, 6), (6, 12), (12, 18), (18, 24)]
     assert report.drift is not None
     assert report.drift.updates == 4
@@ -87,7 +88,10 @@ def test_report_names_the_step_that_differs(proof_copy: Path) -> None:
     forger.write()
     report = verify_apart(proof_copy, tiny.plain().source, policy=AllSegments(), nonce=NONCE)
     assert [each.mismatch for each in report.replays] == [None, 9, None, None]
-    assert describe_replay(report.replays[1]) == "steps 7 to 12: step 9 comes out otherwise (state_digest)"
+    assert (
+        describe_replay(report.replays[1])
+        == "steps 7 to 12: the replay of step 9 differs from the ledger (state_digest)"
+    )
     assert report.coverage is not None
     assert report.coverage.replayed == tuple(each.segment for each in report.replays)
 
@@ -120,7 +124,7 @@ def test_terminal_lists_the_worst_comparisons_first(plain_proof: Path) -> None:
     assert rows[1][:6] == ["steps", "31", "to", "36", "not", "finite"]
     assert rows[2] == ["the", "initial", "state", "1.0e-04", "1.0e-08", "5.0e-04", "5.0e-01", "inconclusive"]
     assert [row[1] for row in rows[3:12]] == [str(step) for step in range(20, 11, -1)]
-    assert rows[12] == ["and", "11", "more"]
+    assert rows[12] == ["11", "more", "comparisons", "are", "not", "shown"]
     assert describe_distance(0.0) == "0"
 
 

@@ -172,7 +172,7 @@ def test_a_proof_that_is_not_given_leaves_a_doubt(runs: Path, check: Verify) -> 
 def test_false_steps_are_rejected_though_the_start_is_in_doubt(child: Forger, check: Verify) -> None:
     child.change(3, state=bytes(32))
     child.write()
-    refused(check(child.root), 9, "step 3 comes out otherwise")
+    refused(check(child.root), 9, "step 3 differs from the ledger")
 
 
 def test_a_rejected_proof_is_no_start(runs: Path, tmp_path: Path, check: Verify) -> None:
@@ -184,7 +184,10 @@ def test_a_rejected_proof_is_no_start(runs: Path, tmp_path: Path, check: Verify)
     report = check(tmp_path / "child", forger.root)
     assert report.verdict is Verdict.REJECTED
     assert [stage.outcome for stage in report.stages[6:]] == [Outcome.FAILED, *[Outcome.NOT_REACHED] * 2]
-    assert "is rejected: stage 9, replay: steps 13 to 18: step 18 comes out otherwise" in report.reasons[0]
+    assert (
+        "is rejected: stage 9, replay: steps 13 to 18: the replay of step 18 differs from the ledger"
+        in report.reasons[0]
+    )
     assert [each.verdict for each in report.ancestors] == [Verdict.REJECTED]
 
 
@@ -526,7 +529,7 @@ def test_commands(runs: Path, tmp_path: Path) -> None:
     train_it = ("train", "tiny:plain", "--out", out, "--steps", STEPS, "--interval", INTERVAL, "--seed", "child")
     trained = run(*train_it, "--start-from", base, "--take", "/params")
     assert trained.exit_code == 0, trained.output
-    assert "initial state 2 of 6 leaves (51 values) from the final state of claim" in trained.output
+    assert "initial state: 2 of 6 leaves (51 values) come from the final state of claim" in trained.output
     assert digest(out) == digest(runs / "child")
     shown = run("inspect", out)
     assert digest(base)[:16] in shown.output
@@ -609,8 +612,7 @@ def test_the_test_decides_nothing(plain_proof: Path, verify_plain: Verify, monke
     report = verify_plain(plain_proof)
     assert report
     assert (report.initial_test.leaves, report.initial_test.path) == (1, "/params/w")
-    assert "Kolmogorov-Smirnov: smallest p" in report.stages[6].detail
-    assert "corrected for 1 random leaves" in report.stages[6].detail
+    assert "Kolmogorov-Smirnov test of the random leaves (1): smallest corrected p-value" in report.stages[6].detail
     assert "Kolmogorov-Smirnov" in render(report)
     monkeypatch.setattr("pol_jax.verifying.initial_test._p_value", lambda *_: 0.0)
     odd = verify_plain(plain_proof)

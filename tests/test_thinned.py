@@ -172,7 +172,7 @@ def test_false_row_without_a_checkpoint_before_it(
     forger.write()
     stop = 3 * segment + 3
     report = verify_plain(forger.root, policy=ListedSegments((segment,)))
-    refused(report, 9, f"replay: steps 10 to {stop}: step 14 comes out otherwise ({column})")
+    refused(report, 9, f"replay: steps 10 to {stop}: the replay of step 14 differs from the ledger ({column})")
     assert len(report.reasons) == 1
     assert coverage_of(report).steps_replayed == 5
     assert coverage_of(report).replayed == ((4,) if segment == 4 else ())
@@ -190,7 +190,7 @@ def test_replay_ends_at_the_first_false_row(forger: Forger, verify_plain: Verify
     forger.change(14, state=ODD)
     forger.write()
     report = verify_plain(forger.root)
-    refused(report, 9, "steps 10 to 18: step 14 comes out otherwise (state_digest)")
+    refused(report, 9, "steps 10 to 18: the replay of step 14 differs from the ledger (state_digest)")
     assert len(report.reasons) == 1
     assert report.stages[8].detail == "6 of 8 segments bit for bit"
     assert (coverage_of(report).replayed, coverage_of(report).steps_replayed) == ((0, 1, 2, 3, 4, 6, 7), 9 + 5 + 4)

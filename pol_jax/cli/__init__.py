@@ -1,1 +1,1 @@
-"""The command line, ``pol``. Imports the core; the core doesn't know of it."""
+"""This package is the command line, ``pol``. It imports the core, and the core does not import it."""

@@ -1,4 +1,4 @@
-"""``python -m pol_jax.cli`` is ``pol``."""
+"""This module lets ``python -m pol_jax.cli`` do what ``pol`` does."""
 
 from pol_jax.cli.main import main
 

@@ -1,4 +1,4 @@
-"""``pol backends``: the reproduction error of a run across XLA backends."""
+"""This module implements ``pol backends``, which measures the reproduction error across XLA backends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pol_jax.training.task import load_task
 from pol_jax.verifying.proof_verifier import built_in_source
 
 _SEGMENT = 10
-"""Steps of the segment that is replayed by default: the paper's k."""
+"""The segment that is replayed by default has this many steps, as k in the paper (Jia et al., 2021)."""
 
 
 def backends_command(
@@ -47,13 +47,13 @@ def backends_command(
     data_dir: Path | None,
     private: Path | None,
 ) -> int:
-    """Replay here, or join what was replayed elsewhere; print, write, and return the exit code."""
+    """Replay on this machine, or merge results of others; print and write them, and return the exit code."""
     quiet_libraries()
     if merge:
         parts = _merged(paths, opening=opening, steps=steps, config=config, only=only, machine=machine)
     else:
         if len(paths) + (opening is not None) != 1:
-            raise UsageError("what is to be replayed? give one PROOF, or --opening FILE")
+            raise UsageError("what shall be replayed? give one PROOF, or --opening FILE")
         chosen = choose((*built_in(), *(read_backends(config) if config else ())), only)
         wanted = None if steps is None else parse_list(steps)
         bars = Bars()
@@ -75,12 +75,12 @@ def _merged(paths: Sequence[Path], **others: object) -> tuple[Results, ...]:
         if value:
             raise UsageError(f"--{name}: has no meaning with --merge, which replays nothing")
     if not paths:
-        raise UsageError("--merge: which results files? give those that pol backends wrote")
+        raise UsageError("--merge: which files? give those with results that pol backends has written")
     return results.merge([read_results(path) for path in paths])
 
 
 def _read(opening: Path) -> Opening:
-    """An opening; this process leaves accelerators to those that it starts."""
+    """Read an opening; this process uses the CPU, and leaves accelerators to the processes that it starts."""
     jax.config.update("jax_platforms", "cpu")
     return read_opening(opening, Limits())
 
@@ -88,8 +88,8 @@ def _read(opening: Path) -> Opening:
 def _open(
     path: Path, steps: Sequence[int] | None, task: str | None, data_dir: Path | None, private: Path | None, bars: Bars
 ) -> Opening:
-    """An opening of a proof that is here."""
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # memory of a GPU is for the processes to come
+    """Make an opening of a proof on this machine."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leave a GPU's memory to the processes that replay
     proof = open_proof(path)
     source = load_task(task, data_dir=data_dir).source if task else built_in_source(data_dir)(proof.commitment)
     secret = read_secret(private) if private else None
@@ -97,19 +97,19 @@ def _open(
         return open_steps(proof, source, _few(proof) if steps is None else steps, secret=secret, progress=bars)
     except BackendError as error:
         raise BackendError(
-            f"{error}; or take the prover's opening: pol open there, pol backends --opening here"
+            f"{error}; or use the prover's opening: pol open on that machine, pol backends --opening on this one"
         ) from error
 
 
 def _few(proof: Proof) -> set[int]:
-    """The first step, the last, and a segment in the middle, from a checkpoint on."""
+    """Return the first step, the last one, and a segment in the middle that begins at a checkpoint."""
     last, interval = proof.segments.steps, proof.segments.interval
     middle = last // 2 // interval * interval
     return {1, last, *range(middle + 1, min(middle + _SEGMENT, last) + 1)}
 
 
 def _write(out: Path, parts: Sequence[Results], d_ref: float | None, *, travels: bool) -> str:
-    """Write everything; what was written, in words."""
+    """Write results, tables and figures, and return what was written, in words."""
     with storing(out):
         out.mkdir(parents=True, exist_ok=True)
     if travels:
@@ -118,6 +118,7 @@ def _write(out: Path, parts: Sequence[Results], d_ref: float | None, *, travels:
     try:
         from pol_jax.backends.plots import write_plots
     except ModuleNotFoundError:
-        return f"in {out}: results, tables; no figures, which need matplotlib: pip install 'pol_jax[plots]'"
+        return f"wrote results and tables to {out}; figures need matplotlib: pip install 'pol_jax[plots]'"
     names = sorted({path.name for path in write_plots(parts, out)})
-    return f"in {out}: results, tables, {', '.join(names) or 'no figures: there is no error to draw'}"
+    figures = ", ".join(names) or "no figures, because there is no error to draw"
+    return f"wrote results and tables to {out}, and {figures}"

@@ -1,4 +1,4 @@
-"""``pol diff``."""
+"""This module implements ``pol diff``."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from pol_jax.verifying.diff import diff
 
 
 def diff_command(a: Path, b: Path) -> int:
-    """Print where two runs part; return the exit code."""
+    """Print the first step at which two runs diverge, and return the exit code."""
     quiet_libraries()
     console = make_console()
-    found = diff(open_proof(a), open_proof(b))
-    for name, x, y in found.commitments:
+    difference = diff(open_proof(a), open_proof(b))
+    for name, x, y in difference.commitments:
         console.print(f"commitments differ in {name}: {x} against {y}", markup=False)
-    if found.step is not None:
-        fields = ", ".join(found.fields)
-        console.print(f"diverge at step {found.step} (of {found.common} common steps): {fields}", markup=False)
-    if not found:
-        more = "" if found.steps[0] == found.steps[1] else f"; then only one goes on, to step {max(found.steps)}"
-        console.print(f"the same, bit for bit, for all {found.common} common steps{more}", markup=False)
-    return REJECTED if found else ACCEPTED
+    if difference.step is not None:
+        fields, common = ", ".join(difference.fields), difference.common
+        console.print(f"the runs diverge at step {difference.step} (of {common} common steps): {fields}", markup=False)
+    if not difference:
+        shorter, longer = sorted(difference.steps)
+        more = "" if shorter == longer else f"; only one of them continues, to step {longer}"
+        console.print(
+            f"the runs are the same, bit for bit, for all {difference.common} common steps{more}", markup=False
+        )
+    return REJECTED if difference else ACCEPTED

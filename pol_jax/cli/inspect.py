@@ -1,9 +1,10 @@
-"""``pol inspect``."""
+"""This module implements ``pol inspect``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from rich import filesize
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -21,7 +22,7 @@ from pol_jax.verifying.ancestry import provenance_of
 
 
 def inspect_command(path: Path) -> None:
-    """Print what the proof says of itself; nothing of it is checked."""
+    """Print what the proof says about itself, without checking any of it."""
     quiet_libraries()
     console, proof = make_console(), open_proof(path)
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -33,13 +34,13 @@ def inspect_command(path: Path) -> None:
         for row in proof.rows():
             curve.add(row.step, row.loss_value)
         _draw_curve(console, curve)
-    console.print("\nThis is what the proof says of itself; pol verify checks it.", style="dim")
+    console.print("\nThis is what the proof says about itself; pol verify checks it.", style="dim")
 
 
 def _facts(proof: Proof) -> list[tuple[str, str]]:
     commitment, claim = proof.commitment, proof.claim
     data, schedule, provenance = commitment.data, commitment.schedule, provenance_of(commitment)
-    finished = f"{claim.steps}" if claim else f"{max(0, proof.last_step)} so far: the run is not finished"
+    finished = f"{claim.steps}" if claim else f"{max(0, proof.last_step)} so far; the run is not finished"
     facts = [
         ("task", commitment.task.name),
         *((f"  {name}", str(value)) for name, value in commitment.task.hyperparameters.items()),
@@ -47,7 +48,7 @@ def _facts(proof: Proof) -> list[tuple[str, str]]:
         ("records", f"{data.records}, {'salted' if data.salted else 'public'}, root {data.root[:16]}…"),
         ("batch size", str(schedule.batch_size)),
         ("epochs", f"{max(0, proof.last_step) * schedule.batch_size / data.records:.2f}"),
-        ("state", f"{len(commitment.state)} leaves, {_bytes(nbytes(commitment.state))}"),
+        ("state", f"{len(commitment.state)} leaves, {filesize.decimal(nbytes(commitment.state))}"),
         ("initial state", describe_provenance(provenance)),
         *((("  taken over", ", ".join(provenance.taken)),) if provenance.taken else ()),
         ("checkpoints", _checkpoints(proof)),
@@ -65,7 +66,7 @@ def _facts(proof: Proof) -> list[tuple[str, str]]:
 
 
 def _checkpoints(proof: Proof) -> str:
-    """How many are kept of those that the schedule has so far."""
+    """Return how many checkpoints are kept, of those that were taken so far."""
     interval = proof.commitment.schedule.interval
     taken = len(proof.segments) + 1 if proof.claim else proof.last_step // interval + 1
     return f"{len(proof.checkpoints())} kept of {taken}, one every {interval} steps"
@@ -76,17 +77,18 @@ def _sizes(proof: Proof) -> list[tuple[str, str]]:
     for name, size in scan(proof.root, Limits()).items():
         folder = name.split("/")[0]
         totals[folder] = totals.get(folder, 0) + size
-    parts = ", ".join(f"{folder} {_bytes(size)}" for folder, size in sorted(totals.items(), key=lambda item: -item[1]))
-    return [("size", f"{_bytes(sum(totals.values()))}: {parts}")]
+    by_size = sorted(totals.items(), key=lambda item: -item[1])
+    parts = ", ".join(f"{folder} {filesize.decimal(size)}" for folder, size in by_size)
+    return [("size", f"{filesize.decimal(sum(totals.values()))}: {parts}")]
 
 
 def _draw_curve(console: Console, curve: Curve) -> None:
-    """The loss over the steps."""
+    """Draw the loss over the steps."""
     import plotext
 
     finite = [((point.first + point.last) / 2, point.loss) for point in curve.points() if point.loss is not None]
     if not finite:
-        console.print("\nthe loss is not finite at any step", style="yellow")
+        console.print("\nThe loss is not finite at any step.", style="yellow")
         return
     plotext.clear_figure()
     plotext.theme("clear")
@@ -95,12 +97,3 @@ def _draw_curve(console: Console, curve: Curve) -> None:
     plotext.plotsize(min(100, console.width), 16)
     console.print()
     console.print(Text.from_ansi(plotext.build()))
-
-
-def _bytes(count: int) -> str:
-    size, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if size < 1000:
-            break
-        size, unit = size / 1000, larger
-    return f"{size:.4g} {unit}"

@@ -1,13 +1,16 @@
-"""``pol challenge``, ``pol open``, and ``pol verify --opening``: a challenge of steps, and its answer."""
+"""This module implements ``pol challenge``, ``pol open`` and ``pol verify --opening``: challenges and their answers."""
 
 from __future__ import annotations
 
 import secrets
 from pathlib import Path
 
+from rich import filesize
+
+from pol_jax.cli.report_screen import publish
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
-from pol_jax.cli.verify import parse_list, parse_nonce, publish
+from pol_jax.cli.verify import parse_list, parse_nonce
 from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import ListedSteps, RandomSteps, StepPolicy, draw_steps
 from pol_jax.protocol.claim import Claim
@@ -23,17 +26,18 @@ from pol_jax.verifying.proof_verifier import built_in_source
 
 
 def challenge_command(claim: Path, confidence: float | None, fraction: float | None, nonce: str | None) -> None:
-    """Draw steps and say how to ask for them."""
-    given = parse_nonce(nonce) or secrets.token_bytes(16)
-    read = _claim(claim)
-    steps = draw_steps(_policy(None, confidence, fraction), read.steps, read.digest(), given)
+    """Draw steps, and print the commands that open and verify them."""
+    nonce_bytes = parse_nonce(nonce) or secrets.token_bytes(16)
+    parsed = _claim(claim)
+    steps = draw_steps(_policy(None, confidence, fraction), parsed.steps, parsed.digest(), nonce_bytes)
     console = make_console()
-    console.print(f"{len(steps)} of {read.steps} steps: {','.join(map(str, steps))}", soft_wrap=True)
+    console.print(f"{len(steps)} of {parsed.steps} steps: {','.join(map(str, steps))}", soft_wrap=True)
     chosen = "".join(
         f" --{name} {value:g}" for name, value in (("confidence", confidence), ("fraction", fraction)) if value
     )
-    console.print(f"for the prover:  pol open PROOF --nonce {given.hex()}{chosen} --out FILE", soft_wrap=True)
-    console.print(f"then:            pol verify CLAIM --opening FILE --nonce {given.hex()}{chosen}", soft_wrap=True)
+    draw = f"--nonce {nonce_bytes.hex()}{chosen}"
+    console.print(f"the prover runs:    pol open PROOF {draw} --out FILE", soft_wrap=True)
+    console.print(f"the verifier runs:  pol verify CLAIM --opening FILE {draw}", soft_wrap=True)
 
 
 def open_command(
@@ -47,13 +51,13 @@ def open_command(
     data_dir: Path | None,
     private: Path | None,
 ) -> None:
-    """Regenerate the challenged states, check them, write the opening."""
+    """Compute the challenged states again, check them against the ledger, and write the opening."""
     quiet_libraries()
     opened, bars = open_proof(proof), Bars()
     if opened.claim is None:
-        raise UsageError(f"{proof}: the run is not finished; pol train goes on with it")
-    policy, drawn_by = _challenge(steps, nonce, confidence, fraction)
-    drawn = draw_steps(policy, opened.claim.steps, opened.claim.digest(), drawn_by)
+        raise UsageError(f"{proof}: the run is not finished; pol train continues it")
+    policy, nonce_bytes = _challenge(steps, nonce, confidence, fraction)
+    drawn = draw_steps(policy, opened.claim.steps, opened.claim.digest(), nonce_bytes)
     source = load_task(task, data_dir=data_dir).source if task else built_in_source(data_dir)(opened.commitment)
     try:
         opening = open_steps(opened, source, drawn, secret=read_secret(private) if private else None, progress=bars)
@@ -61,7 +65,8 @@ def open_command(
         bars.end()
     write_opening(out, opening)
     console = make_console()
-    console.print(f"opened {len(drawn)} steps in {out}, {out.stat().st_size} bytes", markup=False, soft_wrap=True)
+    size = filesize.decimal(out.stat().st_size)
+    console.print(f"opened {len(drawn)} steps in {out} ({size})", markup=False, soft_wrap=True)
 
 
 def verify_opening_command(
@@ -81,12 +86,13 @@ def verify_opening_command(
     max_constants: int | None,
     **others: object,
 ) -> int:
-    """Verify an opening, print the report, return the exit code."""
+    """Verify an opening, print the report, and return the exit code."""
     for name, value in others.items():
         if value:
-            raise UsageError(f"--{name.replace('_', '-')}: has no meaning for an opening, which brings all it needs")
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option}: has no meaning for an opening, which holds everything that is needed")
     quiet_libraries()
-    policy, drawn_by = _challenge(steps, nonce, confidence, fraction)
+    policy, nonce_bytes = _challenge(steps, nonce, confidence, fraction)
     bars = Bars()
     try:
         limits = Limits() if max_constants is None else Limits(constant_bytes=max_constants)
@@ -95,7 +101,7 @@ def verify_opening_command(
             claim,
             opening,
             policy,
-            drawn_by,
+            nonce_bytes,
             limits=limits,
             progress=bars,
             bounds=bounds,
@@ -110,11 +116,11 @@ def verify_opening_command(
 def _challenge(
     steps: str | None, nonce: str | None, confidence: float | None, fraction: float | None
 ) -> tuple[StepPolicy, bytes]:
-    """The challenge that both sides know; it never comes from the proof or the opening."""
-    given = parse_nonce(nonce)
-    if (steps is None) == (given is None):
-        raise UsageError("which steps? give --steps LIST, or the --nonce of pol challenge; one of them")
-    return _policy(steps, confidence, fraction), given or b""
+    """Return the challenge that both sides know; it never comes from the proof or the opening."""
+    nonce_bytes = parse_nonce(nonce)
+    if (steps is None) == (nonce_bytes is None):
+        raise UsageError("which steps? give either --steps LIST, or the --nonce of pol challenge")
+    return _policy(steps, confidence, fraction), nonce_bytes or b""
 
 
 def _policy(steps: str | None, confidence: float | None, fraction: float | None) -> StepPolicy:

@@ -1,4 +1,4 @@
-"""The terminal: one console, progress bars that keep quiet when nobody watches."""
+"""These helpers write to the terminal, and show progress only if standard error is one."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from pol_jax.protocol.stages import Stage
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console; wide and plain when its output is no terminal."""
+    """Return a console, which is wide and without colours if its output is no terminal."""
     console = Console(stderr=stderr, highlight=False)
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=120)
 
 
 def quiet_libraries() -> None:
-    """No warnings of libraries between our lines: they speak of their own internals."""
+    """Silence the warnings of libraries, which are about their own internals."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.getLogger("absl").setLevel(logging.CRITICAL + 1)
 
 
 class Bars:
-    """Draws the core's `pol_jax.progress.Progress` on standard error, if that is a terminal."""
+    """Progress bars on standard error, drawn only if it is a terminal; see `pol_jax.progress.Progress`."""
 
     def __init__(self) -> None:
-        """Nothing is drawn until the first `begin`."""
+        """Make bars that draw nothing until the first `begin`."""
         self._console = make_console(stderr=True)
         self._bars: RichProgress | None = None
         self._status: Status | None = None
 
     def begin(self, what: str, total: int, done: int = 0) -> None:
-        """Show a bar."""
+        """Show a new bar in place of the old one."""
         if not self._console.is_terminal:
             return
         self.end()
@@ -52,7 +52,7 @@ class Bars:
             self._bars.update(self._bars.task_ids[0], completed=done, loss="" if loss is None else f"loss {loss:.4f}")
 
     def stage(self, number: int) -> None:
-        """Say which stage goes on."""
+        """Show which stage of a verification goes on."""
         if not self._console.is_terminal:
             return
         self._status = self._status or self._console.status("")
@@ -60,7 +60,7 @@ class Bars:
         self._status.start()
 
     def end(self) -> None:
-        """Leave the bar as it stands, and forget the stage."""
+        """Leave the bar as it is, and remove the line of the stage."""
         if self._status:
             self._status.stop()
         if self._bars:
@@ -69,8 +69,8 @@ class Bars:
 
 
 class _Speed(ProgressColumn):
-    """Steps a second."""
+    """A column that shows how many units are done each second."""
 
     def render(self, task: RichTask) -> Text:
-        """The speed, or nothing yet."""
+        """Return the speed, or an empty text while it is not known."""
         return Text(f"{task.speed:.1f}/s" if task.speed else "", style="cyan")

@@ -1,4 +1,4 @@
-"""``pol train``."""
+"""This module implements ``pol train``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def train_command(
     take: tuple[str, ...],
     max_constants: int | None,
 ) -> None:
-    """Train and prove; say where the run goes on, and what came out."""
+    """Train with a proof; print where an interrupted run continues, the task's evaluation and the claim."""
     quiet_libraries()
     console = make_console()
     choices = Choices(
@@ -48,38 +48,39 @@ def train_command(
     loaded = load_task(task, data_dir=data_dir, steps=steps)
     with Recording(loaded, out, steps=steps, keep_every=keep_every, choices=choices, progress=Bars()) as recording:
         for line in recording.damaged:
-            console.print(f"passed over a damaged checkpoint: {line}", style="yellow")
+            console.print(f"skipped a damaged checkpoint: {line}", style="yellow")
         if recording.finished:
             console.print(f"{out} is finished already")
         else:
-            console.print(f"initial state {describe_provenance(provenance_of(recording.commitment))}", markup=False)
+            provenance = describe_provenance(provenance_of(recording.commitment))
+            console.print(f"initial state: {provenance}", markup=False, soft_wrap=True)
             if recording.start:
-                console.print(f"going on after step {recording.start} of {recording.steps}")
+                console.print(f"continuing after step {recording.start} of {recording.steps}")
             recording.run()
     proof = open_proof(out)
     assert proof.claim is not None  # noqa: S101  # every step is recorded
-    console.print(f"trained {proof.claim.steps} steps of {loaded.name} with a proof in {out}")
+    console.print(f"trained {proof.claim.steps} steps of {loaded.name}; the proof is in {out}", soft_wrap=True)
     if loaded.evaluate:
         for name, value in loaded.evaluate(recording.task_state(proof)).items():
             console.print(f"{name} {value:.4f}")
-    console.print(f"claim {proof.claim.digest().hex()}")
+    console.print(f"claim {proof.claim.digest().hex()}", soft_wrap=True)
 
 
 def _start(proof: Path | None, weights: Path | None, take: tuple[str, ...]) -> Start | None:
     if proof and weights:
         raise UsageError("--start-from and --start-from-weights: give one of them")
     if take and not (proof or weights):
-        raise UsageError("--take: says what to take of --start-from or --start-from-weights; give that too")
+        raise UsageError("--take: says what to take over; give --start-from or --start-from-weights too")
     if proof:
         return Start(open_proof(proof), take or ("",))
     return Start(load_weights(weights), take or ("",)) if weights else None
 
 
 def read_secret(path: Path) -> bytes:
-    """The 32 bytes that salt private records.
+    """Return the 32 bytes that salt the records of a private data set.
 
     Raises:
-        UsageError: not 32 bytes.
+        UsageError: the file can't be read, or has not 32 bytes.
     """
     try:
         content = path.read_bytes()

@@ -1,4 +1,7 @@
-"""What a report says in words: the same in its reasons, in the terminal and on a page."""
+"""These functions put facts of a report into words, the same in its reasons, in the terminal and on a page.
+
+Each line is a statement that can be understood by itself: reports are quoted in part.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from pol_jax.reports.report import Ancestor, Beginning, Coverage, Drift, Kolmogo
 
 
 def notices(provenance: Provenance | None, ancestors: Sequence[Ancestor]) -> tuple[str, ...]:
-    """What of an initial state, or of one that it comes from, no verification has shown; one line each."""
+    """Return what no verification has shown about the initial state, or about one that it comes from; one line each."""
     verified, lines = {each.claim for each in ancestors}, list[str]()
     for whose, each in (
         ("training", provenance),
@@ -39,17 +42,17 @@ def notices(provenance: Provenance | None, ancestors: Sequence[Ancestor]) -> tup
 
 
 def describe_provenance(provenance: Provenance) -> str:
-    """Where an initial state comes from."""
+    """Return where an initial state comes from."""
     if provenance.beginning is Beginning.OWN_KEY:
-        return "from its own key"
+        return "all leaves come from the run's own key"
     several = f"{len(provenance.taken)} of {provenance.leaves} leaves ({provenance.values} values)"
     if provenance.beginning is Beginning.UNPROVEN_WEIGHTS:
-        return f"{several} of unproven origin; the rest from its own key"
-    return f"{several} from the final state of {_short(provenance.claim or '')}; the rest from its own key"
+        return f"{several} are of unproven origin; all others come from the run's own key"
+    return f"{several} come from the final state of {_short(provenance.claim or '')}; all others from the run's own key"
 
 
 def describe_ancestor(ancestor: Ancestor) -> str:
-    """What the verification of an earlier proof came to."""
+    """Return the verdict on an earlier proof, and how much of it was checked."""
     task = "" if ancestor.task is None else f" of {printable(ancestor.task)}"
     if ancestor.coverage is None:
         return f"earlier proof{task}, {_short(ancestor.claim)}: {ancestor.verdict}"
@@ -58,72 +61,78 @@ def describe_ancestor(ancestor: Ancestor) -> str:
 
 
 def describe_test(test: KolmogorovSmirnov) -> str:
-    """What a statistical test of an initial state found."""
-    return f"Kolmogorov-Smirnov: smallest p {test.smallest_p:.2g}, corrected for {test.leaves} random leaves"
+    """Return what a statistical test of an initial state found."""
+    smallest = f"smallest corrected p-value {test.smallest_p:.2g}"
+    return f"Kolmogorov-Smirnov test of the random leaves ({test.leaves}): {smallest}"
 
 
 def describe_coverage(coverage: Coverage, policy: Policy | StepPolicy) -> str:
-    """What was replayed, and what that would have found."""
-    segments = f"{len(coverage.replayed)} of {coverage.segments} segments, " if coverage.unit == "segment" else ""
-    replayed = f"replayed {segments}{coverage.steps_replayed} of {coverage.steps} steps"
+    """Return how much was replayed, and with which probability that would have met a false segment or step."""
+    steps = f"{coverage.steps_replayed} of {coverage.steps} steps"
+    by_segment = f"{len(coverage.replayed)} of {coverage.segments} segments ({steps})"
+    replayed = f"replayed {by_segment if coverage.unit == 'segment' else steps}"
     if not coverage.replayed:
         return replayed
     if not coverage.detection and isinstance(policy, TopSegments):
-        return f"{replayed}; the prover foresees the largest updates: it meets another false one with probability 0"
+        return f"{replayed}; the prover can foresee the largest updates, so this says nothing about the other segments"
     if not coverage.detection:
-        return f"{replayed}; they were chosen by name, which says nothing of the others"
-    those = "the random ones" if isinstance(policy, JointSegments) else "it"
-    met = f"{those} would have met one with probability {coverage.detection:.4f}"
-    return f"{replayed}; if {coverage.fraction:.0%} were false, {met}"
+        return f"{replayed}; they were chosen by number, so this says nothing about the other {coverage.unit}s"
+    drawn = f"the random {coverage.unit}s would" if isinstance(policy, JointSegments) else "this draw would"
+    share = f"{coverage.fraction:.0%} of all {coverage.unit}s"
+    return f"{replayed}; if {share} were false, {drawn} have met one of them with probability {coverage.detection:.4f}"
 
 
 def describe_replay(replay: Replay) -> str:
-    """What came of a replay."""
+    """Return whether a replay gave what the ledger says."""
     if replay.mismatch is None:
-        return f"{describe_steps(replay.start, replay.stop)}: bit for bit"
+        return f"{describe_steps(replay.start, replay.stop)}: the replay equals the ledger, bit for bit"
     return describe_mismatch(replay.start, replay.stop, replay.mismatch, replay.fields)
 
 
 def describe_mismatch(start: int, stop: int, mismatch: int, fields: Sequence[str]) -> str:
-    """Where a replay of some steps broke, and in which columns of the ledger."""
-    differs = f"step {mismatch} comes out otherwise ({', '.join(fields)})"
+    """Return the first step at which a replay differs from the ledger, and in which of its columns."""
+    differs = f"the replay of step {mismatch} differs from the ledger ({', '.join(fields)})"
     return f"{describe_steps(start, stop)}: {differs}" if stop > start + 1 else differs
 
 
 def describe_steps(start: int, stop: int) -> str:
-    """The steps from one state to another; those to the initial state, which begin with -1, are none."""
+    """Return the steps that lead from the state after ``start`` to that after ``stop``.
+
+    No step leads to the initial state, for which ``start`` is -1.
+    """
     if start < 0:
         return "the initial state"
     return f"steps {start + 1} to {stop}" if stop > start + 1 else f"step {stop}"
 
 
 def describe_distance(distance: float | None) -> str:
-    """A distance, as reasons have it; 0 is exact."""
+    """Return a distance as text. It is "0" only if the distance is exactly 0."""
     if distance is None:
         return "not finite"
     return f"{distance:.1e}" if distance else "0"
 
 
 def describe_drift(drift: Drift) -> list[str]:
-    """What a verification leaves room for: one line each."""
+    """Return how much could still be false after a verification, in one line for each fact."""
     lines = list[str]()
     if drift.distance is not None:
-        lines.append(f"from the first state to the last it is {drift.distance:.2g}")
+        lines.append(f"the distance from the initial to the final state is {drift.distance:.2g}")
     if drift.unchecked is not None:
-        sure = "" if drift.confidence is None else f", at {100 * drift.confidence:.6g}% confidence"
-        lines.append(f"false updates that were not checked add up to at most {_of(drift.unchecked, drift)}{sure}")
+        sure = "" if drift.confidence is None else f", with {100 * drift.confidence:.6g}% confidence"
+        most = f"at most {_shares(drift.unchecked, drift)}{sure}"
+        lines.append(f"false updates among those that were not checked could add up to {most}")
     if drift.tolerated:
-        lines.append(f"what tolerances allow adds up to at most {_of(drift.tolerated, drift)}")
+        lines.append(f"errors that the tolerances allow could add up to at most {_shares(drift.tolerated, drift)}")
     elif drift.tolerated == 0:
-        lines.append("tolerances allow nothing: all that was replayed came out bit for bit")
+        lines.append("no tolerance was needed: everything that was replayed is the same bit for bit")
     if drift.infinitesimal:
-        lines.append(f"{drift.infinitesimal} of {drift.updates} updates are infinitesimal")
+        lines.append(f"{drift.infinitesimal} of {drift.updates} updates are far smaller than the median update")
     return lines
 
 
-def _of(distance: float, drift: Drift) -> str:
-    """A distance, and what share it is of those that are known."""
-    scales = (("of that", drift.distance), ("of d_ref", drift.d_ref))
+def _shares(distance: float, drift: Drift) -> str:
+    """Return a distance, and its share of the distances that the verifier knows."""
+    scales = (("of the distance from the initial to the final state", drift.distance), ("of d_ref", drift.d_ref))
     shares = [f"{_percent(distance / scale)} {name}" for name, scale in scales if scale]
     return f"{distance:.2g}" + (f" ({', '.join(shares)})" if shares else "")
 
@@ -133,26 +142,26 @@ def _percent(share: float) -> str:
 
 
 def describe_policy(policy: Policy | StepPolicy) -> str:
-    """Which segments a policy chooses."""
+    """Return which segments or steps a policy chooses."""
     match policy:
         case AllSegments():
             return "every segment"
         case ListedSegments():
-            return "segments chosen by name"
+            return "segments chosen by number"
         case RandomSegments():
-            return f"random segments: {_sure(policy)}"
+            return f"random segments, {_sure(policy)}"
         case ListedSteps():
-            return "steps chosen by name"
+            return "steps chosen by number"
         case RandomSteps():
-            return f"random steps: {_sure(policy)}"
+            return f"random steps, {_sure(policy)}"
         case TopSegments():
             return _largest(policy)
         case JointSegments():
-            return f"{_largest(policy)}, and random segments: {_sure(policy)}"
+            return f"{_largest(policy)}, and random segments, {_sure(policy)}"
 
 
 def options(policy: Policy | StepPolicy) -> str:
-    """The options of ``pol verify`` that ask for a policy."""
+    """Return the options of ``pol verify`` that ask for a policy."""
     match policy:
         case AllSegments():
             return "--all"
@@ -169,7 +178,7 @@ def options(policy: Policy | StepPolicy) -> str:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Numbers in order, as ``--segments`` takes them: 0, 3, 7, 8, 9 are ``0,3,7-9``."""
+    """Return ascending numbers as ``--segments`` reads them: 0, 3, 7, 8, 9 are ``0,3,7-9``."""
     runs: list[tuple[int, int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:
@@ -181,21 +190,21 @@ def ranges(numbers: Iterable[int]) -> str:
 
 def _sure(policy: RandomSegments | JointSegments | RandomSteps) -> str:
     confidence, fraction = (f"{100 * share:.6g}%" for share in (policy.confidence, policy.fraction))
-    return f"{confidence} sure to meet a false one if {fraction} are false"
+    return f"enough to meet a false one with {confidence} probability if {fraction} of all are false"
 
 
 def _largest(policy: TopSegments | JointSegments) -> str:
     updates = "largest update" if policy.q == 1 else f"{policy.q} largest updates"
-    return f"the {updates} of each epoch, by {policy.metric}"
+    return f"the {updates} of each epoch, measured by {policy.metric}"
 
 
 def _chance(policy: RandomSegments | JointSegments | RandomSteps) -> str:
-    """Every digit: the draw depends on them."""
+    """Return the options of a random draw, with every digit: the draw depends on them."""
     return f"--confidence {policy.confidence!r} --fraction {policy.fraction!r}"
 
 
 def _paths(paths: Sequence[str]) -> str:
-    """A few of them; they are the prover's words."""
+    """Return a few of the paths, made safe to show: they are the prover's words."""
     few = ", ".join(printable(path or "/", 60) for path in paths[:4])
     return few if len(paths) <= 4 else f"{few} and {len(paths) - 4} more leaves"
 

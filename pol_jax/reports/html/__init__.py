@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: ``render(report)``."""
+"""This package renders a report as one HTML page that needs no other file: ``render(report)``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Charts in SVG. They have no size of their own: places are percentages, so that text keeps its size on a phone."""
+"""These functions draw charts in SVG.
+
+A chart has no size of its own: places are percentages, so that text keeps its size on a phone.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,25 @@ from pol_jax.reports.html.axis import Axis, axis_of, labels, number
 from pol_jax.reports.html.markup import Markup, tag, together
 
 Points = Sequence[tuple[float, float | None]]
-"""Where, and how much; None breaks the line."""
+"""A point is a step and a value; where the value is None, the line has a gap."""
 
 
 def line_chart(
     title: str, description: str, points: Points, steps: int, *, y: str, logarithmic: bool = False
 ) -> Markup:
-    """A line over the steps of a run.
+    """Return a chart of a line over the steps of a run.
 
     Args:
-        title: what is shown.
-        description: the same for those who can't see it.
-        points: at least one has a value; on a logarithmic axis all values are positive.
-        steps: of the run.
+        title: what the chart shows.
+        description: what the line looks like, for those who can't see it.
+        points: the points, of which at least one has a value; on a logarithmic axis all values are positive.
+        steps: number of steps of the run.
         y: label of the vertical axis.
-        logarithmic: whether the vertical axis is.
+        logarithmic: whether the vertical axis is logarithmic.
     """
     across = Axis(0.0, float(max(1, steps)))
     up = axis_of((value for _, value in points if value is not None), logarithmic=logarithmic)
-    placed = [(across.at(where), None if value is None else 100 - up.at(value)) for where, value in points]
+    placed = [(across.at(step), None if value is None else 100 - up.at(value)) for step, value in points]
     drawn = together(_across(across), _up(up), polyline(placed), *_lone(placed))
     picture = tag("svg", tag("title", title), drawn, role="img", aria_label=f"{title}. {description}", class_="chart")
     labels = together(tag("div", y, class_="label"), picture, tag("div", "step", class_="label end"))
@@ -51,8 +54,8 @@ def _up(axis: Axis) -> Markup:
 
 
 def polyline(placed: Points) -> Markup:
-    """The line in a picture of its own that is stretched over the chart; its width is not."""
-    runs = (list(run) for there, run in groupby(placed, lambda point: point[1] is not None) if there)
+    """Return the line, in a picture of its own that is stretched over the chart without changing the line's width."""
+    runs = (list(run) for has_value, run in groupby(placed, lambda point: point[1] is not None) if has_value)
     lines = (
         tag("polyline", points=" ".join(f"{x:.2f},{y:.2f}" for x, y in run), vector_effect="non-scaling-stroke")
         for run in runs
@@ -61,10 +64,10 @@ def polyline(placed: Points) -> Markup:
 
 
 def _lone(placed: Points) -> list[Markup]:
-    """Dots where a value has no neighbour to draw a line to."""
+    """Return a dot for each value that has no neighbour to draw a line to."""
     values = [None, *(value for _, value in placed), None]
     return [
         tag("circle", cx=f"{x:.2f}%", cy=f"{y:.2f}%", r=3)
-        for at, (x, y) in enumerate(placed, 1)
-        if y is not None and values[at - 1] is None and values[at + 1] is None
+        for index, (x, y) in enumerate(placed, 1)
+        if y is not None and values[index - 1] is None and values[index + 1] is None
     ]

@@ -1,4 +1,7 @@
-"""How far off the replayed steps are: no distance where bits are the same, else against what is calibrated here."""
+"""This section says how far replayed steps are from the prover's: the reproduction error.
+
+It is 0 where the bits are the same. Elsewhere it is compared with a tolerance that the verifier has calibrated.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pol_jax.reports.report import Compared, Outcome, Replay, Report
 from pol_jax.reports.wording import describe_distance, describe_steps
 
 _MOST = 60
-"""More comparisons than that are not drawn, nor listed: the worst are."""
+"""At most this many comparisons are drawn and listed: the worst ones."""
 
 _WHAT = (
     "Distances are Euclidean, over all floating-point leaves. An update is what the steps changed. The noise is the "
@@ -25,7 +28,7 @@ _COLUMNS = ("error", "noise", "tolerance", "limit", "update")
 
 
 def closeness(report: Report) -> Markup | None:
-    """The section; None where nothing was replayed."""
+    """Return the section, or None if nothing was replayed."""
     if not report.replays and not report.compared:
         return None
     unit = report.coverage.unit if report.coverage else "step"
@@ -41,44 +44,47 @@ def _bit_for_bit(replays: Sequence[Replay], unit: str) -> list[str]:
     if not exact:
         return []
     where = f" in {_count(len(exact), 'segment')}" if unit == "segment" else ""
-    return [f"{_count(sum(exact), 'step')}{where} came out bit for bit: error 0."]
+    verb = "equals" if sum(exact) == 1 else "equal"
+    return [f"{_count(sum(exact), 'step')}{where} {verb} the ledger bit for bit, which is an error of 0."]
 
 
 def _as_numbers(report: Report, unit: str) -> list[str]:
     if not report.compared:
-        other = sum(each.mismatch is not None for each in report.replays)
-        came = f"{_count(other, unit)} came out otherwise; bits were compared, and no distances."
-        return [came] if other else []
+        different = sum(each.mismatch is not None for each in report.replays)
+        verb = "differs" if different == 1 else "differ"
+        words = f"{_count(different, unit)} {verb} from the ledger; bits were compared, and no distance was measured."
+        return [words] if different else []
     outcomes = Counter(each.outcome for each in report.compared)
     counts = ", ".join(f"{outcomes[each]} {each}" for each in Outcome if outcomes[each])
     if len(report.compared) == 1:
         (only,) = report.compared
         counts = f"{describe_steps(only.start, only.stop)}, {only.outcome}"
-    return [f"Compared as numbers, because bits differ here: {counts}."]
+    return [f"Compared as numbers, because the bits differ on this machine: {counts}."]
 
 
 def _compared(compared: Sequence[Compared]) -> list[Markup]:
     worst = sorted(compared, key=lambda each: each.severity, reverse=True)
     shown = sorted(worst[:_MOST], key=lambda each: each.start)
     largest = max(compared, key=lambda each: each.relative(each.error))
-    description = f"The largest error is {_share(largest)}, in {describe_steps(largest.start, largest.stop)}."
+    description = _describe_largest(largest)
     left_out = len(compared) - len(shown)
     notes = [
         description,
         _WHAT,
-        *([f"The {len(shown)} worst are shown, {left_out:,} more are not."] if left_out else []),
+        *([f"The {len(shown)} worst comparisons are shown, {left_out:,} more are not."] if left_out else []),
     ]
     return [distance_chart(description, shown), tag("p", " ".join(notes), class_="note"), _table(shown)]
 
 
-def _share(compared: Compared) -> str:
-    share = compared.relative(compared.error)
-    finite = f"{describe_distance(share)} of the update"
-    return finite if math.isfinite(share) else "not finite, or the update is 0 or not finite"
+def _describe_largest(compared: Compared) -> str:
+    share, steps = compared.relative(compared.error), describe_steps(compared.start, compared.stop)
+    if math.isfinite(share):
+        return f"The largest error is {describe_distance(share)} of the update, in {steps}."
+    return f"The largest error is in {steps}: it is not finite, or the update there is 0 or not finite."
 
 
 def _table(compared: Sequence[Compared]) -> Markup:
-    """The chart for those who can't see it, and its numbers for all."""
+    """Return the numbers of the chart as a table, for those who can't see it and for all others."""
     heads = (tag("th", name.capitalize(), scope="col") for name in ("step", "outcome", *_COLUMNS))
     table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *map(_row, compared)), class_="compared")
     return tag("details", tag("summary", "The numbers"), table)
@@ -95,5 +101,5 @@ def _row(compared: Compared) -> Markup:
     return tag("tr", tag("th", steps, scope="row"), tag("td", outcome, class_=f"outcome {tone}"), *values)
 
 
-def _count(many: int, what: str) -> str:
-    return f"{many:,} {what}{'' if many == 1 else 's'}"
+def _count(number: int, unit: str) -> str:
+    return f"{number:,} {unit}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""What was replayed, how surely that meets a false segment, and how anyone draws the same segments again."""
+"""This section says what was replayed, how likely that was to meet a false segment, and how to repeat the draw."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ _MOST_LISTED = 20
 
 
 def coverage(report: Report) -> Markup:
-    """The section."""
+    """Return the section."""
     return tag("section", tag("h2", "Coverage"), *_replayed(report), *_drift(report), _draw(report))
 
 
 def _drift(report: Report) -> list[Markup]:
     lines = describe_drift(report.drift) if report.drift else []
-    title = tag("h3", "What it leaves room for")
+    title = tag("h3", "What could still be false")
     return [title, tag("ul", *(tag("li", line) for line in lines), class_="plain")] if lines else []
 
 
 def _replayed(report: Report) -> list[Markup]:
     if report.coverage is None:
         ended = next((each for each in report.stages if each.outcome is not Outcome.PASSED), None)
+<<<<<<< HEAD
         where = f" It ended in {Stage(ended.number)}." if ended else ""
         return [tag("p", f"The verification drew no segments, and replayed nothing.{where}")]
+=======
+        where = f" It ended in stage {ended.number}, {STAGES[ended.number - 1]}." if ended else ""
+        return [tag("p", f"The verification drew no segments and replayed nothing.{where}")]
+>>>>>>> adb06ca (Reports and command line in plain English; the screen of a report is a module of its own)
     sentence = describe_coverage(report.coverage, report.policy)
     unit, states = report.coverage.unit, [_state(replay, report) for replay in report.replays]
     cells = dict(zip((_place(replay, unit) for replay in report.replays), states, strict=True))
@@ -39,22 +44,26 @@ def _replayed(report: Report) -> list[Markup]:
     lines = [_line(replay, unit) for replay in false[:_MOST_LISTED]]
     lines += [f"{len(false) - _MOST_LISTED} more {unit}s differ"] if len(false) > _MOST_LISTED else []
     if report.self_test:
-        lines.append(f"Self-test, {describe_replay(report.self_test)}")
+        lines.append(f"Self-test of this machine, {describe_replay(report.self_test)}")
     return [*found, tag("ul", *(tag("li", line) for line in lines), class_="plain")] if lines else found
 
 
 def _state(replay: Replay, report: Report) -> State:
-    """What came of a replay; bits that differ on another backend say nothing, if no comparison does."""
+    """Return how the strip shows a replay.
+
+    Where bits differ, the comparison within a tolerance decides. Without one, the verdict tells what the difference
+    means: on another backend than the prover's, none can be drawn from it.
+    """
     if replay.mismatch is None:
         return State.EXACT
     undecided = Outcome.INCONCLUSIVE if report.verdict is Verdict.INCONCLUSIVE else Outcome.FAILED
     of_step = report.coverage is not None and report.coverage.unit == "step"
-    mine = [
+    outcomes = [
         each.outcome
         for each in report.compared
         if replay.segment in each.segments or (of_step and (each.start, each.stop) == (replay.start, replay.stop))
     ]
-    return _STATES[mine[0] if mine else undecided]
+    return _STATES[outcomes[0] if outcomes else undecided]
 
 
 def _place(replay: Replay, unit: str) -> Place:

@@ -1,4 +1,7 @@
-"""The chart of how far steps are off: a column for each, everything as a share of its update. Shape tells outcomes."""
+"""This chart shows how far replayed steps are from the prover's, in one column for each comparison.
+
+Everything is drawn as a share of the update. Outcomes are told by shape, and not only by colour.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +20,22 @@ _SHAPES = {
     Outcome.FAILED: "M-4.5-4.5 4.5 4.5M-4.5 4.5 4.5-4.5",
 }
 _OUTSIDE = 10.0
-"""Height of the row of what the logarithmic axis has no place for, 0 or infinity, in percent of the chart."""
+"""The rows for 0 and for infinity, which a logarithmic axis has no place for, have this height in percent."""
 
 _APART = 7.0
-"""Between two labels on one side, in percent of the chart's height."""
+"""Two labels on one side are at least this far apart, in percent of the chart's height."""
 
 
 @dataclass(frozen=True)
 class _Height:
-    """The vertical axis, with a row for 0 beneath it and one for infinity above it where they are needed."""
+    """A vertical axis that has a row for 0 below it and one for infinity above it, where they are needed."""
 
     axis: Axis
     zero: bool
     infinite: bool
 
     def at(self, share: float) -> float:
-        """The place of a share of the update, in percent from the top."""
+        """Return the place of a share of the update, in percent from the top."""
         top, bottom = _OUTSIDE * self.infinite, 100 - _OUTSIDE * self.zero
         if math.isinf(share):
             return top / 2
@@ -40,11 +43,11 @@ class _Height:
 
 
 def distance_chart(description: str, compared: Sequence[Compared]) -> Markup:
-    """The chart with its legend.
+    """Return the chart with its legend.
 
     Args:
-        description: what is to be seen, for those who can't see it.
-        compared: in order, at least one.
+        description: what the chart shows, for those who can't see it.
+        compared: the comparisons, in order, at least one.
     """
     errors = [each.relative(each.error) for each in compared]
     drawn = [
@@ -54,7 +57,7 @@ def distance_chart(description: str, compared: Sequence[Compared]) -> Markup:
     logarithmic = axis_of([1.0, *(share for share in shares if 0 < share < math.inf)], logarithmic=True)
     height = _Height(logarithmic, min(shares) <= 0, math.inf in errors)
     width = 100 / len(compared)
-    places = [(at + 0.5) * width for at in range(len(compared))]
+    places = [(column + 0.5) * width for column in range(len(compared))]
     picture = tag(
         "svg",
         tag("title", "Error of each comparison against its noise, tolerance, limit and update"),
@@ -93,7 +96,7 @@ def _finite(share: float) -> float | None:
 
 
 def _up(height: _Height) -> Markup:
-    """The horizontal lines; that of the update is a stronger one."""
+    """Return the horizontal lines; that of the update is stronger than the others."""
     marks = [tag("line", x1="0%", x2="100%", y1="100%", y2="100%", class_="base")]
     rows = [(share, height.axis.name(share)) for share in height.axis.ticks()]
     rows += [(0.0, "0")] * height.zero + [(math.inf, "\u221e")] * height.infinite
@@ -106,7 +109,7 @@ def _up(height: _Height) -> Markup:
 
 
 def _across(places: Sequence[float], compared: Sequence[Compared]) -> Markup:
-    """Numbers of steps, as many as a phone has room for."""
+    """Return the numbers of steps, as many as a narrow phone has room for."""
     names = labels([_name(each) for each in compared], places)
     return together(
         *(tag("text", name, x=place, y="100%", dy="1.4em", text_anchor=anchor) for name, place, anchor in names)
@@ -121,7 +124,7 @@ def _name(compared: Compared) -> str:
 
 
 def _band(place: float, width: float, height: _Height, compared: Compared) -> Markup:
-    """From the noise, a narrow bar, up to the tolerance, a wide one."""
+    """Return a band from the noise, a narrow bar, up to the tolerance, a wide one."""
     noise, tolerance = _noise(compared), _tolerance(compared)
     reach = min(0.36 * width, 2.5)
     ends = [(share, part) for share, part in ((noise, 0.5), (tolerance, 1.0)) if share is not None]
@@ -133,12 +136,12 @@ def _band(place: float, width: float, height: _Height, compared: Compared) -> Ma
 
 
 def _bar(place: float, reach: float, y: float) -> Markup:
-    x1, x2, at = (f"{value:.2f}%" for value in (place - reach, place + reach, y))
-    return tag("line", x1=x1, x2=x2, y1=at, y2=at, class_="band")
+    x1, x2, level = (f"{value:.2f}%" for value in (place - reach, place + reach, y))
+    return tag("line", x1=x1, x2=x2, y1=level, y2=level, class_="band")
 
 
 def _limits(places: Sequence[float], width: float, height: _Height, compared: Sequence[Compared]) -> Markup:
-    """A dashed line with a step wherever the next column has another limit."""
+    """Return a dashed line of the limits, with a step wherever the next column has another one."""
     line = list[tuple[float, float | None]]()
     for place, each in zip(places, compared, strict=True):
         share = _limit(each)
@@ -152,7 +155,7 @@ def _mark(outcome: Outcome, x: str, y: str) -> Markup:
 
 
 def _names(height: _Height, compared: Sequence[Compared]) -> Markup:
-    """Names beside what they name; those of the marks only where one column has all the room."""
+    """Return names beside the lines that they name; marks are named only where one column has all the room."""
     update, last = height.at(1.0), _limit(compared[-1])
     beside = [("100%", 8, "start", update, "update")]
     if last is not None:
@@ -178,7 +181,7 @@ def _legend(compared: Sequence[Compared]) -> Markup:
     entries = [
         *((_mark(each, "9", "9"), f"error, {each}") for each in _SHAPES if each in outcomes),
         band,
-        (_stroke("M0 9H18", "limit"), "limit: no larger tolerance decides"),
+        (_stroke("M0 9H18", "limit"), "limit: the largest tolerance that decides"),
         (_stroke("M0 9H18", "update"), "update"),
     ]
     return tag("ul", *_entries(entries), class_="legend")

@@ -1,4 +1,4 @@
-"""The prover's environment beside the verifier's, with what differs marked."""
+"""This section shows the prover's environment beside the verifier's, and marks what differs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pol_jax.reports.report import Report
 
 
 def environments(report: Report) -> Markup:
-    """The section."""
+    """Return the section."""
     theirs, ours = report.claimed_environment, report.environment
     names = ours.__struct_fields__
     pairs = [(name, getattr(theirs, name) if theirs else None, getattr(ours, name)) for name in names]
@@ -19,14 +19,14 @@ def environments(report: Report) -> Markup:
     return tag("section", tag("h2", "Environments"), tag("p", _summary(pairs) if theirs else _UNKNOWN), table)
 
 
-_UNKNOWN = "The claim could not be read, so the prover's is not known."
+_UNKNOWN = "The claim could not be read, so the prover's environment is not known."
 
 
 def _summary(pairs: Sequence[tuple[str, object, object]]) -> str:
     different = [_label(name) for name, claimed, here in pairs if claimed != here]
     if not different:
-        return "Both are the same in all that decides bits."
-    return f"They differ in {', '.join(different)}."
+        return "The two environments are the same in everything that decides bits."
+    return f"The two environments differ in {', '.join(different)}."
 
 
 def _row(name: str, claimed: object, here: object) -> Markup:
@@ -42,7 +42,7 @@ def _row(name: str, claimed: object, here: object) -> Markup:
 
 
 def _value(value: object, other: object, differs: bool) -> Content:
-    """A value; of a list the words that the other side lacks are marked."""
+    """Return a value, marked if it differs; in a list, the words that the other side lacks are marked."""
     if value is None:
         return "\u2013"
     if not isinstance(value, tuple):

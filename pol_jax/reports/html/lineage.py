@@ -1,4 +1,4 @@
-"""Where the initial state comes from, and what became of the earlier proofs that it leads to."""
+"""This section says where the initial state comes from, and what the verification of earlier proofs found."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pol_jax.reports.wording import describe_ancestor, describe_provenance
 
 
 def lineage(report: Report) -> Markup | None:
-    """The section; None where all comes from the run's own key."""
+    """Return the section, or None if all leaves come from the run's own key."""
     provenance = report.provenance
     if provenance is None or provenance.beginning is Beginning.OWN_KEY:
         return None
     entries = (
         ("Taken over", ", ".join(path or "/" for path in provenance.taken)),
         ("Digest", tag("code", provenance.digest)),
-        ("Claim", tag("code", provenance.claim) if provenance.claim else "none: of unproven origin"),
+        ("Claim", tag("code", provenance.claim) if provenance.claim else "none: the leaves are of unproven origin"),
     )
     return tag(
         "section",
         tag("h2", "Initial state"),
-        tag("p", f"It begins with {describe_provenance(provenance)}."),
+        tag("p", f"In the initial state, {describe_provenance(provenance)}."),
         tag("dl", *(together(tag("dt", name), tag("dd", value)) for name, value in entries)),
         tag("ul", *(tag("li", describe_ancestor(each)) for each in report.ancestors)) if report.ancestors else None,
     )

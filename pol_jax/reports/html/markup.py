@@ -1,4 +1,7 @@
-"""Elements of HTML and SVG. Text is escaped unless it is `Markup`, so that nothing of a proof becomes markup."""
+"""These functions make elements of HTML and SVG.
+
+Text is escaped unless it is `Markup`, so that no text of a proof can become markup.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,27 @@ import html
 
 from pol_jax.errors import printable
 
-_MOST_TEXT = 4000
+_LONGEST_TEXT = 4000
 
 Content = str | int | float | None
 
 
 class Markup(str):
-    """What is markup already. Joined with a plain string it is plain again: a mistake shows, and harms nothing."""
+    """A string that is markup already, and is not escaped again.
+
+    Joined with a plain string, it is a plain string, which will be escaped: such a mistake is visible and harmless.
+    """
 
     __slots__ = ()
 
 
 def tag(element: str, *content: Content, **attributes: Content) -> Markup:
-    """An element.
+    """Return an element.
 
     Args:
-        element: its name.
-        content: markup as it is, anything else escaped; None is left out.
-        attributes: ``class_`` is class, ``aria_label`` is aria-label; None is left out.
+        element: name of the element.
+        content: what it contains: markup as it is, anything else escaped; None is left out.
+        attributes: ``class_`` stands for class, ``aria_label`` for aria-label; None is left out.
     """
     written = "".join(
         f' {name.rstrip("_").replace("_", "-")}="{_text(value)}"'
@@ -34,14 +40,14 @@ def tag(element: str, *content: Content, **attributes: Content) -> Markup:
 
 
 def void(element: str, **attributes: Content) -> Markup:
-    """An element that has no content and no end."""
+    """Return an element that has no content and no end tag."""
     return Markup(tag(element, **attributes).removesuffix(f"</{element}>"))
 
 
 def together(*content: Content) -> Markup:
-    """One thing after the other."""
+    """Return the contents one after the other, each escaped unless it is markup."""
     return Markup("".join(_text(part) for part in content if part is not None))
 
 
 def _text(value: Content) -> str:
-    return value if isinstance(value, Markup) else html.escape(printable(str(value), _MOST_TEXT))
+    return value if isinstance(value, Markup) else html.escape(printable(str(value), _LONGEST_TEXT))

@@ -1,4 +1,4 @@
-"""The page: what to know first comes first."""
+"""The page shows the verdict first, then what was checked, and the details last."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pol_jax.reports.html.signs import OUTCOMES, VERDICTS
 from pol_jax.reports.report import Report
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-"""What a browser may load for the page: nothing."""
+"""This content security policy lets a browser load nothing for the page, and run no script."""
 
 
 def render(report: Report) -> str:
-    """The report as an HTML document that needs no other file, no network and no script."""
+    """Return the report as an HTML document that needs no other file, no network and no script."""
     sections = (
         lineage(report),
         coverage(report),
@@ -79,7 +79,7 @@ def _stages(report: Report) -> Markup:
                 tag("td", stage.detail, class_="detail"),
             )
         )
-    names = (tag("th", name, scope="col") for name in ("", "Stage", "Outcome", "Seen"))
+    names = (tag("th", name, scope="col") for name in ("", "Stage", "Outcome", "Finding"))
     table = tag("table", tag("thead", tag("tr", *names)), tag("tbody", *rows), class_="stages")
     return tag("section", tag("h2", "Stages"), table)
 

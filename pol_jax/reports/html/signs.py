@@ -1,4 +1,4 @@
-"""Signs of outcomes and the classes that colour them: the same all over the page."""
+"""These signs and colours of outcomes are the same on the whole page."""
 
 from __future__ import annotations
 

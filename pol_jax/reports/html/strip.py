@@ -1,4 +1,4 @@
-"""The segments of a run as a strip: which were replayed, and which came out. Shape tells it, not only colour."""
+"""The strip shows which segments of a run were replayed, and with which result, by shape and not only by colour."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pol_jax.reports.html.markup import Markup, tag, together
 from pol_jax.reports.report import Coverage
 
 _MOST_CELLS = 400
-"""More segments than that share cells; a cell shows the worst of its segments."""
+"""A strip has at most this many cells. If there are more segments, a cell shows the worst of several."""
 
 Place = tuple[int, int]
-"""The first segment or step, both from 0, and that behind the last."""
+"""A place is the first segment or step of a range, counted from 0, and the one behind its last."""
 
 _FIRST = {"segment": 0, "step": 1}
 
 
 class State(StrEnum):
-    """What came of a segment, or of a step of an opening."""
+    """A state is the result of replaying a segment, or a step of an opening."""
 
     EXACT = "exact"
     CLOSE = "close"
@@ -32,7 +32,7 @@ class State(StrEnum):
 _WORST = (State.OTHER, State.EXACT, State.CLOSE, State.OPEN, State.FALSE)
 _TOP = {State.OTHER: 20, State.EXACT: 10, State.CLOSE: 14, State.OPEN: 5, State.FALSE: 0}
 _BOTTOM = {State.OTHER: 24, State.EXACT: 34, State.CLOSE: 30, State.OPEN: 34, State.FALSE: 34}
-"""Where a cell begins and ends, in pixels: the worse, the higher."""
+"""A cell begins and ends here, in pixels: the worse the result, the taller the cell."""
 
 _WORDS = {
     State.EXACT: "replayed, bit for bit",
@@ -45,12 +45,12 @@ _ALWAYS = (State.EXACT, State.FALSE, State.OTHER)
 
 
 def strip(coverage: Coverage, places: Sequence[Place], states: Sequence[State]) -> Markup:
-    """The strip with its axis and legend.
+    """Return the strip with its axis and legend.
 
     Args:
-        coverage: says what the cells are.
-        places: that were replayed or compared, none twice.
-        states: what came of each.
+        coverage: how many segments there are, and whether they are segments or steps.
+        places: what was replayed or compared, none twice.
+        states: the result for each place.
     """
     unit, segments, first = coverage.unit, coverage.segments, _FIRST[coverage.unit]
     counts = dict.fromkeys(State, 0)
@@ -74,22 +74,22 @@ def strip(coverage: Coverage, places: Sequence[Place], states: Sequence[State]) 
 
 
 def _worst(segments: int, places: Iterable[Place], states: Iterable[State]) -> list[State]:
-    """What each cell shows."""
+    """Return the state that each cell shows: the worst of its segments."""
     cells = [State.OTHER] * min(segments, _MOST_CELLS)
     for (start, stop), state in zip(places, states, strict=True):
         if 0 <= start < stop <= segments:
-            for at in range(start * len(cells) // segments, (stop - 1) * len(cells) // segments + 1):
-                cells[at] = max(cells[at], state, key=_WORST.index)
+            for cell in range(start * len(cells) // segments, (stop - 1) * len(cells) // segments + 1):
+                cells[cell] = max(cells[cell], state, key=_WORST.index)
     return cells
 
 
 def _cells(states: Sequence[State]) -> Iterable[Markup]:
-    """One shape for each cell; where they are too many for gaps, one for neighbours that show the same."""
+    """Yield one shape for each cell, or for neighbours with the same state if there are too many for gaps."""
     gap = 0.12 if len(states) <= 40 else 0.0
-    at = 0
+    first = 0
     for state, group in groupby(states):
         count = len(list(group))
-        for start, width in [(at, count)] if not gap else [(at + each, 1) for each in range(count)]:
+        for start, width in [(first, count)] if not gap else [(first + each, 1) for each in range(count)]:
             yield tag(
                 "rect",
                 x=f"{100 * (start + gap / 2) / len(states):.3f}%",
@@ -98,11 +98,11 @@ def _cells(states: Sequence[State]) -> Iterable[Markup]:
                 height=_BOTTOM[state] - _TOP[state],
                 class_=state,
             )
-        at += count
+        first += count
 
 
 def _axis(segments: int, first: int) -> Markup:
-    """The numbers of some segments, under the middle of their cells."""
+    """Return the numbers of some segments, under the middle of their cells."""
     axis = Axis(first - 0.5, first + max(segments, 1) - 0.5)
     ticks = [tick for tick in axis.ticks(6) if tick == int(tick) >= first]
     names = labels([number(tick) for tick in ticks], [axis.at(tick) for tick in ticks])

@@ -1,0 +1,104 @@
+"""This module shows a report in the terminal, and writes it to files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pol_jax.cli.terminal import make_console
+from pol_jax.errors import StorageError
+from pol_jax.reports.html import render
+from pol_jax.reports.report import Compared, Origin, Outcome, Report, Verdict
+from pol_jax.reports.wording import (
+    describe_ancestor,
+    describe_coverage,
+    describe_distance,
+    describe_drift,
+    describe_steps,
+    notices,
+)
+
+_MOST_COMPARED = 12
+"""The table of comparisons has at most this many rows; the HTML page has more of them."""
+
+_STYLES = {
+    Outcome.PASSED: "green",
+    Outcome.FAILED: "bold red",
+    Outcome.INCONCLUSIVE: "yellow",
+    Outcome.NOT_REACHED: "dim",
+}
+_VERDICT_STYLES = {Verdict.ACCEPTED: "bold green", Verdict.REJECTED: "bold red", Verdict.INCONCLUSIVE: "bold yellow"}
+
+
+def publish(report: Report, json_file: Path | None, html_file: Path | None) -> int:
+    """Write a report to the files that were asked for, print it, and return the exit code."""
+    if json_file:
+        _write(json_file, report.to_json())
+    if html_file:
+        _write(html_file, render(report).encode())
+    print_report(make_console(stderr=str(json_file) == "-"), report)
+    return report.verdict.exit_code
+
+
+def print_report(console: Console, report: Report) -> None:
+    """Print what is not proven, the stages, the comparisons, the verdict with its reasons, and the coverage."""
+    for line in notices(report.provenance, report.ancestors):
+        console.print(line, style="yellow", markup=False, soft_wrap=True)
+    console.print(_stages(report))
+    if report.compared:
+        console.print()
+        console.print(_comparisons(report.compared))
+    if len(report.compared) > _MOST_COMPARED:
+        console.print(f"{len(report.compared) - _MOST_COMPARED} more comparisons are not shown", style="dim")
+    console.print()
+    console.print(f"[{_VERDICT_STYLES[report.verdict]}]{report.verdict}[/]")
+    for line in _lines(report):
+        console.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def _stages(report: Report) -> Table:
+    table = Table("", "stage", "outcome", "finding", box=None, pad_edge=False)
+    for stage in report.stages:
+        style = _STYLES[stage.outcome]
+        table.add_row(str(stage.number), stage.name, f"[{style}]{stage.outcome}[/]", escape(stage.detail))
+    return table
+
+
+def _comparisons(compared: Sequence[Compared]) -> Table:
+    """Return a table of the comparisons within a tolerance, the worst first."""
+    names = ("error", "tolerance", "limit", "update")
+    table = Table("compared", *names, "outcome", box=None, pad_edge=False)
+    for each in sorted(compared, key=lambda each: each.severity, reverse=True)[:_MOST_COMPARED]:
+        outcome = Outcome(each.outcome)
+        values = (describe_distance(getattr(each, name)) for name in names)
+        table.add_row(describe_steps(each.start, each.stop), *values, f"[{_STYLES[outcome]}]{outcome}[/]")
+    return table
+
+
+def _lines(report: Report) -> list[str]:
+    """Return the reasons of the verdict, what is known about earlier proofs and the program, and the coverage."""
+    lines = [*report.reasons, *map(describe_ancestor, report.ancestors)]
+    if report.program_origin is not Origin.NOT_COMPARED:
+        lines.append(f"program: {report.program_origin}")
+    if report.coverage is not None:
+        lines.append(describe_coverage(report.coverage, report.policy))
+        lines += describe_drift(report.drift) if report.drift else []
+        lines += [f"to repeat the draw: --nonce {report.nonce}"] if report.nonce else []
+    return lines
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a report to a file, or to standard output if the path is ``-``."""
+    if str(path) == "-":
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+        return
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise StorageError(f"{path}: can't be written: {error.strerror}") from error
