@@ -26,13 +26,8 @@ def _drift(report: Report) -> list[Markup]:
 def _replayed(report: Report) -> list[Markup]:
     if report.coverage is None:
         ended = next((each for each in report.stages if each.outcome is not Outcome.PASSED), None)
-<<<<<<< HEAD
         where = f" It ended in {Stage(ended.number)}." if ended else ""
-        return [tag("p", f"The verification drew no segments, and replayed nothing.{where}")]
-=======
-        where = f" It ended in stage {ended.number}, {STAGES[ended.number - 1]}." if ended else ""
         return [tag("p", f"The verification drew no segments and replayed nothing.{where}")]
->>>>>>> adb06ca (Reports and command line in plain English; the screen of a report is a module of its own)
     sentence = describe_coverage(report.coverage, report.policy)
     unit, states = report.coverage.unit, [_state(replay, report) for replay in report.replays]
     cells = dict(zip((_place(replay, unit) for replay in report.replays), states, strict=True))
