@@ -1,4 +1,4 @@
-"""Measure d_ref: how far apart two honest trainings of a task end that differ in nothing but their seed.
+"""Measure d_ref: the distance between the ends of two honest trainings that differ in nothing but their seed.
 
     python scripts/d_ref.py TASK [--steps N] [--data-dir DIR]
 
@@ -11,24 +11,18 @@ the parameters alone, which is what Jia et al. (IEEE S&P 2021, arXiv:2103.05633)
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from state_distances import Distances, parameter_distances, state_distances
 
 from pol_jax import Choices, PolError, Task, load_task, train
-from pol_jax.protocol.challenge import METRICS
-from pol_jax.protocol.distances import distance
-from pol_jax.protocol.trees import LeafSpec, StateSpec, split_pointer
+from pol_jax.protocol.trees import StateSpec
 
 SEEDS: Final = ("0", "1")
-
-Distances = Mapping[str, float]
-"""A distance by the name of its metric: l1, l2, linf, cosine."""
 
 
 def main() -> None:
@@ -52,23 +46,13 @@ def main() -> None:
 
 
 def d_ref(task: Task, steps: int) -> tuple[Distances, Distances]:
-    """The distances between the final states of two trainings under `SEEDS`.
+    """Return the distances between the final states of two trainings under `SEEDS`.
 
     Returns:
-        Over all floating-point leaves, and over those of them that are parameters: whose path begins with
-        ``/params``. NaN where there are none.
+        Over all floating-point leaves, and over the parameters alone.
     """
     (spec, first), (_, second) = (_final_state(task, steps, seed) for seed in SEEDS)
-    chosen = [at for at, leaf in enumerate(spec) if split_pointer(leaf.path)[:1] == ["params"]]
-    parameters = [spec[at] for at in chosen]
-    return distances(spec, first, second), distances(
-        parameters, [first[at] for at in chosen], [second[at] for at in chosen]
-    )
-
-
-def distances(spec: Sequence[LeafSpec], first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Distances:
-    """Every distance between two states, over their floating-point leaves."""
-    return {metric: distance(tuple(spec), first, second, metric) if spec else math.nan for metric in METRICS}
+    return state_distances(spec, first, second), parameter_distances(spec, first, second)
 
 
 def _final_state(task: Task, steps: int, seed: str) -> tuple[StateSpec, list[np.ndarray]]:

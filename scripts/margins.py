@@ -11,43 +11,38 @@ CIFAR-10 and Shakespeare; without it those two are left out.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from figures.bench import Bench, State
 
-from pol_jax import Choices, Task, load_task
+from pol_jax import Task, load_task
 from pol_jax.judging.leaf_distances import is_floating
 from pol_jax.judging.tolerance import StepComparison
-from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Program, Signature, load_program
-from pol_jax.progress import Silent
 from pol_jax.protocol.trees import StateSpec
-from pol_jax.proving.commit import write_commitment
 from pol_jax.reports.report import Outcome
-from pol_jax.training.inputs import StepInput, step_inputs
+from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.calibration import judge_stretch
-from pol_jax.verifying.compilations import Compilation, Compilations, compile_variants
+from pol_jax.verifying.compilations import Compilation, Compilations
 
 ENOUGH = 100
 """The smallest forged error over the largest honest one, at least."""
 
 TASKS = ("digits", "cifar10", "shakespeare")
 
-State = list[np.ndarray]
-
 
 @dataclass
-class Seen:
-    """What came of the steps of one prover: comparisons of honest ones, and of forged ones by kind."""
+class Judged:
+    """The comparisons of one prover's steps: of honest ones, and of forged ones with the kind of the forgery."""
 
     honest: list[StepComparison] = field(default_factory=list)
     forged: list[tuple[str, StepComparison]] = field(default_factory=list)
 
     def line(self, task: str, prover: str) -> str:
-        """As a line of the table."""
+        """Write them as a line of the table."""
         honest = max(each.total.relative_error for each in self.honest)
         tolerance = max(each.total.relative_tolerance for each in self.honest)
         kind, least = min(((kind, each.total.relative_error) for kind, each in self.forged), key=lambda pair: pair[1])
@@ -59,6 +54,12 @@ class Seen:
             f"{task:12} {prover:28} {honest:9.1e} {tolerance:9.1e} {least:9.1e} {kind:14} "
             f"{margin:9.1e} {enough:4} {verdicts:>9} {against:>9}"
         )
+
+    def surprises(self) -> Iterable[str]:
+        """Yield a line for each honest step that did not pass, and for each forged one that did not fail."""
+        for kind, comparison in (*(("honest", each) for each in self.honest), *self.forged):
+            if comparison.outcome is not (Outcome.PASSED if kind == "honest" else Outcome.FAILED):
+                yield f"  {kind}: {comparison.outcome}: {'; '.join(comparison.reasons[:3])}"
 
 
 def main() -> None:
@@ -83,22 +84,20 @@ def main() -> None:
 
 
 def measure_task(task: Task, steps: int) -> None:
-    """All provers of one task."""
-    program, inputs = _program_and_inputs(task, steps)
-    spec, made = program.signature.state, compile_variants(program)
-    for refused in made.refused:
+    """Judge the steps of every prover of one task."""
+    bench = Bench.of(task)
+    for refused in bench.made.refused:
         print(f"{task.name:12} left out: {refused}")
-    every = (made.reference, *made.others)
-    states = _states(program, made.reference, inputs, (0, steps // 2, steps - 1))
+    every = (bench.made.reference, *bench.made.others)
+    states = bench.states(0, (0, steps // 2, steps - 1))
     for prover in every:
         reference, *others = (each for each in every if each is not prover)
-        verifier, seen = replace(made, reference=reference, others=tuple(others)), Seen()
+        verifier, judged = replace(bench.made, reference=reference, others=tuple(others)), Judged()
         for at, before in states.items():
-            _judge(verifier, prover, before, inputs[at : at + 2], spec, seen, is_first=at == 0)
-        print(seen.line(task.name, prover.variant.name), flush=True)
-        for kind, comparison in (*(("honest", each) for each in seen.honest), *seen.forged):
-            if comparison.outcome is not (Outcome.PASSED if kind == "honest" else Outcome.FAILED):
-                print(f"  {kind}: {comparison.outcome}: {'; '.join(comparison.reasons[:3])}")
+            _judge(verifier, prover, before, bench.inputs(0, at, 2), bench.program.signature.state, judged)
+        print(judged.line(task.name, prover.variant.name), flush=True)
+        for line in judged.surprises():
+            print(line)
 
 
 def _judge(
@@ -107,60 +106,37 @@ def _judge(
     before: State,
     inputs: Sequence[StepInput],
     spec: StateSpec,
-    seen: Seen,
-    *,
-    is_first: bool,
+    judged: Judged,
 ) -> None:
-    """An honest step, and forged ones in its place."""
-    mine, other = inputs
-    honest = prover.run(before, [mine])
-    seen.honest.append(judge_stretch(verifier, before, honest, [mine]))
+    """Judge an honest step from a state, and forged ones in its place."""
+    inputs, other = inputs[:1], inputs[1]
+    honest = prover.run(before, inputs)
+    judged.honest.append(judge_stretch(verifier, before, honest, inputs))
     forgeries = {
         "interpolated": _moved(spec, before, honest, 0.5),
         "rate + 1%": _moved(spec, before, honest, 1.01),
-        "other batch": prover.run(before, [replace(mine, batch=other.batch)]),
-        "other key": prover.run(before, [replace(mine, key=other.key)]),
+        "other batch": prover.run(before, [replace(inputs[0], batch=other.batch)]),
+        "other key": prover.run(before, [replace(inputs[0], key=other.key)]),
     }
-    if not is_first:  # at the start the optimizer is at zero anyway
-        forgeries["momentum reset"] = prover.run(_reset(spec, before), [mine])
+    if inputs[0].step > 1:  # before the first step the optimizer is at zero anyway
+        forgeries["momentum reset"] = prover.run(_reset(spec, before), inputs)
     for kind, after in forgeries.items():
-        seen.forged.append((kind, judge_stretch(verifier, before, after, [mine])))
-
-
-def _program_and_inputs(task: Task, steps: int) -> tuple[Program, list[StepInput]]:
-    """A task's program as published, and the inputs of its steps and of one more."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        commitment = write_commitment(root, task, Choices(), Silent())
-        artifacts = Artifacts((root / INIT_FILE).read_bytes(), (root / STEP_FILE).read_bytes())
-    program = load_program(artifacts, Signature.of(commitment))
-    return program, list(step_inputs(commitment, task.source, 1, steps + 2))
-
-
-def _states(
-    program: Program, compilation: Compilation, inputs: Sequence[StepInput], wanted: Sequence[int]
-) -> Mapping[int, State]:
-    """States of an honest training after some of its steps."""
-    found, state, done = dict[int, State](), [np.asarray(leaf) for leaf in program.init(inputs[0].key)], 0
-    for step in wanted:
-        state = compilation.run(state, inputs[done:step])
-        found[step], done = state, step
-    return found
+        judged.forged.append((kind, judge_stretch(verifier, before, after, inputs)))
 
 
 def _moved(spec: StateSpec, before: State, after: State, share: float) -> State:
-    """A state so far on the line between two, in what is a real number; the rest as in the later one."""
+    """Move floating-point leaves by a share of the way from one state to the other; the rest is as in the later one."""
     triples = zip(spec, before, after, strict=True)
     return [(a + share * (b - a)).astype(b.dtype) if is_floating(leaf.dtype) else b for leaf, a, b in triples]
 
 
 def _reset(spec: StateSpec, state: State) -> State:
-    """A state whose optimizer has forgotten everything but how many steps it has done."""
+    """Set the optimizer's floating-point leaves to zero: it keeps only the number of steps that it has done."""
     forgets = [is_floating(leaf.dtype) and "/optimizer" in leaf.path for leaf in spec]
     return [np.zeros_like(leaf) if forget else leaf for forget, leaf in zip(forgets, state, strict=True)]
 
 
-def _counted(outcomes: Iterator[Outcome]) -> str:
+def _counted(outcomes: Iterable[Outcome]) -> str:
     counts = Counter(outcomes)
     return "/".join(str(counts[each]) for each in (Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED))
 

@@ -50,7 +50,7 @@ def train_step(
 
     def loss_of(params: Any) -> jax.Array:
         logits = model.apply({"params": params}, batch["image"], rngs={"dropout": key})
-        return optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]))
 
     loss, gradient = jax.value_and_grad(loss_of)(state["params"])
     updates, moments = optimizer.update(gradient, state["optimizer"], state["params"])

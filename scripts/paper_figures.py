@@ -22,7 +22,8 @@ from pathlib import Path
 from figures import builds, costs, errors, signs
 from figures.drawing import Look, draw
 from figures.errors import Setup
-from figures.points import Measured, Point, environment
+from figures.points import Measured, Point
+from machine import description
 
 from pol_jax import PolError
 
@@ -139,7 +140,7 @@ def _measure(name: str, setup: Setup, kept: Path) -> None:
     except PolError as error:
         sys.exit(f"{name}: {error}")
     seconds = round(time.perf_counter() - begun, 1)
-    Measured(name, setup.quick, environment(), setup.settings, setup.left_out, seconds, points).write(kept)
+    Measured(name, setup.quick, description(), setup.settings, setup.left_out, seconds, points).write(kept)
     print(f"{name}: {len(points)} points in {seconds:.0f} s")
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import numpy as np
+from state_distances import parameter_distances
 
 from pol_jax import Choices, Task
 from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Program, Signature, load_program
 from pol_jax.progress import Silent
-from pol_jax.protocol.challenge import METRICS
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.distances import distance
-from pol_jax.protocol.trees import LeafSpec, split_pointer
 from pol_jax.proving.commit import write_commitment
 from pol_jax.training.inputs import StepInput, step_inputs
 from pol_jax.training.keys import step_keys
@@ -97,8 +95,8 @@ class Bench:
 
     def difference(self, before: State, after: State, other: State) -> Difference:
         """How far ``other`` is from ``after``, both results of the same steps from ``before``."""
-        found = distances(self.program.signature.state, after, other)
-        update = distances(self.program.signature.state, before, after)["l2"]
+        found = parameter_distances(self.program.signature.state, after, other)
+        update = parameter_distances(self.program.signature.state, before, after)["l2"]
         return Difference(found["l2"] / update, found["l1"], found["l2"], found["linf"], found["cosine"], update)
 
     def _seeded(self, seed: int) -> Commitment:
@@ -114,15 +112,3 @@ def along(
         state = compilation.run(state, inputs[done:length])
         done = length
         yield length, state
-
-
-def parameters(spec: Sequence[LeafSpec]) -> list[int]:
-    """Places of the leaves whose path begins with ``/params``."""
-    return [at for at, leaf in enumerate(spec) if split_pointer(leaf.path)[:1] == ["params"]]
-
-
-def distances(spec: Sequence[LeafSpec], first: State, second: State) -> Mapping[str, float]:
-    """Every distance between the parameters of two states."""
-    places = parameters(spec)
-    chosen, a, b = ([leaves[at] for at in places] for leaves in (list(spec), first, second))
-    return {metric: distance(tuple(chosen), a, b, metric) for metric in METRICS}

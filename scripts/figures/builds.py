@@ -44,8 +44,8 @@ def builds(setup: Setup) -> Iterator[Point]:
                 leaves = [found[f"after.{length}.{leaf}"] for leaf in range(len(before))]
                 difference = bench.difference(before, reference[length], leaves)
                 yield point(NAMES[name], _series(length, at), build, build, difference)
-        for build, length, found in bench.differences(before, inputs, lengths):
-            yield point(NAMES[name], _series(length, at), build, build, found)
+        for build, length, difference in bench.differences(before, inputs, lengths):
+            yield point(NAMES[name], _series(length, at), build, build, difference)
 
 
 def speed(setup: Setup) -> Iterator[Point]:

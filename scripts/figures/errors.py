@@ -68,6 +68,7 @@ def point(panel: str, series: str, x: float | str, build: str, found: Difference
 
 def interval(setup: Setup) -> Iterator[Point]:
     """Error against k, at the start, in the middle and at the end of training."""
+    plans: dict[str, tuple[int, tuple[int, ...]]]
     plans = {"digits": (600, (1, 2, 5, 10, 23, 50, 100)), "cifar10": (200, (1, 2, 5, 10, 20, 40, 63))}
     plans["shakespeare"] = (200, (1, 2, 5, 10, 20, 50, 100))
     if setup.quick:

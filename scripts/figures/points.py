@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jax
 import msgspec
-
-from pol_jax.program.machine import current_environment
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True):
@@ -72,16 +69,7 @@ class Measured(msgspec.Struct, frozen=True):
         return msgspec.json.decode(path.read_bytes(), type=cls)
 
 
-def environment() -> dict[str, str]:
-    """What decides bits and times here, in words."""
-    here = current_environment()
-    return {
-        "jax": jax.__version__,
-        "jaxlib": here.jaxlib,
-        "processor": f"{here.cpu}, {here.cpu_count} cores",
-    }
-
-
 def _short(point: Point) -> Point:
-    values = msgspec.structs.asdict(point)
-    return Point(**{name: float(f"{v:.4g}") if isinstance(v, float) else v for name, v in values.items()})
+    """Round every number to four digits."""
+    numbers = {name: v for name, v in msgspec.structs.asdict(point).items() if isinstance(v, float)}
+    return msgspec.structs.replace(point, **{name: float(f"{number:.4g}") for name, number in numbers.items()})

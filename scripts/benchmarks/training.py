@@ -1,0 +1,126 @@
+"""Training with a proof is compared with the same loop without one, and a replay with training."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+
+from benchmarks.plain_training import FOREVER, train_plainly
+from benchmarks.table import Line, needs_data, ratios
+from pol_jax import Choices, Recording, Task, load_task, open_proof
+from pol_jax.progress import Silent
+from pol_jax.protocol.commitment import nbytes
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.spans import Piece, route
+from pol_jax.training.inputs import step_inputs
+from pol_jax.training.loop import run
+from pol_jax.verifying.checks import check_files_to_states
+from pol_jax.verifying.replay import Replayer
+
+INTERVAL = 100
+
+Pairs = tuple[list[float], list[float]]
+"""Seconds of rounds with a proof, and of the rounds without one that followed each of them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan says how a task is measured.
+
+    Attributes:
+        task: a built-in task.
+        rounds: how often training with and without a proof take turns.
+        steps: of a round.
+        segments: that are replayed in each round.
+        limit: on the ratio of training with a proof to training without one; "" for none.
+    """
+
+    task: str
+    rounds: int
+    steps: int
+    segments: int
+    limit: str
+
+    def __call__(self, quick: bool, data_dir: Path | None) -> Iterator[Line]:
+        """Measure training, replay and bytes."""
+        if self.task != "digits" and data_dir is None:
+            yield needs_data(self.task)
+            return
+        task, rounds = load_task(self.task, data_dir=data_dir), 2 if quick else self.rounds
+        with tempfile.TemporaryDirectory() as folder:
+            yield from _measure(self, task, rounds, Path(folder, "proof"))
+
+
+PLANS = {
+    "digits": Plan("digits", 15, 400, 3, "1.15"),
+    "cifar10": Plan("cifar10", 3, 100, 1, "1.02"),
+    "shakespeare": Plan("shakespeare", 4, 100, 1, ""),
+}
+
+
+def _measure(plan: Plan, task: Task, rounds: int, out: Path) -> Iterator[Line]:
+    opening = time.perf_counter()
+    recording = Recording(task, out, steps=rounds * plan.steps, choices=Choices(interval=INTERVAL))
+    opening = time.perf_counter() - opening
+    with recording:
+        proved, plain = _train_rounds(recording, task, rounds, plan.steps)
+        closing = time.perf_counter()
+    closing = time.perf_counter() - closing
+    note = f"{1e3 * statistics.median(plain) / plan.steps:.2f} ms a step; {rounds} rounds of {plan.steps} steps"
+    yield Line(f"{plan.task}: training with a proof / without", ratios(proved, plain), plan.limit, note)
+    replayed, again = _replay_rounds(out, task, rounds, plan.segments)
+    yield Line(f"{plan.task}: replay / training, per step", ratios(replayed, again), "1.05", "with checkpoints")
+    size = _bytes_per_checkpoint(out) / nbytes(open_proof(out).commitment.state)
+    yield Line(f"{plan.task}: proof bytes / state bytes, per checkpoint", f"{size:.3f}", "1.05")
+    yield Line(f"{plan.task}: opening a run, closing it", f"{opening:.1f} s, {closing:.1f} s", "", "once a run")
+
+
+def _train_rounds(recording: Recording, task: Task, rounds: int, steps: int) -> Pairs:
+    """Take turns between training with a proof and the same number of steps without one."""
+    inputs, others = iter(recording), step_inputs(recording.commitment, task.source, 1, FOREVER)
+    # The first steps compile; the copy is needed because a step takes over the memory of the state that it is given.
+    other = train_plainly(recording.program, tuple(leaf.copy() for leaf in recording.leaves), others, 5)
+    jax.block_until_ready(recording.witness.layout.pack(other))
+    state, proved, plain = recording.leaves, list[float](), list[float]()
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        state = run(recording.program, state, itertools.islice(inputs, steps), recording.following)
+        proved.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        other = train_plainly(recording.program, other, others, steps)
+        plain.append(time.perf_counter() - begun)
+    return proved, plain
+
+
+def _replay_rounds(out: Path, task: Task, rounds: int, segments: int) -> Pairs:
+    """Take turns between replaying segments and training for one segment; both times are those of one segment."""
+    checked = check_files_to_states(out, Limits())
+    replayer = Replayer(checked, task.source, None, Silent())
+    others = step_inputs(checked.proof.commitment, task.source, 1, FOREVER)
+    other = train_plainly(checked.program, checked.proof.leaves(0), others, 5)
+    list(replayer.replay([Piece(0, 2)]))  # compiles
+    every = checked.proof.segments
+    pieces = route(range(min(segments, len(every))), every, checked.proof.checkpoints())
+    replayed, plain = list[float](), list[float]()
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        results = list(replayer.replay(pieces))
+        replayed.append((time.perf_counter() - begun) / len(results))
+        assert all(result.exact for result in results)  # noqa: S101  # a wrong replay is no measurement
+        begun = time.perf_counter()
+        other = train_plainly(checked.program, other, others, INTERVAL)
+        plain.append(time.perf_counter() - begun)
+    return replayed, plain
+
+
+def _bytes_per_checkpoint(out: Path) -> float:
+    """Return the bytes of the files that grow with a run, divided by the number of checkpoints."""
+    files = (file for folder in ("checkpoints", "ledger") for file in (out / folder).rglob("*") if file.is_file())
+    return sum(file.stat().st_size for file in files) / len(open_proof(out).checkpoints())

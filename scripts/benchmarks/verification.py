@@ -1,0 +1,35 @@
+"""A verification is compared with the share of training that it replays; its fixed start is measured by itself."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.digits_proof import proof_of_digits, time_verification
+from benchmarks.plain_training import time_plain_training
+from benchmarks.table import Line, ratios, seconds
+
+INTERVAL, SEGMENTS, REPLAYED = 100, 40, 10
+
+
+def measure(quick: bool, _: Path | None) -> Iterator[Line]:
+    """Verify digits, with and without compiled programs from before.
+
+    A start ends where the self-test does: it has imports, stages 1 to 7, compilation, and ten steps.
+    """
+    rounds = 2 if quick else 7
+    with proof_of_digits(SEGMENTS * INTERVAL, INTERVAL) as (out, source, cache):
+        training = [time_plain_training(out, source, SEGMENTS * INTERVAL) for _ in range(rounds)]
+        replays, warm, cold = list[float](), list[float](), list[float]()
+        for _round in range(rounds):
+            shutil.rmtree(cache / "pol_jax" / "compiled", ignore_errors=True)
+            cold.append(time_verification(out, source, (0,)).start)
+            found = time_verification(out, source, range(1, SEGMENTS, SEGMENTS // REPLAYED))
+            replays.append(found.replay)
+            warm.append(found.start)
+    share = [REPLAYED / SEGMENTS * each for each in training]
+    note = f"{REPLAYED} of {SEGMENTS} segments of {INTERVAL} steps; less the fixed start"
+    yield Line("digits: verification / share of training replayed", ratios(replays, share), "1.3", note)
+    yield Line("digits: fixed start, compiled before", seconds(warm), "5 s", "all files are checked in it")
+    yield Line("digits: fixed start, nothing compiled", seconds(cold))
