@@ -10,7 +10,9 @@ from benchmarks.digits_proof import proof_of_digits, time_verification
 from benchmarks.plain_training import time_plain_training
 from benchmarks.table import Line, ratios, seconds
 
-INTERVAL, SEGMENTS, REPLAYED = 100, 40, 10
+INTERVAL = 100
+SHARE = 4
+"""One segment of so many is replayed."""
 
 
 def measure(quick: bool, _: Path | None) -> Iterator[Line]:
@@ -18,18 +20,19 @@ def measure(quick: bool, _: Path | None) -> Iterator[Line]:
 
     A start ends where the self-test does: it has imports, stages 1 to 7, compilation, and ten steps.
     """
-    rounds = 2 if quick else 7
-    with proof_of_digits(SEGMENTS * INTERVAL, INTERVAL) as (out, source, cache):
-        training = [time_plain_training(out, source, SEGMENTS * INTERVAL) for _ in range(rounds)]
+    rounds, segments = (2, 8) if quick else (7, 40)
+    chosen = range(1, segments, SHARE)
+    with proof_of_digits(segments * INTERVAL, INTERVAL) as (out, source, cache):
+        training = [time_plain_training(out, source, segments * INTERVAL) for _ in range(rounds)]
         replays, warm, cold = list[float](), list[float](), list[float]()
         for _round in range(rounds):
             shutil.rmtree(cache / "pol_jax" / "compiled", ignore_errors=True)
             cold.append(time_verification(out, source, (0,)).start)
-            found = time_verification(out, source, range(1, SEGMENTS, SEGMENTS // REPLAYED))
+            found = time_verification(out, source, chosen)
             replays.append(found.replay)
             warm.append(found.start)
-    share = [REPLAYED / SEGMENTS * each for each in training]
-    note = f"{REPLAYED} of {SEGMENTS} segments of {INTERVAL} steps; less the fixed start"
+    share = [len(chosen) / segments * each for each in training]
+    note = f"{len(chosen)} of {segments} segments of {INTERVAL} steps; less the fixed start"
     yield Line("digits: verification / share of training replayed", ratios(replays, share), "1.3", note)
     yield Line("digits: fixed start, compiled before", seconds(warm), "5 s", "all files are checked in it")
     yield Line("digits: fixed start, nothing compiled", seconds(cold))
