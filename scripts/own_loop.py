@@ -1,9 +1,9 @@
-"""A training loop of one's own, with a proof: what changes in a usual Flax and Optax loop is marked.
+"""Record a proof from a training loop of your own: the comments mark what changes in a usual Flax and Optax loop.
 
     python scripts/own_loop.py --out proof
     pol verify proof --task own_loop:task     # from this folder
 
-Stop it at any moment and start it again: it goes on.
+Stop it at any moment and start it again: it continues where it was.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ STEPS = 300
 
 
 class Model(nn.Module):
-    """Two dense layers with dropout between them."""
+    """The model has two dense layers with dropout between them."""
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
-        """Logits of images, ``[batch, 64] -> [batch, 10]``."""
+        """Return logits of images, ``[batch, 64] -> [batch, 10]``."""
         hidden = nn.relu(nn.Dense(64)(images))
         return nn.Dense(10)(nn.Dropout(0.1, deterministic=False)(hidden))
 
@@ -38,7 +38,7 @@ model, optimizer = Model(), optax.adam(3e-3)
 
 
 def init(key: jax.Array) -> dict[str, Any]:
-    """The usual initial state."""
+    """Make the usual initial state."""
     params = model.init({"params": key, "dropout": key}, jnp.zeros((1, 64)))["params"]
     return {"params": params, "optimizer": optimizer.init(params)}
 
@@ -46,7 +46,7 @@ def init(key: jax.Array) -> dict[str, Any]:
 def train_step(
     state: dict[str, Any], batch: dict[str, jax.Array], key: jax.Array
 ) -> tuple[dict[str, Any], dict[str, jax.Array]]:
-    """The usual step; its randomness comes from ``key``."""
+    """Take the usual step; its randomness comes from ``key``."""
 
     def loss_of(params: Any) -> jax.Array:
         logits = model.apply({"params": params}, batch["image"], rngs={"dropout": key})
@@ -63,7 +63,7 @@ task = pol_jax.Task("own loop", init, train_step, pol_jax.Arrays(records), batch
 
 
 def main() -> None:
-    """Train."""
+    """Train, and record the proof."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("proof"))
     parser.add_argument("--steps", type=int, default=STEPS)

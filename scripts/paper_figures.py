@@ -1,12 +1,12 @@
-"""The figures of "Proof-of-Learning: Definitions and Practice" (Jia et al., IEEE S&P 2021), measured for pol_jax.
+"""Measure and draw, for pol_jax, the figures of "Proof-of-Learning: Definitions and Practice".
 
     python scripts/paper_figures.py NAME... [--quick] [--data-dir DIR] [--other-python PYTHON] [--out docs/figures]
     python scripts/paper_figures.py --redraw          # from the JSON that is kept beside the images, measures nothing
 
-Each name gives DIR/NAME.json and DIR/NAME.png (needs matplotlib: ``pip install '.[plots]'``); without a name, all of
-them. What is there is kept: delete the JSON to measure again. ``--data-dir`` is the TFDS data directory for CIFAR-10
-and Shakespeare, without which they are left out; ``--other-python`` is one that has another jax. docs/figures.md says
-what each figure shows.
+The paper is by Jia et al., IEEE S&P 2021. Each name gives DIR/NAME.json and DIR/NAME.png (which needs matplotlib: ``pip
+install '.[plots]'``); without a name, all figures are made. A figure that has its JSON is not measured again: delete
+that to do so. ``--data-dir`` is the TFDS data directory for CIFAR-10 and Shakespeare, which are left out without it;
+``--other-python`` is a Python with another jax. docs/figures.md says what each figure shows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from figures import builds, costs, errors, signs
 from figures.drawing import Look, draw
 from figures.errors import Setup
 from figures.points import Measured, Point
-from machine import description
+from machine import description, warn_if_busy
 
 from pol_jax import PolError
 
@@ -32,7 +32,7 @@ OUT = Path(__file__).parents[1] / "docs" / "figures"
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: how it is measured, and how it looks."""
+    """A figure is measured by a function, and has a look."""
 
     measure: Callable[[Setup], Iterator[Point]]
     look: Look
@@ -133,6 +133,8 @@ def main() -> None:
 
 
 def _measure(name: str, setup: Setup, kept: Path) -> None:
+    """Measure a figure and keep its points; end the script where that is not possible."""
+    warn_if_busy()
     print(f"{name}:", flush=True)
     begun = time.perf_counter()
     try:

@@ -1,4 +1,4 @@
-"""A task's program, compiled in every way that this machine has, and what comes of the same steps in each."""
+"""A bench runs the same steps of a task in every way that this machine can compile them, and compares the results."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ State = list[np.ndarray]
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """How far two results of the same steps are apart, over the parameters, as in the paper.
+    """Two results of the same steps differ by this much, over the parameters, as in the paper.
 
     Attributes:
         relative: l2 distance over that of the update.
         l1: distance.
-        l2: likewise.
-        linf: likewise.
-        cosine: likewise.
+        l2: distance.
+        linf: distance.
+        cosine: distance.
         update: l2 distance from the state before the steps to the reference's after them.
     """
 
@@ -45,7 +45,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Bench:
-    """A task that is run in several ways.
+    """A task can be run here in several ways.
 
     Attributes:
         task: what is trained.
@@ -63,7 +63,7 @@ class Bench:
 
     @classmethod
     def of(cls, task: Task, tried: Sequence[Variant] | None = None) -> Bench:
-        """Export and compile; in all ways that this machine has, if nobody says in which."""
+        """Export and compile a task, in the ways that are given or else in all that this machine has."""
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             commitment = write_commitment(root, task, Choices(), Silent())
@@ -72,11 +72,11 @@ class Bench:
         return cls(task, artifacts, commitment, program, compile_variants(program, tried))
 
     def inputs(self, seed: int, start: int, steps: int) -> list[StepInput]:
-        """The inputs of so many steps after ``start``; another seed gives other keys and another order."""
+        """Return the inputs of so many steps after ``start``; another seed gives other keys and another order."""
         return list(step_inputs(self._seeded(seed), self.task.source, start + 1, start + steps + 1))
 
     def states(self, seed: int, after: Sequence[int]) -> dict[int, State]:
-        """States of a training in the usual compilation, after so many steps each."""
+        """Train in the reference compilation, and return the states after so many steps each."""
         key = step_keys(self._seeded(seed).digest(), self.commitment.schedule.prng, 0, 1)[0]
         state, done, found = [np.asarray(leaf) for leaf in self.program.init(key)], 0, dict[int, State]()
         for step in sorted(after):
@@ -87,14 +87,14 @@ class Bench:
     def differences(
         self, before: State, inputs: Sequence[StepInput], lengths: Sequence[int]
     ) -> Iterator[tuple[str, int, Difference]]:
-        """Name of each other compilation, number of steps, and how far it is from the usual one after them."""
+        """Yield each other compilation's name, a number of steps, and its difference from the reference after them."""
         reference = dict(along(self.made.reference, before, inputs, lengths))
         for other in self.made.others:
             for length, state in along(other, before, inputs, lengths):
                 yield other.variant.name, length, self.difference(before, reference[length], state)
 
     def difference(self, before: State, after: State, other: State) -> Difference:
-        """How far ``other`` is from ``after``, both results of the same steps from ``before``."""
+        """Compare two results, ``after`` and ``other``, of the same steps from ``before``."""
         found = parameter_distances(self.program.signature.state, after, other)
         update = parameter_distances(self.program.signature.state, before, after)["l2"]
         return Difference(found["l2"] / update, found["l1"], found["l2"], found["linf"], found["cosine"], update)
@@ -106,7 +106,7 @@ class Bench:
 def along(
     compilation: Compilation, before: State, inputs: Sequence[StepInput], lengths: Iterable[int]
 ) -> Iterator[tuple[int, State]]:
-    """States after so many steps each, one call of the compiled step a step."""
+    """Yield the states after so many steps each; each step is one call of the compiled program."""
     state, done = before, 0
     for length in sorted(lengths):
         state = compilation.run(state, inputs[done:length])

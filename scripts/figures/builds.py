@@ -1,4 +1,4 @@
-"""The figures of builds: the same steps in other compilations, processes, instruction sets, versions; their speed."""
+"""These figures show the same steps in other compilations, processes, instruction sets, versions; and their speed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PROCESSES: Mapping[str, Mapping[str, str]] = {
 
 
 def builds(setup: Setup) -> Iterator[Point]:
-    """Error after one and ten steps in every build that is at hand."""
+    """Measure the error after one and ten steps in every build that is at hand."""
     for name, bench, at, before in _benches(setup):
         lengths = (1, 2) if setup.quick else (1, 10)
         inputs = bench.inputs(0, at, lengths[-1])
@@ -49,7 +49,7 @@ def builds(setup: Setup) -> Iterator[Point]:
 
 
 def speed(setup: Setup) -> Iterator[Point]:
-    """Milliseconds of a step in every build that is at hand: the fastest of ten short runs."""
+    """Measure the milliseconds of a step in every build that is at hand: the fastest of ten short runs."""
     for name, bench, at, before in _benches(setup):
         if at == 0:
             continue
@@ -67,7 +67,7 @@ def speed(setup: Setup) -> Iterator[Point]:
 
 
 def _benches(setup: Setup) -> Iterator[tuple[str, Bench, int, State]]:
-    """Task, its programs, a step and the state after it: for each task two."""
+    """Yield for each task two steps: its name, its bench, the number of the step and the state after it."""
     if setup.other_python is None:
         setup.left_out.append("another jaxlib: needs --other-python")
         print("skipped: another jaxlib: needs --other-python")
@@ -75,7 +75,7 @@ def _benches(setup: Setup) -> Iterator[tuple[str, Bench, int, State]]:
         if setup.has(name):
             late = 5 if setup.quick else 30
             bench = Bench.of(small(name, setup.data_dir, 200))
-            setup.says(f"{NAMES[name]}: batch {bench.task.batch_size}, from the start and from step {late} of 200")
+            setup.note(f"{NAMES[name]}: batch {bench.task.batch_size}, from the start and from step {late} of 200")
             for at, before in bench.states(0, (0, late)).items():
                 yield name, bench, at, before
 
@@ -83,7 +83,7 @@ def _benches(setup: Setup) -> Iterator[tuple[str, Bench, int, State]]:
 def _elsewhere(
     setup: Setup, bench: Bench, before: State, inputs: Sequence[StepInput], lengths: Sequence[int], rounds: int = 0
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """What other processes make of the same steps, timed so often."""
+    """Run the same steps in other processes; yield each build's name and what it found, timed in so many rounds."""
     files = {
         "commitment": encode(bench.commitment),
         "init": bench.artifacts.init,

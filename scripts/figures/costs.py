@@ -1,4 +1,4 @@
-"""The figures that are no reproduction error: d_ref, and what a proof and its verification cost."""
+"""These figures show d_ref, and what a proof and its verification cost."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from pol_jax import Choices, TopSegments, load_task, train
 from pol_jax.verifying.proof_verifier import verify
 
 AUTHORS: Final = {"cifar10": 71.5, "cifar100": 58.1}
-"""d_ref in l2 that the paper's authors configure their attacks with: ResNet-20 and ResNet-50, fully trained."""
+"""The paper's authors configure their attacks with this d_ref in l2, of fully trained ResNet-20 and ResNet-50."""
 
 
 def reference_distance(setup: Setup) -> Iterator[Point]:
-    """d_ref of each task, and the largest reproduction error of ten steps beside it, as l2 distances."""
+    """Measure d_ref of each task, and beside it the largest reproduction error of ten steps, as l2 distances."""
     plans = {"digits": 600, "cifar10": 200, "shakespeare": 200}
     for name, steps in plans.items():
         if not setup.has(name):
             continue
         steps = 10 if setup.quick else steps
         task = small(name, setup.data_dir, steps)
-        setup.says(f"{NAMES[name]}: trained twice for {steps} steps of batch {task.batch_size}")
+        setup.note(f"{NAMES[name]}: trained twice for {steps} steps of batch {task.batch_size}")
         whole, parameters = d_ref(task, steps)
         for series, found in (("d_ref, parameters", parameters), ("d_ref, all leaves", whole)):
             yield Point("", series, NAMES[name], series, found["l2"], **found)
@@ -48,9 +48,9 @@ def reference_distance(setup: Setup) -> Iterator[Point]:
 
 
 def cost(setup: Setup) -> Iterator[Point]:
-    """Bytes a step against k; share of steps that a verification replays, and its seconds, against Q."""
+    """Measure bytes a step against k, and the share of steps that a verification replays against Q."""
     steps, intervals = (60, (5, 20)) if setup.quick else (230, (2, 5, 10, 23, 100))
-    setup.says(f"{NAMES['digits']}: {steps} steps of batch 64, 22.5 an epoch")
+    setup.note(f"{NAMES['digits']}: {steps} steps of batch 64, 22.5 an epoch")
     for k in intervals:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder, "proof")

@@ -1,4 +1,4 @@
-"""Draw measured points: one line or row of markers a series, told apart by colour, marker and dashes."""
+"""Draw measured points: each series is a line or a row of markers, with its own colour, marker and dashes."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Any, Final, Literal
 from figures.points import Measured, Point
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette, which colour-blind people can tell apart."""
+"""These are Okabe and Ito's colours, which colour-blind people can tell apart."""
 
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: Final = ("-", "--", "-.", ":", "-", "--", "-.")
 
 REFERENCE_2021: Final = 0.65
-"""l2 error over update of the 2021 reference implementation, ResNet-20 on CIFAR-10, k = 10, augmentation unseeded."""
+"""The 2021 implementation has this l2 error over update: ResNet-20 on CIFAR-10, k = 10, augmentation unseeded."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a figure is laid out.
+    """A look lays a figure out.
 
     Attributes:
         title: above all panels.
-        x: label of the horizontal axis; of single panels in ``xs``.
-        y: label of the vertical axis; of single panels in ``ys``.
-        axis: of numbers, their logarithms, or names.
-        xs: labels of panels that have their own.
-        ys: labels of panels that have their own.
+        x: label of the horizontal axis.
+        y: label of the vertical axis.
+        axis: what the horizontal axis shows: numbers, their logarithms, or names.
+        xs: labels of the horizontal axes of panels that have their own.
+        ys: labels of the vertical axes of panels that have their own.
         reference: whether to show the 2021 implementation's error.
         linear: panels whose vertical axis is not logarithmic.
     """
@@ -74,7 +74,7 @@ def draw(measured: Measured, look: Look, path: Path) -> None:
 
 
 def _legends(figure: Any, axes: Sequence[Any]) -> None:
-    """One below all panels where they have the same series, else one in each."""
+    """Put one legend below all panels where they have the same series, and else one in each panel."""
     every = [axis.get_legend_handles_labels() for axis in axes]
     if all(labels == every[0][1] for _, labels in every):
         figure.legend(*every[0], loc="outside lower center", ncols=min(len(every[0][1]), 4), fontsize=8)
@@ -105,7 +105,7 @@ def _panel(axis: Any, points: Sequence[Point], look: Look, panel: str, floor: fl
 
 
 def _lines(axis: Any, points: Sequence[Point], look: Look, floor: float) -> None:
-    """What is known from elsewhere, and where 0 is shown on an axis that has none."""
+    """Draw the 2021 error, and the band that stands for 0 on an axis of logarithms, which has no 0."""
     across = axis.get_yaxis_transform()
     if any(point.y == 0 for point in points):
         axis.axhspan(floor / 2, floor * 2, color="0.9", zorder=0)
@@ -119,7 +119,7 @@ def _lines(axis: Any, points: Sequence[Point], look: Look, floor: float) -> None
 def _series(
     axis: Any, points: Sequence[Point], names: Sequence[str], shift: float, at: int, floor: float, *, joined: bool
 ) -> None:
-    """Median over builds and seeds, and a bar from the smallest to the largest."""
+    """Draw the median over builds and seeds, and a bar from the smallest to the largest value."""
     colour, marker = COLOURS[at % len(COLOURS)], MARKERS[at % len(MARKERS)]
     places = list(dict.fromkeys(point.x for point in points))
     xs = [(names.index(str(x)) if names else float(x)) + shift for x in places]
@@ -143,7 +143,7 @@ def _series(
 
 
 def _logarithms(axis: Any, places: Sequence[float]) -> None:
-    """Ticks where something was measured."""
+    """Put ticks where something was measured."""
     from matplotlib.ticker import NullLocator
 
     axis.set_xscale("log")

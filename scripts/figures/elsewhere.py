@@ -2,8 +2,8 @@
 
     python scripts/figures/elsewhere.py FOLDER
 
-is what `run_elsewhere` starts. The folder has the exported programs, a state and the inputs of steps; the states that
-come out, and the time of a step, are left there too.
+is what `run_elsewhere` starts. The folder has the exported programs, a state and the inputs of steps; the resulting
+states and the time of a step are written there too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def run_elsewhere(
     files: Mapping[str, bytes],
     arrays: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """What a process found: ``after.LENGTH.LEAF``, ``seconds`` of a step if timed, ``jaxlib``'s version."""
+    """Return what a process found: ``after.LENGTH.LEAF``, ``seconds`` of a step if timed, ``jaxlib``'s version."""
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             Path(folder, name).write_bytes(content)
@@ -41,6 +41,7 @@ def run_elsewhere(
 
 
 def _work(folder: Path) -> None:
+    """Run the steps that the folder describes, in a process that may have another jax."""
     if "ONE_CORE" in os.environ:  # before jax starts its threads
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     import jaxlib.version
@@ -85,7 +86,7 @@ def given_arrays(
     lengths: list[int],
     rounds: int,
 ) -> dict[str, np.ndarray]:
-    """A state and the inputs of steps, as `run_elsewhere` takes them, and how often to time them."""
+    """Return a state, the inputs of steps, and how often to time them, in the form that `run_elsewhere` takes."""
     return {
         **{f"before.{at}": leaf for at, leaf in enumerate(before)},
         **{f"batch.{at}": np.stack(leaf) for at, leaf in enumerate(zip(*batches, strict=True))},

@@ -1,4 +1,4 @@
-"""What a figure is drawn from: measured points, kept as JSON beside the image."""
+"""A figure is drawn from measured points, which are kept as JSON beside the image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True):
-    """One measured value.
+    """A point is one measured value.
 
     Attributes:
         panel: in which part of the figure.
@@ -16,11 +16,11 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
         x: where; a number, or a name on an axis of names.
         build: what computed it, or what was measured.
         y: what is drawn.
-        l1: distances, where y is one of them or made from them: see `pol_jax.verifying.update_sizes.distance`.
-        l2: likewise.
-        linf: likewise.
-        cosine: likewise.
-        update: l2 distance of what was trained, from the first state to the last.
+        l1: distance, where y is a distance or made from one: see `pol_jax.protocol.distances.distance`.
+        l2: distance.
+        linf: distance.
+        cosine: distance.
+        update: l2 distance from the state before the steps to the state after them.
     """
 
     panel: str
@@ -36,7 +36,7 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """All points of a figure, and how they came about.
+    """A figure was measured: its points, and how they were obtained.
 
     Attributes:
         figure: its name.
@@ -57,7 +57,7 @@ class Measured(msgspec.Struct, frozen=True):
     points: list[Point]
 
     def write(self, path: Path) -> None:
-        """Keep it, a point a line, numbers to four digits."""
+        """Write it with a point on each line, and numbers to four digits."""
         rows = [b"  " + msgspec.json.encode(_short(point)) for point in self.points]
         head = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(self, points=[])), indent=1)
         opened, closed = head.split(b'"points": []')
@@ -65,7 +65,7 @@ class Measured(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, path: Path) -> Measured:
-        """What was kept."""
+        """Read what `write` has written."""
         return msgspec.json.decode(path.read_bytes(), type=cls)
 
 

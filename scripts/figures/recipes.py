@@ -1,4 +1,4 @@
-"""The tasks of the figures: the built-in ones made small, and variations of them that have no built-in setting."""
+"""The figures train the built-in tasks, made small, and variations of them that have no built-in setting."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from pol_jax.tasks.digits import CNN, scaled, shifted
 from pol_jax.tasks.resnet import BasicBlock, Bottleneck, Images, ResNet, resnet20
 
 RECORDS = {"cifar10": 2000, "shakespeare": 3200}
-"""The first so many records are trained on: an epoch is 63 steps of 32 images, 100 of 32 windows of text."""
+"""Training uses only the first so many records: an epoch is 63 steps of 32 images, 100 of 32 windows of text."""
 
 BATCH = 32
 Apply = Callable[[Any, Any, jax.Array], jax.Array]
 
 
 class State(NamedTuple):
-    """All that a step changes."""
+    """A step changes all of this."""
 
     params: Any
     batch_stats: Any
@@ -36,7 +36,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
-    """A classifier whose training can be varied.
+    """A recipe trains a classifier, and its parts can be varied.
 
     Attributes:
         name: of the task that it is a variation of, and of the model.
@@ -55,7 +55,7 @@ class Recipe:
     batch: int = BATCH
 
     def task(self, source: Any) -> Task:
-        """The task of training it on ``source``, at a constant learning rate."""
+        """Return the task of training it on ``source``, at a constant learning rate."""
         optimizer = self.optimizer(self.rate)
         graph = nnx.graphdef(nnx.eval_shape(lambda: self.build(nnx.Rngs(0))))
 
@@ -79,7 +79,7 @@ class Recipe:
 
 
 def small(name: str, data_dir: Path | None, steps: int) -> Task:
-    """A built-in task on its first records, with small batches where its own are dear."""
+    """Return a built-in task on its first records, with small batches where its own take long."""
     task = load_task(name, data_dir=data_dir, steps=steps)
     if name not in RECORDS:
         return task
@@ -101,11 +101,11 @@ def _see_cifar(model: Any, batch: Any, key: jax.Array) -> jax.Array:
 DIGITS = Recipe("digits", lambda rngs: CNN(rngs=rngs), _see_digits, batch=64)
 RESNET20 = Recipe("cifar10", lambda rngs: resnet20(10, rngs=rngs), _see_cifar)
 RESNET50 = Recipe("cifar10", lambda rngs: ResNet(Bottleneck, (3, 4, 6, 3), 16, 10, rngs=rngs), _see_cifar)
-"""ResNet-50's depths with a quarter of its channels."""
+"""This has ResNet-50's depths, and a quarter of its channels."""
 
 
 def two_pass(recipe: Recipe) -> Recipe:
-    """The same network, whose batch norm takes the mean of squared deviations, not E[x²] - E[x]²."""
+    """Return the same network with batch norm that takes the mean of squared deviations, not E[x²] - E[x]²."""
 
     def build(rngs: nnx.Rngs) -> nnx.Module:
         model = recipe.build(rngs)
@@ -118,10 +118,10 @@ def two_pass(recipe: Recipe) -> Recipe:
 
 
 class SmoothBlock(BasicBlock):
-    """A `BasicBlock` with SiLU for ReLU."""
+    """This is a `BasicBlock` with SiLU in place of ReLU."""
 
     def __call__(self, x: Images, train: bool) -> Images:
-        """As the block's own."""
+        """Do what the block does."""
         y = nnx.silu(self.norm1(self.conv1(x), use_running_average=not train))
         y = self.norm2(self.conv2(y), use_running_average=not train)
         shortcut = x[:, :: self.stride, :: self.stride]
@@ -129,10 +129,10 @@ class SmoothBlock(BasicBlock):
 
 
 class SmoothResNet(ResNet):
-    """A `ResNet` with SiLU for ReLU after its first convolution."""
+    """This is a `ResNet` with SiLU in place of ReLU after its first convolution."""
 
     def __call__(self, x: Images, train: bool) -> jax.Array:
-        """As the network's own."""
+        """Return logits, as the network does."""
         x = nnx.silu(self.norm(self.conv(x), use_running_average=not train))
         for block in self.blocks:
             x = block(x, train)

@@ -1,4 +1,4 @@
-"""The figure of the cause: units near 0 whose sign falls otherwise in another compilation, and the gradient's error."""
+"""This figure shows a cause of the error: units near 0 whose sign differs in another compilation."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ SAME, OTHER, HELD = "all signs as in the reference", "at least one sign otherwis
 
 
 def signs(setup: Setup) -> Iterator[Point]:
-    """Error of ResNet-20's gradient between compilations, as computed and with the reference's signs held.
+    """Measure the error of ResNet-20's gradient between compilations, as computed and with the reference's signs held.
 
-    A ReLU's input is multiplied by whether it is positive; in the second case by whether it was in the reference. That
-    moves no output by more than rounding does, and takes from the gradient what a sign that falls otherwise puts there.
+    A ReLU multiplies its input by 1 where the input is positive and by 0 elsewhere; with signs held, by 1 where the
+    input was positive in the reference. That moves no output by more than rounding does, and removes from the gradient
+    what a differing sign adds to it.
     """
     if not setup.has("cifar10"):
         return
     task, steps = RESNET20.task(setup.source("cifar10")), [0, 1] if setup.quick else [*range(12), *range(40, 48)]
-    setup.says(f"ResNet-20 on CIFAR-10: SGD with momentum 0.9, rate 0.1, batch {BATCH}; the gradient at each state")
+    setup.note(f"ResNet-20 on CIFAR-10: SGD with momentum 0.9, rate 0.1, batch {BATCH}; the gradient at each state")
     bench, structure, record = Bench.of(task, (DEFAULT,)), structure_of(task, "threefry2x32"), task.source[0]
     compiled = dict[tuple[str, bool], Callable[..., Any]]()
     for at, before in bench.states(0, steps).items():
@@ -54,7 +55,7 @@ def signs(setup: Setup) -> Iterator[Point]:
 
 
 def _run(compiled: dict[tuple[str, bool], Callable[..., Any]], variant: Any, *inputs: Any) -> tuple[Any, list[Any]]:
-    """The gradient, and for each unit of each ReLU whether its input was positive."""
+    """Return the gradient, and for each unit of each ReLU whether its input was positive."""
     key = (variant.name, inputs[-1] is None)
     if key not in compiled:
         options = dict(variant.options) or None

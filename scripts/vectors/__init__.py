@@ -1,1 +1,1 @@
-"""The test vectors: one module a family, each with a function `vectors` that makes its file under tests/vectors."""
+"""Each module makes a family of test vectors: its function `vectors` returns what a file of tests/vectors holds."""

@@ -1,4 +1,4 @@
-"""Documents whose bytes are wounded: no canonical JSON, or JSON of another schema (docs/protocol.md, section 2)."""
+"""These wounds are bytes that are no canonical JSON, or JSON of another schema (docs/protocol.md, section 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Challenges: sample sizes, and draws of segments and steps (docs/protocol.md, section 12)."""
+"""These vectors pin sample sizes, and draws of segments and steps (docs/protocol.md, section 12)."""
 
 from __future__ import annotations
 

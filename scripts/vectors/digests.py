@@ -1,4 +1,4 @@
-"""Digests under every context (docs/protocol.md, section 1)."""
+"""These vectors pin the digests under every context (docs/protocol.md, section 1)."""
 
 from __future__ import annotations
 

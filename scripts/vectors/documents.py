@@ -1,4 +1,4 @@
-"""Documents: valid ones with their digests, and ones with a single wound (docs/protocol.md, section 2)."""
+"""These vectors pin valid documents with their digests, and refusals of wounded ones (docs/protocol.md, section 2)."""
 
 from __future__ import annotations
 

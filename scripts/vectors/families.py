@@ -1,4 +1,4 @@
-"""The families of vectors, by the name of the file that holds each of them."""
+"""This table names the file that holds each family of vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Canonical documents with one field that breaks the schema (docs/protocol.md, section 2)."""
+"""These wounds are canonical documents in which one field breaks the schema (docs/protocol.md, section 2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vectors.valid_documents import COMMITMENT, DOCUMENTS, ENTRY, FROM_PROOF, FR
 from vectors.wounds import Wound
 
 Row = tuple[str, str, Any, str]
-"""What the fault is, the path of the field that is changed, its new value, and the field that the refusal names.
+"""A row has the fault, the path of the field that is changed, its new value, and the field that the refusal names.
 
 The value ``...`` takes the field away.
 """

@@ -1,4 +1,4 @@
-"""The form of vectors: plain JSON values, made of bytes that are easy to write down."""
+"""Vectors are plain JSON values, made of bytes that are easy to write down."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from pol_jax.protocol.trees import LeafSpec
 
 Vector = dict[str, Any]
-"""One case, as it stands in a file."""
+"""A case, as it stands in a file."""
 
 
 def pattern(size: int, start: int = 0) -> bytes:

@@ -1,4 +1,4 @@
-"""Keys of steps (docs/protocol.md, section 7)."""
+"""These vectors pin the keys of steps (docs/protocol.md, section 7)."""
 
 from __future__ import annotations
 

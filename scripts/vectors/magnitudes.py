@@ -1,4 +1,4 @@
-"""Distances between two states by every metric (docs/protocol.md, section 12.2)."""
+"""These vectors pin the distance between two states by every metric (docs/protocol.md, section 12.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of the records (docs/protocol.md, section 8)."""
+"""These vectors pin the order of the records (docs/protocol.md, section 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of the ledger (docs/protocol.md, section 5)."""
+"""These vectors pin the bytes and digests of rows of the ledger (docs/protocol.md, section 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Initial states that take leaves over from elsewhere (docs/protocol.md, sections 2.1 and 4)."""
+"""These vectors pin the digest of leaves that an initial state takes over from elsewhere (docs/protocol.md, 2.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""States: specification, bytes of the leaves, digests (docs/protocol.md, section 4)."""
+"""These vectors pin the digests of states and of their specifications (docs/protocol.md, section 4)."""
 
 from __future__ import annotations
 

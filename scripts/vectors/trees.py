@@ -1,4 +1,4 @@
-"""Merkle trees: roots, audit paths, and paths that must be refused (docs/protocol.md, section 6)."""
+"""These vectors pin Merkle roots, audit paths, and paths that must be refused (docs/protocol.md, section 6)."""
 
 from __future__ import annotations
 

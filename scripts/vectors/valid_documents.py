@@ -1,4 +1,4 @@
-"""One valid document of each kind, as plain values: the wounds damage these in one place each."""
+"""These are valid documents of each kind, as plain values; every wound damages one of them in one place."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ CLAIM: Final[Vector] = {
 }
 
 ENTRY: Final[Vector] = {"digest": encoding.file_digest([b"x"]).hex(), "size": 1}
-"""What an inventory says of one file."""
+"""An inventory says this of a file."""
 
 INVENTORY: Final[Vector] = {
     "files": {
@@ -100,4 +100,4 @@ _TAKEN: Final[Vector] = {"digest": encoding.state_digest(bytes(32), []).hex(), "
 
 FROM_PROOF: Final[Vector] = {"claim": encoding.document_digest("claim", b"{}").hex(), "origin": "proof", **_TAKEN}
 FROM_WEIGHTS: Final[Vector] = {"origin": "weights", **_TAKEN}
-"""What a commitment says of an initial state with a leaf from an earlier proof, and from weights without a proof."""
+"""A commitment says this of an initial state with a leaf from an earlier proof, or from weights without a proof."""

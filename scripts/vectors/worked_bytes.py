@@ -1,4 +1,4 @@
-"""The worked bytes of docs/protocol.md: blocks that are cut from the vectors, so that nobody types them."""
+"""The worked bytes of docs/protocol.md are cut from the vectors, so that nobody types them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pol_jax.protocol.documents import encode
 from vectors.valid_documents import FROM_PROOF, FROM_WEIGHTS
 
 Lines = dict[str, list[str]]
-"""The lines of each block, by the name of its mark."""
+"""Each block has lines, and the name of its mark."""
 
 
 def blocks(vectors: dict[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A document with one fault, and what its refusal must say."""
+"""A wound is a document with a single fault; it stands beside what its refusal must say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vectors.valid_documents import PARSERS
 
 @dataclass(frozen=True)
 class Wound:
-    """A document with one fault.
+    """A document has a single fault.
 
     Attributes:
         name: what the fault is.
