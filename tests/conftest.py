@@ -18,22 +18,31 @@ import jax
 import pytest
 from jaxtyping import install_import_hook
 
-sys.path.insert(0, str(Path(__file__).parent))  # task names such as tiny:plain
+TESTS = Path(__file__).parent
+sys.path[:0] = [str(TESTS), str(TESTS.parent / "scripts")]  # task names such as tiny:plain, and modules of scripts
 install_import_hook("pol_jax", "beartype.beartype")
 
 import tiny  # noqa: E402
+from fine_tuned import WEIGHTS, tune  # noqa: E402
+from forge import Forger  # noqa: E402
+from opened_steps import SOURCE, STEPS  # noqa: E402
 
-from pol_jax.protocol.challenge import AllSegments  # noqa: E402
+from pol_jax.protocol.challenge import AllSegments, ListedSteps  # noqa: E402
+from pol_jax.protocol.opening import Opening  # noqa: E402
 from pol_jax.proving.commit import Choices  # noqa: E402
+from pol_jax.proving.opener import open_steps  # noqa: E402
 from pol_jax.proving.recording import train  # noqa: E402
 from pol_jax.reports.report import Report  # noqa: E402
+from pol_jax.storage.openings import write_opening  # noqa: E402
+from pol_jax.storage.proof import open_proof  # noqa: E402
+from pol_jax.verifying import opening_verifier  # noqa: E402
 from pol_jax.verifying.proof_verifier import verify  # noqa: E402
 
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("dev", deadline=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
-NONCE = b"a nonce of tests"
+Verify = Callable[..., Report]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,7 +74,57 @@ def verify_plain() -> Callable[..., Report]:
     """Verify a proof of `tiny.plain`: every segment, with the true records, unless told otherwise."""
 
     def verify_it(path: Path, **changes: Any) -> Report:
-        arguments = {"source": tiny.plain().source, "policy": AllSegments(), "nonce": NONCE} | changes
+        arguments = {"source": tiny.plain().source, "policy": AllSegments(), "nonce": tiny.NONCE} | changes
         return verify(path, arguments.pop("source"), **arguments)
 
     return verify_it
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory, plain_proof: Path) -> Path:
+    """A chain base, child, grandchild; and one from weights, unproven, grown."""
+    folder = tmp_path_factory.mktemp("chain")
+    shutil.copytree(plain_proof, folder / "base")
+    tune(folder / "child", open_proof(folder / "base"))
+    tune(folder / "grandchild", open_proof(folder / "child"), "")
+    tune(folder / "unproven", WEIGHTS)
+    tune(folder / "grown", open_proof(folder / "unproven"))
+    return folder
+
+
+@pytest.fixture
+def child(chain: Path, tmp_path: Path) -> Forger:
+    """A copy of the child that a test may change."""
+    return Forger(Path(shutil.copytree(chain / "child", tmp_path / "copy")))
+
+
+@pytest.fixture
+def verify_chain(chain: Path, verify_plain: Verify) -> Verify:
+    """Verify a proof with its parents, which are named by their places in `chain`."""
+
+    def verify(path: Path, *parents: str | Path, **changes: Any) -> Report:
+        return verify_plain(path, parents=[chain / parent for parent in parents], **changes)
+
+    return verify
+
+
+@pytest.fixture
+def forger(proof_copy: Path) -> Forger:
+    return Forger(proof_copy)
+
+
+@pytest.fixture(scope="session")
+def opening(plain_proof: Path) -> Opening:
+    return open_steps(open_proof(plain_proof), SOURCE, STEPS)
+
+
+@pytest.fixture
+def check_opening(plain_proof: Path, tmp_path: Path) -> Callable[..., Report]:
+    """Verify an opening against the claim of `plain_proof`, alone in a directory."""
+
+    def verify(opening: Opening, steps: tuple[int, ...] = STEPS, claim: Path | None = None) -> Report:
+        write_opening(tmp_path / "opening", opening)
+        shutil.copyfile((claim or plain_proof) / "claim.json", tmp_path / "a claim")
+        return opening_verifier.verify_opening(tmp_path / "a claim", tmp_path / "opening", ListedSteps(steps), b"")
+
+    return verify

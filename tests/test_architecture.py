@@ -14,6 +14,7 @@ import pytest
 import pol_jax
 
 ROOT = Path(pol_jax.__file__).parent
+TESTS = Path(__file__).parent
 MODULES = {
     ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
@@ -53,6 +54,40 @@ FREE = ("pol_jax.cli", "pol_jax.tasks", "pol_jax.backends")
 
 SYSTEM_CALLS = {"pol_jax.sandbox.landlock", "pol_jax.sandbox.seccomp", "pol_jax.sandbox.capabilities"}
 """May use ctypes, for calls that Python has no name for; none of them reads a proof."""
+
+TESTED_ELSEWHERE = {
+    "backends/test_measurement.py": "backends.comparison",
+    "backends/test_runner.py": "backends.worker",
+    "docs/test_protocol.py": "protocol.stages",
+    "cli/test_main.py": "errors",
+    "cli/test_verify.py": "cli.report_screen",
+    "cli/test_diff.py": "verifying.diff",
+    "cli/test_interrupted_train.py": "files",
+    "cli/test_terminal.py": "progress",
+    "judging/test_tolerance.py": "judging.leaf_distances",
+    "judging/test_coverage.py": "judging.replayed",
+    "attacks/test_programs_that_are_no_training.py": "program.audit",
+    "attacks/test_other_backends.py": "program.machine protocol.environment",
+    "attacks/test_documents.py": "protocol.claim",
+    "storage/test_inventory.py": "protocol.inventory protocol.limits",
+    "test_api.py": "proving.recording",
+    "proving/test_resumption.py": "proving.commit proving.open_run proving.recorder",
+    "reports/html/test_page.py": "html reports.html.closeness reports.html.course reports.html.environments"
+    " reports.html.lineage reports.html.signs reports.html.strip",
+    "sandbox/test_verify.py": "sandbox.child sandbox.pipe sandbox.process",
+    "sandbox/test_confinement.py": "sandbox.capabilities sandbox.landlock sandbox.seccomp",
+    "sandbox/test_pool.py": "sandbox.pool_worker sandbox.pool_workers",
+    "tasks/test_cifar.py": "tasks.cifar10 tasks.cifar100",
+    "tasks/test_contract.py": "training.task",
+    "training/test_export.py": "training.loop training.pytrees",
+    "verifying/test_ancestry.py": "training.initial_state",
+    "verifying/test_opening_verifier.py": "training.opened_records",
+    "attacks/test_stage_5_keys_and_order.py": "training.inputs",
+    "attacks/test_stage_6_state_digests.py": "verifying.checks",
+    "attacks/test_stage_9_replay.py": "verifying.evidence verifying.proof_material verifying.replay",
+    "verifying/test_proof_verifier.py": "verifying.stages",
+}
+"""Modules without a test file of their name, by the file that tests what they do."""
 
 RUNS_ANYTHING = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "runpy", "code", "ctypes"}
 """What turns data into code; no proof may reach it."""
@@ -187,6 +222,28 @@ def test_nothing_turns_data_into_code(module: str) -> None:
         for option in call.keywords:
             assert option.arg != "allow_pickle", f"{module}: line {call.lineno}"
             assert option.arg != "shell", f"{module}: line {call.lineno}"
+
+
+def test_every_module_has_tests_that_are_found_by_its_name() -> None:
+    elsewhere = {f"pol_jax.{name}": file for file, names in TESTED_ELSEWHERE.items() for name in names.split()}
+    for module, path in MODULES.items():
+        if path.name in {"__init__.py", "__main__.py"}:
+            continue
+        place = path.relative_to(ROOT)
+        mirrored = TESTS / place.with_name(f"test_{place.name}")
+        assert mirrored.exists() != (module in elsewhere), f"{module}: expected {mirrored}, or a line in the table"
+    assert elsewhere.keys() <= MODULES.keys()
+    assert all((TESTS / file).exists() for file in TESTED_ELSEWHERE)
+
+
+def test_test_files_mirror_the_packages() -> None:
+    """Beside those of modules: attacks by stage; documents, notebooks and scripts; what has several modules."""
+    several = {"cli/test_interrupted_train.py", "tasks/test_contract.py", "verifying/test_thinned_proofs.py"}
+    for path in TESTS.rglob("test_*.py"):
+        place = path.relative_to(TESTS)
+        module = ROOT / place.with_name(place.name.removeprefix("test_"))
+        apart = len(place.parts) == 1 or place.parts[0] in {"attacks", "docs", "scripts"}
+        assert module.exists() or apart or place.as_posix() in several, place
 
 
 def test_files_are_named_for_what_they_hold() -> None:

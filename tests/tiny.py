@@ -19,6 +19,7 @@ from pol_jax.training.task import Key, PyTree, Task
 
 RECORDS, FEATURES, CLASSES, BATCH = 40, 16, 3, 4
 STEPS, INTERVAL = 24, 6
+NONCE = b"a nonce of tests"
 
 
 def points(records: int = RECORDS, seed: int = 1) -> dict[str, np.ndarray]:

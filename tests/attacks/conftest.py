@@ -1,0 +1,27 @@
+"""Proofs that attacks damage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.recording import train
+
+
+@pytest.fixture(scope="session")
+def small_proof(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A proof of 4 steps in two segments, to be damaged in place by those who mend it again."""
+    path = tmp_path_factory.mktemp("small") / "proof"
+    train(tiny.plain(), path, steps=4, choices=Choices(interval=2))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Orbax logs what it can't read, at length."""
+    with caplog.at_level("CRITICAL"):
+        yield

@@ -1,0 +1,112 @@
+"""Attacks that stage 4 refuses: rows that are missing, renumbered, changed, or too many."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tiny
+from forge import Forger, refused, take_stock
+
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.recording import train
+from pol_jax.reports.report import Report
+from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.ledger import segment_file
+
+Verify = Callable[..., Report]
+
+
+ODD = b"\x07" * 32
+"""A digest of nothing."""
+
+
+@pytest.fixture(scope="session")
+def sparse_proof(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A proof with the digest of the state in every fourth row only, and at checkpoints."""
+    path = tmp_path_factory.mktemp("sparse") / "proof"
+    train(tiny.plain(), path, steps=9, choices=Choices(interval=6, witness_interval=4))
+    return path
+
+
+def test_row_dropped(forger: Forger, verify_plain: Verify) -> None:
+    del forger.rows[-1]
+    forger.write(steps=24)
+    refused(verify_plain(forger.root), 4, segment_file(3), "5 rows, expected 6")
+
+
+def test_row_added(forger: Forger, verify_plain: Verify) -> None:
+    forger.rows.append(forger.rows[-1])
+    forger.change(25, step=25)
+    forger.write(steps=24)
+    refused(verify_plain(forger.root), 4, segment_file(4), "none of the 4 segments")
+
+
+def test_row_renumbered(forger: Forger, verify_plain: Verify) -> None:
+    forger.change(9, step=10)
+    forger.write()
+    refused(verify_plain(forger.root), 4, segment_file(1), "other steps than 7 to 12")
+
+
+def test_row_changed_under_its_root(forger: Forger, verify_plain: Verify) -> None:
+    root = forger.claim.ledger_root
+    forger.change(9, loss=b"\0\0\0\0")
+    forger.write(ledger_root=root)
+    refused(verify_plain(forger.root), 4, "ledger", "Merkle root is not the claimed one")
+
+
+def test_shortened_claim(forger: Forger, verify_plain: Verify) -> None:
+    forger.write(steps=18)
+    refused(verify_plain(forger.root), 4, segment_file(3), "none of the 3 segments of 18 steps")
+
+
+def test_shortened_run_with_the_last_state(forger: Forger, verify_plain: Verify) -> None:
+    last = forger.claim.final_state
+    del forger.rows[19:], forger.states[24]
+    shutil.rmtree(forger.root / checkpoint_name(24))
+    forger.write(final_state=last)
+    refused(verify_plain(forger.root), 4, "claim.json", "final_state", "row 18")
+
+
+def test_longer_claim(forger: Forger, verify_plain: Verify) -> None:
+    forger.write(steps=2**26)
+    refused(verify_plain(forger.root), 4, segment_file(3 + 1), "can't be read")
+
+
+@pytest.mark.parametrize(
+    ("step", "fields", "problem"),
+    [
+        (9, {"state": None}, "row 9: state_digest is missing"),
+        (12, {"state": None}, "row 12: state_digest is missing"),
+        (24, {"state": None}, "row 24: state_digest is missing"),
+        (9, {"loss": None}, "row 9: loss is missing"),
+        (0, {"loss": b"\0\0\0\0"}, "row 0: loss is too many"),
+    ],
+)
+def test_row_without_what_it_must_have(
+    forger: Forger, verify_plain: Verify, step: int, fields: dict, problem: str
+) -> None:
+    forger.change(step, **fields)
+    forger.write()
+    refused(verify_plain(forger.root), 4, segment_file(max(0, (step - 1) // 6)), problem)
+
+
+def test_state_digest_where_the_schedule_has_none(sparse_proof: Path, tmp_path: Path, verify_plain: Verify) -> None:
+    forger = Forger(Path(shutil.copytree(sparse_proof, tmp_path / "proof")))
+    assert [row.step for row in forger.rows if row.state] == [0, 4, 6, 8, 9]
+    assert verify_plain(forger.root)
+    forger.change(5, state=ODD)
+    forger.write()
+    refused(verify_plain(forger.root), 4, segment_file(0), "row 5: state_digest is too many")
+
+
+def test_segments_exchanged(proof_copy: Path, verify_plain: Verify) -> None:
+    a, b = (proof_copy / segment_file(segment) for segment in (1, 2))
+    a_bytes, b_bytes = a.read_bytes(), b.read_bytes()
+    a.write_bytes(b_bytes)
+    b.write_bytes(a_bytes)
+    refused(verify_plain(proof_copy), 2)
+    take_stock(proof_copy)
+    refused(verify_plain(proof_copy), 4, segment_file(1), "other steps than 7 to 12")

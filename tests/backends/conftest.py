@@ -1,0 +1,69 @@
+"""An opening, and what backends make of it, measured once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from measured_backends import SOURCE, STEPS, interpreter, outcome
+from msgspec.structs import replace
+
+from pol_jax.backends import comparison, runner
+from pol_jax.backends.comparison import compare_backends
+from pol_jax.backends.description import Backend
+from pol_jax.backends.material import Material, read_material
+from pol_jax.backends.results import Results
+from pol_jax.backends.runner import Environment
+from pol_jax.protocol.opening import Opening
+from pol_jax.proving.opener import open_steps
+from pol_jax.storage.proof import open_proof
+
+
+@pytest.fixture(scope="session")
+def opening(plain_proof: Path) -> Opening:
+    return open_steps(open_proof(plain_proof), SOURCE, STEPS)
+
+
+@pytest.fixture(scope="session")
+def material(opening: Opening) -> Material:
+    return read_material(opening)
+
+
+@pytest.fixture(scope="session")
+def measured(material: Material, tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, dict[str, runner.Ran]]:
+    """What this machine makes of the opening, failures of every kind among it; and what the processes gave."""
+    ran: dict[str, Any] = {}
+
+    def remember(backend: Backend, *arguments: Any) -> Any:
+        return ran.setdefault(backend.name, runner.run(backend, *arguments))
+
+    folder = tmp_path_factory.mktemp("interpreters")
+    backends = (
+        Backend("cpu", "cpu"),
+        Backend("cpu, no optimisation", "cpu", ("--xla_backend_optimization_level=0",)),
+        Backend("no such flag", "cpu", ("--xla_no_such_flag=1",)),
+        Backend("cuda", "cuda"),
+        Backend("cuda, deterministic", "cuda", ("--xla_gpu_exclude_nondeterministic_ops=true",)),
+        Backend("no interpreter", "cpu", python=str(folder / "nowhere")),
+        Backend("crashes", "cpu", python=interpreter(folder / "crashes", "kill -SEGV $$")),
+        Backend("says nothing", "cpu", python=interpreter(folder / "silent", "exit 0")),
+        Backend("no jax", "cpu", python=interpreter(folder / "bare", "echo 'ModuleNotFoundError: jax' >&2; exit 1")),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "run", remember)
+        return compare_backends(material, backends, machine="here"), ran
+
+
+@pytest.fixture(scope="session")
+def results(measured: tuple[Results, dict[str, runner.Ran]]) -> Results:
+    return measured[0]
+
+
+@pytest.fixture
+def elsewhere(results: Results) -> Results:
+    """What a machine with a GPU might have sent."""
+    gpu = Environment("gpu", "cuda 13", "NVIDIA H100", 1, 8, "0.12.0", "0.12.0", "3.12.1")
+    other = outcome(results, "cpu, no optimisation")
+    ran = replace(other, backend=Backend("cuda", "cuda"), environment=gpu)
+    return replace(results, machine="a GPU host", outcomes=(ran, replace(ran, backend=Backend("cpu", "cpu"))))

@@ -1,0 +1,34 @@
+"""`pol diff`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from commands import pol
+
+from pol_jax.storage.proof import open_proof
+
+
+def test_diff_finds_what_differs(runs: Path, tmp_path: Path) -> None:
+    same = pol("diff", runs / "a", runs / "longer")
+    assert same.exit_code == 0
+    assert (
+        "the runs are the same, bit for bit, for all 12 common steps; only one of them continues, to step 18"
+        in same.output
+    )
+    other = pol("diff", runs / "a", runs / "other")
+    assert other.exit_code == 1
+    assert "commitments differ in nonce: '1' against '2'" in other.output
+
+
+def test_diff_finds_the_first_step_that_diverges(proof_copy: Path, plain_proof: Path) -> None:
+    from dataclasses import replace
+
+    from pol_jax.storage.ledger import read_segment, seal
+
+    segments = open_proof(proof_copy).segments
+    rows = read_segment(proof_copy, 1, segments.rows(1))
+    seal(proof_copy, 1, [replace(row, state=bytes(32)) if row.step >= 9 else row for row in rows])
+    diverged = pol("diff", plain_proof, proof_copy)
+    assert diverged.exit_code == 1
+    assert "diverge at step 9 (of 24 common steps): state_digest" in diverged.output

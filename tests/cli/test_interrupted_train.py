@@ -1,0 +1,103 @@
+"""`pol train` on real disks and under real kills."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from places import TESTS
+
+from pol_jax.storage.proof import open_proof
+
+
+def claim_of(path: Path) -> bytes:
+    claim = open_proof(path).claim
+    assert claim is not None
+    return claim.digest()
+
+
+LONG = 3000
+
+
+def pol(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pol_jax.cli", *map(str, arguments)]
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, **options)
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(TESTS), "JAX_PLATFORMS": "cpu"}
+
+
+def train_arguments(out: Path) -> list[str]:
+    return ["train", "tiny:plain", "--out", str(out), "--steps", str(LONG), "--interval", "100"]
+
+
+@pytest.mark.parametrize(("most", "keep_every"), [(10, 1), (4, 4)])
+def test_killed_ten_times_ends_with_the_same_claim(tmp_path: Path, most: int, keep_every: int) -> None:
+    """SIGKILL at random moments of one run: while it starts, trains, writes, removes what it does not keep."""
+    moments, kills = random.Random(20260601), 0
+    killed, once = ([*train_arguments(tmp_path / name), "--keep-every", f"{keep_every}"] for name in ("killed", "once"))
+    while kills < most:
+        command = [sys.executable, "-m", "pol_jax.cli", *killed]
+        process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + moments.uniform(0.5, 4.5)
+        while time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.01)
+        finished = process.poll() is not None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        if finished:
+            shutil.rmtree(tmp_path / "killed")
+    for arguments in (killed, once):
+        finished = pol(*arguments)
+        assert finished.returncode == 0, finished.stderr
+    assert claim_of(tmp_path / "killed") == claim_of(tmp_path / "once")
+    for name in ("killed", "once"):
+        assert open_proof(tmp_path / name).checkpoints() == [*range(0, LONG, 100 * keep_every), LONG]
+    assert pol("verify", tmp_path / "killed", "--task", "tiny:plain").returncode == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 700 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def remount(disk: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], check=True)
+
+
+def test_full_disk_is_one_line_and_what_is_there_stays_usable(small_disk: Path) -> None:
+    out = small_disk / "proof"
+    full = pol(*train_arguments(out))
+    assert full.returncode == 2
+    assert len(full.stderr.strip().splitlines()) == 1, full.stderr
+    assert "No space left on device" in full.stderr
+    assert pol("inspect", out).returncode == 0
+    remount(small_disk, "size=50m")
+    assert pol(*train_arguments(out)).returncode == 0
+    assert pol("verify", out, "--task", "tiny:plain", "--segments", "0,29").returncode == 0
+
+
+def test_read_only_directory_is_one_line(small_disk: Path) -> None:
+    remount(small_disk, "ro")
+    refused = pol(*train_arguments(small_disk / "proof"))
+    assert refused.returncode == 2
+    assert refused.stderr.strip().splitlines() == [refused.stderr.strip()]
+    assert "Read-only file system" in refused.stderr

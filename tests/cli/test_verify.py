@@ -1,0 +1,160 @@
+"""`pol verify`: what it prints and writes, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import msgspec
+import pytest
+import tiny
+from commands import environment, pol
+from rich.console import Console
+from tiny import NONCE
+
+from pol_jax.cli import main as cli
+from pol_jax.cli.report_screen import print_report
+from pol_jax.cli.verify import parse_list
+from pol_jax.errors import UsageError
+from pol_jax.protocol.challenge import METRICS, ListedSegments
+from pol_jax.protocol.stages import Stage
+from pol_jax.reports.report import Compared, Outcome
+from pol_jax.reports.wording import describe_distance
+from pol_jax.verifying.proof_verifier import verify
+
+
+def test_verify_prints_every_stage_and_the_verdict(runs: Path, tmp_path: Path) -> None:
+    verified = pol("verify", runs / "a", "--task", "tiny:plain", "--json", tmp_path / "report.json")
+    assert verified.exit_code == 0
+    for stage in Stage:
+        assert f"{stage.value}  {stage.title}" in verified.output
+    assert "\naccepted\n" in verified.output
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["verdict"] == "accepted"
+    assert [stage["name"] for stage in report["stages"]] == [stage.title for stage in Stage]
+    assert report["nonce"] in verified.output
+
+
+def test_json_to_standard_output_is_nothing_but_json(runs: Path) -> None:
+    command = [sys.executable, "-m", "pol_jax.cli", "verify", str(runs / "a"), "--task", "tiny:plain", "--json", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True)
+    assert json.loads(done.stdout)["verdict"] == "accepted"
+    assert "accepted" in done.stderr
+
+
+def test_html_is_a_page_whose_task_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "import dataclasses, tiny\ntask = dataclasses.replace(tiny.plain(), name='<script>alert(1)</script>')\n"
+    (tmp_path / "bad_name.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert pol("train", "bad_name:task", "--out", tmp_path / "proof", "--steps", "12").exit_code == 0
+    verify = ("verify", tmp_path / "proof", "--task", "bad_name:task", "--html")
+    assert pol(*verify, tmp_path / "report.html").exit_code == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script" not in page
+    unwritable = pol(*verify, tmp_path / "nowhere" / "report.html")
+    assert unwritable.exit_code == 2
+    assert "report.html: can't be written" in unwritable.stderr
+
+
+def test_nonce_repeats_a_draw(runs: Path) -> None:
+    options = ("--task", "tiny:plain", "--confidence", "0.5", "--fraction", "0.5", "--nonce", "00ff", "--json", "-")
+    first, second = (json.loads(pol("verify", runs / "longer", *options).stdout) for _ in range(2))
+    assert first["coverage"] == second["coverage"]
+    assert first["nonce"] == "00ff"
+    assert len(first["coverage"]["replayed"]) == 1
+
+
+def test_segments_are_replayed_by_name(runs: Path) -> None:
+    verified = pol("verify", runs / "longer", "--task", "tiny:plain", "--segments", "0,2")
+    assert verified.exit_code == 0
+    assert "2 of 3 segments" in verified.output
+    assert "chosen by number, so this says nothing about the other segments" in verified.output
+
+
+def test_largest_updates_are_replayed(runs: Path) -> None:
+    options = ("--task", "tiny:plain", "--top-q", "1", "--metric", "l1")
+    verified = pol("verify", runs / "longer", *options)
+    assert verified.exit_code == 0
+    assert "4 checkpoints; 3 updates measured" in verified.output
+    assert "2 of 3 segments" in verified.output
+    assert "the prover can foresee the largest updates" in verified.output
+    report = json.loads(pol("verify", runs / "longer", *options, "--json", "-").stdout)
+    assert report["policy"] == {"policy": "top", "q": 1, "metric": "l1"}
+    assert (len(report["coverage"]["replayed"]), report["coverage"]["detection"]) == (2, 0.0)
+
+
+def test_largest_updates_and_random_segments_are_replayed(runs: Path) -> None:
+    options = ("--task", "tiny:plain", "--top-q", "1", "--fraction", "0.3", "--json", "-")
+    report = json.loads(pol("verify", runs / "longer", *options).stdout)
+    policy = {"policy": "joint", "q": 1, "metric": "l2", "confidence": 0.99, "fraction": 0.3}
+    assert (report["verdict"], report["policy"]) == ("accepted", policy)
+    assert (report["coverage"]["replayed"], report["coverage"]["detection"]) == ([0, 1, 2], 1.0)
+
+
+def test_metrics_are_those_of_the_policies() -> None:
+    (metric,) = (option for option in cli.verify.params if option.name == "metric")
+    assert tuple(metric.type.choices) == METRICS  # type: ignore[attr-defined]
+
+
+def test_rejected_proof_exits_with_1_and_names_stage_and_file(proof_copy: Path) -> None:
+    (proof_copy / "records").write_bytes(b"\0" * (proof_copy / "records").stat().st_size)
+    rejected = pol("verify", proof_copy, "--task", "tiny:plain")
+    assert rejected.exit_code == 1
+    assert "rejected" in rejected.output
+    assert "stage 2, files against claim: records: differs from the inventory's digest" in rejected.output
+    assert "not reached" in rejected.output
+
+
+def test_other_records_exit_with_3(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "import dataclasses, tiny, pol_jax.training.records as d\n"
+    module += "task = dataclasses.replace(tiny.plain(), source=d.Arrays(tiny.points(seed=2)))\n"
+    (tmp_path / "other_points.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    inconclusive = pol("verify", runs / "a", "--task", "other_points:task")
+    assert inconclusive.exit_code == 3
+    assert "cannot judge with these records: record" in inconclusive.output
+
+
+def test_private_records_are_salted_and_need_the_secret(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(os.urandom(32))
+    out = tmp_path / "proof"
+    assert pol("train", "tiny:plain", "--out", out, "--steps", "6", "--private", secret).exit_code == 0
+    verify = ("verify", out, "--task", "tiny:plain")
+    assert pol(*verify, "--private", secret).exit_code == 0
+    assert pol(*verify).exit_code == 3
+    secret.write_bytes(bytes(32))
+    assert pol(*verify, "--private", secret).exit_code == 3
+
+
+def test_lists_of_segments() -> None:
+    assert parse_list("0,3,7-9") == (0, 3, 7, 8, 9)
+    for wrong in ("a", "1-", "-1", "1--2", "0-9999999"):
+        with pytest.raises(UsageError):
+            parse_list(wrong)
+
+
+def compared(start: int, stop: int, outcome: Outcome, error: float | None) -> Compared:
+    return Compared(start, stop, outcome, ("far",), 0.5, 1e-9, 1e-8, 5e-4, error, 0.0, 0.0, 0.0, False)
+
+
+def test_terminal_lists_the_worst_comparisons_first(plain_proof: Path) -> None:
+    report = verify(plain_proof, tiny.plain().source, policy=ListedSegments((1,)), nonce=NONCE)
+    close = [compared(at, at + 1, Outcome.PASSED, at * 1e-10) for at in range(20)]
+    open_ones = [compared(-1, 0, Outcome.INCONCLUSIVE, 1e-4), compared(30, 36, Outcome.INCONCLUSIVE, None)]
+    false = compared(36, 37, Outcome.FAILED, 0.25)
+    console = Console(record=True, width=120, file=StringIO())
+    print_report(console, msgspec.structs.replace(report, compared=(*close, *open_ones, false)))
+    _, _, table = console.export_text().partition("compared ")
+    rows = [line.split() for line in table.splitlines()[1:14]]
+    assert rows[0] == ["step", "37", "2.5e-01", "1.0e-08", "5.0e-04", "5.0e-01", "failed"]
+    assert rows[1][:6] == ["steps", "31", "to", "36", "not", "finite"]
+    assert rows[2] == ["the", "initial", "state", "1.0e-04", "1.0e-08", "5.0e-04", "5.0e-01", "inconclusive"]
+    assert [row[1] for row in rows[3:12]] == [str(step) for step in range(20, 11, -1)]
+    assert rows[12] == ["11", "more", "comparisons", "are", "not", "shown"]
+    assert describe_distance(0.0) == "0"

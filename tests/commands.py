@@ -1,0 +1,27 @@
+"""Run the command line as its users do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+from places import TESTS
+
+from pol_jax.cli import main as cli
+from pol_jax.errors import PolError
+
+
+def pol(*arguments: str | Path) -> Result:
+    """Run a command in this process; errors of the package become what `main` makes of them."""
+    result = CliRunner().invoke(cli.pol, [str(argument) for argument in arguments])
+    if isinstance(result.exception, PolError):
+        result.exit_code, result.stderr_bytes = result.exception.exit_code, f"pol: {result.exception}\n".encode()
+    elif result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def environment() -> dict[str, Any]:
+    return os.environ | {"PYTHONPATH": str(TESTS), "TERM": "xterm-256color"}

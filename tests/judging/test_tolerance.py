@@ -1,0 +1,416 @@
+"""The laws of a comparison within a tolerance, on made-up states."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from made_steps import FAILED, INCONCLUSIVE, PASSED, State, Step, made, spec_of, with_leaf
+
+from pol_jax.judging.leaf_distances import COARSE, FALSE, SAFETY, SMALL
+from pol_jax.judging.tolerance import StepComparison, compare, with_losses
+from pol_jax.protocol.trees import LeafSpec
+from pol_jax.reports.report import Outcome
+
+# Outcomes
+
+
+def test_an_honest_step_passes() -> None:
+    found = made().compared()
+    assert found.outcome is PASSED
+    assert 0 < found.total.relative_error < 1e-5
+    assert found.total.tolerance == SAFETY * found.total.noise
+    assert found.total.clearance > 1e5
+    assert not found.total.infinitesimal
+    assert [leaf.outcome for leaf in found.leaves] == [PASSED] * 3
+
+
+@given(
+    noise=st.floats(0, 1e3),
+    update=st.floats(1e-9, 1e3),
+    seed=st.integers(0, 99),
+    direction=st.integers(0, 99),
+    claimed=st.floats(1e-6, 1e6),
+    dtype=st.sampled_from(["float16", "bfloat16", "float32", "float64", "float8_e5m2"]),
+)
+def test_a_step_that_is_off_by_its_update_never_passes(
+    noise: float, update: float, seed: int, direction: int, claimed: float, dtype: str
+) -> None:
+    """Whatever the noise, and whatever the size of the update that the forger claims."""
+    step = made(noise=noise, update=update, dtypes=(dtype,) * 3, seed=seed)
+    draw = np.random.default_rng(direction)
+    with np.errstate(over="ignore"):
+        after = [(a.astype(float) + claimed * draw.normal(size=a.shape)).astype(a.dtype) for a in step.before]
+    found = step.compared(after=after)
+    assume(found.total.error >= found.total.update)
+    assert found.outcome is not PASSED
+    assert step.compared(after=step.before).outcome is not PASSED
+
+
+@given(noise=st.floats(0, 10), seed=st.integers(0, 99), share=st.floats(-2, 3))
+def test_nothing_passes_beyond_the_limit(noise: float, seed: int, share: float) -> None:
+    """A state elsewhere on the line from before to after."""
+    step = made(noise=noise, seed=seed)
+    after = [a + share * (b - a) for a, b in zip(step.before, step.reference, strict=True)]
+    found = step.compared(after=after)
+    if found.outcome is PASSED:
+        assert abs(share - 1) <= 2 * SMALL
+        assert found.total.error <= found.total.tolerance <= found.total.limit
+    if abs(share - 1) > 0.01 and noise < 1e-6:
+        assert found.outcome is FAILED
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99, 1.01, -1.0])
+def test_interpolated_and_scaled_updates_fail(share: float) -> None:
+    step = made()
+    after = [a + share * (b - a) for a, b in zip(step.before, step.after, strict=True)]
+    assert step.compared(after=after).outcome is FAILED
+
+
+@pytest.mark.parametrize("noise", [1e-3, 1e-2, 0.1])
+def test_noise_near_the_update_is_inconclusive(noise: float) -> None:
+    assert made(noise=noise).compared().outcome is INCONCLUSIVE
+
+
+def test_an_error_between_tolerance_and_limit_is_inconclusive() -> None:
+    step = made()
+    after = [a + (1 + SMALL / 2) * (b - a) for a, b in zip(step.before, step.reference, strict=True)]
+    found = step.compared(after=after)
+    assert found.total.tolerance < found.total.error < found.total.limit
+    assert found.outcome is INCONCLUSIVE
+
+
+def test_a_small_leaf_does_not_drown_in_the_total() -> None:
+    step = made()
+    small = [
+        [array * (1e-9 if at == 1 else 1) for at, array in enumerate(state)] for state in (step.before, step.after)
+    ]
+    own = [with_leaf(state, 1, state[1] * 1e-9) for state in (step.reference, *step.others)]
+    honest = replace(step, before=small[0], after=small[1], reference=own[0], others=own[1:])
+    assert honest.compared().outcome is PASSED
+    found = honest.compared(after=with_leaf(small[1], 1, small[0][1]))
+    assert found.total.relative_error < SMALL
+    assert found.outcome is FAILED
+    assert [leaf.outcome for leaf in found.leaves] == [PASSED, FAILED, PASSED]
+    assert found.reasons[0].startswith("leaf /1: ")
+
+
+def test_a_frozen_leaf_stays() -> None:
+    step = made()
+    frozen = step.before[2]
+    own = [with_leaf(state, 2, frozen) for state in (step.reference, *step.others)]
+    step = replace(step, reference=own[0], others=own[1:], after=with_leaf(step.after, 2, frozen))
+    assert step.compared().outcome is PASSED
+    ulp = with_leaf(step.after, 2, np.nextafter(frozen, np.inf))
+    assert step.compared(after=ulp).outcome is PASSED
+    for change in (1e-13, 1e-6, 1.0, 1e6):
+        assert step.compared(after=with_leaf(step.after, 2, frozen + change)).outcome is FAILED
+
+
+def test_a_leaf_whose_update_is_skipped_fails() -> None:
+    step = made()
+    assert step.compared(after=with_leaf(step.after, 1, step.before[1])).leaves[1].outcome is FAILED
+
+
+def test_a_leaf_that_only_the_noise_moves_does_not_hinder() -> None:
+    step, draw = made(), np.random.default_rng(7)
+    states = [with_leaf(s, 0, step.before[0] + 1e-9 * draw.normal(size=50)) for s in (step.reference, *step.others)]
+    after = with_leaf(step.after, 0, step.before[0] + 1e-9 * draw.normal(size=50))
+    found = step.compared(reference=states[0], others=states[1:], after=after)
+    assert found.outcome is PASSED
+    assert found.leaves[0].distances is not None
+    assert found.leaves[0].distances.infinitesimal
+
+
+def test_a_step_that_moves_nothing_proves_nothing() -> None:
+    step = made()
+    found = step.compared(after=step.before, reference=step.before, others=[step.before] * 2)
+    assert found.outcome is INCONCLUSIVE
+    assert found.total.infinitesimal
+    assert found.total.clearance == 0
+    tiny_update = made(update=1e-17)
+    assert tiny_update.compared().outcome is INCONCLUSIVE
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_too_few_compilations_decide_nothing(others: int) -> None:
+    step = made()
+    assert step.compared(others=step.others[:others]).outcome is INCONCLUSIVE
+    assert step.compared(others=step.others[:others], after=step.before).outcome is INCONCLUSIVE
+
+
+def test_without_noise_one_unit_in_the_last_place_passes() -> None:
+    step = made(dtypes=("float32",) * 3)
+    ulp = [np.nextafter(leaf, np.float32(np.inf)) if at == 0 else leaf for at, leaf in enumerate(step.reference)]
+    assert step.compared(others=[step.reference] * 2, after=ulp).outcome is PASSED
+
+
+def test_dtypes_of_few_bits_have_a_limit_of_their_own() -> None:
+    step = made(noise=1e-3, update=1.0, dtypes=("bfloat16", "float32"))
+    fine = with_leaf(step.after, 1, step.reference[1])
+    found = step.compared(others=[with_leaf(other, 1, step.reference[1]) for other in step.others], after=fine)
+    leaf = found.leaves[0].distances
+    assert leaf is not None
+    assert leaf.limit == COARSE * max(leaf.update, leaf.expected)
+    assert found.outcome is PASSED
+    assert step.compared(after=with_leaf(fine, 0, step.before[0])).outcome is FAILED
+
+
+# Leaves without rounding, NaN and infinity
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "bool", "uint8"])
+def test_leaves_without_rounding_are_equal(dtype: str) -> None:
+    step = made(dtypes=("float64", dtype))
+    before, value = np.zeros(50, dtype), np.ones(50, dtype)
+    own = [with_leaf(state, 1, value) for state in (step.reference, *step.others)]
+    step = replace(
+        step,
+        before=with_leaf(step.before, 1, before),
+        reference=own[0],
+        others=own[1:],
+        after=with_leaf(step.after, 1, value),
+    )
+    assert step.compared().outcome is PASSED
+    one_off = value.copy()
+    one_off[3] = 0
+    assert step.compared(after=with_leaf(step.after, 1, one_off)).outcome is FAILED
+    assert step.compared(others=[with_leaf(own[1], 1, one_off), own[2]]).outcome is INCONCLUSIVE
+
+
+def test_a_state_without_floats_is_compared_exactly() -> None:
+    before, after = [np.zeros(50, np.int32)], [np.ones(50, np.int32)]
+    assert compare(before, after, after, [after] * 2, spec_of("int32")).outcome is PASSED
+    assert compare(before, before, after, [after] * 2, spec_of("int32")).outcome is FAILED
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_equal(value: float) -> None:
+    def struck(state: State, at: int = 5) -> State:
+        leaf = state[1].copy()
+        leaf[at] = value
+        return with_leaf(state, 1, leaf)
+
+    step = made()
+    own = [struck(state) for state in (step.reference, *step.others)]
+    assert step.compared(reference=own[0], others=own[1:], after=struck(step.after)).outcome is PASSED
+    assert step.compared(reference=own[0], others=own[1:], after=struck(step.after, 6)).outcome is FAILED
+    assert step.compared(reference=own[0], others=own[1:]).outcome is FAILED
+    assert step.compared(after=struck(step.after)).outcome is FAILED
+    assert step.compared(others=own[1:], after=struck(step.after)).outcome is INCONCLUSIVE
+    other = [np.where(np.isfinite(leaf), leaf, 1.0 if math.isnan(value) else -value) for leaf in struck(step.after)]
+    assert step.compared(reference=own[0], others=own[1:], after=other).outcome is FAILED
+    assert step.compared(before=struck(step.before)).outcome is PASSED
+    lost = [np.full(50, value)] * 3
+    assert step.compared(before=lost, after=lost, reference=lost, others=[lost] * 2).outcome is INCONCLUSIVE
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
+def test_extreme_values_neither_vanish_nor_overflow(scale: float) -> None:
+    step = made()
+    scaled = [[leaf * scale for leaf in state] for state in (step.before, step.reference, step.after, *step.others)]
+    whole = Step(scaled[0], scaled[1], scaled[3:], scaled[2], step.spec)
+    assert whole.compared().outcome is PASSED
+    assert whole.compared(after=scaled[0]).outcome is FAILED
+
+
+def test_an_overflowing_distance_never_passes() -> None:
+    big = np.full(50, np.finfo(float).max)
+    step = made(dtypes=("float64",))
+    for after in (big, -big):
+        found = step.compared(before=[-big], reference=[big], others=[[-big], [big]], after=[after])
+        assert found.outcome is not PASSED
+
+
+# Laws
+
+
+@given(power=st.integers(-200, 200), seed=st.integers(0, 99))
+def test_scaling_changes_no_ratio(power: int, seed: int) -> None:
+    """All states times a power of two."""
+    step = made(seed=seed)
+    times = [[np.ldexp(leaf, power) for leaf in s] for s in (step.before, step.reference, step.after, *step.others)]
+    one, other = step.compared(), Step(times[0], times[1], times[3:], times[2], step.spec).compared()
+    assert one.outcome is other.outcome
+    assert other.total.relative_error == pytest.approx(one.total.relative_error)
+    assert other.total.relative_tolerance == pytest.approx(one.total.relative_tolerance)
+    assert other.total.clearance == pytest.approx(one.total.clearance)
+    assert other.l2 == pytest.approx(math.ldexp(one.l2, power))
+
+
+@given(seed=st.integers(0, 99), order=st.randoms(use_true_random=False), noise=st.floats(0, 1))
+def test_the_order_of_the_others_does_not_matter(seed: int, order: random.Random, noise: float) -> None:
+    step = made(seed=seed, noise=noise)
+    others = [*step.others, *made(seed=seed + 1).others]
+    shuffled = order.sample(others, len(others))
+    assert step.compared(others=others).outcome is step.compared(others=shuffled).outcome
+    assert step.compared(others=others).total.noise == pytest.approx(step.compared(others=shuffled).total.noise)
+
+
+@given(seed=st.integers(0, 99), noise=st.floats(0, 1))
+def test_the_total_is_that_of_one_long_leaf(seed: int, noise: float) -> None:
+    step = made(seed=seed, noise=noise)
+    joined = [[np.concatenate(s)] for s in (step.before, step.reference, step.after, *step.others)]
+    one = step.compared().total
+    whole = Step(joined[0], joined[1], joined[3:], joined[2], spec_of("float64", size=150)).compared().total
+    for name in ("update", "expected", "error", "noise"):
+        assert getattr(one, name) == pytest.approx(getattr(whole, name))
+
+
+def test_complex_values_count_as_two() -> None:
+    step = made(dtypes=("complex64",))
+    assert step.compared().outcome is PASSED
+    conjugate = [leaf + np.complex64(1j) for leaf in step.after]
+    assert step.compared(after=conjugate).outcome is FAILED
+
+
+def test_a_comparison_goes_into_json() -> None:
+    content = msgspec.json.encode(made(dtypes=("float32", "int32")).compared())
+    assert msgspec.json.decode(content)["outcome"] in set(Outcome)
+
+
+SPEC = (LeafSpec("/0", "float64", (100,), (1,), None),)
+
+
+def stretch(error: float, noise: float, shaken: float | None) -> Outcome:
+    """The outcome for states with an update of 1 whose error, noise and shaken distance are given, as shares of it."""
+    draw = np.random.default_rng(0)
+
+    def off(share: float) -> list[np.ndarray]:
+        direction = draw.normal(size=100)
+        return [reference[0] + share * direction / np.linalg.norm(direction)]
+
+    before = [np.zeros(100)]
+    reference = [np.full(100, 0.1)]
+    others = [off(noise), off(noise)]
+    moved = None if shaken is None else off(shaken)
+    return compare(before, off(error), reference, others, SPEC, moved).outcome
+
+
+def test_what_a_shaken_start_explains_is_not_false() -> None:
+    error = 10 * FALSE * SMALL
+    assert stretch(error, 1e-7, None) is Outcome.FAILED
+    assert stretch(error, 1e-7, error / SAFETY / 2) is Outcome.FAILED
+    assert stretch(error, 1e-7, 2 * error / SAFETY) is Outcome.INCONCLUSIVE
+
+
+def test_a_shaken_start_lets_nothing_pass() -> None:
+    assert stretch(SMALL / 2, 1e-7, 1.0) is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("error", "noise", "outcome"),
+    [
+        (0.01 * SMALL, 0.02 * SMALL, Outcome.PASSED),
+        (0.01 * SMALL, 0.2 * SMALL, Outcome.INCONCLUSIVE),  # ten times the noise is beyond the limit
+        (1.5 * SMALL, 0.2 * SMALL, Outcome.INCONCLUSIVE),
+        (0.1 * SMALL, 2.0 * SMALL, Outcome.INCONCLUSIVE),
+        (0.9, 0.2 * SMALL, Outcome.FAILED),
+    ],
+)
+def test_tolerance_and_error_stay_within_the_limit(error: float, noise: float, outcome: Outcome) -> None:
+    assert stretch(error, noise, None) is outcome
+
+
+def test_a_loss_that_chaos_explains_is_not_false() -> None:
+    state = [np.full(100, 0.1)]
+    found = compare([np.zeros(100)], state, state, [state, state], SPEC)
+    own = [[np.float32(1.0)]] * 3
+    assert with_losses(found, [np.float32(1.1)], own).outcome is Outcome.FAILED
+    assert with_losses(found, [np.float32(1.1)], own, [np.float32(1.02)]).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(("ulps", "outcome"), [(0, Outcome.PASSED), (1, Outcome.INCONCLUSIVE)])
+def test_a_leaf_with_the_bits_of_the_reference_needs_no_tolerance(ulps: int, outcome: Outcome) -> None:
+    """Small updates of large values: a thousandth of them is less than one unit in the last place."""
+    spec = (LeafSpec("/large", "float32", (50,), (1,), None), LeafSpec("/small", "float32", (50,), (1,), None))
+    before = [np.zeros(50, np.float32), np.ones(50, np.float32)]
+    after = [np.ones(50, np.float32), np.full(50, 1 + 2**-20, np.float32)]
+    other = [after[0], after[1].copy()]
+    other[1][3] -= np.float32(2**-23)
+    committed = [after[0], after[1].copy()]
+    committed[1][7] += np.float32(ulps * 2**-23)
+    found = compare(before, committed, after, [other, other], spec)
+    assert found.leaves[1].distances.limit < found.leaves[1].distances.tolerance
+    assert found.outcome is outcome, found.reasons
+
+
+def with_after(step: Step, after: list[np.ndarray], drowned: set[int] | None) -> StepComparison:
+    return compare(step.before, after, step.reference, step.others, step.spec, step.reference, drowned)
+
+
+def test_only_what_one_step_drowns_may_drown_in_several() -> None:
+    step, draw = made(), np.random.default_rng(7)
+    noisy = [with_leaf(s, 0, step.before[0] + 1e-9 * draw.normal(size=50)) for s in (step.reference, *step.others)]
+    step = replace(step, reference=noisy[0], others=noisy[1:])
+    after = with_leaf(step.after, 0, step.before[0] - 1e-10)
+    assert with_after(step, after, None).outcome is PASSED
+    assert with_after(step, after, {0}).outcome is PASSED
+    assert with_after(step, after, set()).leaves[0].outcome is INCONCLUSIVE
+
+
+def test_what_is_below_the_last_place_passes_after_several_steps() -> None:
+    step = made()
+    still = [with_leaf(s, 0, step.before[0]) for s in (step.reference, *step.others)]
+    step = replace(step, reference=still[0], others=still[1:])
+    ulp = with_leaf(step.after, 0, np.nextafter(step.before[0], np.inf))
+    assert with_after(step, ulp, set()).outcome is PASSED
+
+
+def losses(committed: float, *own: float, shaken: float | None = None) -> StepComparison:
+    found, moved = made().compared(), [np.float32(own[0] if shaken is None else shaken)]
+    return with_losses(found, [np.float32(committed)], [[np.float32(each)] for each in own], moved)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_a_loss_that_is_not_always_a_number_here_is_not_passed(odd: float) -> None:
+    """A program may give no number under fast math alone: then any loss would do."""
+    assert losses(1.0, 1.0, 1.0, 1.0).outcome is PASSED
+    assert losses(odd, odd, odd, odd).outcome is PASSED
+    assert losses(7.0, 1.0, odd, 1.0).outcome is INCONCLUSIVE
+    assert losses(1.0, odd, 1.0, 1.0).outcome is INCONCLUSIVE
+    assert losses(odd, 1.0, 1.0, 1.0).outcome is FAILED
+    assert losses(7.0, odd, odd, odd).outcome is FAILED
+
+
+def test_a_shaken_loss_that_is_no_number_hinders_a_failure_and_no_pass() -> None:
+    assert losses(1.0, 1.0, 1.0, 1.0, shaken=np.nan).outcome is PASSED
+    assert losses(7.0, 1.0, 1.0, 1.0, shaken=np.nan).outcome is INCONCLUSIVE
+    assert losses(np.nan, 1.0, 1.0, 1.0, shaken=np.nan).outcome is INCONCLUSIVE
+
+
+def test_a_shaken_state_that_is_lost_hinders_a_failure() -> None:
+    step = made()
+    lost = with_leaf(step.reference, 1, np.full(50, np.nan))
+
+    def with_shaken(after: list[np.ndarray], shaken: list[np.ndarray]) -> StepComparison:
+        return compare(step.before, after, step.reference, step.others, step.spec, shaken)
+
+    false, struck = with_leaf(step.after, 1, step.before[1]), with_leaf(step.after, 1, np.full(50, np.nan))
+    assert with_shaken(false, step.reference).outcome is FAILED
+    assert with_shaken(false, lost).outcome is INCONCLUSIVE
+    assert with_shaken(struck, step.reference).outcome is FAILED
+    assert with_shaken(struck, lost).outcome is INCONCLUSIVE
+    assert with_shaken(step.after, lost).outcome is PASSED
+
+
+def test_a_shaken_integer_hinders_a_failure_and_no_pass() -> None:
+    """Such as a count of right answers: a few more or less, where the state before is moved."""
+    step = made(dtypes=("float64", "float64"))
+    spec = (step.spec[0], msgspec.structs.replace(step.spec[1], dtype="int32"))
+    count = np.arange(50, dtype=np.int32)
+    own = [with_leaf(state, 1, count) for state in (step.reference, *step.others)]
+
+    def counted(after: np.ndarray, shaken: np.ndarray) -> StepComparison:
+        before, moved = with_leaf(step.before, 1, count), with_leaf(step.reference, 1, shaken)
+        return compare(before, with_leaf(step.after, 1, after), own[0], own[1:], spec, moved)
+
+    assert counted(count, count + 1).outcome is PASSED
+    assert counted(count + 2, count + 1).outcome is INCONCLUSIVE
+    assert counted(count + 1, count).outcome is FAILED

@@ -1,0 +1,50 @@
+"""Backends that are measured, and what is shown of them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import tiny
+from click.testing import CliRunner
+from rich.console import Console
+
+from pol_jax.backends.results import Outcome, Results
+from pol_jax.backends.summary import summary
+from pol_jax.cli import main as cli
+
+SOURCE = tiny.plain().source
+
+
+STEPS = (1, 8, 9, 10, 24)
+
+
+def interpreter(path: Path, line: str) -> str:
+    """A program that is started as if it were Python."""
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def outcome(found: Results, name: str) -> Outcome:
+    return next(each for each in found.outcomes if each.backend.name == name)
+
+
+def shown(parts: tuple[Results, ...], d_ref: float | None = None) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    console.print(summary(parts, d_ref), soft_wrap=True)
+    return console.file.getvalue()
+
+
+def pol(*arguments: str | Path) -> Any:
+    return CliRunner().invoke(cli.pol, ["backends", *map(str, arguments)])
+
+
+def one_more(folder: Path) -> Path:
+    """A file with one backend, which costs one process."""
+    path = folder / "more.toml"
+    path.write_text(
+        '[[backend]]\nname = "one more"\nplatform = "cpu"\nxla_flags = ["--xla_backend_optimization_level=0"]\n'
+    )
+    return path

@@ -1,0 +1,89 @@
+"""Exported programs are loaded under the commitment's signature, and need nothing of the task's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from places import TESTS
+
+from pol_jax.errors import ProofError
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Signature, load_program
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.recording import train
+from pol_jax.storage.proof import open_proof
+from pol_jax.training.export import signature_of
+
+PRNG = "threefry2x32"
+
+
+# --- nothing of the task's is needed -----------------------------------------------------------------------------
+
+ALONE = """
+import json, sys
+
+class Nothing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("flax", "optax", "tiny", "task_of_mine"):
+            raise ImportError(f"{name} is not there")
+
+sys.meta_path.insert(0, Nothing())
+import numpy as np
+from pol_jax.training.records import Arrays
+from pol_jax.storage.proof import open_proof
+from pol_jax.verifying.proof_verifier import verify
+
+proof = open_proof(sys.argv[1])
+program = proof.program()
+with np.load(sys.argv[2]) as file:
+    source = Arrays(dict(file))
+report = verify(sys.argv[1], source)
+final = proof.final_state()
+print(json.dumps([str(report.verdict), sorted({"flax", "optax", "tiny"} & set(sys.modules))]))
+"""
+
+
+@pytest.mark.parametrize("name", ["plain", "linen"])
+def test_a_verifier_needs_none_of_the_tasks_libraries(name: str, tmp_path: Path, plain_proof: Path) -> None:
+    root = plain_proof
+    if name == "linen":
+        root = tmp_path / "proof"
+        train(tiny.linen(), root, steps=4, choices=Choices(interval=2))
+    np.savez(tmp_path / "records.npz", **tiny.points())
+    (tmp_path / "alone.py").write_text(ALONE)
+    command = [sys.executable, "alone.py", str(root), "records.npz"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout) == ["accepted", []]
+
+
+def test_artifacts_hold_no_path_of_the_provers_machine(plain_proof: Path) -> None:
+    for name in (INIT_FILE, STEP_FILE):
+        content = (plain_proof / name).read_bytes()
+        for path in (TESTS, Path.home(), sys.prefix, Path(jax.__file__).parent):
+            assert str(path).encode() not in content, f"{name} holds {path}"
+        assert b".py" not in content
+
+
+# --- loading -----------------------------------------------------------------------------------------------------
+
+
+def test_program_of_the_proof_runs_under_its_signature(plain_proof: Path) -> None:
+    proof = open_proof(plain_proof)
+    signature = Signature.of(proof.commitment)
+    assert signature == signature_of(tiny.plain(), PRNG)
+    leaves = proof.program().init(np.zeros(2, np.uint32))
+    assert [(leaf.shape, leaf.dtype) for leaf in leaves] == [(leaf.shape, leaf.dtype) for leaf in signature.leaves()]
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 64, b"not a program", b"\x80\x04N."])
+def test_no_program(content: bytes, plain_proof: Path) -> None:
+    signature = Signature.of(open_proof(plain_proof).commitment)
+    with pytest.raises(ProofError, match=r"program/step\.jax_export: not an exported program"):
+        load_program(Artifacts((plain_proof / INIT_FILE).read_bytes(), content), signature)

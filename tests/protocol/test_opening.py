@@ -1,0 +1,38 @@
+"""The encoding of an opening."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import second_implementation as second
+import tiny
+from opened_steps import SECRET, SOURCE
+
+from pol_jax.errors import ProofError
+from pol_jax.protocol.opening import Opening, parse_opening
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.opener import open_steps
+from pol_jax.proving.recording import train
+
+
+def test_what_parses_encodes_to_the_same_bytes(opening: Opening) -> None:
+    assert parse_opening(opening.encode(), "it") == opening
+
+
+def test_second_implementation_reads_private_records(tmp_path: Path) -> None:
+    proof = train(tiny.plain(), tmp_path / "p", steps=4, choices=Choices(interval=4, secret=SECRET))
+    plain = msgspec.msgpack.decode(open_steps(proof, SOURCE, (2,), secret=SECRET).encode())
+    assert set(second.opened(plain, (tmp_path / "p" / "claim.json").read_bytes())) == {1, 2}
+
+
+def test_more_or_less_than_an_opening(opening: Opening) -> None:
+    content = opening.encode()
+    longer = msgspec.msgpack.encode(msgspec.to_builtins(opening) | {"more": 1})
+    for wrong in (content + b"\0", content[:-1], longer):
+        with pytest.raises(ProofError):
+            parse_opening(wrong, "it")
+    reordered = msgspec.msgpack.encode(dict(reversed(msgspec.structs.asdict(opening).items())))
+    with pytest.raises(ProofError, match="canonical"):
+        parse_opening(reordered, "it")

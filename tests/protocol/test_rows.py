@@ -1,0 +1,15 @@
+"""The encoding of ledger rows."""
+
+from __future__ import annotations
+
+import second_implementation as second
+from stored_vectors import unhex, vectors
+
+
+def test_rows():
+    for vector in vectors("rows"):
+        optional = unhex(vector["state_digest"]), unhex(vector["loss"])
+        key, batch = bytes.fromhex(vector["key"]), bytes.fromhex(vector["batch_digest"])
+        content = second.row_bytes(vector["step"], key, vector["indices"], batch, *optional)
+        assert content.hex() == vector["bytes"]
+        assert second.digest("ledger row", content).hex() == vector["digest"]

@@ -1,0 +1,16 @@
+"""What was checked, in words."""
+
+from __future__ import annotations
+
+import msgspec
+from example_reports import Reports
+
+from pol_jax.protocol.challenge import RandomSegments
+from pol_jax.reports.html import render
+from pol_jax.reports.report import Verdict
+
+
+def test_random_policy_is_told_in_words(reports: Reports) -> None:
+    page = render(msgspec.structs.replace(reports["accepted"], policy=RandomSegments(), verdict=Verdict.ACCEPTED))
+    assert "enough to meet a false one with 99% probability if 5% of all are false" in page
+    assert "--confidence 0.99 --fraction 0.05" in page

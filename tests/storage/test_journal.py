@@ -1,0 +1,68 @@
+"""The journal keeps every whole row."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import _row, law, row_lists
+
+from pol_jax.storage.journal import Journal, read_journal
+
+
+@law(8)
+@given(row_lists(most=3))
+def test_a_torn_journal_keeps_every_whole_row(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("journal") / "journal"
+    journal = Journal(path, rows[:1])
+    ends = [path.stat().st_size]
+    for row in rows[1:]:
+        journal.append(row)
+        ends.append(path.stat().st_size)
+    journal.close()
+    content = path.read_bytes()
+    assert read_journal(path) == rows
+    for size in range(len(content)):
+        whole = rows[: sum(end <= size for end in ends)]
+        path.write_bytes(content[:size])
+        assert read_journal(path) == whole
+        path.write_bytes(content[:size] + bytes(64))  # what a file system may leave after a power loss
+        found = read_journal(path)
+        assert len(found) >= len(whole)  # zeros may complete a row that ends with zeros
+        assert found == rows[: len(found)]
+
+
+@law(100)
+@given(st.binary(max_size=120), st.booleans())
+def test_a_journal_of_anything_is_read(tmp_path_factory, content, framed):
+    path = tmp_path_factory.mktemp("journal") / "journal"
+    frame = struct.pack("<II", len(content), zlib.crc32(content))
+    path.write_bytes(frame + content if framed else content)
+    for row in read_journal(path):
+        assert row.encode() == content
+
+
+@pytest.mark.parametrize("tail", [b"", b"\1", b"\1" + bytes(3), b"\1" + bytes(5), b"\0\0", b"\2" + bytes(4)])
+def test_a_journal_ends_where_no_row_is(tmp_path, tail):
+    content = _row(1).encode()[:-5] + tail
+    whole = Journal(tmp_path / "journal", [_row(1)])
+    whole.close()
+    frame = struct.pack("<II", len(content), zlib.crc32(content)) + content
+    with (tmp_path / "journal").open("ab") as file:
+        file.write(frame)
+    assert read_journal(tmp_path / "journal") == [_row(1)]
+
+
+def test_a_journal_that_is_not_there_has_no_rows(tmp_path):
+    assert read_journal(tmp_path / "journal") == []
+
+
+def test_a_cleared_journal_goes_on(tmp_path):
+    journal = Journal(tmp_path / "journal", [_row(1)])
+    journal.clear()
+    journal.append(_row(2))
+    journal.close()
+    assert read_journal(tmp_path / "journal") == [_row(2)]

@@ -1,0 +1,19 @@
+"""Openings in files."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from pol_jax.errors import ProofError
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.opening import Opening
+from pol_jax.storage.openings import read_opening, write_opening
+
+
+def test_size_is_bounded_before_reading(opening: Opening, tmp_path: Path) -> None:
+    write_opening(tmp_path / "opening", opening)
+    with pytest.raises(ProofError, match="more than 100 bytes"):
+        read_opening(tmp_path / "opening", dataclasses.replace(Limits(), opening_bytes=100))

@@ -1,0 +1,250 @@
+"""The exported program is the task, and is the same wherever the task's code lies."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from pol_jax.errors import TaskError
+from pol_jax.program.artifact import artifact_digests, load_program
+from pol_jax.protocol.trees import DTYPES
+from pol_jax.proving.recording import train
+from pol_jax.storage.proof import open_proof
+from pol_jax.training.export import export_task, signature_of, structure_of
+from pol_jax.training.records import take
+from pol_jax.training.task import Task
+from pol_jax.verifying.proof_verifier import verify
+
+PRNG = "threefry2x32"
+
+
+TASKS = {"plain": tiny.plain, "linen": tiny.linen, "nested": tiny.nested}
+
+
+def digests(task: Task) -> tuple[str, str]:
+    return artifact_digests(export_task(task, signature_of(task, PRNG)))
+
+
+def variant(**changes: Any) -> Task:
+    """A task with one number for a state, or otherwise as told."""
+
+    def init(key: jax.Array) -> Any:
+        return {"x": jnp.float32(1)}
+
+    def step(state: Any, batch: Any, key: jax.Array) -> Any:
+        return {"x": state["x"] - batch["x"].mean()}, {"loss": batch["x"].mean()}
+
+    fields = {"init": init, "step": step} | changes
+    return Task("variant", fields["init"], fields["step"], tiny.plain().source, tiny.BATCH, 4, 2)
+
+
+# --- the program is the task -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_three_exported_steps_are_three_steps_of_the_task(name: str) -> None:
+    """Bit for bit, against the task's own functions under plain jit."""
+    task = TASKS[name]()
+    structure, signature = structure_of(task, PRNG), signature_of(task, PRNG)
+    program = load_program(export_task(task, signature), signature)
+    key = np.array([3, 4], np.uint32)
+    typed = [jax.random.wrap_key_data(key + at, impl=PRNG) for at in range(4)]
+    treedef, flat = jax.tree.structure(task.source[0]), take(task.source, signature.record, np.arange(tiny.BATCH))
+    leaves, state, step = program.init(key), jax.jit(task.init)(typed[0]), jax.jit(task.step)
+    for at in range(1, 4):
+        leaves, metrics = program.step(leaves, flat, key + np.uint32(at))
+        state, expected = step(state, jax.tree.unflatten(treedef, flat), typed[at])
+        assert program.loss(metrics) == expected["loss"]
+        assert signature.metrics == tuple(sorted(expected))
+    assert [leaf.tobytes() for leaf in map(np.asarray, leaves)] == [
+        leaf.tobytes() for leaf in map(np.asarray, structure.leaves(state))
+    ]
+    again = structure.state(leaves)
+    assert jax.tree.structure(again) == jax.tree.structure(state)
+    for new, old in zip(jax.tree.leaves(again), jax.tree.leaves(state), strict=True):
+        assert (new.dtype, new.shape) == (old.dtype, old.shape)
+
+
+def test_leaves_of_every_kind_are_in_the_commitment(plain_proof: Path) -> None:
+    found = {leaf.path: (leaf.dtype, leaf.shape, leaf.prng) for leaf in open_proof(plain_proof).commitment.state}
+    assert found == {
+        "/count": ("int32", (), None),
+        "/key": ("uint32", (2,), PRNG),
+        "/momentum": ("bfloat16", (tiny.FEATURES, tiny.CLASSES), None),
+        "/nothing": ("float32", (0, 3), None),
+        "/params/b": ("float32", (tiny.CLASSES,), None),
+        "/params/w": ("float32", (tiny.FEATURES, tiny.CLASSES), None),
+    }
+
+
+@pytest.mark.parametrize("dtype", sorted(DTYPES.keys() - {"int64", "uint64", "float64", "complex128"}))
+def test_state_leaf_of_every_dtype(dtype: str, tmp_path: Path) -> None:
+    """Exported, trained, checkpointed, digested, replayed."""
+    values = (jnp.arange(6).reshape(2, 3) % 2).astype(DTYPES[dtype])
+
+    def step(state: Any, batch: Any, key: jax.Array) -> Any:
+        flips = jax.random.bernoulli(key, 0.5, (2, 3))
+        flips &= batch["x"].sum() < 1e9
+        return {"x": jnp.where(flips, state["x"], values)}, {"loss": batch["x"].sum()}
+
+    task = variant(init=lambda key: {"x": values + jnp.zeros_like(values)}, step=step)
+    train(task, tmp_path / "proof", steps=3)
+    assert verify(tmp_path / "proof", task.source)
+
+
+@pytest.mark.parametrize("value", [1, 0.5, True, np.float32(2), np.arange(3)])
+def test_python_numbers_and_numpy_arrays_are_leaves(value: Any, tmp_path: Path) -> None:
+    """Weakly typed ones too: they come back from a step strongly typed, and stay what they were."""
+
+    def step(state: Any, batch: Any, key: jax.Array) -> Any:
+        new = state["x"] if isinstance(value, bool) else state["x"] + 1
+        return {"x": new, "y": 3, "seen": batch["x"].sum()}, {"loss": batch["label"].sum()}
+
+    task = variant(init=lambda key: {"x": value, "y": 3, "seen": 0.0}, step=step)
+    train(task, tmp_path / "proof", steps=3)
+    assert verify(tmp_path / "proof", task.source)
+    final = open_proof(tmp_path / "proof").final_state()
+    expected = value if isinstance(value, bool) else value + 3
+    assert final["x"].dtype == jnp.asarray(value).dtype
+    assert np.array_equal(final["x"], expected)
+
+
+ELSEWHERE = """
+import sys
+sys.path[:0] = [".", sys.argv[1]]
+import task_of_mine
+from pol_jax.training.export import export_task, signature_of
+from pol_jax.program.artifact import artifact_digests
+task = task_of_mine.plain()
+print(*artifact_digests(export_task(task, signature_of(task, "threefry2x32"))))
+"""
+
+
+@pytest.mark.parametrize("place", ["a", "another/much/deeper"])
+def test_digest_does_not_depend_on_where_the_code_lies(place: str, tmp_path: Path) -> None:
+    folder = tmp_path / place
+    folder.mkdir(parents=True)
+    lines = Path(tiny.__file__).read_text()
+    (folder / "task_of_mine.py").write_text(lines if place == "a" else "# moved\n\n" + lines)
+    (folder / "main.py").write_text(ELSEWHERE)
+    command = [sys.executable, "main.py", str(tmp_path)]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert tuple(result.stdout.split()) == digests(tiny.plain())
+
+
+def test_digest_depends_on_what_is_computed() -> None:
+    init, step = digests(tiny.plain())
+    task = tiny.plain()
+
+    def other(state: Any, batch: Any, key: jax.Array) -> Any:
+        new, metrics = task.step(state, batch, key)
+        return new, metrics | {"loss": metrics["loss"] + 1}
+
+    assert digests(variant(init=task.init, step=other)) == (init, digests(variant(init=task.init, step=other))[1])
+    assert digests(variant(init=task.init, step=other))[1] != step
+
+
+def test_settings_are_as_before_an_export() -> None:
+    before = jax.config.jax_traceback_in_locations_limit
+    digests(tiny.nested())
+    assert jax.config.jax_traceback_in_locations_limit == before
+
+
+# --- a task that breaks its contract -----------------------------------------------------------------------------
+
+
+def returning(state: Any, metrics: Any = None) -> Callable[..., Any]:
+    return lambda *_: (state, {"loss": jnp.float32(0)} if metrics is None else metrics)
+
+
+def callback(state: Any, batch: Any, key: jax.Array) -> Any:
+    shape = jax.ShapeDtypeStruct((), jnp.float32)
+    return state, {"loss": jax.pure_callback(lambda x: np.float32(x), shape, batch["x"].sum())}
+
+
+class Same:
+    """Two different keys of a dict that read the same in a path."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __str__(self) -> str:
+        return "same"
+
+    def __lt__(self, other: Same) -> bool:
+        return self.number < other.number
+
+
+BROKEN = {
+    "dtype": (variant(step=returning({"x": jnp.int32(1)})), "leaf /x float32[] became /x int32[]"),
+    "shape": (variant(step=returning({"x": jnp.ones(2)})), "leaf /x float32[] became /x float32[2]"),
+    "name": (variant(step=returning({"y": jnp.float32(1)})), "leaf /x float32[] became /y float32[]"),
+    "more": (variant(step=returning({"x": jnp.float32(1), "y": jnp.float32(1)})), "1 leaves became 2"),
+    "fewer": (variant(step=returning({})), "no leaves"),
+    "text": (variant(step=returning({"x": "text"})), "leaf /x: expected an array, got str"),
+    "no loss": (variant(step=returning({"x": jnp.float32(1)}, {"cost": jnp.float32(1)})), "'loss'"),
+    "no metrics": (variant(step=returning({"x": jnp.float32(1)}, {})), "'loss'"),
+    "metrics": (variant(step=returning({"x": jnp.float32(1)}, jnp.float32(1))), "expected a dict of scalars"),
+    "vector": (variant(step=returning({"x": jnp.float32(1)}, {"loss": jnp.ones(1)})), "'loss' has shape [1]"),
+    "other vector": (
+        variant(step=returning({"x": jnp.float32(1)}, {"loss": jnp.float32(1), "all": jnp.ones((2, 3))})),
+        "'all' has shape [2, 3]",
+    ),
+    "callback": (variant(step=callback), "step can't be exported"),
+    "init text": (variant(init=lambda key: {"x": "text"}), "leaf /x: expected an array, got str"),
+    "init object": (variant(init=lambda key: {"x": object()}), "leaf /x: expected an array, got object"),
+    "init empty": (variant(init=lambda key: {}), "no leaves"),
+    "same path": (variant(init=lambda key: {Same(1): 1.0, Same(2): 2.0}), "two leaves have the path /same"),
+    "dtype4": (variant(init=lambda key: {"x": jnp.zeros(2, jnp.int4)}), "dtype int4 is not supported"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_broken_contract(what: str, tmp_path: Path) -> None:
+    """One line that names the leaf or the metric; nothing is left that looks like a proof."""
+    task, problem = BROKEN[what]
+    with pytest.raises(TaskError) as caught:
+        train(task, tmp_path / "proof", steps=2)
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "proof" / "commitment.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("what", "problem"),
+    [
+        ("callback", "step can't be exported"),
+        ("foreign call", "jump_anywhere"),
+        ("print", "step can't be exported"),
+        ("library", "lapack_.*; a verifier would refuse it"),  # jax.export lets LAPACK through; the list does not
+    ],
+)
+def test_the_exporter_refuses_what_a_verifier_would_not_run(what: str, problem: str) -> None:
+    task = tiny.plain()
+
+    def step(state, batch, key):
+        if what == "print":
+            jax.debug.print("{}", batch["x"].sum())
+        new, metrics = task.step(state, batch, key)
+        shape = jax.ShapeDtypeStruct((), jnp.float32)
+        if what == "callback":
+            return new, metrics | {"extra": jax.pure_callback(lambda x: np.float32(x), shape, metrics["loss"])}
+        if what == "foreign call":
+            return new, metrics | {"extra": jax.ffi.ffi_call("jump_anywhere", shape)(metrics["loss"])}
+        if what == "library":
+            return new, metrics | {"extra": jnp.linalg.eigvalsh(batch["x"].T @ batch["x"])[0]}
+        return new, metrics
+
+    bad = tiny.Task("bad", task.init, step, task.source, task.batch_size, 1)
+    with pytest.raises(TaskError, match=problem):
+        export_task(bad, signature_of(bad, "threefry2x32"))

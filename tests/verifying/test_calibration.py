@@ -1,0 +1,107 @@
+"""Comparisons within a tolerance that the verifier calibrates: honest steps pass, forged ones fail."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from made_steps import FAILED, INCONCLUSIVE, PASSED, made, with_leaf
+from prepared_steps import Prepared, verifier_without
+
+from pol_jax.judging.leaf_distances import is_floating
+from pol_jax.judging.tolerance import StepComparison
+from pol_jax.progress import Silent
+from pol_jax.proving.commit import Choices, write_commitment
+from pol_jax.storage.proof import open_proof
+from pol_jax.training.inputs import step_inputs
+from pol_jax.training.records import Arrays
+from pol_jax.training.task import Key, PyTree, Task
+from pol_jax.verifying.calibration import _drowned, judge_stretch
+from pol_jax.verifying.compilations import compile_variants
+
+
+def signs() -> Task:
+    """Goes down by the signs of gradients, which are those of small differences."""
+
+    def init(key: Key) -> PyTree:
+        return {"w": jax.random.normal(key, (8192,)), "goal": jax.random.normal(jax.random.fold_in(key, 1), (8192,))}
+
+    def step(state: PyTree, batch: PyTree, key: Key) -> tuple[PyTree, dict[str, jax.Array]]:
+        w = state["w"] - 0.01 * jnp.sign(state["w"] - state["goal"] + 0 * jnp.sum(batch["x"]))
+        return state | {"w": w}, {"loss": jnp.mean(jnp.abs(w - state["goal"])) + 0 * jnp.mean(batch["x"])}
+
+    return Task("signs", init, step, Arrays(tiny.points()), tiny.BATCH, 1, 1)
+
+
+def test_a_sign_that_rounding_turns_over_is_not_false(tmp_path: Path) -> None:
+    """Another jax turned one of 32768 over in one of 150 steps, where no compilation here did."""
+    commitment = write_commitment(tmp_path, signs(), Choices(seed="review"), Silent())
+    program, (given,) = open_proof(tmp_path).program(), step_inputs(commitment, signs().source, 1, 2)
+    compilations = compile_variants(program)
+    goal, w = (np.asarray(leaf).copy() for leaf in program.init(given.key))
+    goal[:24] = np.nextafter(w[:24], np.float32(np.inf))
+    after = compilations.reference.run([goal, w], [given])
+
+    def compared(at: int, times: float) -> StepComparison:
+        turned = after[1].copy()
+        turned[at] += np.float32(times) * (w[at] - turned[at])
+        return judge_stretch(compilations, [goal, w], [after[0], turned], [given])
+
+    assert compared(0, 0).outcome is PASSED
+    found = compared(0, 2)
+    assert found.outcome is INCONCLUSIVE, (found.total.error, found.total.reach, found.outcome)
+    assert judge_stretch(compilations, [goal, w], [goal, w], [given]).outcome is FAILED
+
+
+def test_a_leaf_that_the_first_step_leaves_alone_is_not_drowned() -> None:
+    """An optimizer that gathers gradients of several steps moves nothing in the first."""
+    step = made()
+    still = [with_leaf(s, 0, step.before[0]) for s in (step.reference, *step.others)]
+    noisy = [with_leaf(s, 1, step.before[1] + (1 + at) * 1e-9) for at, s in enumerate(still)]
+    assert _drowned(step.spec, step.before, noisy[0], noisy[1:]) == {1}
+
+
+@pytest.mark.parametrize("length", [1, 2])
+@pytest.mark.parametrize("prover", range(5))
+def test_honest_steps_are_never_failed(prepared: Prepared, prover: int, length: int) -> None:
+    verifier, every = verifier_without(prepared.made, prover), (prepared.made.reference, *prepared.made.others)
+    for start in (0, 3, 7):
+        inputs = prepared.inputs[start : start + length]
+        after = every[prover].run(prepared.states[start], inputs)
+        found = judge_stretch(verifier, prepared.states[start], after, inputs)
+        assert found.outcome is PASSED, found.reasons
+
+
+@pytest.mark.parametrize("prover", range(5))
+def test_forged_steps_fail(prepared: Prepared, prover: int) -> None:
+    verifier, every = verifier_without(prepared.made, prover), (prepared.made.reference, *prepared.made.others)
+    spec = prepared.program.signature.state
+    for start in (0, 3, 7):
+        before, mine, other = prepared.states[start], prepared.inputs[start], prepared.inputs[start + 1]
+        honest = every[prover].run(before, [mine])
+        halfway = [
+            ((a.astype(float) + b.astype(float)) / 2).astype(b.dtype) if is_floating(leaf.dtype) else b
+            for leaf, a, b in zip(spec, before, honest, strict=True)
+        ]
+        forged = {
+            "nothing": before,
+            "interpolated": halfway,
+            "batch": every[prover].run(before, [replace(mine, batch=other.batch)]),
+            "key": every[prover].run(before, [replace(mine, key=other.key)]),
+        }
+        for kind, after in forged.items():
+            found = judge_stretch(verifier, before, after, [mine])
+            assert found.outcome is FAILED, (kind, found.reasons)
+
+
+def test_a_shaken_start_is_not_lost(prepared: Prepared) -> None:
+    """Adam takes the root of a mean of squares: below zero, a shaken start would be lost, and show nothing."""
+    found = judge_stretch(prepared.made, prepared.states[3], prepared.states[9], prepared.inputs[3:9])
+    assert 0 < found.total.reach < math.inf
+    assert all(0 <= leaf.distances.reach < math.inf for leaf in found.leaves if leaf.distances)

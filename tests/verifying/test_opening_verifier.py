@@ -1,0 +1,119 @@
+"""Verification of an opening with the claim alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import msgspec
+import pytest
+import tiny
+from forge import refused
+from msgspec.structs import replace
+from opened_steps import SECRET, SOURCE, STEPS
+from places import ROOT, TESTS
+
+from pol_jax.protocol.challenge import ListedSteps
+from pol_jax.protocol.encoding import record_salt
+from pol_jax.protocol.opening import Opening
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.opener import open_steps
+from pol_jax.proving.recording import train
+from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.sandbox import verify as isolation
+from pol_jax.storage.openings import write_opening
+
+
+def test_honest_opening_is_accepted_with_the_claim_alone(
+    opening: Opening, check_opening: Callable[..., Report]
+) -> None:
+    report = check_opening(opening)
+    assert report, report.reasons
+    assert {stage.outcome for stage in report.stages} == {Outcome.PASSED}
+    assert report.coverage is not None
+    assert (report.coverage.unit, report.coverage.replayed, report.coverage.detection) == ("step", STEPS, 0.0)
+    assert [state.step for state in opening.states] == [0, 1, 7, 8, 23, 24]
+
+
+def test_part_of_an_opening_may_be_asked_for(opening: Opening, check_opening: Callable[..., Report]) -> None:
+    report = check_opening(opening, (8,))
+    assert report
+    assert report.coverage is not None
+    assert report.coverage.replayed == (8,)
+
+
+def test_verified_in_a_process_of_its_own(opening: Opening, plain_proof: Path, tmp_path: Path) -> None:
+    write_opening(tmp_path / "opening", opening)
+    report = isolation.verify_opening(plain_proof, tmp_path / "opening", ListedSteps(STEPS))
+    assert report, report.reasons
+
+
+@pytest.mark.parametrize("witness_interval", [4, 6])
+@pytest.mark.parametrize("secret", [None, SECRET])
+def test_sparse_witnesses_and_private_records(
+    witness_interval: int, secret: bytes | None, tmp_path: Path, check_opening: Callable[..., Report]
+) -> None:
+    choices = Choices(interval=6, witness_interval=witness_interval, secret=secret)
+    proof = train(tiny.plain(), tmp_path / "proof", steps=11, choices=choices)
+    opening = open_steps(proof, SOURCE, (2, 11), secret=secret)
+    assert {state.step for state in opening.states} == ({0, 4, 8, 11} if witness_interval == 4 else {0, 6, 11})
+    assert check_opening(opening, (2, 11), tmp_path / "proof")
+    if secret is not None:
+        assert opening.records[0].salt == record_salt(secret, opening.records[0].index)
+        bare = replace(opening, records=tuple(replace(record, salt=None) for record in opening.records))
+        refused(check_opening(bare, (2, 11), tmp_path / "proof"), 5, "records[0]", "salt is missing")
+
+
+@pytest.mark.parametrize("task", [tiny.linen, tiny.nested])
+def test_any_state_and_records_can_be_opened(
+    task: Callable[[], tiny.Task], tmp_path: Path, check_opening: Callable[..., Report]
+) -> None:
+    proof = train(task(), tmp_path / "proof", steps=7, choices=Choices(interval=3))
+    assert check_opening(open_steps(proof, task().source, (1, 5)), (1, 5), tmp_path / "proof")
+
+
+def other_python() -> Path | None:
+    """Another supported interpreter that has this package's dependencies, beside this one."""
+    root = ROOT
+    named = [Path(os.environ["POL_OTHER_PYTHON"])] if "POL_OTHER_PYTHON" in os.environ else []
+    for python in (*named, root / ".venv/bin/python", root / ".venv-3.12/bin/python"):
+        code = "import sys, jax, pyarrow; print(*sys.version_info[:2], jax.__version__)"
+        if not python.exists():
+            continue
+        found = subprocess.run([python, "-c", code], capture_output=True, text=True)
+        if found.returncode == 0 and found.stdout.split()[2] != jax.__version__:
+            return python
+    return None
+
+
+@pytest.mark.parametrize("proved_here", [True, False], ids=["proved here", "proved there"])
+@pytest.mark.parametrize(("task", "steps"), [("tiny:linen", 12), ("digits", 20)])
+def test_proof_of_another_jax_verifies_by_tolerance(task: str, steps: int, proved_here: bool, tmp_path: Path) -> None:
+    """A proof of one version of jax is accepted under the other: as a directory, and opened, with the claim alone."""
+    other = other_python()
+    if other is None:
+        pytest.skip("no second interpreter with another jax: make .venv-3.12 as .ci/run does, or set POL_OTHER_PYTHON")
+    prover, verifier = (Path(sys.executable), other) if proved_here else (other, Path(sys.executable))
+    environment = os.environ | {"PYTHONPATH": f"{TESTS}:{ROOT}"}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+
+    def pol(python: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [python, "-m", "pol_jax.cli", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+
+    asked = ("--steps", f"1,{steps // 2},{steps}")
+    trained = pol(prover, "train", task, "--out", "p", "--steps", steps, "--interval", steps // 2)
+    assert trained.returncode == 0, trained.stderr
+    opened = pol(prover, "open", "p", *asked, "--out", "o", "--task", task)
+    assert opened.returncode == 0, opened.stderr
+    for arguments in (("p/claim.json", "--opening", "o", *asked), ("p", "--all", "--task", task)):
+        judged = pol(verifier, "verify", *arguments, "--json", "r")
+        assert judged.returncode == 0, judged.stdout + judged.stderr
+        report = msgspec.json.decode((tmp_path / "r").read_bytes(), type=Report)
+        assert report.verdict is Verdict.ACCEPTED
+        assert report.environment.jax != report.claimed_environment.jax
+        assert all(each.outcome is Outcome.PASSED for each in report.compared)

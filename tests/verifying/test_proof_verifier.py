@@ -1,0 +1,98 @@
+"""Verification of a proof: an honest one is accepted, and what the verifier brings decides nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import msgspec
+import numpy as np
+import pytest
+import tiny
+from forge import Forger, claim_of, undecided
+
+from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.storage.proof import Proof
+from pol_jax.training.records import Arrays
+from pol_jax.verifying import proof_verifier as verifier
+
+Verify = Callable[..., Report]
+
+
+def test_the_honest_proof_is_accepted(plain_proof: Path, verify_plain: Verify) -> None:
+    report = verify_plain(plain_proof)
+    assert report
+    assert report.verdict is Verdict.ACCEPTED
+    assert {stage.outcome for stage in report.stages} == {Outcome.PASSED}
+    assert report.coverage is not None
+    assert (report.coverage.replayed, report.coverage.detection) == ((0, 1, 2, 3), 1.0)
+
+
+def test_what_the_forger_leaves_alone_is_accepted(forger: Forger, verify_plain: Verify) -> None:
+    before = forger.claim.digest()
+    forger.write()
+    assert claim_of(forger.root).digest() == before
+    assert verify_plain(forger.root)
+
+
+def test_other_records_than_the_committed(plain_proof: Path, verify_plain: Verify) -> None:
+    points = tiny.points()
+    points["x"][7, 3] += 1
+    undecided(verify_plain(plain_proof, source=Arrays(points)), "cannot judge with these records", "record 7 ")
+
+
+@pytest.mark.parametrize("wound", ["fewer", "more", "shape", "dtype", "leaves"])
+def test_records_of_another_kind(plain_proof: Path, verify_plain: Verify, wound: str) -> None:
+    points = tiny.points()
+    x, label = points["x"], points["label"]
+    source = {
+        "fewer": lambda: tiny.points(20),
+        "more": lambda: tiny.points(41),
+        "shape": lambda: {"label": label, "x": x[:, :-1]},
+        "dtype": lambda: {"label": label, "x": x.astype(np.float16)},
+        "leaves": lambda: {"x": x},
+    }[wound]()
+    undecided(verify_plain(plain_proof, source=Arrays(source)), "cannot judge with these records")
+
+
+@pytest.mark.parametrize("function", ["init", "step"])
+def test_a_program_that_cannot_run_here(
+    plain_proof: Path, verify_plain: Verify, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    load = Proof.program
+    monkeypatch.setattr(Proof, "program", lambda self: dataclasses.replace(load(self), **{function: broken}))
+    undecided(verify_plain(plain_proof), "cannot judge here", "RESOURCE_EXHAUSTED")
+
+
+NONCE = b"isolated"
+
+
+def test_report_survives_its_json(plain_proof: Path) -> None:
+    report = verifier.verify(plain_proof, tiny.plain().source, nonce=NONCE)
+    assert msgspec.json.decode(report.to_json(), type=Report) == report
+
+
+def test_machine_that_fails_rejects_nothing(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory, open files, disks and threads are the verifier's affair."""
+    from pol_jax.storage import checkpoints
+
+    for error in (
+        MemoryError(),
+        OSError(errno.EIO, "Input/output error"),
+        OSError(errno.EMFILE, "Too many open files"),
+        RuntimeError("can't start new thread"),
+    ):
+
+        def fail(*_: object, error: Exception = error, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(checkpoints.ocp, "load", fail)
+        report = verifier.verify(plain_proof, tiny.plain().source)
+        assert report.verdict is Verdict.INCONCLUSIVE, error
+        assert "stage 6, state digests: this machine can't read" in report.reasons[0]

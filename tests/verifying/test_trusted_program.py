@@ -1,0 +1,166 @@
+"""Is a proof's program the one that the verifier exports from source that it trusts?"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import pytest
+import tiny
+from click.testing import CliRunner
+from forge import refused
+from slower import slower
+
+import pol_jax
+from pol_jax.cli.main import pol
+from pol_jax.errors import UsageError
+from pol_jax.program.artifact import Artifacts, artifact_digests
+from pol_jax.program.machine import current_environment
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.recording import train
+from pol_jax.reports.report import Origin, Outcome, Report, Verdict
+from pol_jax.training.export import export_task, signature_of
+from pol_jax.training.task import Task
+from pol_jax.verifying import proof_verifier as verifier
+from pol_jax.verifying import trusted_program as origin
+from pol_jax.verifying.trusted_program import Expected, Trusted, origin_of, trust
+
+PRNG = "threefry2x32"
+
+
+def check(path: Path, trusted: Trusted, **changes: Any) -> Report:
+    return verifier.verify(path, tiny.plain().source, trusted=trusted, **changes)
+
+
+def test_the_same_source(plain_proof: Path) -> None:
+    report = check(plain_proof, trust(tiny.plain()), same_program=True)
+    assert report.verdict is Verdict.ACCEPTED
+    assert report.program_origin is Origin.TRUSTED
+    assert "byte for byte" in report.stages[2].detail
+
+
+def test_without_a_trusted_source_nothing_is_compared(plain_proof: Path) -> None:
+    report = verifier.verify(plain_proof, tiny.plain().source)
+    assert report.program_origin is Origin.NOT_COMPARED
+    with pytest.raises(UsageError, match="--task"):
+        verifier.verify(plain_proof, tiny.plain().source, same_program=True)
+
+
+def test_another_program_is_told(plain_proof: Path) -> None:
+    """A true replay of another program: accepted, and the report says that it is another."""
+    report = check(plain_proof, trust(slower()))
+    assert report.verdict is Verdict.ACCEPTED
+    assert report.program_origin is Origin.DIFFERS
+    assert "programs differ from those of the trusted source" in report.stages[2].detail
+
+
+def test_another_program_is_refused_on_request(plain_proof: Path) -> None:
+    report = check(plain_proof, trust(slower()), same_program=True)
+    refused(report, 3, "program", "differ from those of the trusted source")
+    assert report.program_origin is Origin.DIFFERS
+
+
+def test_another_program_under_another_jax_is_inconclusive(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another jax may write the same program down in other words."""
+    import msgspec
+
+    here = msgspec.structs.replace(current_environment(), jax="99.0")
+    monkeypatch.setattr(verifier, "current_environment", lambda: here)
+    report = check(plain_proof, trust(slower()), same_program=True)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.stages[2].outcome is Outcome.INCONCLUSIVE
+    assert "another jax" in report.reasons[0]
+
+
+def test_export_takes_schedule_and_steps_of_the_proof(tmp_path: Path) -> None:
+    """Batch size and PRNG from the commitment; the number of steps, which a program may depend on, from the claim."""
+    asked = []
+
+    def scaled(commitment: Commitment | None, steps: int) -> Task:
+        asked.append(steps)
+        task = tiny.nested()
+
+        def step(state: Any, batch: Any, key: Any) -> Any:
+            new, metrics = task.step(state, batch, key)
+            return state + (new - state) / steps, metrics
+
+        return dataclasses.replace(task, step=step, batch_size=7)
+
+    own = dataclasses.replace(scaled(None, 3), batch_size=5)
+    train(own, tmp_path / "proof", steps=3, choices=Choices(prng="rbg"))
+    report = verifier.verify(tmp_path / "proof", own.source, trusted=trust(scaled), same_program=True)
+    assert report, report.reasons
+    assert asked == [3, 3]
+
+
+def test_same_text_in_other_bytes_is_the_same_program() -> None:
+    artifacts = export_task(tiny.nested(), signature_of(tiny.nested(), PRNG))
+    true = Expected(artifact_digests(artifacts), origin._text_digests(artifacts))
+    other = Expected(("0" * 64, "0" * 64), true.texts)
+    assert origin_of(artifacts, true)[0] is Origin.TRUSTED
+    assert origin_of(artifacts, other) == (
+        Origin.TRUSTED,
+        "programs have the text of those of the trusted source",
+    )
+    for texts in ((true.texts[0], "0" * 64), ("0" * 64, true.texts[1])):
+        assert origin_of(artifacts, Expected(other.artifacts, texts))[0] is Origin.DIFFERS
+
+
+def test_text_has_no_names_of_places() -> None:
+    """The same function on other lines of another file."""
+    limit = jax.config.jax_traceback_in_locations_limit
+    texts = []
+    for places in (0, 10):
+        jax.config.update("jax_traceback_in_locations_limit", places)
+        exported = jax.export.export(jax.jit(lambda x: x * 2), platforms=("cpu",))(jax.ShapeDtypeStruct((), "float32"))
+        texts.append((bytes(exported.serialize()), origin._text(bytes(exported.serialize()))))
+    jax.config.update("jax_traceback_in_locations_limit", limit)
+    assert texts[0][0] != texts[1][0]
+    assert texts[0][1] == texts[1][1]
+
+
+def test_text_tells_which_arguments_are_taken() -> None:
+    """The same module over other arguments is another program."""
+    number = jax.ShapeDtypeStruct((), "float32")
+    first, second = (
+        jax.export.export(jax.jit(function), platforms=("cpu",))(number, number)
+        for function in (lambda x, y: x * 2, lambda x, y: y * 2)
+    )
+    texts = [origin._text(bytes(each.serialize())) for each in (first, second)]
+    assert texts[0] != texts[1]
+
+
+def test_comparison_crosses_the_pipe(plain_proof: Path) -> None:
+    """The caller exports, the child compares."""
+    same = pol_jax.verify(plain_proof, tiny.plain().source, trusted=tiny.plain())
+    assert (same.verdict, same.program_origin) == (Verdict.ACCEPTED, Origin.TRUSTED)
+    other = pol_jax.verify(
+        plain_proof, tiny.plain().source, trusted=lambda commitment, steps: slower(), same_program=True
+    )
+    refused(other, 3, "program", "differ")
+
+
+def test_command(plain_proof: Path) -> None:
+    command = ["verify", str(plain_proof), "--segments", "0", "--task"]
+    same = CliRunner().invoke(pol, [*command, "tiny:plain", "--same-program"])
+    assert (same.exit_code, "program: trusted source" in same.output) == (0, True), same.output
+    other = CliRunner().invoke(pol, [*command, "slower:slow_task"])
+    assert (other.exit_code, "program: differs from the trusted source" in other.output) == (0, True), other.output
+    other = CliRunner().invoke(pol, [*command, "slower:slow_task", "--same-program"])
+    assert (other.exit_code, "stage 3, commitment: program" in other.output) == (1, True), other.output
+    unsaid = CliRunner().invoke(pol, [*command[:-1], "--same-program"])
+    assert isinstance(unsaid.exception, UsageError)
+
+
+def test_artifacts_are_compared_as_a_pair() -> None:
+    artifacts = export_task(tiny.plain(), signature_of(tiny.plain(), PRNG))
+    expected = trusted_digests(artifacts)
+    swapped = Artifacts(artifacts.step, artifacts.init)
+    assert origin_of(swapped, expected)[0] is Origin.DIFFERS
+
+
+def trusted_digests(artifacts: Artifacts) -> Expected:
+    return Expected(artifact_digests(artifacts), origin._text_digests(artifacts))
