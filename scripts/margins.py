@@ -25,7 +25,7 @@ from pol_jax.judging.tolerance import StepComparison
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.report import Outcome
 from pol_jax.training.inputs import StepInput
-from pol_jax.verifying.calibration import judge_stretch
+from pol_jax.verifying.calibration import judge_span
 from pol_jax.verifying.compilations import Compilation, Compilations
 
 ENOUGH = 100
@@ -111,7 +111,7 @@ def _judge(
     """Judge an honest step from a state, and forged ones in its place."""
     inputs, other = inputs[:1], inputs[1]
     honest = prover.run(before, inputs)
-    judged.honest.append(judge_stretch(verifier, before, honest, inputs))
+    judged.honest.append(judge_span(verifier, before, honest, inputs))
     forgeries = {
         "interpolated": _moved(spec, before, honest, 0.5),
         "rate + 1%": _moved(spec, before, honest, 1.01),
@@ -121,7 +121,7 @@ def _judge(
     if inputs[0].step > 1:  # before the first step the optimizer is at zero anyway
         forgeries["momentum reset"] = prover.run(_reset(spec, before), inputs)
     for kind, after in forgeries.items():
-        judged.forged.append((kind, judge_stretch(verifier, before, after, inputs)))
+        judged.forged.append((kind, judge_span(verifier, before, after, inputs)))
 
 
 def _moved(spec: StateSpec, before: State, after: State, share: float) -> State:

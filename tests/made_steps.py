@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pol_jax.judging.tolerance import StepComparison, compare
+from pol_jax.judging.tolerance import StepComparison, judge_step
 from pol_jax.protocol.trees import DTYPES, LeafSpec
 from pol_jax.reports.report import Outcome
 
@@ -32,7 +32,7 @@ class Step:
 
     def compared(self, **changes: object) -> StepComparison:
         step = replace(self, **changes)
-        return compare(step.before, step.after, step.reference, step.others, step.spec)
+        return judge_step(step.before, step.after, step.reference, step.others, step.spec)
 
 
 def made(

@@ -64,8 +64,8 @@ TESTED_ELSEWHERE = {
     "cli/test_diff.py": "verifying.diff",
     "cli/test_interrupted_train.py": "files",
     "cli/test_terminal.py": "progress",
-    "judging/test_tolerance.py": "judging.leaf_distances",
-    "judging/test_coverage.py": "judging.replayed",
+    "judging/test_tolerance.py": "judging.leaf_distances judging.leaf_judgement",
+    "judging/test_coverage.py": "judging.replay_result",
     "attacks/test_programs_that_are_no_training.py": "program.audit",
     "attacks/test_other_backends.py": "program.machine protocol.environment",
     "attacks/test_documents.py": "protocol.claim",
@@ -84,7 +84,7 @@ TESTED_ELSEWHERE = {
     "verifying/test_opening_verifier.py": "training.opened_records",
     "attacks/test_stage_5_keys_and_order.py": "training.inputs",
     "attacks/test_stage_6_state_digests.py": "verifying.checks",
-    "attacks/test_stage_9_replay.py": "verifying.evidence verifying.proof_material verifying.replay",
+    "attacks/test_stage_9_replay.py": "verifying.challenged_segments verifying.proof_material verifying.replay",
     "verifying/test_proof_verifier.py": "verifying.stages",
 }
 """Modules without a test file of their name, by the file that tests what they do."""

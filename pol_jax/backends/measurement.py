@@ -13,7 +13,7 @@ from pol_jax.backends.material import Material, as_state
 from pol_jax.backends.results import Error, Reproduction
 from pol_jax.backends.runner import Ran
 from pol_jax.errors import printable
-from pol_jax.judging.tolerance import StepComparison, compare, with_losses
+from pol_jax.judging.tolerance import StepComparison, judge_step, with_losses
 from pol_jax.protocol.challenge import Metric
 from pol_jax.protocol.distances import distance
 from pol_jax.protocol.spans import Span
@@ -101,7 +101,7 @@ def _judge(material: Material, span: Span, got: HostState, losses: Sequence[np.f
     ]
     others = [_state(material, ran, name + end).leaves for name in names]
     before, after = material.states[span.start].leaves, material.states[span.stop].leaves
-    found = compare(before, after, got.leaves, others, material.commitment.state)
+    found = judge_step(before, after, got.leaves, others, material.commitment.state)
     own = [losses, *(_losses(ran, f"{name}/loss/{span.stop}", span) for name in names)]
     return with_losses(found, [material.losses[step] for step in span.steps], own)
 

@@ -1,90 +1,76 @@
-"""What the replays that were made cover, and how surely a draw like this one meets a false segment."""
+"""What a verification covered, and how surely a draw like this one meets a false segment (section 13.1)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pol_jax.judging.replayed import Replayed
+from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.protocol.challenge import JointSegments, Policy, RandomSegments, RandomSteps, StepPolicy, by_chance
 from pol_jax.protocol.sampling import detection_probability, false_segments
-from pol_jax.protocol.spans import Piece, Segments, Span
+from pol_jax.protocol.spans import Route, Segments, Span
 from pol_jax.reports.report import Compared, Coverage, Outcome
 
 
-def covered(
+def covered_segments(
     policy: Policy,
-    pieces: Sequence[Piece],
-    replays: Sequence[Replayed],
+    routes: Sequence[Route],
+    results: Sequence[ReplayResult],
     segments: Segments,
     compared: Sequence[Compared] = (),
 ) -> Coverage:
-    """What was covered; segments on the way to a challenged one count as steps, and detect nothing by the draw.
+    """What was covered of a proof.
+
+    Segments on the way to a challenged one count as steps only: the draw did not choose them, so they add nothing to
+    the probability of meeting a false segment.
 
     Args:
         policy: the verifier's.
-        pieces: what was to be replayed, with all challenged segments.
-        replays: of the first of ``pieces``; a segment that none of them reached is not covered.
+        routes: to all challenged segments.
+        results: of the first of ``routes``; a segment that no replay reached is not covered.
         segments: of the proof.
-        compared: what was compared within a tolerance, where bits could say nothing; what that left undecided, or the
-            bits, is not covered.
+        compared: what was compared as numbers, where bits could not decide.
     """
     fraction = policy.fraction if isinstance(policy, RandomSegments | JointSegments) else RandomSegments().fraction
-    pairs = zip(pieces, replays, strict=False)
-    last = {piece: replayed.last - bool(compared and not replayed.exact) for piece, replayed in pairs}
-    decided = [each for each in compared if each.outcome is not Outcome.INCONCLUSIVE and each.start >= 0]
-    closely = {segment for each in decided for segment in each.segments}
+    # Where numbers were asked for, the step that differs is not decided by bits: only those before it count.
+    replayed = {
+        route: Span(route.span.start, result.last - bool(compared and not result.exact))
+        for route, result in zip(routes, results, strict=False)
+    }
+    decided = [each for each in compared if each.outcome is not Outcome.INCONCLUSIVE and not each.is_initial]
+    by_numbers = {segment for each in decided for segment in each.segments}
     reached = []
-    for piece in pieces:
-        for segment in piece.segments:
-            start, stop = segments.bounds(segment)
-            if segment in closely or last.get(piece, 0) >= (stop if compared else start + 1):
+    for route in routes:
+        for target in route.targets:
+            segment = segments.of_step(target.stop)
+            # By bits alone, a segment is covered once its first step was replayed: a difference there is a verdict.
+            needed = target.stop if compared else target.start + 1
+            if segment in by_numbers or (route in replayed and replayed[route].stop >= needed):
                 reached.append(segment)
-    chance = by_chance(policy, len(segments), len(reached))
-    false = false_segments(len(segments), fraction)
     return Coverage(
         unit="segment",
         segments=len(segments),
         replayed=tuple(reached),
         steps=segments.steps,
-        steps_replayed=_steps([*map(_span, decided), *(Span(piece.start, stop) for piece, stop in last.items())]),
+        steps_replayed=_count_steps([*(each.span for each in decided), *replayed.values()]),
         fraction=fraction,
-        detection=detection_probability(len(segments), false, chance) if chance else 0.0,
+        detection=_detection(policy, len(segments), len(reached), fraction),
     )
 
 
-def came_out_of(pieces: Sequence[Piece], replays: Sequence[Replayed], compared: Sequence[Compared]) -> list[Span]:
-    """The runs of steps that came out: bit for bit, or within the tolerance."""
-    pairs = zip(pieces, replays, strict=False)
-    exact = [Span(piece.start, replayed.last - (not replayed.exact)) for piece, replayed in pairs]
-    return [*exact, *(_span(each) for each in compared if each.passed and each.start >= 0)]
-
-
-def _span(compared: Compared) -> Span:
-    return Span(compared.start, compared.stop)
-
-
-def _steps(spans: Iterable[Span]) -> int:
-    """How many steps lie in any of these."""
-    count, seen = 0, 0
-    for span in sorted(spans):
-        count += max(0, span.stop - max(span.start, seen))
-        seen = max(seen, span.stop)
-    return count
-
-
-def covered_steps(policy: StepPolicy, wanted: Sequence[Span], replays: Sequence[Replayed], steps: int) -> Coverage:
+def covered_steps(
+    policy: StepPolicy, challenged: Sequence[Span], results: Sequence[ReplayResult], steps: int
+) -> Coverage:
     """What was covered of an opening.
 
     Args:
         policy: the verifier's.
-        wanted: the spans of the challenged steps.
-        replays: of the first of ``wanted``.
+        challenged: the spans of the challenged steps.
+        results: of the first of ``challenged``.
         steps: T.
     """
     fraction = policy.fraction if isinstance(policy, RandomSteps) else RandomSteps().fraction
-    pairs = zip(wanted, replays, strict=False)
-    reached = [step for span, replayed in pairs for step in span.steps if step <= replayed.last]
-    chance = by_chance(policy, steps, len(replays))
+    pairs = zip(challenged, results, strict=False)
+    reached = [step for span, result in pairs for step in span.steps if step <= result.last]
     return Coverage(
         unit="step",
         segments=steps,
@@ -92,5 +78,29 @@ def covered_steps(policy: StepPolicy, wanted: Sequence[Span], replays: Sequence[
         steps=steps,
         steps_replayed=len(reached),
         fraction=fraction,
-        detection=detection_probability(steps, false_segments(steps, fraction), chance) if chance else 0.0,
+        detection=_detection(policy, steps, len(results), fraction),
     )
+
+
+def confirmed_spans(
+    routes: Sequence[Route], results: Sequence[ReplayResult], compared: Sequence[Compared]
+) -> list[Span]:
+    """The runs of steps that were confirmed: replayed bit for bit, or within the tolerance."""
+    pairs = zip(routes, results, strict=False)
+    exact = [Span(route.span.start, result.last - (not result.exact)) for route, result in pairs]
+    return [*exact, *(each.span for each in compared if each.passed and not each.is_initial)]
+
+
+def _detection(policy: Policy | StepPolicy, units: int, covered: int, fraction: float) -> float:
+    """The probability that a draw of so many meets a false one; only what chance chose counts for it."""
+    chosen = by_chance(policy, units, covered)
+    return detection_probability(units, false_segments(units, fraction), chosen) if chosen else 0.0
+
+
+def _count_steps(spans: Iterable[Span]) -> int:
+    """How many steps lie in at least one of these."""
+    count, counted_to = 0, 0
+    for span in sorted(spans):
+        count += max(0, span.stop - max(span.start, counted_to))
+        counted_to = max(counted_to, span.stop)
+    return count

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from pol_jax.judging.leaf_distances import apart
+from pol_jax.judging.leaf_distances import finite_distance
 from pol_jax.protocol.challenge import JointSegments, Policy, RandomSegments
 from pol_jax.protocol.distances import distance, finite
 from pol_jax.protocol.sampling import false_segments
@@ -50,13 +50,13 @@ class Course:
 
     @property
     def distance(self) -> float | None:
-        """Between the first and the last state, as `pol_jax.judging.leaf_distances.apart`; None where there is but one.
+        """Between the first and the last state (`finite_distance`); None where there is only one.
 
         What is never finite counts for nothing, here as in a comparison: else it would take the bound on drift away.
         """
         if self._first is None or self._last is None or self._first is self._last[1]:
             return None
-        return finite(apart(self._spec, self._first, self._last[1]))
+        return finite(finite_distance(self._spec, self._first, self._last[1]))
 
 
 def drift_of(

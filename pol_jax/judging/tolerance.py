@@ -1,14 +1,20 @@
 """Whether a committed step is the step that this machine computes, within a tolerance that it calibrated itself.
 
-For backends whose bits differ from the prover's. An honest step is off by the rounding errors of two compilations, of
-which this machine has seen some (the noise); a forged one by about its whole update. Rules without IO.
+These are the rules of section 14.1 of the protocol, for backends whose bits differ from the prover's. An honest step is
+off by the rounding errors of two compilations, of which this machine has seen some (the noise); a forged one by about
+its whole update. The way of a judgement:
 
-What passes is never far off: an error is at most the limit, `pol_jax.judging.leaf_distances.SMALL` of the update,
-whatever the noise. Where the noise leaves no room below the limit, the answer is inconclusive.
+1. each leaf is measured (`pol_jax.judging.leaf_distances`) and judged (`pol_jax.judging.leaf_judgement`), once;
+2. all floating-point leaves are judged as one vector, so that many small errors can't add up unseen;
+3. the losses of the ledger are judged in the same way;
+4. the worst outcome is that of the step, with the reasons of those that have it.
 
-Several steps in one go may be chaotic: what another backend is off in the first of them grows in those behind it, from
-more than this machine's noise began with. How far, a **shaken** start shows; and of a single step, what rounding
-turns over, such as the sign of a gradient. It only hinders a failure.
+What passes is never far off: its error is at most the limit, whatever the noise. Where the noise leaves no room below
+the limit, the answer is inconclusive.
+
+Several steps in one go may be chaotic: a rounding error of the first step grows in those behind it, beyond the noise
+that this machine began with. How far, a **perturbed** start shows; for a single step it shows what rounding turns over,
+such as the sign of a gradient. It only hinders a failure.
 """
 
 from __future__ import annotations
@@ -19,43 +25,35 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from pol_jax.judging.leaf_distances import FALSE, SAFETY, Distances, Measured, is_floating, measure, same_outside, total
+from pol_jax.judging.leaf_distances import Distances, LeafResults, is_floating, total
+from pol_jax.judging.leaf_judgement import (
+    LeafComparison,
+    describe,
+    is_beyond_rounding,
+    is_within_tolerance,
+    judge_leaf,
+    judge_loss,
+)
 from pol_jax.protocol.distances import distance
-from pol_jax.protocol.trees import LeafSpec, StateSpec
+from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.report import Outcome
 
 MIN_OTHERS: Final = 2
 """Compilations beside the reference without which nothing is decided: one pair may agree by chance."""
 
-Leaves = Sequence[np.ndarray]
-
-
-class LeafComparison(msgspec.Struct, frozen=True):
-    """One leaf of a step.
-
-    Attributes:
-        path: JSON pointer.
-        outcome: of this leaf.
-        reason: why, in words.
-        distances: None for a leaf that is compared exactly.
-    """
-
-    path: str
-    outcome: Outcome
-    reason: str
-    distances: Distances | None
+HostLeaves = Sequence[np.ndarray]
 
 
 class StepComparison(msgspec.Struct, frozen=True):
-    """A step, or the shortest stretch of steps between two committed states.
+    """The judgement on a step, or on the fewest steps between two committed states.
 
     Attributes:
         outcome: of the whole.
         reasons: why, one line each.
-        total: all floating-point leaves as one vector.
-        leaves: each leaf, in the order of the specification.
-        l1: distance between the committed state after and this machine's result, as in the protocol's section 12.2;
-            NaN where one of them holds what has no distance.
+        total: the distances of all floating-point leaves as one vector.
+        leaves: the judgement on each leaf, in the order of the specification.
+        l1: distance between the committed state after and the reference, as in the protocol's section 12.2; NaN where
+            one of them holds what has no distance.
         l2: likewise.
         linf: likewise.
         cosine: likewise.
@@ -71,16 +69,16 @@ class StepComparison(msgspec.Struct, frozen=True):
     cosine: float
 
 
-def compare(
-    before: Leaves,
-    after: Leaves,
-    reference: Leaves,
-    others: Sequence[Leaves],
+def judge_step(
+    before: HostLeaves,
+    after: HostLeaves,
+    reference: HostLeaves,
+    others: Sequence[HostLeaves],
     spec: StateSpec,
-    shaken: Leaves | None = None,
-    drowned: Container[int] | None = None,
+    perturbed: HostLeaves | None = None,
+    noise_dominated: Container[int] | None = None,
 ) -> StepComparison:
-    """Judge a step.
+    """Judge the states around a step.
 
     Args:
         before: the committed state before the step.
@@ -88,154 +86,82 @@ def compare(
         reference: this machine's result of the step from ``before``.
         others: its results under other compilations; their order doesn't matter.
         spec: of the states; all of them have its shapes and dtypes.
-        shaken: this machine's result from a shaken state (`pol_jax.verifying.calibration`), if that was tried.
-        drowned: places of the leaves that rounding alone moves in the first step, for more steps than one: no others
-            may drown in the noise that these steps have grown.
+        perturbed: the reference from a perturbed state (`pol_jax.verifying.calibration`), if that was tried.
+        noise_dominated: for more steps than one, places of the leaves that only rounding moves in the first step. No
+            other leaf may be excused by the noise that several steps have grown. None for a single step.
     """
-    leaves, floats = list[LeafComparison](), list[Measured]()
-    for at, leaf in enumerate(spec):
-        own = [reference[at], *(other[at] for other in others)]
-        if is_floating(leaf.dtype):
-            moved = None if shaken is None else shaken[at]
-            floats.append(measure(leaf.dtype, before[at], after[at], own[0], own[1:], moved))
-            drowns = drowned is None or at in drowned
-            leaves.append(_compare_floats(leaf, floats[-1].distances(), after[at], own, moved, drowns))
-        else:
-            leaves.append(_compare_exactly(leaf, after[at], own, shaken[at] if shaken else own[0]))
-    whole = total(floats).distances()
-    outcome, reasons = _judge(whole, leaves, len(others), any(is_floating(leaf.dtype) and leaf.nbytes for leaf in spec))
-    l1, l2, linf = (distance(spec, reference, after, metric) for metric in ("l1", "l2", "linf"))
-    return StepComparison(
-        outcome, reasons, whole, tuple(leaves), l1, l2, linf, distance(spec, reference, after, "cosine")
+    leaves = tuple(
+        judge_leaf(
+            leaf,
+            LeafResults(
+                before[at],
+                after[at],
+                reference[at],
+                [other[at] for other in others],
+                None if perturbed is None else perturbed[at],
+            ),
+            may_be_noise=noise_dominated is None or at in noise_dominated,
+        )
+        for at, leaf in enumerate(spec)
     )
+    whole = total([leaf.distances for leaf in leaves if leaf.distances is not None])
+    has_floats = any(is_floating(leaf.dtype) and leaf.nbytes for leaf in spec)
+    outcome, reasons = _conclude(_judge_total(whole) if has_floats else None, leaves, len(others))
+    l1, l2, linf = (distance(spec, reference, after, metric) for metric in ("l1", "l2", "linf"))
+    return StepComparison(outcome, reasons, whole, leaves, l1, l2, linf, distance(spec, reference, after, "cosine"))
 
 
 def with_losses(
     found: StepComparison,
     committed: Sequence[np.float32],
     own: Sequence[Sequence[np.float32]],
-    shaken: Sequence[np.float32] | None = None,
+    perturbed: Sequence[np.float32] | None = None,
 ) -> StepComparison:
-    """A comparison of states, and of the losses that the ledger has of the steps between: each as a leaf of one number.
+    """Add the losses of the ledger to a judgement on states: each counts as a leaf of one number.
 
     Args:
-        found: of the states.
+        found: the judgement on the states.
         committed: the loss of each step.
-        own: this machine's, the reference's first; each of as many steps.
-        shaken: those from a shaken state.
+        own: this machine's losses, the reference's first; each of as many steps.
+        perturbed: the reference's from a perturbed state.
     """
-    for committed_loss, moved, *mine in zip(committed, shaken or own[0], *own, strict=True):
-        outcome, reason = _compare_loss(committed_loss, mine, moved)
+    for loss, moved, *results in zip(committed, perturbed or own[0], *own, strict=True):
+        outcome, reason = judge_loss(loss, results, moved)
         if outcome is not Outcome.PASSED:
             worst = Outcome.FAILED if Outcome.FAILED in (outcome, found.outcome) else outcome
-            kept = found.reasons if found.outcome is worst else ()
-            mine_too = (reason,) if outcome is worst else ()
-            found = msgspec.structs.replace(found, outcome=worst, reasons=(*kept, *mine_too))
+            reasons = (
+                *(found.reasons if found.outcome is worst else ()),
+                *((f"loss: {reason}",) if outcome is worst else ()),
+            )
+            found = msgspec.structs.replace(found, outcome=worst, reasons=reasons)
     return found
 
 
-def _compare_loss(committed: np.float32, own: Sequence[np.float32], moved: np.float32) -> tuple[Outcome, str]:
-    """A loss is an update from nothing."""
-    after, shaken, *mine = (np.array([loss]) for loss in (committed, moved, *own))
-    if not all(same_outside(mine[0], other) for other in mine[1:]):
-        return Outcome.INCONCLUSIVE, "loss: NaN or infinity, but not always here"
-    if not same_outside(mine[0], after):
-        certain = same_outside(mine[0], shaken)
-        return _failed_if(certain), "loss: NaN or infinity, or not, otherwise than here"
-    numbers = measure("float32", np.zeros(1, np.float32), after, mine[0], mine[1:], shaken).distances()
-    if numbers.error <= numbers.tolerance:
-        return Outcome.PASSED, ""
-    return _failed_if(_false(numbers)), f"loss: {_numbers(numbers)}"
-
-
-def _judge(
-    whole: Distances, leaves: Sequence[LeafComparison], others: int, has_floats: bool
-) -> tuple[Outcome, tuple[str, ...]]:
-    """The outcome of a step from those of its leaves and their total."""
-    if others < MIN_OTHERS:
-        return Outcome.INCONCLUSIVE, (f"only {others} other compilations here; expected {MIN_OTHERS} or more",)
-    outcome, reason = _judge_total(whole) if has_floats else (Outcome.PASSED, "no floating-point leaves")
-    outcomes = [outcome, *(leaf.outcome for leaf in leaves)]
-    if set(outcomes) == {Outcome.PASSED}:
-        return Outcome.PASSED, (reason,)
-    worst = Outcome.FAILED if Outcome.FAILED in outcomes else Outcome.INCONCLUSIVE
-    mine = (f"all leaves: {reason}",) if outcome is worst else ()
-    return worst, (*mine, *(f"leaf {leaf.path or '/'}: {leaf.reason}" for leaf in leaves if leaf.outcome is worst))
-
-
 def _judge_total(whole: Distances) -> tuple[Outcome, str]:
-    """An update that can't be told from rounding proves nothing. An error beyond everything is no rounding."""
-    if _false(whole):
-        return Outcome.FAILED, _numbers(whole)
+    """Judge all leaves as one vector. It must have an update: one that rounding could have made proves nothing."""
+    if is_beyond_rounding(whole):
+        return Outcome.FAILED, describe(whole)
     if whole.infinitesimal:
         return Outcome.INCONCLUSIVE, f"the update {whole.update:.1e} is not above the noise"
-    return (Outcome.PASSED if _within(whole) else Outcome.INCONCLUSIVE), _numbers(whole)
+    return (Outcome.PASSED if is_within_tolerance(whole) else Outcome.INCONCLUSIVE), describe(whole)
 
 
-def _compare_floats(
-    leaf: LeafSpec, found: Distances, after: np.ndarray, own: Leaves, shaken: np.ndarray | None, drowns: bool
-) -> LeafComparison:
-    """A leaf of rounded values.
+def _conclude(
+    whole: tuple[Outcome, str] | None, leaves: Sequence[LeafComparison], others: int
+) -> tuple[Outcome, tuple[str, ...]]:
+    """The outcome of a step, and the reasons of those parts that have it.
 
-    NaN and infinities have no distance. Where all compilations here agree on them, the committed state has the same:
-    rounding moves a value over the edge of a dtype only where a training is lost anyway, or chaotic.
+    Args:
+        whole: the judgement on all floating-point leaves; None if there are none.
+        leaves: the judgements on each.
+        others: how many compilations there are beside the reference.
     """
-    if not all(same_outside(own[0], other) for other in own[1:]):
-        return LeafComparison(leaf.path, Outcome.INCONCLUSIVE, "NaN or infinity, but not always here", found)
-    if not same_outside(own[0], after):
-        certain = shaken is None or same_outside(own[0], shaken)
-        return LeafComparison(leaf.path, _failed_if(certain), "NaN or infinity at other places than here", found)
-    return LeafComparison(leaf.path, _judge_leaf(found, drowns), _numbers(found), found)
-
-
-def _judge_leaf(found: Distances, drowns: bool) -> Outcome:
-    """A leaf fails by itself only where its own noise leaves no doubt.
-
-    One that no compilation here changes at all, like a frozen parameter, has no noise: it must stay within the floor.
-    One whose update is not above its noise can't be judged, and needn't be: both results are within the noise of the
-    state before, so that nothing is hidden in it. It doesn't hinder the others. That is so where rounding makes the
-    noise, and not where several steps have grown it to the size of their update. Nor does one hinder
-    that has the reference's bits.
-    """
-    drowned = found.infinitesimal and (drowns or _is_rounding(found))
-    if drowned or _within(found) or found.error == 0:
-        return Outcome.PASSED
-    if found.expected == 0 and found.noise == 0:
-        return Outcome.PASSED if found.error <= found.tolerance else Outcome.FAILED
-    certain = found.tolerance <= found.limit and _false(found)
-    return _failed_if(certain)
-
-
-def _compare_exactly(leaf: LeafSpec, after: np.ndarray, own: Leaves, shaken: np.ndarray) -> LeafComparison:
-    """A leaf of integers, bools or PRNG keys: no rounding, so no tolerance."""
-    if not all(np.array_equal(own[0], other) for other in own[1:]):  # decided by rounded values
-        return LeafComparison(leaf.path, Outcome.INCONCLUSIVE, "differs between compilations here", None)
-    if np.array_equal(own[0], after):
-        return LeafComparison(leaf.path, Outcome.PASSED, "equal", None)
-    certain = np.array_equal(own[0], shaken)
-    return LeafComparison(leaf.path, _failed_if(certain), "differs; has no rounding", None)
-
-
-def _failed_if(certain: bool) -> Outcome:
-    """What does not pass fails only where no rounding is known that would do the same."""
-    return Outcome.FAILED if certain else Outcome.INCONCLUSIVE
-
-
-def _is_rounding(found: Distances) -> bool:
-    """Whether the floor, one unit in the last place, is above the noise."""
-    return SAFETY * found.noise < found.tolerance or found.tolerance == 0
-
-
-def _within(found: Distances) -> bool:
-    """The only way to pass with other bits: the error within the tolerance, and that within the limit; both finite."""
-    return found.error <= found.tolerance <= found.limit < float("inf")
-
-
-def _false(found: Distances) -> bool:
-    """Beyond all that rounding is known to do."""
-    return found.error > max(found.tolerance, FALSE * found.limit, found.reach)
-
-
-def _numbers(found: Distances) -> str:
-    limit = f"limit {found.limit:.1e}, update {found.update:.1e}"
-    return f"error {found.error:.1e}, tolerance {found.tolerance:.1e}, {limit}"
+    if others < MIN_OTHERS:
+        return Outcome.INCONCLUSIVE, (f"only {others} other compilations here; expected {MIN_OTHERS} or more",)
+    outcome, reason = whole or (Outcome.PASSED, "no floating-point leaves")
+    outcomes = {outcome, *(leaf.outcome for leaf in leaves)}
+    if outcomes == {Outcome.PASSED}:
+        return Outcome.PASSED, (reason,)
+    worst = Outcome.FAILED if Outcome.FAILED in outcomes else Outcome.INCONCLUSIVE
+    of_total = (f"all leaves: {reason}",) if outcome is worst else ()
+    return worst, (*of_total, *(f"leaf {leaf.path or '/'}: {leaf.reason}" for leaf in leaves if leaf.outcome is worst))

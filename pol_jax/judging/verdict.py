@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pol_jax.judging.replayed import Replayed
+from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.report import Compared, Outcome, Verdict
 from pol_jax.reports.wording import describe_mismatch, describe_steps
@@ -32,8 +32,8 @@ class Evidence:
 
     environment_differences: Sequence[str]
     initial_exact: bool | None
-    self_test: Replayed | None
-    segments: Sequence[Replayed]
+    self_test: ReplayResult | None
+    segments: Sequence[ReplayResult]
     repeatable: bool
     unit: str = "segment"
 
@@ -49,7 +49,7 @@ class Judgement:
     seen: str = ""
 
 
-def judge(evidence: Evidence) -> Judgement:
+def judge_bits(evidence: Evidence) -> Judgement:
     """The verdict on a proof that passed all checks before the replay."""
     exact = [segment for segment in evidence.segments if segment.exact]
     seen = f"{len(exact)} of {len(evidence.segments)} {evidence.unit}s bit for bit"
@@ -68,7 +68,7 @@ def judge(evidence: Evidence) -> Judgement:
     return Judgement(verdict, (*doubt, *_differences(evidence)), _initial(evidence, outcome), replay, seen)
 
 
-def judge_closely(exactly: Judgement, compared: Sequence[Compared], exact: int, unit: str) -> Judgement:
+def judge_numbers(exactly: Judgement, compared: Sequence[Compared], exact: int, unit: str) -> Judgement:
     """The verdict where bits could say nothing, from what was compared within a calibrated tolerance.
 
     Args:
@@ -78,7 +78,7 @@ def judge_closely(exactly: Judgement, compared: Sequence[Compared], exact: int, 
         unit: of the challenge; one comparison may be of several.
     """
     outcomes = {each.outcome for each in compared}
-    challenged = [each for each in compared if each.start >= 0]
+    challenged = [each for each in compared if not each.is_initial]
     close = sum(each.outcome is Outcome.PASSED for each in challenged)
     what = "steps" if unit == "step" else "stretches"
     bits = f"{exact} {unit}s bit for bit, " if exact else ""
@@ -91,8 +91,8 @@ def judge_closely(exactly: Judgement, compared: Sequence[Compared], exact: int, 
     failed = Outcome.FAILED in outcomes
     verdict, worst = (Verdict.REJECTED, Outcome.FAILED) if failed else (Verdict.INCONCLUSIVE, Outcome.INCONCLUSIVE)
     reasons = [_far(each, unit) for each in compared if each.outcome is worst]
-    of_initial = [_OUTCOMES[each.outcome] for each in compared if each.start < 0]
-    replay = max((_OUTCOMES[each.outcome] for each in challenged), key=_RANKS.index, default=Outcome.PASSED)
+    of_initial = [each.outcome for each in compared if each.is_initial]
+    replay = max((each.outcome for each in challenged), key=_RANKS.index, default=Outcome.PASSED)
     initial = of_initial[0] if of_initial else exactly.initial
     return Judgement(verdict, (*reasons, *exactly.reasons), initial, replay, seen)
 
@@ -107,11 +107,6 @@ def doubted(judgement: Judgement, doubt: str | None) -> Judgement:
     return replace(judgement, verdict=verdict, reasons=reasons, initial=initial)
 
 
-_OUTCOMES: Final = {
-    Outcome.PASSED: Outcome.PASSED,
-    Outcome.INCONCLUSIVE: Outcome.INCONCLUSIVE,
-    Outcome.FAILED: Outcome.FAILED,
-}
 _RANKS: Final = (Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED)
 
 
@@ -142,7 +137,7 @@ def _differences(evidence: Evidence) -> list[str]:
         lines.append(f"{Stage.INITIAL_STATE}: the init program gives another one under the key of step 0")
     parts = [("self-test of ", evidence.self_test), *(("", segment) for segment in evidence.segments)]
     differing = [
-        f"{Stage.REPLAY}: {name}{describe_mismatch(part.start, part.stop, part.mismatch, part.fields)}"
+        f"{Stage.REPLAY}: {name}{describe_mismatch(part.span.start, part.span.stop, part.mismatch, part.fields)}"
         for name, part in parts
         if part and part.mismatch is not None
     ]

@@ -1,4 +1,4 @@
-"""Runs of steps: segments between checkpoints, spans between witnessed states, and routes that reach them."""
+"""Runs of steps: the value for one, the segments of a run, and the routes that lead to steps from checkpoints."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from pol_jax.protocol.commitment import Schedule
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """The least run of steps around a challenged one whose ends have state digests in the ledger.
-
-    One step, where the ledger has a digest in every row.
+    """A run of consecutive steps, which leads from one state to a later one.
 
     Attributes:
-        start: the step of the state that it begins with.
+        start: the step of the state that it begins with; this step itself is not part of the run.
         stop: its last step.
     """
 
@@ -30,16 +28,19 @@ class Span:
         return range(self.start + 1, self.stop + 1)
 
 
-def spans(schedule: Schedule, steps: Iterable[int], last: int) -> list[Span]:
-    """The spans of challenged steps (1 to ``last``), ascending, none twice.
+def witnessed_spans(schedule: Schedule, steps: Iterable[int], last: int) -> list[Span]:
+    """The spans of challenged steps (1 to ``last``), ascending, none twice (section 14 of the protocol).
+
+    The span of a step is the least run of steps around it whose two end states have digests in the ledger: the step
+    alone, where the ledger has a digest in every row.
 
     Raises:
         UsageError: a step that the run doesn't have.
     """
-    return sorted({_span(schedule, step, last) for step in steps})
+    return sorted({_witnessed_span(schedule, step, last) for step in steps})
 
 
-def _span(schedule: Schedule, step: int, last: int) -> Span:
+def _witnessed_span(schedule: Schedule, step: int, last: int) -> Span:
     if not 1 <= step <= last:
         raise UsageError(f"step {step}: the run has steps 1 to {last}")
     start, stop = step - 1, step
@@ -52,7 +53,7 @@ def _span(schedule: Schedule, step: int, last: int) -> Span:
 
 @dataclass(frozen=True)
 class Segments:
-    """How T steps fall into segments of k."""
+    """The division of T steps into segments of k steps each; the last one may be shorter."""
 
     steps: int
     interval: int
@@ -61,14 +62,14 @@ class Segments:
         """Number of segments."""
         return -(-self.steps // self.interval)
 
-    def bounds(self, segment: int) -> tuple[int, int]:
-        """The steps (start, stop] of a segment: checkpoints lie at such ends, and nowhere else."""
-        return segment * self.interval, min((segment + 1) * self.interval, self.steps)
+    def span(self, segment: int) -> Span:
+        """The steps of a segment. Checkpoints lie at the ends of segments, and nowhere else."""
+        return Span(segment * self.interval, min((segment + 1) * self.interval, self.steps))
 
     def rows(self, segment: int) -> range:
         """The rows in the segment's file."""
-        start, stop = self.bounds(segment)
-        return range(0 if segment == 0 else start + 1, stop + 1)
+        steps = self.span(segment).steps
+        return range(0, steps.stop) if segment == 0 else steps
 
     def of_step(self, step: int) -> int:
         """The segment whose file has the row of ``step``."""
@@ -76,49 +77,51 @@ class Segments:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """What to replay in one go.
+class Route:
+    """Steps to execute in one go because they contain what was asked for.
 
     Attributes:
-        start: the step of a checkpoint, whose state the replay begins with.
-        stop: the last step.
-        segments: the challenged ones among these steps, ascending.
+        span: the steps, from the state of a checkpoint on.
+        targets: the runs of steps among them that were asked for, ascending.
     """
 
-    start: int
-    stop: int
-    segments: tuple[int, ...] = ()
+    span: Span
+    targets: tuple[Span, ...] = ()
 
 
-def route(drawn: Sequence[int], segments: Segments, checkpoints: Sequence[int]) -> list[Piece]:
-    """One piece for each checkpoint that challenged segments are nearest to, up to the end of the last of them.
+def routes(targets: Iterable[Span], checkpoints: Sequence[int]) -> list[Route]:
+    """The routes to targets, each from the nearest checkpoint at or before its targets to the end of the last of them.
 
-    A checkpoint lies at the end of a segment, so that a segment lies between two of them, and no two pieces have a
-    step in common.
+    Targets with the same nearest checkpoint share a route, so no step is executed twice (section 13 of the protocol):
+    the next checkpoint lies behind all of them, as long as no target has a checkpoint inside.
 
     Args:
-        drawn: the challenged segments, ascending.
-        segments: how the steps fall into segments.
-        checkpoints: the steps whose checkpoints are there, ascending; 0 is one.
+        targets: ascending.
+        checkpoints: the steps whose checkpoints are there, ascending.
+
+    Raises:
+        UsageError: no checkpoint is there before a target.
     """
-    nearest: dict[int, list[int]] = {}
-    for segment in drawn:
-        start, _ = segments.bounds(segment)
-        nearest.setdefault(checkpoints[bisect_right(checkpoints, start) - 1], []).append(segment)
-    return [Piece(start, segments.bounds(found[-1])[1], tuple(found)) for start, found in nearest.items()]
+    by_start: dict[int, list[Span]] = {}
+    for target in targets:
+        before = bisect_right(checkpoints, target.start)
+        if before == 0:
+            raise UsageError(f"step {target.stop}: no checkpoint before it; its state can't be regenerated")
+        by_start.setdefault(checkpoints[before - 1], []).append(target)
+    return [Route(Span(start, found[-1].stop), tuple(found)) for start, found in by_start.items()]
 
 
-def between_checkpoints(wanted: Sequence[int], segments: Segments, checkpoints: Sequence[int]) -> list[Piece]:
-    """The least stretches between two checkpoints that have these segments in them, ascending, none twice.
+def routes_between_checkpoints(targets: Iterable[Span], checkpoints: Sequence[int]) -> list[Route]:
+    """The least runs of steps that contain the targets and both begin and end at a checkpoint.
+
+    A comparison as numbers needs a committed state at both ends (section 13.1 of the protocol).
 
     Args:
-        wanted: segments, ascending.
-        segments: how the steps fall into segments.
+        targets: ascending.
         checkpoints: the steps whose checkpoints are there, ascending; the first is 0, the last one T.
     """
-    found: dict[tuple[int, int], list[int]] = {}
-    for segment in wanted:
-        start, stop = segments.bounds(segment)
-        ends = checkpoints[bisect_right(checkpoints, start) - 1], checkpoints[bisect_left(checkpoints, stop)]
-        found.setdefault(ends, []).append(segment)
-    return [Piece(start, stop, tuple(inside)) for (start, stop), inside in found.items()]
+    by_ends: dict[Span, list[Span]] = {}
+    for target in targets:
+        before, behind = bisect_right(checkpoints, target.start) - 1, bisect_left(checkpoints, target.stop)
+        by_ends.setdefault(Span(checkpoints[before], checkpoints[behind]), []).append(target)
+    return [Route(span, tuple(found)) for span, found in by_ends.items()]

@@ -15,7 +15,7 @@ from pol_jax.protocol.documents import encode
 from pol_jax.protocol.encoding import DIGEST_BYTES, FORMAT, record_salt
 from pol_jax.protocol.opening import OpenedRecord, OpenedRow, OpenedState, Opening
 from pol_jax.protocol.rows import Row, differing_columns
-from pol_jax.protocol.spans import Span, spans
+from pol_jax.protocol.spans import Span, routes, witnessed_spans
 from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.proof import Proof
@@ -48,7 +48,7 @@ def open_steps(
         raise UsageError(f"{proof.root}: the run is not finished; pol train goes on with it")
     if (secret is not None) != proof.commitment.data.salted:
         raise UsageError("the records of this run are " + ("salted; give the secret" if secret is None else "public"))
-    wanted = spans(proof.commitment.schedule, steps, proof.claim.steps)
+    wanted = witnessed_spans(proof.commitment.schedule, steps, proof.claim.steps)
     if not wanted:
         raise UsageError("steps: an empty list would open nothing; name at least one")
     states = _regenerate(proof, source, wanted, secret, progress or Silent())
@@ -77,11 +77,12 @@ def _regenerate(
     layout, program = Layout(proof.commitment.state), proof.program()
     records = CommittedRecords(proof.records(), secret)
     witness = Witness(layout, records, lambda step: schedule.has_witness(step, steps))
-    ways = _ways(proof.checkpoints(), wanted)
+    found = routes(wanted, proof.checkpoints())
     keeper = _Keeper({step for span in wanted for step in (span.start, span.stop)}, progress.at)
-    progress.begin("regenerating", sum(stop - start for start, stop in ways.items()))
+    progress.begin("regenerating", sum(len(route.span.steps) for route in found))
     try:
-        for start, stop in ways.items():
+        for route in found:
+            start, stop = route.span.start, route.span.stop
             state = load_checkpoint(proof.root, start, layout.spec)
             keeper.begin(proof, start, layout.gather(state))
             with Following(program, witness, keeper) as following:
@@ -90,17 +91,6 @@ def _regenerate(
     finally:
         progress.end()
     return keeper.states
-
-
-def _ways(checkpoints: Sequence[int], wanted: Sequence[Span]) -> dict[int, int]:
-    """From which checkpoints to which steps to go, so that every span lies on a way."""
-    ways: dict[int, int] = {}
-    for span in wanted:
-        start = max((step for step in checkpoints if step <= span.start), default=None)
-        if start is None:
-            raise UsageError(f"step {span.stop}: no checkpoint before it; its state can't be regenerated")
-        ways[start] = max(span.stop, ways.get(start, 0))
-    return ways
 
 
 class _Keeper:
@@ -112,7 +102,7 @@ class _Keeper:
         self.states: dict[int, HostState] = {}
 
     def begin(self, proof: Proof, start: int, state: HostState) -> None:
-        """A way begins after step ``start``."""
+        """Begin with the state of the checkpoint after step ``start``."""
         if state.digest() != proof.row(start).state:
             raise BackendError(f"the checkpoint after step {start} is not the state in the ledger; nothing is opened")
         self._rows = proof.rows_after(start)

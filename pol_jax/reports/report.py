@@ -13,6 +13,7 @@ from pol_jax import errors
 from pol_jax.protocol.challenge import Policy, StepPolicy
 from pol_jax.protocol.encoding import FORMAT
 from pol_jax.protocol.environment import Environment
+from pol_jax.protocol.spans import Span
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Point, Step, Update
 
@@ -148,6 +149,16 @@ class Compared(msgspec.Struct, frozen=True):
     cosine: float | None
     infinitesimal: bool
     segments: tuple[Step, ...] = ()
+
+    @property
+    def span(self) -> Span:
+        """The steps that were compared; not for the initial state."""
+        return Span(self.start, self.stop)
+
+    @property
+    def is_initial(self) -> bool:
+        """Whether it is about the initial state, which no step leads to."""
+        return self.start < 0
 
     @property
     def passed(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from pol_jax.judging.replayed import Replayed
+from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.protocol.challenge import Policy, StepPolicy
 from pol_jax.verifying.trusted_program import Expected
 
@@ -121,7 +121,7 @@ class Do(msgspec.Struct, frozen=True, tag="do"):
 class Came(msgspec.Struct, frozen=True, tag="came"):
     """From a worker: what came of it."""
 
-    replayed: Replayed
+    replayed: ReplayResult
 
 
 FromChild: TypeAlias = Find | Expect | Take | Entered | Begun | Reached | Ended | Done | Failed

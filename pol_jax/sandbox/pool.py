@@ -12,14 +12,13 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from queue import SimpleQueue
 from threading import Lock
-from typing import TypeVar
 
 from msgspec.structs import replace
 
-from pol_jax.judging.replayed import Replayed
+from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.progress import Progress, Silent
 from pol_jax.protocol.claim import Claim
-from pol_jax.protocol.spans import Piece, Span
+from pol_jax.protocol.spans import Span
 from pol_jax.sandbox.messages import Hired
 from pol_jax.sandbox.pool_workers import Worker, answering, devices_of_workers, hired
 from pol_jax.training.task import Source
@@ -27,8 +26,6 @@ from pol_jax.verifying.checks import Checked
 from pol_jax.verifying.opening_checks import Opened
 from pol_jax.verifying.opening_verifier import replay_spans
 from pol_jax.verifying.replay import Replayer
-
-P = TypeVar("P", Piece, Span)
 
 
 class Crew(Replayer):
@@ -51,7 +48,7 @@ class Crew(Replayer):
         super().__init__(checked, source, secret, self._together)
         self._secret, self._devices = secret, devices_of_workers(jobs - 1)
 
-    def replay(self, pieces: Iterable[Piece]) -> Iterator[Replayed]:
+    def replay(self, pieces: Iterable[Span]) -> Iterator[ReplayResult]:
         """Replay pieces, the longest first; what came of them, in their own order.
 
         Raises:
@@ -69,14 +66,14 @@ class Crew(Replayer):
         records = answering(self._source, proof.commitment.data.record)
         return (hired(device, order, self._together, records) for device in self._devices)
 
-    def _replay_here(self, piece: Piece) -> Replayed:
+    def _replay_here(self, piece: Span) -> ReplayResult:
         (replayed,) = super().replay([piece])
         return replayed
 
 
 def share_spans(
     opened: Opened, claim: Claim, wanted: Sequence[Span], progress: Progress, *, order: Hired, jobs: int
-) -> list[Replayed]:
+) -> list[ReplayResult]:
     """Replay spans of an opening in several processes; with one span there is nothing to share.
 
     Args:
@@ -99,11 +96,11 @@ def share_spans(
 
 
 def share(
-    pieces: Sequence[P],
-    here: Callable[[P], Replayed],
+    pieces: Sequence[Span],
+    here: Callable[[Span], ReplayResult],
     workers: Iterable[AbstractContextManager[Worker]],
     together: Together,
-) -> list[Replayed]:
+) -> list[ReplayResult]:
     """Share pieces among this process and workers; what came of them, in their order.
 
     Args:
@@ -115,9 +112,9 @@ def share(
     Raises:
         PolError: the first error of any of them.
     """
-    free: SimpleQueue[Callable[[P], Replayed]] = SimpleQueue()
+    free: SimpleQueue[Callable[[Span], ReplayResult]] = SimpleQueue()
 
-    def replay(piece: P) -> Replayed:
+    def replay(piece: Span) -> ReplayResult:
         hand = free.get()
         try:
             return hand(piece)

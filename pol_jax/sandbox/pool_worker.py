@@ -8,11 +8,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from pol_jax.errors import PolError, ProofError
-from pol_jax.judging.replayed import Replayed
+from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.limits import Limits
-from pol_jax.protocol.spans import Piece, Span
+from pol_jax.protocol.spans import Span
 from pol_jax.sandbox.messages import Came, Do, Failed, Hired
 from pol_jax.sandbox.pipe import RemoteRecords, Telling, end_with
 from pol_jax.storage.inventory import read_bounded
@@ -51,21 +51,21 @@ def _replay(telling: Telling, hired: Hired) -> None:
         telling.say(Came(replay(telling.receive(Do))))
 
 
-def _of_proof(telling: Telling, hired: Hired) -> Callable[[Do], Replayed]:
+def _of_proof(telling: Telling, hired: Hired) -> Callable[[Do], ReplayResult]:
     """Replays pieces of a proof, after stage 3 was done again: it is the one that was checked."""
     root, limits = Path(hired.path), Limits(**hired.limits)
     checked = check_commitment(root, _claim(root / claims.FILE, hired, limits), limits)
     data = checked.proof.commitment.data
     replayer = Replayer(checked, RemoteRecords(telling, data.record, data.records), hired.secret, telling)
 
-    def replay(piece: Do) -> Replayed:
-        (replayed,) = replayer.replay([Piece(piece.start, piece.stop)])
+    def replay(piece: Do) -> ReplayResult:
+        (replayed,) = replayer.replay([Span(piece.start, piece.stop)])
         return replayed
 
     return replay
 
 
-def _of_opening(telling: Telling, hired: Hired) -> Callable[[Do], Replayed]:
+def _of_opening(telling: Telling, hired: Hired) -> Callable[[Do], ReplayResult]:
     """Replays spans of an opening, after stages 3 to 6 were done again."""
     limits = Limits(**hired.limits)
     claim, opening = _claim(Path(hired.path), hired, limits), read_opening(Path(hired.opening or ""), limits)

@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 
 from pol_jax.errors import BackendError, DataError, PolError, ProofError, UsageError
-from pol_jax.judging.replayed import Replayed
+from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.progress import Progress
-from pol_jax.protocol.spans import Piece, Span
+from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import RecordSpec
 from pol_jax.sandbox.messages import Came, Do, Failed, FromWorker, Hired, Reached, Records, Take
 from pol_jax.sandbox.process import Child, Lost, launched
@@ -42,7 +42,7 @@ class Worker:
     progress: Progress
     records: Answer
 
-    def replay(self, piece: Piece | Span) -> Replayed:
+    def replay(self, piece: Span) -> ReplayResult:
         """Have it replay a piece.
 
         Raises:

@@ -1,4 +1,9 @@
-"""Calibrated comparison: steps, or the initial state, under every compilation that this machine has."""
+"""Calibrated comparison: steps, or the initial state, are computed under every compilation that this machine has.
+
+What the compilations differ in is the noise that section 14.1 of the protocol calibrates the tolerance by. What a
+perturbed start changes is the reach: how far rounding may lead beyond that noise. The rules that judge these results
+are in `pol_jax.judging.tolerance`.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +15,41 @@ import numpy as np
 from jaxtyping import UInt32
 
 from pol_jax.errors import BackendError
-from pol_jax.judging.leaf_distances import FALSE, SMALL, apart, doubles, is_floating, measure
-from pol_jax.judging.tolerance import StepComparison, compare, with_losses
+from pol_jax.judging.leaf_distances import (
+    FAILURE_FACTOR,
+    LIMIT_SHARE,
+    LeafResults,
+    doubles,
+    finite_distance,
+    is_floating,
+    measure_leaf,
+)
+from pol_jax.judging.tolerance import StepComparison, judge_step, with_losses
 from pol_jax.program.artifact import Program
-from pol_jax.protocol.trees import StateSpec
+from pol_jax.protocol.trees import LeafSpec, StateSpec
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.compilations import Compilations, initial_state, variants
 
 State = Sequence[np.ndarray]
 
-_SHAKE_SEED: Final = 0
+_PERTURBATION_SEED: Final = 0
+"""Every verifier perturbs in the same directions, so that a judgement can be repeated."""
 
-_NUDGE: Final = 256
+_PERTURBED_PLACES: Final = 256
 """Units in the last place: so many that some element turns over if any may; 3e-5 of a float32, far below any update."""
 
 
-def judge_stretch(
+def judge_span(
     compilations: Compilations,
     before: State,
     after: State,
     inputs: Iterable[StepInput],
     losses: Sequence[np.float32] | None = None,
 ) -> StepComparison:
-    """Judge the steps between two committed states: one, or the fewest that there are states around.
+    """Judge the steps between two committed states: a single one, or the fewest that have states at both ends.
 
     Args:
-        compilations: of the proof's program; made once for all stretches.
+        compilations: of the proof's program; made once for all spans.
         before: leaves of the state before the first step.
         after: leaves of the state after the last one.
         inputs: of the steps, in order; at least one. Iterated once for each execution.
@@ -44,39 +58,35 @@ def judge_stretch(
     Raises:
         BackendError: the program can't be executed here.
     """
-    executed = [each.execute(before, inputs) for each in (compilations.reference, *compilations.others)]
+    executed = [each.execute(before, inputs) for each in compilations.every]
     reference, *others = (state for state, _ in executed)
-    drowned = None
-    if len(executed[0][1]) == 1:
-        start = _nudge(compilations.spec, before)
+    own_losses = [own for _, own in executed]
+    noise_dominated = None
+    if len(own_losses[0]) == 1:
+        perturbed, perturbed_losses = _execute_rounded(compilations, before, inputs)
     else:
-        once = [each for each, _ in zip(inputs, range(1), strict=False)]
-        first, *first_others = (each.run(before, once) for each in (compilations.reference, *compilations.others))
-        drowned = _drowned(compilations.spec, before, first, first_others)
-        start = _shake(compilations.spec, before, first)
-    shaken, shaken_losses = compilations.reference.execute(start, inputs)
-    if len(executed[0][1]) == 1:
-        shaken = [
-            doubles(leaf).reshape(leaf.shape) - (a.astype(np.float64) - b.astype(np.float64)) if a is not b else leaf
-            for leaf, a, b in zip(shaken, start, before, strict=True)
-        ]
-    found = compare(before, after, reference, others, compilations.spec, shaken, drowned)
-    return found if losses is None else with_losses(found, losses, [mine for _, mine in executed], shaken_losses)
+        first_input = [each for each, _ in zip(inputs, range(1), strict=False)]
+        first, *first_others = (each.run(before, first_input) for each in compilations.every)
+        noise_dominated = noise_dominated_leaves(compilations.spec, before, first, first_others)
+        start = _perturb_by_update(compilations.spec, before, first)
+        perturbed, perturbed_losses = compilations.reference.execute(start, inputs)
+    found = judge_step(before, after, reference, others, compilations.spec, perturbed, noise_dominated)
+    return found if losses is None else with_losses(found, losses, own_losses, perturbed_losses)
 
 
-def judge_initial(
+def judge_initial_state(
     program: Program,
     key: UInt32[np.ndarray, " words"],
     after: State,
-    given: Container[int] = (),
+    taken: Container[int] = (),
 ) -> StepComparison:
-    """Judge an initial state as the step from nothing to it.
+    """Judge an initial state as a step from zeros to it.
 
     Args:
         program: with the ``init`` that is to give it.
         key: key data of step 0.
         after: leaves of the committed initial state.
-        given: places of the leaves that were taken over, not derived: another check compares their digest.
+        taken: places of the leaves that were taken over, not derived: another check compares their digest.
 
     Raises:
         BackendError: the program can't be executed here.
@@ -86,59 +96,89 @@ def judge_initial(
     for variant in rest:
         with suppress(BackendError):  # the compiler refuses an option
             others.append(initial_state(program, key, variant))
-    places = [at for at in range(len(after)) if at not in given]
+    places = [at for at in range(len(after)) if at not in taken]
     spec = tuple(program.signature.state[at] for at in places)
     after, reference, *others = ([state[at] for at in places] for state in (after, reference, *others))
-    return compare([np.zeros_like(leaf) for leaf in after], after, reference, others, spec)
+    return judge_step([np.zeros_like(leaf) for leaf in after], after, reference, others, spec)
 
 
-def _drowned(spec: StateSpec, before: State, reference: State, others: Sequence[State]) -> set[int]:
-    """Places of the leaves that a single step moves, but not by more than rounding does.
+def noise_dominated_leaves(spec: StateSpec, before: State, reference: State, others: Sequence[State]) -> set[int]:
+    """Places of the leaves that a single step moves by no more than rounding does.
 
-    One that it leaves as it was is none of them: what moves it, some later step may do.
+    A leaf that the step leaves as it was is none of them: a later step may move it, as an optimizer does that sums the
+    gradients of several steps.
     """
     found = {
-        at: measure(leaf.dtype, before[at], reference[at], reference[at], [other[at] for other in others]).distances()
+        at: measure_leaf(
+            leaf.dtype, LeafResults(before[at], reference[at], reference[at], [other[at] for other in others])
+        )
         for at, leaf in enumerate(spec)
         if is_floating(leaf.dtype)
     }
     return {at for at, each in found.items() if each.infinitesimal and each.expected > 0}
 
 
-def _nudge(spec: StateSpec, before: State) -> list[np.ndarray]:
-    """A state whose float32 and float64 are off by `_NUDGE` units in the last place, up or down, but for zeros.
+def _execute_rounded(
+    compilations: Compilations, before: State, inputs: Iterable[StepInput]
+) -> tuple[list[np.ndarray], list[np.float32]]:
+    """A single step from a state whose last places are perturbed, with that perturbation taken back after the step.
 
-    A step that takes the sign of a gradient, or compares, may turn over by that where no compilation here does.
+    What is left is what the step made of it: more than rounding only where something turned over.
     """
-    draw = np.random.Generator(np.random.PCG64(_SHAKE_SEED))
+    start = _perturb_last_places(compilations.spec, before)
+    moved, losses = compilations.reference.execute(start, inputs)
+    taken_back = [
+        doubles(leaf).reshape(leaf.shape) - (a.astype(np.float64) - b.astype(np.float64)) if a is not b else leaf
+        for leaf, a, b in zip(moved, start, before, strict=True)
+    ]
+    return taken_back, losses
+
+
+def _perturb_last_places(spec: StateSpec, before: State) -> list[np.ndarray]:
+    """A state whose float32 and float64 are off by `_PERTURBED_PLACES` units in the last place, up or down.
+
+    A step that takes the sign of a gradient, or compares, may turn over by that where no compilation here does. Zeros
+    stay, since their last place is none.
+    """
+    draw = np.random.Generator(np.random.PCG64(_PERTURBATION_SEED))
     return [
-        _nudged(leaf, draw) if of.dtype in ("float32", "float64") else leaf
-        for of, leaf in zip(spec, before, strict=True)
+        _perturb_leaf(leaf, draw) if described.dtype in ("float32", "float64") else leaf
+        for described, leaf in zip(spec, before, strict=True)
     ]
 
 
-def _nudged(leaf: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    units = np.where(draw.random(leaf.shape) < 0.5, _NUDGE, -_NUDGE).astype(leaf.dtype)
-    moved: np.ndarray = leaf + units * np.finfo(leaf.dtype).eps * leaf
-    return moved
+def _perturb_leaf(leaf: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    units = np.where(draw.random(leaf.shape) < 0.5, _PERTURBED_PLACES, -_PERTURBED_PLACES).astype(leaf.dtype)
+    perturbed: np.ndarray = leaf + units * np.finfo(leaf.dtype).eps * leaf
+    return perturbed
 
 
-def _shake(spec: StateSpec, before: State, moved: State) -> list[np.ndarray]:
-    """A state that is off by as much as a single step could be without being called false: `FALSE` limits of it.
+def _perturb_by_update(spec: StateSpec, before: State, first: State) -> list[np.ndarray]:
+    """A state that is off by as much as the first step could be without failing: `FAILURE_FACTOR` limits of its update.
 
-    In a direction that everyone shakes it in, leaf by leaf, in proportion to the leaf's first update: to ``moved``. No
-    element changes its sign: the root of a mean of squares below zero, as Adam takes it, would lose all.
+    Args:
+        spec: of the states.
+        before: the state to perturb.
+        first: the state after the first step; each leaf is perturbed in proportion to its first update.
     """
-    draw = np.random.Generator(np.random.PCG64(_SHAKE_SEED))
+    draw = np.random.Generator(np.random.PCG64(_PERTURBATION_SEED))
     return [
-        _off_by(leaf, FALSE * SMALL * apart((of,), (leaf,), (there,)), draw)
-        if is_floating(of.dtype) and not of.dtype.startswith("complex")
+        _move_leaf(leaf, FAILURE_FACTOR * LIMIT_SHARE * finite_distance((described,), (leaf,), (moved,)), draw)
+        if _is_real(described)
         else leaf
-        for of, leaf, there in zip(spec, before, moved, strict=True)
+        for described, leaf, moved in zip(spec, before, first, strict=True)
     ]
 
 
-def _off_by(leaf: np.ndarray, distance: float, draw: np.random.Generator) -> np.ndarray:
+def _is_real(leaf: LeafSpec) -> bool:
+    return is_floating(leaf.dtype) and not leaf.dtype.startswith("complex")
+
+
+def _move_leaf(leaf: np.ndarray, distance: float, draw: np.random.Generator) -> np.ndarray:
+    """A leaf at a distance, but for the elements that would change their sign.
+
+    Adam takes the root of a mean of squares: below zero, it would give NaN and show nothing.
+    """
     direction = draw.standard_normal(leaf.shape)
     norm = float(np.linalg.norm(direction.ravel()))
     if not (norm and np.isfinite(distance)):

@@ -20,7 +20,7 @@ from pol_jax.protocol.spans import Span
 from pol_jax.reports.report import Compared
 from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.inputs import StepInput
-from pol_jax.verifying.calibration import judge_initial, judge_stretch
+from pol_jax.verifying.calibration import judge_initial_state, judge_span
 from pol_jax.verifying.compilations import compile_variants
 
 
@@ -54,7 +54,7 @@ def compare_initial(material: Material) -> Compared:
     """
     commitment, leaves = material.commitment, material.state(0)
     given = taken_of(commitment, leaves)
-    return compared_as(-1, 0, judge_initial(material.program, first_key(commitment), leaves, given))
+    return compared_as(-1, 0, judge_initial_state(material.program, first_key(commitment), leaves, given))
 
 
 def compare_spans(material: Material, spans: Sequence[Span], progress: Progress) -> Iterator[Compared]:
@@ -72,7 +72,7 @@ def compare_spans(material: Material, spans: Sequence[Span], progress: Progress)
     for done, span in enumerate(spans, 1):
         losses = [np.frombuffer(row.loss or b"", "<f4")[0] for row in material.rows_of(span)]
         before, after = material.state(span.start), material.state(span.stop)
-        found = judge_stretch(compilations, before, after, material.inputs(span), losses)
+        found = judge_span(compilations, before, after, material.inputs(span), losses)
         yield compared_as(span.start, span.stop, found)
         progress.at(done)
 

@@ -127,6 +127,11 @@ class Compilations:
     others: tuple[Compilation, ...]
     refused: tuple[str, ...] = ()
 
+    @property
+    def every(self) -> tuple[Compilation, ...]:
+        """All of them, the reference first."""
+        return (self.reference, *self.others)
+
 
 def compile_step(program: Program, variant: Variant) -> Compilation:
     """Compile a program's step in one way. The default gives the bits of ``program.step``.

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.judging.coverage import covered_steps
 from pol_jax.judging.drift import drift_of_opening
-from pol_jax.judging.leaf_distances import apart
-from pol_jax.judging.replayed import Replayed
-from pol_jax.judging.verdict import Evidence, Judgement, judge, judge_closely
+from pol_jax.judging.leaf_distances import finite_distance
+from pol_jax.judging.replay_result import ReplayResult
+from pol_jax.judging.verdict import Evidence, Judgement, judge_bits, judge_numbers
 from pol_jax.program.artifact import executing
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress, Silent
@@ -30,7 +30,7 @@ from pol_jax.protocol.environment import environment_differences
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.rows import Row
-from pol_jax.protocol.spans import Span, spans
+from pol_jax.protocol.spans import Span, witnessed_spans
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.report import Compared, Drift, Outcome, Report, Verdict
 from pol_jax.storage.inventory import read_bounded
@@ -50,10 +50,10 @@ from pol_jax.verifying.opening_checks import (
     check_opened_rows,
     check_opened_states,
 )
-from pol_jax.verifying.replay import Comparer, replay_steps
+from pol_jax.verifying.replay import RowComparer, replay_steps
 from pol_jax.verifying.stages import Staging, Stopped, replay_of
 
-ReplaySpans: TypeAlias = Callable[[Opened, Claim, Sequence[Span], Progress], list[Replayed]]
+ReplaySpans: TypeAlias = Callable[[Opened, Claim, Sequence[Span], Progress], list[ReplayResult]]
 """Replays spans of an opening of the claim; in their order."""
 
 
@@ -126,7 +126,7 @@ class _OpeningVerification(Staging):
             self.provenance = provenance_of(commitment)
             seen.append("programs match")
         drawn = draw_steps(self.policy, claim.steps, claim.digest(), self.nonce)
-        wanted = spans(commitment.schedule, drawn, claim.steps)
+        wanted = witnessed_spans(commitment.schedule, drawn, claim.steps)
         with self.stage(Stage.LEDGER) as seen:
             rows = check_opened_rows(opening, commitment, claim)
             seen.append(f"{len(rows)} rows in the ledger")
@@ -179,13 +179,13 @@ class _OpeningVerification(Staging):
             false = [span for span, replayed in zip(wanted, replays, strict=True) if not replayed.exact][:1]
             again = replay_spans(opened, false, Silent())
             repeatable = again == [replayed for replayed in replays if not replayed.exact][:1]
-            judgement = judge(Evidence(changed, initial, None, replays, repeatable, "step"))
+            judgement = judge_bits(Evidence(changed, initial, None, replays, repeatable, "step"))
             if judgement.verdict is Verdict.INCONCLUSIVE:
                 self.compared = self._compare(opened, initial, wanted, replays)
-                judgement = judge_closely(judgement, self.compared, sum(replayed.exact for replayed in replays), "step")
+                judgement = judge_numbers(judgement, self.compared, sum(replayed.exact for replayed in replays), "step")
             self.coverage = covered_steps(self.policy, wanted, replays, claim.steps)
             self.drift = self._drift(opened, wanted, claim)
-            self.replays = tuple(replay_of(replayed.stop, replayed) for replayed in replays)
+            self.replays = tuple(replay_of(replayed.span.stop, replayed) for replayed in replays)
         except (DataError, BackendError, ProofError) as error:  # the last, where a worker reads another file than this
             undecided = Outcome.INCONCLUSIVE
             reason = f"{Stage.REPLAY}: cannot judge here: {error}"
@@ -205,11 +205,11 @@ class _OpeningVerification(Staging):
 
         sizes = [between(span.start, span.stop) for span in wanted]
         ends = {0, claim.steps} <= opened.states.keys()
-        whole = apart(opened.commitment.state, opened.state(0), opened.state(claim.steps)) if ends else None
+        whole = finite_distance(opened.commitment.state, opened.state(0), opened.state(claim.steps)) if ends else None
         return drift_of_opening(sizes, whole, self.compared, claim.steps, self.d_ref)
 
     def _compare(
-        self, opened: Opened, initial: bool | None, wanted: Sequence[Span], replays: Sequence[Replayed]
+        self, opened: Opened, initial: bool | None, wanted: Sequence[Span], replays: Sequence[ReplayResult]
     ) -> tuple[Compared, ...]:
         """What did not come out bit for bit, within a tolerance that is calibrated here."""
         start = [compare_initial(opened)] if initial is False else []
@@ -232,17 +232,17 @@ def initial_is_exact(opened: Opened) -> bool | None:
     return Layout(commitment.state).gather(leaves).digest() == opened.rows[0].state
 
 
-def _replay_here(opened: Opened, _: Claim, wanted: Sequence[Span], progress: Progress) -> list[Replayed]:
+def _replay_here(opened: Opened, _: Claim, wanted: Sequence[Span], progress: Progress) -> list[ReplayResult]:
     return replay_spans(opened, wanted, progress)
 
 
-def replay_spans(opened: Opened, wanted: Sequence[Span], progress: Progress) -> list[Replayed]:
+def replay_spans(opened: Opened, wanted: Sequence[Span], progress: Progress) -> list[ReplayResult]:
     """Replay each span from its opened state, with the opened records, against the opened rows."""
     witness = Witness(Layout(opened.commitment.state), opened.records, lambda step: opened.rows[step].state is not None)
-    results = list[Replayed]()
+    results = list[ReplayResult]()
     for span in wanted:
         state = tuple(jnp.array(leaf) for leaf in opened.states[span.start].leaves)
-        comparer = Comparer(iter(opened.rows_of(span)), span.start, span.stop)
+        comparer = RowComparer(iter(opened.rows_of(span)), span)
         results.append(replay_steps(opened.program, witness, state, opened.inputs(span), comparer))
         progress.at(len(results))
     return results

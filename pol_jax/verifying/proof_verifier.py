@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
-from pol_jax.judging.coverage import covered
+from pol_jax.judging.coverage import covered_segments
 from pol_jax.judging.drift import Course, drift_of
 from pol_jax.judging.verdict import Judgement, doubted
 from pol_jax.program.machine import current_environment
@@ -21,7 +21,7 @@ from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.environment import environment_differences
 from pol_jax.protocol.limits import Limits
-from pol_jax.protocol.spans import Segments, route
+from pol_jax.protocol.spans import Segments, routes
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Curve, Update, thin
 from pol_jax.reports.report import Origin, Outcome, Report, Verdict
@@ -29,6 +29,7 @@ from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.task import BUILT_IN, Source, load_task
 from pol_jax.verifying.ancestry import Lineage, check_taken, know, provenance_of, trace
+from pol_jax.verifying.challenged_segments import check_segments, self_test_of
 from pol_jax.verifying.checks import (
     Checked,
     check_commitment,
@@ -38,7 +39,6 @@ from pol_jax.verifying.checks import (
     check_names,
     check_states,
 )
-from pol_jax.verifying.evidence import examine, self_test_of
 from pol_jax.verifying.initial_test import ks_test
 from pol_jax.verifying.proof_material import ProofMaterial
 from pol_jax.verifying.replay import MakeReplayer, Replayer
@@ -234,9 +234,9 @@ class _Verification(Staging):
         """Stages 7 to 9. What an initial state with other bits means, only the self-test of stage 9 can tell."""
         drawn = draw(self.policy, len(checked.proof.segments), claim.digest(), self.nonce, stretches)
         segments = checked.proof.segments
-        pieces = route(drawn, segments, checkpoints)
-        self.coverage = covered(self.policy, pieces, [], segments)
-        steps = sum(piece.stop - piece.start for piece in pieces)
+        challenged = routes(map(segments.span, drawn), checkpoints)
+        self.coverage = covered_segments(self.policy, challenged, [], segments)
+        steps = sum(len(route.span.steps) for route in challenged)
         challenge = f"{len(drawn)} of {len(segments)} segments, {steps} steps to replay"
         source = self.source if isinstance(self.source, Source) else self.source(checked.proof.commitment)
         replayer = self.make_replayer(checked, source, self.secret, self.progress)
@@ -245,11 +245,11 @@ class _Verification(Staging):
         self.progress.stage(9)
         self.progress.begin("replaying", steps + self_test_of(segments).stop)
         try:
-            found = examine(material, replayer, self.policy, pieces, checkpoints, changed, self.progress)
+            found = check_segments(material, replayer, self.policy, challenged, checkpoints, changed, self.progress)
             judgement, self.coverage, self.compared = found.judgement, found.coverage, found.compared
             self.self_test, self.replays = found.self_test, found.replays
             self.drift = drift_of(
-                course, self.policy, len(segments), found.came_out, self.compared, claim.steps, self.d_ref
+                course, self.policy, len(segments), found.confirmed, self.compared, claim.steps, self.d_ref
             )
         except (DataError, BackendError, ProofError) as error:
             judgement = _broken_off(error)
@@ -282,5 +282,5 @@ def _broken_off(error: DataError | BackendError | ProofError) -> Judgement:
 
 
 def _update(stretch: Stretch, segments: Segments) -> Update:
-    (start, _), (_, stop) = segments.bounds(stretch.segments[0]), segments.bounds(stretch.segments[-1])
+    start, stop = segments.span(stretch.segments[0]).start, segments.span(stretch.segments[-1]).stop
     return Update(start, stop, stretch.magnitude if math.isfinite(stretch.magnitude) else None)

@@ -1,4 +1,4 @@
-"""Replay: the loop with a comparer. From a checkpointed state, bit for bit against the ledger."""
+"""Replay (stage 9): the training loop from a checkpoint, with each row compared bit for bit with the ledger's."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
-from pol_jax.judging.replayed import Replayed
+from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.program.artifact import Leaves, Program, executing
 from pol_jax.progress import Progress
 from pol_jax.protocol.rows import Row, differing_columns
-from pol_jax.protocol.spans import Piece
+from pol_jax.protocol.spans import Span
 from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.ledger import read_row, read_segment
 from pol_jax.training.committed_records import CommittedRecords
@@ -30,15 +30,15 @@ from pol_jax.verifying.checks import Checked
 
 @dataclass(frozen=True)
 class _Start:
-    """What to replay, the ledger's rows of these steps, and the state to begin with."""
+    """What a replay needs: the steps, the ledger's rows of these steps, and the state to begin with."""
 
-    piece: Piece
+    span: Span
     rows: Iterator[Row]
     state: list[np.ndarray]
 
 
 class Replayer:
-    """Replays pieces of one proof with the verifier's own records."""
+    """Replays steps of one proof with the verifier's own records."""
 
     def __init__(self, checked: Checked, source: Source, secret: bytes | None, progress: Progress) -> None:
         """Replay ``checked`` with records from ``source``.
@@ -68,8 +68,10 @@ class Replayer:
             state = self._layout.gather(initial_leaves(self._checked.program, proof.commitment, given))
         return self._witness.initial(first_key(proof.commitment), state) == read_row(proof.root, proof.segments, 0)
 
-    def replay(self, pieces: Iterable[Piece]) -> Iterator[Replayed]:
-        """Replay pieces one after the other; the next one's start is read while one runs.
+    def replay(self, spans: Iterable[Span]) -> Iterator[ReplayResult]:
+        """Replay runs of steps one after the other, each from its checkpoint.
+
+        The next checkpoint is read while a replay runs, so that the device does not wait for the disk.
 
         Raises:
             DataError: the source's records are not the committed ones.
@@ -77,40 +79,40 @@ class Replayer:
         """
         with ThreadPoolExecutor(1, "pol-start") as pool:
             begun: deque[Future[_Start]] = deque()
-            for piece in pieces:
-                begun.append(pool.submit(self._start, piece))
+            for span in spans:
+                begun.append(pool.submit(self._start, span))
                 if len(begun) > 1:
                     yield self._run(begun.popleft().result())
             while begun:
                 yield self._run(begun.popleft().result())
 
-    def follow_states(self, piece: Piece) -> Replayed:
-        """Replay a piece up to the first state that is not the ledger's, whatever the losses are.
+    def replay_states(self, span: Span) -> ReplayResult:
+        """Replay steps up to the first state that is not the ledger's, whatever the losses are.
 
         Raises:
             DataError: the source's records are not the committed ones.
             BackendError: the program can't be executed here.
         """
-        return self._run(self._start(piece), states_only=True)
+        return self._run(self._start(span), states_only=True)
 
-    def _start(self, piece: Piece) -> _Start:
+    def _start(self, span: Span) -> _Start:
         """Read what a replay begins with and is compared with."""
-        state = load_checkpoint(self._checked.proof.root, piece.start, self._layout.spec)
-        return _Start(piece, self._rows(piece), state)
+        state = load_checkpoint(self._checked.proof.root, span.start, self._layout.spec)
+        return _Start(span, self._rows(span), state)
 
-    def _rows(self, piece: Piece) -> Iterator[Row]:
-        """The ledger's rows after the piece's start: its first segment is read now, another when it is reached."""
+    def _rows(self, span: Span) -> Iterator[Row]:
+        """The ledger's rows of these steps: the first segment is read now, another one when it is reached."""
         root, segments = self._checked.proof.root, self._checked.proof.segments
-        numbers = range(segments.of_step(piece.start + 1), segments.of_step(piece.stop) + 1)
+        numbers = range(segments.of_step(span.start + 1), segments.of_step(span.stop) + 1)
         read = (read_segment(root, number, segments.rows(number)) for number in numbers)
         rows = chain(next(read), chain.from_iterable(read))
-        return (row for row in rows if row.step > piece.start)
+        return (row for row in rows if row.step > span.start)
 
-    def _run(self, begun: _Start, states_only: bool = False) -> Replayed:
-        inputs = step_inputs(self._checked.proof.commitment, self._source, begun.piece.start + 1, begun.piece.stop + 1)
+    def _run(self, begun: _Start, states_only: bool = False) -> ReplayResult:
+        inputs = step_inputs(self._checked.proof.commitment, self._source, begun.span.start + 1, begun.span.stop + 1)
         state = tuple(jnp.array(leaf) for leaf in begun.state)
-        begun.state.clear()  # the next piece's is in memory already
-        comparer = Comparer(begun.rows, begun.piece.start, begun.piece.stop, self._report, states_only=states_only)
+        begun.state.clear()  # the next replay's state is in memory already; there is no room for a third
+        comparer = RowComparer(begun.rows, begun.span, self._report, states_only=states_only)
         return replay_steps(self._checked.program, self._witness, state, inputs, comparer)
 
     def _report(self, row: Row) -> None:
@@ -122,20 +124,19 @@ MakeReplayer: TypeAlias = Callable[[Checked, Source, bytes | None, Progress], Re
 """Makes what replays a proof: `Replayer` itself, or what shares the work among several processes."""
 
 
-class Comparer:
+class RowComparer:
     """An observer of the loop that compares each row with the ledger's and stops at the first that differs."""
 
     def __init__(
         self,
         rows: Iterator[Row],
-        start: int,
-        stop: int,
+        span: Span,
         report: Callable[[Row], None] | None = None,
         *,
         states_only: bool = False,
     ) -> None:
-        """Compare the steps (start, stop] with ``rows``, or their states alone, and report each that is equal."""
-        self._rows, self.start, self.stop, self._report = rows, start, stop, report
+        """Compare the steps of ``span`` with ``rows``, or their states alone, and report each that is equal."""
+        self._rows, self.span, self._report = rows, span, report
         self._states_only = states_only
 
     def __call__(self, row: Row, state: HostState | None) -> None:
@@ -143,7 +144,7 @@ class Comparer:
         expected = next(self._rows)
         if row.state != expected.state if self._states_only else row != expected:
             fields = tuple(differing_columns(expected, row))
-            raise _Mismatch(Replayed(self.start, self.stop, row.step, fields, row.digest()))
+            raise _Mismatch(ReplayResult(self.span, row.step, fields, row.digest()))
         if self._report:
             self._report(row)
 
@@ -151,14 +152,14 @@ class Comparer:
 class _Mismatch(Exception):
     """Ends a replay at the first row that differs."""
 
-    def __init__(self, replayed: Replayed) -> None:
-        super().__init__(replayed.mismatch)
-        self.replayed = replayed
+    def __init__(self, result: ReplayResult) -> None:
+        super().__init__(result.mismatch)
+        self.result = result
 
 
 def replay_steps(
-    program: Program, witness: Witness, state: Leaves, inputs: Iterable[StepInput], comparer: Comparer
-) -> Replayed:
+    program: Program, witness: Witness, state: Leaves, inputs: Iterable[StepInput], comparer: RowComparer
+) -> ReplayResult:
     """Execute a step for each of ``inputs`` from ``state``, up to the first row that is not the ledger's.
 
     Raises:
@@ -169,5 +170,5 @@ def replay_steps(
         with executing(), Following(program, witness, comparer) as following:
             run(program, state, inputs, following)
     except _Mismatch as mismatch:
-        return mismatch.replayed
-    return Replayed(comparer.start, comparer.stop)
+        return mismatch.result
+    return ReplayResult(comparer.span)

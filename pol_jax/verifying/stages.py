@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pol_jax.errors import BackendError, ProofError
 from pol_jax.judging.drift import too_far
-from pol_jax.judging.replayed import Replayed
+from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.judging.verdict import Judgement
 from pol_jax.progress import Progress
 from pol_jax.protocol.challenge import Policy, StepPolicy
@@ -165,6 +165,6 @@ class Staging:
         )
 
 
-def replay_of(segment: int, replayed: Replayed) -> Replay:
-    """A replay, as a report has it."""
-    return Replay(segment, replayed.start, replayed.stop, replayed.mismatch, replayed.fields)
+def replay_of(segment: int, result: ReplayResult) -> Replay:
+    """The result of a replay as a report shows it."""
+    return Replay(segment, result.span.start, result.span.stop, result.mismatch, result.fields)

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.processes import output_of
 from pol_jax import ListedSegments, Source, Task, load_task, verify
 from pol_jax.progress import Silent
-from pol_jax.verifying.evidence import SELF_TEST_STEPS
+from pol_jax.verifying.challenged_segments import SELF_TEST_STEPS
 
 
 def busy(data_dir: Path | None = None, steps: int | None = None) -> Task:

@@ -16,7 +16,7 @@ from pol_jax import Choices, Task, load_task, train
 from pol_jax.progress import Silent
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.limits import Limits
-from pol_jax.protocol.spans import Piece
+from pol_jax.protocol.spans import Span
 from pol_jax.verifying.checks import check_files_to_states
 from pol_jax.verifying.replay import Replayer
 
@@ -36,10 +36,10 @@ def _line(name: str, task: Task, out: Path) -> Line:
     train(task, out, steps=40, choices=Choices(interval=20))
     checked, memory = check_files_to_states(out, Limits()), _Memory()
     replayer = Replayer(checked, task.source, None, memory)
-    list(replayer.replay([Piece(0, 20)]))  # compiles, and remembers records
+    list(replayer.replay([Span(0, 20)]))  # compiles, and remembers records
     gc.collect()
     memory.begin("replaying", 40)
-    assert all(each.exact for each in replayer.replay([Piece(0, 20), Piece(20, 40)]))  # noqa: S101
+    assert all(each.exact for each in replayer.replay([Span(0, 20), Span(20, 40)]))  # noqa: S101
     memory.end()
     commitment = checked.proof.commitment
     state, record = nbytes(commitment.state), sum(leaf.nbytes for leaf in commitment.data.record)

@@ -18,7 +18,7 @@ from pol_jax import Choices, Recording, Task, load_task, open_proof
 from pol_jax.progress import Silent
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.limits import Limits
-from pol_jax.protocol.spans import Piece, route
+from pol_jax.protocol.spans import Span, routes
 from pol_jax.training.inputs import step_inputs
 from pol_jax.training.loop import run
 from pol_jax.verifying.checks import check_files_to_states
@@ -105,13 +105,13 @@ def _replay_rounds(out: Path, task: Task, rounds: int, segments: int) -> Pairs:
     replayer = Replayer(checked, task.source, None, Silent())
     others = step_inputs(checked.proof.commitment, task.source, 1, FOREVER)
     other = train_plainly(checked.program, checked.proof.leaves(0), others, 5)
-    list(replayer.replay([Piece(0, 2)]))  # compiles
+    list(replayer.replay([Span(0, 2)]))  # compiles
     every = checked.proof.segments
-    pieces = route(range(min(segments, len(every))), every, checked.proof.checkpoints())
+    found = routes(map(every.span, range(min(segments, len(every)))), checked.proof.checkpoints())
     replayed, plain = list[float](), list[float]()
     for _ in range(rounds):
         begun = time.perf_counter()
-        results = list(replayer.replay(pieces))
+        results = list(replayer.replay(route.span for route in found))
         replayed.append((time.perf_counter() - begun) / len(results))
         assert all(result.exact for result in results)  # noqa: S101  # a wrong replay is no measurement
         begun = time.perf_counter()

@@ -14,7 +14,7 @@ import pytest
 import tiny
 from forge import Forger, refused, undecided
 
-from pol_jax.judging.replayed import Replayed
+from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.protocol.challenge import ListedSegments
 from pol_jax.reports.report import Outcome, Report, Verdict
 from pol_jax.verifying import replay
@@ -103,7 +103,7 @@ def unsteady(count: Iterator[int]) -> type[Exception]:
     """A mismatch that comes out otherwise each time."""
 
     class Mismatch(replay._Mismatch):
-        def __init__(self, replayed: Replayed) -> None:
+        def __init__(self, replayed: ReplayResult) -> None:
             super().__init__(dataclasses.replace(replayed, got=bytes([next(count)])))
 
     return Mismatch

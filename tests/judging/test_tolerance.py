@@ -13,8 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from made_steps import FAILED, INCONCLUSIVE, PASSED, State, Step, made, spec_of, with_leaf
 
-from pol_jax.judging.leaf_distances import COARSE, FALSE, SAFETY, SMALL
-from pol_jax.judging.tolerance import StepComparison, compare, with_losses
+from pol_jax.judging.leaf_distances import COARSE_LIMIT_SHARE, FAILURE_FACTOR, LIMIT_SHARE, SAFETY_FACTOR
+from pol_jax.judging.tolerance import StepComparison, judge_step, with_losses
 from pol_jax.protocol.trees import LeafSpec
 from pol_jax.reports.report import Outcome
 
@@ -25,7 +25,7 @@ def test_an_honest_step_passes() -> None:
     found = made().compared()
     assert found.outcome is PASSED
     assert 0 < found.total.relative_error < 1e-5
-    assert found.total.tolerance == SAFETY * found.total.noise
+    assert found.total.tolerance == SAFETY_FACTOR * found.total.noise
     assert found.total.clearance > 1e5
     assert not found.total.infinitesimal
     assert [leaf.outcome for leaf in found.leaves] == [PASSED] * 3
@@ -60,7 +60,7 @@ def test_nothing_passes_beyond_the_limit(noise: float, seed: int, share: float) 
     after = [a + share * (b - a) for a, b in zip(step.before, step.reference, strict=True)]
     found = step.compared(after=after)
     if found.outcome is PASSED:
-        assert abs(share - 1) <= 2 * SMALL
+        assert abs(share - 1) <= 2 * LIMIT_SHARE
         assert found.total.error <= found.total.tolerance <= found.total.limit
     if abs(share - 1) > 0.01 and noise < 1e-6:
         assert found.outcome is FAILED
@@ -80,7 +80,7 @@ def test_noise_near_the_update_is_inconclusive(noise: float) -> None:
 
 def test_an_error_between_tolerance_and_limit_is_inconclusive() -> None:
     step = made()
-    after = [a + (1 + SMALL / 2) * (b - a) for a, b in zip(step.before, step.reference, strict=True)]
+    after = [a + (1 + LIMIT_SHARE / 2) * (b - a) for a, b in zip(step.before, step.reference, strict=True)]
     found = step.compared(after=after)
     assert found.total.tolerance < found.total.error < found.total.limit
     assert found.outcome is INCONCLUSIVE
@@ -95,7 +95,7 @@ def test_a_small_leaf_does_not_drown_in_the_total() -> None:
     honest = replace(step, before=small[0], after=small[1], reference=own[0], others=own[1:])
     assert honest.compared().outcome is PASSED
     found = honest.compared(after=with_leaf(small[1], 1, small[0][1]))
-    assert found.total.relative_error < SMALL
+    assert found.total.relative_error < LIMIT_SHARE
     assert found.outcome is FAILED
     assert [leaf.outcome for leaf in found.leaves] == [PASSED, FAILED, PASSED]
     assert found.reasons[0].startswith("leaf /1: ")
@@ -157,7 +157,7 @@ def test_dtypes_of_few_bits_have_a_limit_of_their_own() -> None:
     found = step.compared(others=[with_leaf(other, 1, step.reference[1]) for other in step.others], after=fine)
     leaf = found.leaves[0].distances
     assert leaf is not None
-    assert leaf.limit == COARSE * max(leaf.update, leaf.expected)
+    assert leaf.limit == COARSE_LIMIT_SHARE * max(leaf.update, leaf.expected)
     assert found.outcome is PASSED
     assert step.compared(after=with_leaf(fine, 0, step.before[0])).outcome is FAILED
 
@@ -186,8 +186,8 @@ def test_leaves_without_rounding_are_equal(dtype: str) -> None:
 
 def test_a_state_without_floats_is_compared_exactly() -> None:
     before, after = [np.zeros(50, np.int32)], [np.ones(50, np.int32)]
-    assert compare(before, after, after, [after] * 2, spec_of("int32")).outcome is PASSED
-    assert compare(before, before, after, [after] * 2, spec_of("int32")).outcome is FAILED
+    assert judge_step(before, after, after, [after] * 2, spec_of("int32")).outcome is PASSED
+    assert judge_step(before, before, after, [after] * 2, spec_of("int32")).outcome is FAILED
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -278,8 +278,8 @@ def test_a_comparison_goes_into_json() -> None:
 SPEC = (LeafSpec("/0", "float64", (100,), (1,), None),)
 
 
-def stretch(error: float, noise: float, shaken: float | None) -> Outcome:
-    """The outcome for states with an update of 1 whose error, noise and shaken distance are given, as shares of it."""
+def judged(error: float, noise: float, perturbed: float | None) -> Outcome:
+    """The outcome for an update of 1; error, noise and the perturbed result's distance are shares of it."""
     draw = np.random.default_rng(0)
 
     def off(share: float) -> list[np.ndarray]:
@@ -289,38 +289,38 @@ def stretch(error: float, noise: float, shaken: float | None) -> Outcome:
     before = [np.zeros(100)]
     reference = [np.full(100, 0.1)]
     others = [off(noise), off(noise)]
-    moved = None if shaken is None else off(shaken)
-    return compare(before, off(error), reference, others, SPEC, moved).outcome
+    moved = None if perturbed is None else off(perturbed)
+    return judge_step(before, off(error), reference, others, SPEC, moved).outcome
 
 
-def test_what_a_shaken_start_explains_is_not_false() -> None:
-    error = 10 * FALSE * SMALL
-    assert stretch(error, 1e-7, None) is Outcome.FAILED
-    assert stretch(error, 1e-7, error / SAFETY / 2) is Outcome.FAILED
-    assert stretch(error, 1e-7, 2 * error / SAFETY) is Outcome.INCONCLUSIVE
+def test_what_a_perturbed_start_explains_is_not_false() -> None:
+    error = 10 * FAILURE_FACTOR * LIMIT_SHARE
+    assert judged(error, 1e-7, None) is Outcome.FAILED
+    assert judged(error, 1e-7, error / SAFETY_FACTOR / 2) is Outcome.FAILED
+    assert judged(error, 1e-7, 2 * error / SAFETY_FACTOR) is Outcome.INCONCLUSIVE
 
 
-def test_a_shaken_start_lets_nothing_pass() -> None:
-    assert stretch(SMALL / 2, 1e-7, 1.0) is Outcome.INCONCLUSIVE
+def test_a_perturbed_start_lets_nothing_pass() -> None:
+    assert judged(LIMIT_SHARE / 2, 1e-7, 1.0) is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
     ("error", "noise", "outcome"),
     [
-        (0.01 * SMALL, 0.02 * SMALL, Outcome.PASSED),
-        (0.01 * SMALL, 0.2 * SMALL, Outcome.INCONCLUSIVE),  # ten times the noise is beyond the limit
-        (1.5 * SMALL, 0.2 * SMALL, Outcome.INCONCLUSIVE),
-        (0.1 * SMALL, 2.0 * SMALL, Outcome.INCONCLUSIVE),
-        (0.9, 0.2 * SMALL, Outcome.FAILED),
+        (0.01 * LIMIT_SHARE, 0.02 * LIMIT_SHARE, Outcome.PASSED),
+        (0.01 * LIMIT_SHARE, 0.2 * LIMIT_SHARE, Outcome.INCONCLUSIVE),  # ten times the noise is beyond the limit
+        (1.5 * LIMIT_SHARE, 0.2 * LIMIT_SHARE, Outcome.INCONCLUSIVE),
+        (0.1 * LIMIT_SHARE, 2.0 * LIMIT_SHARE, Outcome.INCONCLUSIVE),
+        (0.9, 0.2 * LIMIT_SHARE, Outcome.FAILED),
     ],
 )
 def test_tolerance_and_error_stay_within_the_limit(error: float, noise: float, outcome: Outcome) -> None:
-    assert stretch(error, noise, None) is outcome
+    assert judged(error, noise, None) is outcome
 
 
 def test_a_loss_that_chaos_explains_is_not_false() -> None:
     state = [np.full(100, 0.1)]
-    found = compare([np.zeros(100)], state, state, [state, state], SPEC)
+    found = judge_step([np.zeros(100)], state, state, [state, state], SPEC)
     own = [[np.float32(1.0)]] * 3
     assert with_losses(found, [np.float32(1.1)], own).outcome is Outcome.FAILED
     assert with_losses(found, [np.float32(1.1)], own, [np.float32(1.02)]).outcome is Outcome.INCONCLUSIVE
@@ -336,16 +336,16 @@ def test_a_leaf_with_the_bits_of_the_reference_needs_no_tolerance(ulps: int, out
     other[1][3] -= np.float32(2**-23)
     committed = [after[0], after[1].copy()]
     committed[1][7] += np.float32(ulps * 2**-23)
-    found = compare(before, committed, after, [other, other], spec)
+    found = judge_step(before, committed, after, [other, other], spec)
     assert found.leaves[1].distances.limit < found.leaves[1].distances.tolerance
     assert found.outcome is outcome, found.reasons
 
 
-def with_after(step: Step, after: list[np.ndarray], drowned: set[int] | None) -> StepComparison:
-    return compare(step.before, after, step.reference, step.others, step.spec, step.reference, drowned)
+def with_after(step: Step, after: list[np.ndarray], noise_dominated: set[int] | None) -> StepComparison:
+    return judge_step(step.before, after, step.reference, step.others, step.spec, step.reference, noise_dominated)
 
 
-def test_only_what_one_step_drowns_may_drown_in_several() -> None:
+def test_only_a_leaf_that_noise_dominates_in_one_step_is_excused_in_several() -> None:
     step, draw = made(), np.random.default_rng(7)
     noisy = [with_leaf(s, 0, step.before[0] + 1e-9 * draw.normal(size=50)) for s in (step.reference, *step.others)]
     step = replace(step, reference=noisy[0], others=noisy[1:])
@@ -363,8 +363,8 @@ def test_what_is_below_the_last_place_passes_after_several_steps() -> None:
     assert with_after(step, ulp, set()).outcome is PASSED
 
 
-def losses(committed: float, *own: float, shaken: float | None = None) -> StepComparison:
-    found, moved = made().compared(), [np.float32(own[0] if shaken is None else shaken)]
+def losses(committed: float, *own: float, perturbed: float | None = None) -> StepComparison:
+    found, moved = made().compared(), [np.float32(own[0] if perturbed is None else perturbed)]
     return with_losses(found, [np.float32(committed)], [[np.float32(each)] for each in own], moved)
 
 
@@ -379,37 +379,37 @@ def test_a_loss_that_is_not_always_a_number_here_is_not_passed(odd: float) -> No
     assert losses(7.0, odd, odd, odd).outcome is FAILED
 
 
-def test_a_shaken_loss_that_is_no_number_hinders_a_failure_and_no_pass() -> None:
-    assert losses(1.0, 1.0, 1.0, 1.0, shaken=np.nan).outcome is PASSED
-    assert losses(7.0, 1.0, 1.0, 1.0, shaken=np.nan).outcome is INCONCLUSIVE
-    assert losses(np.nan, 1.0, 1.0, 1.0, shaken=np.nan).outcome is INCONCLUSIVE
+def test_a_perturbed_loss_that_is_no_number_hinders_a_failure_and_no_pass() -> None:
+    assert losses(1.0, 1.0, 1.0, 1.0, perturbed=np.nan).outcome is PASSED
+    assert losses(7.0, 1.0, 1.0, 1.0, perturbed=np.nan).outcome is INCONCLUSIVE
+    assert losses(np.nan, 1.0, 1.0, 1.0, perturbed=np.nan).outcome is INCONCLUSIVE
 
 
-def test_a_shaken_state_that_is_lost_hinders_a_failure() -> None:
+def test_a_perturbed_state_that_is_lost_hinders_a_failure() -> None:
     step = made()
     lost = with_leaf(step.reference, 1, np.full(50, np.nan))
 
-    def with_shaken(after: list[np.ndarray], shaken: list[np.ndarray]) -> StepComparison:
-        return compare(step.before, after, step.reference, step.others, step.spec, shaken)
+    def with_perturbed(after: list[np.ndarray], perturbed: list[np.ndarray]) -> StepComparison:
+        return judge_step(step.before, after, step.reference, step.others, step.spec, perturbed)
 
     false, struck = with_leaf(step.after, 1, step.before[1]), with_leaf(step.after, 1, np.full(50, np.nan))
-    assert with_shaken(false, step.reference).outcome is FAILED
-    assert with_shaken(false, lost).outcome is INCONCLUSIVE
-    assert with_shaken(struck, step.reference).outcome is FAILED
-    assert with_shaken(struck, lost).outcome is INCONCLUSIVE
-    assert with_shaken(step.after, lost).outcome is PASSED
+    assert with_perturbed(false, step.reference).outcome is FAILED
+    assert with_perturbed(false, lost).outcome is INCONCLUSIVE
+    assert with_perturbed(struck, step.reference).outcome is FAILED
+    assert with_perturbed(struck, lost).outcome is INCONCLUSIVE
+    assert with_perturbed(step.after, lost).outcome is PASSED
 
 
-def test_a_shaken_integer_hinders_a_failure_and_no_pass() -> None:
+def test_a_perturbed_integer_hinders_a_failure_and_no_pass() -> None:
     """Such as a count of right answers: a few more or less, where the state before is moved."""
     step = made(dtypes=("float64", "float64"))
     spec = (step.spec[0], msgspec.structs.replace(step.spec[1], dtype="int32"))
     count = np.arange(50, dtype=np.int32)
     own = [with_leaf(state, 1, count) for state in (step.reference, *step.others)]
 
-    def counted(after: np.ndarray, shaken: np.ndarray) -> StepComparison:
-        before, moved = with_leaf(step.before, 1, count), with_leaf(step.reference, 1, shaken)
-        return compare(before, with_leaf(step.after, 1, after), own[0], own[1:], spec, moved)
+    def counted(after: np.ndarray, perturbed: np.ndarray) -> StepComparison:
+        before, moved = with_leaf(step.before, 1, count), with_leaf(step.reference, 1, perturbed)
+        return judge_step(before, with_leaf(step.after, 1, after), own[0], own[1:], spec, moved)
 
     assert counted(count, count + 1).outcome is PASSED
     assert counted(count + 2, count + 1).outcome is INCONCLUSIVE

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pol_jax.judging.replayed import Replayed
-from pol_jax.judging.verdict import Evidence, Judgement, judge, judge_closely
+from pol_jax.judging.replay_result import ReplayResult
+from pol_jax.judging.verdict import Evidence, Judgement, judge_bits, judge_numbers
+from pol_jax.protocol.spans import Span
 from pol_jax.reports.report import Compared, Outcome, Verdict
 
-GOOD, BAD = Replayed(0, 6), Replayed(0, 6, 3, ("loss",), b"other")
+GOOD, BAD = ReplayResult(Span(0, 6)), ReplayResult(Span(0, 6), 3, ("loss",), b"other")
 
 
 @pytest.mark.parametrize("repeatable", [True, False])
@@ -17,10 +18,14 @@ GOOD, BAD = Replayed(0, 6), Replayed(0, 6, 3, ("loss",), b"other")
 @pytest.mark.parametrize("initial", [True, False])
 @pytest.mark.parametrize("changed", [(), ("jax: 1 against 2",)])
 def test_verdicts(
-    changed: tuple[str, ...], initial: bool, self_test: Replayed, segments: tuple[Replayed, ...], repeatable: bool
+    changed: tuple[str, ...],
+    initial: bool,
+    self_test: ReplayResult,
+    segments: tuple[ReplayResult, ...],
+    repeatable: bool,
 ) -> None:
     """Accepted: all is exact, and it is something. Rejected: something differs, and this is the prover's backend."""
-    judgement = judge(Evidence(changed, initial, self_test, segments, repeatable))
+    judgement = judge_bits(Evidence(changed, initial, self_test, segments, repeatable))
     all_exact = initial and all(part is GOOD for part in (self_test, *segments)) and bool(segments)
     differs = not initial or BAD in (self_test, *segments)
     shown_to_reproduce = differs and not changed and repeatable and GOOD in (self_test, *segments)
@@ -42,5 +47,5 @@ def test_reasons_name_the_steps_that_were_compared() -> None:
         (5, 6, "stage 9, replay: step 6 is"),
         (0, 6, "stage 9, replay: steps 1 to 6 are"),
     ):
-        judgement = judge_closely(exactly, [compared(start, stop, Outcome.FAILED, 1.0)], 0, "step")
+        judgement = judge_numbers(exactly, [compared(start, stop, Outcome.FAILED, 1.0)], 0, "step")
         assert judgement.reasons == (f"{words} not what this machine gives: far", "other bits")

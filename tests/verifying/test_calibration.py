@@ -22,7 +22,7 @@ from pol_jax.storage.proof import open_proof
 from pol_jax.training.inputs import step_inputs
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Key, PyTree, Task
-from pol_jax.verifying.calibration import _drowned, judge_stretch
+from pol_jax.verifying.calibration import judge_span, noise_dominated_leaves
 from pol_jax.verifying.compilations import compile_variants
 
 
@@ -51,20 +51,20 @@ def test_a_sign_that_rounding_turns_over_is_not_false(tmp_path: Path) -> None:
     def compared(at: int, times: float) -> StepComparison:
         turned = after[1].copy()
         turned[at] += np.float32(times) * (w[at] - turned[at])
-        return judge_stretch(compilations, [goal, w], [after[0], turned], [given])
+        return judge_span(compilations, [goal, w], [after[0], turned], [given])
 
     assert compared(0, 0).outcome is PASSED
     found = compared(0, 2)
     assert found.outcome is INCONCLUSIVE, (found.total.error, found.total.reach, found.outcome)
-    assert judge_stretch(compilations, [goal, w], [goal, w], [given]).outcome is FAILED
+    assert judge_span(compilations, [goal, w], [goal, w], [given]).outcome is FAILED
 
 
-def test_a_leaf_that_the_first_step_leaves_alone_is_not_drowned() -> None:
+def test_a_leaf_that_the_first_step_leaves_alone_is_not_noise_dominated() -> None:
     """An optimizer that gathers gradients of several steps moves nothing in the first."""
     step = made()
     still = [with_leaf(s, 0, step.before[0]) for s in (step.reference, *step.others)]
     noisy = [with_leaf(s, 1, step.before[1] + (1 + at) * 1e-9) for at, s in enumerate(still)]
-    assert _drowned(step.spec, step.before, noisy[0], noisy[1:]) == {1}
+    assert noise_dominated_leaves(step.spec, step.before, noisy[0], noisy[1:]) == {1}
 
 
 @pytest.mark.parametrize("length", [1, 2])
@@ -74,7 +74,7 @@ def test_honest_steps_are_never_failed(prepared: Prepared, prover: int, length: 
     for start in (0, 3, 7):
         inputs = prepared.inputs[start : start + length]
         after = every[prover].run(prepared.states[start], inputs)
-        found = judge_stretch(verifier, prepared.states[start], after, inputs)
+        found = judge_span(verifier, prepared.states[start], after, inputs)
         assert found.outcome is PASSED, found.reasons
 
 
@@ -96,12 +96,12 @@ def test_forged_steps_fail(prepared: Prepared, prover: int) -> None:
             "key": every[prover].run(before, [replace(mine, key=other.key)]),
         }
         for kind, after in forged.items():
-            found = judge_stretch(verifier, before, after, [mine])
+            found = judge_span(verifier, before, after, [mine])
             assert found.outcome is FAILED, (kind, found.reasons)
 
 
-def test_a_shaken_start_is_not_lost(prepared: Prepared) -> None:
-    """Adam takes the root of a mean of squares: below zero, a shaken start would be lost, and show nothing."""
-    found = judge_stretch(prepared.made, prepared.states[3], prepared.states[9], prepared.inputs[3:9])
+def test_a_perturbed_start_is_not_lost(prepared: Prepared) -> None:
+    """Adam takes the root of a mean of squares: below zero, a perturbed start would be lost, and show nothing."""
+    found = judge_span(prepared.made, prepared.states[3], prepared.states[9], prepared.inputs[3:9])
     assert 0 < found.total.reach < math.inf
     assert all(0 <= leaf.distances.reach < math.inf for leaf in found.leaves if leaf.distances)

@@ -8,7 +8,7 @@ from made_steps import INCONCLUSIVE
 from prepared_steps import Prepared
 
 from pol_jax.errors import BackendError
-from pol_jax.verifying.calibration import judge_stretch
+from pol_jax.verifying.calibration import judge_span
 from pol_jax.verifying.compilations import DEFAULT, Variant, compile_step, compile_variants, variants
 
 
@@ -36,7 +36,7 @@ def test_a_refused_variant_is_left_out_and_named(prepared: Prepared) -> None:
     made = compile_variants(prepared.program, [DEFAULT, odd])
     assert made.others == ()
     assert [line.startswith("odd: ") for line in made.refused] == [True]
-    found = judge_stretch(made, prepared.states[0], prepared.states[1], prepared.inputs[:1])
+    found = judge_span(made, prepared.states[0], prepared.states[1], prepared.inputs[:1])
     assert found.outcome is INCONCLUSIVE
 
 

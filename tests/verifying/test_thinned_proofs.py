@@ -14,7 +14,7 @@ from forge import Forger, claim_of, refused, take_stock
 
 from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy, RandomSegments, draw
-from pol_jax.protocol.spans import route
+from pol_jax.protocol.spans import routes
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import Recording, train
 from pol_jax.reports.report import Coverage, Report
@@ -146,9 +146,8 @@ def test_detection_is_that_of_the_drawn_segments(full: Path, thinned: Path, veri
     def on_the_way(nonce: bytes) -> bool:
         """A draw is of the claim, which depends on the version of jax: take one with segments on the way."""
         drawn = draw(policy, len(proof.segments), proof.claim.digest(), nonce)
-        return sum(piece.stop - piece.start for piece in route(drawn, proof.segments, proof.checkpoints())) > 3 * len(
-            drawn
-        )
+        found = routes(map(proof.segments.span, drawn), proof.checkpoints())
+        return sum(len(route.span.steps) for route in found) > 3 * len(drawn)
 
     nonce = next(nonce for nonce in map(bytes, ([at] for at in range(256))) if on_the_way(nonce))
     reports = [verify_plain(path, policy=policy, nonce=nonce) for path in (full, thinned)]

@@ -1,0 +1,141 @@
+"""The judgement on one leaf of a step, by the rules of section 14.1 of the protocol.
+
+A leaf of rounded values is measured, and its error is held against four numbers:
+
+- the **tolerance**: what rounding by another backend may be off, by what this machine's compilations differ in;
+- the **limit**: the largest tolerance that decides, a small share of the update. Without it, a program that is noisy on
+  purpose would excuse any error;
+- the **reach**: what rounding may have grown to. It only hinders a failure, and lets nothing pass;
+- zero: a leaf with the reference's very bits needs no tolerance.
+
+A leaf without rounding (integers, bools, PRNG keys) is equal or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from pol_jax.judging.leaf_distances import (
+    FAILURE_FACTOR,
+    Distances,
+    LeafResults,
+    is_floating,
+    measure_leaf,
+    same_non_finite,
+)
+from pol_jax.protocol.trees import LeafSpec
+from pol_jax.reports.report import Outcome
+
+
+class LeafComparison(msgspec.Struct, frozen=True):
+    """The judgement on one leaf.
+
+    Attributes:
+        path: JSON pointer.
+        outcome: passed, failed or inconclusive.
+        reason: why, in words.
+        distances: None for a leaf that is compared exactly.
+    """
+
+    path: str
+    outcome: Outcome
+    reason: str
+    distances: Distances | None
+
+
+def judge_leaf(spec: LeafSpec, leaf: LeafResults, may_be_noise: bool) -> LeafComparison:
+    """Judge one leaf.
+
+    Args:
+        spec: of the leaf.
+        leaf: its results.
+        may_be_noise: whether the leaf need not be judged where its noise is as large as its update.
+    """
+    if not is_floating(spec.dtype):
+        outcome, reason = _judge_exactly(leaf)
+        return LeafComparison(spec.path, outcome, reason, None)
+    distances = measure_leaf(spec.dtype, leaf)
+    outcome, reason = _judge_non_finite(leaf) or (_judge_distances(distances, may_be_noise), describe(distances))
+    return LeafComparison(spec.path, outcome, reason, distances)
+
+
+def judge_loss(committed: np.float32, own: Sequence[np.float32], perturbed: np.float32) -> tuple[Outcome, str]:
+    """Judge the loss of a step: a leaf of one number, which is an update from nothing.
+
+    A loss is no part of the state, so nothing can be hidden in it: its tolerance may be beyond its limit.
+
+    Args:
+        committed: the ledger's.
+        own: this machine's, the reference's first.
+        perturbed: the reference's from a perturbed state.
+    """
+    after, moved, reference, *others = (np.array([loss]) for loss in (committed, perturbed, *own))
+    leaf = LeafResults(np.zeros(1, np.float32), after, reference, others, moved)
+    if unlike := _judge_non_finite(leaf):
+        return unlike
+    distances = measure_leaf("float32", leaf)
+    if distances.error <= distances.tolerance:
+        return Outcome.PASSED, ""
+    return _failed_if(is_beyond_rounding(distances)), describe(distances)
+
+
+def is_within_tolerance(found: Distances) -> bool:
+    """Whether the error is at most the tolerance, and that at most the limit: the way to pass with other bits."""
+    return found.error <= found.tolerance <= found.limit < float("inf")
+
+
+def is_beyond_rounding(found: Distances) -> bool:
+    """Whether the error is beyond everything that rounding is known to do: the only way to fail by a distance."""
+    return found.error > max(found.tolerance, FAILURE_FACTOR * found.limit, found.reach)
+
+
+def describe(found: Distances) -> str:
+    """The numbers that decide, in words."""
+    limit = f"limit {found.limit:.1e}, update {found.update:.1e}"
+    return f"error {found.error:.1e}, tolerance {found.tolerance:.1e}, {limit}"
+
+
+def _judge_exactly(leaf: LeafResults) -> tuple[Outcome, str]:
+    """A leaf without rounding has no tolerance. It can still depend on rounded values, such as a count of hits."""
+    if not all(np.array_equal(leaf.reference, other) for other in leaf.others):
+        return Outcome.INCONCLUSIVE, "differs between compilations here"
+    if np.array_equal(leaf.reference, leaf.after):
+        return Outcome.PASSED, "equal"
+    certain = leaf.perturbed is None or np.array_equal(leaf.reference, leaf.perturbed)
+    return _failed_if(certain), "differs; has no rounding"
+
+
+def _judge_non_finite(leaf: LeafResults) -> tuple[Outcome, str] | None:
+    """What NaNs and infinities decide; None where the committed leaf has them where this machine has them.
+
+    They have no distance. Rounding moves a value over the edge of a dtype only where a training is lost anyway, or
+    chaotic; so where all compilations here agree on them, the committed leaf must too.
+    """
+    if not all(same_non_finite(leaf.reference, other) for other in leaf.others):
+        return Outcome.INCONCLUSIVE, "NaN or infinity, but not under every compilation here"
+    if same_non_finite(leaf.reference, leaf.after):
+        return None
+    certain = leaf.perturbed is None or same_non_finite(leaf.reference, leaf.perturbed)
+    return _failed_if(certain), "NaN or infinity where this machine has a number, or the reverse"
+
+
+def _judge_distances(found: Distances, may_be_noise: bool) -> Outcome:
+    """Judge a leaf by its distances; it fails by itself only where its own noise leaves no doubt."""
+    if found.error == 0 or is_within_tolerance(found):
+        return Outcome.PASSED
+    # The leaf is noise-dominated: this machine's results and the committed one are all within the noise of the state
+    # before, so nothing can be hidden in it. That holds for the noise of rounding in one step or below one unit in the
+    # last place, not for what several steps have grown to the size of the update.
+    if found.infinitesimal and (may_be_noise or found.floor_decides):
+        return Outcome.PASSED
+    if found.expected == 0 and found.noise == 0:  # no compilation changes it, like a frozen parameter
+        return Outcome.PASSED if found.error <= found.tolerance else Outcome.FAILED
+    return _failed_if(found.tolerance <= found.limit and is_beyond_rounding(found))
+
+
+def _failed_if(certain: bool) -> Outcome:
+    """What does not pass fails only where no rounding is known that would give the same."""
+    return Outcome.FAILED if certain else Outcome.INCONCLUSIVE

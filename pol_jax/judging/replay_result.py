@@ -1,0 +1,41 @@
+"""The result of a replay, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pol_jax.protocol.spans import Span
+
+
+@dataclass(frozen=True)
+class ReplayResult:
+    """The result of a replay.
+
+    Attributes:
+        span: the steps that were to be executed.
+        mismatch: the first step whose row differs from the ledger's, or None.
+        fields: the columns in which that row differs.
+        got: digest of that row as replayed; it tells two replays apart that differ at the same step.
+    """
+
+    span: Span
+    mismatch: int | None = None
+    fields: tuple[str, ...] = ()
+    got: bytes = b""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the replay gave the ledger's rows bit for bit."""
+        return self.mismatch is None
+
+    @property
+    def last(self) -> int:
+        """The last step that was executed and compared."""
+        return self.span.stop if self.mismatch is None else self.mismatch
+
+    def for_target(self, target: Span) -> ReplayResult:
+        """What the replay says of a target on its route: exact, if it is up to the target's end; else where it ended.
+
+        A target that lies behind the first difference was not reached. It has the same result as the one that differs.
+        """
+        return ReplayResult(target) if self.mismatch is None or self.mismatch > target.stop else self

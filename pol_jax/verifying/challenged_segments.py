@@ -1,0 +1,153 @@
+"""Stage 9 for a proof: the challenged segments are replayed, and compared as numbers where bits cannot decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from pol_jax.judging.coverage import confirmed_spans, covered_segments
+from pol_jax.judging.replay_result import ReplayResult
+from pol_jax.judging.verdict import Evidence, Judgement, judge_bits, judge_numbers
+from pol_jax.progress import Progress
+from pol_jax.protocol.challenge import Policy
+from pol_jax.protocol.spans import Route, Segments, Span, routes_between_checkpoints
+from pol_jax.reports.report import Compared, Coverage, Outcome, Replay, Verdict
+from pol_jax.verifying.comparison import compare_initial, compare_spans
+from pol_jax.verifying.proof_material import ProofMaterial
+from pol_jax.verifying.replay import Replayer
+from pol_jax.verifying.stages import replay_of
+
+SELF_TEST_STEPS = 10
+"""How many first steps show whether this backend can judge exactly."""
+
+
+@dataclass(frozen=True)
+class SegmentsResult:
+    """The result of stage 9.
+
+    Attributes:
+        judgement: on the challenged segments and on the initial state.
+        coverage: of what was replayed and compared.
+        self_test: the replay of the first steps.
+        replays: of the challenged segments that a replay reached.
+        compared: within a tolerance, where bits could not decide.
+        confirmed: the runs of steps that were confirmed, bit for bit or within the tolerance.
+    """
+
+    judgement: Judgement
+    coverage: Coverage
+    self_test: Replay | None
+    replays: tuple[Replay, ...]
+    compared: tuple[Compared, ...]
+    confirmed: Sequence[Span]
+
+
+def self_test_of(segments: Segments) -> Span:
+    """The first steps, within the first segment."""
+    return Span(0, min(SELF_TEST_STEPS, segments.span(0).stop))
+
+
+def check_segments(
+    material: ProofMaterial,
+    replayer: Replayer,
+    policy: Policy,
+    routes: Sequence[Route],
+    checkpoints: Sequence[int],
+    environment_differences: Sequence[str],
+    progress: Progress,
+) -> SegmentsResult:
+    """Replay the challenged segments, and compare as numbers what bits cannot decide (section 13.1).
+
+    Args:
+        material: of the proof.
+        replayer: of the proof.
+        policy: the verifier's.
+        routes: to the challenged segments.
+        checkpoints: the steps whose checkpoints are there, ascending.
+        environment_differences: between the claimed environment and this one, one line each.
+        progress: told of comparisons.
+
+    Raises:
+        DataError: the source's records are not the committed ones.
+        BackendError: the program can't be executed here.
+        ProofError: a file changed since it was checked.
+    """
+    segments = material.checked.proof.segments
+    targets = [target for route in routes for target in route.targets]
+    evidence, results = replay_segments(replayer, routes, segments, environment_differences)
+    judgement, coverage = judge_bits(evidence), covered_segments(policy, routes, results, segments)
+    # Without replays, where the self-test failed in another environment, there is nothing to pair with the targets.
+    by_segment = {segments.of_step(a.stop): b for a, b in zip(targets, evidence.segments, strict=False)}
+    replays = tuple(replay_of(segment, by_segment[segment]) for segment in coverage.replayed)
+    compared: tuple[Compared, ...] = ()
+    if judgement.verdict is Verdict.INCONCLUSIVE:
+        exact = {replay.segment for replay in replays if replay.mismatch is None}
+        differing = [target for target in targets if segments.of_step(target.stop) not in exact]
+        between = routes_between_checkpoints(differing, checkpoints)
+        compared = _compare(material, between, evidence, replayer, progress)
+        coverage = covered_segments(policy, routes, results, segments, compared)
+        judgement = judge_numbers(judgement, compared, len(exact), "segment")
+    self_test = replay_of(0, evidence.self_test) if evidence.self_test else None
+    confirmed = confirmed_spans(routes, results, compared)
+    return SegmentsResult(judgement, coverage, self_test, replays, compared, confirmed)
+
+
+def replay_segments(
+    replayer: Replayer, routes: Sequence[Route], segments: Segments, environment_differences: Sequence[str]
+) -> tuple[Evidence, list[ReplayResult]]:
+    """Replay the self-test and the challenged segments. The first replay that differs is run a second time.
+
+    A second run shows whether this backend repeats itself: one that doesn't can't call a difference the prover's.
+
+    Returns:
+        What that shows, and the results of ``routes``: none, if the self-test differs in another environment, for then
+        bits decide nothing here and numbers are compared.
+    """
+    initial_exact = replayer.initial_is_exact()
+    self_test = self_test_of(segments)
+    (first,) = replayer.replay([self_test])
+    bits_decide = first.exact or not environment_differences
+    replayed = routes if bits_decide else []
+    results = list(replayer.replay(route.span for route in replayed))
+    differing = [result for result in (first, *results) if not result.exact][:1]
+    repeated = list(replayer.replay(result.span for result in differing))
+    by_target = [
+        result.for_target(target) for route, result in zip(replayed, results, strict=True) for target in route.targets
+    ]
+    return Evidence(environment_differences, initial_exact, first, by_target, repeated == differing), results
+
+
+def _compare(
+    material: ProofMaterial, routes: Sequence[Route], evidence: Evidence, replayer: Replayer, progress: Progress
+) -> tuple[Compared, ...]:
+    """The initial state and the steps between checkpoints, compared as numbers."""
+    initial = [] if evidence.initial_exact else [compare_initial(material)]
+    segments = material.checked.proof.segments
+    compared = [
+        msgspec.structs.replace(each, segments=tuple(segments.of_step(target.stop) for target in route.targets))
+        for route, each in zip(routes, compare_spans(material, [route.span for route in routes], progress), strict=True)
+    ]
+    return (*initial, *require_states_on_the_way(replayer, compared))
+
+
+def require_states_on_the_way(replayer: Replayer, compared: Sequence[Compared]) -> list[Compared]:
+    """Leave open what ends bit for bit without passing through the ledger's states on the way (section 13.1).
+
+    Rounding does not come and go like that, so it does not pass. It is not refused either: a prover's backend may
+    differ in something that the next step forgets.
+
+    Raises:
+        DataError: the source's records are not the committed ones.
+        BackendError: the program can't be executed here.
+    """
+    checked = []
+    for each in compared:
+        if each.passed and each.error == 0 and not each.is_initial:
+            result = replayer.replay_states(each.span)
+            if not result.exact:
+                reason = f"its last state comes out bit for bit, but not the one after step {result.mismatch}"
+                each = msgspec.structs.replace(each, outcome=Outcome.INCONCLUSIVE, reasons=(reason,))
+        checked.append(each)
+    return checked
