@@ -8,9 +8,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from places import ROOT
 from test_architecture import PACKAGES
 
-ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), ROOT / "tests" / "frozen" / "README.md"]
