@@ -12,7 +12,7 @@ from glob import glob
 
 from pol_jax.sandbox.capabilities import drop_capabilities
 from pol_jax.sandbox.landlock import READ, RUN, USE, WRITE, restrict
-from pol_jax.sandbox.seccomp import forbid_sockets
+from pol_jax.sandbox.seccomp import filter_calls
 
 _LIBRARIES = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/nix/store", "/gnu/store", "/opt/rocm*")
 _SETTINGS = (
@@ -20,36 +20,41 @@ _SETTINGS = (
     *("/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/proc", "/sys"),
 )
 _SOURCES = ("/dev/zero", "/dev/random", "/dev/urandom")
-_DEVICES = ("/dev/null", "/dev/shm", "/dev/nvidia*", "/dev/dri", "/dev/kfd", "/dev/accel*", "/dev/vfio", "/dev/dxg")  # noqa: S108
-"""Devices one by one: among the others are the disks."""
+_ACCELERATORS = ("/dev/nvidia*", "/dev/dri", "/dev/kfd", "/dev/accel*", "/dev/vfio", "/dev/dxg")
+"""Devices one by one: among the others are the disks, and the shared memory of other programs."""
 
 
-def confine(readable: Sequence[str], writable: Sequence[str]) -> list[str]:
+def confine(readable: Sequence[str], writable: Sequence[str], *, processes: bool = True) -> list[str]:
     """Keep this process to what it needs.
 
     Args:
         readable: files, or folders with all in them, that it may read beside Python's and the system's.
         writable: folders in which it may write.
+        processes: whether it may start others, as it does to replay in several. Where there is an accelerator it may
+            all the same: a compiler for GPUs is a program of its own.
 
     Returns:
         What this system does not restrict, one line each.
     """
     python = (sys.prefix, sys.base_prefix, sys.exec_prefix, *filter(os.path.isabs, sys.path))
     loaded = filter(os.path.isabs, os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep))
+    accelerators = _found(_ACCELERATORS)
     version = restrict(
         {
             RUN: [*python, *loaded, *_found(_LIBRARIES)],
             READ: [*_SETTINGS, *_SOURCES, *readable],
-            USE: _found(_DEVICES),
+            USE: ["/dev/null", *accelerators],
             WRITE: writable,
         }
     )
     drop_capabilities()
-    network = forbid_sockets() or version >= 4
+    filtered = filter_calls(processes=processes or bool(accelerators))
     open_still = {
         "file access": version < 1,
         "cutting files": 1 <= version < 3,
-        "network": not network,
+        "network": not filtered and version < 4,
+        "signals": version < 6,
+        "other system calls": not filtered,
     }
     return [f"{what} not restricted here" for what, still in open_still.items() if still]
 

@@ -82,7 +82,7 @@ def hired(device: dict[str, str], order: Hired, progress: Progress, records: Ans
         progress: told of its steps.
         records: what to answer when it asks for records; called by several threads, if there are several workers.
     """
-    with launched(_CODE, **device) as child:
+    with launched(_CODE, (), device) as child:
         child.send(order)
         yield Worker(child, progress, records)
 

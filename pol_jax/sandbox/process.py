@@ -6,40 +6,48 @@ Nothing that it says is unpickled; that it died or fell silent is an answer too.
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
+from select import POLLIN, POLLOUT
 from time import monotonic
 from typing import IO
 
 import msgspec
 
 from pol_jax import errors
-from pol_jax.program.compilation_cache import cache_settings
 from pol_jax.sandbox.bounds import Bounds
+from pol_jax.sandbox.compiled_programs import cache_settings, given_cache, keep, provide, read_files, reading_key
+from pol_jax.sandbox.frames import HEADER_BYTES, frame, frame_length
 from pol_jax.sandbox.messages import FromChild, ToChild, ToWorker
+from pol_jax.sandbox.variables import visible_variables
 
 _MOST_BYTES = 2**28
 """The largest message that the caller reads from the child."""
+
+_AT_ONCE = 2**20
+"""Bytes of a message that are read at once: memory is taken as a message comes, not as its length says."""
 
 # Confined first: what is imported later starts threads, which would go free.
 _CODE = """
 import sys
 from pol_jax.sandbox.bounds import go_first
 from pol_jax.sandbox.confinement import confine
-handle, caller, confined, scratch, cache, *readable = sys.argv[1:]
+handle, caller, confined, processes, scratch, *readable = sys.argv[1:]
 go_first()
-writable = [folder for folder in (scratch, cache) if folder]
-unrestricted = confine(readable, writable) if confined == "True" else ["file access and network not restricted"]
+unrestricted = ["file access and network not restricted"]
+if confined == "True":
+    unrestricted = confine(readable, [scratch], processes=processes == "True")
 from pol_jax.sandbox.child import serve
 serve(int(handle), int(caller), unrestricted)
 """
@@ -63,14 +71,19 @@ class Child:
     process: subprocess.Popen[bytes]
     noise: IO[bytes]
 
-    def send(self, message: ToChild | ToWorker) -> None:
-        """Say something.
+    def send(self, message: ToChild | ToWorker, end: float = inf) -> None:
+        """Say something; a process that doesn't read holds the caller no longer than ``end``, on the monotonic clock.
 
         Raises:
-            Lost: it is dead.
+            Lost: it is dead, or doesn't read.
         """
+        content = memoryview(frame(msgspec.msgpack.encode(message)))
         try:
-            self.connection.send_bytes(msgspec.msgpack.encode(message))
+            while content:
+                self._wait(POLLOUT, end)
+                content = content[os.write(self.connection.fileno(), content) :]
+        except TimeoutError:
+            raise Lost("doesn't read what it asked for") from None
         except OSError as error:
             raise Lost(self.how_it_died()) from error
 
@@ -78,22 +91,46 @@ class Child:
         """Wait for a message: not for ever, and not beyond ``end``, since who never ends may well talk all the time.
 
         Args:
-            bounds: on its silence.
+            bounds: on its silence; a message that is begun and not ended is silence too.
             end: on the monotonic clock.
 
         Raises:
             Lost: it is dead, silent, or says what no child says.
         """
-        left = end - monotonic()
+        silent = monotonic() + bounds.silence_seconds
         try:
-            if left <= 0 or not self.connection.poll(min(bounds.silence_seconds, left)):
-                if left <= bounds.silence_seconds:
-                    raise Lost(f"took more than the {bounds.total_seconds:g} s that it has in all")
-                raise Lost(f"said nothing for {bounds.silence_seconds:g} s")
-            content = self.connection.recv_bytes(_MOST_BYTES)
-            return msgspec.msgpack.decode(content, type=FromChild)  # type: ignore[no-any-return]
-        except (EOFError, OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            length = frame_length(self._read(HEADER_BYTES, min(silent, end)), _MOST_BYTES)
+            return msgspec.msgpack.decode(self._read(length, min(silent, end)), type=FromChild)  # type: ignore[no-any-return]
+        except TimeoutError:
+            if end <= silent:
+                raise Lost(f"took more than the {bounds.total_seconds:g} s that it has in all") from None
+            raise Lost(f"said nothing for {bounds.silence_seconds:g} s") from None
+        except (EOFError, OSError, ValueError, msgspec.MsgspecError, RecursionError) as error:
             raise Lost(self.how_it_died()) from error
+
+    def _read(self, size: int, end: float) -> bytes:
+        """Return exactly ``size`` bytes."""
+        content = bytearray()
+        while len(content) < size:
+            self._wait(POLLIN, end)
+            more = os.read(self.connection.fileno(), min(size - len(content), _AT_ONCE))
+            if not more:
+                raise EOFError
+            content += more
+        return bytes(content)
+
+    def _wait(self, event: int, end: float) -> None:
+        """Wait until the pipe is ready; no longer than ``end``."""
+        poll, left = select.poll(), end - monotonic()
+        poll.register(self.connection, event)
+        if left <= 0 or not poll.poll(None if left == inf else left * 1000):
+            raise TimeoutError
+
+    def ended_well(self) -> bool:
+        """Whether the process ends by itself, without an error."""
+        with suppress(subprocess.TimeoutExpired):
+            return self.process.wait(5) == 0
+        return False
 
     def how_it_died(self) -> str:
         """What is known about its end, in words."""
@@ -108,28 +145,41 @@ class Child:
 
 
 @contextmanager
-def started(readable: Sequence[str], confined: bool) -> Iterator[Child]:
-    """A process that serves one request; killed when it is no longer needed.
+def started(readable: Sequence[str], confined: bool, *, processes: bool = False) -> Iterator[Child]:
+    """Start a process that serves one request; it and all that it started are killed when it is no longer needed.
 
     Args:
         readable: absolute paths of the files, or of the folders with all in them, that it is to read.
         confined: whether it is kept from other files, and from the network.
+        processes: whether it may start others.
     """
-    settings = cache_settings()
-    cache = settings.get("JAX_COMPILATION_CACHE_DIR", "")
+    files = read_files(readable)
+    key = reading_key(files)
     with _scratch() as scratch:
-        with launched(_CODE, [str(confined), scratch, cache, *readable], TMPDIR=scratch, **settings) as child:
+        programs = Path(scratch) / "compiled"
+        provide(programs, key)
+        given = given_cache()
+        arguments = [str(confined), str(processes), scratch, *readable, *([str(given)] if given else [])]
+        variables = {"TMPDIR": scratch, **cache_settings(programs)}
+        with launched(_CODE, arguments, variables, own_group=True) as child:
             yield child
+            ended_well = child.ended_well()
+        if ended_well and reading_key(files) == key:
+            keep(programs, key)
 
 
 @contextmanager
-def launched(code: str, arguments: Sequence[str] = (), **environment: str) -> Iterator[Child]:
-    """A process that runs ``code`` of ours; killed when it is no longer needed. It is confined as this process is.
+def launched(
+    code: str, arguments: Sequence[str], environment: Mapping[str, str], *, own_group: bool = False
+) -> Iterator[Child]:
+    """Start a process that runs ``code`` of ours; killed when it is no longer needed. It is confined as this one is.
 
     Args:
         code: Python.
         arguments: for it, after the handle of its pipe and the number of this process.
-        environment: variables beside this process's.
+        environment: variables beside those of this process that it may see (`visible_variables`).
+        own_group: whether to make it the head of a process group, and to kill the whole group in the end: confined
+            processes can't leave theirs.
     """
     ours, theirs = Pipe()
     with ours, tempfile.TemporaryFile() as noise:
@@ -141,12 +191,16 @@ def launched(code: str, arguments: Sequence[str] = (), **environment: str) -> It
             stdout=noise,
             stderr=noise,
             cwd="/",
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(_module_paths())} | environment,
+            env=visible_variables() | {"PYTHONPATH": os.pathsep.join(_module_paths())} | dict(environment),
+            process_group=0 if own_group else None,
         )
         theirs.close()
         try:
             yield Child(ours, process, noise)
         finally:
+            if own_group:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
             process.kill()
             process.wait()
 

@@ -1,7 +1,8 @@
-"""Seccomp: a filter on system calls, here one that lets a process, its later threads and children make no socket.
+"""Seccomp: a filter on system calls for a process, its later threads and children; none of them can take it back.
 
-Landlock knows TCP alone; this closes the rest: UDP, name look-ups, the sockets of services of the machine. Pairs of
-sockets that are connected with each other, as event loops make them, stay possible.
+Landlock knows files and TCP. The filter closes the rest: sockets of any kind, what reaches a file without opening it,
+other processes, keys, shared memory and namespaces (`pol_jax.sandbox.system_calls`). Pairs of sockets that are
+connected with each other, as event loops make them, stay possible.
 """
 
 from __future__ import annotations
@@ -11,48 +12,79 @@ import errno
 import platform
 import struct
 import sys
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+from pol_jax.sandbox.system_calls import MACHINES, SystemCalls
 
 _SET_NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2
-_LOAD, _IF_EQUAL, _IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
-_ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.EACCES
-_NUMBER, _ARCHITECTURE = 0, 4  # places in what a filter sees
 
-_IO_URING_SETUP: Final = 425
-_OTHER_ABI: Final = 0x40000000  # x32: other numbers for the same calls
+_LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # places in what a filter sees; arguments have 8 bytes each
+_ALLOW: Final = 0x7FFF0000
+_ERROR: Final = 0x00050000
 
-_MACHINES: Final = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
-"""For each machine: what it is to the kernel, and the number of ``socket``."""
+_OTHER_ABI: Final = 0x40000000
+"""From here on, the x32 numbers of x86-64: other numbers for the same calls."""
+
+_CLONE_THREAD: Final = 0x00010000
+_NEW_NAMESPACES: Final = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
+
+_Instruction: TypeAlias = tuple[int, int, int, int]
+"""Operation; how many lines to jump if true, and if false; operand."""
 
 
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def forbid_sockets() -> bool:
-    """Refuse to make sockets (EACCES), from now on, in this thread and all that it starts; call it first.
+def filter_calls(*, processes: bool) -> bool:
+    """Refuse what `system_calls` lists (EACCES), from now on, in this thread and all that it starts; call it first.
+
+    Args:
+        processes: whether new processes may be started; threads always may.
 
     Returns:
         Whether it is so; not on other systems or machines, or kernels without seccomp.
     """
-    if sys.platform != "linux" or platform.machine() not in _MACHINES:
+    if sys.platform != "linux" or platform.machine() not in MACHINES:
         return False
-    architecture, socket = _MACHINES[platform.machine()]
-    code = b"".join(
-        struct.pack("=HBBI", *each)
-        for each in (
-            (_LOAD, 0, 0, _ARCHITECTURE),
-            (_IF_EQUAL, 0, 5, architecture),  # jumps: so many lines further, if so, and if not
-            (_LOAD, 0, 0, _NUMBER),
-            (_IF_AT_LEAST, 3, 0, _OTHER_ABI),
-            (_IF_EQUAL, 2, 0, _IO_URING_SETUP),  # would make sockets without a call
-            (_IF_EQUAL, 1, 0, socket),
-            (_RETURN, 0, 0, _ALLOW),
-            (_RETURN, 0, 0, _REFUSE),
-        )
-    )
+    code = b"".join(struct.pack("=HBBI", *each) for each in _filter(MACHINES[platform.machine()], processes))
     program = _Program(len(code) // 8, code)
     system = ctypes.CDLL(None)
     if system.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
         return False
     return not system.prctl(_SET_SECCOMP, _FILTER, ctypes.byref(program), 0, 0)
+
+
+def _filter(calls: SystemCalls, processes: bool) -> list[_Instruction]:
+    """Return the filter: each check stands by itself, so that no jump is longer than a check."""
+    lines: list[_Instruction] = [
+        (_LOAD, 0, 0, _ARCHITECTURE),
+        (_IF_EQUAL, 1, 0, calls.architecture),
+        _refuse(),
+        (_LOAD, 0, 0, _NUMBER),
+        (_IF_AT_LEAST, 0, 1, _OTHER_ABI),
+        _refuse(),
+        (_IF_EQUAL, 0, 1, calls.clone3),
+        _refuse(errno.ENOSYS),  # the C library then calls clone, whose flags can be seen
+    ]
+    lines += _refuse_all(calls.refused.values())
+    lines += [] if processes else _refuse_all(calls.new_processes.values())
+    for number in calls.own_alone.values():
+        lines += [(_IF_EQUAL, 0, 4, number), (_LOAD, 0, 0, _FIRST_ARGUMENT), (_IF_EQUAL, 0, 1, 0), _allow(), _refuse()]
+    only_threads = [] if processes else [(_IF_ANY_BIT, 1, 0, _CLONE_THREAD), _refuse()]
+    flags = [(_LOAD, 0, 0, _FIRST_ARGUMENT), (_IF_ANY_BIT, 0, 1, _NEW_NAMESPACES), _refuse(), *only_threads]
+    return [*lines, (_IF_EQUAL, 0, len(flags), calls.clone), *flags, _allow()]
+
+
+def _refuse_all(numbers: Iterable[int]) -> list[_Instruction]:
+    return [line for number in numbers for line in ((_IF_EQUAL, 0, 1, number), _refuse())]
+
+
+def _refuse(error: int = errno.EACCES) -> _Instruction:
+    return _RETURN, 0, 0, _ERROR | error
+
+
+def _allow() -> _Instruction:
+    return _RETURN, 0, 0, _ALLOW

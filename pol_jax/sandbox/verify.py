@@ -148,15 +148,15 @@ def _converse(request: Request, caller: Caller, bounds: Bounds) -> Report:
     """Start a child, answer what it asks, until there is a report; or until it is lost."""
     end = inf if bounds.total_seconds is None else monotonic() + bounds.total_seconds
     readable = [request.path, *request.parents, *([] if request.opening is None else [request.opening])]
-    with started(readable, bounds.confined) as child:
-        try:
-            child.send(request)
+    try:
+        with started(readable, bounds.confined, processes=request.jobs > 1) as child:
+            child.send(request, end)
             while caller.report is None:
                 answer = caller.hear(child.receive(bounds, end))
                 if answer is not None:
-                    child.send(answer)
-        except Lost as lost:
-            return _undecided(request, caller.stage, str(lost))
+                    child.send(answer, end)
+    except Lost as lost:
+        return _undecided(request, caller.stage, str(lost))
     return caller.report
 
 

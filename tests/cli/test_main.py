@@ -11,7 +11,6 @@ from commands import environment, pol
 from places import TESTS
 
 
-@pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

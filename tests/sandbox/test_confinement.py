@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import re
+import resource
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import tiny
 from click.testing import CliRunner
@@ -16,6 +22,7 @@ from pol_jax.cli.main import pol
 from pol_jax.reports.report import Verdict
 from pol_jax.sandbox import landlock, process
 from pol_jax.sandbox.bounds import Bounds
+from pol_jax.sandbox.system_calls import MACHINES
 from pol_jax.sandbox.verify import verify
 
 NONCE = b"confined"
@@ -26,12 +33,22 @@ needs_landlock = pytest.mark.skipif(landlock._version() < 3, reason="this kernel
 
 Trying = Callable[..., dict[str, str]]
 
+CALL = """
+import ctypes, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def call(number, *arguments):
+    words = [ctypes.c_long(each) if isinstance(each, int) else ctypes.c_char_p(each) for each in arguments]
+    if libc.syscall(ctypes.c_long(number), *words) < 0:
+        raise OSError(ctypes.get_errno(), 'refused')
+"""
+"""Makes system calls that Python has no name for."""
+
 
 @pytest.fixture
 def trying(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> Trying:
     """Start a child as a verification does; in place of its work it tries what it is told to: errors by attempt."""
 
-    def attempt(*attempts: str, before: str = "") -> dict[str, str]:
+    def attempt(*attempts: str, before: str = "", processes: bool = False) -> dict[str, str]:
         code = (
             f"import json, os, signal, socket, tempfile\nfound = {{}}\nfor each in {attempts!r}:\n"
             "    try:\n        exec(each)\n        found[each] = ''\n"
@@ -40,7 +57,7 @@ def trying(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> Trying:
         )
         start = before + process._CODE.replace("from pol_jax.sandbox.child", code + "from pol_jax.sandbox.child")
         monkeypatch.setattr(process, "_CODE", start)
-        with process.started([str(plain_proof)], confined=True) as child:
+        with process.started([str(plain_proof)], confined=True, processes=processes) as child:
             child.process.wait(60)
             child.noise.seek(0)
             found, unrestricted = json.loads(child.noise.read().decode().splitlines()[-1])
@@ -105,10 +122,11 @@ def test_landlock_alone_refuses_tcp(trying: Trying) -> None:
     """Each of two restrictions, without the other."""
     if landlock._version() < 4:
         pytest.skip("this kernel's Landlock knows no network")
-    without = "from pol_jax.sandbox import confinement\nconfinement.forbid_sockets = lambda: False\n"
+    without = "from pol_jax.sandbox import confinement\nconfinement.filter_calls = lambda **_: False\n"
     with socket.create_server(("127.0.0.1", 0)) as server:
         connect = f"socket.create_connection(('127.0.0.1', {server.getsockname()[1]}))"
-        assert trying(connect, before=without) == {connect: "PermissionError", "unrestricted": ""}
+        told = {"unrestricted": "other system calls not restricted here"}
+        assert trying(connect, before=without) == {connect: "PermissionError"} | told
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no seccomp")
@@ -118,7 +136,8 @@ def test_what_a_kernel_does_not_restrict_is_told(trying: Trying, tmp_path: Path)
     read = f"open({str(tmp_path / 'secret')!r}).read()"
     without = "from pol_jax.sandbox import landlock\nlandlock._version = lambda: 0\n"
     found = trying(read, "socket.socket()", before=without)
-    assert found == {read: "", "socket.socket()": "PermissionError", "unrestricted": "file access not restricted here"}
+    told = "file access not restricted here, signals not restricted here"
+    assert found == {read: "", "socket.socket()": "PermissionError", "unrestricted": told}
 
 
 @needs_landlock
@@ -126,7 +145,7 @@ def test_older_kernel_restricts_what_it_knows(trying: Trying, tmp_path: Path) ->
     (tmp_path / "secret").write_text("secret")
     read = f"open({str(tmp_path / 'secret')!r}).read()"
     without = "from pol_jax.sandbox import landlock\nlandlock._version = lambda: 1\n"
-    told = {"unrestricted": "cutting files not restricted here"}
+    told = {"unrestricted": "cutting files not restricted here, signals not restricted here"}
     assert trying(read, before=without) == {read: "PermissionError"} | told
 
 
@@ -152,3 +171,117 @@ def test_command_line_leaves_the_child_unconfined_where_asked(plain_proof: Path)
 def test_child_is_the_first_to_go_when_memory_runs_out(trying: Trying) -> None:
     last = "assert open('/proc/self/oom_score_adj').read().strip() == '1000'"
     assert trying(last)[last] == ""
+
+
+needs_filter = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in MACHINES, reason="no filter on system calls for this machine"
+)
+
+
+@needs_filter
+def test_child_changes_no_file_that_it_can_t_open(trying: Trying, plain_proof: Path, tmp_path: Path) -> None:
+    """A private key was made readable for everyone so: mode, owner and times need no open file."""
+    key = tmp_path / "key"
+    key.write_text("secret")
+    key.chmod(0o600)
+    os.utime(key, (1000, 1000))
+    name, inside = str(key), str(plain_proof / "claim.json")
+    found = trying(
+        *(f"os.chmod({name!r}, 0o644)", f"os.chmod({inside!r}, 0o666)", f"os.fchmod(os.open({inside!r}, 0), 0o666)"),
+        *(f"os.chown({name!r}, 1, 1)", f"os.lchown({name!r}, 1, 1)", f"os.utime({name!r}, (0, 0))"),
+        *(f"os.setxattr({name!r}, b'user.x', b'1')", f"os.removexattr({name!r}, b'user.x')"),
+    )
+    assert found.pop("unrestricted") == ""
+    assert set(found.values()) == {"PermissionError"}, found
+    assert (key.stat().st_mode & 0o777, key.stat().st_mtime) == (0o600, 1000)
+
+
+@needs_filter
+def test_child_reaches_no_other_process(trying: Trying) -> None:
+    """The caller was killed so, by a limit on its processor time."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE), os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0)
+    parent = "os.getppid()"
+    own = "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))"
+    found = trying(
+        own,
+        *(f"resource.prlimit({parent}, resource.RLIMIT_CPU)", f"resource.prlimit({parent}, 7, (64, 64))"),
+        *(f"os.setpriority(os.PRIO_PROCESS, {parent}, 19)", f"os.sched_setaffinity({parent}, {{0}})"),
+        f"os.sched_setscheduler({parent}, os.SCHED_IDLE, os.sched_param(0))",
+        *(f"os.kill({parent}, 0)", f"open(f'/proc/{{{parent}}}/environ').read()", f"open(f'/proc/{{{parent}}}/mem')"),
+        before="import resource\n",
+    )
+    assert (found.pop(own), found.pop("unrestricted")) == ("", "")
+    assert set(found.values()) == {"PermissionError"}, found
+    after = resource.getrlimit(resource.RLIMIT_NOFILE), os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0)
+    assert after == before
+
+
+@needs_filter
+def test_every_call_on_the_list_is_refused(trying: Trying) -> None:
+    """Also namespaces of a user, keys, and memory segments that are named by numbers."""
+    calls = MACHINES[platform.machine()]
+    namespaces = [f"call({calls.clone}, {flag}, 0, 0, 0, 0)" for flag in (0x10000000, 0x00020000, 0x40000000)]
+    found = trying(
+        *(f"call({number}, 0, 0, 0, 0, 0, 0)" for number in calls.refused.values()), *namespaces, before=CALL
+    )
+    assert found.pop("unrestricted") == ""
+    assert set(found.values()) == {"PermissionError"}, found
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_numbers_are_the_kernel_s(machine: str) -> None:
+    headers = {
+        "x86_64": Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
+        "aarch64": Path("/usr/include/asm-generic/unistd.h"),
+    }
+    if not headers[machine].exists():
+        pytest.skip("the kernel's headers are not installed")
+    numbers = dict(re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", headers[machine].read_text()))
+    calls = MACHINES[machine]
+    ours = {**calls.refused, **calls.own_alone, **calls.new_processes, "clone": calls.clone, "clone3": calls.clone3}
+    assert {name: number for name, number in ours.items() if int(numbers.get(name, number)) != number} == {}
+
+
+@needs_filter
+def test_child_starts_no_process(trying: Trying) -> None:
+    """Two forks outlived a verification so; threads it may start."""
+    thread = "__import__('threading').Thread(target=len, args=('',)).start()"
+    pair = "socket.socketpair()"
+    found = trying("os.fork()", "os.posix_spawn('/bin/true', ['true'], {})", "os.setsid()", thread, pair)
+    assert (found.pop(thread), found.pop(pair), found.pop("unrestricted")) == ("", "", "")
+    assert set(found.values()) == {"PermissionError"}, found
+
+
+@needs_filter
+def test_nothing_outlives_the_verification(trying: Trying, tmp_path: Path) -> None:
+    """Where processes are allowed, to replay in several, nobody leaves the group that is killed in the end."""
+    orphan = (
+        "first = os.fork()\n"
+        "if not first:\n"
+        "    try:\n        os.setsid()\n    except OSError:\n        pass\n"
+        "    if not os.fork():\n        time.sleep(600)\n"
+        "    os._exit(0)\n"
+        "os.waitpid(first, 0)"
+    )
+    known = {each.pid for each in psutil.process_iter()}
+    assert trying(orphan, before="import time\n", processes=True)[orphan] == ""
+    new = [each.info for each in psutil.process_iter(["cmdline", "pid", "status"]) if each.pid not in known]
+    assert [each for each in new if "pol_jax" in " ".join(each["cmdline"] or []) and each["status"] != "zombie"] == []
+
+
+@needs_landlock
+def test_child_sees_no_shared_memory_of_others(trying: Trying) -> None:
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as other:
+        name = other.name
+        found = trying(f"open({name!r}, 'rb')", f"open({name!r}, 'ab')", "os.listdir('/dev/shm')")
+    assert found.pop("unrestricted") == ""
+    assert set(found.values()) == {"PermissionError"}, found
+
+
+def test_child_sees_no_token(trying: Trying, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", "secret")
+    monkeypatch.setenv("NCCL_DEBUG", "INFO")
+    hidden = "if 'GITHUB_TOKEN' in os.environ: raise OSError('seen')"
+    seen = "if os.environ.get('NCCL_DEBUG') != 'INFO': raise OSError('not seen')"
+    found = trying(hidden, seen)
+    assert (found[hidden], found[seen]) == ("", "")

@@ -1,0 +1,28 @@
+"""The environment variables that a process may see which reads a hostile proof: others may hold tokens."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+_VISIBLE: Final = re.compile(
+    r"""(
+        # where the system, Python and libraries are
+        PATH | HOME | LANG | LANGUAGE | LC_\w+ | TZ | TERM | COLUMNS | LD_LIBRARY_PATH | LD_PRELOAD | TMPDIR | PYTHON\w+
+        | XDG_CACHE_HOME | COVERAGE_\w+
+        # what decides how XLA computes, and on what: a verification must see what the caller has set
+        | JAX_\w+ | XLA_\w+ | TF_\w+ | LIBTPU_\w+ | TPU_\w+ | NPROC | OMP_\w+ | MKL_\w+ | OPENBLAS_\w+ | EIGEN_\w+
+        | CUDA_\w+ | NVIDIA_\w+ | NCCL_\w+ | CUDNN_\w+ | CUBLAS_\w+ | ROCR_\w+ | ROCM_\w+ | HIP_\w+ | HSA_\w+
+        | TENSORSTORE_\w+ | MALLOC_\w+ | GLIBC_TUNABLES
+    )\Z""",
+    re.VERBOSE | re.ASCII,
+)
+
+_NEVER: Final = frozenset({"PYTHONPATH", "PYTHONSTARTUP", "PYTHONINSPECT"})
+"""Set by the caller for the process, or of no use to it."""
+
+
+def visible_variables() -> dict[str, str]:
+    """Return those variables of this process that the one it starts may see."""
+    return {name: value for name, value in os.environ.items() if _VISIBLE.match(name) and name not in _NEVER}

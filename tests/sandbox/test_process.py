@@ -1,0 +1,88 @@
+"""The caller's conversation with a hostile process: it is held no longer than it allows, and nothing is raised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+
+import pytest
+import tiny
+
+from pol_jax.errors import PolError
+from pol_jax.progress import Silent
+from pol_jax.reports.report import Report, Verdict
+from pol_jax.sandbox import process
+from pol_jax.sandbox.bounds import Bounds
+from pol_jax.sandbox.verify import verify
+
+BEFORE = """
+import os, sys, time, struct, msgspec
+from multiprocessing.connection import Connection
+pipe = Connection(int(handle))
+pipe.recv_bytes()
+def say(**message):
+    pipe.send_bytes(msgspec.msgpack.encode(message))
+"""
+
+Talking = Callable[..., Report]
+
+
+@pytest.fixture
+def talking(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> Talking:
+    """Verify with a child that runs ``code`` in place of its work."""
+
+    def talk(code: str, **bounds: float) -> Report:
+        code = BEFORE.replace("{proof}", str(plain_proof)) + code.replace("{proof}", str(plain_proof))
+        start = process._CODE.replace(
+            "from pol_jax.sandbox.child", code + "\nraise SystemExit\nfrom pol_jax.sandbox.child"
+        )
+        monkeypatch.setattr(process, "_CODE", start)
+        given = {"silence_seconds": 3, "total_seconds": 8} | bounds
+        begun = monotonic()
+        report = verify(plain_proof, tiny.plain().source, nonce=b"1", bounds=Bounds(**given), progress=Silent())
+        assert monotonic() - begun < 60
+        assert report.verdict is Verdict.INCONCLUSIVE
+        return report
+
+    return talk
+
+
+FIND = """
+say(type="find", commitment=open("{proof}/commitment.json", "rb").read())
+pipe.recv_bytes()
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("os.write(int(handle), struct.pack('!i', 1000) + b'x'); time.sleep(600)", "said nothing for 3 s"),
+        ("os.write(int(handle), b'xx'); time.sleep(600)", "said nothing for 3 s"),
+        ("os.write(int(handle), struct.pack('!i', -1)); time.sleep(600)", "ended without a report"),
+        ("os.write(int(handle), struct.pack('!i', 2**31 - 1)); time.sleep(600)", "ended without a report"),
+        ("while True: say(type='at', done=1, loss=None)", "took more than the 8 s that it has in all"),
+        ("pipe.send_bytes(b'\\x82\\xa4type\\xa4take\\xa1x' + b'\\x91' * 2000000); time.sleep(600)", "without a report"),
+        ("say(type='done', report=b'[' * 1000000)", "sent no report"),
+        (FIND + "say(type='take', indices=[0] * 4000000)", "asked for more records than a step takes"),
+        (FIND + "\nwhile True: say(type='take', indices=[0] * 4)", "doesn't read what it asked for"),
+    ],
+    ids=["half a message", "half a header", "negative", "huge", "flood", "nested", "nested report", "many", "not read"],
+)
+def test_caller_is_not_held(talking: Talking, code: str, reason: str) -> None:
+    assert reason in talking(code).reasons[0]
+
+
+def test_progress_may_say_anything(talking: Talking) -> None:
+    code = (
+        "say(type='begin', what='\\x1b[2J[/bad]', total=-5, done=2**62); say(type='at', done=2**63, loss=None)\n"
+        "say(type='begin', what='x' * 100000, total=0, done=1); say(type='end'); say(type='end')"
+    )
+    assert "without a report" in talking(code).reasons[0]
+
+
+def test_text_of_an_error_is_escaped_and_short(talking: Talking) -> None:
+    with pytest.raises(PolError) as raised:
+        talking("say(type='failed', kind='printable', text='\\x1b[2Jaccepted\\n' + 'A' * 3000); time.sleep(9)")
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 600
