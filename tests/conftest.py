@@ -74,7 +74,11 @@ def verify_plain() -> Callable[..., Report]:
     """Verify a proof of `tiny.plain`: every segment, with the true records, unless told otherwise."""
 
     def verify_it(path: Path, **changes: Any) -> Report:
-        arguments = {"source": tiny.plain().source, "policy": AllSegments(), "nonce": tiny.NONCE} | changes
+        arguments: dict[str, Any] = {
+            "source": tiny.plain().source,
+            "policy": AllSegments(),
+            "nonce": tiny.NONCE,
+        } | changes
         return verify(path, arguments.pop("source"), **arguments)
 
     return verify_it

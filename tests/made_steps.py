@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Step:
     after: State
     spec: tuple[LeafSpec, ...]
 
-    def compared(self, **changes: object) -> StepComparison:
+    def compared(self, **changes: Any) -> StepComparison:
         step = replace(self, **changes)
         return judge_step(step.before, step.after, step.reference, step.others, step.spec)
 

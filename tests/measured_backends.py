@@ -32,9 +32,10 @@ def outcome(found: Results, name: str) -> Outcome:
 
 
 def shown(parts: tuple[Results, ...], d_ref: float | None = None) -> str:
-    console = Console(file=io.StringIO(), width=160)
+    written = io.StringIO()
+    console = Console(file=written, width=160)
     console.print(summary(parts, d_ref), soft_wrap=True)
-    return console.file.getvalue()
+    return written.getvalue()
 
 
 def pol(*arguments: str | Path) -> Any:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from blake3 import blake3
@@ -60,7 +62,7 @@ def number(value: float) -> str:
     return f"{sign}{digits[0]}{tail}e{'+' if point > 0 else '-'}{abs(point - 1)}"
 
 
-def canonical(value: object) -> str:
+def canonical(value: Any) -> str:
     match value:
         case None | bool():
             return {None: "null", True: "true", False: "false"}[value]
@@ -79,7 +81,7 @@ def canonical(value: object) -> str:
     return "{" + ",".join(canonical(name) + ":" + canonical(item) for name, item in fields) + "}"
 
 
-def parse(content: bytes) -> object:
+def parse(content: bytes) -> Any:
     """The value in a canonical document; what it says beyond that is not looked at here."""
 
     def fields(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -148,7 +150,7 @@ def merkle_check(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes
 # --- states and rows ---------------------------------------------------------------------------------------------
 
 
-def piece_digests(leaf: dict, content: bytes) -> list[bytes]:
+def piece_digests(leaf: dict[str, Any], content: bytes) -> list[bytes]:
     array = np.frombuffer(content, np.uint8).reshape(*leaf["shape"], ITEM_BYTES[leaf["dtype"]])
     sizes = [size // parts for size, parts in zip(leaf["shape"], leaf["pieces"], strict=True)]
     found = []
@@ -161,12 +163,12 @@ def piece_digests(leaf: dict, content: bytes) -> list[bytes]:
     return found
 
 
-def state_digest(spec: list[dict], leaves: list[bytes]) -> bytes:
+def state_digest(spec: list[dict[str, Any]], leaves: list[bytes]) -> bytes:
     pieces = [piece for leaf, content in zip(spec, leaves, strict=True) for piece in piece_digests(leaf, content)]
     return digest("state", digest("state spec", canonical(spec).encode()) + b"".join(pieces))
 
 
-def taken_digest(state: list[dict], leaves: list[bytes], taken: list[str]) -> bytes:
+def taken_digest(state: list[dict[str, Any]], leaves: list[bytes], taken: list[str]) -> bytes:
     """Of the leaves that an initial state takes over, which a commitment has."""
     pairs = [(leaf, content) for leaf, content in zip(state, leaves, strict=True) if leaf["path"] in taken]
     if not taken or [leaf["path"] for leaf, _ in pairs] != taken or any(leaf["prng"] for leaf, _ in pairs):
@@ -241,21 +243,21 @@ def sample_size(segments: int, confidence: str, fraction: str) -> int:
     return drawn
 
 
-def random_segments(claim: bytes, nonce: bytes, policy: dict, segments: int) -> set[int]:
+def random_segments(claim: bytes, nonce: bytes, policy: dict[str, Any], segments: int) -> set[int]:
     key = digest("challenge", claim + u64(len(nonce)) + nonce + canonical(policy).encode())
     count = sample_size(segments, number(policy["confidence"]), number(policy["fraction"]))
     return {place(key, 0, segments, at) for at in range(count)}
 
 
-def top_segments(q: int, stretches: list) -> set[int]:
+def top_segments(q: int, stretches: Sequence[Sequence[Any]]) -> set[int]:
     """The segments of those stretches that fewer than q of their epoch come before."""
 
-    def rank(stretch: list) -> tuple[int, float, int]:
+    def rank(stretch: Sequence[Any]) -> tuple[int, float, int]:
         first, _, _, size = stretch
         finite = math.isfinite(float(size))
         return (1, -float(size), first) if finite else (0, 0.0, first)
 
-    chosen = set()
+    chosen = set[int]()
     for first, stop, epoch, size in stretches:
         rivals = [other for other in stretches if other[2] == epoch]
         if sum(rank(other) < rank([first, stop, epoch, size]) for other in rivals) < q:
@@ -263,8 +265,10 @@ def top_segments(q: int, stretches: list) -> set[int]:
     return chosen
 
 
-def draw(claim: bytes, nonce: bytes, policy: dict, segments: int, stretches: list = ()) -> list[int]:
-    chosen = set()
+def draw(
+    claim: bytes, nonce: bytes, policy: dict[str, Any], segments: int, stretches: Sequence[Sequence[Any]] = ()
+) -> list[int]:
+    chosen = set[int]()
     if policy["policy"] in ("random", "joint"):
         chosen |= random_segments(claim, nonce, policy, segments)
     if policy["policy"] in ("top", "joint"):
@@ -272,7 +276,7 @@ def draw(claim: bytes, nonce: bytes, policy: dict, segments: int, stretches: lis
     return sorted(chosen)
 
 
-def draw_steps(claim: bytes, nonce: bytes, policy: dict, steps: int) -> list[int]:
+def draw_steps(claim: bytes, nonce: bytes, policy: dict[str, Any], steps: int) -> list[int]:
     return sorted(at + 1 for at in random_segments(claim, nonce, policy, steps))
 
 
@@ -293,7 +297,7 @@ def lanes_sum(leaves: list[list[float]]) -> float:
 def magnitude(metric: str, before: list[list[float]], after: list[list[float]]) -> float:
     """Between the floating-point leaves of two states, each leaf a list of doubles."""
 
-    def summed(term) -> float:
+    def summed(term: Callable[[float, float], float]) -> float:
         return lanes_sum([[term(a, b) for a, b in zip(x, y, strict=True)] for x, y in zip(before, after, strict=True)])
 
     match metric:
@@ -315,7 +319,7 @@ def magnitude(metric: str, before: list[list[float]], after: list[list[float]]) 
 # --- openings ----------------------------------------------------------------------------------------------------
 
 
-def pack(value: object) -> bytes:
+def pack(value: Any) -> bytes:
     """MessagePack, every number and length in its shortest form."""
 
     def sized(size: int, fix: tuple[int, int] | None, codes: list[tuple[int, int]]) -> bytes:
@@ -340,7 +344,7 @@ def pack(value: object) -> bytes:
     return head + b"".join(pack(name) + pack(item) for name, item in value.items())
 
 
-def opened(opening: dict, claim: bytes) -> dict[int, bytes]:
+def opened(opening: dict[str, Any], claim: bytes) -> dict[int, bytes]:
     """What an opening shows under a claim, checked as section 14 says but for the replay: states' digests by step."""
     if opening["claim"] != digest("claim", claim):
         raise Refused("another claim")
@@ -350,7 +354,7 @@ def opened(opening: dict, claim: bytes) -> dict[int, bytes]:
     committed = {name: commitment["program"][name] for name in programs}
     if seed.hex() != claimed["commitment"] or programs != committed:
         raise Refused("another commitment or program")
-    records, rows = opened_records(opening["records"], commitment["data"]), {}
+    records, rows = opened_records(opening["records"], commitment["data"]), dict[int, Any]()
     schedule = commitment["schedule"]
     for each in opening["rows"]:
         content = each["row"]
@@ -360,7 +364,9 @@ def opened(opening: dict, claim: bytes) -> dict[int, bytes]:
         key = b"".join(word.to_bytes(4, "little") for word in step_key(seed, schedule["prng"], step))
         if content[:at] != u64(step) + u64(len(key)) + key + u64(len(drawn)) + b"".join(map(u64, drawn)):
             raise Refused("another key or batch")
-        if set(drawn) <= records.keys() and content[at : at + 32] != digest("batch", b"".join(map(records.get, drawn))):
+        if set(drawn) <= records.keys() and content[at : at + 32] != digest(
+            "batch", b"".join(map(records.__getitem__, drawn))
+        ):
             raise Refused("another batch digest")
         root = merkle_check(digest("ledger row", content), step, claimed["steps"] + 1, each["path"])
         if root.hex() != claimed["ledger_root"]:
@@ -372,7 +378,7 @@ def opened(opening: dict, claim: bytes) -> dict[int, bytes]:
     return {each["step"]: rows[each["step"]] for each in opening["states"]}
 
 
-def opened_records(records: list[dict], data: dict) -> dict[int, bytes]:
+def opened_records(records: list[dict[str, Any]], data: dict[str, Any]) -> dict[int, bytes]:
     found = {}
     for each in records:
         content = b"".join(each["leaves"])

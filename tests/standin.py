@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -14,6 +14,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from places import ROOT
 
+from pol_jax.training.records import Arrays
 from pol_jax.training.task import Task
 
 REAL = Path(os.environ.get("POL_TFDS") or ROOT.parent / "shared" / "tfds")
@@ -31,7 +32,7 @@ def pictures(count: int) -> np.ndarray:
     return (noise + 150 * (np.arange(count) % 2)[:, None, None, None]).astype(np.uint8)
 
 
-class Standin(tfds.core.GeneratorBasedBuilder):
+class Standin(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS has no types
     """What TFDS would prepare for ``cifar10``, ``cifar100`` and ``tiny_shakespeare``, but tiny."""
 
     VERSION = tfds.core.Version("3.0.2")
@@ -62,14 +63,14 @@ class Standin(tfds.core.GeneratorBasedBuilder):
 
 def train(task: Task, steps: int, batch_size: int | None = None, key: jax.Array = KEY) -> tuple[Any, list[float]]:
     """The state after some steps over shuffled epochs, and every loss."""
-    size = batch_size or task.batch_size
+    size, source = batch_size or task.batch_size, cast(Arrays, task.source)
     rng = np.random.default_rng(0)
     epochs = -(-steps * size // len(task.source))
     order = np.concatenate([rng.permutation(len(task.source)) for _ in range(epochs)])
     # Not jitted: compiling the initialisation of ResNet-20 takes longer than the rest of its test.
     state, step, losses = task.init(key), jax.jit(task.step, donate_argnums=0), []
     for i in range(steps):
-        batch = task.source.take(order[i * size : (i + 1) * size])
+        batch = source.take(order[i * size : (i + 1) * size])
         state, metrics = step(state, batch, jax.random.fold_in(key, i))
         losses.append(metrics["loss"])
     return state, [float(loss) for loss in losses]

@@ -38,7 +38,8 @@ def test_own_loop_gives_the_same_claim_as_train(plain_proof: Path, tmp_path: Pat
     for stop in (10, None):
         with pol_jax.Recording(tiny.plain(), tmp_path / "proof", steps=tiny.STEPS, choices=choices) as recording:
             state = recording.state
-            assert jax.tree.structure(state) == jax.tree.structure(tiny.plain().init(jax.random.key(0)))
+            expected = jax.tree.structure(tiny.plain().init(jax.random.key(0)))
+            assert jax.tree.structure(state) == expected  # type: ignore[operator, unused-ignore]  # jax gives it no type
             for inputs in recording:
                 state, metrics = recording.step(state, inputs)
                 assert set(metrics) == {"loss", "norm"}
@@ -75,7 +76,7 @@ def test_state_and_records_may_be_any_pytree(name: str, tmp_path: Path) -> None:
     assert pol_jax.verify(tmp_path / "proof", task.source, policy=pol_jax.AllSegments())
     losses = [row.loss_value for row in proof.rows()]
     assert losses[0] is None
-    assert all(np.isfinite(losses[1:]))
+    assert all(loss is not None and np.isfinite(loss) for loss in losses[1:])
 
 
 def test_state_digests_may_be_rarer(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def plain(data_dir: Path | None = None, steps: int | None = None) -> Task:
 
         def loss_of(params: PyTree) -> jax.Array:
             logits = (batch["x"] + noise) @ params["w"] + params["b"][None]
-            return optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
+            return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]))
 
         loss, gradient = jax.value_and_grad(loss_of)(state["params"])
         momentum = (0.9 * state["momentum"].astype(jnp.float32) + gradient["w"]).astype(jnp.bfloat16)
@@ -101,7 +101,7 @@ def linen(data_dir: Path | None = None, steps: int | None = None) -> Task:
     def step(state: LinenState, batch: PyTree, key: Key) -> tuple[LinenState, dict[str, jax.Array]]:
         def loss_of(params: PyTree) -> jax.Array:
             logits = model.apply({"params": params}, batch["x"], rngs={"dropout": key})
-            return optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
+            return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]))
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)

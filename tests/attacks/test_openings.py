@@ -17,6 +17,7 @@ from forge import Forger, refused
 from msgspec.structs import replace
 from opened_steps import SOURCE, STEPS
 
+from pol_jax.program.machine import current_environment
 from pol_jax.progress import Silent
 from pol_jax.protocol.challenge import ListedSteps
 from pol_jax.protocol.opening import OpenedState, Opening
@@ -217,7 +218,7 @@ def test_what_is_no_opening(content: bytes, tmp_path: Path, plain_proof: Path) -
 
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verify as on a backend that is not the prover's: bits can't reject there."""
-    here = opening_verifier.current_environment()
+    here = current_environment()
     monkeypatch.setattr(opening_verifier, "current_environment", lambda: replace(here, jaxlib="0.0.1"))
 
 
@@ -242,7 +243,10 @@ def test_false_step_is_rejected_on_another_backend(
     report = check_opening(opening, (2, 12), proof_copy)
     refused(report, 9, "step 12 is not what this machine gives")
     assert [(each.stop, each.outcome) for each in report.compared] == [(12, Outcome.FAILED)]
-    assert report.compared[0].error > report.compared[0].tolerance
+    compared = report.compared[0]
+    assert compared.error is not None
+    assert compared.tolerance is not None
+    assert compared.error > compared.tolerance
 
 
 def test_small_false_part_of_a_step_is_never_accepted(

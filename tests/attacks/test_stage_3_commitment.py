@@ -15,6 +15,7 @@ from forge import Forger, edit_document, refused, take_stock
 from pol_jax.program.artifact import INIT_FILE, PLATFORMS, STEP_FILE
 from pol_jax.reports.report import Report
 from pol_jax.training.export import export_task, signature_of
+from pol_jax.training.task import Task
 
 Verify = Callable[..., Report]
 
@@ -38,11 +39,11 @@ def other_step() -> bytes:
     task = tiny.plain()
     step = task.step
 
-    def slow(state, batch, key):
+    def slow(state: Any, batch: Any, key: jax.Array) -> Any:
         new, metrics = step(state, batch, key)
         return new | {"params": jax.tree.map(lambda a, b: (a + b) / 2, state["params"], new["params"])}, metrics
 
-    task = tiny.Task("other", task.init, slow, task.source, task.batch_size, task.steps)
+    task = Task("other", task.init, slow, task.source, task.batch_size, task.steps)
     return export_task(task, signature_of(task, "threefry2x32")).step
 
 
@@ -75,7 +76,9 @@ def test_other_records(proof_copy: Path, verify_plain: Verify, wound: str) -> No
     refused(verify_plain(proof_copy), 3, "records", "Merkle root" if wound == "digest" else "bytes, expected 1280")
 
 
-def exported(function: Callable, *args: object, platforms: tuple[str, ...] = PLATFORMS, allow: str = "") -> bytes:
+def exported(
+    function: Callable[..., Any], *args: object, platforms: tuple[str, ...] = PLATFORMS, allow: str = ""
+) -> bytes:
     checks = [jax.export.DisabledSafetyCheck.custom_call(allow)] if allow else []
     return bytes(jax.export.export(jax.jit(function), platforms=platforms, disabled_checks=checks)(*args).serialize())
 
@@ -85,7 +88,7 @@ def test_program_with_a_foreign_call(forger: Forger, verify_plain: Verify) -> No
     task = tiny.plain()
     signature = signature_of(task, "threefry2x32")
 
-    def step(leaves, batch, key):
+    def step(leaves: Any, batch: Any, key: jax.Array) -> Any:
         loss = jax.ffi.ffi_call("jump_anywhere", jax.ShapeDtypeStruct((), jnp.float32))(batch[1])
         return leaves, tuple(loss for _ in signature.metrics)
 
@@ -102,7 +105,7 @@ def test_program_of_another_signature(forger: Forger, verify_plain: Verify, woun
     signature = signature_of(task, "threefry2x32")
     leaves, batch, key = signature.leaves(), signature.batch(), signature.key()
     metrics = tuple(jnp.float32(0) for _ in signature.metrics)
-    artifact = {
+    artifacts: dict[str, Callable[[], bytes]] = {
         "platforms": lambda: exported(lambda s, b, k: (s, metrics), leaves, batch, key, platforms=("tpu",)),
         "arguments": lambda: exported(lambda s, b, k: (tuple(s), metrics), list(leaves), batch, key),
         "results": lambda: exported(lambda s, b, k: [s, metrics], leaves, batch, key),
@@ -110,8 +113,8 @@ def test_program_of_another_signature(forger: Forger, verify_plain: Verify, woun
         "leaves": lambda: exported(lambda s, b, k: (s[1:], (s[0], *metrics)), leaves, batch, key),
         "dtypes": lambda: exported(lambda s, b, k: (s, (jnp.int32(0), *metrics[1:])), leaves, batch, key),
         "empty": lambda: b"",
-    }[wound]()
-    forger.commit_to_step_program(artifact)
+    }
+    forger.commit_to_step_program(artifacts[wound]())
     forger.write_documents()
     words = {"platforms": "is not for one device of", "arguments": "takes other", "empty": "not an exported program"}
     refused(verify_plain(forger.root), 3, STEP_FILE, words.get(wound, "returns other"))
@@ -137,19 +140,17 @@ def test_program_of_another_signature(forger: Forger, verify_plain: Verify, woun
         ("task.name", "stolen", 5),
     ],
 )
-def test_another_commitment_claimed(
-    forger: Forger, verify_plain: Verify, field: str, value: object, stage: int
-) -> None:
+def test_another_commitment_claimed(forger: Forger, verify_plain: Verify, field: str, value: Any, stage: int) -> None:
     """A stolen run can't be re-signed or re-told: all of the commitment is in the keys."""
 
-    def change(plain: dict) -> None:
+    def change(plain: dict[str, Any]) -> None:
         *path, last = field.replace("[0]", ".0").split(".")
+        node: Any = plain
         for name in path:
-            plain = plain[int(name) if name.isdigit() else name]
-        plain["pieces"] = [1] * len(value) if last == "shape" else plain.get("pieces")
-        if plain["pieces"] is None:
-            del plain["pieces"]
-        plain[last] = value
+            node = node[int(name) if name.isdigit() else name]
+        if last == "shape":
+            node["pieces"] = [1] * len(value)
+        node[last] = value
 
     forger.commit_to(change)
     forger.write_documents()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -86,7 +87,7 @@ def test_longer_claim(forger: Forger, verify_plain: Verify) -> None:
     ],
 )
 def test_row_without_what_it_must_have(
-    forger: Forger, verify_plain: Verify, step: int, fields: dict, problem: str
+    forger: Forger, verify_plain: Verify, step: int, fields: dict[str, Any], problem: str
 ) -> None:
     forger.change(step, **fields)
     forger.write()

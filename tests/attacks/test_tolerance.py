@@ -34,7 +34,7 @@ def elsewhere(forger: Forger) -> Environment:
 
 def nudged(loss: bytes | None) -> bytes:
     """Off by one unit in the last place."""
-    return np.nextafter(np.frombuffer(loss or b"", "<f4"), np.float32(np.inf)).tobytes()
+    return bytes(np.nextafter(np.frombuffer(loss or b"", "<f4"), np.float32(np.inf)).tobytes())
 
 
 # --- a proof with few checkpoints --------------------------------------------------------------------------------

@@ -49,7 +49,8 @@ def _edited(results: Results, edit: Callable[[dict[str, Any]], None]) -> bytes:
 
 
 def _first(plain: dict[str, Any]) -> dict[str, Any]:
-    return plain["outcomes"][0]["reproductions"][0]
+    found: dict[str, Any] = plain["outcomes"][0]["reproductions"][0]
+    return found
 
 
 HOSTILE: dict[str, Callable[[dict[str, Any]], None]] = {

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 from commands import pol
-
-from pol_jax.storage.proof import open_proof
+from forge import claim_of
 
 
 @pytest.fixture(scope="session")
@@ -18,5 +17,5 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         trained = pol("train", "tiny:plain", "--out", folder / name, "--steps", str(steps), "--seed", seed)
         assert trained.exit_code == 0, trained.output
         assert f"trained {steps} steps of tiny plain" in trained.output
-        assert open_proof(folder / name).claim.digest().hex() in trained.output
+        assert claim_of(folder / name).digest().hex() in trained.output
     return folder

@@ -52,11 +52,11 @@ def test_killed_ten_times_ends_with_the_same_claim(tmp_path: Path, most: int, ke
         deadline = time.monotonic() + moments.uniform(0.5, 4.5)
         while time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.01)
-        finished = process.poll() is not None
+        has_finished = process.poll() is not None
         process.send_signal(signal.SIGKILL)
         process.wait()
         kills += 1
-        if finished:
+        if has_finished:
             shutil.rmtree(tmp_path / "killed")
     for arguments in (killed, once):
         finished = pol(*arguments)

@@ -28,7 +28,9 @@ def test_challenge_open_verify(plain_proof: Path, tmp_path: Path) -> None:
     accepted = pol("verify", tmp_path / "claim.json", "--opening", tmp_path / "o", *draw, "--json", tmp_path / "json")
     assert accepted.returncode == 0, accepted.stderr
     assert "accepted" in accepted.stdout
-    assert msgspec.json.decode((tmp_path / "json").read_bytes(), type=Report).coverage.unit == "step"
+    coverage = msgspec.json.decode((tmp_path / "json").read_bytes(), type=Report).coverage
+    assert coverage is not None
+    assert coverage.unit == "step"
     for wrong, problem in (
         ((), "give --steps LIST, or the --nonce"),
         ((*draw, "--steps", "1"), "one of them"),

@@ -14,7 +14,7 @@ from pol_jax.errors import UsageError
 from pol_jax.storage.proof import open_proof
 
 
-def run(*arguments: str | Path) -> Any:
+def run(*arguments: str | int | Path) -> Any:
     return CliRunner().invoke(cli.pol, [str(argument) for argument in arguments])
 
 

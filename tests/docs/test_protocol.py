@@ -16,7 +16,7 @@ from pol_jax.protocol.trees import DTYPES
 from pol_jax.storage.ledger import SCHEMA
 
 
-def test_document_names_what_the_code_has():
+def test_document_names_what_the_code_has() -> None:
     document = make_vectors.DOCUMENT.read_text()
     for stage in Stage:
         assert f"| {stage.value} | {stage.title} |" in document
@@ -32,7 +32,7 @@ def test_document_names_what_the_code_has():
     assert codes == (0, 1, 2, 3)
 
 
-def test_every_context_in_the_code_is_in_the_document():
+def test_every_context_in_the_code_is_in_the_document() -> None:
     document = make_vectors.DOCUMENT.read_text()
     listed = document.split("<!-- vectors: contexts -->")[1].split("<!-- end -->")[0].splitlines()
     used = {f"{encoding.FORMAT} {vector['context']}" for vector in vectors("digests")}

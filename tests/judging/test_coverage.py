@@ -9,7 +9,7 @@ from pol_jax.protocol.sampling import detection_probability
 from pol_jax.protocol.spans import Route, Segments, Span, routes
 
 
-def test_coverage_is_of_what_was_replayed():
+def test_coverage_is_of_what_was_replayed() -> None:
     """A draw that was not replayed, or not to its end, covers nothing of the rest."""
     segments, random = Segments(14, 6), RandomSegments()
     pieces = routes([Span(0, 6), Span(6, 12), Span(12, 14)], [0, 6, 12, 14])
@@ -28,7 +28,7 @@ def test_coverage_is_of_what_was_replayed():
     assert covered_segments(random, pieces, whole, segments).detection == 1
 
 
-def test_coverage_of_segments_on_the_way():
+def test_coverage_of_segments_on_the_way() -> None:
     """They count as steps; what was challenged and not reached counts as nothing."""
     segments, random, piece = Segments(14, 6), RandomSegments(), Route(Span(0, 14), (Span(6, 12), Span(12, 14)))
     whole = covered_segments(random, [piece], [ReplayResult(Span(0, 14))], segments)

@@ -337,7 +337,9 @@ def test_a_leaf_with_the_bits_of_the_reference_needs_no_tolerance(ulps: int, out
     committed = [after[0], after[1].copy()]
     committed[1][7] += np.float32(ulps * 2**-23)
     found = judge_step(before, committed, after, [other, other], spec)
-    assert found.leaves[1].distances.limit < found.leaves[1].distances.tolerance
+    distances = found.leaves[1].distances
+    assert distances is not None
+    assert distances.limit < distances.tolerance
     assert found.outcome is outcome, found.reasons
 
 

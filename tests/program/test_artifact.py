@@ -55,7 +55,7 @@ def test_a_verifier_needs_none_of_the_tasks_libraries(name: str, tmp_path: Path,
     if name == "linen":
         root = tmp_path / "proof"
         train(tiny.linen(), root, steps=4, choices=Choices(interval=2))
-    np.savez(tmp_path / "records.npz", **tiny.points())
+    np.savez(tmp_path / "records.npz", allow_pickle=False, **tiny.points())
     (tmp_path / "alone.py").write_text(ALONE)
     command = [sys.executable, "alone.py", str(root), "records.npz"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)

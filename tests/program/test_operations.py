@@ -115,7 +115,7 @@ def with_step(change: Callable[..., Any]) -> Task:
 
     def step(state: Any, batch: Any, key: Any) -> Any:
         new, metrics = task.step(state, batch, key)
-        return new, metrics | {"extra": change(batch["x"], key)}
+        return new, {**metrics, "extra": change(batch["x"], key)}
 
     return Task("changed", task.init, step, task.source, task.batch_size, 1)
 

@@ -39,7 +39,8 @@ def test_constants_are_counted_however_they_are_spelled(constant: str, size: int
 def test_constants_of_regions_and_callees_count() -> None:
     def function(x: jax.Array) -> jax.Array:
         inner = jax.jit(lambda y: y + jnp.asarray(TARGET[0, :4]))
-        return lax.fori_loop(0, 3, lambda _, y: inner(y) * jnp.asarray(TARGET[1, :4]), x)
+        turned: jax.Array = lax.fori_loop(0, 3, lambda _, y: inner(y) * jnp.asarray(TARGET[1, :4]), x)
+        return turned
 
     assert 2 * 16 <= audit(exported(function, VECTOR)).constant_bytes < 100
 

@@ -22,6 +22,7 @@ from pol_jax.protocol.challenge import (
     JointSegments,
     ListedSegments,
     ListedSteps,
+    Metric,
     Policy,
     RandomSegments,
     RandomSteps,
@@ -129,7 +130,7 @@ def test_only_what_chance_chose_counts(policy: Policy, replayed: int, count: int
     assert by_chance(policy, 100, replayed) == count
 
 
-def test_challenge():
+def test_challenge() -> None:
     for vector in vectors("challenge")["needed"]:
         confidence, fraction = second.number(vector["confidence"]), second.number(vector["fraction"])
         assert second.sample_size(vector["segments"], confidence, fraction) == vector["drawn"]
@@ -147,7 +148,9 @@ def test_challenge():
 
 @law(40)
 @given(st.integers(1, 500), _digest, st.binary(max_size=40))
-def test_draws_are_distinct_segments_and_those_of_the_second_implementation(segments, claim, nonce):
+def test_draws_are_distinct_segments_and_those_of_the_second_implementation(
+    segments: int, claim: bytes, nonce: bytes
+) -> None:
     policy = RandomSegments(confidence=0.9, fraction=0.1)
     drawn = draw(policy, segments, claim, nonce)
     assert drawn == second.draw(claim, nonce, json.loads(encode(policy)), segments)
@@ -157,7 +160,9 @@ def test_draws_are_distinct_segments_and_those_of_the_second_implementation(segm
 
 @law(100)
 @given(st.integers(1, 60), st.integers(1, 5), st.sampled_from(METRICS), _digest, st.binary(max_size=8), st.data())
-def test_ranked_draws_are_those_of_the_second_implementation(segments, q, metric, claim, nonce, data):
+def test_ranked_draws_are_those_of_the_second_implementation(
+    segments: int, q: int, metric: Metric, claim: bytes, nonce: bytes, data: st.DataObject
+) -> None:
     sizes = st.sampled_from([0.0, 0.5, 1.0, math.inf, math.nan])
     stretches, epoch, start = [], 0, 0
     while start < segments:
@@ -174,7 +179,7 @@ def test_ranked_draws_are_those_of_the_second_implementation(segments, q, metric
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.5, math.nan, math.inf])
-def test_policies_that_would_check_nothing_are_refused(share):
+def test_policies_that_would_check_nothing_are_refused(share: float) -> None:
     kinds = (RandomSegments(confidence=share), RandomSegments(fraction=share), JointSegments(1, confidence=share))
     for policy in kinds:
         with pytest.raises(UsageError, match="confidence"):

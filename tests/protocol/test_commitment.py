@@ -30,7 +30,7 @@ def test_what_no_commitment_can_say_is_refused(tmp_path: Path) -> None:
         pol_jax.train(replace(task, batch_size=2**21), tmp_path / "proof", steps=1)
 
 
-def test_every_byte_of_a_commitment_matters():
+def test_every_byte_of_a_commitment_matters() -> None:
     """No other bytes parse to the same commitment, and none crash the parser."""
     content = vectors("documents")["accepted"][0]["text"].encode()
     for at in range(len(content)):

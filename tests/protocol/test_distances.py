@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import jax.numpy as jnp
 import msgspec
@@ -51,12 +52,12 @@ def test_what_is_not_finite_has_no_finite_distance(metric: Metric, value: float,
 
 @pytest.mark.parametrize(("before", "after", "expected"), [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 2, 0), (1, -1, 2)])
 def test_cosine_distance(before: float, after: float, expected: float) -> None:
-    states = ([np.full(2, value, np.float32)] for value in (before, after))
-    assert distance(spec_of(a="float32"), *states, "cosine") == pytest.approx(expected)
+    first, second = ([np.full(2, value, np.float32)] for value in (before, after))
+    assert distance(spec_of(a="float32"), first, second, "cosine") == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("vector", vectors("magnitudes"), ids=lambda vector: vector["name"])
-def test_magnitudes(vector):
+def test_magnitudes(vector: dict[str, Any]) -> None:
     kinds = {"float16": "<f2", "float32": "<f4", "float64": "<f8"}
     before, after = (
         [
@@ -72,7 +73,7 @@ def test_magnitudes(vector):
 
 @law(20)
 @given(st.sampled_from(METRICS), st.integers(0, 2**32), st.lists(st.integers(0, 2**16 + 99), min_size=1, max_size=3))
-def test_magnitudes_are_those_of_the_second_implementation(metric, seed, sizes):
+def test_magnitudes_are_those_of_the_second_implementation(metric: Metric, seed: int, sizes: list[int]) -> None:
     """To the bit, also where lanes hold more than one element."""
     source = np.random.default_rng(seed)
     spec = tuple(LeafSpec(f"/{at}", "float32", (size,), (1,), None) for at, size in enumerate(sizes))

@@ -17,7 +17,7 @@ from pol_jax.protocol.documents import decode, encode
 
 
 @pytest.mark.parametrize("vector", vectors("documents")["accepted"], ids=lambda vector: vector["kind"])
-def test_accepted_documents(vector):
+def test_accepted_documents(vector: dict[str, Any]) -> None:
     content = vector["text"].encode()
     assert encode(make_vectors.PARSERS[vector["kind"]](content)) == content
     assert second.canonical(second.parse(content)).encode() == content
@@ -27,7 +27,7 @@ def test_accepted_documents(vector):
 
 
 @pytest.mark.parametrize("vector", vectors("documents")["refused"], ids=lambda vector: vector["name"])
-def test_refused_documents(vector):
+def test_refused_documents(vector: dict[str, Any]) -> None:
     content = content_of(vector)
     with pytest.raises(ProofError) as refusal:
         make_vectors.PARSERS[vector["kind"]](content)
@@ -43,7 +43,7 @@ def test_refused_documents(vector):
 
 @law(300)
 @given(_json)
-def test_documents_round_trip_and_are_canonical_for_both(value):
+def test_documents_round_trip_and_are_canonical_for_both(value: Any) -> None:
     content = encode(value)
     assert second.canonical(value).encode() == content
     try:
@@ -58,7 +58,7 @@ def test_documents_round_trip_and_are_canonical_for_both(value):
 
 @law(300)
 @given(st.text(alphabet='{}[]",:\\ 01eE.-+tnu\n\ud800', max_size=40))
-def test_what_one_parser_refuses_the_other_refuses(text):
+def test_what_one_parser_refuses_the_other_refuses(text: str) -> None:
     content = text.encode("utf-8", "surrogatepass")
     try:
         read = decode(content, Any, "x")
@@ -70,7 +70,7 @@ def test_what_one_parser_refuses_the_other_refuses(text):
     assert second.canonical(second.parse(content)).encode() == content
 
 
-def test_long_hostile_text_is_read_in_linear_time():
+def test_long_hostile_text_is_read_in_linear_time() -> None:
     names = b"{" + b",".join(b'"%d":0' % at for at in range(10**5)) + b',"99999":0}'
     for content in (names, b'"\\' * 2**19, b'\\"' * 2**19, b'"' * 2**20, b'"' + b"\\" * 2**20, b'["' + b"]" * 2**20):
         with pytest.raises(ProofError):

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import second_implementation as second
 from stored_vectors import vectors
 
 
-def test_digests():
+def test_digests() -> None:
     for vector in vectors("digests"):
         expected = bytes.fromhex(vector["digest"])
         assert second.digest(vector["context"], bytes.fromhex(vector["payload"]), len(expected)) == expected
 
 
 @pytest.mark.parametrize("vector", vectors("states"), ids=lambda vector: vector["name"])
-def test_states(vector):
+def test_states(vector: dict[str, Any]) -> None:
     spec, leaves = json.loads(vector["spec"]), [bytes.fromhex(leaf) for leaf in vector["leaves"]]
     assert second.digest("state spec", vector["spec"].encode()).hex() == vector["spec_digest"]
     assert second.state_digest(spec, leaves).hex() == vector["digest"]
 
 
-def test_no_two_states_share_a_digest():
+def test_no_two_states_share_a_digest() -> None:
     digests = [vector["digest"] for vector in vectors("states")]
     assert len(set(digests)) == len(digests)

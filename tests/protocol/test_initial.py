@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,13 +15,13 @@ from pol_jax.protocol.trees import LeafSpec
 
 
 @pytest.mark.parametrize("vector", vectors("starts"), ids=lambda vector: vector["name"])
-def test_starts(vector):
+def test_starts(vector: dict[str, Any]) -> None:
     state, leaves = json.loads(vector["state"]), [bytes.fromhex(leaf) for leaf in vector["leaves"]]
     assert second.taken_digest(state, leaves, vector["taken"]).hex() == vector["digest"]
 
 
 @pytest.mark.parametrize("taken", [[], ["/d"], ["/b", "/b"], ["/b", "/a"]])
-def test_leaves_that_cannot_be_taken_over(taken):
+def test_leaves_that_cannot_be_taken_over(taken: list[str]) -> None:
     vector = vectors("starts")[0]
     state, leaves = json.loads(vector["state"]), [bytes.fromhex(leaf) for leaf in vector["leaves"]]
     with pytest.raises(second.Refused):

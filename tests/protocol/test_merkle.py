@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 import second_implementation as second
@@ -14,7 +15,7 @@ from strategies import law
 from pol_jax.protocol import encoding, merkle
 
 
-def test_trees():
+def test_trees() -> None:
     leaves = [bytes.fromhex(leaf) for leaf in vectors("trees")["leaves"]]
     for tree in vectors("trees")["trees"]:
         mine = leaves[: tree["size"]]
@@ -27,7 +28,7 @@ def test_trees():
 
 
 @pytest.mark.parametrize("vector", vectors("trees")["refusals"], ids=lambda vector: vector["name"])
-def test_tree_refusals(vector):
+def test_tree_refusals(vector: dict[str, Any]) -> None:
     path = [bytes.fromhex(step) for step in vector["path"]]
     for check in (merkle.root_from_proof, second.merkle_check):
         try:
@@ -40,7 +41,7 @@ def test_tree_refusals(vector):
 
 @law(60)
 @given(st.integers(1, 70), st.data())
-def test_inclusion_proofs_give_the_root_and_no_changed_one_does(size, data):
+def test_inclusion_proofs_give_the_root_and_no_changed_one_does(size: int, data: st.DataObject) -> None:
     leaves = [encoding.row_digest(struct.pack("<I", at)) for at in range(size)]
     root = merkle.root(leaves)
     assert root == second.merkle_root(leaves)

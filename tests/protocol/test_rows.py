@@ -6,7 +6,7 @@ import second_implementation as second
 from stored_vectors import unhex, vectors
 
 
-def test_rows():
+def test_rows() -> None:
     for vector in vectors("rows"):
         optional = unhex(vector["state_digest"]), unhex(vector["loss"])
         key, batch = bytes.fromhex(vector["key"]), bytes.fromhex(vector["batch_digest"])

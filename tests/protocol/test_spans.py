@@ -49,7 +49,7 @@ def nearest(checkpoints: Sequence[int], targets: Sequence[Span]) -> set[int]:
 
 @law(15)
 @given(st.integers(1, 40), st.integers(1, 9))
-def test_segments_hold_every_row_once(steps, interval):
+def test_segments_hold_every_row_once(steps: int, interval: int) -> None:
     segments = Segments(steps, interval)
     rows = [step for segment in range(len(segments)) for step in segments.rows(segment)]
     assert rows == list(range(steps + 1))

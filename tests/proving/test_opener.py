@@ -44,7 +44,17 @@ def test_machine_that_comes_out_otherwise_opens_nothing(proof_copy: Path, tmp_pa
     forger.write()
     with pytest.raises(BackendError, match="step 8 differs from the ledger"):
         open_steps(open_proof(proof_copy), SOURCE, (9,))
-    command = [sys.executable, "-m", "pol_jax.cli", "open", proof_copy, "--steps", "9", "--out", tmp_path / "o"]
+    command = [
+        sys.executable,
+        "-m",
+        "pol_jax.cli",
+        "open",
+        str(proof_copy),
+        "--steps",
+        "9",
+        "--out",
+        str(tmp_path / "o"),
+    ]
     done = subprocess.run([*command, "--task", "tiny:plain"], capture_output=True, text=True, cwd=TESTS)
     assert done.returncode == 3
     assert len(done.stderr.splitlines()) == 1

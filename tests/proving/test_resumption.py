@@ -72,7 +72,8 @@ def claim_of(path: Path) -> bytes:
 
 
 def resume(path: Path, **changes: Any) -> None:
-    train(tiny.plain(), path, **({"steps": STEPS, "choices": CHOICES} | changes))
+    arguments: dict[str, Any] = {"steps": STEPS, "choices": CHOICES} | changes
+    train(tiny.plain(), path, **arguments)
 
 
 def writes_of_a_run(tmp_path: Path) -> int:
@@ -293,7 +294,9 @@ def test_run_that_ended_at_its_last_step_is_not_continued(tmp_path: Path) -> Non
             shutil.rmtree(path)
         else:
             resume(path, steps=20)
-            assert open_proof(path).claim.steps == 20
+            claim = open_proof(path).claim
+            assert claim is not None
+            assert claim.steps == 20
             shutil.rmtree(path)
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -37,7 +38,7 @@ class Watching(Silent):
             self._action()
 
 
-def together(path: Path, jobs: int, progress: Silent | None = None, **options: object) -> Report:
+def together(path: Path, jobs: int, progress: Silent | None = None, **options: Any) -> Report:
     source = options.pop("source", tiny.plain().source)
     return verify(path, source, policy=AllSegments(), nonce=NONCE, jobs=jobs, progress=progress, **options)
 
@@ -90,7 +91,8 @@ def test_steps_of_an_opening(plain_proof: Path, tmp_path: Path) -> None:
 
 def workers() -> list[psutil.Process]:
     (child,) = psutil.Process().children()
-    return child.children()
+    found: list[psutil.Process] = child.children()
+    return found
 
 
 def signal_workers(number: int) -> Callable[[], None]:

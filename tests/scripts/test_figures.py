@@ -37,7 +37,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def points(out: Path, name: str) -> list[list[Any]]:
-    return json.loads((out / f"{name}.json").read_bytes())["points"]
+    found: list[list[Any]] = json.loads((out / f"{name}.json").read_bytes())["points"]
+    return found
 
 
 def test_replay_from_whole_states_is_exact_and_from_rounded_ones_is_not(measured: tuple[Path, str]) -> None:

@@ -26,7 +26,7 @@ def directory(tmp_path: Path) -> Path:
     return root
 
 
-def test_an_inventory_is_that_of_its_files(directory):
+def test_an_inventory_is_that_of_its_files(directory: Path) -> None:
     (directory / FILE).write_bytes(take_inventory(directory, Limits()))
     content = read_bounded(directory, FILE, Limits())
     check_inventory(directory, content, scan(directory, Limits()))
@@ -63,7 +63,7 @@ def test_an_inventory_is_that_of_its_files(directory):
         "\x1b[2J",
     ],
 )
-def test_names_outside_the_grammar_are_refused(directory, name):
+def test_names_outside_the_grammar_are_refused(directory: Path, name: str) -> None:
     path = directory / name
     if "parquet/" in name:
         (directory / "ledger/0000000000.parquet").unlink()
@@ -77,13 +77,13 @@ def test_names_outside_the_grammar_are_refused(directory, name):
 @pytest.mark.parametrize(
     "name", ["empty", "ledger/x", "checkpoints/0000000000/é", "checkpoints/" + "\u0660" * 10, "a/b/c"]
 )
-def test_directories_outside_the_grammar_are_refused(directory, name):
+def test_directories_outside_the_grammar_are_refused(directory: Path, name: str) -> None:
     (directory / name).mkdir(parents=True)
     with pytest.raises(ProofError, match="directory"):
         scan(directory, Limits())
 
 
-def test_links_and_pipes_are_refused(directory):
+def test_links_and_pipes_are_refused(directory: Path) -> None:
     target = directory / "claim.json"
     target.symlink_to(directory / "records")
     with pytest.raises(ProofError, match="no plain file"):
@@ -102,7 +102,7 @@ def test_links_and_pipes_are_refused(directory):
         read_bounded(directory, "claim.json", Limits())
 
 
-def test_limits_are_the_verifiers(directory):
+def test_limits_are_the_verifiers(directory: Path) -> None:
     tight = [Limits(document_bytes=3), Limits(files=4), Limits(total_bytes=20), Limits(records_bytes=3)]
     for limits in tight:
         with pytest.raises(ProofError, match="limit"):

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import struct
 import zlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import _row, law, row_lists
 
+from pol_jax.protocol.rows import Row
 from pol_jax.storage.journal import Journal, read_journal
 
 
 @law(8)
 @given(row_lists(most=3))
-def test_a_torn_journal_keeps_every_whole_row(tmp_path_factory, rows):
+def test_a_torn_journal_keeps_every_whole_row(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> None:
     path = tmp_path_factory.mktemp("journal") / "journal"
     journal = Journal(path, rows[:1])
     ends = [path.stat().st_size]
@@ -37,7 +39,7 @@ def test_a_torn_journal_keeps_every_whole_row(tmp_path_factory, rows):
 
 @law(100)
 @given(st.binary(max_size=120), st.booleans())
-def test_a_journal_of_anything_is_read(tmp_path_factory, content, framed):
+def test_a_journal_of_anything_is_read(tmp_path_factory: pytest.TempPathFactory, content: bytes, framed: bool) -> None:
     path = tmp_path_factory.mktemp("journal") / "journal"
     frame = struct.pack("<II", len(content), zlib.crc32(content))
     path.write_bytes(frame + content if framed else content)
@@ -46,7 +48,7 @@ def test_a_journal_of_anything_is_read(tmp_path_factory, content, framed):
 
 
 @pytest.mark.parametrize("tail", [b"", b"\1", b"\1" + bytes(3), b"\1" + bytes(5), b"\0\0", b"\2" + bytes(4)])
-def test_a_journal_ends_where_no_row_is(tmp_path, tail):
+def test_a_journal_ends_where_no_row_is(tmp_path: Path, tail: bytes) -> None:
     content = _row(1).encode()[:-5] + tail
     whole = Journal(tmp_path / "journal", [_row(1)])
     whole.close()
@@ -56,11 +58,11 @@ def test_a_journal_ends_where_no_row_is(tmp_path, tail):
     assert read_journal(tmp_path / "journal") == [_row(1)]
 
 
-def test_a_journal_that_is_not_there_has_no_rows(tmp_path):
+def test_a_journal_that_is_not_there_has_no_rows(tmp_path: Path) -> None:
     assert read_journal(tmp_path / "journal") == []
 
 
-def test_a_cleared_journal_goes_on(tmp_path):
+def test_a_cleared_journal_goes_on(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal", [_row(1)])
     journal.clear()
     journal.append(_row(2))

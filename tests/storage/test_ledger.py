@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +19,7 @@ from pol_jax.storage.ledger import read_row, read_segment, seal, segment_file
 
 @law(60)
 @given(row_lists())
-def test_sealed_rows_come_back_byte_for_byte(tmp_path_factory, rows):
+def test_sealed_rows_come_back_byte_for_byte(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> None:
     root = tmp_path_factory.mktemp("ledger")
     seal(root, 0, rows)
     expected = range(len(rows))
@@ -30,14 +32,14 @@ def test_sealed_rows_come_back_byte_for_byte(tmp_path_factory, rows):
             read_segment(root, 0, wrong)
 
 
-def test_one_row_is_read_from_its_file(tmp_path):
+def test_one_row_is_read_from_its_file(tmp_path: Path) -> None:
     segments = Segments(5, 2)
     for segment in range(len(segments)):
         seal(tmp_path, segment, [_row(step) for step in segments.rows(segment)])
     assert [read_row(tmp_path, segments, step).step for step in range(6)] == list(range(6))
 
 
-def test_a_segment_in_a_dictionary_encoding_is_refused(tmp_path):
+def test_a_segment_in_a_dictionary_encoding_is_refused(tmp_path: Path) -> None:
     """Two kilobytes of it can stand for more than any memory."""
     rows = [Row(step, bytes(8), np.zeros(2**18, np.uint64), bytes(32), None, None) for step in range(3)]
     seal(tmp_path, 0, rows)
@@ -48,7 +50,7 @@ def test_a_segment_in_a_dictionary_encoding_is_refused(tmp_path):
         read_segment(tmp_path, 0, range(3))
 
 
-def test_any_flipped_byte_of_a_segment_is_refused_or_harmless(tmp_path):
+def test_any_flipped_byte_of_a_segment_is_refused_or_harmless(tmp_path: Path) -> None:
     rows = [_row(step) for step in range(3)]
     seal(tmp_path, 0, rows)
     path = tmp_path / segment_file(0)

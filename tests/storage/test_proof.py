@@ -14,6 +14,7 @@ from places import TESTS
 import pol_jax
 from pol_jax.errors import UsageError
 from pol_jax.storage.proof import open_proof
+from pol_jax.training.records import Arrays
 
 
 def test_final_state_is_an_ordinary_pytree(plain_proof: Path) -> None:
@@ -25,7 +26,7 @@ def test_final_state_is_an_ordinary_pytree(plain_proof: Path) -> None:
     assert jnp.issubdtype(state["key"].dtype, jax.dtypes.prng_key)
     assert state["nothing"].shape == (0, 3)
     task = tiny.plain()
-    new, _ = task.step(state, task.source.take(np.arange(4)), jax.random.key(0))  # goes on like any state
+    new, _ = task.step(state, Arrays(tiny.points()).take(np.arange(4)), jax.random.key(0))  # goes on like any state
     assert int(new["count"]) == tiny.STEPS + 1
 
 

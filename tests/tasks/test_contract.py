@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import pytest
 from standin import KEY
 
 from pol_jax.training.pytrees import flatten_with_paths
-from pol_jax.training.records import record_spec
+from pol_jax.training.records import Arrays, record_spec
 from pol_jax.training.task import BUILT_IN, load_task
 
 
@@ -22,7 +23,7 @@ def test_contract(name: str, tiny: Path) -> None:
     assert load_task(name, data_dir=tiny).steps >= 500
     assert all(type(value) in (str, int, float, bool) for value in task.hyperparameters.values())
 
-    batch = task.source.take(np.arange(4))
+    batch = cast(Arrays, task.source).take(np.arange(4))
     record = task.source[0]
     assert jax.tree.all(jax.tree.map(lambda b, r: b.shape == (4, *r.shape) and b.dtype == r.dtype, batch, record))
     assert all(leaf.dtype in ("uint8", "int32") for leaf in record_spec(task.source))
@@ -30,7 +31,7 @@ def test_contract(name: str, tiny: Path) -> None:
     with jax.numpy_rank_promotion("raise"):
         state = jax.eval_shape(task.init, KEY)
         jaxpr, (after, metrics) = jax.make_jaxpr(task.step, return_shape=True)(state, batch, KEY)
-    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert jax.tree.structure(after) == jax.tree.structure(state)  # type: ignore[operator, unused-ignore]  # jax gives it no type
     assert [(x.shape, x.dtype) for x in jax.tree.leaves(after)] == [(x.shape, x.dtype) for x in jax.tree.leaves(state)]
     for path, leaf in flatten_with_paths(state):
         assert leaf.size, path

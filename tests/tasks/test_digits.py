@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from flax import nnx
 from standin import KEY, train
 
 from pol_jax.tasks import digits
+from pol_jax.training.records import Arrays
 from pol_jax.training.task import load_task
 
 
@@ -25,7 +27,11 @@ def test_digits_learn(tiny: Path) -> None:
 
 def test_digits_step_is_pure(tiny: Path) -> None:
     task = load_task("digits", data_dir=tiny)
-    state, batch, step = jax.jit(task.init)(KEY), task.source.take(np.arange(task.batch_size)), jax.jit(task.step)
+    state, batch, step = (
+        jax.jit(task.init)(KEY),
+        cast(Arrays, task.source).take(np.arange(task.batch_size)),
+        jax.jit(task.step),
+    )
     first, second = step(state, batch, KEY), step(state, batch, KEY)
     assert jax.tree.all(jax.tree.map(lambda a, b: a.tobytes() == b.tobytes(), first, second))
     assert float(step(state, batch, jax.random.key(1))[1]["loss"]) != float(first[1]["loss"])

@@ -27,7 +27,7 @@ def digests(secret: bytes | None) -> np.ndarray:
     return np.frombuffer(b"".join(digest_source(SOURCE, SPEC, secret)), np.uint8).reshape(-1, 32)
 
 
-def batch_at(places: np.ndarray):
+def batch_at(places: np.ndarray) -> tuple[np.ndarray, ...]:
     return tuple(leaf.copy() for leaf in take(SOURCE, SPEC, places.astype(np.int64)))
 
 

@@ -57,7 +57,7 @@ def test_three_exported_steps_are_three_steps_of_the_task(name: str) -> None:
     structure, signature = structure_of(task, PRNG), signature_of(task, PRNG)
     program = load_program(export_task(task, signature), signature)
     key = np.array([3, 4], np.uint32)
-    typed = [jax.random.wrap_key_data(key + at, impl=PRNG) for at in range(4)]
+    typed = [jax.random.wrap_key_data(jnp.asarray(key + at), impl=PRNG) for at in range(4)]
     treedef, flat = jax.tree.structure(task.source[0]), take(task.source, signature.record, np.arange(tiny.BATCH))
     leaves, state, step = program.init(key), jax.jit(task.init)(typed[0]), jax.jit(task.step)
     for at in range(1, 4):
@@ -69,7 +69,7 @@ def test_three_exported_steps_are_three_steps_of_the_task(name: str) -> None:
         leaf.tobytes() for leaf in map(np.asarray, structure.leaves(state))
     ]
     again = structure.state(leaves)
-    assert jax.tree.structure(again) == jax.tree.structure(state)
+    assert jax.tree.structure(again) == jax.tree.structure(state)  # type: ignore[operator, unused-ignore]  # jax gives it no type
     for new, old in zip(jax.tree.leaves(again), jax.tree.leaves(state), strict=True):
         assert (new.dtype, new.shape) == (old.dtype, old.shape)
 
@@ -148,16 +148,17 @@ def test_digest_depends_on_what_is_computed() -> None:
 
     def other(state: Any, batch: Any, key: jax.Array) -> Any:
         new, metrics = task.step(state, batch, key)
-        return new, metrics | {"loss": metrics["loss"] + 1}
+        return new, {**metrics, "loss": metrics["loss"] + 1}
 
     assert digests(variant(init=task.init, step=other)) == (init, digests(variant(init=task.init, step=other))[1])
     assert digests(variant(init=task.init, step=other))[1] != step
 
 
 def test_settings_are_as_before_an_export() -> None:
-    before = jax.config.jax_traceback_in_locations_limit
+    before = jax.config.jax_traceback_in_locations_limit  # type: ignore[attr-defined, unused-ignore]
     digests(tiny.nested())
-    assert jax.config.jax_traceback_in_locations_limit == before
+    after = jax.config.jax_traceback_in_locations_limit  # type: ignore[attr-defined, unused-ignore]
+    assert after == before
 
 
 # --- a task that breaks its contract -----------------------------------------------------------------------------
@@ -232,19 +233,19 @@ def test_broken_contract(what: str, tmp_path: Path) -> None:
 def test_the_exporter_refuses_what_a_verifier_would_not_run(what: str, problem: str) -> None:
     task = tiny.plain()
 
-    def step(state, batch, key):
+    def step(state: Any, batch: Any, key: jax.Array) -> Any:
         if what == "print":
             jax.debug.print("{}", batch["x"].sum())
         new, metrics = task.step(state, batch, key)
         shape = jax.ShapeDtypeStruct((), jnp.float32)
         if what == "callback":
-            return new, metrics | {"extra": jax.pure_callback(lambda x: np.float32(x), shape, metrics["loss"])}
+            return new, {**metrics, "extra": jax.pure_callback(lambda x: np.float32(x), shape, metrics["loss"])}
         if what == "foreign call":
-            return new, metrics | {"extra": jax.ffi.ffi_call("jump_anywhere", shape)(metrics["loss"])}
+            return new, {**metrics, "extra": jax.ffi.ffi_call("jump_anywhere", shape)(metrics["loss"])}
         if what == "library":
-            return new, metrics | {"extra": jnp.linalg.eigvalsh(batch["x"].T @ batch["x"])[0]}
+            return new, {**metrics, "extra": jnp.linalg.eigvalsh(batch["x"].T @ batch["x"])[0]}
         return new, metrics
 
-    bad = tiny.Task("bad", task.init, step, task.source, task.batch_size, 1)
+    bad = Task("bad", task.init, step, task.source, task.batch_size, 1)
     with pytest.raises(TaskError, match=problem):
         export_task(bad, signature_of(bad, "threefry2x32"))

@@ -21,7 +21,7 @@ def test_sources() -> None:
         x, y = take(source, spec, np.array([2, 0]))
         np.testing.assert_array_equal(x, [[4, 5], [0, 1]])
         np.testing.assert_array_equal(y, [2, 0])
-        assert (x.dtype, y.dtype) == (np.int32, np.float32)
+        assert (x.dtype, y.dtype) == (np.dtype(np.int32), np.dtype(np.float32))
     with pytest.raises(DataError, match="doesn't fit int32"):
         take([{"x": np.array([2**40, 0]), "y": 0.0}], spec, np.array([0]))
     with pytest.raises(DataError, match="leaf /x"):

@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from strategies import _X64, law, states
 
 from pol_jax.protocol.documents import encode
+from pol_jax.protocol.trees import LeafSpec
 from pol_jax.training.states import Layout
 
 
 @law(150)
 @given(states())
-def test_state_digests_are_those_of_the_second_implementation(state):
+def test_state_digests_are_those_of_the_second_implementation(
+    state: tuple[tuple[LeafSpec, ...], list[np.ndarray]],
+) -> None:
     spec, arrays = state
     naive = second.state_digest(json.loads(encode(list(spec))), [array.tobytes() for array in arrays])
     layout = Layout(spec)
@@ -28,7 +31,7 @@ def test_state_digests_are_those_of_the_second_implementation(state):
 
 @law(12)
 @given(states())
-def test_packing_on_the_device_changes_no_bit(state):
+def test_packing_on_the_device_changes_no_bit(state: tuple[tuple[LeafSpec, ...], list[np.ndarray]]) -> None:
     pairs = [(leaf, array) for leaf, array in zip(*state, strict=True) if leaf.dtype not in _X64]
     if not pairs:
         return
@@ -42,7 +45,9 @@ def test_packing_on_the_device_changes_no_bit(state):
 
 @law(100)
 @given(states(), st.data())
-def test_any_flipped_bit_changes_the_state_digest(state, data):
+def test_any_flipped_bit_changes_the_state_digest(
+    state: tuple[tuple[LeafSpec, ...], list[np.ndarray]], data: st.DataObject
+) -> None:
     spec, arrays = state
     filled = [at for at, array in enumerate(arrays) if array.size and spec[at].dtype != "bool"]
     if not filled:

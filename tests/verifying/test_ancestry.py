@@ -24,6 +24,7 @@ from pol_jax.reports.report import Beginning, Outcome, Report, Verdict
 from pol_jax.sandbox import verify as isolation
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.records import Arrays
+from pol_jax.training.task import Source
 from pol_jax.verifying import ancestry as lineage
 from pol_jax.verifying.ancestry import MOST_ANCESTORS, Lineage, trace
 
@@ -37,11 +38,13 @@ def test_fine_tuning_is_accepted_with_the_proof_that_it_starts_from(chain: Path,
     initial = open_proof(chain / "child").commitment.initial
     assert isinstance(initial, EarlierProof)
     provenance = report.provenance
+    assert provenance is not None
     assert (provenance.beginning, provenance.claim) == (Beginning.EARLIER_PROOF, digest(chain / "base"))
     assert (provenance.taken, provenance.values, provenance.leaves) == (TAKEN, 51, 6)
     assert provenance.digest == initial.digest
     (ancestor,) = report.ancestors
     assert (ancestor.claim, ancestor.verdict, ancestor.task) == (digest(chain / "base"), Verdict.ACCEPTED, "tiny plain")
+    assert ancestor.coverage is not None
     assert ancestor.coverage.replayed == (0, 1, 2, 3)
     assert "2 of 6 leaves (51 values)" in report.stages[6].detail
     assert "that is accepted" in report.stages[6].detail
@@ -57,7 +60,7 @@ def test_a_chain_is_verified_to_its_beginning(chain: Path, verify_chain: Verify)
 def test_another_process_verifies_a_chain_with_the_records_of_each(chain: Path) -> None:
     asked = []
 
-    def source(commitment: Commitment) -> Arrays:
+    def source(commitment: Commitment) -> Source:
         asked.append(commitment.nonce)
         return SOURCE
 
@@ -110,12 +113,14 @@ def test_a_start_that_cannot_be_judged_here_leaves_a_doubt(chain: Path, verify_c
 def test_a_list_of_segments_is_about_the_proof_and_not_about_its_parents(chain: Path, verify_chain: Verify) -> None:
     report = verify_chain(chain / "grown", "unproven", policy=ListedSegments((1,)))
     assert report, report.reasons
+    assert report.coverage is not None
     assert report.coverage.replayed == (1,)
     assert report.ancestors[0].policy == RandomSegments()
 
 
 def follow(chain: Path, way: tuple[str, ...]) -> lineage.Traced:
     proof = open_proof(chain / "child")
+    assert proof.claim is not None
     known = {digest(chain / "base"): chain / "base"}
     return trace(proof.commitment, proof.claim, Lineage(known, way), lambda *_: pytest.fail("followed"), Limits())
 
@@ -138,6 +143,7 @@ def test_weights_of_unproven_origin_are_named_first(chain: Path, verify_chain: V
     assert isinstance(initial, UnprovenWeights)
     expected = f"training starts from weights of unproven origin: /params/w; 48 values with the digest {initial.digest}"
     assert report.reasons[0] == expected
+    assert report.provenance is not None
     assert report.provenance.beginning is Beginning.UNPROVEN_WEIGHTS
     assert json.loads(report.to_json())["reasons"][0] == expected
     page = render(report)

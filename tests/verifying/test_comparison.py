@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,8 @@ from forge import Forger, refused, undecided
 from pol_jax import Choices, train
 from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy
 from pol_jax.reports.report import Outcome, Report, Verdict
-from pol_jax.training.task import Key, PyTree, Task
+from pol_jax.training.records import Arrays
+from pol_jax.training.task import Key, PyTree, Source, Task
 from pol_jax.verifying.compilations import Variant, variants
 from pol_jax.verifying.proof_verifier import verify
 
@@ -29,7 +31,7 @@ NO_FUSION = next(each for each in variants("cpu") if each.name == "no fusion")
 SOURCE = tiny.linen().source
 
 
-def abroad(forger: Forger, source: object, variant: Variant = NO_FUSION) -> Path:
+def abroad(forger: Forger, source: Source, variant: Variant = NO_FUSION) -> Path:
     """The proof as another backend would have made it, from the same initial state."""
     forger.train_on(source, 0, forger.claim.steps, forger.states[0], variant)
     forger.write()
@@ -48,7 +50,7 @@ def forger(linen_proof: Path, tmp_path: Path) -> Forger:
     return Forger(Path(shutil.copytree(linen_proof, tmp_path / "copy")))
 
 
-def check(root: Path, policy: Policy | None = None, **options: object) -> Report:
+def check(root: Path, policy: Policy | None = None, **options: Any) -> Report:
     return verify(root, SOURCE, policy=policy or AllSegments(), nonce=b"n", **options)
 
 
@@ -61,7 +63,10 @@ def test_proof_of_another_backend_is_accepted(forger: Forger) -> None:
         (0, 6, (0,), Outcome.PASSED),
         (6, 12, (1,), Outcome.PASSED),
     ]
-    assert all(0 < each.error <= each.allowed for each in report.compared)
+    for each in report.compared:
+        assert each.error is not None
+        assert each.allowed is not None
+        assert 0 < each.error <= each.allowed
     assert [stage.outcome for stage in report.stages] == [Outcome.PASSED] * 9
     assert report.coverage is not None
     assert (report.coverage.replayed, report.coverage.steps_replayed, report.coverage.detection) == ((0, 1), 12, 1.0)
@@ -96,7 +101,7 @@ def test_thinned_proof_is_compared_from_checkpoint_to_checkpoint(forger: Forger)
 
 def test_other_records_are_noticed_while_comparing(forger: Forger) -> None:
     abroad(forger, SOURCE)
-    report = verify(forger.root, tiny.Arrays(tiny.points(seed=2)), policy=ListedSegments((1,)), nonce=b"n")
+    report = verify(forger.root, Arrays(tiny.points(seed=2)), policy=ListedSegments((1,)), nonce=b"n")
     undecided(report, "record", "is not the committed one")
 
 
@@ -154,6 +159,6 @@ def test_records_of_a_comparison_are_the_committed_ones(forger: Forger) -> None:
     late = next(int(index) for row in forger.rows[7:] for index in row.indices if int(index) not in early)
     points = {name: leaf.copy() for name, leaf in tiny.points().items()}
     points["x"][late] += 1
-    report = verify(forger.root, tiny.Arrays(points), policy=ListedSegments((1,)), nonce=b"n")
+    report = verify(forger.root, Arrays(points), policy=ListedSegments((1,)), nonce=b"n")
     assert report.replays == ()
     undecided(report, f"record {late} of the source is not the committed one")

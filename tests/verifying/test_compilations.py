@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from made_steps import INCONCLUSIVE
@@ -24,7 +25,7 @@ def test_there_are_enough_variants_and_they_change_bits(prepared: Prepared) -> N
 
 def test_the_default_variant_gives_the_bits_of_the_program(prepared: Prepared) -> None:
     leaves, _ = prepared.program.step(
-        tuple(map(np.copy, prepared.states[3])), prepared.inputs[3].batch, prepared.inputs[3].key
+        tuple(jnp.array(leaf) for leaf in prepared.states[3]), prepared.inputs[3].batch, prepared.inputs[3].key
     )
     assert all(np.array_equal(a, b) for a, b in zip(leaves, prepared.states[4], strict=True))
 

@@ -15,7 +15,7 @@ from pol_jax.program.artifact import Program, Signature
 from pol_jax.protocol.commitment import Commitment, ProgramCommitment
 from pol_jax.protocol.initial import UnprovenWeights
 from pol_jax.reports.html import render
-from pol_jax.reports.report import Report
+from pol_jax.reports.report import KolmogorovSmirnov, Report
 from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.initial_state import first_key
@@ -43,6 +43,12 @@ def layered(plain_proof: Path) -> tuple[Program, Commitment]:
     return Program(Signature.of(commitment), jax.jit(init), lambda *_: pytest.fail("stepped"), 0), commitment
 
 
+def tested(program: Program, commitment: Commitment, state: list[np.ndarray]) -> KolmogorovSmirnov:
+    found = ks_test(program, commitment, state)
+    assert found is not None
+    return found
+
+
 def test_honest_initial_states_pass_the_corrected_test(layered: tuple[Program, Commitment]) -> None:
     """Without a correction for the number of layers, the paper's test rejects many of them."""
     program, commitment = layered
@@ -50,7 +56,7 @@ def test_honest_initial_states_pass_the_corrected_test(layered: tuple[Program, C
     for seed in range(30):
         seeded = msgspec.structs.replace(commitment, nonce=str(seed))
         state = [np.asarray(leaf) for leaf in program.init(first_key(seeded))]
-        found.append(ks_test(program, seeded, state))
+        found.append(tested(program, seeded, state))
     assert {each.leaves for each in found} == {21}
     assert sum(each.smallest_p < 0.01 for each in found) <= 1
     assert sum(each.smallest_p / 21 < 0.01 for each in found) >= 3
@@ -59,26 +65,28 @@ def test_honest_initial_states_pass_the_corrected_test(layered: tuple[Program, C
 def test_what_was_not_drawn_fails_the_test(layered: tuple[Program, Commitment]) -> None:
     program, commitment = layered
     state = [np.asarray(leaf) for leaf in program.init(first_key(commitment))]
-    honest = ks_test(program, commitment, state)
+    honest = tested(program, commitment, state)
     assert honest.smallest_p > 0.01
     for odd in (3 * state[5], np.full(SIZE, np.nan, np.float32), np.linspace(0, 1, SIZE, dtype=np.float32)):
-        found = ks_test(program, commitment, [odd if at == 5 else leaf for at, leaf in enumerate(state)])
+        found = tested(program, commitment, [odd if at == 5 else leaf for at, leaf in enumerate(state)])
         assert found.smallest_p < 0.01
         assert found.path == "/05"
-    constant = ks_test(program, commitment, [np.ones(SIZE, np.float32), *state[1:]])
+    constant = tested(program, commitment, [np.ones(SIZE, np.float32), *state[1:]])
     assert constant == honest  # not drawn at random: another check's affair
     taken = msgspec.structs.replace(commitment, initial=UnprovenWeights(("/05",), "00" * 32))
-    assert ks_test(program, taken, state).leaves == 20
+    assert tested(program, taken, state).leaves == 20
 
 
 def test_the_test_decides_nothing(plain_proof: Path, verify_plain: Verify, monkeypatch: pytest.MonkeyPatch) -> None:
     report = verify_plain(plain_proof)
     assert report
+    assert report.initial_test is not None
     assert (report.initial_test.leaves, report.initial_test.path) == (1, "/params/w")
     assert "Kolmogorov-Smirnov test of the random leaves (1): smallest corrected p-value" in report.stages[6].detail
     assert "Kolmogorov-Smirnov" in render(report)
     monkeypatch.setattr("pol_jax.verifying.initial_test._p_value", lambda *_: 0.0)
     odd = verify_plain(plain_proof)
+    assert odd.initial_test is not None
     assert odd.initial_test.smallest_p == 0.0
     assert odd, odd.reasons
 
@@ -87,4 +95,4 @@ def test_trained_weights_look_trained(plain_proof: Path) -> None:
     """Of this task, 24 steps from its initial state are enough."""
     proof = open_proof(plain_proof)
     state = load_checkpoint(plain_proof, 24, proof.commitment.state)
-    assert ks_test(proof.program(), proof.commitment, state).smallest_p < 0.01
+    assert tested(proof.program(), proof.commitment, state).smallest_p < 0.01

@@ -9,6 +9,7 @@ import pytest
 from fine_tuned import SOURCE, STEPS, digest, tune
 from forge import Forger
 
+from pol_jax.program.machine import current_environment
 from pol_jax.protocol.challenge import ListedSteps
 from pol_jax.proving.opener import open_steps
 from pol_jax.reports.report import Outcome, Report, Verdict
@@ -46,7 +47,7 @@ def test_an_opening_names_weights_of_unproven_origin_first(chain: Path, tmp_path
 
 def other_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A backend that is not the prover's, whose initial state has other last bits."""
-    here = opening_verifier.current_environment()
+    here = current_environment()
     elsewhere = msgspec.structs.replace(here, jaxlib="0.0.1")
     monkeypatch.setattr(opening_verifier, "current_environment", lambda: elsewhere)
     monkeypatch.setattr(opening_verifier, "initial_is_exact", lambda opened: False)
@@ -74,4 +75,5 @@ def test_what_is_not_taken_over_is_judged_by_its_own_size_on_another_backend(
     report = opened(child.root, tmp_path)
     assert report.verdict is not Verdict.ACCEPTED
     assert report.compared[0].start == -1
+    assert report.compared[0].update is not None
     assert report.compared[0].update < 1e-3  # of 48 times 1e-6, not of the weights that were taken over

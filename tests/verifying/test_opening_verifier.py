@@ -26,6 +26,7 @@ from pol_jax.proving.recording import train
 from pol_jax.reports.report import Outcome, Report, Verdict
 from pol_jax.sandbox import verify as isolation
 from pol_jax.storage.openings import write_opening
+from pol_jax.training.task import Task
 
 
 def test_honest_opening_is_accepted_with_the_claim_alone(
@@ -70,7 +71,7 @@ def test_sparse_witnesses_and_private_records(
 
 @pytest.mark.parametrize("task", [tiny.linen, tiny.nested])
 def test_any_state_and_records_can_be_opened(
-    task: Callable[[], tiny.Task], tmp_path: Path, check_opening: Callable[..., Report]
+    task: Callable[[], Task], tmp_path: Path, check_opening: Callable[..., Report]
 ) -> None:
     proof = train(task(), tmp_path / "proof", steps=7, choices=Choices(interval=3))
     assert check_opening(open_steps(proof, task().source, (1, 5)), (1, 5), tmp_path / "proof")
@@ -102,7 +103,7 @@ def test_proof_of_another_jax_verifies_by_tolerance(task: str, steps: int, prove
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)
 
     def pol(python: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [python, "-m", "pol_jax.cli", *map(str, arguments)]
+        command = [str(python), "-m", "pol_jax.cli", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
 
     asked = ("--steps", f"1,{steps // 2},{steps}")
@@ -115,5 +116,7 @@ def test_proof_of_another_jax_verifies_by_tolerance(task: str, steps: int, prove
         assert judged.returncode == 0, judged.stdout + judged.stderr
         report = msgspec.json.decode((tmp_path / "r").read_bytes(), type=Report)
         assert report.verdict is Verdict.ACCEPTED
+        assert report.environment is not None
+        assert report.claimed_environment is not None
         assert report.environment.jax != report.claimed_environment.jax
         assert all(each.outcome is Outcome.PASSED for each in report.compared)

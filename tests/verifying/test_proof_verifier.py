@@ -6,6 +6,7 @@ import dataclasses
 import errno
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import msgspec
@@ -48,25 +49,25 @@ def test_other_records_than_the_committed(plain_proof: Path, verify_plain: Verif
 def test_records_of_another_kind(plain_proof: Path, verify_plain: Verify, wound: str) -> None:
     points = tiny.points()
     x, label = points["x"], points["label"]
-    source = {
+    sources: dict[str, Callable[[], dict[str, np.ndarray]]] = {
         "fewer": lambda: tiny.points(20),
         "more": lambda: tiny.points(41),
         "shape": lambda: {"label": label, "x": x[:, :-1]},
         "dtype": lambda: {"label": label, "x": x.astype(np.float16)},
         "leaves": lambda: {"x": x},
-    }[wound]()
-    undecided(verify_plain(plain_proof, source=Arrays(source)), "cannot judge with these records")
+    }
+    undecided(verify_plain(plain_proof, source=Arrays(sources[wound]())), "cannot judge with these records")
 
 
 @pytest.mark.parametrize("function", ["init", "step"])
 def test_a_program_that_cannot_run_here(
     plain_proof: Path, verify_plain: Verify, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object) -> Any:
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
 
-    load = Proof.program
-    monkeypatch.setattr(Proof, "program", lambda self: dataclasses.replace(load(self), **{function: broken}))
+    load, changed = Proof.program, dict[str, Any]({function: broken})
+    monkeypatch.setattr(Proof, "program", lambda self: dataclasses.replace(load(self), **changed))
     undecided(verify_plain(plain_proof), "cannot judge here", "RESOURCE_EXHAUSTED")
 
 
@@ -80,8 +81,6 @@ def test_report_survives_its_json(plain_proof: Path) -> None:
 
 def test_machine_that_fails_rejects_nothing(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory, open files, disks and threads are the verifier's affair."""
-    from pol_jax.storage import checkpoints
-
     for error in (
         MemoryError(),
         OSError(errno.EIO, "Input/output error"),
@@ -92,7 +91,7 @@ def test_machine_that_fails_rejects_nothing(plain_proof: Path, monkeypatch: pyte
         def fail(*_: object, error: Exception = error, **__: object) -> None:
             raise error
 
-        monkeypatch.setattr(checkpoints.ocp, "load", fail)
+        monkeypatch.setattr("pol_jax.storage.checkpoints.ocp.load", fail)
         report = verifier.verify(plain_proof, tiny.plain().source)
         assert report.verdict is Verdict.INCONCLUSIVE, error
         assert "stage 6, state digests: this machine can't read" in report.reasons[0]

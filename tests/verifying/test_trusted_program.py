@@ -111,7 +111,7 @@ def test_same_text_in_other_bytes_is_the_same_program() -> None:
 
 def test_text_has_no_names_of_places() -> None:
     """The same function on other lines of another file."""
-    limit = jax.config.jax_traceback_in_locations_limit
+    limit = jax.config.jax_traceback_in_locations_limit  # type: ignore[attr-defined, unused-ignore]
     texts = []
     for places in (0, 10):
         jax.config.update("jax_traceback_in_locations_limit", places)

@@ -46,6 +46,7 @@ def test_page_says_what_the_report_says(reports: Reports, name: str) -> None:
     text = Elements(render(report)).text
     assert report.verdict.capitalize() in text
     for fact in (*report.reasons, *(stage.detail for stage in report.stages), report.claim, report.nonce):
+        assert fact is not None
         assert fact in text
     headings = ["Coverage", "Reproduction error", "Stages", "Course of the run", "Environments", "Digests"]
     assert re.findall(r"<h2>(.*?)</h2>", render(report)) == headings
