@@ -43,7 +43,7 @@ def layered(plain_proof: Path) -> tuple[Program, Commitment]:
     return Program(Signature.of(commitment), jax.jit(init), lambda *_: pytest.fail("stepped"), 0), commitment
 
 
-def tested(program: Program, commitment: Commitment, state: list[np.ndarray]) -> KolmogorovSmirnov:
+def measured(program: Program, commitment: Commitment, state: list[np.ndarray]) -> KolmogorovSmirnov:
     found = ks_test(program, commitment, state)
     assert found is not None
     return found
@@ -56,7 +56,7 @@ def test_honest_initial_states_pass_the_corrected_test(layered: tuple[Program, C
     for seed in range(30):
         seeded = msgspec.structs.replace(commitment, nonce=str(seed))
         state = [np.asarray(leaf) for leaf in program.init(first_key(seeded))]
-        found.append(tested(program, seeded, state))
+        found.append(measured(program, seeded, state))
     assert {each.leaves for each in found} == {21}
     assert sum(each.smallest_p < 0.01 for each in found) <= 1
     assert sum(each.smallest_p / 21 < 0.01 for each in found) >= 3
@@ -65,16 +65,16 @@ def test_honest_initial_states_pass_the_corrected_test(layered: tuple[Program, C
 def test_what_was_not_drawn_fails_the_test(layered: tuple[Program, Commitment]) -> None:
     program, commitment = layered
     state = [np.asarray(leaf) for leaf in program.init(first_key(commitment))]
-    honest = tested(program, commitment, state)
+    honest = measured(program, commitment, state)
     assert honest.smallest_p > 0.01
     for odd in (3 * state[5], np.full(SIZE, np.nan, np.float32), np.linspace(0, 1, SIZE, dtype=np.float32)):
-        found = tested(program, commitment, [odd if at == 5 else leaf for at, leaf in enumerate(state)])
+        found = measured(program, commitment, [odd if at == 5 else leaf for at, leaf in enumerate(state)])
         assert found.smallest_p < 0.01
         assert found.path == "/05"
-    constant = tested(program, commitment, [np.ones(SIZE, np.float32), *state[1:]])
+    constant = measured(program, commitment, [np.ones(SIZE, np.float32), *state[1:]])
     assert constant == honest  # not drawn at random: another check's affair
     taken = msgspec.structs.replace(commitment, initial=UnprovenWeights(("/05",), "00" * 32))
-    assert tested(program, taken, state).leaves == 20
+    assert measured(program, taken, state).leaves == 20
 
 
 def test_the_test_decides_nothing(plain_proof: Path, verify_plain: Verify, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,4 +95,4 @@ def test_trained_weights_look_trained(plain_proof: Path) -> None:
     """Of this task, 24 steps from its initial state are enough."""
     proof = open_proof(plain_proof)
     state = load_checkpoint(plain_proof, 24, proof.commitment.state)
-    assert tested(proof.program(), proof.commitment, state).smallest_p < 0.01
+    assert measured(proof.program(), proof.commitment, state).smallest_p < 0.01
