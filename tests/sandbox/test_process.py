@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 import tiny
@@ -38,7 +39,7 @@ def talking(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> Talking:
             "from pol_jax.sandbox.child", code + "\nraise SystemExit\nfrom pol_jax.sandbox.child"
         )
         monkeypatch.setattr(process, "_CODE", start)
-        given = {"silence_seconds": 3, "total_seconds": 8} | bounds
+        given: dict[str, Any] = {"silence_seconds": 3, "total_seconds": 8} | bounds
         begun = monotonic()
         report = verify(plain_proof, tiny.plain().source, nonce=b"1", bounds=Bounds(**given), progress=Silent())
         assert monotonic() - begun < 60
