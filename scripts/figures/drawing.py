@@ -87,10 +87,10 @@ def _panel(axis: Any, points: Sequence[Point], look: Look, panel: str, floor: fl
     names = list(dict.fromkeys(str(point.x) for point in points)) if look.axis == "names" else []
     every = list(dict.fromkeys(point.series for point in points))
     for at, series in enumerate(every):
-        mine = [point for point in points if point.series == series]
+        own_points = [point for point in points if point.series == series]
         spread = 0.8 / max(len(every), 3) if names else 0.2 if look.axis == "numbers" else 0.0
         shift = (at - (len(every) - 1) / 2) * spread  # so that no marker hides another
-        _series(axis, mine, names, shift, at, floor, joined=look.axis == "logarithms")
+        _series(axis, own_points, names, shift, at, floor, joined=look.axis == "logarithms")
     own = look.y if axis.get_subplotspec().is_first_col() else ""
     axis.set(xlabel=look.xs.get(panel, look.x), ylabel=look.ys.get(panel, own), title=panel)
     if panel not in look.linear:
