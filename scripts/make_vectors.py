@@ -16,7 +16,6 @@ from typing import Final
 
 from vectors.families import FAMILIES
 from vectors.form import to_json
-from vectors.valid_documents import PARSERS as PARSERS
 from vectors.worked_bytes import blocks, fill
 
 ROOT: Final = Path(__file__).resolve().parents[1]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import make_vectors
 import pytest
 import second_implementation as second
 from hypothesis import given
 from hypothesis import strategies as st
 from stored_vectors import content_of, vectors
 from strategies import _json, law
+from vectors.valid_documents import PARSERS
 
 from pol_jax.errors import ProofError
 from pol_jax.protocol.documents import decode, encode
@@ -19,18 +19,18 @@ from pol_jax.protocol.documents import decode, encode
 @pytest.mark.parametrize("vector", vectors("documents")["accepted"], ids=lambda vector: vector["kind"])
 def test_accepted_documents(vector: dict[str, Any]) -> None:
     content = vector["text"].encode()
-    assert encode(make_vectors.PARSERS[vector["kind"]](content)) == content
+    assert encode(PARSERS[vector["kind"]](content)) == content
     assert second.canonical(second.parse(content)).encode() == content
     if vector["digest"]:
         assert second.digest(vector["kind"], content).hex() == vector["digest"]
-        assert make_vectors.PARSERS[vector["kind"]](content).digest().hex() == vector["digest"]
+        assert PARSERS[vector["kind"]](content).digest().hex() == vector["digest"]
 
 
 @pytest.mark.parametrize("vector", vectors("documents")["refused"], ids=lambda vector: vector["name"])
 def test_refused_documents(vector: dict[str, Any]) -> None:
     content = content_of(vector)
     with pytest.raises(ProofError) as refusal:
-        make_vectors.PARSERS[vector["kind"]](content)
+        PARSERS[vector["kind"]](content)
     assert refusal.value.where == f"{vector['kind']}.json"
     assert vector["names"] in str(refusal.value)
     assert str(refusal.value).isprintable()
