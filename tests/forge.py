@@ -36,7 +36,7 @@ from pol_jax.storage.ledger import DIRECTORY, seal
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.inputs import step_inputs
-from pol_jax.training.loop import Following, Witness, run
+from pol_jax.training.loop import Follower, Witness, run
 from pol_jax.training.states import HostState, Layout
 from pol_jax.training.task import Source
 from pol_jax.verifying.compilations import Variant, compile_step
@@ -105,9 +105,9 @@ class Forger:
             if state is not None and row.step in self.states:
                 self.states[row.step] = [leaf.copy() for leaf in state.leaves]
 
-        with Following(program, witness, observe) as following:
+        with Follower(program, witness, observe) as follower:
             inputs = step_inputs(self.commitment, source, start + 1, stop + 1)
-            run(program, tuple(jnp.array(leaf) for leaf in self.states[start]), inputs, following)
+            run(program, tuple(jnp.array(leaf) for leaf in self.states[start]), inputs, follower)
 
     def write(self, **claimed: Any) -> None:
         """Write everything back, hashed again; ``claimed`` overrides fields of the claim."""

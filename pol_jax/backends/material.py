@@ -26,7 +26,7 @@ from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import DTYPES, ArraySpec
 from pol_jax.training.inputs import StepInput, plan, step_inputs
 from pol_jax.training.keys import step_keys
-from pol_jax.training.opened_records import Committed, OpenedRecords
+from pol_jax.training.opened_records import CommittedRecord, OpenedRecords
 from pol_jax.training.states import HostState, Layout, little_endian
 from pol_jax.verifying.compilations import DEFAULT, variants
 
@@ -73,7 +73,7 @@ def read_material(opening: Opening, steps: Iterable[int] | None = None, limits: 
     commitment = Commitment.parse(opening.commitment)
     if nbytes(commitment.state) > (limits or Limits()).state_bytes:
         raise ProofError(_WHERE, "commitment: state: has more bytes than the limit")
-    artifacts, signature = Artifacts(opening.init, opening.step), Signature.of(commitment)
+    artifacts, signature = Artifacts(opening.init, opening.step), Signature.from_commitment(commitment)
     if artifact_digests(artifacts) != (commitment.program.init, commitment.program.step):
         raise ProofError(_WHERE, "init or step: is not the committed program: its digest differs")
     load_program(artifacts, signature)
@@ -113,7 +113,7 @@ def read_material(opening: Opening, steps: Iterable[int] | None = None, limits: 
 def work(material: Material) -> bytes:
     """The file that `pol_jax.backends.worker` reads: arrays by name, in numpy's format, with a plan in JSON."""
     commitment, batch_size = material.commitment, material.commitment.schedule.batch_size
-    signature = Signature.of(commitment)
+    signature = Signature.from_commitment(commitment)
     plan = {
         "state": [(leaf.dtype, leaf.shape) for leaf in commitment.state],
         "batch": [(leaf.dtype, (batch_size, *leaf.shape)) for leaf in commitment.data.record],
@@ -182,12 +182,12 @@ def _check_row(
         raise ProofError(_WHERE, f"row {step}: is not what the opened state, records, key and order give; damaged?")
 
 
-def _records(opening: Opening, commitment: Commitment) -> Iterable[tuple[int, Committed]]:
+def _records(opening: Opening, commitment: Commitment) -> Iterable[tuple[int, CommittedRecord]]:
     for each in opening.records:
         leaves = _arrays(f"record {each.index}", commitment.data.record, each.leaves)
         row = np.frombuffer(b"".join(each.leaves), np.uint8)[None]
         (digest,) = record_digests(row, None if each.salt is None else [each.salt])
-        yield each.index, Committed(tuple(leaves), digest, each.salt)
+        yield each.index, CommittedRecord(tuple(leaves), digest, each.salt)
 
 
 def _is_executable(commitment: Commitment, records: OpenedRecords, span: Span) -> bool:

@@ -1,7 +1,7 @@
-"""What an exported program may do and what it holds, looked at before anything of it runs.
+"""An audit looks at what an exported program may do and what it holds, before anything of it runs (section 9).
 
-A program that calls nothing foreign could still be no training: it could carry the weights that it "finds" as
-constants, or ignore its batch. An audit tells both: the bytes of its constants, and what depends on what.
+A program whose operations are all allowed could still be no training: it could carry the weights that it "finds" as
+constants, or ignore its batch. An audit shows both: the size of its constants, and which results depend on what.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from pol_jax.program.stablehlo import constant_bytes, functions, only_block, par
 
 @dataclass(frozen=True)
 class Audit:
-    """What was seen in an exported program.
+    """An audit is what was found in an exported program.
 
     Attributes:
-        constant_bytes: values that are written down in it.
-        depends: for each result, the arguments that may flow into it; both flat, as the program's caller sees them.
+        constant_bytes: size of its constants.
+        depends: for each result, the arguments that may flow into it. Both are numbered in the flat order in which the
+            program's caller passes and receives them.
     """
 
     constant_bytes: int
@@ -30,24 +31,27 @@ class Audit:
 
 
 def audit(exported: jax.export.Exported, prng: str = "threefry2x32") -> Audit:
-    """Look into a program.
+    """Return the audit of a program.
 
     Args:
         exported: the program, deserialized and not run.
-        prng: the PRNG that the commitment names; decides which random operations are functions of their inputs.
+        prng: the PRNG that the commitment names, which decides what random operations are allowed.
 
     Raises:
-        ValueError: says which operations are refused, or what of the program can't be followed.
+        ValueError: the text says which operations are refused, or what can't be analysed.
     """
     with parsed(exported.mlir_module()) as module:
         _refuse(module, prng)
         size, depends = constant_bytes(module), dependences(module)
-        taken = len(only_block(functions(module)["main"].regions[0]).arguments)
-    kept = sorted(set(exported.module_kept_var_idx))  # those that no result needs are left out of ``main``
-    hidden = taken - len(kept)  # the number of the platform comes first, unless all platforms do the same
+        arguments = len(only_block(functions(module)["main"].regions[0]).arguments)
+    # jax leaves arguments that no result needs out of ``main``, and puts the number of the platform before the others,
+    # unless the program is the same on all platforms.
+    kept = sorted(set(exported.module_kept_var_idx))
+    hidden = arguments - len(kept)
     if hidden not in (0, 1) or len(depends) != len(exported.out_avals):
         raise ValueError("its main function takes or returns other arrays than the program")
-    return Audit(size, tuple(frozenset(kept[at - hidden] for at in each if at >= hidden) for each in depends))
+    used = (frozenset(kept[index - hidden] for index in each if index >= hidden) for each in depends)
+    return Audit(size, tuple(used))
 
 
 def _refuse(module: ir.Module, prng: str) -> None:

@@ -1,8 +1,8 @@
-"""What depends on what in a program: which arguments of a StableHLO module may flow into which results.
+"""This analysis finds which arguments of a StableHLO module may flow into which results (section 9).
 
-An over-approximation. Each operation lets all that goes in, or is used in its regions, flow into all that comes out;
-only calls, loops and branches are followed slot by slot, since a step's whole state goes through them. So "depends"
-means "may depend" (a batch times zero is a dependence), and "doesn't depend" is certain.
+It is an over-approximation. Each operation lets everything that goes in, or is used in its regions, flow into all that
+comes out. Only calls, loops and branches are followed slot by slot, since a step's whole state goes through them.
+Therefore "depends" means "may depend" (a batch times zero is a dependence), and "does not depend" is certain.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from jax.extend.mlir import ir
 from pol_jax.program.stablehlo import functions, only_block, operations
 
 Mask: TypeAlias = int
-"""A set of arguments, one bit each."""
+"""A mask is a set of arguments, one bit for each."""
 
 _CALLS = {"func.call": "callee", "stablehlo.composite": "decomposition"}
-"""Operations that are functions of the module, and where they name them."""
+"""These operations call a function of the module, which the given attribute names."""
 
 
 def dependences(module: ir.Module) -> tuple[frozenset[int], ...]:
-    """For each result of a module's ``main``, the arguments that may flow into it.
+    """Return, for each result of a module's ``main``, the arguments that may flow into it.
 
     Raises:
-        ValueError: no such function, one that calls itself, jumps between blocks, or nesting beyond all reason.
+        ValueError: the module has no ``main``, a function calls itself or jumps between blocks, or nesting is too deep.
     """
     try:
         return tuple(frozenset(_bits(mask)) for mask in _Flow(module).function("main"))
@@ -35,14 +35,14 @@ def dependences(module: ir.Module) -> tuple[frozenset[int], ...]:
         raise ValueError("is nested too deeply") from None
 
 
-def ignored(depends: Sequence[frozenset[int]], leaves: int, batch: int, loss: int) -> str | None:
-    """What a step program must depend on and does not, in words; None where all is well.
+def missing_dependence(depends: Sequence[frozenset[int]], leaves: int, batch: int, loss: int) -> str | None:
+    """Return what a step program must depend on and does not, in words, or None if nothing is missing.
 
     Args:
         depends: for each result, the arguments (old leaves, batch, key) that may flow into it.
-        leaves: how many leaves the state has; they are the first results too.
-        batch: how many arrays a batch has.
-        loss: which metric, behind the leaves, is the loss.
+        leaves: number of leaves of the state; the new leaves are the first results.
+        batch: number of arrays of a batch.
+        loss: index of the loss among the metrics, which follow the leaves.
     """
     old, records = frozenset(range(leaves)), frozenset(range(leaves, leaves + batch))
     new = frozenset[int]().union(*depends[:leaves])
@@ -56,24 +56,31 @@ def ignored(depends: Sequence[frozenset[int]], leaves: int, batch: int, loss: in
 
 
 class _Flow:
-    """Flow through the functions of one module, each followed once."""
+    """The flow through the functions of one module, each of which is followed only once."""
 
     def __init__(self, module: ir.Module) -> None:
-        self._ahead = functions(module)
+        self._pending = functions(module)
         self._done: dict[str, list[Mask]] = {}
 
     def function(self, name: str) -> list[Mask]:
-        """What flows into each result of a function, in terms of its arguments."""
+        """Return what flows into each result of a function, in terms of its arguments."""
         if name not in self._done:
-            if name not in self._ahead:
-                raise ValueError(f"calls {name}, which it does not have or is in")
-            (region,) = self._ahead.pop(name).regions
+            if name not in self._pending:
+                raise ValueError(f"calls {name}, which is missing or calls itself")
+            (region,) = self._pending.pop(name).regions
             count = len(only_block(region).arguments)
-            self._done[name] = self._region(region, {}, [1 << at for at in range(count)], count)
+            self._done[name] = self._region(region, {}, [1 << index for index in range(count)], count)
         return self._done[name]
 
     def _region(self, region: Any, values: dict[Any, Mask], arguments: Sequence[Mask], free: int) -> list[Mask]:
-        """What flows into that with which a region ends; ``values`` are those it can see, bits from ``free`` unused."""
+        """Return what flows into the values that a region ends with.
+
+        Args:
+            region: the region of an operation.
+            values: what flows into each value that the region can see; its own are added.
+            arguments: what flows into each argument of the region's block.
+            free: the first bit that no mask uses yet.
+        """
         block = only_block(region)
         values.update(zip(block.arguments, arguments, strict=True))
         operands: list[Mask] = []
@@ -86,6 +93,7 @@ class _Flow:
     def _results(
         self, operation: ir.Operation, operands: list[Mask], values: dict[Any, Mask], free: int
     ) -> Sequence[Mask]:
+        """Return what flows into each result of an operation."""
         match operation.name:
             case "func.call" | "stablehlo.composite" as name:
                 callee = ir.FlatSymbolRefAttr(operation.attributes[_CALLS[name]]).value
@@ -103,8 +111,12 @@ class _Flow:
     def _loop(
         self, operation: ir.Operation, operands: list[Mask], values: dict[Any, Mask], free: int
     ) -> Sequence[Mask]:
-        """Follow the body once, with a bit for each slot; then go round until nothing new flows."""
-        slots = [1 << (free + at) for at in range(len(operands))]
+        """Return what flows into each result of a loop.
+
+        The body is followed once, with a bit of its own for each slot. Then the slots are replaced by what flows into
+        them, again and again, until nothing new is added. That ends, because masks only grow.
+        """
+        slots = [1 << (free + index) for index in range(len(operands))]
         condition, body = (self._region(each, values, slots, free + len(slots)) for each in operation.regions)
         before: list[Mask] = []
         while before != operands:
@@ -115,9 +127,9 @@ class _Flow:
 
 
 def _through(mask: Mask, first: int, values: Sequence[Mask]) -> Mask:
-    """Replace the bits from ``first`` on by what they stand for."""
-    return reduce(or_, (values[at] for at in _bits(mask >> first)), mask & ((1 << first) - 1))
+    """Return a mask in which the bits from ``first`` on are replaced by what they stand for."""
+    return reduce(or_, (values[index] for index in _bits(mask >> first)), mask & ((1 << first) - 1))
 
 
 def _bits(mask: Mask) -> list[int]:
-    return [at for at in range(mask.bit_length()) if mask >> at & 1]
+    return [index for index in range(mask.bit_length()) if mask >> index & 1]

@@ -1,4 +1,4 @@
-"""What this machine is: the environment that decides the bits of a program that runs here."""
+"""This module describes the machine and the software that decide the bits of a program's results (section 2.2)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VECTOR_FLAGS = ("sse4", "avx", "fma", "amx", "asimd", "sve")
 
 
 def current_environment() -> Environment:
-    """The environment of this process, on jax's default device."""
+    """Return the environment of this process, on jax's default device."""
     device = jax.devices()[0]
     cpu, features = processor()
     return Environment(
@@ -37,18 +37,18 @@ def current_environment() -> Environment:
 
 
 def describe_processors() -> str:
-    """What XLA compiles for on CPUs, beside its own version and flags: kind and number of this machine's processors."""
+    """Return kind and number of this machine's processors, which XLA compiles for beside its version and flags."""
     cpu, features = processor()
     return f"{platform.machine()}, {cpu}, {' '.join(features)}, {_processors()}"
 
 
 def _processors() -> int:
-    """How many the process may use."""
+    """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _collectives() -> str:
-    """What processes on CPUs talk with; with one process, nothing."""
+    """Return the implementation of collectives between processes on CPUs, or "none" if there is one process."""
     if jax.process_count() == 1:
         return "none"
     chosen = jax.config.jax_cpu_collectives_implementation  # type: ignore[attr-defined, unused-ignore]
@@ -56,7 +56,7 @@ def _collectives() -> str:
 
 
 def processor() -> tuple[str, tuple[str, ...]]:
-    """Model and vector instruction sets, from Linux's cpuinfo; elsewhere what Python's platform module says."""
+    """Return model and vector instruction sets of the processor, from Linux's cpuinfo or Python's platform module."""
     try:
         lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
     except OSError:

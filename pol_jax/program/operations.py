@@ -1,10 +1,9 @@
-"""Which operations an exported program may have: functions of their operands, and nothing else.
+"""An exported program may have only operations that are functions of their operands (docs/protocol.md, section 9).
 
 A program is replayed in the verifier's process, so an operation that is not on the list is refused by its name before
-anything runs (section 9 of docs/protocol.md). That leaves out what speaks with the host (infeed, outfeed, send, recv),
-what another device decides (collectives, partition_id, replica_id), what nobody can compute again (rng), and calls by
-name of functions that live in the verifier's process: a host callback takes a raw pointer, so that a crafted module
-could jump anywhere.
+anything runs. The list leaves out what speaks with the host (infeed, outfeed, send, recv), what depends on other
+devices (collectives, partition_id, replica_id), what nobody can compute again (rng), and calls by name of functions
+that live in the verifier's process: a host callback takes a raw pointer, so that a crafted module could jump anywhere.
 
 What counts are the operations that MLIR parses, in every function and region. Their text is not searched: a name that
 a task gives to a part of its step may contain any word.
@@ -38,7 +37,7 @@ _LINEAR_ALGEBRA: Final = """
 """
 
 _CONTROL: Final = "case composite custom_call if map optimization_barrier return rng_bit_generator while"
-"""A custom call and the random bits are looked at more closely; a composite is a function of the module."""
+"""Custom calls and random bits are examined further; a composite calls a function of the module itself."""
 
 ALLOWED_OPERATIONS: Final = frozenset(_STRUCTURE.split()) | {
     f"stablehlo.{name}" for part in (_ARITHMETIC, _ARRAYS, _LINEAR_ALGEBRA, _CONTROL) for name in part.split()
@@ -67,17 +66,17 @@ ALLOWED_CALLS: Final = frozenset(
         "ProductOfElementaryHouseholderReflectors",
     }
 )
-"""Names that a custom call may have."""
+"""A custom call may have one of these names."""
 
 DEVICE_KEYS: Final = frozenset({"rbg"})
-"""PRNG implementations whose bits come from the device's own generator, by `rng_bit_generator`."""
+"""These PRNG implementations draw their bits from the device's own generator, by `rng_bit_generator`."""
 
 
 def refused_operations(module: ir.Module, *, device_generator: bool) -> set[str]:
-    """Name every operation of a module that is not on the list, once each.
+    """Return the name of every operation of a module that is not on the list.
 
     Args:
-        module: of the program.
+        module: the module of the program.
         device_generator: whether the commitment names a PRNG that draws from the device's own generator. Its
             algorithm is then whatever the device has; without such a PRNG only Threefry and Philox are let through.
     """

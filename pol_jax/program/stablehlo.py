@@ -1,6 +1,6 @@
-"""A StableHLO module as a tree of operations, read by MLIR itself: its constants, and its text without names.
+"""These functions read a StableHLO module as a tree of operations, with the parser of MLIR.
 
-Not by patterns on its text: a constant has many spellings.
+The text is not searched by patterns, because a constant can be written in many ways.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from jax._src.interpreters.mlir import make_ir_context
 from jax.extend.mlir import ir
 
 _WIDEST = 128
-"""Bits of an element of a type that is not known here."""
+"""An element of an unknown type counts as this many bits, the most that any known type has."""
 
 
 @contextmanager
 def parsed(text: str) -> Iterator[ir.Module]:
-    """The module in ``text``; valid inside the ``with`` block.
+    """Parse the module in ``text``, which is valid inside the ``with`` block.
 
     Raises:
-        ValueError: no module, or one in other dialects than jax's.
+        ValueError: the text is no module, or has dialects that jax does not use.
     """
     with make_ir_context():
         try:
@@ -33,7 +33,7 @@ def parsed(text: str) -> Iterator[ir.Module]:
 
 
 def operations(root: ir.Operation) -> Iterator[ir.Operation]:
-    """An operation and all that lie in its regions; as deep as they are nested, without recursion."""
+    """Yield an operation and all operations in its regions; without recursion, since they may be nested deeply."""
     pending = [root]
     while pending:
         operation = pending.pop()
@@ -42,16 +42,16 @@ def operations(root: ir.Operation) -> Iterator[ir.Operation]:
 
 
 def functions(module: ir.Module) -> dict[str, ir.Operation]:
-    """The functions of a module, by name."""
+    """Return the functions of a module, by name."""
     inside = [each.operation for each in module.body.operations]
     return {ir.StringAttr(each.attributes["sym_name"]).value: each for each in inside if each.name == "func.func"}
 
 
 def only_block(region: Any) -> ir.Block:
-    """The block of a region; StableHLO has regions of one.
+    """Return the block of a region; a region of StableHLO has exactly one.
 
     Raises:
-        ValueError: there are more, or none.
+        ValueError: the region has none, or several.
     """
     blocks: list[ir.Block] = list(region)
     if len(blocks) != 1:
@@ -60,28 +60,29 @@ def only_block(region: Any) -> ir.Block:
 
 
 def constant_bytes(module: ir.Module) -> int:
-    """How many bytes of values are written down in a module: each element of its constants, a splat's once.
+    """Return how many bytes the constants of a module have. A splat, which repeats one value, counts as that one value.
 
-    A tensor counts in whatever operation it is an attribute. A splat is one number however large its tensor is; many
-    of them, put together, are as much as one large constant.
+    A tensor counts in whatever operation it is an attribute of. A splat can hide no more than one number, however large
+    its tensor is; many splats together count as much as one large constant.
     """
     return sum(
-        _value_bytes(operation, at, name)
+        _value_bytes(operation, index, name)
         for operation in operations(module.operation)
-        for at, name in enumerate(operation.attributes)
+        for index, name in enumerate(operation.attributes)
     )
 
 
 def canonical_text(module: ir.Module) -> str:
-    """The module as MLIR prints it without locations: equal for equal programs, whoever wrote them down."""
+    """Return the module as MLIR prints it without locations; equal programs have equal texts, whoever exported them."""
     return str(module.operation.get_asm(enable_debug_info=False))
 
 
-def _value_bytes(operation: ir.Operation, at: int, name: str) -> int:
+def _value_bytes(operation: ir.Operation, index: int, name: str) -> int:
+    """Return how many bytes the value of an attribute has."""
     try:
         attribute: Any = operation.attributes[name]
     except TypeError:  # the bindings have no class for complex tensors; MLIR prints one
-        splat = str(operation.attributes[at]).startswith(f"NamedAttribute({name}=dense<(")
+        splat = str(operation.attributes[index]).startswith(f"NamedAttribute({name}=dense<(")
         return sum(_tensor_bytes(result.type, splat) for result in operation.results)
     if isinstance(attribute, ir.DenseElementsAttr):
         return _tensor_bytes(attribute.type, attribute.is_splat)
@@ -89,7 +90,7 @@ def _value_bytes(operation: ir.Operation, at: int, name: str) -> int:
 
 
 def _tensor_bytes(kind: Any, splat: bool) -> int:
-    """Bytes of a tensor's elements; 0 for what is no tensor: a number, a name, a flag."""
+    """Return how many bytes a tensor's elements have; 0 for a number, a name or a flag, which is no tensor."""
     if not isinstance(kind, ir.ShapedType):
         return 0
     elements = 1 if splat else prod(kind.get_dim_size(axis) for axis in range(kind.rank))

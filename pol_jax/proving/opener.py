@@ -21,7 +21,7 @@ from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.proof import Proof
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.inputs import step_inputs
-from pol_jax.training.loop import Following, Witness, run
+from pol_jax.training.loop import Follower, Witness, run
 from pol_jax.training.records import take
 from pol_jax.training.states import HostState, Layout, little_endian
 from pol_jax.training.task import Source
@@ -85,9 +85,9 @@ def _regenerate(
             start, stop = route.span.start, route.span.stop
             state = load_checkpoint(proof.root, start, layout.spec)
             keeper.begin(proof, start, layout.gather(state))
-            with Following(program, witness, keeper) as following:
+            with Follower(program, witness, keeper) as follower:
                 inputs = step_inputs(proof.commitment, source, start + 1, stop + 1)
-                run(program, tuple(jnp.array(leaf) for leaf in state), inputs, following)
+                run(program, tuple(jnp.array(leaf) for leaf in state), inputs, follower)
     finally:
         progress.end()
     return keeper.states

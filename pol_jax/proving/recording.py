@@ -36,7 +36,7 @@ from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.export import structure_of
 from pol_jax.training.initial_state import first_key, initial_leaves
 from pol_jax.training.inputs import StepInput, step_inputs
-from pol_jax.training.loop import Following, Witness, run
+from pol_jax.training.loop import Follower, Witness, run
 from pol_jax.training.states import Layout
 from pol_jax.training.task import Task
 from pol_jax.verifying.checks import check_files_to_states
@@ -94,7 +94,7 @@ class Recording:
         start: the last step that is done already.
         damaged: checkpoints that were passed over when resuming, one line each.
         finished: whether the claim is there already.
-        following: takes note of every step that runs.
+        follower: takes note of every step that runs.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Recording:
         self.finished = (self._root / inventory.FILE).exists()
         aim = agree_on_aim(self._root, steps, keep_every, self._task.steps)
         self.steps = aim.steps
-        signature = Signature.of(self.commitment)
+        signature = Signature.from_commitment(self.commitment)
         self._structure = structure_of(self._task, signature.prng)
         if self._structure.spec != signature.state:
             raise UsageError(
@@ -164,7 +164,7 @@ class Recording:
     def run(self) -> None:
         """All steps that are still to do."""
         if not self.finished:
-            run(self.program, self.leaves, self, self.following)
+            run(self.program, self.leaves, self, self.follower)
 
     def step(self, state: PyTree, inputs: StepInput) -> tuple[PyTree, Mapping[str, jax.Array]]:
         """One step of the exported program on the task's own pytree; ``state`` is donated.
@@ -174,14 +174,14 @@ class Recording:
             inputs: of this recording's iteration.
         """
         leaves, metrics = self.program.step(self._structure.leaves(state), inputs.batch, inputs.key)
-        self.following.follow(inputs, leaves, metrics)
+        self.follower.follow(inputs, leaves, metrics)
         return self._structure.state(leaves), dict(zip(self.program.signature.metrics, metrics, strict=True))
 
     def __enter__(self) -> Recording:
         """The recording itself."""
         if not self.finished:
             self._stack.callback(self._progress.end)
-            self.following = self._stack.enter_context(Following(self.program, self.witness, self.recorder))
+            self.follower = self._stack.enter_context(Follower(self.program, self.witness, self.recorder))
         return self
 
     def __exit__(
@@ -190,7 +190,7 @@ class Recording:
         """Write the claim if all steps are done; let the directory go."""
         with self._stack:
             if kind is None and not self.finished:
-                self.following.wait()
+                self.follower.wait()
                 if len(self.recorder.digests) == self.steps + 1:
                     with storing(self._root):
                         self._claim()

@@ -109,7 +109,7 @@ class Proof:
         Raises:
             ProofError: not the committed ones, or not what a verifier runs.
         """
-        return load_program(self.artifacts(), Signature.of(self.commitment))
+        return load_program(self.artifacts(), Signature.from_commitment(self.commitment))
 
     def records(self) -> UInt8[np.ndarray, "records 32"]:
         """Digests of all records.

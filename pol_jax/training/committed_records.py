@@ -1,4 +1,4 @@
-"""Whether the records that a step received are the committed ones: by their digests, from the very arrays."""
+"""This class checks that the records that a step received are the committed ones, by digests of the same arrays."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _REMEMBERED_BYTES: Final = 2**26
 
 
 class CommittedRecords:
-    """The committed record digests, and a memory of record bytes that have them.
+    """The digests of the committed records, and a memory of the bytes of records that were checked before.
 
-    A record that comes again, epoch after epoch, is compared with the bytes that were digested before: as exact as
-    a digest, and for small records several times faster. Data sets beyond 64 MiB are digested each time.
+    A record that comes again in each epoch is compared with the bytes that were digested before. That is as exact as a
+    digest, and several times faster for small records. Data sets of more than 64 MiB are digested each time.
     """
 
     def __init__(self, digests: UInt8[np.ndarray, "records 32"], secret: bytes | None = None) -> None:
-        """Hold records against ``digests``.
+        """Check records against ``digests``.
 
         Args:
-            digests: of all records, in the order of the source, as committed.
+            digests: the committed digests of all records, in the order of the source.
             secret: 32 bytes that salt the records of a private data set; None for a public one.
         """
         self._digests, self._secret = digests, secret
@@ -33,7 +33,7 @@ class CommittedRecords:
         self._rows: UInt8[np.ndarray, "records bytes"] | None = None
 
     def check(self, batch: Batch, indices: UInt64[np.ndarray, " batch"]) -> UInt8[np.ndarray, "batch 32"]:
-        """The digests of the records of a batch.
+        """Return the digests of the records of a batch.
 
         Args:
             batch: the arrays that the step received.
@@ -48,9 +48,7 @@ class CommittedRecords:
             return expected
         for place, got, want in zip(places, digest_batch(batch, places, self._secret), expected, strict=True):
             if got != want.tobytes():
-                raise DataError(
-                    f"record {place} of the source is not the committed one; use the data of the commitment"
-                )
+                raise DataError(f"record {place} of the source is not the committed one; use the committed data set")
         self._remember(places, rows)
         return expected
 

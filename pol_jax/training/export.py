@@ -1,4 +1,4 @@
-"""Export of a task's ``init`` and ``step`` as StableHLO: the prover's side of `pol_jax.program.artifact`."""
+"""The prover exports a task's ``init`` and ``step`` as StableHLO; `pol_jax.program.artifact` loads them (section 9)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pol_jax.errors import TaskError
-from pol_jax.program.artifact import PLATFORMS, Artifacts, Leaves, Signature, what_it_ignores
+from pol_jax.program.artifact import PLATFORMS, Artifacts, Leaves, Signature, missing_step_dependence
 from pol_jax.program.audit import Audit, audit
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.keys import KEY_WORDS
@@ -25,17 +25,17 @@ from pol_jax.training.task import Task
 
 @dataclass(frozen=True)
 class Structure:
-    """The task's own classes: from its state to leaves and back. Lives in the prover's process only."""
+    """A structure turns a state of the task's own classes into leaves and back; verifiers have none."""
 
     spec: StateSpec
     treedef: jax.tree_util.PyTreeDef
 
     def leaves(self, state: PyTree) -> Leaves:
-        """Plain arrays of a state of the task."""
+        """Return the leaves of the task's state as plain arrays."""
         return tuple(_plain(leaf) for leaf in jax.tree.leaves(state))
 
     def state(self, leaves: Sequence[Any]) -> PyTree:
-        """The task's state of plain arrays."""
+        """Return the task's state with these leaves."""
         typed = [
             leaf if spec.prng is None else jax.random.wrap_key_data(leaf, impl=spec.prng)
             for spec, leaf in zip(self.spec, leaves, strict=True)
@@ -44,19 +44,19 @@ class Structure:
 
 
 def structure_of(task: Task, prng: str) -> Structure:
-    """The structure of a task's state, without computing it."""
-    found: list[Structure] = []
+    """Return the structure of a task's state, without computing the state."""
+    traced: list[Structure] = []
 
     def trace(data: jax.Array) -> None:
         state = task.init(jax.random.wrap_key_data(data, impl=prng))
-        found.append(Structure(state_spec(state), jax.tree.structure(state)))
+        traced.append(Structure(state_spec(state), jax.tree.structure(state)))
 
     jax.eval_shape(trace, jax.ShapeDtypeStruct((KEY_WORDS[prng],), np.uint32))
-    return found[0]
+    return traced[0]
 
 
 def signature_of(task: Task, prng: str) -> Signature:
-    """The signature of a task's program.
+    """Return the signature of a task's program.
 
     Raises:
         TaskError: ``step`` changes the state's structure, shapes or dtypes, or its metrics are no scalars with a loss.
@@ -69,9 +69,9 @@ def signature_of(task: Task, prng: str) -> Signature:
 
 
 def export_task(task: Task, signature: Signature, limits: Limits | None = None) -> Artifacts:
-    """Export a task's ``init`` and ``step`` for all platforms.
+    """Return a task's ``init`` and ``step``, exported for all platforms.
 
-    Source paths are left out, so that the same task gives the same bytes wherever its code lies.
+    The paths of source files are left out, so that a task is exported as the same bytes wherever its code lies.
 
     Raises:
         TaskError: the task calls back to the host, uses something that can't be exported, has constants beyond
@@ -87,21 +87,22 @@ def export_task(task: Task, signature: Signature, limits: Limits | None = None) 
         new, metrics = step(leaves, batch, key)
         return new, tuple(metrics[name] for name in names)
 
-    of_init = _export(init, "init", prng, signature.key())
-    of_step = _export(ordered, "step", prng, signature.leaves(), signature.batch(), signature.key())
-    _check_training(of_init[1], of_step[1], signature, limits or Limits())
-    return Artifacts(of_init[0], of_step[0])
+    # The names of these functions are part of the exported bytes.
+    init_artifact, init_audit = _export(init, "init", prng, signature.key())
+    step_artifact, step_audit = _export(ordered, "step", prng, signature.leaves(), signature.batch(), signature.key())
+    _check_training(init_audit, step_audit, signature, limits or Limits())
+    return Artifacts(init_artifact, step_artifact)
 
 
 def _check_training(init: Audit, step: Audit, signature: Signature, limits: Limits) -> None:
-    """Refuse what a verifier would."""
-    problem = what_it_ignores(step, signature)
+    """Refuse a program that a verifier would refuse: it is better to know before the training."""
+    problem = missing_step_dependence(step, signature)
     if problem:
         raise TaskError(f"step: {problem}; that is no training, and a verifier refuses it")
-    constants, most = init.constant_bytes + step.constant_bytes, limits.constants(nbytes(signature.state))
-    if constants > most:
+    constants, limit = init.constant_bytes + step.constant_bytes, limits.constants(nbytes(signature.state))
+    if constants > limit:
         raise TaskError(
-            f"init and step hold {constants} bytes of constants, a verifier lets {most} through: make large arrays part"
+            f"init and step hold {constants} bytes of constants, and a verifier allows {limit}: make large arrays part"
             " of the records or of the state that init returns, or compute them (jnp.arange, not np.arange)"
         )
 
@@ -154,7 +155,7 @@ def _export(function: Callable[..., Any], name: str, prng: str, *args: Any) -> t
 
 
 def _plain(leaf: Any) -> jax.Array:
-    """A leaf as a plain, strongly typed array."""
+    """Return a leaf as a plain, strongly typed array."""
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.random.key_data(leaf)
     return jnp.asarray(leaf, dtype=jnp.asarray(leaf).dtype)

@@ -1,4 +1,7 @@
-"""What goes into each step: a function of the commitment, the step and the source, and of nothing else."""
+"""The input of each step is a function of the commitment, the step and the source, and of nothing else.
+
+It never depends on the past of an iterator. Therefore a run can be resumed, and any step be replayed by itself.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +18,20 @@ from pol_jax.training.keys import step_keys
 from pol_jax.training.records import Batch, take
 from pol_jax.training.task import Source
 
+# Keys and indices are computed for several steps at once: a call of jax for each step would cost more than the step.
 _BLOCK_STEPS = 256
 _BLOCK_RECORDS = 2**22
 
 
 @dataclass(frozen=True)
 class StepInput:
-    """The input of one step, beside the state.
+    """A step input is everything that a step receives beside the state.
 
     Attributes:
-        step: 1 is the first.
-        key: key data.
-        indices: the records of the batch, in order.
-        batch: their leaves, each ``[batch, *shape]``.
+        step: number of the step; the first is 1.
+        key: key data of the step's PRNG key.
+        indices: indices of the batch's records, in order.
+        batch: the leaves of the batch, each of shape ``[batch, *shape]``.
     """
 
     step: int
@@ -39,7 +43,7 @@ class StepInput:
 def plan(
     commitment: Commitment, start: int, stop: int
 ) -> Iterator[tuple[int, UInt32[np.ndarray, " words"], UInt64[np.ndarray, " batch"]]]:
-    """Step, key data and indices of the steps ``start`` to ``stop`` (exclusive), without the records."""
+    """Yield number, key data and record indices of the steps from ``start`` up to ``stop - 1``."""
     digest, schedule, records = commitment.digest(), commitment.schedule, commitment.data.records
     block = max(1, min(_BLOCK_STEPS, _BLOCK_RECORDS // schedule.batch_size))
     for first in range(start, stop, block):
@@ -50,18 +54,18 @@ def plan(
 
 
 def step_inputs(commitment: Commitment, source: Source, start: int, stop: int) -> Iterator[StepInput]:
-    """The inputs of the steps ``start`` to ``stop`` (exclusive).
+    """Yield the inputs of the steps from ``start`` up to ``stop - 1``.
 
-    Records are read when they are asked for: the loop runs ahead of the device, so that reading costs nothing until it
-    takes longer than the step itself.
+    Records are read only when they are needed. The loop runs ahead of the device, so that reading costs no time unless
+    it takes longer than the step itself.
 
     Raises:
-        DataError: the source has more or fewer records than committed, or a record is not of the committed shape.
+        DataError: the number of records, or the shape of one, is not the committed one.
     """
     spec, records = commitment.data.record, commitment.data.records
     if len(source) != records:
         raise DataError(
-            f"the source has {len(source)} records, the commitment {records}; use the data of the commitment"
+            f"the source has {len(source)} records, but the commitment has {records}; use the committed data set"
         )
     for step, key, indices in plan(commitment, start, stop):
         yield StepInput(step, key, indices, take(source, spec, indices.astype(np.int64)))

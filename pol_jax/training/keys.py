@@ -1,4 +1,4 @@
-"""The PRNG key of every step, as jax derives it from the commitment."""
+"""jax derives the PRNG key of every step from the commitment (docs/protocol.md, section 7)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ _BLOCK = 256
 
 
 def step_keys(commitment: Digest, prng: str, start: int, stop: int) -> UInt32[np.ndarray, "steps words"]:
-    """Key data of the steps ``start`` to ``stop`` (exclusive); step 0 is the initial state's.
+    """Return the key data of the steps from ``start`` up to ``stop - 1``; step 0 has the key of the initial state.
 
-    Computed in aligned blocks of one size, so that XLA compiles once.
+    They are computed in aligned blocks of one size, so that XLA compiles only once.
     """
     root = root_key(commitment, prng)
     first = start - start % _BLOCK
-    blocks = [_fold_in_block(root, np.uint32(at), prng) for at in range(first, max(stop, first + 1), _BLOCK)]
+    starts = range(first, max(stop, first + 1), _BLOCK)
+    blocks = [_fold_in_block(root, np.uint32(block), prng) for block in starts]
     return np.concatenate([np.asarray(block) for block in blocks])[start - first : stop - first]
 
 

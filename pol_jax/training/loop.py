@@ -1,7 +1,8 @@
-"""The one loop that executes steps.
+"""This is the one loop that executes steps, for provers and verifiers.
 
-The prover is this loop with a recorder, replay is this loop with a comparer. Steps are dispatched without waiting for
-them; one thread behind the loop fetches what the ledger wants of each, in order, and hands it to the observer.
+A prover runs it with an observer that records, a verifier with one that compares. Having one loop for both means that
+they can't differ in how they run a step. Steps are dispatched without waiting for them. One thread follows the loop: it
+fetches what the ledger needs of each step, in order, and passes it to the observer.
 """
 
 from __future__ import annotations
@@ -29,28 +30,28 @@ _WAITING_BYTES = 2**22
 
 @runtime_checkable
 class Observer(Protocol):
-    """Told of every step, in order, from a thread behind the loop; an exception ends the loop."""
+    """An observer is told of every step, in order, by the thread that follows the loop; its errors end the loop."""
 
     def __call__(self, row: Row, state: HostState | None, /) -> None:
-        """Take the row of a step, and the state after it where the row has its digest."""
+        """Receive the row of a step, and the state after it if the row has its digest."""
 
 
 @runtime_checkable
 class Records(Protocol):
-    """What batches are held against; `pol_jax.training.committed_records.CommittedRecords` is one."""
+    """An object that checks batches, such as `pol_jax.training.committed_records.CommittedRecords`."""
 
     def check(self, batch: Batch, indices: UInt64[np.ndarray, " batch"], /) -> UInt8[np.ndarray, "batch 32"]:
-        """The digests of the records of a batch; an error, if they are not the committed ones."""
+        """Return the digests of the records of a batch; raise an error if they are not the committed ones."""
 
 
 @dataclass(frozen=True)
 class Witness:
-    """Makes ledger rows of executed steps.
+    """A witness makes the ledger rows of executed steps.
 
     Attributes:
-        layout: the state's.
-        records: the committed ones.
-        wants: whether the state after a step is to be digested.
+        layout: the layout of the state.
+        records: the committed records.
+        wants: whether the row of a step has the digest of the state after it.
     """
 
     layout: Layout
@@ -58,11 +59,11 @@ class Witness:
     wants: Callable[[int], bool]
 
     def initial(self, key: np.ndarray, state: HostState) -> Row:
-        """Row 0."""
+        """Return row 0, which is that of the initial state."""
         return Row(0, _key_bytes(key), np.empty(0, np.uint64), batch_digest([]), state.digest(), None)
 
     def row(self, inputs: StepInput, loss: jax.Array, state: HostState | None) -> Row:
-        """The row of an executed step, from the very arrays that it received.
+        """Return the row of an executed step, computed from the same arrays that the step received.
 
         Raises:
             DataError: a record is not the committed one.
@@ -78,50 +79,51 @@ class Witness:
         )
 
 
-def run(program: Program, state: Leaves, inputs: Iterable[StepInput], following: Following) -> Leaves:
-    """Execute a step for each of ``inputs``, from ``state``, which is donated.
+def run(program: Program, state: Leaves, inputs: Iterable[StepInput], follower: Follower) -> Leaves:
+    """Execute a step for each of ``inputs``, beginning with ``state``, whose memory is reused.
 
     Returns:
-        The last state, when every step has been observed.
+        The last state, after every step has been observed.
     """
     for each in inputs:
         state, metrics = program.step(state, each.batch, each.key)
-        following.follow(each, state, metrics)
-    following.wait()
+        follower.follow(each, state, metrics)
+    follower.wait()
     return state
 
 
 @dataclass(frozen=True)
 class _Executed:
-    """A step that was dispatched: its input, loss and packed state."""
+    """An executed step is one that was dispatched, with its input, loss and packed state."""
 
     inputs: StepInput
     loss: jax.Array
     packed: Packed | None
 
 
-class Following:
-    """The thread behind a loop: makes rows of executed steps and hands them on, in order.
+class Follower:
+    """A follower is the thread behind a loop that makes rows of executed steps and passes them on, in order.
 
     A training loop of the user's own is followed in the same way as `run`.
     """
 
     def __init__(self, program: Program, witness: Witness, observe: Observer) -> None:
-        """Follow steps of ``program``."""
+        """Begin to follow steps of ``program``."""
         self._program, self._witness, self._observe = program, witness, observe
         self._steps: SimpleQueue[_Executed | Event | None] = SimpleQueue()
+        # The loop may be ahead by a bounded number of steps: each holds a copy of the state on the device.
         self._room = Semaphore(max(1, min(_WAITING_STEPS, _WAITING_BYTES // max(1, witness.layout.nbytes))))
         self._error: BaseException | None = None
         self._thread = Thread(target=self._work, name="pol-witness", daemon=True)
         self._thread.start()
 
     def follow(self, inputs: StepInput, state: Leaves, metrics: Sequence[jax.Array]) -> None:
-        """Take note of a step that was dispatched; waits only when too many are pending.
+        """Take note of a step that was dispatched; this waits only if too many steps are pending.
 
         Args:
-            inputs: what went into the step.
-            state: what came out; may be donated as soon as this returns.
-            metrics: the step's metrics.
+            inputs: what the step received.
+            state: the state that it returned, whose memory may be reused as soon as this function returns.
+            metrics: the metrics that it returned.
         """
         packed = self._witness.layout.pack(state) if self._witness.wants(inputs.step) else None
         self._room.acquire()
@@ -129,18 +131,18 @@ class Following:
         self._steps.put(_Executed(inputs, self._program.loss(metrics), packed))
 
     def wait(self) -> None:
-        """Wait until every step so far was observed."""
+        """Wait until every step so far has been observed."""
         reached = Event()
         self._steps.put(reached)
         reached.wait()
         self._raise()
 
-    def __enter__(self) -> Following:
-        """The follower itself."""
+    def __enter__(self) -> Follower:
+        """Return the follower itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Wait for what is pending; after an error, drop it."""
+        """Wait for pending steps, or drop them after an error."""
         if kind is not None and self._error is None:
             self._error = error
         self._steps.put(None)
@@ -157,7 +159,7 @@ class Following:
             if isinstance(item, Event):
                 item.set()
                 continue
-            if self._error is None:  # the rows behind a failed one must not be recorded
+            if self._error is None:  # the rows after a failed one must not be recorded
                 try:
                     self._take(item)
                 except BaseException as error:  # noqa: BLE001  # raised again in the thread that runs the loop

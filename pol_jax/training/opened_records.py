@@ -1,4 +1,4 @@
-"""The records of an opening: a source with most records missing."""
+"""The records of an opening are a source in which most records are missing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pol_jax.training.records import Batch, record_rows
 
 
 @dataclass(frozen=True)
-class Committed:
-    """A record that was found under the dataset's root: its leaves, digest, and salt if the data are private."""
+class CommittedRecord:
+    """A record whose inclusion proof led to the root of the data set, with its salt if the data are private."""
 
     leaves: Batch
     digest: Digest
@@ -27,29 +27,29 @@ class Committed:
 
 @dataclass(frozen=True)
 class OpenedRecords:
-    """Opened records by their places, as a source, and as what the loop holds batches against."""
+    """Opened records are a source, and check the batches that the loop receives."""
 
     data: DataCommitment
-    opened: Mapping[int, Committed]
+    opened: Mapping[int, CommittedRecord]
 
     def __len__(self) -> int:
-        """How many records the source has, opened or not."""
+        """Return how many records the source has, opened or not."""
         return self.data.records
 
     def __contains__(self, index: object) -> bool:
-        """Whether a record was opened."""
+        """Return whether a record was opened."""
         return index in self.opened
 
     def __getitem__(self, index: int) -> PyTree:
-        """Record ``index``."""
+        """Return record ``index``."""
         return nested(self.data.record, self._at(index).leaves)
 
     def digest(self, index: int) -> Digest:
-        """The digest of a record."""
+        """Return the digest of a record."""
         return self._at(index).digest
 
     def check(self, batch: Batch, indices: UInt64[np.ndarray, " batch"]) -> UInt8[np.ndarray, "batch 32"]:
-        """The digests of the records of a batch, from its own arrays; see `pol_jax.training.committed_records`."""
+        """Return the digests of the records of a batch; see `pol_jax.training.committed_records.CommittedRecords`."""
         records = [self._at(index) for index in indices.tolist()]
         salts = [record.salt for record in records if record.salt is not None] or None
         digests = record_digests(record_rows(batch), salts)
@@ -57,7 +57,7 @@ class OpenedRecords:
             raise DataError("the records of a batch are not the opened ones")
         return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
 
-    def _at(self, index: int) -> Committed:
+    def _at(self, index: int) -> CommittedRecord:
         if index not in self.opened:
             raise DataError(f"record {index} was not opened")
         return self.opened[index]

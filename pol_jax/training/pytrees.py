@@ -1,4 +1,4 @@
-"""Pytrees of arrays to specifications and leaves, and back."""
+"""These functions turn pytrees of arrays into specifications and leaves, and back."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from pol_jax.protocol.trees import DTYPES, ArraySpec, LeafSpec, PyTree, StateSpe
 
 
 def flatten_with_paths(tree: PyTree) -> list[tuple[str, Any]]:
-    """Leaves in jax's order, each with its path.
+    """Return the leaves of a pytree in jax's order, each with its path.
 
     Raises:
         TaskError: two leaves have the same path.
     """
-    found = [(pointer(keys), leaf) for keys, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]]
-    paths = [path for path, _ in found]
+    pairs = [(pointer(keys), leaf) for keys, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]]
+    paths = [path for path, _ in pairs]
     if len(set(paths)) != len(paths):
         twice = next(path for path in paths if paths.count(path) > 1)
-        raise TaskError(f"two leaves have the path {twice}; expected every leaf to have its own")
-    return found
+        raise TaskError(f"two leaves have the path {twice}; every leaf must have a path of its own")
+    return pairs
 
 
 def state_spec(state: PyTree) -> StateSpec:
-    """The specification of a state of arrays; tracers will do, Python numbers count as arrays.
+    """Return the specification of a state. Its leaves may be tracers; Python numbers count as arrays.
 
     Raises:
-        TaskError: no leaves, a leaf that is no array, or a dtype that no digest is defined for.
+        TaskError: the state has no leaves, a leaf that is no array, or a dtype that no digest is defined for.
     """
     leaves = tuple(_leaf_spec(path, leaf) for path, leaf in flatten_with_paths(state))
     if not leaves:
@@ -40,7 +40,7 @@ def state_spec(state: PyTree) -> StateSpec:
 
 
 def nested(spec: Sequence[ArraySpec], leaves: Sequence[Any]) -> PyTree:
-    """Leaves as nested dicts by their paths, typed PRNG keys as such: a pytree with no class of the task's."""
+    """Return leaves as nested dicts by their paths, with typed PRNG keys: a pytree without any class of the task."""
     tree: dict[str, Any] = {}
     for leaf, array in zip(spec, leaves, strict=True):
         prng = leaf.prng if isinstance(leaf, LeafSpec) else None

@@ -1,7 +1,7 @@
-"""Records: from any random-access source to batches of plain arrays, and to their digests.
+"""These functions turn the records of any source into batches of plain arrays, and into digests (section 3).
 
-A record's dtypes are jax's canonical ones (``int64`` becomes ``int32`` unless x64 is enabled), because digests cover
-the very arrays that a step receives.
+The dtypes of a record are jax's canonical ones (``int64`` becomes ``int32`` unless x64 is enabled), because digests
+cover the same arrays that a step receives.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from pol_jax.training.pytrees import flatten_with_paths
 from pol_jax.training.task import PyTree, Source
 
 Batch = tuple[np.ndarray, ...]
-"""Leaves of a batch in the order of the record's specification, each ``[batch, *shape]``."""
+"""A batch holds leaves of shape ``[batch, *shape]``, in the order of the record's specification."""
 
 _CHUNK = 1024
 
 
 class Arrays:
-    """A source over arrays in memory: a pytree whose leaves all have one leading axis of records."""
+    """A source of records that lie in memory as a pytree of arrays, each with one leading axis of records."""
 
     def __init__(self, tree: PyTree) -> None:
-        """Hold ``tree``; its leaves are converted to numpy arrays, not copied where they are already."""
+        """Hold ``tree``, whose leaves are converted to numpy arrays unless they are such arrays already."""
         self._tree = jax.tree.map(np.asarray, tree)
         sizes = {len(leaf) for leaf in jax.tree.leaves(self._tree)}
         if len(sizes) != 1:
-            raise DataError(f"arrays of one source need one common first axis, got lengths {sorted(sizes)}")
+            raise DataError(f"the arrays of a source must have the same length, got lengths {sorted(sizes)}")
         (self._size,) = sizes
 
     def __len__(self) -> int:
-        """Number of records."""
+        """Return the number of records."""
         return self._size
 
     def __getitem__(self, index: int) -> PyTree:
-        """Record ``index``."""
+        """Return record ``index``."""
         return jax.tree.map(lambda leaf: leaf[index], self._tree)
 
     def take(self, indices: Integer[np.ndarray, " batch"]) -> PyTree:
@@ -50,20 +50,20 @@ class Arrays:
 
 
 class Cached:
-    """A source that keeps each record of a slower one in memory once it was read."""
+    """A source that keeps each record of a slower source in memory after it was first read."""
 
     def __init__(self, source: Source) -> None:
-        """Read from ``source``; memory is taken when the first record shows its shape."""
+        """Read from ``source``; memory is allocated when the first record shows its shape."""
         self._source = source
         self._seen = np.zeros(len(source), bool)
         self._tree: PyTree = None
 
     def __len__(self) -> int:
-        """Number of records."""
+        """Return the number of records."""
         return len(self._seen)
 
     def __getitem__(self, index: int) -> PyTree:
-        """Record ``index``."""
+        """Return record ``index``."""
         return jax.tree.map(lambda leaf: leaf[0], self.take(np.array([index])))
 
     def take(self, indices: Integer[np.ndarray, " batch"]) -> PyTree:
@@ -79,7 +79,7 @@ class Cached:
 
 
 def fetch(source: Source, indices: Integer[np.ndarray, " batch"]) -> list[PyTree]:
-    """The records at ``indices``, in that order."""
+    """Return the records at ``indices``, in that order."""
     where: list[Any] = indices.tolist()
     if hasattr(source, "__getitems__"):
         return list(source.__getitems__(where))
@@ -87,15 +87,15 @@ def fetch(source: Source, indices: Integer[np.ndarray, " batch"]) -> list[PyTree
 
 
 def stack(records: Sequence[PyTree]) -> PyTree:
-    """Records as one batch: a new leading axis."""
+    """Return records as one batch, with a new leading axis."""
     return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *records)
 
 
 def record_spec(source: Source) -> tuple[ArraySpec, ...]:
-    """Paths, dtypes and shapes of a record, read off the first one.
+    """Return paths, dtypes and shapes of a record, as the first one has them.
 
     Raises:
-        DataError: no records, or a leaf that is no array of numbers.
+        DataError: there are no records, or a leaf is no array of numbers.
     """
     if len(source) == 0:
         raise DataError("the source has no records")
@@ -109,30 +109,30 @@ def record_spec(source: Source) -> tuple[ArraySpec, ...]:
 
 
 def take(source: Source, spec: Sequence[ArraySpec], indices: Integer[np.ndarray, " batch"]) -> Batch:
-    """The records at ``indices`` as leaves of a batch, checked against ``spec``.
+    """Return the records at ``indices`` as leaves of a batch, after checking them against ``spec``.
 
     Raises:
         DataError: a record has other leaves, shapes or dtypes than ``spec`` says.
     """
     tree = source.take(indices) if hasattr(source, "take") else _stacked(source, indices)
-    found = dict(flatten_with_paths(tree))
-    if found.keys() != {leaf.path for leaf in spec}:
-        raise DataError(f"records have leaves {list(found)}, expected {[leaf.path for leaf in spec]}")
-    return tuple(_conform(np.asarray(found[want.path]), want, len(indices)) for want in spec)
+    leaves = dict(flatten_with_paths(tree))
+    if leaves.keys() != {leaf.path for leaf in spec}:
+        raise DataError(f"records have leaves {list(leaves)}, expected {[leaf.path for leaf in spec]}")
+    return tuple(_conform(np.asarray(leaves[want.path]), want, len(indices)) for want in spec)
 
 
 def record_rows(batch: Batch) -> UInt8[np.ndarray, "records bytes"]:
-    """Each record's bytes as a contiguous row."""
+    """Return the bytes of each record as a contiguous row."""
     flat = [leaf.reshape(len(leaf), -1).view(np.uint8) for leaf in batch]
     return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
 
 
 def digest_batch(batch: Batch, indices: Integer[np.ndarray, " batch"], secret: bytes | None) -> list[Digest]:
-    """Digest of each record of a batch, from the arrays themselves.
+    """Return the digest of each record of a batch, computed from the arrays themselves.
 
     Args:
-        batch: as `take` gives it.
-        indices: the records' places in the source; decide the salts.
+        batch: a batch, as `take` returns it.
+        indices: the places of the records in the source, which decide their salts.
         secret: 32 bytes for a private data set, None for a public one.
     """
     salts = None if secret is None else [record_salt(secret, i) for i in indices.tolist()]
@@ -145,13 +145,13 @@ def digest_source(
     secret: bytes | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Digest]:
-    """Digest of every record, in order: the leaves of the dataset's Merkle tree. Reads every record once.
+    """Return the digests of all records, in order: the leaves of the Merkle tree of the data set.
 
     Args:
         source: the records.
-        spec: their specification.
+        spec: the specification of a record.
         secret: 32 bytes for a private data set, None for a public one.
-        progress: told the number of records done, now and then.
+        progress: told now and then how many records are done.
     """
     digests: list[Digest] = []
     for indices in _chunks(len(source)):
@@ -170,7 +170,7 @@ def _stacked(source: Source, indices: Integer[np.ndarray, " batch"]) -> PyTree:
     try:
         return stack(records)
     except ValueError as error:
-        raise DataError(f"records {indices[0]}..: {error}; records of one source must be alike") from error
+        raise DataError(f"records {indices[0]}..: {error}; all records must have the same shapes") from error
 
 
 def _canonical(dtype: np.dtype) -> np.dtype:
@@ -178,7 +178,7 @@ def _canonical(dtype: np.dtype) -> np.dtype:
 
 
 def _conform(leaf: np.ndarray, want: ArraySpec, size: int) -> np.ndarray:
-    """``leaf`` in the canonical dtype; integers must survive the change."""
+    """Return ``leaf`` in the canonical dtype; no integer may change its value."""
     if leaf.shape != (size, *want.shape) or _canonical(leaf.dtype).name != want.dtype:
         got = f"{_canonical(leaf.dtype).name}{list(leaf.shape[1:])}"
         raise DataError(f"record leaf {want.path or '/'}: got {got}, expected {want.dtype}{list(want.shape)}")

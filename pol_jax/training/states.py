@@ -1,7 +1,8 @@
-"""States on their way from the device to a digest: packed, fetched, digested, unpacked.
+"""This module brings states from the device to the host, and computes their digests (section 4).
 
-Packing copies all leaves of a dtype into one array, in a program of its own after the step. The copy outlives the
-state, which the next step donates; it can be fetched while later steps run, and in a few large transfers.
+All leaves of a dtype are first copied into one array on the device ("packed"), by a program of its own after the step.
+The copy outlives the state, whose memory the next step reuses. It can be fetched while later steps run, and in a few
+large transfers instead of many small ones.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from pol_jax.protocol.encoding import Digest, document_digest, state_digest
 from pol_jax.protocol.trees import DTYPES, LeafSpec, StateSpec
 
 Packed = tuple[jax.Array, ...]
-"""One 1-d array for each dtype, in the order in which the dtypes first appear."""
+"""A packed state is one 1-d array for each dtype, in the order in which the dtypes first appear."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a leaf lies in the packed form: which buffer, from which element and byte to which."""
+    """A slot says where a leaf lies in a packed state: in which buffer, and from which element and byte to which."""
 
     buffer: int
     start: int
@@ -37,18 +38,18 @@ class Slot:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each leaf of a state lies in its packed form, and how the state is digested."""
+    """A layout says where each leaf lies in a packed state, and how the state is digested."""
 
     spec: StateSpec
 
     @cached_property
     def dtypes(self) -> tuple[str, ...]:
-        """The dtype of each buffer."""
+        """Return the dtype of each buffer."""
         return tuple(dict.fromkeys(leaf.dtype for leaf in self.spec))
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
-        """The place of each leaf."""
+        """Return the place of each leaf."""
         ends = dict.fromkeys(self.dtypes, 0)
         slots = []
         for leaf in self.spec:
@@ -59,53 +60,53 @@ class Layout:
 
     @cached_property
     def nbytes(self) -> int:
-        """Bytes of a state."""
+        """Return how many bytes a state has."""
         return sum(leaf.nbytes for leaf in self.spec)
 
     @cached_property
     def whole(self) -> bool:
-        """Whether every leaf is one piece."""
+        """Return whether every leaf is digested as one piece."""
         return all(leaf.is_whole for leaf in self.spec)
 
     @cached_property
     def spec_digest(self) -> Digest:
-        """Digest of the specification; part of every state digest."""
+        """Return the digest of the specification, which is part of every state digest."""
         return document_digest("state spec", encode(list(self.spec)))
 
     @cached_property
     def _pack(self) -> jax.stages.Wrapped:
-        groups = [[at for at, leaf in enumerate(self.spec) if leaf.dtype == dtype] for dtype in self.dtypes]
+        groups = [[i for i, leaf in enumerate(self.spec) if leaf.dtype == dtype] for dtype in self.dtypes]
 
         def pack(leaves: tuple[jax.Array, ...]) -> Packed:
-            # Without the copy a group of one flat leaf would be the leaf itself, which the next step donates.
-            return tuple(jnp.copy(jnp.concatenate([leaves[at].ravel() for at in group])) for group in groups)
+            # Without the copy, a group of one flat leaf would be the leaf itself, whose memory the next step reuses.
+            return tuple(jnp.copy(jnp.concatenate([leaves[i].ravel() for i in group])) for group in groups)
 
         return jax.jit(pack)
 
     def pack(self, leaves: Sequence[jax.Array]) -> Packed:
-        """Copy a state on the device; dispatched, not waited for."""
+        """Start to copy a state on the device, and return without waiting for it."""
         packed: Packed = self._pack(tuple(leaves))
         return packed
 
     def fetch(self, packed: Packed) -> HostState:
-        """Bring a packed state to the host. Waits for the device."""
+        """Bring a packed state to the host; this waits for the device."""
         return HostState(self, tuple(np.asarray(array) for array in packed))
 
     def gather(self, leaves: Sequence[np.ndarray]) -> HostState:
-        """A state whose leaves lie somewhere on the host, as one that was fetched."""
+        """Return the host state with these leaves, laid out as if it had been fetched."""
         buffers = [np.empty(0)] * len(self.dtypes)
-        for at, dtype in enumerate(self.dtypes):
-            mine = [np.ravel(leaf) for leaf, slot in zip(leaves, self.slots, strict=True) if slot.buffer == at]
-            buffers[at] = np.concatenate(mine, dtype=DTYPES[dtype], casting="no")
+        for buffer, dtype in enumerate(self.dtypes):
+            parts = [np.ravel(leaf) for leaf, slot in zip(leaves, self.slots, strict=True) if slot.buffer == buffer]
+            buffers[buffer] = np.concatenate(parts, dtype=DTYPES[dtype], casting="no")
         return HostState(self, tuple(buffers))
 
 
 @dataclass(frozen=True, eq=False)
 class HostState:
-    """A state on the host.
+    """A host state is a state in the memory of the host.
 
     Attributes:
-        layout: how the leaves lie in the buffers.
+        layout: where the leaves lie in the buffers.
         buffers: one 1-d array for each dtype of the layout.
     """
 
@@ -114,12 +115,12 @@ class HostState:
 
     @property
     def leaves(self) -> list[np.ndarray]:
-        """The leaves: views into the buffers, in the order of the specification."""
+        """Return the leaves in the order of the specification, as views into the buffers."""
         pairs = zip(self.layout.spec, self.layout.slots, strict=True)
         return [self.buffers[slot.buffer][slot.start : slot.stop].reshape(leaf.shape) for leaf, slot in pairs]
 
     def digest(self) -> Digest:
-        """Digest of the state."""
+        """Return the digest of the state."""
         layout = self.layout
         raw = [little_endian(buffer).view(np.uint8).data for buffer in self.buffers]
         leaves = [raw[slot.buffer][slot.start_byte : slot.stop_byte] for slot in layout.slots]
@@ -130,14 +131,14 @@ class HostState:
 
 
 def _cut(leaf: LeafSpec, content: memoryview) -> Iterator[memoryview]:
-    """The bytes of the pieces of a leaf, in row-major order of their places."""
+    """Yield the bytes of the pieces of a leaf, in row-major order of their places."""
     array = np.frombuffer(content, np.uint8).reshape(*leaf.shape, DTYPES[leaf.dtype].itemsize)
     sizes = [size // parts for size, parts in zip(leaf.shape, leaf.pieces, strict=True)]
     for corner in np.ndindex(*leaf.pieces):
-        piece = array[tuple(slice(at * size, (at + 1) * size) for at, size in zip(corner, sizes, strict=True))]
+        piece = array[tuple(slice(i * size, (i + 1) * size) for i, size in zip(corner, sizes, strict=True))]
         yield np.ascontiguousarray(piece).reshape(-1).data
 
 
 def little_endian(buffer: np.ndarray) -> np.ndarray:
-    """An array whose bytes are as every hash and file has them."""
+    """Return an array whose bytes are little-endian, as every hash and file has them."""
     return buffer if sys.byteorder == "little" else buffer.byteswap()

@@ -1,11 +1,11 @@
-"""The task: pure functions and plain data, all that a training run needs.
+"""A task is everything that a training run needs, as pure functions and plain data.
 
     init(key) -> state
     step(state, batch, key) -> (state, metrics)
 
-The state may be any pytree of arrays. Augmentation and dropout happen inside ``step``, from its key. The source gives
-records (training examples after host preprocessing) by index; a batch is a pytree like a record, with one more
-leading axis.
+The state may be any pytree of arrays. Augmentation and dropout happen inside ``step``, and draw from its key. The
+source returns records (training examples after host preprocessing) by index. A batch is a pytree like a record, whose
+leaves have one more leading axis.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pol_jax.errors import PolError, TaskError, UsageError
 
 PyTree: TypeAlias = Any
 Key: TypeAlias = jax.Array
-"""A typed PRNG key, as ``jax.random.key`` makes it."""
+"""A key is a typed PRNG key, as ``jax.random.key`` makes it."""
 
 BUILT_IN: Mapping[str, str] = {
     "digits": "pol_jax.tasks.digits:digits",
@@ -32,38 +32,38 @@ BUILT_IN: Mapping[str, str] = {
     "cifar100": "pol_jax.tasks.cifar100:cifar100",
     "shakespeare": "pol_jax.tasks.shakespeare:shakespeare",
 }
-"""Name of each built-in task, and where it is."""
+"""This maps the name of each built-in task to its module and attribute."""
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Random access to records: a TFDS data source, a Grain source, a list, `pol_jax.training.records.Arrays`.
+    """A source gives random access to records, as a TFDS or Grain data source, a list and `pol_jax.Arrays` do.
 
-    A source may also have ``take(indices) -> batch`` (fast) or ``__getitems__(indices) -> list of records``.
+    For speed, a source may also have ``take(indices) -> batch``, or ``__getitems__(indices) -> list of records``.
     """
 
     def __len__(self) -> int:
-        """Number of records."""
+        """Return the number of records."""
 
     def __getitem__(self, index: Any, /) -> PyTree:
-        """Record ``index``: a pytree of arrays, of the same shapes and dtypes for every record."""
+        """Return record ``index``: a pytree of arrays, with the same shapes and dtypes for every record."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained, on what, and how.
+    """A task says what is trained, on which records, and how.
 
     Attributes:
-        name: readable name; recorded in the commitment, never trusted.
+        name: a name for people; it is recorded in the commitment, and never trusted.
         init: ``init(key) -> state``, pure.
         step: ``step(state, batch, key) -> (state, metrics)``, pure; the new state has the structure, shapes and
             dtypes of the old one; ``metrics`` is a dict of scalars that has a ``"loss"``.
         source: the training records.
-        batch_size: records a step.
-        steps: how many steps to train when the caller doesn't say.
-        interval: steps between two checkpoints when the caller doesn't say.
-        hyperparameters: strings, numbers, booleans; a readable description, recorded, never trusted.
-        evaluate: ``evaluate(state) -> {name: value}``, for people; not part of the proof.
+        batch_size: number of records that a step receives.
+        steps: number of steps to train, if the caller gives none.
+        interval: number of steps between two checkpoints, if the caller gives none.
+        hyperparameters: strings, numbers and booleans that describe the task for people; recorded and never trusted.
+        evaluate: ``evaluate(state) -> {name: value}``, for people; it is not part of the proof.
     """
 
     name: str
@@ -78,14 +78,14 @@ class Task:
 
 
 def load_task(name: str, *, data_dir: Path | None = None, steps: int | None = None) -> Task:
-    """The task called ``name``: a built-in name, or ``module:attribute``.
+    """Return the task called ``name``, which is a built-in name or ``module:attribute``.
 
-    The attribute is a `Task`, or a function ``(data_dir, steps) -> Task`` (both keyword arguments; ``None`` where the
-    caller said nothing).
+    The attribute is a `Task`, or a function ``(data_dir, steps) -> Task``. Both are keyword arguments, and ``None``
+    where the caller gave no value.
 
     Raises:
-        UsageError: no such task, module or attribute.
-        TaskError: the attribute is something else.
+        UsageError: there is no such task, module or attribute.
+        TaskError: the attribute is neither a task nor such a function.
     """
     module, _, attribute = BUILT_IN.get(name, name).partition(":")
     if name not in BUILT_IN:
@@ -119,7 +119,10 @@ def _call(name: str, function: Callable[..., Any], data_dir: Path | None, steps:
 
 
 def _look_in_current_directory() -> None:
-    """The caller named a module of their own: it may lie here. Last, so that nothing here hides a library."""
+    """Let modules of the caller's own be imported from the current directory.
+
+    It comes last in the search path, so that no file in it can hide a library.
+    """
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
 

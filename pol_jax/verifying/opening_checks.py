@@ -23,7 +23,7 @@ from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import DTYPES, ArraySpec
 from pol_jax.training.inputs import StepInput, plan, step_inputs
 from pol_jax.training.keys import step_keys
-from pol_jax.training.opened_records import Committed, OpenedRecords
+from pol_jax.training.opened_records import CommittedRecord, OpenedRecords
 from pol_jax.training.states import HostState, Layout, little_endian
 from pol_jax.verifying.checks import check_constants
 
@@ -71,7 +71,7 @@ def check_opened_commitment(opening: Opening, claim: Claim, limits: Limits) -> t
     artifacts = Artifacts(opening.init, opening.step)
     if artifact_digests(artifacts) != (commitment.program.init, commitment.program.step):
         raise ProofError(WHERE, "init or step: is not the committed program: its digest differs")
-    program = load_program(artifacts, Signature.of(commitment))
+    program = load_program(artifacts, Signature.from_commitment(commitment))
     check_constants(program, limits)
     return commitment, program
 
@@ -163,7 +163,7 @@ def _check_row(commitment: Commitment, step: int, row: Row) -> None:
 
 def _committed_records(opening: Opening, commitment: Commitment) -> OpenedRecords:
     """Records by their places; each under the dataset's root."""
-    found: dict[int, Committed] = {}
+    found: dict[int, CommittedRecord] = {}
     data = commitment.data
     for at, opened in enumerate(opening.records):
         where = f"records[{at}]"
@@ -177,7 +177,7 @@ def _committed_records(opening: Opening, commitment: Commitment) -> OpenedRecord
         row = np.frombuffer(b"".join(opened.leaves), np.uint8)[None]
         (digest,) = record_digests(row, None if opened.salt is None else [opened.salt])
         _check_included(where, digest, opened.index, data.records, opened.path, data.root)
-        found[opened.index] = Committed(tuple(leaves), digest, opened.salt)
+        found[opened.index] = CommittedRecord(tuple(leaves), digest, opened.salt)
     return OpenedRecords(data, found)
 
 

@@ -22,7 +22,7 @@ from pol_jax.storage.ledger import read_row, read_segment
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.initial_state import first_key, initial_leaves, taken_of
 from pol_jax.training.inputs import StepInput, step_inputs
-from pol_jax.training.loop import Following, Witness, run
+from pol_jax.training.loop import Follower, Witness, run
 from pol_jax.training.states import HostState, Layout
 from pol_jax.training.task import Source
 from pol_jax.verifying.checks import Checked
@@ -167,8 +167,8 @@ def replay_steps(
         BackendError: the program can't be executed here.
     """
     try:
-        with executing(), Following(program, witness, comparer) as following:
-            run(program, state, inputs, following)
+        with executing(), Follower(program, witness, comparer) as follower:
+            run(program, state, inputs, follower)
     except _Mismatch as mismatch:
         return mismatch.result
     return ReplayResult(comparer.span)

@@ -91,7 +91,7 @@ def _train_rounds(recording: Recording, task: Task, rounds: int, steps: int) -> 
     state, proved, plain = recording.leaves, list[float](), list[float]()
     for _ in range(rounds):
         begun = time.perf_counter()
-        state = run(recording.program, state, itertools.islice(inputs, steps), recording.following)
+        state = run(recording.program, state, itertools.islice(inputs, steps), recording.follower)
         proved.append(time.perf_counter() - begun)
         begun = time.perf_counter()
         other = train_plainly(recording.program, other, others, steps)

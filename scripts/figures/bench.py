@@ -68,7 +68,7 @@ class Bench:
             root = Path(folder)
             commitment = write_commitment(root, task, Choices(), Silent())
             artifacts = Artifacts((root / INIT_FILE).read_bytes(), (root / STEP_FILE).read_bytes())
-        program = load_program(artifacts, Signature.of(commitment))
+        program = load_program(artifacts, Signature.from_commitment(commitment))
         return cls(task, artifacts, commitment, program, compile_variants(program, tried))
 
     def inputs(self, seed: int, start: int, steps: int) -> list[StepInput]:

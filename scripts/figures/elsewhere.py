@@ -53,7 +53,7 @@ def _work(folder: Path) -> None:
 
     commitment = Commitment.parse((folder / "commitment").read_bytes())
     artifacts = Artifacts((folder / "init").read_bytes(), (folder / "step").read_bytes())
-    made = compile_step(load_program(artifacts, Signature.of(commitment)), DEFAULT)
+    made = compile_step(load_program(artifacts, Signature.from_commitment(commitment)), DEFAULT)
     with np.load(folder / "given.npz", allow_pickle=False) as given:
         state = [given[f"before.{at}"] for at in range(len(commitment.state))]
         leaves = range(len(commitment.data.record))

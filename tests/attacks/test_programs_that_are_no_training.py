@@ -157,7 +157,7 @@ def with_table(state: Any, batch: Any, key: Any) -> Any:
             "not depend on the old state",
         ),
         (lambda state, batch, key: (state + batch["views"][0][0], {"loss": state.sum()}), "loss does not depend"),
-        (with_table, "bytes of constants, a verifier lets 16384 through: make large arrays part of the records"),
+        (with_table, "bytes of constants, and a verifier allows 16384: make large arrays part of the records"),
     ],
 )
 def test_exporter_refuses_what_a_verifier_would(step: Callable[..., Any], problem: str, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_artifacts_hold_no_path_of_the_provers_machine(plain_proof: Path) -> Non
 
 def test_program_of_the_proof_runs_under_its_signature(plain_proof: Path) -> None:
     proof = open_proof(plain_proof)
-    signature = Signature.of(proof.commitment)
+    signature = Signature.from_commitment(proof.commitment)
     assert signature == signature_of(tiny.plain(), PRNG)
     leaves = proof.program().init(np.zeros(2, np.uint32))
     assert [(leaf.shape, leaf.dtype) for leaf in leaves] == [(leaf.shape, leaf.dtype) for leaf in signature.leaves()]
@@ -84,6 +84,6 @@ def test_program_of_the_proof_runs_under_its_signature(plain_proof: Path) -> Non
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 64, b"not a program", b"\x80\x04N."])
 def test_no_program(content: bytes, plain_proof: Path) -> None:
-    signature = Signature.of(open_proof(plain_proof).commitment)
-    with pytest.raises(ProofError, match=r"program/step\.jax_export: not an exported program"):
+    signature = Signature.from_commitment(open_proof(plain_proof).commitment)
+    with pytest.raises(ProofError, match=r"program/step\.jax_export: is no exported program"):
         load_program(Artifacts((plain_proof / INIT_FILE).read_bytes(), content), signature)

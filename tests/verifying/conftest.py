@@ -21,7 +21,7 @@ def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     task, root = getattr(tiny, request.param)(), Path(tmp_path_factory.mktemp("program"))
     commitment = write_commitment(root, task, Choices(seed="tolerance"), Silent())
     artifacts = Artifacts((root / INIT_FILE).read_bytes(), (root / STEP_FILE).read_bytes())
-    program = load_program(artifacts, Signature.of(commitment))
+    program = load_program(artifacts, Signature.from_commitment(commitment))
     inputs, made = list(step_inputs(commitment, task.source, 1, 10)), compile_variants(program)
     states = [[np.asarray(leaf) for leaf in program.init(inputs[0].key)]]
     for each in inputs:

@@ -40,7 +40,9 @@ def layered(plain_proof: Path) -> tuple[Program, Commitment]:
     state = state_spec({f"{at:02}": jnp.zeros(SIZE) for at in range(22)})
     program = ProgramCommitment("00" * 32, "11" * 32, ("loss",))
     commitment = msgspec.structs.replace(commitment, state=state, program=program)
-    return Program(Signature.of(commitment), jax.jit(init), lambda *_: pytest.fail("stepped"), 0), commitment
+    return Program(
+        Signature.from_commitment(commitment), jax.jit(init), lambda *_: pytest.fail("stepped"), 0
+    ), commitment
 
 
 def measured(program: Program, commitment: Commitment, state: list[np.ndarray]) -> KolmogorovSmirnov:
