@@ -1,1 +1,1 @@
-"""Who trained a model: the prover's keys."""
+"""This package says who trained a model: it holds the prover's keys."""

@@ -1,4 +1,4 @@
-"""The prover's Ed25519 key, in PEM files."""
+"""The prover's Ed25519 key is kept in a PEM file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from pol_jax.errors import StorageError, UsageError
 
 
 def write_new_key(path: Path) -> str:
-    """Make a key, write it to ``path`` (readable by its owner only), and return its public half as text.
+    """Make a key, write it to ``path`` so that only its owner can read it, and return its public half as text.
 
     Raises:
-        UsageError: ``path`` is there already.
-        StorageError: it can't be written.
+        UsageError: ``path`` exists already.
+        StorageError: the file can't be written.
     """
     key = Ed25519PrivateKey.generate()
     content = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -30,24 +30,24 @@ def write_new_key(path: Path) -> str:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)
     except FileExistsError:
-        raise UsageError(f"{path}: is there already; a key is never overwritten, choose another name") from None
+        raise UsageError(f"{path}: exists already; a key is never overwritten, choose another name") from None
     except OSError as error:
         raise StorageError(f"{path}: can't be written: {error.strerror}") from error
     return _public_text(key)
 
 
 def read_public_key(path: Path) -> str:
-    """The public half of the private key in ``path``: ``ed25519:`` and 64 hex digits.
+    """Return the public half of the private key in ``path``: ``ed25519:`` and 64 hex digits.
 
     Raises:
-        UsageError: missing, or no Ed25519 private key.
+        UsageError: the file is missing, or holds no Ed25519 private key.
     """
     try:
         key = load_pem_private_key(path.read_bytes(), None)
     except OSError as error:
         raise UsageError(f"{path}: can't be read: {error.strerror}") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise UsageError(f"{path}: no unencrypted private key in PEM; expected what pol keygen writes") from error
+        raise UsageError(f"{path}: is no unencrypted private key in PEM; expected what pol keygen writes") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError(f"{path}: expected an Ed25519 key, got {type(key).__name__}")
     return _public_text(key)

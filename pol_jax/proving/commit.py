@@ -1,4 +1,4 @@
-"""Before step 0: export the program, digest the records, fix the schedule; write them into a new proof's directory."""
+"""Before step 0 the prover commits: it exports the program, digests the records, fixes the schedule, and writes all."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _PRNG: Prng = "threefry2x32"
 
 @dataclass(frozen=True)
 class Choices:
-    """What the prover chooses beside the task.
+    """Choices are what the prover decides beside the task.
 
     Attributes:
-        interval: steps between two checkpoints; None for the task's own.
-        seed: any text; the nonce of the commitment; None for "0".
-        prover: public key, ``ed25519:`` and 64 hex digits, or None.
+        interval: number of steps between two checkpoints; None for that of the task.
+        seed: any text, which becomes the nonce of the commitment; None for "0".
+        prover: the prover's public key, ``ed25519:`` and 64 hex digits, or None.
         beacon: a public random value, or None.
         secret: 32 bytes that salt the records of a private data set, or None.
-        prng: implementation of PRNG keys; None for threefry2x32.
-        witness_interval: steps between two state digests; None for each step, or fewer for states beyond 64 MiB.
-        constant_bytes: of values that the programs may hold; None for what a verifier lets through unasked.
-        start: what the initial state takes over from an earlier proof, or from weights; None for nothing.
+        prng: implementation of the PRNG keys; None for threefry2x32.
+        witness_interval: number of steps between two state digests; None for one, or more if a state exceeds 64 MiB.
+        constant_bytes: size of the constants that the programs may hold; None for what verifiers allow by default.
+        start: what the initial state takes over from an earlier proof or from weights; None for nothing.
     """
 
     interval: int | None = None
@@ -62,10 +62,10 @@ class Choices:
 
 
 def write_commitment(root: Path, task: Task, choices: Choices, progress: Progress) -> Commitment:
-    """Commit to a task in the directory ``root``; the commitment's file is written last.
+    """Commit to a task in the directory ``root``; the file of the commitment is written last.
 
     Raises:
-        UsageError: ``root`` has files that are no proof's, or a choice is out of bounds, or there is nothing to take.
+        UsageError: ``root`` has other files than a proof's, a choice is out of bounds, or nothing can be taken over.
         TaskError: the task breaks its contract.
     """
     _refuse_foreign(root)
@@ -80,10 +80,10 @@ def write_commitment(root: Path, task: Task, choices: Choices, progress: Progres
 
 
 def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:
-    """A resumed run keeps its commitment and its program: a task and choices that say otherwise are an error.
+    """Check that the task and the choices agree with the commitment of a run that is continued.
 
     Raises:
-        UsageError: names the choice.
+        UsageError: they do not; the text names the choice.
     """
     schedule = commitment.schedule
     pairs = {
@@ -137,14 +137,14 @@ def _commitment(
 
 
 def _readable(commitment: Commitment) -> bytes:
-    """The document; what a verifier could not read back is not committed to."""
+    """Return the bytes of the document, after checking that a verifier can read it."""
     try:
         content = encode(commitment)
         Commitment.parse(content)
     except (ValueError, TypeError) as error:
         raise TaskError(f"the task's description can't be written: {error}; use strings, numbers, booleans") from error
     except ProofError as error:
-        raise UsageError(f"no commitment can say this: {error}") from error
+        raise UsageError(f"a commitment can't express this: {error}") from error
     return content
 
 
@@ -164,8 +164,8 @@ def _write_files(root: Path, artifacts: Artifacts, digests: list[Digest], commit
 
 
 def _refuse_foreign(root: Path) -> None:
-    """A directory without a commitment may hold what a killed commit left, and nothing else."""
+    """Refuse a directory that holds anything but what an interrupted commit may have left."""
     ours = {"program", RECORDS_FILE, f"{RECORDS_FILE}.tmp", f"{FILE}.tmp"}
     foreign = sorted(entry.name for entry in root.iterdir() if entry.name not in ours)
     if foreign:
-        raise UsageError(f"{root}: not empty (has {foreign[0]}) and no proof; choose another directory")
+        raise UsageError(f"{root}: is no proof and not empty (it has {foreign[0]}); choose another directory")

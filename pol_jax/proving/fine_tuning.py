@@ -1,4 +1,4 @@
-"""."""
+"""A run can begin with leaves of an earlier proof's final state, or of weights of unproven origin (section 2.1)."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from pol_jax.training.pytrees import flatten_with_paths
 
 @dataclass(frozen=True)
 class Start:
-    """What a run takes over into its initial state.
+    """A start says what a run takes over into its initial state.
 
-    A leaf is taken over if the source has one of the same path, dtype and shape. Typed PRNG keys never are.
+    A leaf is taken over if the source has one of the same path, dtype and shape. Typed PRNG keys are never taken over.
 
     Attributes:
         source: a finished proof, whose final state is taken over; or a pytree of arrays of unproven origin, nested as
             the task's state is.
-        take: paths of leaves, or of what leaves lie below, such as ``/params``; the empty path for all that match.
+        take: paths of leaves, or of nodes above them such as ``/params``; the empty path stands for all that match.
     """
 
     source: Proof | PyTree
@@ -37,10 +37,10 @@ class Start:
 
 
 def choose(start: Start, state: StateSpec) -> tuple[Initial, list[np.ndarray]]:
-    """What a commitment says of a start, and the leaves that are taken over.
+    """Return what the commitment says about a start, and the leaves that are taken over.
 
     Raises:
-        UsageError: the source is an unfinished or damaged proof, or has nothing of what is to be taken.
+        UsageError: the source is an unfinished or damaged proof, or has nothing that can be taken over.
     """
     source = start.source
     given = _final_leaves(source) if isinstance(source, Proof) else _arrays(source)
@@ -58,15 +58,15 @@ def choose(start: Start, state: StateSpec) -> tuple[Initial, list[np.ndarray]]:
 
 
 def taken_leaves(commitment: Commitment, start: Start | None) -> dict[int, np.ndarray]:
-    """The leaves that a run is committed to take over, by their places in the state.
+    """Return the leaves that a run is committed to take over, by their indices in the state.
 
     Raises:
-        UsageError: ``start`` does not give them.
+        UsageError: ``start`` does not have them.
     """
     if start is None:
         if isinstance(commitment.initial, OwnKey):
             return {}
-        raise UsageError("start: what this run takes over is not in a checkpoint yet; give the same start again")
+        raise UsageError("start: what this run takes over is in no checkpoint yet; give the same start again")
     initial, leaves = choose(start, commitment.state)
     if initial != commitment.initial:
         raise UsageError("start: this run is committed to another one; leave it out, or start a new run")
@@ -74,18 +74,23 @@ def taken_leaves(commitment: Commitment, start: Start | None) -> dict[int, np.nd
 
 
 def _final_leaves(proof: Proof) -> dict[str, np.ndarray]:
-    """The final state of a proof by paths, keys left out; Orbax notices no damage, so the digest is compared."""
+    """Return the leaves of a proof's final state by path, without PRNG keys.
+
+    The digest is compared, because Orbax does not notice damage.
+    """
     if proof.claim is None:
-        raise UsageError(f"start: {proof.root}: the run is not finished; pol train goes on with it")
+        raise UsageError(f"start: {proof.root}: the run is not finished; continue it first")
     spec = proof.commitment.state
     leaves = load_checkpoint(proof.root, proof.claim.steps, spec)
     if digest_of(spec, leaves) != proof.claim.final_state:
-        raise UsageError(f"start: {proof.root}: its final state is not the claimed one; pol verify says more")
+        raise UsageError(
+            f"start: {proof.root}: its final state is not the claimed one; verify that proof to learn more"
+        )
     return {leaf.path: array for leaf, array in zip(spec, leaves, strict=True) if leaf.prng is None}
 
 
 def _arrays(tree: PyTree) -> dict[str, np.ndarray]:
-    """The arrays of a pytree by paths, keys and other things left out."""
+    """Return the arrays of a pytree by path, without PRNG keys and without leaves that are no arrays."""
     arrays = {path: leaf for path, leaf in flatten_with_paths(tree) if isinstance(leaf, np.ndarray | jax.Array)}
     keys = {path for path, leaf in arrays.items() if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)}
     return {path: np.asarray(leaf) for path, leaf in arrays.items() if path not in keys}
@@ -100,13 +105,13 @@ def _is_below(path: str, above: str) -> bool:
 
 
 def _why_not(path: str, state: StateSpec, given: Mapping[str, Any]) -> str:
-    """Why no leaf at or below ``path`` can be taken over."""
+    """Return why no leaf at or below ``path`` can be taken over."""
     wanted = [leaf for leaf in state if _is_below(leaf.path, path)]
     if not wanted:
         return f"the state has no leaf there; it has {', '.join(leaf.path or '/' for leaf in state[:3])}..."
     for leaf in wanted:
         array = given.get(leaf.path)
         if array is not None:
-            here = f"{leaf.dtype}{list(leaf.shape)}"
-            return f"{leaf.path or '/'} is {here}, and {array.dtype.name}{list(array.shape)} in the source"
+            wanted_shape = f"{leaf.dtype}{list(leaf.shape)}"
+            return f"{leaf.path or '/'} is {wanted_shape}, and {array.dtype.name}{list(array.shape)} in the source"
     return f"the source has no {wanted[0].path or '/'}; it has {', '.join(list(given)[:3]) or 'no arrays'}"

@@ -1,4 +1,4 @@
-"""What an unfinished run remembers beside its rows: what it is to come to, and on which backend it began."""
+"""An unfinished run keeps a document that says how many steps it shall have, and on which backend it began."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)]
 
 @dataclass(frozen=True)
 class Aim:
-    """What a run is to come to.
+    """An aim says how many steps a run shall have, and which checkpoints its proof keeps.
 
     Attributes:
-        steps: T.
-        keep_every: of so many checkpoints, one is kept; beside them that of step T.
+        steps: number of steps, T.
+        keep_every: one checkpoint of this many is kept, and always that of step T.
     """
 
     steps: int
     keep_every: int
 
     def keeps(self, step: int, interval: int) -> bool:
-        """Whether a checkpoint has a place in the finished proof, or only in the open run."""
+        """Return whether the finished proof keeps the checkpoint of ``step``."""
         return step == self.steps or step % (self.keep_every * interval) == 0
 
 
 class OpenRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The document; gone when the run is finished."""
+    """An open run is the document ``run.json``, which is removed when the run is finished."""
 
     format: Literal["pol-jax/1"]
     steps: Count
@@ -48,17 +48,18 @@ class OpenRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_every: Count = 1
 
 
-def agree_on_aim(root: Path, steps: int | None, keep_every: int | None, usual: int) -> Aim:
-    """What a run is to come to: as asked for; else what it wanted before; else the usual steps, all checkpoints.
+def agree_on_aim(root: Path, steps: int | None, keep_every: int | None, default_steps: int) -> Aim:
+    """Return the aim of a run: what is asked for now, else its aim before an interruption, else the default.
 
     Args:
         root: the proof's directory, with a commitment.
-        steps: asked for by the caller, or None.
-        keep_every: likewise.
-        usual: the task's number of steps.
+        steps: number of steps that the caller asks for, or None.
+        keep_every: which checkpoints the caller asks to keep, or None.
+        default_steps: number of steps of the task.
 
     Raises:
-        UsageError: out of bounds, against a claim that is there, or on another backend than the run began on.
+        UsageError: a number is out of bounds, the run is finished with another number of steps, or it began on another
+            backend.
     """
     for name, asked in (("steps", steps), ("keep_every", keep_every)):
         if asked is not None and not 1 <= asked <= MAX_STEPS:
@@ -72,15 +73,15 @@ def agree_on_aim(root: Path, steps: int | None, keep_every: int | None, usual: i
         return Aim(claim.steps, keep_every)
     changed = environment_differences(before.environment, current_environment()) if before else []
     if changed:
-        raise UsageError(f"{root}: was begun on another backend ({'; '.join(changed)}); go on there")
-    return Aim(steps or (before.steps if before else usual), keep_every)
+        raise UsageError(f"{root}: was begun on another backend ({'; '.join(changed)}); continue it there")
+    return Aim(steps or (before.steps if before else default_steps), keep_every)
 
 
 def remember(root: Path, aim: Aim) -> None:
-    """Keep the aim and the backend, until `forget`."""
+    """Write the aim and the backend to the directory, where they stay until `forget`."""
     write_whole(root / FILE, encode(OpenRun(FORMAT, aim.steps, current_environment(), aim.keep_every)))
 
 
 def forget(root: Path) -> None:
-    """The run is finished: its claim says all that is to be remembered."""
+    """Remove what `remember` wrote: the run is finished, and its claim says all of it."""
     (root / FILE).unlink(missing_ok=True)

@@ -1,4 +1,7 @@
-"""Opening challenged steps: the prover's side. Regenerates states, checks them against the ledger, proves inclusion."""
+"""The prover opens challenged steps (docs/protocol.md, section 13).
+
+The states are computed again from checkpoints and compared with the ledger; records and rows get inclusion proofs.
+"""
 
 from __future__ import annotations
 
@@ -30,27 +33,27 @@ from pol_jax.training.task import Source
 def open_steps(
     proof: Proof, source: Source, steps: Iterable[int], *, secret: bytes | None = None, progress: Progress | None = None
 ) -> Opening:
-    """Reveal what a verifier needs to replay ``steps`` of a finished proof.
+    """Return an opening: everything that a verifier needs to replay ``steps`` of a finished proof.
 
     Args:
-        proof: finished; states are regenerated from its checkpoints.
+        proof: a finished proof, from whose checkpoints the states are computed again.
         source: the training records.
-        steps: challenged steps, 1 to T.
+        steps: the challenged steps, 1 to T.
         secret: 32 bytes that salt the records of a private data set.
-        progress: told of the steps that are regenerated.
+        progress: told of the steps that are computed again.
 
     Raises:
         UsageError: the run is not finished, has no such step, or no step is named.
-        BackendError: this machine can't regenerate the states: a step comes out otherwise than in the ledger.
-        DataError: the source's records are not the committed ones.
+        BackendError: this machine can't regenerate the states: a step differs from the ledger.
+        DataError: the records of the source are not the committed ones.
     """
     if proof.claim is None:
-        raise UsageError(f"{proof.root}: the run is not finished; pol train goes on with it")
+        raise UsageError(f"{proof.root}: the run is not finished; continue it first")
     if (secret is not None) != proof.commitment.data.salted:
         raise UsageError("the records of this run are " + ("salted; give the secret" if secret is None else "public"))
     wanted = witnessed_spans(proof.commitment.schedule, steps, proof.claim.steps)
     if not wanted:
-        raise UsageError("steps: an empty list would open nothing; name at least one")
+        raise UsageError("steps: an empty list would open nothing; name at least one step")
     states = _regenerate(proof, source, wanted, secret, progress or Silent())
     rows, leaves = _rows(proof, wanted)
     indices = sorted({int(index) for span in wanted for step in span.steps for index in rows[step].indices})
@@ -72,7 +75,7 @@ def open_steps(
 def _regenerate(
     proof: Proof, source: Source, wanted: Sequence[Span], secret: bytes | None, progress: Progress
 ) -> dict[int, HostState]:
-    """The states at both ends of each span; every step is executed once, from the checkpoint before it."""
+    """Return the states at both ends of each span; every step is executed once, from the checkpoint before it."""
     schedule, steps = proof.commitment.schedule, proof.segments.steps
     layout, program = Layout(proof.commitment.state), proof.program()
     records = CommittedRecords(proof.records(), secret)
@@ -113,8 +116,8 @@ class _Keeper:
         if row != expected:
             fields = ", ".join(differing_columns(expected, row))
             raise BackendError(
-                f"this machine can't regenerate the run: step {row.step} comes out otherwise ({fields}); "
-                "nothing is opened; run where the proof was made"
+                f"this machine can't regenerate the run: step {row.step} differs from the ledger ({fields}); "
+                "nothing is opened; open the steps on the machine where the proof was made"
             )
         self._keep(row.step, state)
         self._done += 1
@@ -126,7 +129,7 @@ class _Keeper:
 
 
 def _rows(proof: Proof, wanted: Sequence[Span]) -> tuple[dict[int, Row], list[bytes]]:
-    """The rows of the spans, first states' included, by step; and the digests of all rows."""
+    """Return the rows of the spans by step, those of the first states included, and the digests of all rows."""
     kept, digests = dict[int, Row](), list[bytes]()
     steps = {step for span in wanted for step in (span.start, *span.steps)}
     for row in proof.rows():
@@ -152,5 +155,5 @@ def _records(proof: Proof, source: Source, indices: Sequence[int], secret: bytes
 
 
 def _contents(arrays: Sequence[np.ndarray]) -> tuple[bytes, ...]:
-    """Array bytes: little-endian, C order."""
+    """Return the array bytes (section 1) of each array."""
     return tuple(little_endian(array).tobytes() for array in arrays)

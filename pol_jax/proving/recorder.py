@@ -1,9 +1,9 @@
-"""Writes what the loop observes: ledger rows, checkpoints, sealed segments.
+"""A recorder writes what the loop observes: ledger rows, checkpoints and sealed segments.
 
-Order of writing at the end of a segment: the last row to the journal, then the checkpoint, then the sealed segment,
-then the journal is cleared. A row is recorded only when all checkpoints before it are complete, so that a killed run
-loses at most one interval of what it had recorded. A checkpoint that the proof is not to keep is removed last, when it
-is no longer needed to go on from: the one after it is complete, and its segment sealed.
+At the end of a segment, the order of writing is: the last row to the journal, the checkpoint, the sealed segment; then
+the journal is cleared. A row is recorded only when all checkpoints before it are complete, so that a run that is killed
+loses at most one interval. A checkpoint that the proof shall not keep is removed last, when the run can be continued
+without it: the next checkpoint is complete, and its segment is sealed.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from pol_jax.training.states import HostState, Layout
 
 
 class Recorder:
-    """An observer of the loop that writes a proof.
+    """A recorder is an observer of the loop that writes a proof.
 
-    A step that was recorded before must come out the same; it is compared, and not written again.
+    A step that was recorded before an interruption must give the same row again. It is compared, and not written twice.
 
     Attributes:
-        digests: the Merkle leaves of all rows so far.
-        last_state: digest of the last witnessed state.
+        digests: the digests of all rows so far, which are leaves of the ledger's Merkle tree.
+        last_state: digest of the last state that was digested.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class Recorder:
         resumption: Resumption,
         on_row: Callable[[Row], None] | None = None,
     ) -> None:
-        """Record into ``root``, after what was found there.
+        """Continue the records in ``root``.
 
         Args:
             root: the proof's directory.
-            schedule: of the commitment.
-            layout: of the state.
-            aim: T, and which checkpoints are kept.
-            resumption: what an earlier run left.
-            on_row: told of every row when it is recorded.
+            schedule: the schedule of the commitment.
+            layout: the layout of the state.
+            aim: the number of steps, and which checkpoints are kept.
+            resumption: what an interrupted run left.
+            on_row: called with every row when it is recorded.
         """
         self._root, self._schedule, self._layout, self._on_row = root, schedule, layout, on_row
         self._segments = Segments(aim.steps, schedule.interval)
@@ -67,23 +67,23 @@ class Recorder:
         self.last_state: Digest | None = resumption.state_digest
         unsealed = [row for row in resumption.after if row.step > self._sealed_to]
         self._journal = Journal(root / JOURNAL_FILE, [*self._open, *unsealed])
-        if self._open and resumption.start > 0:  # killed between the checkpoint and the seal
+        if self._open and resumption.start > 0:  # the run was killed between the checkpoint and the seal
             self._seal()
         self._thin(resumption.start)
 
     def __call__(self, row: Row, state: HostState | None) -> None:
-        """Record one row; at the end of a segment, the checkpoint and the sealed segment too.
+        """Record one row; at the end of a segment, write the checkpoint and the sealed segment too.
 
         Raises:
-            DivergenceError: the step was recorded before, and came out otherwise.
-            StorageError: it can't be written.
+            DivergenceError: the step was recorded before, with a different row.
+            StorageError: the row can't be written.
         """
         known = self._known.pop(row.step, None)
         if known is not None and _contradict(known, row):
             fields = ", ".join(differing_columns(known, row))
             raise DivergenceError(
-                f"{self._root}: step {row.step}: recomputed {fields}: not what the ledger has; silent data corruption, "
-                "or another machine than before. Nothing was overwritten; check the machine, or start a new run"
+                f"{self._root}: step {row.step}: recomputed {fields}: differs from the ledger. Data were corrupted, or "
+                "this is another machine than before. Nothing was overwritten; check the machine, or start a new run"
             )
         try:
             self._write(row, state, new=known is None)
@@ -93,11 +93,11 @@ class Recorder:
             self._on_row(row)
 
     def close(self) -> None:
-        """Close the journal; what was recorded stays."""
+        """Close the journal; everything that was recorded is kept."""
         self._journal.close()
 
     def remove_journal(self) -> None:
-        """After the last step: everything is sealed."""
+        """Remove the journal after the last step, when everything is sealed."""
         self._journal.close()
         (self._root / JOURNAL_FILE).unlink(missing_ok=True)
 
@@ -117,7 +117,7 @@ class Recorder:
             self._thin(row.step)
 
     def _thin(self, step: int) -> None:
-        """Remove what the proof is not to keep of the checkpoints before ``step``, now that this one is there."""
+        """Remove the checkpoints before ``step`` that the proof shall not keep, now that this one is complete."""
         for earlier in sorted(earlier for earlier in self._passing if earlier < step):
             remove_checkpoint(self._root, earlier)
             self._passing.remove(earlier)
@@ -130,7 +130,11 @@ class Recorder:
 
 
 def _contradict(known: Row, row: Row) -> bool:
-    """Whether two rows of a step can't both be true; one without a digest was, or wasn't, the last of its run."""
+    """Return whether two rows of the same step contradict each other.
+
+    One of them may lack the state digest that the other has: the last row of a run always has it, and what was the last
+    step before need not be the last one now.
+    """
     if known.state is None or row.state is None:
         return replace(known, state=None) != replace(row, state=None)
     return known != row

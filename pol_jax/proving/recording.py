@@ -1,4 +1,4 @@
-"""Training with a proof: commit, run the loop with a recorder, claim."""
+"""A prover trains with a proof: it commits, runs the loop with a recorder, and writes the claim."""
 
 from __future__ import annotations
 
@@ -51,22 +51,22 @@ def train(
     choices: Choices | None = None,
     progress: Progress | None = None,
 ) -> Proof:
-    """Train ``task`` with a proof in the directory ``out``; goes on by itself where an earlier run was interrupted.
+    """Train ``task`` with a proof in the directory ``out``, or continue a run there that was interrupted.
 
     Args:
         task: what to train.
-        out: the proof's directory; made if it is not there.
-        steps: how many; None for what the interrupted run wanted, or the task's own number.
-        keep_every: of so many checkpoints, one is kept, beside the last; a replay then has a longer way to a segment.
-            None for what the interrupted run wanted, or all.
-        choices: interval, seed, keys; must not contradict an interrupted run.
+        out: the proof's directory, which is made if it does not exist.
+        steps: number of steps; None for that of the interrupted run, or else of the task.
+        keep_every: one checkpoint of this many is kept, and always the last one. The proof is then smaller, and replays
+            take longer to reach a segment. None for what the interrupted run had, or else for all checkpoints.
+        choices: interval, seed, keys and other choices, which must not contradict an interrupted run.
         progress: told of the steps.
 
     Returns:
         The finished proof.
 
     Raises:
-        UsageError: a directory that is no proof's, or choices that contradict the run in it.
+        UsageError: the directory has other files than a proof's, or the choices contradict the run in it.
         DivergenceError: a recomputed step differs from the ledger.
         StorageError: the directory can't be written.
     """
@@ -76,7 +76,7 @@ def train(
 
 
 class Recording:
-    """A run that is being recorded, for a training loop of one's own.
+    """A recording is a run that is being recorded; with it, a training loop of one's own makes a proof.
 
     Example:
         >>> with Recording(task, "proof", steps=1000) as recording:
@@ -84,16 +84,16 @@ class Recording:
         ...     for inputs in recording:
         ...         state, metrics = recording.step(state, inputs)
 
-    Leaving the ``with`` block after the last step writes the claim; leaving it before (a crash, a ``break``) keeps the
-    run open, and the same code goes on with it.
+    Leaving the ``with`` block after the last step writes the claim. Leaving it earlier, by a crash or a ``break``,
+    keeps the run open, and the same code continues it.
 
     Attributes:
         program: the exported program that runs.
         leaves: the state to begin with, as plain arrays.
-        steps: T.
+        steps: number of steps, T.
         start: the last step that is done already.
-        damaged: checkpoints that were passed over when resuming, one line each.
-        finished: whether the claim is there already.
+        damaged: checkpoints that were skipped when the run was continued, one line each.
+        finished: whether the proof is finished already.
         follower: takes note of every step that runs.
     """
 
@@ -107,7 +107,7 @@ class Recording:
         choices: Choices | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Commit, or find what an interrupted run left; see `train` for the arguments and errors."""
+        """Commit, or find what an interrupted run left; arguments and errors are those of `train`."""
         self._root, self._task = Path(out), task
         self._progress: Progress = progress or Silent()
         self._choices = choices or Choices()
@@ -127,7 +127,7 @@ class Recording:
         self._structure = structure_of(self._task, signature.prng)
         if self._structure.spec != signature.state:
             raise UsageError(
-                f"{self._root}: the task's state is not the committed one; use the task that began this run"
+                f"{self._root}: the task's state is not the committed one; use the task with which the run began"
             )
         proof = open_proof(self._root)
         self.program = proof.program()
@@ -150,35 +150,35 @@ class Recording:
 
     @property
     def state(self) -> PyTree:
-        """The state to begin with, as the task's own pytree."""
+        """Return the state to begin with, as the task's own pytree."""
         return self._structure.state(self.leaves)
 
     def task_state(self, proof: Proof) -> PyTree:
-        """The final state of a finished proof, as the task's own pytree."""
+        """Return the final state of a finished proof, as the task's own pytree."""
         return self._structure.state(proof.final_leaves())
 
     def __iter__(self) -> Iterator[StepInput]:
-        """The inputs of the steps that are still to do."""
+        """Yield the inputs of the remaining steps."""
         return step_inputs(self.commitment, self._task.source, self.start + 1, self.steps + 1)
 
     def run(self) -> None:
-        """All steps that are still to do."""
+        """Run all remaining steps."""
         if not self.finished:
             run(self.program, self.leaves, self, self.follower)
 
     def step(self, state: PyTree, inputs: StepInput) -> tuple[PyTree, Mapping[str, jax.Array]]:
-        """One step of the exported program on the task's own pytree; ``state`` is donated.
+        """Run one step of the exported program on the task's own pytree; the memory of ``state`` is reused.
 
         Args:
-            state: the state after the step before.
-            inputs: of this recording's iteration.
+            state: the state after the previous step.
+            inputs: what iterating over this recording yields.
         """
         leaves, metrics = self.program.step(self._structure.leaves(state), inputs.batch, inputs.key)
         self.follower.follow(inputs, leaves, metrics)
         return self._structure.state(leaves), dict(zip(self.program.signature.metrics, metrics, strict=True))
 
     def __enter__(self) -> Recording:
-        """The recording itself."""
+        """Return the recording itself."""
         if not self.finished:
             self._stack.callback(self._progress.end)
             self.follower = self._stack.enter_context(Follower(self.program, self.witness, self.recorder))
@@ -187,7 +187,7 @@ class Recording:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write the claim if all steps are done; let the directory go."""
+        """Write the claim if all steps are done, and release the directory."""
         with self._stack:
             if kind is None and not self.finished:
                 self.follower.wait()
@@ -215,23 +215,23 @@ class Recording:
         self._progress.at(row.step, row.loss_value)
 
     def _claim(self) -> None:
-        """Write the claim and the inventory, and read everything back before saying that it is there."""
+        """Write the claim and the inventory, and read everything back before reporting that the proof is finished."""
         assert self.recorder.last_state is not None  # noqa: S101  # the last row has a witness
-        there = open_proof(self._root).claim  # of a run that was killed while it finished
+        earlier = open_proof(self._root).claim  # it exists if the run was killed while it finished
         claim = Claim(
             format=FORMAT,
             commitment=self.commitment.digest().hex(),
             ledger_root=merkle.root(self.recorder.digests).hex(),
             steps=self.steps,
             final_state=self.recorder.last_state.hex(),
-            environment=there.environment if there else current_environment(),
+            environment=earlier.environment if earlier else current_environment(),
         )
-        if there not in (None, claim):
-            raise DivergenceError(f"{self._root}: the claim that is there is not that of the ledger; start a new run")
+        if earlier not in (None, claim):
+            raise DivergenceError(f"{self._root}: the existing claim is not that of the ledger; start a new run")
         write_whole(self._root / claims.FILE, encode(claim))
         self.recorder.remove_journal()
         forget(self._root)
-        limits = Limits(constant_bytes=self.program.constant_bytes)  # bounded when it was exported
+        limits = Limits(constant_bytes=self.program.constant_bytes)  # the program was checked when it was exported
         try:
             write_whole(self._root / inventory.FILE, take_inventory(self._root, limits))
             check_files_to_states(self._root, limits)

@@ -1,4 +1,4 @@
-"""Where an interrupted run goes on: at the last checkpoint whose digest is the ledger's."""
+"""An interrupted run continues from the last checkpoint whose digest is that of the ledger."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from pol_jax.training.states import Layout
 
 @dataclass(frozen=True)
 class Resumption:
-    """What an interrupted run left.
+    """A resumption holds what an interrupted run left.
 
     Attributes:
-        start: the step to go on from; -1 when not even ``init`` was recorded and checkpointed.
-        state: the state after ``start``; None for -1.
-        state_digest: its digest.
-        digests: of the rows up to ``start``.
+        start: the step after which the run continues; -1 if not even the initial state has a checkpoint.
+        state: the state after ``start``; None if that is -1.
+        state_digest: the digest of that state.
+        digests: the digests of the rows up to ``start``.
         sealed_to: the last step of the sealed segments; -1 if there are none.
         open: the rows after ``sealed_to`` and up to ``start``.
-        after: the recorded rows after ``start``: what recomputed steps are compared with.
-        damaged: checkpoints that were passed over, one line each.
+        after: the recorded rows after ``start``, with which the steps that are computed again are compared.
+        damaged: checkpoints that were skipped, one line each.
     """
 
     start: int
@@ -44,10 +44,10 @@ class Resumption:
 
 
 def find_resumption(root: Path, schedule: Schedule, layout: Layout, steps: int) -> Resumption:
-    """Look at what an earlier run left in ``root``, and remove what a kill left half-written.
+    """Return what an interrupted run left in ``root``, after removing files that it was writing when it was killed.
 
     Raises:
-        UsageError: the earlier run went further than ``steps``, or was ended at another step.
+        UsageError: the run has more than ``steps`` steps, or was ended at another step.
         ProofError: a sealed segment is damaged.
     """
     remove_unfinished(root)
@@ -75,15 +75,16 @@ def find_resumption(root: Path, schedule: Schedule, layout: Layout, steps: int) 
 
 def _check_length(root: Path, schedule: Schedule, sealed_to: int, recorded: int, steps: int) -> None:
     if recorded > steps:
-        raise UsageError(f"{root}: has {recorded} recorded steps, more than the {steps} asked for; raise --steps")
+        raise UsageError(f"{root}: has {recorded} recorded steps, more than the {steps} asked for; ask for more steps")
     for step in (sealed_to, *checkpoint_steps(root)):
         if step >= 0 and not schedule.has_checkpoint(step, steps):
-            raise UsageError(f"{root}: was ended at step {step}; got --steps {steps}; start a new run for more")
+            raise UsageError(f"{root}: was ended at step {step}, and {steps} are asked for; start a new run for more")
 
 
 def _last_good(
     root: Path, layout: Layout, witnessed: dict[int, Digest | None]
 ) -> tuple[int, list[np.ndarray] | None, list[str]]:
+    """Return the last step whose checkpoint can be read and has the ledger's digest, its state, and damaged ones."""
     damaged = []
     for step in reversed([step for step in checkpoint_steps(root) if step in witnessed]):
         try:

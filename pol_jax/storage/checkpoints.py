@@ -1,7 +1,7 @@
-"""Full states as Orbax checkpoints, which plain Orbax restores with no class of ours.
+"""These functions keep full states as Orbax checkpoints, which plain Orbax can restore (section 11).
 
-A state is saved as nested dicts by the paths of its leaves. Orbax notices no damage to array data: whoever loads a
-state compares its digest with the ledger's.
+A state is saved as nested dicts by the paths of its leaves. Orbax does not notice damage to the data of arrays, so
+whoever loads a state must compare its digest with the ledger's.
 """
 
 from __future__ import annotations
@@ -27,37 +27,38 @@ _NAME: Final = re.compile(r"[0-9]{10}\Z")
 
 
 def checkpoint_name(step: int) -> str:
-    """Directory of the checkpoint after ``step``, in the proof."""
+    """Return the directory of the checkpoint after ``step``, relative to the proof."""
     return f"{DIRECTORY}/{step:010d}"
 
 
 def save_checkpoint(root: Path, step: int, spec: StateSpec, leaves: Sequence[np.ndarray]) -> None:
-    """Save a state; returns when it is there under its name.
+    """Save a state, and return when the checkpoint is complete under its name.
 
     Raises:
-        StorageError: it can't be written.
+        StorageError: the checkpoint can't be written.
     """
     tree: dict[str, Any] = {}
     for names, array in zip(_names(spec), leaves, strict=True):
-        if array.size:  # Orbax refuses empty arrays; the specification says all about them
+        if array.size:  # Orbax refuses empty arrays; the specification says everything about them
             _put(tree, names, array)
     target = root / checkpoint_name(step)
     target.parent.mkdir(exist_ok=True)
     try:
         with _orbax():
             ocp.save(target.absolute(), tree, overwrite=True)
-        (target / "commit_success.txt").unlink(missing_ok=True)  # holds a path of the prover's machine
+        (target / "commit_success.txt").unlink(missing_ok=True)  # it has a path of the prover's machine
     except (OSError, ValueError, RuntimeError) as error:
         raise StorageError(f"{target}: checkpoint can't be written: {_reason(error)}") from error
 
 
 def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
-    """A state as host arrays, one for each leaf of ``spec``.
+    """Return a state as host arrays, one for each leaf of ``spec``.
 
-    Shapes and dtypes are read first and must be those of ``spec``, so that hostile metadata can't claim memory.
+    Shapes and dtypes are read first and must be those of ``spec``, so that hostile metadata can't make this process
+    allocate memory.
 
     Raises:
-        ProofError: missing, damaged, or of another structure.
+        ProofError: the checkpoint is missing, damaged, or has another structure.
     """
     where, path = checkpoint_name(step), (root / checkpoint_name(step)).absolute()
     if not path.is_dir():
@@ -66,9 +67,9 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
     try:
         with _orbax():
             metadata = ocp.metadata(path).metadata
-            if not isinstance(metadata, dict):  # what Orbax gives where it can't read
-                os.close(os.open(path, os.O_RDONLY))  # or is it this process that has no more files to open?
-                raise ProofError(where, "damaged: Orbax finds no state in it")
+            if not isinstance(metadata, dict):  # Orbax returns something else if it can't read the files
+                os.close(os.open(path, os.O_RDONLY))  # this raises if the process can't open any more files
+                raise ProofError(where, "is damaged: Orbax finds no state in it")
             found = dict(_flatten((), metadata))
             expected = {n: leaf for n, leaf in zip(names, spec, strict=True) if 0 not in leaf.shape}
             if found.keys() != expected.keys():
@@ -80,7 +81,7 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
     except ProofError:
         raise
     except Exception as error:  # third-party parser of hostile files: whatever it raises is a refusal
-        raise unreadable(where, f"damaged: {_reason(error)}", error) from error
+        raise unreadable(where, f"is damaged: {_reason(error)}", error) from error
     empty = {
         n: np.empty(leaf.shape, DTYPES[leaf.dtype]) for n, leaf in zip(names, spec, strict=True) if 0 in leaf.shape
     }
@@ -91,20 +92,22 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
 
 
 def load_weights(path: Path) -> PyTree:
-    """What any Orbax checkpoint holds, as nested dicts and lists of host arrays; names as a proof escapes them, plain.
+    """Return what any Orbax checkpoint holds, as nested dicts and lists of host arrays.
+
+    Names that are escaped, as in checkpoints of a proof, are returned unescaped.
 
     Raises:
-        UsageError: Orbax can't read it.
+        UsageError: Orbax can't read the checkpoint.
     """
     try:
         with _orbax():
             return _plain(ocp.load(path.absolute()))
-    except Exception as error:  # whatever Orbax raises of a directory that is not one of its own
-        raise UsageError(f"{path}: no checkpoint that Orbax can read: {_reason(error)}") from error
+    except Exception as error:  # Orbax may raise anything for a directory that is not one of its own
+        raise UsageError(f"{path}: is no checkpoint that Orbax can read: {_reason(error)}") from error
 
 
 def checkpoint_steps(root: Path) -> list[int]:
-    """The steps whose checkpoints are there, ascending."""
+    """Return the steps that have a checkpoint, ascending."""
     directory = root / DIRECTORY
     if not directory.is_dir():
         return []
@@ -112,7 +115,10 @@ def checkpoint_steps(root: Path) -> list[int]:
 
 
 def remove_checkpoint(root: Path, step: int) -> None:
-    """Remove the checkpoint after ``step``; a kill leaves it whole, or under a name that is no checkpoint's."""
+    """Remove the checkpoint after ``step``.
+
+    It is renamed first: if the process is killed, the checkpoint is whole, or is no longer named as one.
+    """
     target = root / checkpoint_name(step)
     doomed = target.with_suffix(".removed")
     target.rename(doomed)
@@ -120,7 +126,7 @@ def remove_checkpoint(root: Path, step: int) -> None:
 
 
 def remove_unfinished(root: Path) -> None:
-    """Remove what a killed save or removal left behind."""
+    """Remove what an interrupted save or removal left behind."""
     directory = root / DIRECTORY
     for entry in directory.iterdir() if directory.is_dir() else ():
         if not entry.is_dir():
@@ -131,7 +137,10 @@ def remove_unfinished(root: Path) -> None:
 
 @contextmanager
 def _orbax() -> Iterator[None]:
-    """Few and small files, no compression: it saves 7% of float32 weights and costs as much time again."""
+    """Let Orbax write few and small files, without compression.
+
+    Compression would save 7% of the size of float32 weights, and double the time.
+    """
     context = ocp.Context()
     context.array.saving.enable_write_sharding_file = False
     context.array.saving.array_metadata_store = None
@@ -141,7 +150,7 @@ def _orbax() -> Iterator[None]:
 
 
 def _names(spec: StateSpec) -> list[tuple[str, ...]]:
-    """Each leaf's place in the nested dicts; names are safe in Orbax's keys, which join them by dots."""
+    """Return the place of each leaf in the nested dicts; names are escaped, because Orbax joins them by dots."""
     return [tuple(_safe(part) for part in split_pointer(leaf.path)) or ("state",) for leaf in spec]
 
 
@@ -176,7 +185,7 @@ def _check_leaf(where: str, name: str, found: Any, dtype: str, shape: tuple[int,
 
 
 def _reason(error: BaseException) -> str:
-    """The end of a chain of wrapped errors, in one line."""
+    """Return the reason of an error that Orbax has wrapped, in one line."""
     text = str(error) or type(error).__name__
     for known in ("No space left on device", "Permission denied", "Read-only file system"):
         if known in text:

@@ -1,4 +1,4 @@
-"""The files of a proof's directory: listed, digested and held against the inventory."""
+"""These functions list and digest the files of a proof, and compare them with the inventory (sections 2.3 and 11)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _CHUNK: Final = 2**24
 
 
 def scan(root: Path, limits: Limits) -> dict[str, int]:
-    """Every file of a proof's directory, with its size; nothing is opened.
+    """Return every file of a proof's directory with its size; no file is opened.
 
     Raises:
-        ProofError: a name that has no place in a proof, a link or device, a file or a total beyond ``limits``.
+        ProofError: a name has no place in a proof, a file is a link or a device, or the files are beyond ``limits``.
     """
     found: dict[str, int] = {}
     total = seen = 0
@@ -41,7 +41,7 @@ def scan(root: Path, limits: Limits) -> dict[str, int]:
 
 
 def take_inventory(root: Path, limits: Limits) -> bytes:
-    """The inventory of the files that are there, as a canonical document."""
+    """Return the inventory of the existing files, as a canonical document."""
     sizes = scan(root, limits)
     sizes.pop(FILE, None)
     entries = {name: Entry(size, _digest(root, name)) for name, size in sorted(sizes.items())}
@@ -49,21 +49,21 @@ def take_inventory(root: Path, limits: Limits) -> bytes:
 
 
 def check_inventory(root: Path, content: bytes, sizes: Mapping[str, int]) -> None:
-    """Compare the files with the inventory in ``content``; sizes first, then bytes.
+    """Compare the files with the inventory in ``content``: first their sizes, then their bytes.
 
     Args:
         root: the proof's directory.
-        content: of the inventory.
-        sizes: as `scan` gave them.
+        content: the bytes of the inventory.
+        sizes: the size of each file, as `scan` returns them.
 
     Raises:
-        ProofError: names the first file that is missing, extra or changed.
+        ProofError: a file is missing, extra or changed; the text names the first one.
     """
     listed = Inventory.parse(content).files
-    there = sizes.keys() - {FILE}
-    for name in sorted(listed.keys() - there):
+    existing = sizes.keys() - {FILE}
+    for name in sorted(listed.keys() - existing):
         raise ProofError(name, "is missing; the inventory lists it")
-    for name in sorted(there - listed.keys()):
+    for name in sorted(existing - listed.keys()):
         raise ProofError(name, "is not in the inventory")
     for name, entry in sorted(listed.items()):
         if sizes[name] != entry.size:
@@ -74,14 +74,14 @@ def check_inventory(root: Path, content: bytes, sizes: Mapping[str, int]) -> Non
 
 
 def read_bounded(root: Path, name: str, limits: Limits) -> bytes:
-    """The content of one file, if it is a plain file within ``limits``.
+    """Return the content of one file, if it is a plain file within ``limits``.
 
     Raises:
-        ProofError: missing, a link, too large, unreadable.
+        ProofError: the file is missing, is a link, is too large or can't be read.
     """
     try:
         with _open(root, name) as file:
-            size = os.fstat(file.fileno()).st_size  # a buffer of the limit would be taken at once
+            size = os.fstat(file.fileno()).st_size  # reading up to the limit would allocate all of it at once
             content = file.read(min(size, limits.file_bytes(name)) + 1)
     except FileNotFoundError:
         raise ProofError(name, "is missing") from None
@@ -114,7 +114,7 @@ def _digest(root: Path, name: str) -> str:
 
 
 def _open(root: Path, name: str) -> BinaryIO:
-    """Open a plain file for reading; a link, a directory or a pipe is an error, and doesn't block."""
+    """Open a plain file for reading; a link, a directory or a pipe is an error, and does not block."""
     file = os.fdopen(os.open(root / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()

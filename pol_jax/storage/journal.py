@@ -1,6 +1,6 @@
-"""The open segment: rows appended as they come, so that a killed run loses none that was recorded.
+"""A journal keeps the rows of the open segment, so that a run that is killed loses no row that was recorded.
 
-A frame is ``u32 length | u32 CRC-32 | row bytes``. A frame that was cut short by a crash is dropped when reading.
+A frame is ``u32 length | u32 CRC-32 | row bytes``. A reader drops a frame that was cut short by a crash.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _HEAD: Final = struct.Struct("<II")
 
 
 class Journal:
-    """Appends rows to a file; each is handed to the system before `append` returns."""
+    """A journal appends rows to a file; each is passed to the operating system before `append` returns."""
 
     def __init__(self, path: Path, rows: Iterable[Row] = ()) -> None:
-        """Begin ``path`` with ``rows``; what was there is replaced at once, or not at all."""
+        """Begin the file ``path`` with ``rows`` in place of what it had; a crash leaves the old file or the new."""
         temporary = path.with_suffix(".tmp")
         temporary.write_bytes(b"".join(_frame(row) for row in rows))
         temporary.replace(path)
@@ -39,31 +39,31 @@ class Journal:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def clear(self) -> None:
-        """Forget all rows: they are sealed elsewhere."""
+        """Remove all rows, which have been sealed in a file of the ledger."""
         self._file.truncate(0)
 
     def close(self) -> None:
-        """Close the file; twice does no harm."""
+        """Close the file; this may be done twice."""
         self._file.close()
 
 
 def read_journal(path: Path) -> list[Row]:
-    """The rows in a journal, up to the first frame that is not whole; none if there is no file."""
+    """Return the rows in a journal up to the first frame that is not whole, or none if there is no file."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return []
-    rows, at = [], 0
-    while at + _HEAD.size <= len(content):
-        length, checksum = _HEAD.unpack_from(content, at)
-        frame = content[at + _HEAD.size : at + _HEAD.size + length]
+    rows, position = [], 0
+    while position + _HEAD.size <= len(content):
+        length, checksum = _HEAD.unpack_from(content, position)
+        frame = content[position + _HEAD.size : position + _HEAD.size + length]
         if len(frame) != length or zlib.crc32(frame) != checksum:
             break
         row = decode_row(frame)
         if row is None:
             break
         rows.append(row)
-        at += _HEAD.size + length
+        position += _HEAD.size + length
     return rows
 
 
@@ -73,7 +73,7 @@ def _frame(row: Row) -> bytes:
 
 
 def recorded_rows(root: Path, interval: int, sealed_to: int) -> Iterator[Row]:
-    """Sealed rows, then those of the journal that follow without a gap."""
+    """Yield the sealed rows, then those of the journal that follow them without a gap."""
     if sealed_to >= 0:
         yield from ledger.read_rows(root, Segments(sealed_to, interval))
     expected = sealed_to + 1

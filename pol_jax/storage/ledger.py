@@ -1,7 +1,7 @@
-"""The ledger: one row a step, one Parquet file a segment, a Merkle tree over all rows.
+"""The ledger has one row for each step, in one Parquet file for each segment (docs/protocol.md, sections 5 and 11).
 
-Segment i has the rows of the steps ``i*k + 1`` to ``(i+1)*k``, the first one also row 0, the initial state's. Any row
-is found by reading one file. The rows are what is hashed, not the files.
+Segment i has the rows of the steps ``i*k + 1`` to ``(i+1)*k``; the first segment also has row 0, that of the initial
+state. Any row is found by reading one file. The rows are hashed, and not the files.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ SCHEMA: Final = pa.schema(
 
 
 def segment_file(segment: int) -> str:
-    """Path of a segment's file in the proof."""
+    """Return the path of a segment's file, relative to the proof."""
     return f"{DIRECTORY}/{segment:010d}.parquet"
 
 
 def seal(root: Path, segment: int, rows: Sequence[Row]) -> None:
-    """Write a segment's rows: to a temporary file, to the disk, then under its name."""
+    """Write the rows of a segment to a temporary file, flush it to the disk, and rename it."""
     columns = {
         "step": pa.array([row.step for row in rows], pa.uint64()),
         "key": pa.array([row.key for row in rows], pa.binary()),
@@ -62,10 +62,10 @@ def seal(root: Path, segment: int, rows: Sequence[Row]) -> None:
 
 
 def read_segment(root: Path, segment: int, expected: range) -> list[Row]:
-    """The rows of a segment, which must be those of the steps ``expected``.
+    """Return the rows of a segment, which must be those of the steps ``expected``.
 
     Raises:
-        ProofError: damaged, of another schema, with other rows.
+        ProofError: the file is damaged, or has another schema or other rows.
     """
     where = segment_file(segment)
     try:
@@ -79,30 +79,30 @@ def read_segment(root: Path, segment: int, expected: range) -> list[Row]:
 
 
 def read_row(root: Path, segments: Segments, step: int) -> Row:
-    """The row of one step; reads one file."""
+    """Return the row of one step, after reading one file."""
     segment = segments.of_step(step)
     expected = segments.rows(segment)
     return read_segment(root, segment, expected)[step - expected.start]
 
 
 def read_rows(root: Path, segments: Segments) -> Iterator[Row]:
-    """All rows in order, one segment in memory at a time."""
+    """Yield all rows in order, with one segment in memory at a time."""
     for segment in range(len(segments)):
         yield from read_segment(root, segment, segments.rows(segment))
 
 
 def last_step(root: Path, segment: int) -> int:
-    """The last step in a segment's file, by its own word; for runs that are still open."""
+    """Return the last step in a segment's file as the file says; only for runs that are not finished."""
     where = segment_file(segment)
     try:
         steps = pq.read_table(root / where, columns=["step"], page_checksum_verification=True)["step"]
         return int(steps[-1].as_py())
     except (pa.ArrowException, OSError, ValueError, IndexError) as error:
-        raise unreadable(where, f"damaged: {str(error).splitlines()[0][:120]}", error) from error
+        raise unreadable(where, f"is damaged: {str(error).splitlines()[0][:120]}", error) from error
 
 
 def _losses(rows: Sequence[Row]) -> pa.Array:
-    """Losses as float32, bit for bit: a NaN keeps its payload."""
+    """Return the losses as float32, bit for bit: a NaN keeps its payload."""
     raw = b"".join(row.loss or bytes(4) for row in rows)
     return pa.array(np.frombuffer(raw, "<f4"), pa.float32(), mask=np.array([row.loss is None for row in rows]))
 
@@ -121,24 +121,24 @@ def _read_table(where: str, content: bytes, rows: int) -> pa.Table:
         if not file.schema_arrow.equals(SCHEMA):
             raise ProofError(where, "has another schema than the ledger's")
         groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
-        if sum(group.total_byte_size for group in groups) > _most_bytes(rows):
-            raise ProofError(where, f"unpacks to more than {_most_bytes(rows)} bytes")
+        if sum(group.total_byte_size for group in groups) > _byte_limit(rows):
+            raise ProofError(where, f"unpacks to more than {_byte_limit(rows)} bytes")
         if any(_is_expanded(group.column(at)) for group in groups for at in range(group.num_columns)):
-            raise ProofError(where, "has another encoding than PLAIN; its real size can't be told")
+            raise ProofError(where, "has another encoding than PLAIN, so that its real size is not known")
         table = file.read(use_threads=False)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise unreadable(where, f"damaged: {str(error).splitlines()[0][:120]}", error) from error
+        raise unreadable(where, f"is damaged: {str(error).splitlines()[0][:120]}", error) from error
     return table
 
 
 def _is_expanded(column: pq.ColumnChunkMetaData) -> bool:
-    """Whether values may take more bytes than are stored: one of a dictionary stands for any number of them."""
+    """Return whether the values may take more bytes than the file says, as with a dictionary of repeated values."""
     return column.has_dictionary_page or not {"PLAIN", "RLE"}.issuperset(column.encodings)
 
 
-def _most_bytes(rows: int) -> int:
-    """What the rows of a segment may take uncompressed: 8 MiB of indices each (the largest batch)."""
+def _byte_limit(rows: int) -> int:
+    """Return the largest uncompressed size of the rows of a segment; the largest batch has 8 MiB of indices."""
     return min((rows + 1) * 2**23, 2**31)
 
 
@@ -166,7 +166,7 @@ def _rows(where: str, table: pa.Table) -> list[Row]:
 
 
 def sealed_steps(root: Path) -> int:
-    """The last step in the sealed segments, which are sealed in order; -1 if there are none."""
+    """Return the last step in the sealed segments, which are sealed in order, or -1 if there are none."""
     count = 0
     while (root / segment_file(count)).exists():
         count += 1

@@ -1,4 +1,4 @@
-"""Openings as files: read within bounds, written whole or not at all."""
+"""These functions read openings within limits, and write them whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from pol_jax.protocol.opening import Opening, parse_opening
 
 
 def read_opening(path: Path, limits: Limits) -> Opening:
-    """The opening in a file of bounded size. Law: ``read_opening`` of ``Opening.encode`` gives the opening back.
+    """Return the opening in a file. Law: what `write_opening` writes is read as the same opening.
 
     Raises:
         UsageError: there is no such file.
-        ProofError: no opening, larger than ``limits``, or not in its one canonical form.
+        ProofError: the file is no opening, larger than ``limits``, or not in the one canonical form of an opening.
     """
     name = path.name
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise UsageError(f"{path}: no plain file; expected what pol open writes")
+                raise UsageError(f"{path}: is no plain file; expected an opening")
             content = file.read(min(status.st_size, limits.opening_bytes) + 1)
     except FileNotFoundError:
-        raise UsageError(f"{path}: no such file; expected what pol open writes") from None
+        raise UsageError(f"{path}: there is no such file; expected an opening") from None
     except OSError as error:
         raise unreadable(name, f"can't be read: {error.strerror}", error) from error
     if len(content) > limits.opening_bytes:
@@ -36,10 +36,10 @@ def read_opening(path: Path, limits: Limits) -> Opening:
 
 
 def write_opening(path: Path, opening: Opening) -> None:
-    """Write an opening; under its name there is all of it, or nothing.
+    """Write an opening whole, or not at all.
 
     Raises:
-        StorageError: it can't be written.
+        StorageError: the file can't be written.
     """
     with storing(path):
         write_whole(path, opening.encode())

@@ -1,8 +1,8 @@
-"""A proof's directory: what lies where, opened and read with bounds.
+"""A proof is a directory, whose files are read within limits (docs/protocol.md, section 11).
 
     commitment.json   program/   records   checkpoints/   ledger/   claim.json   inventory.json
 
-While a run is open there is a journal of the open segment, and no claim yet.
+A run that is not finished has a journal of the open segment, and no claim yet.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ RECORDS_FILE: Final = "records"
 
 @dataclass(frozen=True)
 class Proof:
-    """A proof, or an unfinished run, in a directory.
+    """A proof, or a run that is not finished, in a directory.
 
     Attributes:
         root: the directory.
-        commitment: parsed.
-        claim: parsed; None while the run is not finished.
-        limits: bounds on what is read.
+        commitment: the commitment.
+        claim: the claim; None while the run is not finished.
+        limits: how much may be read.
     """
 
     root: Path
@@ -67,12 +67,12 @@ class Proof:
 
     @cached_property
     def segments(self) -> Segments:
-        """How the recorded steps fall into segments."""
+        """Return how the recorded steps fall into segments."""
         return Segments(self.last_step if self.claim is None else self.claim.steps, self.commitment.schedule.interval)
 
     @cached_property
     def open_rows(self) -> list[Row]:
-        """The rows that are not sealed yet."""
+        """Return the rows that are not sealed yet."""
         if self.claim is not None:
             return []
         sealed, rows = sealed_steps(self.root), list[Row]()
@@ -83,16 +83,16 @@ class Proof:
 
     @cached_property
     def last_step(self) -> int:
-        """The last step that is recorded; -1 when not even the initial state is."""
+        """Return the last step that is recorded, or -1 if not even the initial state is."""
         if self.claim is not None:
             return self.claim.steps
         return self.open_rows[-1].step if self.open_rows else sealed_steps(self.root)
 
     def artifacts(self) -> Artifacts:
-        """The exported programs, as stored.
+        """Return the exported programs, as they are stored.
 
         Raises:
-            ProofError: not the committed ones.
+            ProofError: they are not the committed ones.
         """
         contents = [read_bounded(self.root, name, self.limits) for name in (INIT_FILE, STEP_FILE)]
         artifacts, committed = Artifacts(*contents), self.commitment.program
@@ -104,18 +104,18 @@ class Proof:
         return artifacts
 
     def program(self) -> Program:
-        """The exported programs, loaded.
+        """Return the exported programs, loaded and audited.
 
         Raises:
-            ProofError: not the committed ones, or not what a verifier runs.
+            ProofError: they are not the committed ones, or a verifier refuses to run them.
         """
         return load_program(self.artifacts(), Signature.from_commitment(self.commitment))
 
     def records(self) -> UInt8[np.ndarray, "records 32"]:
-        """Digests of all records.
+        """Return the digests of all records.
 
         Raises:
-            ProofError: not those under the committed root.
+            ProofError: their Merkle root is not the committed one.
         """
         content = read_bounded(self.root, RECORDS_FILE, self.limits)
         expected = self.commitment.data.records * DIGEST_BYTES
@@ -127,63 +127,63 @@ class Proof:
         return np.frombuffer(content, np.uint8).reshape(-1, DIGEST_BYTES)
 
     def row(self, step: int) -> Row:
-        """The ledger's row of one step; reads one segment."""
+        """Return the ledger's row of one step, after reading one segment."""
         if not 0 <= step <= self.last_step:
-            raise UsageError(f"step {step}: expected 0 to {self.last_step}")
+            raise UsageError(f"step {step}: expected a step from 0 to {self.last_step}")
         if self.open_rows and step >= self.open_rows[0].step:
             return self.open_rows[step - self.open_rows[0].step]
         return ledger.read_row(self.root, self.segments, step)
 
     def rows(self) -> Iterator[Row]:
-        """All rows, in order; one segment in memory at a time."""
+        """Yield all rows in order, with one segment in memory at a time."""
         interval = self.commitment.schedule.interval
         if self.claim is None:
             return recorded_rows(self.root, interval, sealed_steps(self.root))
         return ledger.read_rows(self.root, Segments(self.claim.steps, interval))
 
     def rows_after(self, step: int) -> Iterator[Row]:
-        """The rows of a finished proof after that of ``step``, in order; read from the segment where they begin."""
+        """Yield the rows of a finished proof after that of ``step``, in order."""
         for segment in range(self.segments.of_step(step + 1), len(self.segments)):
             rows = ledger.read_segment(self.root, segment, self.segments.rows(segment))
             yield from (row for row in rows if row.step > step)
 
     def checkpoints(self) -> list[int]:
-        """The steps whose checkpoints are there."""
+        """Return the steps that have a checkpoint, ascending."""
         return checkpoint_steps(self.root)
 
     def state(self, step: int) -> PyTree:
-        """The state after ``step`` from its checkpoint, as nested dicts of arrays; PRNG keys are typed."""
+        """Return the state after ``step`` from its checkpoint, as nested dicts of arrays with typed PRNG keys."""
         return nested(self.commitment.state, self.leaves(step))
 
     def leaves(self, step: int) -> tuple[jax.Array, ...]:
-        """The state after ``step`` from its checkpoint, as plain arrays in the order of the commitment."""
+        """Return the state after ``step`` from its checkpoint, as plain arrays in the order of the commitment."""
         return tuple(jnp.array(leaf) for leaf in load_checkpoint(self.root, step, self.commitment.state))
 
     def final_state(self) -> PyTree:
-        """The state after the last step, as nested dicts of arrays."""
+        """Return the state after the last step, as nested dicts of arrays."""
         return nested(self.commitment.state, self.final_leaves())
 
     def final_leaves(self) -> tuple[jax.Array, ...]:
-        """The state after the last step, as plain arrays in the order of the commitment.
+        """Return the state after the last step, as plain arrays in the order of the commitment.
 
         Raises:
             UsageError: the run is not finished.
         """
         if self.claim is None:
-            raise UsageError(f"{self.root}: the run is not finished; pol train goes on with it")
+            raise UsageError(f"{self.root}: the run is not finished; continue it first")
         return self.leaves(self.claim.steps)
 
 
 def open_proof(path: Path | str, limits: Limits | None = None) -> Proof:
-    """Open the proof in a directory; reads the documents, nothing else.
+    """Open the proof in a directory, which reads its documents and nothing else.
 
     Raises:
-        UsageError: there is no proof.
+        UsageError: there is no proof in the directory.
         ProofError: a document is damaged.
     """
     root, limits = Path(path), limits or Limits()
     if not (root / commitments.FILE).exists():
-        raise UsageError(f"{root}: no proof here; expected a directory with {commitments.FILE}")
+        raise UsageError(f"{root}: there is no proof here; expected a directory with {commitments.FILE}")
     commitment = Commitment.parse(read_bounded(root, commitments.FILE, limits))
     claim = None
     if (root / claims.FILE).exists():
@@ -192,12 +192,12 @@ def open_proof(path: Path | str, limits: Limits | None = None) -> Proof:
 
 
 def find_claim(path: Path) -> Path:
-    """The claim's file: ``path``, or the one in the directory ``path``.
+    """Return the file of a claim: ``path``, or the one in the directory ``path``.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such file.
     """
     where = path / claims.FILE if path.is_dir() else path
     if not where.is_file():
-        raise UsageError(f"{where}: no claim here; expected a claim.json, or a directory that has one")
+        raise UsageError(f"{where}: there is no claim here; expected a claim.json, or a directory that has one")
     return where

@@ -1,1 +1,1 @@
-"""Built-in tasks: each a small file to read and copy from."""
+"""This package holds the built-in tasks; each is a small file to read and to copy from."""

@@ -1,7 +1,8 @@
-"""Training a residual network on CIFAR, as `cifar10` and `cifar100` do.
+"""This task trains a residual network on CIFAR; `cifar10` and `cifar100` are two of its kind.
 
-Recipe of He et al. (arXiv:1512.03385, section 4.2): SGD with momentum, L2 regularisation added to the gradient, a
-learning rate divided by 10 after 1/2 and 3/4 of the steps, random crops of the image padded by 4 pixels, random flips.
+The recipe is that of He et al. (arXiv:1512.03385, section 4.2): SGD with momentum, L2 regularisation added to the
+gradient, a learning rate that is divided by 10 after 1/2 and 3/4 of the steps, random crops of the image padded by 4
+pixels, and random flips.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Pixels = UInt8[Array, "batch 32 32 3"]
 
 
 class State(NamedTuple):
-    """All that a step changes."""
+    """The state is everything that a step changes."""
 
     params: PyTree
     batch_stats: PyTree
@@ -40,7 +41,7 @@ class State(NamedTuple):
 
 
 class Normalization(NamedTuple):
-    """Mean and standard deviation of the training images' channels, pixels being 0 to 1."""
+    """A normalization holds mean and standard deviation of each channel of the training images, with pixels 0 to 1."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -53,17 +54,17 @@ def cifar(
     steps: int,
     data_dir: Path | None,
 ) -> Task:
-    """The task of training the network that ``build`` makes on the TFDS data set ``name``.
+    """Return the task of training the network that ``build`` makes on the TFDS data set ``name``.
 
     Args:
         name: ``"cifar10"`` or ``"cifar100"``.
         build: the network, with its initial weights drawn from the given streams.
-        normalization: of the images.
-        steps: length of the training, which the learning rate follows.
-        data_dir: TFDS data directory.
+        normalization: mean and standard deviation of the images.
+        steps: number of steps of the training, which the learning rate depends on.
+        data_dir: a TFDS data directory.
 
     Raises:
-        UsageError: the data set isn't in ``data_dir``.
+        UsageError: the data set is not in ``data_dir``.
     """
     train, test = (Cached(LabelledImages(name, split, data_dir)) for split in ("train", "test"))
     optimizer = sgd(schedule(steps))
@@ -121,17 +122,17 @@ def cifar(
 
 
 def schedule(steps: int) -> optax.Schedule:
-    """The learning rate: divided by 10 after 1/2 of the steps (32k of 64k), and again after 3/4 (48k)."""
+    """Return the learning rate, which is divided by 10 after 1/2 of the steps (32k of 64k), and after 3/4 (48k)."""
     return optax.piecewise_constant_schedule(LEARNING_RATE, {steps // 2: 0.1, steps * 3 // 4: 0.1})
 
 
 def sgd(learning_rate: optax.Schedule) -> optax.GradientTransformation:
-    """Momentum over gradient plus weight decay: ``v = 0.9 v + (g + 1e-4 w); w = w - learning_rate v``."""
+    """Return SGD with momentum and weight decay: ``v = 0.9 v + (g + 1e-4 w); w = w - learning_rate v``."""
     return optax.chain(optax.add_decayed_weights(WEIGHT_DECAY), optax.sgd(learning_rate, momentum=MOMENTUM))
 
 
 def augmented(image: Pixels, key: Key) -> Pixels:
-    """A random 32x32 crop of each image padded with `PAD` black pixels, flipped left to right half of the time."""
+    """Return a random 32x32 crop of each image padded with `PAD` black pixels, half of them flipped left to right."""
     crop_key, flip_key = jax.random.split(key)
     padded = jnp.pad(image, ((0, 0), (PAD, PAD), (PAD, PAD), (0, 0)))
     corner = jax.random.randint(crop_key, (len(image), 2), 0, 2 * PAD + 1)
@@ -141,6 +142,6 @@ def augmented(image: Pixels, key: Key) -> Pixels:
 
 
 def normalized(image: Pixels, normalization: Normalization) -> Float[Array, "batch 32 32 3"]:
-    """Pixels with mean 0 and standard deviation 1 over the training images, in each channel."""
+    """Return pixels that have mean 0 and standard deviation 1 over the training images, in each channel."""
     mean, std = (jnp.asarray(value, jnp.float32)[None, None, None] for value in normalization)
     return (image.astype(jnp.float32) / 255 - mean) / std

@@ -1,4 +1,4 @@
-"""Scikit-learn's digits as a TFDS data set: 1,797 images of 8x8 pixels, installed with scikit-learn, no download.
+"""This is scikit-learn's digits as a TFDS data set: 1,797 images of 8x8 pixels, which come with scikit-learn.
 
 Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998,
 the test part; ``sklearn.datasets.load_digits``.
@@ -21,12 +21,12 @@ from pol_jax.files import user_cache
 from pol_jax.training.records import Arrays, fetch, stack
 
 _EVERY = 5
-"""One image in so many of each class is for the test."""
+"""In each class, one image of this many is for the test."""
 _CURE = "give a writable directory with --data-dir (data_dir=), or set XDG_CACHE_HOME to one"
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
-    """TFDS builder. Records are ``{"image": uint8[8, 8, 1] with values 0 to 16, "label": 0 to 9}``, in source order."""
+    """A TFDS builder of records ``{"image": uint8[8, 8, 1], "label": 0 to 9}``, with pixels of 0 to 16."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -62,7 +62,7 @@ class Digits(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
 
 
 def held_out(labels: Int[np.ndarray, " images"]) -> Bool[np.ndarray, " images"]:
-    """Which images are for the test: in each class the last of every five. No random numbers, so it never changes."""
+    """Return which images are for the test: in each class the last of every five, which needs no random numbers."""
     place = np.zeros(len(labels), int)
     for label in np.unique(labels):
         place[labels == label] = np.arange(np.sum(labels == label))
@@ -71,14 +71,14 @@ def held_out(labels: Int[np.ndarray, " images"]) -> Bool[np.ndarray, " images"]:
 
 
 def load(split: str, data_dir: Path | None = None) -> Arrays:
-    """All records of a split in memory: ``image`` uint8[8, 8, 1], ``label`` int32[].
+    """Return all records of a split in memory: ``image`` uint8[8, 8, 1], ``label`` int32[].
 
     Args:
         split: ``"train"`` (1,442 records) or ``"test"`` (355 records).
-        data_dir: where the prepared data set is kept; the user's cache directory by default.
+        data_dir: directory of the prepared data set; the user's cache directory by default.
 
     Raises:
-        StorageError: it is not prepared yet, and can't be written there.
+        StorageError: the data set is not prepared yet, and can't be written to ``data_dir``.
     """
     source = prepared(data_dir or user_cache()).as_data_source(split=split)
     records = stack(fetch(source, np.arange(len(source))))
@@ -86,10 +86,10 @@ def load(split: str, data_dir: Path | None = None) -> Arrays:
 
 
 def prepared(data_dir: Path) -> Digits:
-    """The builder, its files written on the first call.
+    """Return the builder, after writing its files if this is the first call.
 
-    TFDS writes into a fresh directory and renames it: a killed preparation leaves nothing that is taken for whole, and
-    of two at once the first one stays.
+    TFDS writes to a new directory and renames it. Therefore an interrupted preparation leaves nothing that looks
+    complete, and if two processes prepare at once, the result of the first one stays.
 
     Raises:
         StorageError: the files can't be written.
@@ -102,7 +102,7 @@ def prepared(data_dir: Path) -> Digits:
             with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
                 builder.download_and_prepare()
     except OSError as error:
-        if not files.exists():  # else another process was faster
+        if not files.exists():  # if they exist, another process was faster
             raise StorageError(f"can't prepare the digits data set in {data_dir}: {error}; {_CURE}") from error
         builder = Digits(data_dir=data_dir, file_format="array_record")
     return builder

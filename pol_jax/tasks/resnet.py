@@ -1,4 +1,4 @@
-"""Residual networks for 32x32 images, in Flax NNX.
+"""These are residual networks for 32x32 images, in Flax NNX.
 
 Source: K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, arXiv:1512.03385:
 ResNet-20 from section 4.2 (three stages of `BasicBlock`, shortcuts of option A), ResNet-50 from table 1 (four stages of
@@ -23,7 +23,7 @@ _norm = partial(nnx.BatchNorm, momentum=0.9, epsilon=1e-5)
 
 
 def _conv(inputs: int, outputs: int, size: int, stride: int, rngs: nnx.Rngs) -> nnx.Conv:
-    """A convolution without bias; ``size // 2`` zeros on every side, also for stride 2."""
+    """Return a convolution without bias, with ``size // 2`` zeros on every side, also for stride 2."""
     pad = (size // 2, size // 2)
     return nnx.Conv(
         inputs, outputs, (size, size), stride, padding=(pad, pad), use_bias=False, kernel_init=_HE_NORMAL, rngs=rngs
@@ -31,18 +31,21 @@ def _conv(inputs: int, outputs: int, size: int, stride: int, rngs: nnx.Rngs) -> 
 
 
 class BasicBlock(nnx.Module):
-    """Two 3x3 convolutions; the shortcut is the identity, subsampled and padded with zero channels (option A)."""
+    """A block of two 3x3 convolutions.
+
+    The shortcut is the identity, subsampled and padded with channels of zeros (option A).
+    """
 
     expansion = 1
 
     def __init__(self, inputs: int, width: int, stride: int, *, rngs: nnx.Rngs) -> None:
-        """Take ``inputs`` channels, give ``width``."""
+        """Make a block that takes ``inputs`` channels and returns ``width``."""
         self.conv1, self.norm1 = _conv(inputs, width, 3, stride, rngs), _norm(width, rngs=rngs)
         self.conv2, self.norm2 = _conv(width, width, 3, 1, rngs), _norm(width, rngs=rngs)
         self.stride, self.extra = stride, width - inputs
 
     def __call__(self, x: Images, train: bool) -> Smaller:
-        """Batch statistics if ``train``, else running averages."""
+        """Return the block's outputs, with batch statistics if ``train``, else with running averages."""
         y = nnx.relu(self.norm1(self.conv1(x), use_running_average=not train))
         y = self.norm2(self.conv2(y), use_running_average=not train)
         shortcut = x[:, :: self.stride, :: self.stride]
@@ -50,12 +53,12 @@ class BasicBlock(nnx.Module):
 
 
 class Bottleneck(nnx.Module):
-    """1x1, 3x3 and 1x1 convolutions; the shortcut is projected where the shape changes (option B)."""
+    """A block of 1x1, 3x3 and 1x1 convolutions; the shortcut is projected where the shape changes (option B)."""
 
     expansion = 4
 
     def __init__(self, inputs: int, width: int, stride: int, *, rngs: nnx.Rngs) -> None:
-        """Take ``inputs`` channels, give ``4 * width``; the stride is the 3x3 convolution's."""
+        """Make a block that takes ``inputs`` channels and returns ``4 * width``; the 3x3 convolution has the stride."""
         outputs = self.expansion * width
         self.conv1, self.norm1 = _conv(inputs, width, 1, 1, rngs), _norm(width, rngs=rngs)
         self.conv2, self.norm2 = _conv(width, width, 3, stride, rngs), _norm(width, rngs=rngs)
@@ -65,7 +68,7 @@ class Bottleneck(nnx.Module):
             self.conv0, self.norm0 = _conv(inputs, outputs, 1, stride, rngs), _norm(outputs, rngs=rngs)
 
     def __call__(self, x: Images, train: bool) -> Smaller:
-        """Batch statistics if ``train``, else running averages."""
+        """Return the block's outputs, with batch statistics if ``train``, else with running averages."""
         y = nnx.relu(self.norm1(self.conv1(x), use_running_average=not train))
         y = nnx.relu(self.norm2(self.conv2(y), use_running_average=not train))
         y = self.norm3(self.conv3(y), use_running_average=not train)
@@ -75,7 +78,10 @@ class Bottleneck(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """A 3x3 convolution, stages of blocks (each but the first halves the image), mean over pixels, linear layer."""
+    """A network of a 3x3 convolution, stages of blocks, the mean over pixels, and a linear layer.
+
+    Each stage but the first halves the image.
+    """
 
     def __init__(
         self,
@@ -86,7 +92,7 @@ class ResNet(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ) -> None:
-        """``depths``: blocks of each stage; ``width``: channels of the first stage, doubled at each next one."""
+        """Make stages of ``depths`` blocks; the first has ``width`` channels, each later one twice as many."""
         self.conv, self.norm = _conv(3, width, 3, 1, rngs), _norm(width, rngs=rngs)
         blocks, channels = [], width
         for stage, depth in enumerate(depths):
@@ -98,7 +104,7 @@ class ResNet(nnx.Module):
         self.linear = nnx.Linear(channels, classes, kernel_init=_HE_NORMAL, rngs=rngs)
 
     def __call__(self, x: Images, train: bool) -> Float[Array, "batch classes"]:
-        """Logits; batch statistics if ``train``, else running averages."""
+        """Return logits, with batch statistics if ``train``, else with running averages."""
         x = nnx.relu(self.norm(self.conv(x), use_running_average=not train))
         for block in self.blocks:
             x = block(x, train)
@@ -107,10 +113,10 @@ class ResNet(nnx.Module):
 
 
 def resnet20(classes: int, *, rngs: nnx.Rngs) -> ResNet:
-    """ResNet-20 of section 4.2: 0.27 million parameters for 10 classes."""
+    """Return ResNet-20 of section 4.2, which has 0.27 million parameters for 10 classes."""
     return ResNet(BasicBlock, (3, 3, 3), 16, classes, rngs=rngs)
 
 
 def resnet50(classes: int, *, rngs: nnx.Rngs) -> ResNet:
-    """ResNet-50 for 32x32 images: 23.7 million parameters for 100 classes."""
+    """Return ResNet-50 for 32x32 images, which has 23.7 million parameters for 100 classes."""
     return ResNet(Bottleneck, (3, 4, 6, 3), 64, classes, rngs=rngs)

@@ -1,6 +1,7 @@
-"""A small transformer that predicts the next character of Shakespeare's plays.
+"""This task trains a small transformer that predicts the next character of Shakespeare's plays.
 
-Characters are the text's bytes, so there is no vocabulary to build. Validation loss is about 2.1 nats after 200 steps.
+Characters are the bytes of the text, so that no vocabulary is needed. The validation loss is about 2.1 nats after 200
+steps.
 Data: A. Karpathy, tiny Shakespeare (github.com/karpathy/char-rnn), from a TFDS data directory.
 """
 
@@ -33,21 +34,21 @@ VALIDATION_WINDOWS = 512
 
 
 class State(NamedTuple):
-    """All that a step changes."""
+    """The state is everything that a step changes."""
 
     params: PyTree
     optimizer: optax.OptState
 
 
 def shakespeare(data_dir: Path | None = None, steps: int | None = None) -> Task:
-    """The task.
+    """Return the task.
 
     Args:
         data_dir: a TFDS data directory with ``tiny_shakespeare`` in array_record files.
-        steps: length of the training, which the learning rate follows.
+        steps: number of steps, which the learning rate depends on.
 
     Raises:
-        UsageError: the data set isn't there.
+        UsageError: the data set is not in ``data_dir``.
     """
     steps = STEPS if steps is None else steps
     train, validation = (windows(text_of(split, data_dir)) for split in ("train", "validation"))
@@ -102,14 +103,14 @@ def shakespeare(data_dir: Path | None = None, steps: int | None = None) -> Task:
 
 
 def build(rngs: nnx.Rngs) -> Transformer:
-    """The network, with its initial weights drawn from ``rngs``."""
+    """Return the network, with initial weights drawn from ``rngs``."""
     return Transformer(BYTES, LAYERS, WIDTH, HEADS, DROPOUT, rngs=rngs)
 
 
 def schedule(steps: int) -> optax.Schedule:
-    """The learning rate: up linearly over `WARM_UP` steps (a tenth of a short training), then a cosine to `LAST` of it.
+    """Return the learning rate, which rises linearly over `WARM_UP` steps, and then falls in a cosine to `LAST` of it.
 
-    It is never 0: a step that changes nothing proves nothing.
+    In a short training it rises over a tenth of the steps. It is never 0: a step that changes nothing proves nothing.
     """
     rise = max(1, min(WARM_UP, steps // 10))
     return optax.warmup_cosine_decay_schedule(
@@ -118,13 +119,13 @@ def schedule(steps: int) -> optax.Schedule:
 
 
 def text_of(split: str, data_dir: Path | None) -> UInt8[np.ndarray, " characters"]:
-    """The text of a split, one byte a character."""
+    """Return the text of a split, with one byte for each character."""
     return np.frombuffer(data_source("tiny_shakespeare", split, data_dir)[0]["text"], np.uint8)
 
 
 def windows(text: UInt8[np.ndarray, " characters"]) -> Arrays:
-    """Records ``{"text": uint8[CONTEXT + 1]}``; each starts with the last character of the one before it.
+    """Return records ``{"text": uint8[CONTEXT + 1]}``, each of which begins with the last character of the one before.
 
-    So every character but the first is predicted once an epoch. Nothing is copied until a batch is taken.
+    Therefore every character but the first is predicted once in an epoch. Nothing is copied until a batch is taken.
     """
     return Arrays({"text": np.lib.stride_tricks.sliding_window_view(text, CONTEXT + 1)[::CONTEXT]})

@@ -1,4 +1,4 @@
-"""Random access to TFDS data sets that lie prepared in a data directory, without TensorFlow and without a download."""
+"""These sources read TFDS data sets from a data directory where they are prepared, without TensorFlow or download."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pol_jax.training.task import PyTree, Source
 
 
 def data_source(name: str, split: str, data_dir: Path | None, skip: Sequence[str] = ()) -> Source:
-    """A split of a prepared data set, as TFDS reads it.
+    """Return a split of a prepared data set, as TFDS reads it.
 
     Args:
-        name: the data set's folder in ``data_dir``; its newest version is taken.
+        name: the data set's directory in ``data_dir``, of which the newest version is used.
         split: name of the split, such as ``"train"``.
         data_dir: a TFDS data directory.
-        skip: features to leave undecoded, as bytes.
+        skip: features that are not decoded, and returned as bytes.
 
     Raises:
-        UsageError: it isn't there, or is in a format without random access.
+        UsageError: the data set is missing, or has a format without random access.
     """
     import tensorflow_datasets as tfds  # half a second
 
@@ -45,26 +45,26 @@ def data_source(name: str, split: str, data_dir: Path | None, skip: Sequence[str
 
 
 class LabelledImages:
-    """Records ``{"image": uint8[height, width, channels], "label": int32[]}`` of a TFDS image classification data set.
+    """A source of the records ``{"image": uint8[height, width, channels], "label": int32[]}`` of a TFDS data set.
 
-    Pillow decodes the images on every read, and not whatever decoder TFDS happens to find: two JPEG decoders may give
-    different pixels, which would be another data set. Wrap it in `pol_jax.training.records.Cached`.
+    Pillow decodes the images, and not whatever decoder TFDS finds: two JPEG decoders may give different pixels, which
+    would be another data set. An image is decoded on every read; `pol_jax.training.records.Cached` avoids that.
     """
 
     def __init__(self, name: str, split: str, data_dir: Path | None) -> None:
-        """Open the split; arguments and errors as for `data_source`."""
+        """Open a split; arguments and errors are those of `data_source`."""
         self._source: Any = data_source(name, split, data_dir, skip=["image"])
 
     def __len__(self) -> int:
-        """Number of records."""
+        """Return the number of records."""
         return len(self._source)
 
     def __getitem__(self, index: int) -> PyTree:
-        """Record ``index``."""
+        """Return record ``index``."""
         return _decoded(self._source[index])
 
     def __getitems__(self, indices: Sequence[int]) -> list[PyTree]:
-        """The records at ``indices``, read together."""
+        """Return the records at ``indices``, which are read together."""
         return [_decoded(record) for record in self._source.__getitems__(indices)]
 
 

@@ -1,4 +1,4 @@
-"""A small decoder-only transformer, in Flax NNX: pre-norm blocks, rotary positions, no biases.
+"""This is a small decoder-only transformer in Flax NNX, with pre-norm blocks, rotary positions and no biases.
 
 Sources: blocks as in A. Radford et al., "Language Models are Unsupervised Multitask Learners" (GPT-2), 2019; RMSNorm,
 B. Zhang and R. Sennrich, arXiv:1910.07467; rotary positions, J. Su et al., arXiv:2104.09864. The layers that write to
@@ -20,10 +20,10 @@ Heads = Float[Array, "batch time heads size"]
 
 
 class Block(nnx.Module):
-    """Causal self-attention, then a two-layer perceptron, each on normalised inputs and added to them."""
+    """A block of causal self-attention and a two-layer perceptron, each with normalised inputs and a residual."""
 
     def __init__(self, width: int, heads: int, dropout: float, *, rngs: nnx.Rngs) -> None:
-        """``width`` channels, split among ``heads``."""
+        """Make a block of ``width`` channels, which are split among ``heads``."""
         self.norm1 = nnx.RMSNorm(width, rngs=rngs)
         self.qkv = nnx.Linear(width, 3 * width, use_bias=False, rngs=rngs)
         self.out = nnx.Linear(width, width, use_bias=False, kernel_init=_ZEROS, rngs=rngs)
@@ -34,7 +34,7 @@ class Block(nnx.Module):
         self.heads = heads
 
     def __call__(self, x: Residual, rngs: nnx.Rngs | None) -> Residual:
-        """Without ``rngs``, without dropout."""
+        """Return the block's outputs; without ``rngs`` there is no dropout."""
         qkv = self.qkv(self.norm1(x)).reshape(*x.shape[:2], 3, self.heads, -1)
         query, key, value = jnp.unstack(qkv, axis=2)
         mixed = jax.nn.dot_product_attention(
@@ -46,10 +46,10 @@ class Block(nnx.Module):
 
 
 class Transformer(nnx.Module):
-    """Embedding, blocks, and an output layer whose weights are the embedding's."""
+    """A network of an embedding, blocks, and an output layer that has the weights of the embedding."""
 
     def __init__(self, tokens: int, layers: int, width: int, heads: int, dropout: float, *, rngs: nnx.Rngs) -> None:
-        """``tokens``: size of the vocabulary; ``layers``: number of blocks."""
+        """Make a network for a vocabulary of ``tokens``, with ``layers`` blocks."""
         self.embed = nnx.Embed(tokens, width, embedding_init=nnx.initializers.normal(0.02), rngs=rngs)
         self.blocks = nnx.List([Block(width, heads, dropout, rngs=rngs) for _ in range(layers)])
         self.norm = nnx.RMSNorm(width, rngs=rngs)
@@ -57,7 +57,7 @@ class Transformer(nnx.Module):
     def __call__(
         self, text: Integer[Array, "batch time"], rngs: nnx.Rngs | None = None
     ) -> Float[Array, "batch time tokens"]:
-        """Logits of the token after each one; without ``rngs``, without dropout."""
+        """Return the logits of the token after each one; without ``rngs`` there is no dropout."""
         x = self.embed(text)
         for block in self.blocks:
             x = block(x, rngs)
@@ -66,7 +66,7 @@ class Transformer(nnx.Module):
 
 
 def rotated(x: Heads) -> Heads:
-    """Pairs of channels turned by angles that grow with time, so that products depend on distances in time."""
+    """Return pairs of channels rotated by angles that grow with time, so that products depend on distances in time."""
     _, time, _, size = x.shape
     half = size // 2
     frequency = 10_000.0 ** (-jnp.arange(half, dtype=x.dtype) / half)

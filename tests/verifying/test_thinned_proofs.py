@@ -200,7 +200,7 @@ def test_false_state_that_training_went_on_from(forger: Forger, verify_plain: Ve
     """All is true from step 18 on, but for where it begins."""
     forger.train_on(tiny.plain().source, 18, STEPS, forger.perturbed(18))
     forger.write()
-    refused(verify_plain(forger.root, policy=ListedSegments((5,))), 9, "steps 10 to 18: step 18")
+    refused(verify_plain(forger.root, policy=ListedSegments((5,))), 9, "steps 10 to 18: the replay of step 18")
     assert verify_plain(forger.root, policy=ListedSegments((6, 7)))
 
 
