@@ -174,7 +174,7 @@ def order_keys(commitment: Digest, epoch: int, rounds: int) -> UInt64[np.ndarray
 
 
 def draw_key(claim: Digest, nonce: bytes, policy: bytes) -> Digest:
-    """Return the key of a random challenge (section 12).
+    """Return the key of a random challenge (section 12.1).
 
     Its payload is the claim's digest, the length of the verifier's nonce, the nonce, and the policy as canonical JSON.
     """

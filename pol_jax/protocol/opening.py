@@ -1,4 +1,4 @@
-"""An opening is what the prover reveals for challenged steps (docs/protocol.md, section 13).
+"""An opening is what the prover reveals for challenged steps (docs/protocol.md, section 14).
 
 It is one file, which can be checked with the claim and nothing else: it holds the states before and after the steps,
 their records with inclusion proofs to the root of the data set, and their ledger rows with inclusion proofs. Nothing

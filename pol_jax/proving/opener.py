@@ -1,4 +1,4 @@
-"""The prover opens challenged steps (docs/protocol.md, section 13).
+"""The prover opens challenged steps (docs/protocol.md, section 14).
 
 The states are computed again from checkpoints and compared with the ledger; records and rows get inclusion proofs.
 """

@@ -1,4 +1,4 @@
-"""These functions keep full states as Orbax checkpoints, which plain Orbax can restore (section 11).
+"""These functions keep full states as Orbax checkpoints, which plain Orbax can restore (section 10).
 
 A state is saved as nested dicts by the paths of its leaves. Orbax does not notice damage to the data of arrays, so
 whoever loads a state must compare its digest with the ledger's.

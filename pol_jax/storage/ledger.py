@@ -1,4 +1,4 @@
-"""The ledger has one row for each step, in one Parquet file for each segment (docs/protocol.md, sections 5 and 11).
+"""The ledger has one row for each step, in one Parquet file for each segment (docs/protocol.md, section 5.1).
 
 Segment i has the rows of the steps ``i*k + 1`` to ``(i+1)*k``; the first segment also has row 0, that of the initial
 state. Any row is found by reading one file. The rows are hashed, and not the files.
