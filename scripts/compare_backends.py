@@ -54,15 +54,15 @@ def compare(options: argparse.Namespace) -> int:
 
     from pol_jax.backends.comparison import compare_backends
     from pol_jax.backends.description import built_in, choose, read_backends
-    from pol_jax.backends.material import read_material
     from pol_jax.backends.results import write_results
+    from pol_jax.backends.workload import read_workload
     from pol_jax.protocol.limits import Limits
     from pol_jax.storage.openings import read_opening
 
     described = read_backends(options.config) if options.config else ()
     backends = choose((*built_in(), *described), options.only)
-    material = read_material(read_opening(options.opening, Limits()))
-    results = compare_backends(material, backends, timeout=options.timeout, machine=options.machine)
+    workload = read_workload(read_opening(options.opening, Limits()))
+    results = compare_backends(workload, backends, timeout=options.timeout, machine=options.machine)
     for outcome in results.outcomes:
         steps = outcome.of("step")
         exact = f"{sum(each.exact for each in steps)} of {len(steps)} steps bit for bit"

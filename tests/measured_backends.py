@@ -10,7 +10,7 @@ import tiny
 from click.testing import CliRunner
 from rich.console import Console
 
-from pol_jax.backends.results import Outcome, Results
+from pol_jax.backends.results import BackendOutcome, Results
 from pol_jax.backends.summary import summary
 from pol_jax.cli import main as cli
 
@@ -27,7 +27,7 @@ def interpreter(path: Path, line: str) -> str:
     return str(path)
 
 
-def outcome(found: Results, name: str) -> Outcome:
+def outcome(found: Results, name: str) -> BackendOutcome:
     return next(each for each in found.outcomes if each.backend.name == name)
 
 

@@ -1,6 +1,6 @@
 """The reproduction error of a training run across XLA backends: a measurement, no verdict.
 
-    opening -> material -> (description, worker in a process of its own: runner) -> measurement -> results
+    opening -> workload -> (description, worker in a process of its own: runner) -> measurement -> results
     results -> merged with those of other machines -> table (Parquet, CSV), summary (terminal), plots
 
 Up to the results file nothing is needed but jax, numpy and what reads an opening, so that the same code runs on a bare

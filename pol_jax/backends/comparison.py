@@ -9,17 +9,17 @@ from pathlib import Path
 import msgspec
 
 from pol_jax.backends.description import Backend
-from pol_jax.backends.material import Material, work
 from pol_jax.backends.measurement import reproductions
-from pol_jax.backends.results import FORMAT, Outcome, Results
-from pol_jax.backends.runner import Failed, run
+from pol_jax.backends.results import FORMAT, BackendOutcome, Results
+from pol_jax.backends.runner import BackendFailure, run
+from pol_jax.backends.workload import Workload, encode_workload
 from pol_jax.errors import printable
 from pol_jax.program.machine import processor
 from pol_jax.progress import Progress, Silent
 
 
 def compare_backends(
-    material: Material,
+    workload: Workload,
     backends: Sequence[Backend],
     *,
     timeout: int | float = 600,
@@ -29,16 +29,20 @@ def compare_backends(
     """Replay the steps and segments of an opening under each backend, and measure how far they are off.
 
     Args:
-        material: what is replayed.
+        workload: what is replayed.
         backends: under what.
         timeout: seconds for each backend.
         machine: its name; None for its processor's.
         progress: told of the backends.
     """
-    progress, outcomes, absent = progress or Silent(), list[Outcome](), dict[tuple[str, str | None], Outcome]()
+    progress, outcomes, absent = (
+        progress or Silent(),
+        list[BackendOutcome](),
+        dict[tuple[str, str | None], BackendOutcome](),
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "work.npz"
-        path.write_bytes(work(material))
+        path.write_bytes(encode_workload(workload))
         progress.begin("comparing backends", len(backends))
         try:
             for backend in backends:
@@ -46,7 +50,7 @@ def compare_backends(
                 if kind in absent:  # no process is needed to see that once more
                     outcomes.append(msgspec.structs.replace(absent[kind], backend=_shown(backend)))
                 else:
-                    outcomes.append(_outcome(material, backend, path, timeout))
+                    outcomes.append(_outcome(workload, backend, path, timeout))
                 if outcomes[-1].status == "missing":
                     absent[kind] = outcomes[-1]
                 progress.at(len(outcomes))
@@ -54,24 +58,26 @@ def compare_backends(
             progress.end()
     return Results(
         format=FORMAT,
-        claim=material.claim,
-        program=material.commitment.program.step,
-        task=material.commitment.task.name,
+        claim=workload.claim,
+        program=workload.commitment.program.step,
+        task=workload.commitment.task.name,
         machine=printable(machine or processor()[0], 200)[:256],
         outcomes=tuple(outcomes),
     )
 
 
-def _outcome(material: Material, backend: Backend, work_file: Path, timeout: int | float) -> Outcome:
+def _outcome(workload: Workload, backend: Backend, work_file: Path, timeout: int | float) -> BackendOutcome:
     shown = _shown(backend)
     found = run(backend, work_file, timeout)
-    if isinstance(found, Failed):
-        return Outcome(shown, found.status, found.reason[:1024])
+    if isinstance(found, BackendFailure):
+        return BackendOutcome(shown, found.status, found.reason[:1024])
     try:
-        measured = reproductions(material, found)
+        measured = reproductions(workload, found)
     except ValueError as error:
-        return Outcome(shown, "crashed", f"its states are not those that were asked for: {printable(str(error))}")
-    return Outcome(
+        return BackendOutcome(
+            shown, "crashed", f"its states are not those that were asked for: {printable(str(error))}"
+        )
+    return BackendOutcome(
         backend=shown,
         status="ran",
         environment=found.environment,

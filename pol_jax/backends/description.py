@@ -27,7 +27,7 @@ Platform = Literal["cpu", "cuda", "rocm", "tpu"]
 Precision = Literal["default", "high", "highest"]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w .,:+=/-]+\Z")]
 Flag = Annotated[str, msgspec.Meta(max_length=1024, pattern=r"^--[\w-]+(=[^\s]*)?\Z")]
-Count = Annotated[int, msgspec.Meta(ge=1, le=4096)]
+ProcessorCount = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 
 _MOST_BYTES: Final = 2**20
 _MOST: Final = 256
@@ -51,8 +51,8 @@ class Backend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     platform: Platform
     xla_flags: tuple[Flag, ...] = ()
     matmul_precision: Precision | None = None
-    threads: Count | None = None
-    devices: Count | None = None
+    threads: ProcessorCount | None = None
+    devices: ProcessorCount | None = None
     python: str | None = None
 
 

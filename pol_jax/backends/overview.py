@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
-from pol_jax.backends.results import Error, Outcome, Reproduction, Results
+from pol_jax.backends.results import BackendOutcome, Error, Reproduction, Results
 from pol_jax.errors import printable
 
 
@@ -25,7 +25,7 @@ class Line:
 
     machine: int
     label: str
-    outcome: Outcome
+    outcome: BackendOutcome
     bits: str
 
     @property
@@ -82,7 +82,7 @@ def lines(parts: Sequence[Results]) -> list[Line]:
     return found
 
 
-def label(outcome: Outcome, machine: int | None) -> str:
+def label(outcome: BackendOutcome, machine: int | None) -> str:
     """A backend's name, as it is shown."""
     return outcome.backend.name + ("" if machine is None else f" [{machine}]")
 

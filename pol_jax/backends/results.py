@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from pol_jax.backends.description import Backend
-from pol_jax.backends.runner import Environment, Seconds, Status, Text
+from pol_jax.backends.runner import BackendEnvironment, BoundedText, Seconds, Status
 from pol_jax.errors import UsageError, printable
 from pol_jax.files import storing, write_whole
 from pol_jax.protocol.documents import HexDigest
@@ -77,7 +77,7 @@ class Reproduction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     total: Error
     leaves: tuple[Error, ...]
     tolerance: Literal["passed", "failed", "inconclusive"] | None = None
-    tolerance_reason: Text = ""
+    tolerance_reason: BoundedText = ""
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
@@ -89,7 +89,7 @@ class Reproduction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("equal, and yet at a distance")
 
 
-class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BackendOutcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A backend, and what became of it.
 
     Attributes:
@@ -105,8 +105,8 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     backend: Backend
     status: Status
-    reason: Text = ""
-    environment: Environment | None = None
+    reason: BoundedText = ""
+    environment: BackendEnvironment | None = None
     compile_seconds: Seconds | None = None
     step_seconds: Seconds | None = None
     repeats: bool | None = None
@@ -142,7 +142,7 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     program: HexDigest
     task: Annotated[str, msgspec.Meta(max_length=256)]
     machine: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-    outcomes: Annotated[tuple[Outcome, ...], msgspec.Meta(max_length=1024)]
+    outcomes: Annotated[tuple[BackendOutcome, ...], msgspec.Meta(max_length=1024)]
 
     def encode(self) -> bytes:
         """The file's bytes: indented JSON."""

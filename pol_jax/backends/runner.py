@@ -21,7 +21,7 @@ from pol_jax.backends.description import Backend
 from pol_jax.errors import printable
 
 Status = Literal["ran", "missing", "refused", "crashed", "timed out"]
-Text = Annotated[str, msgspec.Meta(max_length=1024)]
+BoundedText = Annotated[str, msgspec.Meta(max_length=1024)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 _MOST_NOISE: Final = 2**20
@@ -31,7 +31,7 @@ _REFUSED_FLAG: Final = re.compile(
 """What XLA says of a flag that it doesn't know. An unknown instruction set it ignores, with no more than a warning."""
 
 
-class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BackendEnvironment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where steps were executed, as the process itself says.
 
     Attributes:
@@ -45,14 +45,14 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         python: version of Python.
     """
 
-    platform: Text
-    platform_version: Text
-    device_kind: Text
+    platform: BoundedText
+    platform_version: BoundedText
+    device_kind: BoundedText
     device_count: Annotated[int, msgspec.Meta(ge=1)]
     cpu_count: Annotated[int, msgspec.Meta(ge=1)]
-    jax: Text
-    jaxlib: Text
-    python: Text
+    jax: BoundedText
+    jaxlib: BoundedText
+    python: BoundedText
 
 
 class _Info(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,14 +60,14 @@ class _Info(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     status: Literal["ran", "missing", "refused"]
     reason: str
-    environment: Environment | None = None
+    environment: BackendEnvironment | None = None
     compile_seconds: Seconds = 0.0
     step_seconds: Seconds = 0.0
     repeats: bool = False
 
 
 @dataclass(frozen=True)
-class Ran:
+class BackendRun:
     """A backend that executed the steps.
 
     Attributes:
@@ -78,7 +78,7 @@ class Ran:
         arrays: what came out, by name; see `pol_jax.backends.worker`.
     """
 
-    environment: Environment
+    environment: BackendEnvironment
     compile_seconds: float
     step_seconds: float
     repeats: bool
@@ -86,19 +86,19 @@ class Ran:
 
 
 @dataclass(frozen=True)
-class Failed:
+class BackendFailure:
     """A backend that did not, and why."""
 
     status: Status
     reason: str
 
 
-def run(backend: Backend, work: Path, timeout: int | float) -> Ran | Failed:
+def run(backend: Backend, work: Path, timeout: int | float) -> BackendRun | BackendFailure:
     """Execute ``work`` under a backend, in a process of its own.
 
     Args:
         backend: which.
-        work: the file that `pol_jax.backends.material.work` made.
+        work: the file that `pol_jax.backends.workload.encode_workload` made.
         timeout: seconds that the process may take.
     """
     settings = {name: getattr(backend, name) for name in ("platform", "matmul_precision", "threads")}
@@ -108,9 +108,9 @@ def run(backend: Backend, work: Path, timeout: int | float) -> Ran | Failed:
         try:
             code = _wait(command, _variables(backend), noise, timeout)
         except subprocess.TimeoutExpired:
-            return Failed("timed out", f"took more than {timeout:g} s")
+            return BackendFailure("timed out", f"took more than {timeout:g} s")
         except OSError as error:
-            return Failed("missing", f"its interpreter can't be started: {error.strerror}")
+            return BackendFailure("missing", f"its interpreter can't be started: {error.strerror}")
         return _outcome(code, _said(noise), Path(folder))
 
 
@@ -140,26 +140,28 @@ def _variables(backend: Backend) -> dict[str, str]:
     return os.environ | changed | paths
 
 
-def _outcome(code: int, said: str, folder: Path) -> Ran | Failed:
+def _outcome(code: int, said: str, folder: Path) -> BackendRun | BackendFailure:
     flag = _REFUSED_FLAG.search(said)
     if flag:
-        return Failed("refused", printable(flag[1][:300]))
+        return BackendFailure("refused", printable(flag[1][:300]))
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        return Failed("crashed", f"died of {name}")
+        return BackendFailure("crashed", f"died of {name}")
     try:
         info = msgspec.json.decode((folder / "info.json").read_bytes(), type=_Info)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         last = printable(said.splitlines()[-1][:300]) if said else "no message"
-        return Failed("missing" if "ModuleNotFoundError" in last else "crashed", f"ended without a result: {last}")
+        return BackendFailure(
+            "missing" if "ModuleNotFoundError" in last else "crashed", f"ended without a result: {last}"
+        )
     if info.status != "ran" or info.environment is None:
-        return Failed("missing" if info.status == "missing" else "refused", printable(info.reason))
+        return BackendFailure("missing" if info.status == "missing" else "refused", printable(info.reason))
     try:
         with np.load(folder / "states.npz") as stored:
             arrays = dict(stored)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        return Failed("crashed", f"its states can't be read: {printable(str(error))}")
-    return Ran(info.environment, info.compile_seconds, info.step_seconds, info.repeats, arrays)
+        return BackendFailure("crashed", f"its states can't be read: {printable(str(error))}")
+    return BackendRun(info.environment, info.compile_seconds, info.step_seconds, info.repeats, arrays)
 
 
 def _said(noise: IO[bytes]) -> str:

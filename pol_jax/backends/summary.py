@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pol_jax.backends.overview import Line, default_lines, label, lines, plain_text, ranges, relative
-from pol_jax.backends.results import Outcome, Results
+from pol_jax.backends.results import BackendOutcome, Results
 
 _STATUS = {"missing": "not available"}
 
@@ -86,7 +86,7 @@ def _number(value: float) -> str:
     return "0" if value == 0 else "no number" if math.isnan(value) else f"{value:.1e}"
 
 
-def _speed(outcome: Outcome) -> str:
+def _speed(outcome: BackendOutcome) -> str:
     return f"{1 / outcome.step_seconds:.3g}" if outcome.step_seconds else "-"
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from pol_jax.backends.results import Error, Outcome, Reproduction, Results
+from pol_jax.backends.results import BackendOutcome, Error, Reproduction, Results
 from pol_jax.files import storing
 
 SCHEMA: Final = pa.schema(
@@ -68,7 +68,7 @@ def _rows(part: Results, d_ref: int | float | None) -> Iterator[dict[str, Any]]:
                 yield {**named, **place, "leaf": leaf.leaf, **_of_error(leaf, d_ref)}
 
 
-def _of_outcome(outcome: Outcome) -> dict[str, Any]:
+def _of_outcome(outcome: BackendOutcome) -> dict[str, Any]:
     backend, environment = outcome.backend, outcome.environment
     return {
         "backend": backend.name,

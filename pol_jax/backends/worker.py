@@ -3,7 +3,7 @@
     python worker.py WORK OUT SETTINGS
 
 A file of its own that imports jax and numpy and nothing of this package: another interpreter, with another jax, runs
-it as it is. ``WORK`` is what `pol_jax.backends.material` writes. ``OUT`` is a directory for ``info.json``, and for
+it as it is. ``WORK`` is what `pol_jax.backends.workload` writes. ``OUT`` is a directory for ``info.json``, and for
 ``states.npz`` if the steps were executed. ``SETTINGS`` is JSON: ``platform``, ``matmul_precision``, ``threads``. What
 XLA reads from the environment is set by whoever starts the process.
 

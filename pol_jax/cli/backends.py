@@ -11,10 +11,10 @@ import jax
 from pol_jax.backends import results
 from pol_jax.backends.comparison import compare_backends
 from pol_jax.backends.description import built_in, choose, read_backends
-from pol_jax.backends.material import read_material
 from pol_jax.backends.results import Results, read_results, write_results
 from pol_jax.backends.summary import summary
 from pol_jax.backends.table import table, write_table
+from pol_jax.backends.workload import read_workload
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
 from pol_jax.cli.verify import parse_list
@@ -59,8 +59,8 @@ def backends_command(
         bars = Bars()
         try:
             opened = _read(opening) if opening else _open(paths[0], wanted, task, data_dir, private, bars)
-            material = read_material(opened, wanted)
-            parts = (compare_backends(material, chosen, timeout=timeout, machine=machine, progress=bars),)
+            workload = read_workload(opened, wanted)
+            parts = (compare_backends(workload, chosen, timeout=timeout, machine=machine, progress=bars),)
         finally:
             bars.end()
     console = make_console()

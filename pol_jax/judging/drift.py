@@ -1,6 +1,7 @@
-"""What a verification leaves room for: how far false or tolerated steps could have led, against how far the run went.
+"""How far false or tolerated steps could have led a run, against how far it went (docs/protocol.md, section 13.1).
 
-Distances are Euclidean, over all floating-point leaves (section 12.2 of the protocol). Rules without IO.
+A verification checks some steps, and passes some within a tolerance. How far a cheating prover could have led the run
+is bounded by what was not checked and by what tolerances allow. Distances are Euclidean, over all floating leaves.
 """
 
 from __future__ import annotations
@@ -10,11 +11,9 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Final
 
-import numpy as np
-
 from pol_jax.judging.leaf_distances import finite_distance
 from pol_jax.protocol.challenge import JointSegments, Policy, RandomSegments
-from pol_jax.protocol.distances import distance, finite
+from pol_jax.protocol.distances import HostLeaves, distance, finite
 from pol_jax.protocol.sampling import false_segments
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import StateSpec
@@ -25,22 +24,26 @@ LARGEST_SHARE: Final = 0.1
 """What tolerances may add up to, as a share of the distance that the run went; beyond it nothing is accepted."""
 
 INFINITESIMAL: Final = 1e-3
-"""Share of the median update below which one is called infinitesimal (Fang et al., EuroS&P 2023, hide behind such)."""
+"""An update is infinitesimal below this share of the median one. Fang et al. (EuroS&P 2023) hide false segments behind
+such updates."""
 
 
-class Course:
-    """The way of a run from checkpoint to checkpoint; three states in memory at a time."""
+class Trajectory:
+    """The states of a run at its checkpoints, measured as they are read.
+
+    It keeps the first state and the last one that was added: with the one that is being added, three are in memory.
+    """
 
     def __init__(self, spec: StateSpec) -> None:
-        """Of states of this specification."""
+        """Begin a trajectory of states of this specification."""
         self._spec = spec
-        self._first: Sequence[np.ndarray] | None = None
-        self._last: tuple[int, Sequence[np.ndarray]] | None = None
+        self._first: HostLeaves | None = None
+        self._last: tuple[int, HostLeaves] | None = None
         self.updates: list[Update] = []
-        """Between consecutive states."""
+        """The distances between consecutive states."""
 
-    def add(self, step: int, leaves: Sequence[np.ndarray]) -> None:
-        """Take the next state."""
+    def add(self, step: int, leaves: HostLeaves) -> None:
+        """Take the state after ``step``, the next one."""
         if self._last is None:
             self._first = leaves
         else:
@@ -50,9 +53,10 @@ class Course:
 
     @property
     def distance(self) -> float | None:
-        """Between the first and the last state (`finite_distance`); None where there is only one.
+        """The distance between the first and the last state; None where there is only one.
 
-        What is never finite counts for nothing, here as in a comparison: else it would take the bound on drift away.
+        Elements that are not finite are left out, as in a comparison: else a program could keep a leaf that is never
+        finite, and take the bound on drift away.
         """
         if self._first is None or self._last is None or self._first is self._last[1]:
             return None
@@ -60,55 +64,61 @@ class Course:
 
 
 def drift_of(
-    course: Course,
+    trajectory: Trajectory,
     policy: Policy,
     segments: int,
-    checked: Iterable[Span],
+    confirmed: Iterable[Span],
     compared: Sequence[Compared],
     steps: int,
     d_ref: float | None,
 ) -> Drift:
-    """What a proof's verification leaves room for.
+    """Bound what false and tolerated steps of a proof could have done.
+
+    A policy that meets a false segment with confidence C, if f of n are false, shows with that confidence that fewer
+    than ``false_segments(n, f)`` are. So the largest updates that were not checked, one fewer than these, are the most
+    that false segments could have done. Where the prover could foresee what is checked, it is all of them.
 
     Args:
-        course: of its checkpoints.
+        trajectory: of the proof's checkpoints.
         policy: the verifier's.
         segments: how many the proof has.
-        checked: runs of steps that came out, bit for bit or within the tolerance.
-        compared: those within the tolerance.
+        confirmed: runs of steps that were reproduced, bit for bit or within the tolerance.
+        compared: what was compared as numbers.
         steps: T.
-        d_ref: the verifier's.
+        d_ref: a distance between two honest trainings, if the verifier gave one.
     """
-    sizes = [each.magnitude for each in course.updates]
-    spans = _joined(checked)
-    unchecked = [each.magnitude for each in course.updates if not _lies_in(Span(each.start, each.stop), spans)]
-    most = len(unchecked)
+    sizes = [each.magnitude for each in trajectory.updates]
+    checked = _join(confirmed)
+    unchecked = [each.magnitude for each in trajectory.updates if not _lies_in(Span(each.start, each.stop), checked)]
+    count, confidence = len(unchecked), None
     if isinstance(policy, RandomSegments | JointSegments):
-        most = min(most, false_segments(segments, policy.fraction) - 1)
-    by_chance = isinstance(policy, RandomSegments | JointSegments) and most < len(unchecked)
+        possible = false_segments(segments, policy.fraction) - 1
+        if possible < count:
+            count, confidence = possible, policy.confidence
+    largest = sorted(unchecked, key=lambda size: math.inf if size is None else size, reverse=True)[:count]
     return Drift(
-        distance=course.distance,
+        distance=trajectory.distance,
         path=_sum(sizes),
-        unchecked=_sum(sorted(unchecked, key=lambda size: math.inf if size is None else size, reverse=True)[:most]),
-        confidence=policy.confidence if by_chance else None,  # type: ignore[union-attr]
-        tolerated=tolerated(compared, steps),
+        unchecked=_sum(largest),
+        confidence=confidence,
+        tolerated=tolerated_drift(compared, steps),
         d_ref=d_ref,
         updates=len(sizes),
-        infinitesimal=infinitesimal(sizes),
+        infinitesimal=count_infinitesimal(sizes),
     )
 
 
 def drift_of_opening(
     sizes: Sequence[float], whole: float | None, compared: Sequence[Compared], steps: int, d_ref: float | None
 ) -> Drift:
-    """What an opening's verification leaves room for; nothing is known of what was not opened.
+    """Bound what tolerated steps of an opened run could have done; nothing is known of steps that were not opened.
 
     Args:
         sizes: of the updates of the opened spans.
         whole: distance from the initial state to the last one, if both were opened.
-        compared: within the tolerance.
+        compared: what was compared as numbers.
         steps: T.
-        d_ref: the verifier's.
+        d_ref: a distance between two honest trainings, if the verifier gave one.
     """
     updates = [finite(size) for size in sizes]
     return Drift(
@@ -116,42 +126,45 @@ def drift_of_opening(
         path=None,
         unchecked=None,
         confidence=None,
-        tolerated=tolerated(compared, steps),
+        tolerated=tolerated_drift(compared, steps),
         d_ref=d_ref,
         updates=len(updates),
-        infinitesimal=infinitesimal(updates),
+        infinitesimal=count_infinitesimal(updates),
     )
 
 
-def tolerated(compared: Sequence[Compared], steps: int) -> float | None:
-    """What the whole run could be off, if each of its steps were by as much as was tolerated in those that passed."""
-    passed = [each for each in compared if each.passed and each.start >= 0]
+def tolerated_drift(compared: Sequence[Compared], steps: int) -> float | None:
+    """How far the whole run could be off, if each step were off by what was tolerated in those that passed.
+
+    That is the mean of what is allowed over the steps that passed, times T; None where no steps passed, or it is not
+    finite.
+    """
+    of_steps = [each for each in compared if not each.is_initial]
+    passed = [each for each in of_steps if each.passed]
     if not passed:
-        return None if any(each.start >= 0 for each in compared) else 0.0
-    allowed = _sum(
-        [None if each.tolerance is None or each.limit is None else min(each.tolerance, each.limit) for each in passed]
-    )
-    return None if allowed is None else allowed * steps / sum(each.stop - each.start for each in passed)
+        return None if of_steps else 0.0
+    allowed = _sum([each.allowed for each in passed])
+    return None if allowed is None else allowed * steps / sum(len(each.span.steps) for each in passed)
 
 
-def infinitesimal(sizes: Sequence[float | None]) -> int:
-    """How many updates are far below the run's own."""
-    finite = [size for size in sizes if size is not None]
-    return sum(size <= INFINITESIMAL * median(finite) for size in finite) if finite else 0
+def count_infinitesimal(sizes: Sequence[float | None]) -> int:
+    """How many updates are far below the median of those that are finite."""
+    known = [size for size in sizes if size is not None]
+    return sum(size <= INFINITESIMAL * median(known) for size in known) if known else 0
 
 
-def too_far(drift: Drift) -> str | None:
-    """Why what tolerances add up to is not small, in words; None where it is, or where nothing can be said."""
+def drift_objection(drift: Drift) -> str | None:
+    """Why a proof is not accepted for what tolerances add up to, in words; None where that is small, or not known."""
     known = [scale for scale in (drift.distance, drift.d_ref) if scale is not None]
     if not drift.tolerated or not known or drift.tolerated <= LARGEST_SHARE * min(known):
         return None
-    of = f"{min(known):.1e}, the smaller of d_ref and" if drift.d_ref is not None else f"{min(known):.1e},"
-    way = f"{of} the distance from the first state to the last"
-    return f"tolerances add up to {drift.tolerated:.1e} over the run; at most {LARGEST_SHARE:.0%} of {way}"
+    scale = "the smaller of d_ref and the distance" if drift.d_ref is not None else "the distance"
+    most = f"at most {LARGEST_SHARE:.0%} of {min(known):.1e}, {scale} from the initial to the final state"
+    return f"tolerances add up to {drift.tolerated:.1e} over the run; allowed is {most}"
 
 
-def _joined(spans: Iterable[Span]) -> list[Span]:
-    """Runs of steps, those that touch made one."""
+def _join(spans: Iterable[Span]) -> list[Span]:
+    """The same steps in as few runs as possible: those that touch or overlap are made one."""
     joined = list[Span]()
     for span in sorted(spans):
         if joined and span.start <= joined[-1].stop:
@@ -166,6 +179,7 @@ def _lies_in(span: Span, runs: Iterable[Span]) -> bool:
 
 
 def _sum(sizes: Sequence[float | None]) -> float | None:
+    """The sum, or None if a size or the sum is not finite."""
     total = 0.0
     for size in sizes:
         if size is None:

@@ -34,14 +34,12 @@ from pol_jax.judging.leaf_judgement import (
     judge_leaf,
     judge_loss,
 )
-from pol_jax.protocol.distances import distance
+from pol_jax.protocol.distances import HostLeaves, distance
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.report import Outcome
 
 MIN_OTHERS: Final = 2
 """Compilations beside the reference without which nothing is decided: one pair may agree by chance."""
-
-HostLeaves = Sequence[np.ndarray]
 
 
 class StepComparison(msgspec.Struct, frozen=True):

@@ -1,8 +1,8 @@
-"""From what the replays gave to a verdict. Rules without IO.
+"""These rules make a verdict of what the replays and comparisons gave (docs/protocol.md, section 13.1).
 
-Exact replay can accept anywhere: a forger can't match bits by luck. It may reject only where this backend has shown
-that it is the prover's: the environments are equal, and it reproduces this very program on the self-test or on another
-segment. Anywhere else a difference says nothing, and the verdict is inconclusive.
+Bits are judged first. They can accept on any backend: a forger can't match bits by luck. They may reject only where
+this backend has shown that it is the prover's: the environments are equal, and it reproduces this very program on the
+self-test or on another segment. Anywhere else a difference says nothing, and numbers are compared in place of bits.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from pol_jax.reports.wording import describe_mismatch, describe_steps
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was seen on this backend.
+    """What this backend has shown by replaying.
 
     Attributes:
         environment_differences: between the claimed environment and this one, one line each.
-        initial_exact: the initial state came out bit for bit; None where an opening leaves it out.
+        initial_exact: whether the initial state is reproduced bit for bit; None where an opening leaves it out.
         self_test: the replay of the first steps; None for an opening, which has none.
-        segments: what the replays say of each challenged segment; one that was not reached is as one that differs.
-        repeatable: a mismatch came out the same when replayed again; True when there was none.
-        unit: of the challenge.
+        segments: what the replays say of each challenged segment; one that was not reached counts as one that differs.
+        repeatable: whether the first difference was the same when it was replayed again; True if there was none.
+        unit: of the challenge: segments of a proof, or steps of an opening.
     """
 
     environment_differences: Sequence[str]
@@ -40,7 +40,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict with its reasons, the outcomes of the stages 7 and 9, and what stage 9 saw."""
+    """A verdict with its reasons, the outcomes of the stages 7 and 9, and what stage 9 found."""
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -50,7 +50,7 @@ class Judgement:
 
 
 def judge_bits(evidence: Evidence) -> Judgement:
-    """The verdict on a proof that passed all checks before the replay."""
+    """Judge by bits a proof that passed all checks before the replay."""
     exact = [segment for segment in evidence.segments if segment.exact]
     seen = f"{len(exact)} of {len(evidence.segments)} {evidence.unit}s bit for bit"
     self_test_exact = evidence.self_test is None or evidence.self_test.exact
@@ -60,45 +60,46 @@ def judge_bits(evidence: Evidence) -> Judgement:
         those = (
             f"the challenged {evidence.unit}" if len(exact) == 1 else f"all {len(exact)} challenged {evidence.unit}s"
         )
-        reason = f"{initial}{those} came out bit for bit"
+        verb = "was" if len(exact) == 1 and not initial else "were"
+        reason = f"{initial}{those} {verb} reproduced bit for bit"
         return Judgement(Verdict.ACCEPTED, (reason,), _initial(evidence, Outcome.PASSED), Outcome.PASSED, seen)
-    doubt = _doubt(evidence)
-    verdict, outcome = (Verdict.INCONCLUSIVE, Outcome.INCONCLUSIVE) if doubt else (Verdict.REJECTED, Outcome.FAILED)
+    undecided = _why_undecided(evidence)
+    verdict, outcome = (Verdict.INCONCLUSIVE, Outcome.INCONCLUSIVE) if undecided else (Verdict.REJECTED, Outcome.FAILED)
     replay = Outcome.PASSED if replays_exact and exact else outcome
-    return Judgement(verdict, (*doubt, *_differences(evidence)), _initial(evidence, outcome), replay, seen)
+    return Judgement(verdict, (*undecided, *_differences(evidence)), _initial(evidence, outcome), replay, seen)
 
 
-def judge_numbers(exactly: Judgement, compared: Sequence[Compared], exact: int, unit: str) -> Judgement:
-    """The verdict where bits could say nothing, from what was compared within a calibrated tolerance.
+def judge_numbers(by_bits: Judgement, compared: Sequence[Compared], exact: int, unit: str) -> Judgement:
+    """Judge by numbers what bits could not decide.
 
     Args:
-        exactly: the inconclusive judgement by bits.
-        compared: all that did not come out bit for bit, the initial state among it.
-        exact: how many challenged units did.
-        unit: of the challenge; one comparison may be of several.
+        by_bits: the inconclusive judgement.
+        compared: everything that was not reproduced bit for bit, the initial state among it.
+        exact: how many challenged units were.
+        unit: of the challenge; one comparison may be about several.
     """
     outcomes = {each.outcome for each in compared}
     challenged = [each for each in compared if not each.is_initial]
-    close = sum(each.outcome is Outcome.PASSED for each in challenged)
-    what = "steps" if unit == "step" else "stretches"
+    close = sum(each.passed for each in challenged)
+    what = "steps" if unit == "step" else "runs of steps between checkpoints"
     bits = f"{exact} {unit}s bit for bit, " if exact else ""
     seen = f"{bits}{close} of {len(challenged)} {'other ' if exact else ''}{what} within the tolerance"
     if outcomes == {Outcome.PASSED} and (exact or challenged):
-        reason = f"all challenged {unit}s came out: {seen}, calibrated on this machine"
-        opened = exactly.initial is not Outcome.NOT_REACHED
+        reason = f"all challenged {unit}s were reproduced: {seen} that was calibrated on this machine"
+        opened = by_bits.initial is not Outcome.NOT_REACHED
         first = Outcome.PASSED if opened else Outcome.NOT_REACHED
         return Judgement(Verdict.ACCEPTED, (reason,), first, Outcome.PASSED, seen)
     failed = Outcome.FAILED in outcomes
     verdict, worst = (Verdict.REJECTED, Outcome.FAILED) if failed else (Verdict.INCONCLUSIVE, Outcome.INCONCLUSIVE)
-    reasons = [_far(each, unit) for each in compared if each.outcome is worst]
+    reasons = [_describe_comparison(each, unit) for each in compared if each.outcome is worst]
     of_initial = [each.outcome for each in compared if each.is_initial]
     replay = max((each.outcome for each in challenged), key=_RANKS.index, default=Outcome.PASSED)
-    initial = of_initial[0] if of_initial else exactly.initial
-    return Judgement(verdict, (*reasons, *exactly.reasons), initial, replay, seen)
+    initial = of_initial[0] if of_initial else by_bits.initial
+    return Judgement(verdict, (*reasons, *by_bits.reasons), initial, replay, seen)
 
 
-def doubted(judgement: Judgement, doubt: str | None) -> Judgement:
-    """A judgement that leaves open where the initial state comes from, for the reason ``doubt``: none accepts."""
+def with_origin_doubt(judgement: Judgement, doubt: str | None) -> Judgement:
+    """Leave open where the initial state comes from, for the reason ``doubt``: such a proof is at best inconclusive."""
     if doubt is None:
         return judgement
     verdict = judgement.verdict if judgement.verdict is Verdict.REJECTED else Verdict.INCONCLUSIVE
@@ -111,17 +112,17 @@ _RANKS: Final = (Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED)
 
 
 def _stage_of(compared: Compared) -> Stage:
-    return Stage.INITIAL_STATE if compared.start < 0 else Stage.REPLAY
+    return Stage.INITIAL_STATE if compared.is_initial else Stage.REPLAY
 
 
-def _far(compared: Compared, unit: str) -> str:
+def _describe_comparison(compared: Compared, unit: str) -> str:
     stage, what = _stage_of(compared), describe_steps(compared.start, compared.stop)
     why = compared.reasons[0] if compared.reasons else ""
     several = compared.stop > compared.start + 1
     other = "are not what" if several else "is not what"
     word = f"{other} this machine gives" if compared.outcome is Outcome.FAILED else "can't be judged here"
     open_steps = several and unit == "segment" and compared.outcome is Outcome.INCONCLUSIVE
-    cure = "; single steps can be judged more sharply: ask for an opening (pol challenge, pol open)"
+    cure = "; single steps can be judged more sharply: ask for an opening"
     return f"{stage}: {what} {word}: {why}{cure if open_steps else ''}"
 
 
@@ -134,18 +135,18 @@ def _initial(evidence: Evidence, otherwise: Outcome) -> Outcome:
 def _differences(evidence: Evidence) -> list[str]:
     lines = []
     if evidence.initial_exact is False:
-        lines.append(f"{Stage.INITIAL_STATE}: the init program gives another one under the key of step 0")
+        lines.append(f"{Stage.INITIAL_STATE}: the init program gives another initial state under the key of step 0")
     parts = [("self-test of ", evidence.self_test), *(("", segment) for segment in evidence.segments)]
     differing = [
         f"{Stage.REPLAY}: {name}{describe_mismatch(part.span.start, part.span.stop, part.mismatch, part.fields)}"
         for name, part in parts
         if part and part.mismatch is not None
     ]
-    return lines + list(dict.fromkeys(differing))  # segments that one replay was to reach have one difference
+    return lines + list(dict.fromkeys(differing))  # segments on one route have the difference that ended it
 
 
-def _doubt(evidence: Evidence) -> list[str]:
-    """Why differences on this backend say nothing about the proof; empty if they do."""
+def _why_undecided(evidence: Evidence) -> list[str]:
+    """Why differences on this backend say nothing about the proof, in one line; empty if they mean a rejection."""
     here = f"{Stage.REPLAY}: cannot judge exactly here:"
     if not _differences(evidence):
         return [f"{here} no {evidence.unit} was replayed"]

@@ -20,12 +20,12 @@ from pol_jax.protocol.trees import ArraySpec
 LANES: Final = 2**16
 """Element i of a leaf is added to the partial sum ("lane") i modulo this number; the lanes are added at the end."""
 
-Leaves = Sequence[np.ndarray]
+HostLeaves = Sequence[np.ndarray]
 Chunk = Float64[np.ndarray, " n"]
 _Term = Callable[[Chunk, Chunk], Chunk]
 
 
-def distance(spec: Sequence[ArraySpec], before: Leaves, after: Leaves, metric: Metric) -> float:
+def distance(spec: Sequence[ArraySpec], before: HostLeaves, after: HostLeaves, metric: Metric) -> float:
     """Return the distance between the floating-point leaves of two states, each taken as one vector of doubles.
 
     It is NaN if a state holds numbers that have no distance, such as NaN.

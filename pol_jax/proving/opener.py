@@ -97,7 +97,7 @@ def _regenerate(
 
 
 class _Keeper:
-    """An observer of the loop that compares each row with the ledger's, and keeps the states that are wanted."""
+    """An observer of the loop: it compares each row with the ledger's, and keeps the states that are wanted."""
 
     def __init__(self, wanted: set[int], report: Callable[[int], None]) -> None:
         self._wanted, self._report, self._done = wanted, report, 0

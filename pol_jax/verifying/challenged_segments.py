@@ -14,7 +14,7 @@ from pol_jax.progress import Progress
 from pol_jax.protocol.challenge import Policy
 from pol_jax.protocol.spans import Route, Segments, Span, routes_between_checkpoints
 from pol_jax.reports.report import Compared, Coverage, Outcome, Replay, Verdict
-from pol_jax.verifying.comparison import compare_initial, compare_spans
+from pol_jax.verifying.numeric_comparison import compare_initial, compare_spans
 from pol_jax.verifying.proof_material import ProofMaterial
 from pol_jax.verifying.replay import Replayer
 from pol_jax.verifying.stages import replay_of
@@ -147,7 +147,7 @@ def require_states_on_the_way(replayer: Replayer, compared: Sequence[Compared]) 
         if each.passed and each.error == 0 and not each.is_initial:
             result = replayer.replay_states(each.span)
             if not result.exact:
-                reason = f"its last state comes out bit for bit, but not the one after step {result.mismatch}"
+                reason = f"its last state is reproduced bit for bit, but the state after step {result.mismatch} is not"
                 each = msgspec.structs.replace(each, outcome=Outcome.INCONCLUSIVE, reasons=(reason,))
         checked.append(each)
     return checked

@@ -1,7 +1,8 @@
-"""Variants: one step program, compiled in several ways on this machine.
+"""One step program is compiled in several ways on this machine, to see how far rounding alone moves its results.
 
-Between XLA builds the last bits of a step differ. How much *this* step can differ is seen by compiling it otherwise and
-running it again: that noise is what a comparison with another backend is measured against.
+The last bits of a step differ between backends. How much they can differ in this very step shows when it is compiled
+with other options and run again. The tolerance for other backends is calibrated by that noise (section 14.1 of the
+protocol).
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ _OTHERS: Final[Mapping[str, tuple[Variant, ...]]] = {
 
 
 def variants(platform: str | None = None) -> tuple[Variant, ...]:
-    """The variants worth trying: the default one, which is the reference, then those that change bits.
+    """Return the variants worth trying: the default one, which is the reference, then those that change bits.
 
     Args:
         platform: as `jax.default_backend` names it; None for this process's. An unknown one has the default alone.
@@ -87,7 +88,7 @@ class Compilation:
     step: Callable[[Leaves, Sequence[Any], Any], tuple[Leaves, tuple[jax.Array, ...]]]
 
     def run(self, state: Sequence[np.ndarray], inputs: Iterable[StepInput]) -> list[np.ndarray]:
-        """The state after a step for each of ``inputs``, on the host; ``state`` is kept.
+        """Execute a step for each of ``inputs``, and return the last state, on the host. ``state`` is kept.
 
         Raises:
             BackendError: the program can't be executed here.
@@ -97,7 +98,7 @@ class Compilation:
     def execute(
         self, state: Sequence[np.ndarray], inputs: Iterable[StepInput]
     ) -> tuple[list[np.ndarray], list[np.float32]]:
-        """Like `run`, with the loss of each step.
+        """Execute like `run`, and return the loss of each step too.
 
         Raises:
             BackendError: the program can't be executed here.
@@ -113,7 +114,7 @@ class Compilation:
 
 @dataclass(frozen=True)
 class Compilations:
-    """All compilations of one program that this machine can make.
+    """All compilations of one program that this machine could make.
 
     Attributes:
         spec: of the program's states.
@@ -168,7 +169,7 @@ def compile_variants(program: Program, tried: Sequence[Variant] | None = None) -
 
 
 def initial_state(program: Program, key: UInt32[np.ndarray, " words"], variant: Variant) -> list[np.ndarray]:
-    """What ``init`` gives when it is compiled in one way, on the host.
+    """Compile ``init`` in one way, and return what it gives, on the host.
 
     Raises:
         BackendError: the compiler doesn't know an option, or the program can't be executed here.

@@ -1,9 +1,9 @@
-"""Kolmogorov-Smirnov test of the initial state, layer by layer (Jia et al., IEEE S&P 2021, section V.D).
+"""The initial state is tested by Kolmogorov-Smirnov, leaf by leaf (Jia et al., IEEE S&P 2021, section V.D).
 
-For information: the initial state is re-derived, which says all that matters. The test compares each leaf that ``init``
-draws at random with what ``init`` draws there under another key: two samples of one distribution, if the leaf is
-honest. The smallest p of many leaves is small by chance; it is multiplied by their number (Bonferroni; for the
-smallest one Holm's correction is the same).
+It is for information: the initial state is derived again, which decides (section 13.4 of the protocol). The test
+compares each leaf that ``init`` draws at random with what ``init`` draws there under another key. For an honest leaf,
+these are two samples of one distribution. Among many leaves, the smallest p-value is small by chance, so it is
+multiplied by their number (Bonferroni's correction; for the smallest one it is the same as Holm's).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pol_jax.training.initial_state import first_key
 from pol_jax.training.keys import step_keys
 
 _MOST_ELEMENTS = 2**16
-"""Of a leaf that are compared, evenly spaced: what a larger sample would tell, this one tells."""
+"""So many elements of a leaf are compared, evenly spaced: a larger sample would tell no more."""
 
 
 def ks_test(program: Program, commitment: Commitment, leaves: Sequence[np.ndarray]) -> KolmogorovSmirnov | None:
@@ -44,12 +44,12 @@ def ks_test(program: Program, commitment: Commitment, leaves: Sequence[np.ndarra
             )
     except BackendError:
         return None
-    given = taken(commitment.initial, commitment.state)
+    taken_over = taken(commitment.initial, commitment.state)
     found = []
-    for at, (leaf, array, mine, reference) in enumerate(zip(commitment.state, leaves, own, other, strict=True)):
-        if at in given or "float" not in leaf.dtype or array.size < 2 or not np.isfinite(reference).all():
+    for at, (leaf, array, derived, reference) in enumerate(zip(commitment.state, leaves, own, other, strict=True)):
+        if at in taken_over or "float" not in leaf.dtype or array.size < 2 or not np.isfinite(reference).all():
             continue
-        if not np.array_equal(mine, reference):
+        if not np.array_equal(derived, reference):
             found.append((_p_value(array, reference), leaf.path))
     if not found:
         return None
@@ -58,8 +58,8 @@ def ks_test(program: Program, commitment: Commitment, leaves: Sequence[np.ndarra
 
 
 def _p_value(leaf: np.ndarray, reference: np.ndarray) -> float:
-    """That two samples of one distribution are as far apart; 0 if one is not finite."""
-    from scipy.stats import ks_2samp  # takes long to import, and who verifies from the key alone has no use for it
+    """The probability that two samples of one distribution are this far apart; 0 if the leaf is not finite."""
+    from scipy.stats import ks_2samp  # takes long to import, and not every verification gets here
 
     if not np.isfinite(leaf).all():
         return 0.0

@@ -66,34 +66,52 @@ def check_opened_commitment(opening: Opening, claim: Claim, limits: Limits) -> t
     commitment = Commitment.parse(opening.commitment)
     if commitment.digest().hex() != claim.commitment:
         raise ProofError(WHERE, "commitment: is not the one that the claim names")
+    program = load_opened_program(opening, commitment, limits)
+    check_constants(program, limits)
+    return commitment, program
+
+
+def load_opened_program(opening: Opening, commitment: Commitment, limits: Limits) -> Program:
+    """Load the programs, if they are the committed ones and their state is within the limit. The claim isn't needed."""
     if nbytes(commitment.state) > limits.state_bytes:
         raise ProofError(WHERE, f"commitment: state: more than the limit of {limits.state_bytes} bytes")
     artifacts = Artifacts(opening.init, opening.step)
     if artifact_digests(artifacts) != (commitment.program.init, commitment.program.step):
         raise ProofError(WHERE, "init or step: is not the committed program: its digest differs")
-    program = load_program(artifacts, Signature.from_commitment(commitment))
-    check_constants(program, limits)
-    return commitment, program
+    return load_program(artifacts, Signature.from_commitment(commitment))
 
 
 def check_opened_rows(opening: Opening, commitment: Commitment, claim: Claim) -> dict[int, Row]:
     """Stage 4: every row is in the claimed ledger, and has what a row of its step must have."""
+    rows = decode_opened_rows(opening)
+    for at, (opened, row) in enumerate(zip(opening.rows, rows.values(), strict=True)):
+        where = f"rows[{at}]"
+        _check_in_ledger(where, opened, row, claim)
+        if (row.state is not None) != commitment.schedule.has_witness(row.step, claim.steps):
+            raise ProofError(WHERE, f"{where}: state_digest is {'missing' if row.state is None else 'too many'}")
+        check_loss(where, row)
+    if claim.steps in rows and (rows[claim.steps].state or b"").hex() != claim.final_state:
+        raise ProofError(WHERE, f"the claim's final_state is not the digest in row {claim.steps}")
+    return rows
+
+
+def decode_opened_rows(opening: Opening) -> dict[int, Row]:
+    """Decode the rows, by step, if they ascend. This doesn't check that they are in a ledger: that takes the claim."""
     rows: dict[int, Row] = {}
     for at, opened in enumerate(opening.rows):
         where, row = f"rows[{at}]", decode_row(opened.row)
         if row is None:
             raise ProofError(WHERE, f"{where}: is no row")
-        if rows and row.step <= max(rows):
+        if rows and row.step <= next(reversed(rows)):
             raise ProofError(WHERE, f"{where}: step {row.step} is not after the one before")
-        _check_in_ledger(where, opened, row, claim)
-        if (row.state is not None) != commitment.schedule.has_witness(row.step, claim.steps):
-            raise ProofError(WHERE, f"{where}: state_digest is {'missing' if row.state is None else 'too many'}")
-        if (row.loss is None) != (row.step == 0):
-            raise ProofError(WHERE, f"{where}: loss is {'missing' if row.loss is None else 'too many'}")
         rows[row.step] = row
-    if claim.steps in rows and (rows[claim.steps].state or b"").hex() != claim.final_state:
-        raise ProofError(WHERE, f"the claim's final_state is not the digest in row {claim.steps}")
     return rows
+
+
+def check_loss(where: str, row: Row) -> None:
+    """Refuse a row without the loss of its step; row 0 has none."""
+    if (row.loss is None) != (row.step == 0):
+        raise ProofError(WHERE, f"{where}: loss is {'missing' if row.loss is None else 'too many'}")
 
 
 def check_opened_inputs(

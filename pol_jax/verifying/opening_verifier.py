@@ -40,8 +40,8 @@ from pol_jax.training.initial_state import initial_leaves, taken_of
 from pol_jax.training.loop import Witness
 from pol_jax.training.states import Layout
 from pol_jax.verifying.ancestry import check_taken, provenance_of
-from pol_jax.verifying.comparison import compare_initial, compare_spans
 from pol_jax.verifying.initial_test import ks_test
+from pol_jax.verifying.numeric_comparison import compare_initial, compare_spans
 from pol_jax.verifying.opening_checks import (
     WHERE,
     Opened,

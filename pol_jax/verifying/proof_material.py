@@ -1,4 +1,4 @@
-"""What a comparison within a tolerance needs, from a proof's directory."""
+"""The committed states, inputs and rows of a proof are read from its directory when a comparison asks for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pol_jax.verifying.checks import Checked
 
 @dataclass(frozen=True)
 class ProofMaterial:
-    """`pol_jax.verifying.comparison.Material` of a proof's directory.
+    """`pol_jax.verifying.numeric_comparison.CommittedSteps` of a proof's directory.
 
     Attributes:
         checked: passed stages 1 to 6.
@@ -35,30 +35,30 @@ class ProofMaterial:
 
     @property
     def commitment(self) -> Commitment:
-        """Parsed."""
+        """The commitment of the run."""
         return self.checked.proof.commitment
 
     @property
     def program(self) -> Program:
-        """Loaded."""
+        """The committed program."""
         return self.checked.program
 
     def state(self, step: int) -> list[np.ndarray]:
-        """Leaves of a checkpoint."""
+        """Return the leaves of a checkpoint."""
         return load_checkpoint(self.checked.proof.root, step, self.commitment.state)
 
     def inputs(self, span: Span) -> _Inputs:
-        """Of its steps, read anew at each iteration."""
+        """Return the inputs of steps; they are read anew at each iteration, and don't stay in memory."""
         return _Inputs(self, span)
 
     def rows_of(self, span: Span) -> Iterator[Row]:
-        """Of its steps, in order."""
+        """Return the ledger's rows of steps, in order."""
         return islice(self.checked.proof.rows_after(span.start), len(span.steps))
 
 
 @dataclass(frozen=True)
 class _Inputs:
-    """Inputs of the steps of a span, that may be iterated again and don't stay in memory."""
+    """The inputs of the steps of a span, which are read and checked at each iteration."""
 
     material: ProofMaterial
     span: Span

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.judging.coverage import covered_segments
-from pol_jax.judging.drift import Course, drift_of
-from pol_jax.judging.verdict import Judgement, doubted
+from pol_jax.judging.drift import Trajectory, drift_of
+from pol_jax.judging.verdict import Judgement, with_origin_doubt
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress, Silent, WithinStage
 from pol_jax.protocol import commitment as commitments
@@ -44,7 +44,7 @@ from pol_jax.verifying.proof_material import ProofMaterial
 from pol_jax.verifying.replay import MakeReplayer, Replayer
 from pol_jax.verifying.stages import Staging, Stopped
 from pol_jax.verifying.trusted_program import Trusted, origin_of
-from pol_jax.verifying.update_sizes import measure
+from pol_jax.verifying.update_sizes import measure_stretches
 
 
 def verify(
@@ -167,17 +167,17 @@ class _Verification(Staging):
             check_inputs(checked.proof, claim, checked.records)
             seen.append(f"{claim.steps + 1} rows re-derived")
         with self.stage(Stage.STATE_DIGESTS) as seen:
-            course = Course(checked.proof.commitment.state)
-            checkpoints = check_states(checked.proof, states, course.add)
+            trajectory = Trajectory(checked.proof.commitment.state)
+            checkpoints = check_states(checked.proof, states, trajectory.add)
             seen.append(f"{len(checkpoints)} checkpoints")
             metric = metric_of(self.policy)
-            stretches = measure(checked.proof, metric, self.progress) if metric else []
+            stretches = measure_stretches(checked.proof, metric, self.progress) if metric else []
             seen += [f"{len(stretches)} updates measured"] if metric else []
             ranked = [_update(each, checked.proof.segments) for each in stretches]
-            self.updates = thin(ranked if metric else course.updates)
+            self.updates = thin(ranked if metric else trajectory.updates)
         with self.attempt(Stage.INITIAL_STATE):
             doubt = self._trace(checked, claim)
-        self._judge(checked, claim, checkpoints, stretches, course, doubt)
+        self._judge(checked, claim, checkpoints, stretches, trajectory, doubt)
 
     def _compared(self, checked: Checked, claim: Claim) -> list[str]:
         """How the proof's programs stand to the trusted source."""
@@ -228,7 +228,7 @@ class _Verification(Staging):
         claim: Claim,
         checkpoints: Sequence[int],
         stretches: Sequence[Stretch],
-        course: Course,
+        trajectory: Trajectory,
         doubt: str | None,
     ) -> None:
         """Stages 7 to 9. What an initial state with other bits means, only the self-test of stage 9 can tell."""
@@ -249,13 +249,13 @@ class _Verification(Staging):
             judgement, self.coverage, self.compared = found.judgement, found.coverage, found.compared
             self.self_test, self.replays = found.self_test, found.replays
             self.drift = drift_of(
-                course, self.policy, len(segments), found.confirmed, self.compared, claim.steps, self.d_ref
+                trajectory, self.policy, len(segments), found.confirmed, self.compared, claim.steps, self.d_ref
             )
         except (DataError, BackendError, ProofError) as error:
             judgement = _broken_off(error)
         finally:
             self.progress.end()
-        judgement = doubted(judgement, doubt)
+        judgement = with_origin_doubt(judgement, doubt)
         self.judged(judgement)
         self.note(Stage.INITIAL_STATE, judgement.initial, self.seen_of_initial())
         self.note(Stage.CHALLENGE, Outcome.PASSED, challenge)

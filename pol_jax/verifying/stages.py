@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pol_jax.errors import BackendError, ProofError
-from pol_jax.judging.drift import too_far
+from pol_jax.judging.drift import drift_objection
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.judging.verdict import Judgement
 from pol_jax.progress import Progress
@@ -124,9 +124,9 @@ class Staging:
     def judged(self, judgement: Judgement) -> None:
         """Take a judgement; what tolerances allow must be small against what the run did, or nothing is accepted."""
         self.verdict, self.reasons = judgement.verdict, judgement.reasons
-        astray = too_far(self.drift) if self.drift else None
-        if astray and self.verdict is Verdict.ACCEPTED:
-            self.verdict, self.reasons = Verdict.INCONCLUSIVE, (f"{Stage.REPLAY}: {astray}", *self.reasons)
+        objection = drift_objection(self.drift) if self.drift else None
+        if objection and self.verdict is Verdict.ACCEPTED:
+            self.verdict, self.reasons = Verdict.INCONCLUSIVE, (f"{Stage.REPLAY}: {objection}", *self.reasons)
 
     def seen_of_initial(self) -> str:
         """What stage 7 saw, if it was passed."""

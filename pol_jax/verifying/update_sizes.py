@@ -1,4 +1,4 @@
-"""How large the updates between checkpoints are, for policies that replay the largest."""
+"""The updates between checkpoints are measured for policies that replay the largest (section 12.2 of the protocol)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.proof import Proof
 
 
-def measure(proof: Proof, metric: Metric, progress: Progress) -> list[Stretch]:
-    """All segments of a proof whose checkpoints were held against its ledger, measured between those that are there.
+def measure_stretches(proof: Proof, metric: Metric, progress: Progress) -> list[Stretch]:
+    """Measure all segments of a proof whose checkpoints are those of its ledger; where one is absent, several as one.
 
     Raises:
         ProofError: a checkpoint can't be read.
@@ -35,7 +35,7 @@ def measure(proof: Proof, metric: Metric, progress: Progress) -> list[Stretch]:
 def magnitudes(
     root: Path, spec: StateSpec, steps: Sequence[int], metric: Metric, progress: Progress | None = None
 ) -> list[float]:
-    """Distances between the states of consecutive checkpoints; two states in memory at a time.
+    """Return the distances between the states of consecutive checkpoints; two states are in memory at a time.
 
     Args:
         root: the proof's directory.

@@ -41,7 +41,7 @@ def test_other_bits_elsewhere_are_inconclusive(forger: Forger, verify_plain: Ver
     forger.write()
     report = verify_plain(forger.root)
     undecided(report, "not the prover's backend", "device_kind", "abacus")
-    undecided(report, f"comes out bit for bit, but not the one after step {step}")
+    undecided(report, f"is reproduced bit for bit, but the state after step {step} is not")
     assert any(f"step {step} differs from the ledger" in reason for reason in report.reasons)
 
 

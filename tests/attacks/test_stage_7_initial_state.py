@@ -105,7 +105,7 @@ def test_leaves_that_are_not_taken_over_come_from_the_key(child: Forger, verify_
     at = next(at for at, leaf in enumerate(child.commitment.state) if leaf.path == "/momentum")
     child.train_on(SOURCE, 0, STEPS, [x + 1 if i == at else x for i, x in enumerate(child.states[0])])
     child.write()
-    refused(verify_chain(child.root, "base"), 7, "the init program gives another one")
+    refused(verify_chain(child.root, "base"), 7, "the init program gives another initial state")
 
 
 def test_trained_weights_as_initial_state(forger: Forger, verify_plain: Verify) -> None:
@@ -113,5 +113,5 @@ def test_trained_weights_as_initial_state(forger: Forger, verify_plain: Verify) 
     forger.train_on(tiny.plain().source, 0, 24, forger.states[24])
     forger.write()
     report = verify_plain(forger.root)
-    refused(report, 7, "init program gives another one")
+    refused(report, 7, "init program gives another initial state")
     assert report.stages[8].outcome is Outcome.PASSED

@@ -16,7 +16,7 @@ from pol_jax.progress import Silent
 from pol_jax.protocol.challenge import JointSegments, ListedSegments, Metric, RandomSegments, Stretch, TopSegments, draw
 from pol_jax.reports.report import Report, Verdict
 from pol_jax.storage.proof import open_proof
-from pol_jax.verifying.update_sizes import measure
+from pol_jax.verifying.update_sizes import measure_stretches
 
 Verify = Callable[..., Report]
 
@@ -49,7 +49,7 @@ def test_a_huge_false_update_is_met(forger: Forger, verify_plain: Verify, metric
 
 def test_a_small_false_update_is_met_by_chance_only(forger: Forger, verify_plain: Verify) -> None:
     """The known blind spot of the rule, and why there is a policy that also draws."""
-    measured = measure(open_proof(forger.root), "l2", Silent())
+    measured = measure_stretches(open_proof(forger.root), "l2", Silent())
     false = min({1, 2, 3} - set(top(1, measured)))  # the self-test meets what is false in segment 0
     stop = 6 * false + 6
     forger.train_on(tiny.plain().source, stop, 24, forger.perturbed(stop))

@@ -67,7 +67,7 @@ def test_a_false_state_between_checkpoints_behind_a_loss(forger: Forger, verify_
     forger.change(7, loss=nudged(forger.rows[7].loss))
     forger.change(9, state=bytes(32))
     forger.write(environment=elsewhere(forger))
-    undecided(verify_plain(forger.root), "comes out bit for bit, but not the one after step 9")
+    undecided(verify_plain(forger.root), "is reproduced bit for bit, but the state after step 9 is not")
 
 
 # --- noise that several steps have grown -------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from pol_jax.backends import comparison, runner
 from pol_jax.backends.comparison import compare_backends
 from pol_jax.backends.description import Backend
-from pol_jax.backends.material import Material, read_material
 from pol_jax.backends.results import Results
-from pol_jax.backends.runner import Environment
+from pol_jax.backends.runner import BackendEnvironment
+from pol_jax.backends.workload import Workload, read_workload
 from pol_jax.protocol.opening import Opening
 from pol_jax.proving.opener import open_steps
 from pol_jax.storage.proof import open_proof
@@ -26,12 +26,14 @@ def opening(plain_proof: Path) -> Opening:
 
 
 @pytest.fixture(scope="session")
-def material(opening: Opening) -> Material:
-    return read_material(opening)
+def workload(opening: Opening) -> Workload:
+    return read_workload(opening)
 
 
 @pytest.fixture(scope="session")
-def measured(material: Material, tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, dict[str, runner.Ran]]:
+def measured(
+    workload: Workload, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Results, dict[str, runner.BackendRun]]:
     """What this machine makes of the opening, failures of every kind among it; and what the processes gave."""
     ran: dict[str, Any] = {}
 
@@ -52,18 +54,18 @@ def measured(material: Material, tmp_path_factory: pytest.TempPathFactory) -> tu
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(comparison, "run", remember)
-        return compare_backends(material, backends, machine="here"), ran
+        return compare_backends(workload, backends, machine="here"), ran
 
 
 @pytest.fixture(scope="session")
-def results(measured: tuple[Results, dict[str, runner.Ran]]) -> Results:
+def results(measured: tuple[Results, dict[str, runner.BackendRun]]) -> Results:
     return measured[0]
 
 
 @pytest.fixture
 def elsewhere(results: Results) -> Results:
     """What a machine with a GPU might have sent."""
-    gpu = Environment("gpu", "cuda 13", "NVIDIA H100", 1, 8, "0.12.0", "0.12.0", "3.12.1")
+    gpu = BackendEnvironment("gpu", "cuda 13", "NVIDIA H100", 1, 8, "0.12.0", "0.12.0", "3.12.1")
     other = outcome(results, "cpu, no optimisation")
     ran = replace(other, backend=Backend("cuda", "cuda"), environment=gpu)
     return replace(results, machine="a GPU host", outcomes=(ran, replace(ran, backend=Backend("cpu", "cpu"))))

@@ -12,11 +12,11 @@ from measured_backends import interpreter, outcome, shown
 from pol_jax.backends import runner
 from pol_jax.backends.comparison import compare_backends
 from pol_jax.backends.description import Backend
-from pol_jax.backends.material import Material
 from pol_jax.backends.overview import lines
 from pol_jax.backends.results import Results
-from pol_jax.backends.runner import Failed
+from pol_jax.backends.runner import BackendFailure
 from pol_jax.backends.summary import meaning
+from pol_jax.backends.workload import Workload
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,9 @@ def test_a_backend_that_fails_is_a_row_that_says_why(results: Results, name: str
     assert words in shown((results,)).replace("\n", " ")
 
 
-def test_a_backend_may_not_take_for_ever(material: Material, tmp_path: Path) -> None:
+def test_a_backend_may_not_take_for_ever(workload: Workload, tmp_path: Path) -> None:
     slow = Backend("slow", "cpu", python=interpreter(tmp_path / "slow", "exec sleep 60"))
-    found = compare_backends(material, [slow], timeout=0.2)
+    found = compare_backends(workload, [slow], timeout=0.2)
     assert (found.outcomes[0].status, found.outcomes[0].reason) == ("timed out", "took more than 0.2 s")
     assert list(meaning(lines((found,)))) == ["no backend ran: nothing was measured"]
 
@@ -49,19 +49,19 @@ def test_a_backend_may_not_take_for_ever(material: Material, tmp_path: Path) -> 
 def test_an_unknown_instruction_set_is_no_backend() -> None:
     """XLA only warns of it, and goes on as if nothing were asked."""
     found = runner._outcome(0, "W1126 cpu_features.cc:106] Unknown CPU ISA: FOO", Path("/nowhere"))
-    assert found == Failed("refused", "Unknown CPU ISA: FOO")
+    assert found == BackendFailure("refused", "Unknown CPU ISA: FOO")
 
 
 def test_what_a_process_leaves_behind_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "info.json").write_text('{"status": "ran", "reason": "", "environment": 1}')
-    assert isinstance(runner._outcome(0, "", tmp_path), Failed)
+    assert isinstance(runner._outcome(0, "", tmp_path), BackendFailure)
     environment = dict.fromkeys(("platform", "platform_version", "device_kind", "jax", "jaxlib", "python"), "x")
     info = {"status": "ran", "reason": "", "environment": environment | {"device_count": 1, "cpu_count": 1}}
     (tmp_path / "info.json").write_bytes(msgspec.json.encode(info))
-    assert isinstance(runner._outcome(0, "", tmp_path), Failed)
+    assert isinstance(runner._outcome(0, "", tmp_path), BackendFailure)
     np.savez(tmp_path / "states.npz", a=np.array([object()]))
     found = runner._outcome(0, "", tmp_path)
-    assert isinstance(found, Failed)
+    assert isinstance(found, BackendFailure)
     assert "states can't be read" in found.reason
 
 

@@ -8,7 +8,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from pol_jax.judging.drift import LARGEST_SHARE, Course, drift_of, infinitesimal, tolerated, too_far
+from pol_jax.judging.drift import (
+    LARGEST_SHARE,
+    Trajectory,
+    count_infinitesimal,
+    drift_objection,
+    drift_of,
+    tolerated_drift,
+)
 from pol_jax.protocol.challenge import AllSegments, JointSegments, ListedSegments, RandomSegments
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import DTYPES, LeafSpec
@@ -16,9 +23,9 @@ from pol_jax.reports.curves import Update
 from pol_jax.reports.report import Compared, Outcome
 
 
-def course(*sizes: float) -> Course:
-    """A course along a line, by steps of these sizes, a checkpoint every 10 steps."""
-    found, at = Course((LeafSpec("", "float64", (1,), (1,), None),)), 0.0
+def trajectory(*sizes: float) -> Trajectory:
+    """A trajectory along a line, by steps of these sizes, a checkpoint every 10 steps."""
+    found, at = Trajectory((LeafSpec("", "float64", (1,), (1,), None),)), 0.0
     found.add(0, [np.array([0.0])])
     for place, size in enumerate(sizes, 1):
         at += size
@@ -27,16 +34,16 @@ def course(*sizes: float) -> Course:
 
 
 def test_a_course_has_updates_and_a_distance() -> None:
-    found = course(3.0, -1.0, 2.0)
+    found = trajectory(3.0, -1.0, 2.0)
     assert [(each.start, each.stop, each.magnitude) for each in found.updates] == [(0, 10, 3), (10, 20, 1), (20, 30, 2)]
     assert found.distance == 4.0
-    assert course().distance is None
-    assert course(math.nan).updates == [Update(0, 10, None)]
+    assert trajectory().distance is None
+    assert trajectory(math.nan).updates == [Update(0, 10, None)]
 
 
 def test_unchecked_updates_add_up() -> None:
     """All of them, where the prover foresees what is checked; the largest that a draw may have missed, else."""
-    steps = course(*(float(size) for size in range(1, 11)))
+    steps = trajectory(*(float(size) for size in range(1, 11)))
     checked = [Span(0, 10), Span(90, 100)]
     listed = drift_of(steps, ListedSegments((0, 9)), 10, checked, (), 100, None)
     assert (listed.unchecked, listed.confidence, listed.path, listed.tolerated) == (44.0, None, 55.0, 0.0)
@@ -48,13 +55,13 @@ def test_unchecked_updates_add_up() -> None:
 
 
 def test_an_update_without_a_size_bounds_nothing() -> None:
-    found = drift_of(course(1.0, math.nan, 1.0), ListedSegments((0,)), 3, [Span(0, 10)], (), 30, None)
+    found = drift_of(trajectory(1.0, math.nan, 1.0), ListedSegments((0,)), 3, [Span(0, 10)], (), 30, None)
     assert (found.unchecked, found.path) == (None, None)
 
 
 def test_infinitesimal_updates_are_counted() -> None:
-    assert infinitesimal([1.0, 2.0, 1.5, 1e-9, None]) == 1
-    assert infinitesimal([]) == 0
+    assert count_infinitesimal([1.0, 2.0, 1.5, 1e-9, None]) == 1
+    assert count_infinitesimal([]) == 0
 
 
 def compared(start: int, stop: int, tolerance: float, limit: float, outcome: Outcome = Outcome.PASSED) -> Compared:
@@ -63,32 +70,32 @@ def compared(start: int, stop: int, tolerance: float, limit: float, outcome: Out
 
 def test_tolerances_add_up_over_the_run() -> None:
     passed = [compared(-1, 0, 9, 9), compared(0, 1, 0.5, 0.1), compared(7, 8, 0.2, 0.4)]
-    assert tolerated(passed, 100) == pytest.approx((0.1 + 0.2) / 2 * 100)
-    assert tolerated([compared(0, 1, 1.0, 1.0, Outcome.INCONCLUSIVE)], 100) is None
-    assert tolerated([], 100) == 0
-    found = drift_of(course(3.0), AllSegments(), 1, [], passed, 100, None)
-    assert too_far(found) is not None
-    assert too_far(msgspec.structs.replace(found, tolerated=LARGEST_SHARE * 3.0)) is None
-    assert too_far(msgspec.structs.replace(found, tolerated=LARGEST_SHARE * 3.0, d_ref=2.9)) is not None
-    assert too_far(msgspec.structs.replace(found, distance=None)) is None
+    assert tolerated_drift(passed, 100) == pytest.approx((0.1 + 0.2) / 2 * 100)
+    assert tolerated_drift([compared(0, 1, 1.0, 1.0, Outcome.INCONCLUSIVE)], 100) is None
+    assert tolerated_drift([], 100) == 0
+    found = drift_of(trajectory(3.0), AllSegments(), 1, [], passed, 100, None)
+    assert drift_objection(found) is not None
+    assert drift_objection(msgspec.structs.replace(found, tolerated=LARGEST_SHARE * 3.0)) is None
+    assert drift_objection(msgspec.structs.replace(found, tolerated=LARGEST_SHARE * 3.0, d_ref=2.9)) is not None
+    assert drift_objection(msgspec.structs.replace(found, distance=None)) is None
 
 
-def course_of(dtype: str, *states: list[complex]) -> Course:
-    course = Course((LeafSpec("/w", dtype, (2,), (1,), None), LeafSpec("/c", "int32", (1,), (1,), None)))
+def trajectory_of(dtype: str, *states: list[complex]) -> Trajectory:
+    trajectory = Trajectory((LeafSpec("/w", dtype, (2,), (1,), None), LeafSpec("/c", "int32", (1,), (1,), None)))
     for step, state in enumerate(states):
-        course.add(step, [np.array(state, DTYPES[dtype]), np.array([step], np.int32)])
-    return course
+        trajectory.add(step, [np.array(state, DTYPES[dtype]), np.array([step], np.int32)])
+    return trajectory
 
 
 def test_what_is_never_finite_takes_no_bound_away() -> None:
     """A program may keep a leaf that is no number for that alone."""
-    course = course_of("float32", [0, np.nan], [1, np.nan], [3, np.nan])
-    assert course.distance == 3
-    assert course_of("float32", [0, np.inf], [4, 1]).distance == 4
-    drift = drift_of(course, AllSegments(), 2, [], [], 2, None)
-    assert too_far(msgspec.structs.replace(drift, tolerated=0.31))
-    assert not too_far(msgspec.structs.replace(drift, tolerated=0.29))
+    trajectory = trajectory_of("float32", [0, np.nan], [1, np.nan], [3, np.nan])
+    assert trajectory.distance == 3
+    assert trajectory_of("float32", [0, np.inf], [4, 1]).distance == 4
+    drift = drift_of(trajectory, AllSegments(), 2, [], [], 2, None)
+    assert drift_objection(msgspec.structs.replace(drift, tolerated=0.31))
+    assert not drift_objection(msgspec.structs.replace(drift, tolerated=0.29))
 
 
 def test_complex_leaves_go_some_way() -> None:
-    assert course_of("complex64", [0, 1], [3j, 5]).distance == 5
+    assert trajectory_of("complex64", [0, 1], [3j, 5]).distance == 5

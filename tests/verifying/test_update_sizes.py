@@ -11,12 +11,12 @@ import numpy as np
 from pol_jax.progress import Silent
 from pol_jax.storage.checkpoints import checkpoint_name
 from pol_jax.storage.proof import open_proof
-from pol_jax.verifying.update_sizes import magnitudes, measure
+from pol_jax.verifying.update_sizes import magnitudes, measure_stretches
 
 
 def test_every_segment_of_a_proof_is_measured(plain_proof: Path) -> None:
     proof = open_proof(plain_proof)
-    measured = measure(proof, "l2", Silent())
+    measured = measure_stretches(proof, "l2", Silent())
     assert [each.segments for each in measured] == [range(at, at + 1) for at in range(4)]
     assert [each.epoch for each in measured] == [0, 0, 1, 1]  # first records at the places 0, 24, 48, 72 of 40
     states = [proof.state(step) for step in (0, 6, 12, 18, 24)]
@@ -31,7 +31,7 @@ def test_every_segment_of_a_proof_is_measured(plain_proof: Path) -> None:
 def test_where_a_checkpoint_is_absent_its_neighbours_are_measured(proof_copy: Path) -> None:
     spec = open_proof(proof_copy).commitment.state
     shutil.rmtree(proof_copy / checkpoint_name(12))
-    measured = measure(open_proof(proof_copy), "l1", Silent())
+    measured = measure_stretches(open_proof(proof_copy), "l1", Silent())
     assert [(each.segments, each.epoch) for each in measured] == [(range(1), 0), (range(1, 3), 0), (range(3, 4), 1)]
     assert [each.magnitude for each in measured] == magnitudes(proof_copy, spec, [0, 6, 18, 24], "l1")
     assert magnitudes(proof_copy, spec, [6], "l1") == []

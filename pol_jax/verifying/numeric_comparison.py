@@ -1,6 +1,7 @@
-"""What did not come out bit for bit, compared within a tolerance: opened steps, or what lies between checkpoints.
+"""Steps are compared as numbers where bits can't decide: opened steps, or the steps between two checkpoints.
 
-The rules are those of `pol_jax.judging.tolerance`; this gathers what they need from what a proof or an opening has.
+The rules are those of `pol_jax.judging.tolerance` (section 14.1 of the protocol). This module gives them the committed
+states, inputs and losses of a proof or an opening, and puts the judgement in the form of a report.
 """
 
 from __future__ import annotations
@@ -25,40 +26,40 @@ from pol_jax.verifying.compilations import compile_variants
 
 
 @runtime_checkable
-class Material(Protocol):
-    """What a comparison needs of a proof or an opening."""
+class CommittedSteps(Protocol):
+    """Committed states, inputs and rows: what a comparison needs of a proof or an opening."""
 
     @property
     def commitment(self) -> Commitment:
-        """Parsed."""
+        """The commitment of the run."""
 
     @property
     def program(self) -> Program:
-        """Loaded."""
+        """The committed program."""
 
     def state(self, step: int) -> Sequence[np.ndarray]:
-        """Leaves of the committed state after a step."""
+        """Return the leaves of the committed state after a step."""
 
     def inputs(self, span: Span) -> Iterable[StepInput]:
-        """Of its steps, from committed records; may be iterated again."""
+        """Return the inputs of steps, from committed records; they may be iterated again."""
 
     def rows_of(self, span: Span) -> Iterable[Row]:
-        """Of its steps, in order."""
+        """Return the ledger's rows of steps, in order."""
 
 
-def compare_initial(material: Material) -> Compared:
-    """The initial state, as the step from nothing to it.
+def compare_initial(material: CommittedSteps) -> Compared:
+    """Compare the initial state, as a step from zeros to it.
 
     Raises:
         BackendError: the program can't be executed here.
     """
     commitment, leaves = material.commitment, material.state(0)
-    given = taken_of(commitment, leaves)
-    return compared_as(-1, 0, judge_initial_state(material.program, first_key(commitment), leaves, given))
+    taken = taken_of(commitment, leaves)
+    return compared_as(-1, 0, judge_initial_state(material.program, first_key(commitment), leaves, taken))
 
 
-def compare_spans(material: Material, spans: Sequence[Span], progress: Progress) -> Iterator[Compared]:
-    """Each span, from the committed state before it to the one after it.
+def compare_spans(material: CommittedSteps, spans: Sequence[Span], progress: Progress) -> Iterator[Compared]:
+    """Compare each span, from the committed state before it to the one after it.
 
     Raises:
         BackendError: the program can't be executed here.
@@ -78,7 +79,7 @@ def compare_spans(material: Material, spans: Sequence[Span], progress: Progress)
 
 
 def compared_as(start: int, stop: int, found: StepComparison) -> Compared:
-    """A comparison, as a report has it."""
+    """Return a judgement in the form of a report, where numbers that are not finite are None."""
     whole = found.total
     return Compared(
         start=start,
