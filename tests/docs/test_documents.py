@@ -61,6 +61,12 @@ def test_versions_agree() -> None:
     assert all("### Bytes that changed" in section for section in sections)
 
 
+def test_the_wheel_is_the_package_with_its_types() -> None:
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert build == {"packages": ["pol_jax"]}
+    assert (ROOT / "pol_jax" / "py.typed").is_file()
+
+
 def test_what_the_readme_makes_is_ignored() -> None:
     made = ["proof/claim.json", "proof-2/records", ".venv/bin/pol", "tuned/claim.json", "other/claim.json", "file"]
     made += [
