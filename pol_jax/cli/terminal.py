@@ -28,7 +28,7 @@ def quiet_libraries() -> None:
 
 
 class Bars:
-    """Progress bars on standard error, drawn only if it is a terminal; see `pol_jax.progress.Progress`."""
+    """A progress that draws bars on standard error if it is a terminal; see `pol_jax.progress.Progress`."""
 
     def __init__(self) -> None:
         """Make bars that draw nothing until the first `begin`."""

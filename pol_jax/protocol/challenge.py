@@ -1,8 +1,8 @@
-"""Which segments are replayed. The policy is the verifier's argument; nothing of it comes from the proof.
+"""A challenge chooses the segments that are replayed, by the verifier's policy (docs/protocol.md, section 12).
 
-A random draw is a function of (claim digest, nonce, policy): the first places of the permutation of the segments under
-the draw's key, by the same network that orders records. The largest updates are a function of the states that the
-ledger commits to. Anyone can repeat both: the one from a report, the other from the proof.
+Nothing of the policy comes from the proof. A random draw is a function of claim digest, nonce and policy: the first
+places of a permutation of the segments, by the same network that orders records. The largest updates are a function
+of the states that the ledger commits to. Anyone can repeat both: the draw from a report, the updates from the proof.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from pol_jax.protocol.sampling import segments_needed
 
 Metric = Literal["l1", "l2", "linf", "cosine"]
 METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
-"""By what the size of an update is measured."""
+"""The size of an update is measured by one of these distances."""
 
 Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
-Count = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+UpdateCount = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
 
 
 class RandomSegments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy", tag="random"):
-    """As many random segments as it takes to meet a false one.
+    """This policy replays as many random segments as are needed to meet a false one.
 
     Attributes:
-        confidence: the least probability of meeting a false segment...
+        confidence: the smallest probability of meeting a false segment...
         fraction: ...if this share of the segments is false.
     """
 
@@ -42,32 +42,32 @@ class RandomSegments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ta
 
 
 class ListedSegments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy", tag="listed"):
-    """These segments; the first is 0."""
+    """This policy replays the listed segments; the first segment is 0."""
 
     segments: tuple[int, ...]
 
 
 class AllSegments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy", tag="all"):
-    """Every segment."""
+    """This policy replays every segment."""
 
 
 class TopSegments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy", tag="top"):
-    """Of every epoch the segments with the largest updates (Jia et al., IEEE S&P 2021, algorithm 2).
+    """This policy replays the segments with the largest updates of every epoch (Jia et al., S&P 2021, algorithm 2).
 
-    The prover foresees them, and who keeps false updates small is never met (Fang et al., EuroS&P 2023): the
-    probability of meeting a false segment that a report gives is 0, as for a list. See `JointSegments`.
+    The prover can foresee them, and false updates that are kept small are never met (Fang et al., EuroS&P 2023).
+    Therefore a report gives the probability 0 of meeting a false segment, as for a list. See `JointSegments`.
 
     Attributes:
         q: how many of each epoch.
         metric: the distance between the states at both ends.
     """
 
-    q: Count
+    q: UpdateCount
     metric: Metric = "l2"
 
 
 class JointSegments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy", tag="joint"):
-    """`TopSegments` and `RandomSegments` together, so that neither small updates nor luck alone hide a false segment.
+    """This policy joins `TopSegments` and `RandomSegments`, so that small updates alone don't hide a false segment.
 
     Attributes:
         q: how many of each epoch are chosen by size.
@@ -76,17 +76,17 @@ class JointSegments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
         fraction: likewise.
     """
 
-    q: Count
+    q: UpdateCount
     metric: Metric = "l2"
     confidence: Share = 0.99
     fraction: Share = 0.05
 
 
 class RandomSteps(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy", tag="random steps"):
-    """As many random steps as it takes to meet a false one; for openings.
+    """This policy for openings asks for as many random steps as are needed to meet a false one.
 
     Attributes:
-        confidence: the least probability of meeting a false step...
+        confidence: the smallest probability of meeting a false step...
         fraction: ...if this share of the steps is false.
     """
 
@@ -95,26 +95,28 @@ class RandomSteps(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
 
 
 class ListedSteps(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy", tag="listed steps"):
-    """These steps; the first is 1. For openings."""
+    """This policy for openings asks for the listed steps; the first step is 1."""
 
     steps: tuple[int, ...]
 
 
 Policy: TypeAlias = RandomSegments | ListedSegments | AllSegments | TopSegments | JointSegments
-"""Which segments of a proof are replayed."""
+"""A policy says which segments of a proof are replayed."""
 
 StepPolicy: TypeAlias = RandomSteps | ListedSteps
-"""Which steps the prover is asked to open."""
+"""A step policy says which steps the prover is asked to open."""
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """The segments between two consecutive checkpoints that are there, ranked as one: a single one if none is missing.
+    """A stretch is the segments between two consecutive checkpoints, which are ranked as one (section 12.2).
+
+    If no checkpoint is missing, it is a single segment.
 
     Attributes:
-        segments: first to last.
-        epoch: in which the first record of the first one lies.
-        magnitude: distance between the two states.
+        segments: the segments, in order.
+        epoch: the epoch in which the first record of the first segment lies.
+        magnitude: the distance between the states at both ends.
     """
 
     segments: range
@@ -123,13 +125,13 @@ class Stretch:
 
 
 def check_policy(policy: Policy) -> Policy:
-    """The policy, if it would check something.
+    """Return the policy if it would check something.
 
     Raises:
-        UsageError: an empty list, a share that is none, or no number of segments or metric.
+        UsageError: a list is empty, a share is not between 0 and 1, or a number of segments or a metric is none.
     """
     if isinstance(policy, ListedSegments) and not policy.segments:
-        raise UsageError("segments: an empty list would check nothing; name at least one")
+        raise UsageError("segments: an empty list would check nothing; name at least one segment")
     if isinstance(policy, RandomSegments | JointSegments):
         _check_shares(policy.confidence, policy.fraction)
     if isinstance(policy, TopSegments | JointSegments):
@@ -141,16 +143,16 @@ def check_policy(policy: Policy) -> Policy:
 
 
 def draw_steps(policy: StepPolicy, steps: int, claim: Digest, nonce: bytes) -> list[int]:
-    """The steps to open, ascending.
+    """Return the steps to open, ascending (section 12.3).
 
     Args:
-        policy: the verifier's.
+        policy: the policy of the verifier.
         steps: T; the run has the steps 1 to T.
         claim: digest of the claim.
-        nonce: what the prover couldn't foresee.
+        nonce: bytes that the prover could not foresee.
 
     Raises:
-        UsageError: the policy would check nothing, or names a step that isn't there.
+        UsageError: the policy would check nothing, or names a step that the run does not have.
     """
     if isinstance(policy, RandomSteps):
         _check_shares(policy.confidence, policy.fraction)
@@ -164,24 +166,24 @@ def draw_steps(policy: StepPolicy, steps: int, claim: Digest, nonce: bytes) -> l
 
 
 def metric_of(policy: Policy | StepPolicy) -> Metric | None:
-    """By what the policy ranks updates; None if it ranks none."""
+    """Return the distance by which the policy ranks updates, or None if it ranks none."""
     return policy.metric if isinstance(policy, TopSegments | JointSegments) else None
 
 
 def draw(
     policy: Policy, segments: int, claim: Digest, nonce: bytes, stretches: Sequence[Stretch] | None = None
 ) -> list[int]:
-    """The segments to replay, ascending.
+    """Return the segments to replay, ascending.
 
     Args:
-        policy: the verifier's.
-        segments: how many the proof has.
+        policy: the policy of the verifier.
+        segments: number of segments of the proof.
         claim: digest of the claim.
-        nonce: what the prover couldn't foresee.
-        stretches: all segments, measured and in order; for a policy that ranks them.
+        nonce: bytes that the prover could not foresee.
+        stretches: all segments, measured and in order, if the policy ranks them.
 
     Raises:
-        UsageError: the policy would check nothing, or names a segment that isn't there.
+        UsageError: the policy would check nothing, or names a segment that the proof does not have.
         ValueError: the policy ranks segments, and ``stretches`` are not all of them.
     """
     check_policy(policy)
@@ -199,9 +201,9 @@ def draw(
 
 
 def by_chance(policy: Policy | StepPolicy, segments: int, replayed: int) -> int:
-    """How many of the replayed segments count for the probability of meeting a false one.
+    """Return how many of the replayed segments count for the probability of meeting a false one.
 
-    Those that the prover could foresee don't, unless all are replayed.
+    Segments that the prover could foresee do not count, unless all segments are replayed.
     """
     if replayed >= segments:
         return segments
@@ -226,7 +228,7 @@ def _random(
 
 
 def _top(q: int, segments: int, stretches: Sequence[Stretch]) -> set[int]:
-    """The segments of the ``q`` largest stretches of every epoch; of equal ones the earlier."""
+    """Return the segments of the ``q`` largest stretches of every epoch; of equal ones the earlier comes first."""
     if [0, *(each.segments.stop for each in stretches)] != [*(each.segments.start for each in stretches), segments]:
         raise ValueError(f"expected the magnitudes of {segments} segments, in order")
     epochs: dict[int, list[Stretch]] = {}
@@ -236,7 +238,7 @@ def _top(q: int, segments: int, stretches: Sequence[Stretch]) -> set[int]:
 
 
 def _size(stretch: Stretch) -> float:
-    """What a stretch is ranked by: a NaN compares with nothing, and must not hide it."""
+    """Return the number by which a stretch is ranked: a NaN counts as infinite, so that it can't hide the stretch."""
     return stretch.magnitude if math.isfinite(stretch.magnitude) else math.inf
 
 

@@ -1,4 +1,4 @@
-"""Runs of steps: the value for one, the segments of a run, and the routes that lead to steps from checkpoints."""
+"""A span is a run of steps; segments divide a whole run, and routes lead from checkpoints to spans (section 13)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pol_jax.protocol.commitment import Schedule
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """A run of consecutive steps, which leads from one state to a later one.
+    """A span is a run of consecutive steps, which leads from one state to a later one.
 
     Attributes:
         start: the step of the state that it begins with; this step itself is not part of the run.
@@ -24,18 +24,18 @@ class Span:
 
     @property
     def steps(self) -> range:
-        """The steps that are executed."""
+        """Return the steps that are executed."""
         return range(self.start + 1, self.stop + 1)
 
 
 def witnessed_spans(schedule: Schedule, steps: Iterable[int], last: int) -> list[Span]:
-    """The spans of challenged steps (1 to ``last``), ascending, none twice (section 14 of the protocol).
+    """Return the spans of challenged steps (1 to ``last``), ascending, none twice (section 14 of the protocol).
 
     The span of a step is the least run of steps around it whose two end states have digests in the ledger: the step
     alone, where the ledger has a digest in every row.
 
     Raises:
-        UsageError: a step that the run doesn't have.
+        UsageError: the run does not have one of the steps.
     """
     return sorted({_witnessed_span(schedule, step, last) for step in steps})
 
@@ -53,36 +53,36 @@ def _witnessed_span(schedule: Schedule, step: int, last: int) -> Span:
 
 @dataclass(frozen=True)
 class Segments:
-    """The division of T steps into segments of k steps each; the last one may be shorter."""
+    """The segments of a run divide its T steps into parts of k steps each; the last one may be shorter."""
 
     steps: int
     interval: int
 
     def __len__(self) -> int:
-        """Number of segments."""
+        """Return the number of segments."""
         return -(-self.steps // self.interval)
 
     def span(self, segment: int) -> Span:
-        """The steps of a segment. Checkpoints lie at the ends of segments, and nowhere else."""
+        """Return the steps of a segment. Checkpoints lie at the ends of segments, and nowhere else."""
         return Span(segment * self.interval, min((segment + 1) * self.interval, self.steps))
 
     def rows(self, segment: int) -> range:
-        """The rows in the segment's file."""
+        """Return the rows in the segment's file."""
         steps = self.span(segment).steps
         return range(0, steps.stop) if segment == 0 else steps
 
     def of_step(self, step: int) -> int:
-        """The segment whose file has the row of ``step``."""
+        """Return the segment whose file has the row of ``step``."""
         return max(0, (step - 1) // self.interval)
 
 
 @dataclass(frozen=True)
 class Route:
-    """Steps to execute in one go because they contain what was asked for.
+    """A route is a span that is executed at once, because it contains the spans that were asked for.
 
     Attributes:
-        span: the steps, from the state of a checkpoint on.
-        targets: the runs of steps among them that were asked for, ascending.
+        span: the steps, which begin with the state of a checkpoint.
+        targets: the spans among them that were asked for, ascending.
     """
 
     span: Span
@@ -90,17 +90,17 @@ class Route:
 
 
 def routes(targets: Iterable[Span], checkpoints: Sequence[int]) -> list[Route]:
-    """The routes to targets, each from the nearest checkpoint at or before its targets to the end of the last of them.
+    """Return the routes to targets, each from the nearest checkpoint before its targets to the end of the last one.
 
-    Targets with the same nearest checkpoint share a route, so no step is executed twice (section 13 of the protocol):
-    the next checkpoint lies behind all of them, as long as no target has a checkpoint inside.
+    Targets with the same nearest checkpoint share a route, so that no step is executed twice (section 13 of the
+    protocol): the next checkpoint lies behind all of them, as long as no target has a checkpoint inside.
 
     Args:
         targets: ascending.
         checkpoints: the steps whose checkpoints are there, ascending.
 
     Raises:
-        UsageError: no checkpoint is there before a target.
+        UsageError: there is no checkpoint before a target.
     """
     by_start: dict[int, list[Span]] = {}
     for target in targets:
@@ -112,7 +112,7 @@ def routes(targets: Iterable[Span], checkpoints: Sequence[int]) -> list[Route]:
 
 
 def routes_between_checkpoints(targets: Iterable[Span], checkpoints: Sequence[int]) -> list[Route]:
-    """The least runs of steps that contain the targets and both begin and end at a checkpoint.
+    """Return the shortest spans that contain the targets and both begin and end at a checkpoint.
 
     A comparison as numbers needs a committed state at both ends (section 13.1 of the protocol).
 

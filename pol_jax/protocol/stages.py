@@ -1,4 +1,4 @@
-"""The nine stages of a verification, as docs/protocol.md numbers and names them."""
+"""A verification has nine stages, which section 13 of docs/protocol.md numbers and names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Stage(Enum):
-    """A stage of a verification: its value is its number, and the stages are gone through in this order."""
+    """A stage of a verification has its number as value; the stages are gone through in this order."""
 
     LIMITS_AND_NAMES = 1
     FILES_AGAINST_CLAIM = 2
@@ -20,9 +20,9 @@ class Stage(Enum):
 
     @property
     def title(self) -> str:
-        """The stage's name in documents and reports, such as "initial state"."""
+        """Return the stage's name in documents and reports, such as "initial state"."""
         return self.name.lower().replace("_", " ")
 
     def __str__(self) -> str:
-        """The stage as a reason for a verdict begins with it, such as "stage 7, initial state"."""
+        """Return the text with which a reason for a verdict begins, such as "stage 7, initial state"."""
         return f"stage {self.value}, {self.title}"

@@ -19,7 +19,7 @@ from pol_jax.storage.proof import open_proof
 
 FILE: Final = "run.json"
 
-Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)]
+StepCount = Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)]
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class OpenRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An open run is the document ``run.json``, which is removed when the run is finished."""
 
     format: Literal["pol-jax/1"]
-    steps: Count
+    steps: StepCount
     environment: Environment
-    keep_every: Count = 1
+    keep_every: StepCount = 1
 
 
 def agree_on_aim(root: Path, steps: int | None, keep_every: int | None, default_steps: int) -> Aim:

@@ -1,4 +1,4 @@
-"""What a verification found, as one frozen value. Its truth value is "accepted"."""
+"""A report is what a verification found, as one frozen value whose truth value is "accepted" (section 13.1)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pol_jax.reports.curves import Point, Step, Update
 
 
 class Verdict(StrEnum):
-    """What a verification comes to."""
+    """A verdict is the result of a verification."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -27,13 +27,13 @@ class Verdict(StrEnum):
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the command line."""
+        """Return the exit code of the command line."""
         codes = {"accepted": errors.ACCEPTED, "rejected": errors.REJECTED, "inconclusive": errors.INCONCLUSIVE}
         return codes[self.value]
 
 
 class Outcome(StrEnum):
-    """What became of a stage, of a comparison, or of one leaf of it; only a stage may be not reached."""
+    """An outcome is the result of a stage, of a comparison or of one leaf; only a stage may be "not reached"."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -42,7 +42,7 @@ class Outcome(StrEnum):
 
 
 class Origin(StrEnum):
-    """Whose program was replayed: compared with the verifier's own export of source that it trusts."""
+    """An origin says whether the program is the one that the verifier exports from source that it trusts."""
 
     TRUSTED = "trusted source"
     DIFFERS = "differs from the trusted source"
@@ -50,7 +50,7 @@ class Origin(StrEnum):
 
 
 class Beginning(StrEnum):
-    """Where an initial state comes from, beside its own key."""
+    """A beginning says what an initial state takes over, beside the leaves that come from its own key."""
 
     OWN_KEY = "own key"
     EARLIER_PROOF = "earlier proof"
@@ -58,7 +58,7 @@ class Beginning(StrEnum):
 
 
 class StageResult(msgspec.Struct, frozen=True):
-    """What came of one stage: its number (1 is the first), its name, the outcome, and what was seen."""
+    """A stage result holds number and name of a stage (the first is 1), its outcome, and what was found."""
 
     number: int
     name: str
@@ -72,17 +72,17 @@ class StageResult(msgspec.Struct, frozen=True):
 
 
 class Coverage(msgspec.Struct, frozen=True):
-    """What was and wasn't replayed.
+    """A coverage says what was replayed, and how likely that was to meet a false segment.
 
     Attributes:
         unit: what is challenged: segments of a proof, or steps of an opening.
-        segments: how many the proof has; steps, if these are the unit.
-        replayed: the challenged ones that were.
-        steps: how many the proof has.
-        steps_replayed: in those segments, and on the way to them from a checkpoint.
-        fraction: the share of false segments that the next field is about.
-        detection: probability that a draw like this one meets a false segment, if that share is false. Only what
-            chance chose counts: it is 0 for a list and for the largest updates, unless they are all.
+        segments: number of segments of the proof, or of steps if these are the unit.
+        replayed: the challenged segments that were replayed.
+        steps: number of steps of the proof.
+        steps_replayed: number of steps that were replayed, those on the way from a checkpoint included.
+        fraction: the share of false segments that `detection` is about.
+        detection: probability that a draw like this one meets a false segment, if that share is false. Only segments
+            that were chosen at random count: it is 0 for a list and for the largest updates, unless they are all.
     """
 
     unit: Literal["segment", "step"]
@@ -95,13 +95,13 @@ class Coverage(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """What came of replaying a segment, the self-test at the beginning of segment 0, or the steps of an opening.
+    """A replay says whether a segment, the self-test, or the steps of an opening gave what the ledger says.
 
     Attributes:
-        segment: its number, from 0; of an opening, the last of the steps.
-        start: the step of the state that it began with.
-        stop: the last step that it was to reach.
-        mismatch: the first step that came out otherwise; None if all came out bit for bit.
+        segment: number of the segment, from 0; for an opening, the last of the steps.
+        start: the step of the state with which the replay began.
+        stop: the last step of the replay, if nothing differs.
+        mismatch: the first step that differs from the ledger; None if all are equal bit for bit.
         fields: the columns of the ledger in which that step differs.
     """
 
@@ -113,26 +113,26 @@ class Replay(msgspec.Struct, frozen=True):
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """How far the steps between two states are from this machine's, where bits can't decide.
+    """A comparison says how far committed steps are from this machine's results, if bits can't decide (section 14.1).
 
-    Distances are Euclidean, over all floating-point leaves, where nothing else is said. A number that is not finite
-    is None.
+    Distances are Euclidean, over all floating-point leaves, unless stated otherwise. A number that is not finite is
+    None.
 
     Attributes:
-        start: the step of the state that it began with; -1 for the initial state, which begins with nothing.
+        start: the step of the state before; -1 for the comparison of the initial state, which has none.
         stop: the last step.
         outcome: passed within the tolerance, failed, or inconclusive.
-        reasons: why, at most 5 lines.
-        update: between the committed states before and after.
-        noise: the largest distance between two compilations here.
-        tolerance: calibrated from the noise.
-        limit: the largest tolerance that decides, a small share of the update.
-        error: between the committed state after and this machine's.
-        l1: of the error, likewise ``linf`` and ``cosine``.
+        reasons: why, in at most 5 lines.
+        update: distance between the committed states before and after.
+        noise: largest distance between the results of two compilations on this machine.
+        tolerance: the tolerance, calibrated from the noise.
+        limit: the largest tolerance that decides, which is a small share of the update.
+        error: distance between the committed state after and this machine's.
+        l1: l1 distance of the same two states.
         linf: largest difference of an element.
         cosine: cosine distance.
         infinitesimal: whether the update can't be told from rounding.
-        segments: the challenged ones in it; none for an opening.
+        segments: the challenged segments among the steps; none for an opening.
     """
 
     start: int
@@ -152,54 +152,54 @@ class Compared(msgspec.Struct, frozen=True):
 
     @property
     def span(self) -> Span:
-        """The steps that were compared; not for the initial state."""
+        """Return the steps that were compared; a comparison of the initial state has none."""
         return Span(self.start, self.stop)
 
     @property
     def is_initial(self) -> bool:
-        """Whether it is about the initial state, which no step leads to."""
+        """Return whether this compares the initial state, to which no step leads."""
         return self.start < 0
 
     @property
     def passed(self) -> bool:
-        """Whether it is within the tolerance."""
+        """Return whether the error is within the tolerance."""
         return self.outcome is Outcome.PASSED
 
     @property
     def allowed(self) -> float | None:
-        """The largest error that passes with other bits."""
+        """Return the largest error that passes although bits differ."""
         return None if self.tolerance is None or self.limit is None else min(self.tolerance, self.limit)
 
     @property
     def severity(self) -> tuple[int, float]:
-        """What to look at first is greatest: failed, then inconclusive, then passed; of these the largest error."""
+        """Return a sort key that is greatest for failed comparisons, then inconclusive ones, then large errors."""
         ranks = (Outcome.NOT_REACHED, Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED)
         return ranks.index(self.outcome), self.relative(self.error)
 
     def relative(self, distance: float | None) -> float:
-        """A distance as a share of the update; infinite where it is not finite, or the update isn't or is 0."""
+        """Return a distance as a share of the update; it is infinite if one is not finite, or only the update is 0."""
         if distance is None or self.update is None:
             return math.inf
         return distance / self.update if self.update else math.inf if distance else 0.0
 
 
 class Drift(msgspec.Struct, frozen=True):
-    """What the verification leaves room for: how far the run could have been led astray, against how far it went.
+    """A drift says how far false or tolerated steps could have moved the final state (section 13.1).
 
-    Distances are Euclidean, over all floating-point leaves. None is what is not finite, or can't be told: an opening
-    has no checkpoints.
+    Distances are Euclidean, over all floating-point leaves. A field is None if it is not finite or not known: an
+    opening has no checkpoints.
 
     Attributes:
-        distance: from the initial state to the last one.
-        path: the sum of all updates from checkpoint to checkpoint.
-        unchecked: the largest updates that were not checked, added up: as many as could be false without the draw
-            having met one with ``confidence``; all of them, where the prover could foresee what was checked.
-        confidence: that of the policy; None where ``unchecked`` has all that was not checked.
-        tolerated: what the whole run could be off, if every step were by as much as was tolerated in those that
-            passed; 0 where all came out bit for bit.
+        distance: distance from the initial to the final state.
+        path: sum of all updates from checkpoint to checkpoint.
+        unchecked: sum of the largest updates that were not checked: as many as could be false without the draw having
+            met one with ``confidence``; all of them, if the prover could foresee what was checked.
+        confidence: confidence of the policy; None if ``unchecked`` has all updates that were not checked.
+        tolerated: error of the whole run if every step had the error that was tolerated in the steps that passed; 0 if
+            all are equal bit for bit.
         d_ref: a distance between two honest trainings, as the verifier gave it.
-        updates: how many were measured.
-        infinitesimal: how many of them are far below the median one.
+        updates: number of updates that were measured.
+        infinitesimal: number of them that are far below the median update.
     """
 
     distance: float | None
@@ -213,15 +213,17 @@ class Drift(msgspec.Struct, frozen=True):
 
 
 class Provenance(msgspec.Struct, frozen=True):
-    """Where an initial state comes from, by the commitment. What is not taken over comes from the key of step 0.
+    """A provenance says where an initial state comes from, according to the commitment (section 2.1).
+
+    Leaves that are not taken over come from the key of step 0.
 
     Attributes:
-        beginning: its own key alone; leaves of an earlier proof's final state; or weights that no proof is about.
+        beginning: its own key alone, leaves of an earlier proof's final state, or weights that no proof is about.
         claim: hex digest of the claim of the earlier proof, or None.
         digest: hex state digest of the leaves that were taken over, or None.
-        taken: their paths.
-        values: how many numbers they hold.
-        leaves: how many leaves the state has.
+        taken: paths of the leaves that were taken over.
+        values: how many numbers these leaves hold.
+        leaves: number of leaves of the state.
     """
 
     beginning: Beginning
@@ -233,17 +235,17 @@ class Provenance(msgspec.Struct, frozen=True):
 
 
 class Ancestor(msgspec.Struct, frozen=True):
-    """An earlier proof that the initial state comes from, directly or not, and what its verification came to.
+    """An ancestor is an earlier proof from which the initial state comes, directly or not, and the verdict on it.
 
     Attributes:
         claim: hex digest of its claim.
-        verdict: on it, with the same nonce.
-        reasons: for that.
-        task: what the prover calls its task.
-        policy: by which it was challenged.
-        coverage: of that.
-        provenance: of its own initial state; None where its commitment could not be read.
-        program_origin: of its program.
+        verdict: the verdict on it, with the same nonce.
+        reasons: the reasons for that verdict.
+        task: the prover's name for its task.
+        policy: the policy by which it was challenged.
+        coverage: what of it was replayed; None if no challenge was drawn.
+        provenance: where its own initial state comes from; None if its commitment could not be read.
+        program_origin: whether its program is the verifier's own export.
     """
 
     claim: str
@@ -257,13 +259,15 @@ class Ancestor(msgspec.Struct, frozen=True):
 
 
 class KolmogorovSmirnov(msgspec.Struct, frozen=True):
-    """Whether the random leaves of the initial state look as ``init`` draws them. Information: it decides nothing.
+    """A Kolmogorov-Smirnov test says whether random leaves of the initial state look as ``init`` draws them.
+
+    It is information, and decides nothing (section 13.4).
 
     Attributes:
-        leaves: how many were tested.
-        smallest_p: of the leaves, times their number, at most 1: how likely an honest state has a leaf as odd as its
-            oddest.
-        path: of that leaf.
+        leaves: number of leaves that were tested.
+        smallest_p: the smallest p-value of the leaves, times their number, at most 1: how likely an honest state has a
+            leaf that is as unusual as the most unusual one.
+        path: path of that leaf.
     """
 
     leaves: Step
@@ -272,30 +276,30 @@ class KolmogorovSmirnov(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The result of a verification.
+    """A report is the result of a verification.
 
     Attributes:
         format: version of the format.
         verdict: accepted, rejected or inconclusive.
-        reasons: why, one line each; before them, what of the initial state is not proven.
-        provenance: of the initial state; None where stage 3 was not passed.
+        reasons: what nobody has shown about the initial state, then the reasons for the verdict; one line each.
+        provenance: where the initial state comes from; None if stage 3 was not passed.
         ancestors: the earlier proofs that it comes from, as far as they were verified, the latest first.
-        stages: all nine.
-        claim: hex digest of the claim; None where it could not be read.
-        commitment: hex digest of the commitment, likewise.
-        task: what the prover calls its task; None where stage 3 was not passed. Recorded, never trusted.
-        nonce: hex; decides the draw.
-        policy: decides the draw.
-        coverage: None where no challenge was drawn.
-        self_test: the replay of the first steps; None where it was not made.
-        replays: those of the covered segments.
-        curve: the ledger's loss, at most 200 points; empty where stage 4 was not passed.
-        initial_test: a statistical test of the initial state; None where it was not made or nothing is random.
-        compared: steps whose bits differ here and could say nothing, compared within a tolerance.
-        updates: how far the checkpoints are apart, at most 200, by the policy's metric, else l2; empty for an opening.
-        drift: what false or tolerated steps could have done; None where nothing came out.
-        claimed_environment: where the prover says it ran.
-        environment: where the verification ran.
+        stages: the results of all nine stages.
+        claim: hex digest of the claim; None if it could not be read.
+        commitment: hex digest of the commitment; None if it could not be read.
+        task: the prover's name for the task, which is never trusted; None if stage 3 was not passed.
+        nonce: the nonce in hex, which decides the draw.
+        policy: the policy, which decides the draw.
+        coverage: what was replayed; None if no challenge was drawn.
+        self_test: the replay of the first steps; None if it was not made.
+        replays: the replays of the covered segments.
+        curve: the loss in the ledger, at most 200 points; empty if stage 4 was not passed.
+        initial_test: a statistical test of the initial state; None if it was not made or nothing is random.
+        compared: steps whose bits differ on this machine without saying anything, compared within a tolerance.
+        updates: distances between checkpoints, at most 200, by the policy's metric or else l2; empty for an opening.
+        drift: what false or tolerated steps could have done; None if nothing that was challenged passed.
+        claimed_environment: the environment in which the run was made, as the prover says.
+        environment: the environment of the verification.
         program_origin: whether the program is the one that the verifier exports from source that it trusts.
     """
 
@@ -323,16 +327,16 @@ class Report(msgspec.Struct, frozen=True):
     initial_test: KolmogorovSmirnov | None
 
     def __bool__(self) -> bool:
-        """Whether the proof is accepted."""
+        """Return whether the proof is accepted."""
         return self.verdict is Verdict.ACCEPTED
 
     def to_json(self) -> bytes:
-        """The report as JSON, indented, for people and programs."""
+        """Return the report as indented JSON."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
 def json_schema() -> bytes:
-    """The JSON Schema of reports, as it is in ``docs/report.schema.json``."""
+    """Return the JSON Schema of reports, which ``docs/report.schema.json`` holds."""
     schema = msgspec.json.schema(Report)
     for definition in schema["$defs"].values():
         if "description" in definition:

@@ -45,7 +45,7 @@ class Arrays:
         return jax.tree.map(lambda leaf: leaf[index], self._tree)
 
     def take(self, indices: Integer[np.ndarray, " batch"]) -> PyTree:
-        """The records at ``indices`` as one batch (a copy)."""
+        """Return the records at ``indices`` as one batch, which is a copy."""
         return jax.tree.map(lambda leaf: leaf[indices], self._tree)
 
 
@@ -67,7 +67,7 @@ class Cached:
         return jax.tree.map(lambda leaf: leaf[0], self.take(np.array([index])))
 
     def take(self, indices: Integer[np.ndarray, " batch"]) -> PyTree:
-        """The records at ``indices`` as one batch (a copy)."""
+        """Return the records at ``indices`` as one batch, which is a copy."""
         missing = np.unique(indices[~self._seen[indices]])
         if len(missing):
             batch = stack(fetch(self._source, missing))
