@@ -25,9 +25,14 @@ install_import_hook("pol_jax", "beartype.beartype")
 import tiny  # noqa: E402
 from fine_tuned import WEIGHTS, tune  # noqa: E402
 from forge import Forger  # noqa: E402
+from in_process import serving_thread  # noqa: E402
 from opened_steps import SOURCE, STEPS  # noqa: E402
 
+from pol_jax.files import user_cache  # noqa: E402
+from pol_jax.program.compilation_cache import prune  # noqa: E402
+from pol_jax.program.machine import describe_processors  # noqa: E402
 from pol_jax.protocol.challenge import AllSegments, ListedSteps  # noqa: E402
+from pol_jax.protocol.encoding import artifact_digest  # noqa: E402
 from pol_jax.protocol.opening import Opening  # noqa: E402
 from pol_jax.proving.commit import Choices  # noqa: E402
 from pol_jax.proving.opener import open_steps  # noqa: E402
@@ -45,10 +50,16 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 Verify = Callable[..., Report]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Compile a program once for all tests and for the processes that they start."""
-    directory = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("xla")))
+def pytest_configure() -> None:
+    """Compile a program once: for all tests, for all processes that run them or that they start, and for later runs.
+
+    One folder for each version of jax and kind of processor, for which XLA compiles.
+    """
+    kind = artifact_digest("processors", describe_processors().encode()).hex()[:16]
+    folder = user_cache() / "tests" / f"jax-{jax.__version__}-{kind}"
+    directory = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    prune(Path(directory), 2**30)
     jax.config.update("jax_compilation_cache_dir", directory)
     for name, value in {"min_compile_time_secs": 0, "min_entry_size_bytes": -1}.items():
         os.environ.setdefault(f"JAX_PERSISTENT_CACHE_{name.upper()}", str(value))
@@ -132,3 +143,9 @@ def check_opening(plain_proof: Path, tmp_path: Path) -> Callable[..., Report]:
         return opening_verifier.verify_opening(tmp_path / "a claim", tmp_path / "opening", ListedSteps(steps), b"")
 
     return verify
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verify in this process what is verified in one of its own elsewhere: where that is not what is tested."""
+    monkeypatch.setattr("pol_jax.sandbox.verify.started", serving_thread)

@@ -69,6 +69,7 @@ def test_error_in_own_loop_passes_and_keeps_the_run_open(tmp_path: Path) -> None
         assert recording.start in (0, 6)  # what was not observed yet is dropped
 
 
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("name", ["linen", "nested"])
 def test_state_and_records_may_be_any_pytree(name: str, tmp_path: Path) -> None:
     task = pol_jax.load_task(f"tiny:{name}")
@@ -79,6 +80,7 @@ def test_state_and_records_may_be_any_pytree(name: str, tmp_path: Path) -> None:
     assert all(loss is not None and np.isfinite(loss) for loss in losses[1:])
 
 
+@pytest.mark.usefixtures("in_process")
 def test_state_digests_may_be_rarer(tmp_path: Path) -> None:
     task = tiny.plain()
     choices = pol_jax.Choices(interval=6, witness_interval=4)
@@ -87,6 +89,7 @@ def test_state_digests_may_be_rarer(tmp_path: Path) -> None:
     assert pol_jax.verify(tmp_path / "proof", task.source, policy=pol_jax.AllSegments())
 
 
+@pytest.mark.usefixtures("in_process")
 def test_other_prng_implementation(tmp_path: Path) -> None:
     task = tiny.nested()
     pol_jax.train(task, tmp_path / "proof", steps=4, choices=pol_jax.Choices(prng="rbg"))

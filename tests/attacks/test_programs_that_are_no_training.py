@@ -178,6 +178,7 @@ def test_verifier_may_let_large_constants_through(tmp_path: Path) -> None:
     assert "bytes of constants" in report.stages[2].detail
 
 
+@pytest.mark.usefixtures("in_process")
 def test_verify_command_takes_a_limit(plain_proof: Path) -> None:
     command = ["verify", str(plain_proof), "--task", "tiny:plain", "--segments", "0", "--max-constants"]
     too_few = CliRunner().invoke(pol, [*command, "5"])

@@ -11,6 +11,7 @@ from commands import environment, pol
 from places import TESTS
 
 
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 from commands import pol
 from fine_tuned import INTERVAL, STEPS, digest
@@ -12,6 +13,8 @@ from fine_tuned import INTERVAL, STEPS, digest
 from pol_jax.cli import main as cli
 from pol_jax.errors import UsageError
 from pol_jax.storage.proof import open_proof
+
+pytestmark = pytest.mark.usefixtures("in_process")
 
 
 def run(*arguments: str | int | Path) -> Any:
@@ -53,7 +56,7 @@ def test_commands_for_weights(chain: Path, tmp_path: Path) -> None:
         result = run(*train_it, *wrong)
         assert isinstance(result.exception, UsageError), result.output
     result = run("verify", tmp_path / "tuned", "--task", "tiny:linen", "--task", "tiny:nested")
-    assert "none of those is called" in str(result.exception) or result.exit_code == 2
+    assert "none of the given tasks is called" in str(result.exception) or result.exit_code == 2
 
 
 def test_train_again_says_that_it_is_finished(runs: Path) -> None:

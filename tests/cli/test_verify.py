@@ -46,6 +46,7 @@ def test_json_to_standard_output_is_nothing_but_json(runs: Path) -> None:
     assert "accepted" in done.stderr
 
 
+@pytest.mark.usefixtures("in_process")
 def test_html_is_a_page_whose_task_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = "import dataclasses, tiny\ntask = dataclasses.replace(tiny.plain(), name='<script>alert(1)</script>')\n"
     (tmp_path / "bad_name.py").write_text(module)
@@ -61,6 +62,7 @@ def test_html_is_a_page_whose_task_is_text(tmp_path: Path, monkeypatch: pytest.M
     assert "report.html: can't be written" in unwritable.stderr
 
 
+@pytest.mark.usefixtures("in_process")
 def test_nonce_repeats_a_draw(runs: Path) -> None:
     options = ("--task", "tiny:plain", "--confidence", "0.5", "--fraction", "0.5", "--nonce", "00ff", "--json", "-")
     first, second = (json.loads(pol("verify", runs / "longer", *options).stdout) for _ in range(2))
@@ -69,6 +71,7 @@ def test_nonce_repeats_a_draw(runs: Path) -> None:
     assert len(first["coverage"]["replayed"]) == 1
 
 
+@pytest.mark.usefixtures("in_process")
 def test_segments_are_replayed_by_name(runs: Path) -> None:
     verified = pol("verify", runs / "longer", "--task", "tiny:plain", "--segments", "0,2")
     assert verified.exit_code == 0
@@ -76,6 +79,7 @@ def test_segments_are_replayed_by_name(runs: Path) -> None:
     assert "chosen by number, so this says nothing about the other segments" in verified.output
 
 
+@pytest.mark.usefixtures("in_process")
 def test_largest_updates_are_replayed(runs: Path) -> None:
     options = ("--task", "tiny:plain", "--top-q", "1", "--metric", "l1")
     verified = pol("verify", runs / "longer", *options)
@@ -88,6 +92,7 @@ def test_largest_updates_are_replayed(runs: Path) -> None:
     assert (len(report["coverage"]["replayed"]), report["coverage"]["detection"]) == (2, 0.0)
 
 
+@pytest.mark.usefixtures("in_process")
 def test_largest_updates_and_random_segments_are_replayed(runs: Path) -> None:
     options = ("--task", "tiny:plain", "--top-q", "1", "--fraction", "0.3", "--json", "-")
     report = json.loads(pol("verify", runs / "longer", *options).stdout)
@@ -110,6 +115,7 @@ def test_rejected_proof_exits_with_1_and_names_stage_and_file(proof_copy: Path) 
     assert "not reached" in rejected.output
 
 
+@pytest.mark.usefixtures("in_process")
 def test_other_records_exit_with_3(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = "import dataclasses, tiny, pol_jax.training.records as d\n"
     module += "task = dataclasses.replace(tiny.plain(), source=d.Arrays(tiny.points(seed=2)))\n"
@@ -120,6 +126,7 @@ def test_other_records_exit_with_3(runs: Path, tmp_path: Path, monkeypatch: pyte
     assert "cannot judge with these records: record" in inconclusive.output
 
 
+@pytest.mark.usefixtures("in_process")
 def test_private_records_are_salted_and_need_the_secret(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(os.urandom(32))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import msgspec
+import pytest
 import tiny
 from forge import Forger
 from places import ROOT
@@ -38,6 +39,7 @@ def test_report_has_curve_and_replays(plain_proof: Path) -> None:
     assert report.drift.tolerated == 0
 
 
+@pytest.mark.usefixtures("in_process")
 def test_report_names_the_step_that_differs(proof_copy: Path) -> None:
     forger = Forger(proof_copy)
     forger.change(9, state=bytes(32))

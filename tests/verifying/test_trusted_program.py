@@ -143,6 +143,7 @@ def test_comparison_crosses_the_pipe(plain_proof: Path) -> None:
     refused(other, 3, "program", "differ")
 
 
+@pytest.mark.usefixtures("in_process")
 def test_command(plain_proof: Path) -> None:
     command = ["verify", str(plain_proof), "--segments", "0", "--task"]
     same = CliRunner().invoke(pol, [*command, "tiny:plain", "--same-program"])
