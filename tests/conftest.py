@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,8 @@ from forge import Forger  # noqa: E402
 from in_process import serving_thread  # noqa: E402
 from opened_steps import SOURCE, STEPS  # noqa: E402
 
+from pol_jax.errors import StorageError  # noqa: E402
 from pol_jax.files import user_cache  # noqa: E402
-from pol_jax.program.compilation_cache import prune  # noqa: E402
 from pol_jax.program.machine import describe_processors  # noqa: E402
 from pol_jax.protocol.challenge import AllSegments, ListedSteps  # noqa: E402
 from pol_jax.protocol.encoding import artifact_digest  # noqa: E402
@@ -38,6 +39,7 @@ from pol_jax.proving.commit import Choices  # noqa: E402
 from pol_jax.proving.opener import open_steps  # noqa: E402
 from pol_jax.proving.recording import train  # noqa: E402
 from pol_jax.reports.report import Report  # noqa: E402
+from pol_jax.sandbox.compiled_programs import prune  # noqa: E402
 from pol_jax.storage.openings import write_opening  # noqa: E402
 from pol_jax.storage.proof import open_proof  # noqa: E402
 from pol_jax.verifying import opening_verifier  # noqa: E402
@@ -50,16 +52,51 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 Verify = Callable[..., Report]
 
 
+MAY_DIFFER = (
+    "protocol/",
+    "program/test_artifact.py",
+    "sandbox/test_compiled_programs.py",
+    "program/test_dataflow.py",
+    "program/test_operations.py",
+    "program/test_stablehlo.py",
+    "training/",
+    "storage/",
+    "judging/test_tolerance.py",
+    "proving/test_fine_tuning.py",
+    "tasks/test_contract.py",
+    "verifying/test_calibration.py",
+    "verifying/test_comparison.py",
+    "verifying/test_compilations.py",
+    "verifying/test_opening_verifier.py",
+    "verifying/test_proof_verifier.py",
+    "test_frozen.py",
+)
+"""Tests that another interpreter, or the jax that it has, may decide otherwise: formats, programs, states, numbers.
+
+Others say so themselves: ``@pytest.mark.interpreter``.
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark those."""
+    for item in items:
+        if item.path.relative_to(TESTS).as_posix().startswith(MAY_DIFFER):
+            item.add_marker(pytest.mark.interpreter)
+
+
 def pytest_configure() -> None:
     """Compile a program once: for all tests, for all processes that run them or that they start, and for later runs.
 
     One folder for each version of jax and kind of processor, for which XLA compiles.
     """
     kind = artifact_digest("processors", describe_processors().encode()).hex()[:16]
-    folder = user_cache() / "tests" / f"jax-{jax.__version__}-{kind}"
+    try:
+        folder = user_cache() / "tests" / f"jax-{jax.__version__}-{kind}"
+        folder.mkdir(parents=True, exist_ok=True)
+        prune(folder, 2**30)
+    except (OSError, StorageError):  # no home to keep it in
+        folder = Path(tempfile.mkdtemp(prefix="pol-tests-"))
     directory = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
-    Path(directory).mkdir(parents=True, exist_ok=True)
-    prune(Path(directory), 2**30)
     jax.config.update("jax_compilation_cache_dir", directory)
     for name, value in {"min_compile_time_secs": 0, "min_entry_size_bytes": -1}.items():
         os.environ.setdefault(f"JAX_PERSISTENT_CACHE_{name.upper()}", str(value))

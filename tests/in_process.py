@@ -33,7 +33,7 @@ class NoProcess(subprocess.Popen[bytes]):
 
 
 @contextmanager
-def serving_thread(readable: Sequence[str], confined: bool) -> Iterator[Child]:
+def serving_thread(readable: Sequence[str], confined: bool, *, processes: bool = False) -> Iterator[Child]:
     """In place of `pol_jax.sandbox.process.started`."""
     ours, theirs = Pipe()
     handle = os.dup(theirs.fileno())

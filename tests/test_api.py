@@ -14,6 +14,7 @@ import tiny
 import pol_jax
 
 
+@pytest.mark.interpreter
 def test_names_are_there_and_cost_no_jax() -> None:
     code = "import sys, pol_jax; print('jax' in sys.modules); [getattr(pol_jax, name) for name in pol_jax.__all__]"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -23,6 +24,7 @@ def test_names_are_there_and_cost_no_jax() -> None:
         pol_jax.nothing  # noqa: B018
 
 
+@pytest.mark.interpreter
 def test_report_is_true_when_accepted(plain_proof: Path, proof_copy: Path) -> None:
     assert pol_jax.verify(plain_proof, tiny.plain().source)
     (proof_copy / "claim.json").unlink()
@@ -32,6 +34,7 @@ def test_report_is_true_when_accepted(plain_proof: Path, proof_copy: Path) -> No
     assert report.reasons == ("stage 1, limits and names: claim.json: is missing; is the run finished?",)
 
 
+@pytest.mark.interpreter
 def test_own_loop_gives_the_same_claim_as_train(plain_proof: Path, tmp_path: Path) -> None:
     """Whose loop it is makes no difference; neither does an interruption of it."""
     choices = pol_jax.Choices(interval=tiny.INTERVAL, seed="tests")

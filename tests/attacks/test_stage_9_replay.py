@@ -26,6 +26,7 @@ ODD = b"\x07" * 32
 """A digest of nothing."""
 
 
+@pytest.mark.interpreter
 @pytest.mark.parametrize("segment", [0, 1, 3])
 def test_forged_end_of_a_segment(forger: Forger, verify_plain: Verify, segment: int) -> None:
     """The state at the end of one segment is another; what follows was truly trained from it."""
@@ -86,6 +87,7 @@ def test_everything_interpolated_is_rejected_by_tolerance(forger: Forger, verify
     assert any("neither the self-test nor any" in reason for reason in report.reasons)
 
 
+@pytest.mark.interpreter
 def test_everything_forged_is_rejected_by_tolerance(forger: Forger, verify_plain: Verify) -> None:
     for row in forger.rows[1:]:
         forger.change(row.step, state=ODD, loss=b"\0\0\0\0")

@@ -13,6 +13,7 @@ from pol_jax.backends.results import Results
 from pol_jax.backends.workload import Workload
 
 
+@pytest.mark.interpreter
 def test_as_it_comes_this_machine_gives_the_prover_s_bits(results: Results) -> None:
     found = outcome(results, "cpu")
     assert (found.status, found.repeats) == ("ran", True)

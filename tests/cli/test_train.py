@@ -65,6 +65,7 @@ def test_train_again_says_that_it_is_finished(runs: Path) -> None:
     assert "is finished already" in again.output
 
 
+@pytest.mark.interpreter
 def test_train_keeps_few_checkpoints_and_inspect_shows_how_many(runs: Path, tmp_path: Path) -> None:
     arguments = ("train", "tiny:plain", "--out", tmp_path / "proof", "--steps", "14", "--seed", "1")
     assert pol(*arguments, "--interval", "3", "--keep-every", "2").exit_code == 0

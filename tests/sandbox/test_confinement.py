@@ -58,7 +58,7 @@ def trying(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> Trying:
         start = before + process._CODE.replace("from pol_jax.sandbox.child", code + "from pol_jax.sandbox.child")
         monkeypatch.setattr(process, "_CODE", start)
         with process.started([str(plain_proof)], confined=True, processes=processes) as child:
-            child.process.wait(60)
+            child.process.wait(300)
             child.noise.seek(0)
             found, unrestricted = json.loads(child.noise.read().decode().splitlines()[-1])
         return {**found, "unrestricted": ", ".join(unrestricted)}
@@ -66,6 +66,7 @@ def trying(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> Trying:
     return attempt
 
 
+@pytest.mark.interpreter
 @needs_landlock
 def test_child_reads_no_file_outside(trying: Trying, plain_proof: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
@@ -86,6 +87,7 @@ def test_child_reads_no_file_outside(trying: Trying, plain_proof: Path, tmp_path
     assert set(found.values()) == {"PermissionError"}, found
 
 
+@pytest.mark.interpreter
 @needs_landlock
 def test_child_writes_nothing_outside(trying: Trying, plain_proof: Path, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("as it was")
@@ -102,6 +104,7 @@ def test_child_writes_nothing_outside(trying: Trying, plain_proof: Path, tmp_pat
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("there", "as it was")]
 
 
+@pytest.mark.interpreter
 @needs_landlock
 def test_child_has_no_network(trying: Trying, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as local:
@@ -149,6 +152,7 @@ def test_older_kernel_restricts_what_it_knows(trying: Trying, tmp_path: Path) ->
     assert trying(read, before=without) == {read: "PermissionError"} | told
 
 
+@pytest.mark.interpreter
 def test_threads_of_the_child_start_confined(trying: Trying) -> None:
     before = "import os\nassert len(os.listdir('/proc/self/task')) == 1\n" if sys.platform == "linux" else ""
     assert trying("[].clear()", before=before)["[].clear()"] == ""

@@ -43,6 +43,7 @@ def together(path: Path, jobs: int, progress: Silent | None = None, **options: A
     return verify(path, source, policy=AllSegments(), nonce=NONCE, jobs=jobs, progress=progress, **options)
 
 
+@pytest.mark.interpreter
 def test_report_is_that_of_one_process(plain_proof: Path) -> None:
     seen = Watching()
     report = together(plain_proof, 2, seen)
@@ -130,7 +131,7 @@ def test_workers_are_confined_and_end_with_the_child(plain_proof: Path) -> None:
         signal_workers_of(found, signal.SIGCONT)
 
     together(plain_proof, 2, Watching(8, kill))
-    _, alive = psutil.wait_procs(found, timeout=15)
+    _, alive = psutil.wait_procs(found, timeout=60)
     assert found
     assert all(restricted)
     assert not alive

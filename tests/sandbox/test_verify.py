@@ -53,6 +53,7 @@ def kill_child(number: int) -> Callable[[], None]:
     return kill
 
 
+@pytest.mark.interpreter
 @pytest.mark.parametrize("task", [tiny.plain, tiny.nested])
 def test_gives_the_report_of_the_caller_s_process(task: Callable[[], pol_jax.Task], tmp_path: Path) -> None:
     """Records of any pytree cross the pipe; the report comes back whole."""
@@ -186,7 +187,9 @@ def test_program_that_eats_memory_is_inconclusive(tmp_path: Path) -> None:
 def test_program_that_never_ends_is_inconclusive(tmp_path: Path) -> None:
     path = tmp_path / "proof"
     with_program_of(endless(), path)
-    report = verify(path, endless().source, bounds=Bounds(silence_seconds=8))
+    bounds = Bounds()
+    progress = At(9, lambda: object.__setattr__(bounds, "silence_seconds", 8))
+    report = verify(path, endless().source, progress=progress, bounds=bounds)
     assert report.verdict is Verdict.INCONCLUSIVE
     assert "stage 9, replay: cannot judge here: the process that reads the proof said nothing" in report.reasons[0]
 
@@ -222,7 +225,7 @@ def test_child_ends_with_its_caller(plain_proof: Path) -> None:
         assert caller.stdout is not None
         child = psutil.Process(int(caller.stdout.readline()))
         caller.kill()
-    _, alive = psutil.wait_procs([child], timeout=15)
+    _, alive = psutil.wait_procs([child], timeout=60)
     assert not alive
 
 

@@ -17,6 +17,7 @@ from pol_jax.training.records import Arrays
 from pol_jax.training.task import load_task
 
 
+@pytest.mark.interpreter
 def test_digits_learn(tiny: Path) -> None:
     task = load_task("digits", data_dir=tiny)
     state, losses = train(task, task.steps)

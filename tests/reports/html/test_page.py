@@ -84,7 +84,7 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Browse:
         (folder / "page.html").write_text(page, encoding="utf-8")
         command = [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", *options]
         command += ["--dump-dom", (folder / "page.html").as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
         return done.stdout, done.stderr
 
     return open_page
