@@ -30,7 +30,7 @@ def test_challenge_open_verify(plain_proof: Path, tmp_path: Path) -> None:
     assert coverage.unit == "step"
     for wrong, problem in (
         ((), "give either --steps LIST, or the --nonce"),
-        ((*draw, "--steps", "1"), "one of them"),
+        ((*draw, "--steps", "1"), "give either --steps LIST"),
         ((*draw, "--all"), "has no meaning for an opening"),
         (("--steps", "1", "--fraction", "0.1"), "leave out --steps"),
     ):
