@@ -18,9 +18,10 @@ import numpy as np
 from pol_jax.errors import BackendError, ProofError, unreadable
 from pol_jax.program.audit import Audit, audit
 from pol_jax.program.dataflow import missing_dependence
-from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.encoding import artifact_digest
 from pol_jax.protocol.keys import KEY_WORDS
+from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.trees import DTYPES, ArraySpec, LeafSpec, RecordSpec, StateSpec
 
 Leaves: TypeAlias = tuple[jax.Array, ...]
@@ -114,6 +115,15 @@ def load_program(artifacts: Artifacts, signature: Signature) -> Program:
         raise ProofError(STEP_FILE, problem)
     constants = init_audit.constant_bytes + step_audit.constant_bytes
     return Program(signature, jax.jit(init.call), jax.jit(step.call, donate_argnums=0), constants)
+
+
+def check_constants(program: Program, limits: Limits) -> None:
+    """Refuse programs that hold more bytes of constants than the limit: weights could be hidden there (section 9)."""
+    most = limits.constants(nbytes(program.signature.state))
+    if program.constant_bytes > most:
+        raise ProofError(
+            "program", f"{program.constant_bytes} bytes of constants, more than the limit of {most} (--max-constants)"
+        )
 
 
 def missing_step_dependence(step: Audit, signature: Signature) -> str | None:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from pol_jax.errors import ProofError
-from pol_jax.program.artifact import Program
+from pol_jax.program.artifact import Program, check_constants
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol import inventory, merkle
@@ -76,15 +76,6 @@ def check_commitment(root: Path, claim: Claim, limits: Limits) -> Checked:
     records, program = proof.records(), proof.program()
     check_constants(program, limits)
     return Checked(proof, program, records)
-
-
-def check_constants(program: Program, limits: Limits) -> None:
-    """A part of stage 3: weights could be hidden in what the programs hold."""
-    most = limits.constants(nbytes(program.signature.state))
-    if program.constant_bytes > most:
-        raise ProofError(
-            "program", f"{program.constant_bytes} bytes of constants, more than the limit of {most} (--max-constants)"
-        )
 
 
 def check_ledger(proof: Proof, claim: Claim, curve: Curve | None = None) -> dict[int, Digest]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pol_jax.errors import ProofError
-from pol_jax.program.artifact import Artifacts, Program, Signature, artifact_digests, load_program
+from pol_jax.program.artifact import Artifacts, Program, Signature, artifact_digests, check_constants, load_program
 from pol_jax.protocol import merkle
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment, nbytes
@@ -25,7 +25,6 @@ from pol_jax.training.inputs import StepInput, plan, step_inputs
 from pol_jax.training.keys import step_keys
 from pol_jax.training.opened_records import CommittedRecord, OpenedRecords
 from pol_jax.training.states import HostState, Layout, little_endian
-from pol_jax.verifying.checks import check_constants
 
 WHERE = "opening"
 
