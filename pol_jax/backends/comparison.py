@@ -1,4 +1,4 @@
-"""A comparison on this machine: every backend in turn, in a process of its own."""
+"""The backends of this machine are compared: each replays the workload in a process of its own, one after the other."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def compare_backends(
         try:
             for backend in backends:
                 kind = (backend.platform, backend.python)
-                if kind in absent:  # no process is needed to see that once more
+                if kind in absent:  # another process would find it missing again
                     outcomes.append(msgspec.structs.replace(absent[kind], backend=_shown(backend)))
                 else:
                     outcomes.append(_outcome(workload, backend, path, timeout))
@@ -89,5 +89,5 @@ def _outcome(workload: Workload, backend: Backend, work_file: Path, timeout: int
 
 
 def _shown(backend: Backend) -> Backend:
-    """Without the path of its interpreter, which says something of this machine alone."""
+    """Return a backend without the path of its interpreter, which means something on this machine alone."""
     return msgspec.structs.replace(backend, python=None)

@@ -1,4 +1,4 @@
-"""From the states that came out of a backend to errors: numbers, and what a verifier there would say of them."""
+"""Errors are measured from the states that a backend gave, with what a verifier on that backend would say of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _METRICS: Final[tuple[Metric, ...]] = ("l1", "l2", "linf", "cosine")
 
 
 def reproductions(workload: Workload, ran: BackendRun) -> tuple[Reproduction, ...]:
-    """All that a backend reproduced: steps, then segments at every committed state on their way.
+    """Return all that a backend reproduced: steps, then segments at every committed state on their way.
 
     Raises:
         ValueError: it has other arrays than were asked for.
@@ -60,7 +60,7 @@ def _reproduction(
     got: HostState,
     losses: Sequence[np.float32],
 ) -> Reproduction:
-    """The state after a span, against the committed one; ``start`` is the step of the state that all began with."""
+    """Compare the state after a span with the committed one; the replay began with the state after step ``start``."""
     spec, before, after = workload.commitment.state, workload.opened.state(start), workload.opened.state(span.stop)
     total = _error(None, spec, before, after, got.leaves)
     committed = [loss.tobytes() for loss in workload.losses(span)]
@@ -72,8 +72,8 @@ def _reproduction(
         exact=total.equal and [loss.tobytes() for loss in losses] == committed,
         total=total,
         leaves=tuple(
-            _error(leaf.path, [leaf], [a], [b], [mine])
-            for leaf, a, b, mine in zip(spec, before, after, got.leaves, strict=True)
+            _error(leaf.path, [leaf], [a], [b], [own])
+            for leaf, a, b, own in zip(spec, before, after, got.leaves, strict=True)
         ),
     )
 
@@ -85,7 +85,7 @@ def _error(
     after: Sequence[np.ndarray],
     got: Sequence[np.ndarray],
 ) -> Error:
-    """The distances between a committed state and what came out; equal bits have none, NaN among them or not."""
+    """Measure how far a committed state and the backend's are apart; equal bits are not, even if they hold NaNs."""
     equal = all(a.tobytes() == b.tobytes() for a, b in zip(after, got, strict=True))
     off = [0.0 if equal else finite(distance(spec, after, got, metric)) for metric in _METRICS]
     update = [finite(distance(spec, before, after, metric)) for metric in _METRICS[:3]]
@@ -95,7 +95,7 @@ def _error(
 def _judge(
     workload: Workload, span: Span, got: HostState, losses: Sequence[np.float32], ran: BackendRun
 ) -> StepComparison:
-    """What `pol_jax.verifying.opening_verifier` would say there, under the compilations of that backend."""
+    """Judge a step as a verifier would (`pol_jax.verifying.opening_verifier`), by the compilations of that backend."""
     end = f"/step/{span.stop}"
     names = [
         name.removesuffix(end) for name in sorted(ran.arrays) if name.startswith("variant/") and name.endswith(end)

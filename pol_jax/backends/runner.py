@@ -1,4 +1,4 @@
-"""Starting a backend's process, and what became of it. A backend that fails is a result too: one that says why."""
+"""A backend's process is started here. A backend that fails is a result too, which says why."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class BackendRun:
         compile_seconds: for the compilation of the step.
         step_seconds: median time of a step.
         repeats: whether each step gave the same bits twice.
-        arrays: what came out, by name; see `pol_jax.backends.worker`.
+        arrays: its results, by name; see `pol_jax.backends.worker`.
     """
 
     environment: BackendEnvironment
@@ -87,7 +87,7 @@ class BackendRun:
 
 @dataclass(frozen=True)
 class BackendFailure:
-    """A backend that did not, and why."""
+    """A backend that did not execute the steps, and why."""
 
     status: Status
     reason: str

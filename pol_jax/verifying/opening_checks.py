@@ -1,6 +1,7 @@
-"""An opening against a claim: all that must hold before anything of it is replayed. Rules without IO.
+"""An opening is checked against its claim before it is replayed (docs/protocol.md, section 14, stages 3 to 6).
 
-The stages are those of a verification, 3 to 6, with inclusion proofs in place of a directory's files.
+Inclusion proofs stand in place of a directory's files. These are rules without IO, and they import nothing of storage:
+machines that only measure backends check openings too, without pyarrow and orbax.
 """
 
 from __future__ import annotations
