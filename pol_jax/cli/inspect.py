@@ -40,6 +40,7 @@ def inspect_command(path: Path) -> None:
 def _facts(proof: Proof) -> list[tuple[str, str]]:
     commitment, claim = proof.commitment, proof.claim
     data, schedule, provenance = commitment.data, commitment.schedule, provenance_of(commitment)
+    every = schedule.witness_interval
     finished = f"{claim.steps}" if claim else f"{max(0, proof.last_step)} so far; the run is not finished"
     facts = [
         ("task", commitment.task.name),
@@ -52,7 +53,7 @@ def _facts(proof: Proof) -> list[tuple[str, str]]:
         ("initial state", describe_provenance(provenance)),
         *((("  taken over", ", ".join(provenance.taken)),) if provenance.taken else ()),
         ("checkpoints", _checkpoints(proof)),
-        ("state digests", f"every {schedule.witness_interval} steps"),
+        ("state digests", "after every step" if every == 1 else f"after every {every} steps"),
         ("seed", commitment.nonce),
         ("prover", commitment.prover or "no key"),
         ("commitment", commitment.digest().hex()),

@@ -20,8 +20,8 @@ _MOST = 60
 
 _WHAT = (
     "Distances are Euclidean, over all floating-point leaves. An update is what the steps changed. The noise is the "
-    "largest distance between two compilations of the same steps here. The tolerance is calibrated from it, and "
-    "decides only where it is not above the limit."
+    "largest distance between the results of two compilations of the same steps on this machine. The tolerance is "
+    "calibrated from it, and decides only where it is not above the limit."
 )
 
 _COLUMNS = ("error", "noise", "tolerance", "limit", "update")

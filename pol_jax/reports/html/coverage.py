@@ -20,7 +20,7 @@ def coverage(report: Report) -> Markup:
 def _drift(report: Report) -> list[Markup]:
     lines = describe_drift(report.drift) if report.drift else []
     title = tag("h3", "What could still be false")
-    return [title, tag("ul", *(tag("li", line) for line in lines), class_="plain")] if lines else []
+    return [title, tag("ul", *(tag("li", _sentence(line)) for line in lines), class_="plain")] if lines else []
 
 
 def _replayed(report: Report) -> list[Markup]:
@@ -33,7 +33,7 @@ def _replayed(report: Report) -> list[Markup]:
     cells = dict(zip((_place(replay, unit) for replay in report.replays), states, strict=True))
     for each in report.compared:
         cells |= {(segment, segment + 1): _STATES[each.outcome] for segment in each.segments}
-    found = [tag("p", f"{sentence[0].upper()}{sentence[1:]}."), strip(report.coverage, [*cells], [*cells.values()])]
+    found = [tag("p", f"{_sentence(sentence)}."), strip(report.coverage, [*cells], [*cells.values()])]
     pairs = zip(report.replays, states, strict=True)
     false = [replay for replay, state in pairs if state in (State.FALSE, State.OPEN)]
     lines = [_line(replay, unit) for replay in false[:_MOST_LISTED]]
@@ -76,7 +76,11 @@ _STATES = {
 
 def _line(replay: Replay, unit: str) -> str:
     words = describe_replay(replay)
-    return f"Segment {replay.segment}, {words}" if unit == "segment" else f"{words[0].upper()}{words[1:]}"
+    return f"Segment {replay.segment}, {words}" if unit == "segment" else _sentence(words)
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _draw(report: Report) -> Markup:
