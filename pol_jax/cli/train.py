@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.console import Console
+
 from pol_jax.attesting.key_files import read_public_key
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.errors import UsageError
@@ -13,7 +15,7 @@ from pol_jax.proving.recording import Recording
 from pol_jax.reports.wording import describe_provenance
 from pol_jax.storage.checkpoints import load_weights
 from pol_jax.storage.proof import open_proof
-from pol_jax.training.task import load_task
+from pol_jax.training.task import Task, load_task
 from pol_jax.verifying.ancestry import provenance_of
 
 
@@ -33,7 +35,7 @@ def train_command(
     take: tuple[str, ...],
     max_constants: int | None,
 ) -> None:
-    """Train with a proof; print where an interrupted run continues, the task's evaluation and the claim."""
+    """Train with a proof, and print where the run begins and what it has come to."""
     quiet_libraries()
     console = make_console()
     choices = Choices(
@@ -47,21 +49,31 @@ def train_command(
     )
     loaded = load_task(task, data_dir=data_dir, steps=steps)
     with Recording(loaded, out, steps=steps, keep_every=keep_every, choices=choices, progress=Bars()) as recording:
-        for line in recording.damaged:
-            console.print(f"skipped a damaged checkpoint: {line}", style="yellow")
-        if recording.finished:
-            console.print(f"{out} is finished already")
-        else:
-            provenance = describe_provenance(provenance_of(recording.commitment))
-            console.print(f"initial state: {provenance}", markup=False, soft_wrap=True)
-            if recording.start:
-                console.print(f"continuing after step {recording.start} of {recording.steps}")
-            recording.run()
+        _print_beginning(console, out, recording)
+        recording.run()
+    _print_end(console, out, loaded, recording)
+
+
+def _print_beginning(console: Console, out: Path, recording: Recording) -> None:
+    """Print where the run begins or continues, and which checkpoints were skipped."""
+    for line in recording.damaged:
+        console.print(f"skipped a damaged checkpoint: {line}", style="yellow")
+    if recording.finished:
+        console.print(f"{out} is finished already")
+        return
+    provenance = describe_provenance(provenance_of(recording.commitment))
+    console.print(f"initial state: {provenance}", markup=False, soft_wrap=True)
+    if recording.start:
+        console.print(f"continuing after step {recording.start} of {recording.steps}")
+
+
+def _print_end(console: Console, out: Path, task: Task, recording: Recording) -> None:
+    """Print what the run has come to: its length, the task's evaluation and the claim."""
     proof = open_proof(out)
     assert proof.claim is not None  # noqa: S101  # every step is recorded
-    console.print(f"trained {proof.claim.steps} steps of {loaded.name}; the proof is in {out}", soft_wrap=True)
-    if loaded.evaluate:
-        for name, value in loaded.evaluate(recording.task_state(proof)).items():
+    console.print(f"trained {proof.claim.steps} steps of {task.name}; the proof is in {out}", soft_wrap=True)
+    if task.evaluate:
+        for name, value in task.evaluate(recording.task_state(proof)).items():
             console.print(f"{name} {value:.4f}")
     console.print(f"claim {proof.claim.digest().hex()}", soft_wrap=True)
 

@@ -195,8 +195,8 @@ def _check_path(field: str, path: str, paths: Set[str]) -> None:
     """Refuse a path that is no JSON pointer, or lies below another leaf: leaves must nest by their paths."""
     if len(path) > 1024 or not _POINTER.match(path):
         raise ProofError(FILE, f"{field}: {path[:60]!r} is no JSON pointer of at most 1024 characters and 64 parts")
-    slashes = [at for at, character in enumerate(path) if character == "/"]
-    for above in {path[:at] for at in slashes} & paths:
+    slashes = [position for position, character in enumerate(path) if character == "/"]
+    for above in {path[:slash] for slash in slashes} & paths:
         raise ProofError(FILE, f"{field}: {path!r} lies below the leaf {above!r}")
 
 

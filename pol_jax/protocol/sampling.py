@@ -45,7 +45,7 @@ def detection_probability(segments: int, false_count: int, drawn: int) -> float:
     if drawn > segments - false_count:
         return 1.0
     few, many = sorted((false_count, drawn))  # C(n-m, q) / C(n, q) = C(n-q, m) / C(n, m): the shorter product serves
-    return -math.expm1(sum(math.log1p(-many / (segments - at)) for at in range(few)))
+    return -math.expm1(sum(math.log1p(-many / (segments - index)) for index in range(few)))
 
 
 def _meets(segments: int, false_count: int, drawn: int, confidence: float) -> bool:

@@ -142,7 +142,7 @@ def _rows(proof: Proof, wanted: Sequence[Span]) -> tuple[dict[int, Row], list[by
 def _records(proof: Proof, source: Source, indices: Sequence[int], secret: bytes | None) -> tuple[OpenedRecord, ...]:
     batch = take(source, proof.commitment.data.record, np.array(indices, np.int64))
     content = proof.records().tobytes()
-    leaves = [content[at : at + DIGEST_BYTES] for at in range(0, len(content), DIGEST_BYTES)]
+    leaves = [content[begin : begin + DIGEST_BYTES] for begin in range(0, len(content), DIGEST_BYTES)]
     return tuple(
         OpenedRecord(
             index=index,

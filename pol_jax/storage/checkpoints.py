@@ -70,13 +70,13 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
             if not isinstance(metadata, dict):  # Orbax returns something else if it can't read the files
                 os.close(os.open(path, os.O_RDONLY))  # this raises if the process can't open any more files
                 raise ProofError(where, "is damaged: Orbax finds no state in it")
-            found = dict(_flatten((), metadata))
+            stored = dict(_flatten((), metadata))
             expected = {n: leaf for n, leaf in zip(names, spec, strict=True) if 0 not in leaf.shape}
-            if found.keys() != expected.keys():
-                odd = sorted("/".join(n) for n in found.keys() ^ expected.keys())[0]
-                raise ProofError(where, f"has other leaves than the commitment: {odd}")
+            if stored.keys() != expected.keys():
+                different = sorted("/".join(n) for n in stored.keys() ^ expected.keys())[0]
+                raise ProofError(where, f"has other leaves than the commitment: {different}")
             for name, leaf in expected.items():
-                _check_leaf(where, "/".join(name), found[name], leaf.dtype, leaf.shape)
+                _check_leaf(where, "/".join(name), stored[name], leaf.dtype, leaf.shape)
             arrays = dict(_flatten((), ocp.load(path)))
     except ProofError:
         raise
@@ -120,9 +120,9 @@ def remove_checkpoint(root: Path, step: int) -> None:
     It is renamed first: if the process is killed, the checkpoint is whole, or is no longer named as one.
     """
     target = root / checkpoint_name(step)
-    doomed = target.with_suffix(".removed")
-    target.rename(doomed)
-    shutil.rmtree(doomed)
+    renamed = target.with_suffix(".removed")
+    target.rename(renamed)
+    shutil.rmtree(renamed)
 
 
 def remove_unfinished(root: Path) -> None:

@@ -123,7 +123,7 @@ def _read_table(where: str, content: bytes, rows: int) -> pa.Table:
         groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
         if sum(group.total_byte_size for group in groups) > _byte_limit(rows):
             raise ProofError(where, f"unpacks to more than {_byte_limit(rows)} bytes")
-        if any(_is_expanded(group.column(at)) for group in groups for at in range(group.num_columns)):
+        if any(_is_expanded(group.column(column)) for group in groups for column in range(group.num_columns)):
             raise ProofError(where, "has another encoding than PLAIN, so that its real size is not known")
         table = file.read(use_threads=False)
         table.validate(full=True)

@@ -121,7 +121,7 @@ class Proof:
         expected = self.commitment.data.records * DIGEST_BYTES
         if len(content) != expected:
             raise ProofError(RECORDS_FILE, f"has {len(content)} bytes, expected {expected}")
-        leaves = [content[at : at + DIGEST_BYTES] for at in range(0, expected, DIGEST_BYTES)]
+        leaves = [content[begin : begin + DIGEST_BYTES] for begin in range(0, expected, DIGEST_BYTES)]
         if merkle.root(leaves).hex() != self.commitment.data.root:
             raise ProofError(RECORDS_FILE, "its Merkle root is not the committed one")
         return np.frombuffer(content, np.uint8).reshape(-1, DIGEST_BYTES)

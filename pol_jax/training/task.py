@@ -93,16 +93,16 @@ def load_task(name: str, *, data_dir: Path | None = None, steps: int | None = No
     if not attribute:
         known = ", ".join(BUILT_IN)
         raise UsageError(f"task {name!r}: expected one of {known}, or module:attribute")
-    found = getattr(_import(name, module), attribute, None)
-    if found is None:
+    value = getattr(_import(name, module), attribute, None)
+    if value is None:
         raise UsageError(f"task {name!r}: module {module!r} has no attribute {attribute!r}")
-    if callable(found) and not isinstance(found, Task):
-        found = _call(name, found, data_dir, steps)
-    if not isinstance(found, Task):
+    if callable(value) and not isinstance(value, Task):
+        value = _call(name, value, data_dir, steps)
+    if not isinstance(value, Task):
         raise TaskError(
-            f"task {name!r}: expected a pol_jax.Task or a function that returns one, got {type(found).__name__}"
+            f"task {name!r}: expected a pol_jax.Task or a function that returns one, got {type(value).__name__}"
         )
-    return found
+    return value
 
 
 def _call(name: str, function: Callable[..., Any], data_dir: Path | None, steps: int | None) -> Any:

@@ -33,14 +33,14 @@ def _replayed(report: Report) -> list[Markup]:
     cells = dict(zip((_place(replay, unit) for replay in report.replays), states, strict=True))
     for each in report.compared:
         cells |= {(segment, segment + 1): _STATES[each.outcome] for segment in each.segments}
-    found = [tag("p", f"{_sentence(sentence)}."), strip(report.coverage, [*cells], [*cells.values()])]
+    parts = [tag("p", f"{_sentence(sentence)}."), strip(report.coverage, [*cells], [*cells.values()])]
     pairs = zip(report.replays, states, strict=True)
-    false = [replay for replay, state in pairs if state in (State.FALSE, State.OPEN)]
-    lines = [_line(replay, unit) for replay in false[:_MOST_LISTED]]
-    lines += [f"{len(false) - _MOST_LISTED} more {unit}s differ"] if len(false) > _MOST_LISTED else []
+    differing = [replay for replay, state in pairs if state in (State.FALSE, State.OPEN)]
+    lines = [_line(replay, unit) for replay in differing[:_MOST_LISTED]]
+    lines += [f"{len(differing) - _MOST_LISTED} more {unit}s differ"] if len(differing) > _MOST_LISTED else []
     if report.self_test:
         lines.append(f"Self-test of this machine, {describe_replay(report.self_test)}")
-    return [*found, tag("ul", *(tag("li", line) for line in lines), class_="plain")] if lines else found
+    return [*parts, tag("ul", *(tag("li", line) for line in lines), class_="plain")] if lines else parts
 
 
 def _state(replay: Replay, report: Report) -> State:
