@@ -88,7 +88,7 @@ def check_opened_rows(opening: Opening, commitment: Commitment, claim: Claim) ->
         where = f"rows[{at}]"
         _check_in_ledger(where, opened, row, claim)
         if (row.state is not None) != commitment.schedule.has_witness(row.step, claim.steps):
-            raise ProofError(WHERE, f"{where}: state_digest is {'missing' if row.state is None else 'too many'}")
+            raise ProofError(WHERE, f"{where}: state_digest {'is missing' if row.state is None else 'must be missing'}")
         check_loss(where, row)
     if claim.steps in rows and (rows[claim.steps].state or b"").hex() != claim.final_state:
         raise ProofError(WHERE, f"the claim's final_state is not the digest in row {claim.steps}")
@@ -111,7 +111,7 @@ def decode_opened_rows(opening: Opening) -> dict[int, Row]:
 def check_loss(where: str, row: Row) -> None:
     """Refuse a row without the loss of its step; row 0 has none."""
     if (row.loss is None) != (row.step == 0):
-        raise ProofError(WHERE, f"{where}: loss is {'missing' if row.loss is None else 'too many'}")
+        raise ProofError(WHERE, f"{where}: loss {'is missing' if row.loss is None else 'must be missing'}")
 
 
 def check_opened_inputs(
@@ -190,7 +190,7 @@ def _committed_records(opening: Opening, commitment: Commitment) -> OpenedRecord
         if opened.index >= data.records:
             raise ProofError(WHERE, f"{where}: index {opened.index}: the source has {data.records} records")
         if (opened.salt is not None) != data.salted:
-            raise ProofError(WHERE, f"{where}: salt is {'missing' if data.salted else 'too many'}")
+            raise ProofError(WHERE, f"{where}: salt {'is missing' if data.salted else 'must be missing'}")
         leaves = _arrays(where, data.record, opened.leaves)
         row = np.frombuffer(b"".join(opened.leaves), np.uint8)[None]
         (digest,) = record_digests(row, None if opened.salt is None else [opened.salt])

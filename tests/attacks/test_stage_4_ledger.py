@@ -83,7 +83,7 @@ def test_longer_claim(forger: Forger, verify_plain: Verify) -> None:
         (12, {"state": None}, "row 12: state_digest is missing"),
         (24, {"state": None}, "row 24: state_digest is missing"),
         (9, {"loss": None}, "row 9: loss is missing"),
-        (0, {"loss": b"\0\0\0\0"}, "row 0: loss is too many"),
+        (0, {"loss": b"\0\0\0\0"}, "row 0: loss must be missing"),
     ],
 )
 def test_row_without_what_it_must_have(
@@ -100,7 +100,7 @@ def test_state_digest_where_the_schedule_has_none(sparse_proof: Path, tmp_path: 
     assert verify_plain(forger.root)
     forger.change(5, state=ODD)
     forger.write()
-    refused(verify_plain(forger.root), 4, segment_file(0), "row 5: state_digest is too many")
+    refused(verify_plain(forger.root), 4, segment_file(0), "row 5: state_digest must be missing")
 
 
 def test_segments_exchanged(proof_copy: Path, verify_plain: Verify) -> None:
