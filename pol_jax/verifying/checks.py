@@ -94,7 +94,9 @@ def check_ledger(proof: Proof, claim: Claim, curve: Curve | None = None) -> dict
     for row in proof.rows():
         where = segment_file(proof.segments.of_step(row.step))
         if (row.state is not None) != schedule.has_witness(row.step, claim.steps):
-            raise ProofError(where, f"row {row.step}: state_digest {'is missing' if row.state is None else 'must be missing'}")
+            raise ProofError(
+                where, f"row {row.step}: state_digest {'is missing' if row.state is None else 'must be missing'}"
+            )
         if (row.loss is None) != (row.step == 0):
             raise ProofError(where, f"row {row.step}: loss {'is missing' if row.loss is None else 'must be missing'}")
         if row.state is not None and schedule.has_checkpoint(row.step, claim.steps):
