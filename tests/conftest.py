@@ -24,10 +24,12 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent / "scripts")]  # task names such as
 install_import_hook("pol_jax", "beartype.beartype")
 
 import tiny  # noqa: E402
+import unsandboxed  # noqa: E402
 from fine_tuned import WEIGHTS, tune  # noqa: E402
 from forge import Forger  # noqa: E402
 from in_process import serving_thread  # noqa: E402
 from opened_steps import SOURCE, STEPS  # noqa: E402
+from unsandboxed import verify  # noqa: E402
 
 from pol_jax.errors import StorageError  # noqa: E402
 from pol_jax.files import user_cache  # noqa: E402
@@ -42,8 +44,6 @@ from pol_jax.reports.report import Report  # noqa: E402
 from pol_jax.sandbox.compiled_programs import prune  # noqa: E402
 from pol_jax.storage.openings import write_opening  # noqa: E402
 from pol_jax.storage.proof import open_proof  # noqa: E402
-from pol_jax.verifying import opening_verifier  # noqa: E402
-from pol_jax.verifying.proof_verifier import verify  # noqa: E402
 
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("dev", deadline=None)
@@ -177,7 +177,7 @@ def check_opening(plain_proof: Path, tmp_path: Path) -> Callable[..., Report]:
     def verify(opening: Opening, steps: tuple[int, ...] = STEPS, claim: Path | None = None) -> Report:
         write_opening(tmp_path / "opening", opening)
         shutil.copyfile((claim or plain_proof) / "claim.json", tmp_path / "a claim")
-        return opening_verifier.verify_opening(tmp_path / "a claim", tmp_path / "opening", ListedSteps(steps), b"")
+        return unsandboxed.verify_opening(tmp_path / "a claim", tmp_path / "opening", ListedSteps(steps), b"")
 
     return verify
 
@@ -185,4 +185,4 @@ def check_opening(plain_proof: Path, tmp_path: Path) -> Callable[..., Report]:
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verify in this process what is verified in one of its own elsewhere: where that is not what is tested."""
-    monkeypatch.setattr("pol_jax.sandbox.verify.started", serving_thread)
+    monkeypatch.setattr("pol_jax.sandbox.verify.child_process", serving_thread)

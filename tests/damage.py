@@ -11,12 +11,12 @@ from typing import Any
 import tiny
 from forge import Forger
 from hypothesis import strategies as st
+from unsandboxed import verify
 
 from pol_jax.program.artifact import STEP_FILE
 from pol_jax.protocol.challenge import AllSegments
 from pol_jax.protocol.limits import Limits
 from pol_jax.reports.report import Report, Verdict
-from pol_jax.verifying.proof_verifier import verify
 
 
 def check(root: Path, limits: Limits | None = None) -> Report:

@@ -17,7 +17,7 @@ from threading import Thread
 from unittest.mock import patch
 
 from pol_jax.sandbox import child
-from pol_jax.sandbox.process import Child
+from pol_jax.sandbox.process import Process
 
 
 class NoProcess(subprocess.Popen[bytes]):
@@ -33,8 +33,8 @@ class NoProcess(subprocess.Popen[bytes]):
 
 
 @contextmanager
-def serving_thread(readable: Sequence[str], confined: bool, *, processes: bool = False) -> Iterator[Child]:
-    """In place of `pol_jax.sandbox.process.started`."""
+def serving_thread(readable: Sequence[str], confined: bool, *, processes: bool = False) -> Iterator[Process]:
+    """In place of `pol_jax.sandbox.process.child_process`."""
     ours, theirs = Pipe()
     handle = os.dup(theirs.fileno())
     theirs.close()
@@ -43,7 +43,7 @@ def serving_thread(readable: Sequence[str], confined: bool, *, processes: bool =
     with (
         ours,
         tempfile.TemporaryFile() as noise,
-        patch.object(child, "end_with"),
+        patch.object(child, "exit_with"),
         patch.object(child, "limit_resources"),
     ):
 
@@ -58,7 +58,7 @@ def serving_thread(readable: Sequence[str], confined: bool, *, processes: bool =
         thread = Thread(target=serve, daemon=True)
         thread.start()
         try:
-            yield Child(ours, NoProcess(), noise)
+            yield Process(ours, NoProcess(), noise)
         finally:
             ours.close()
             thread.join(60)

@@ -60,7 +60,7 @@ TESTED_ELSEWHERE = {
     "backends/test_runner.py": "backends.worker",
     "docs/test_protocol.py": "protocol.stages",
     "cli/test_main.py": "errors",
-    "cli/test_verify.py": "cli.report_screen",
+    "cli/test_verify.py": "cli.cures cli.report_screen",
     "cli/test_diff.py": "verifying.diff",
     "cli/test_interrupted_train.py": "files",
     "cli/test_terminal.py": "progress",
@@ -74,19 +74,19 @@ TESTED_ELSEWHERE = {
     "proving/test_resumption.py": "proving.commit proving.open_run proving.recorder",
     "reports/html/test_page.py": "html reports.html.closeness reports.html.course reports.html.environments"
     " reports.html.lineage reports.html.signs reports.html.strip",
-    "sandbox/test_verify.py": "sandbox.child sandbox.pipe",
+    "sandbox/test_verify.py": "sandbox.child sandbox.pipe sandbox.remote_records",
     "sandbox/test_confinement.py": "sandbox.capabilities sandbox.landlock sandbox.seccomp"
     " sandbox.system_calls sandbox.variables",
-    "sandbox/test_pool.py": "sandbox.pool_worker sandbox.pool_workers",
+    "sandbox/test_pool.py": "sandbox.pool_worker sandbox.worker_process",
     "tasks/test_cifar.py": "tasks.cifar10 tasks.cifar100",
     "tasks/test_contract.py": "training.task",
     "training/test_export.py": "training.loop training.pytrees",
     "verifying/test_ancestry.py": "training.initial_state",
-    "verifying/test_opening_verifier.py": "training.opened_records",
+    "verifying/test_opening_verifier.py": "training.opened_records verifying.opening_replay",
     "attacks/test_stage_5_keys_and_order.py": "training.inputs",
     "attacks/test_stage_6_state_digests.py": "verifying.checks",
     "attacks/test_stage_9_replay.py": "verifying.challenged_segments verifying.proof_material verifying.replay",
-    "verifying/test_proof_verifier.py": "verifying.stages",
+    "verifying/test_proof_verifier.py": "verifying.interruption verifying.verifier",
 }
 """Modules without a test file of their name, by the file that tests what they do."""
 

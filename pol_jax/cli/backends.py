@@ -15,6 +15,7 @@ from pol_jax.backends.results import Results, read_results, write_results
 from pol_jax.backends.summary import summary
 from pol_jax.backends.table import table, write_table
 from pol_jax.backends.workload import read_workload
+from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
 from pol_jax.cli.verify import parse_list
@@ -26,7 +27,6 @@ from pol_jax.proving.opener import open_steps
 from pol_jax.storage.openings import read_opening
 from pol_jax.storage.proof import Proof, open_proof
 from pol_jax.training.task import load_task
-from pol_jax.verifying.proof_verifier import built_in_source
 
 _SEGMENT = 10
 """The segment that is replayed by default has this many steps, as k in the paper (Jia et al., 2021)."""
@@ -91,7 +91,7 @@ def _open(
     """Make an opening of a proof on this machine."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leave a GPU's memory to the processes that replay
     proof = open_proof(path)
-    source = load_task(task, data_dir=data_dir).source if task else built_in_source(data_dir)(proof.commitment)
+    source = load_task(task, data_dir=data_dir).source if task else source_of_built_in(data_dir)(proof.commitment)
     secret = read_secret(private) if private else None
     try:
         return open_steps(proof, source, _few(proof) if steps is None else steps, secret=secret, progress=bars)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich import filesize
 
+from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.report_screen import publish
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
@@ -17,12 +18,12 @@ from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.limits import Limits
 from pol_jax.proving.opener import open_steps
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.sandbox.verify import verify_opening
+from pol_jax.sandbox.verify import verify_opening_apart
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import find_claim, open_proof
 from pol_jax.training.task import load_task
-from pol_jax.verifying.proof_verifier import built_in_source
+from pol_jax.verifying.request import OpeningRequest, absolute
 
 
 def challenge_command(claim: Path, confidence: float | None, fraction: float | None, nonce: str | None) -> None:
@@ -58,7 +59,7 @@ def open_command(
         raise UsageError(f"{proof}: the run is not finished; pol train continues it")
     policy, nonce_bytes = _challenge(steps, nonce, confidence, fraction)
     drawn = draw_steps(policy, opened.claim.steps, opened.claim.digest(), nonce_bytes)
-    source = load_task(task, data_dir=data_dir).source if task else built_in_source(data_dir)(opened.commitment)
+    source = load_task(task, data_dir=data_dir).source if task else source_of_built_in(data_dir)(opened.commitment)
     try:
         opening = open_steps(opened, source, drawn, secret=read_secret(private) if private else None, progress=bars)
     finally:
@@ -93,21 +94,19 @@ def verify_opening_command(
             raise UsageError(f"--{option}: has no meaning for an opening, which holds everything that is needed")
     quiet_libraries()
     policy, nonce_bytes = _challenge(steps, nonce, confidence, fraction)
+    request = OpeningRequest(
+        claim=absolute(find_claim(claim)),
+        opening=absolute(opening),
+        policy=policy,
+        nonce=nonce_bytes,
+        limits=Limits() if max_constants is None else Limits(constant_bytes=max_constants),
+        jobs=jobs or 1,
+        d_ref=d_ref,
+    )
     bars = Bars()
     try:
-        limits = Limits() if max_constants is None else Limits(constant_bytes=max_constants)
         bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined)
-        report = verify_opening(
-            claim,
-            opening,
-            policy,
-            nonce_bytes,
-            limits=limits,
-            progress=bars,
-            bounds=bounds,
-            jobs=jobs or 1,
-            d_ref=d_ref,
-        )
+        report = verify_opening_apart(request, progress=bars, bounds=bounds)
     finally:
         bars.end()
     return publish(report, json_file, html_file)

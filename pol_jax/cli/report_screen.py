@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pol_jax.cli.cures import cures
 from pol_jax.cli.terminal import make_console
 from pol_jax.errors import StorageError
 from pol_jax.reports.html import render
@@ -81,7 +82,7 @@ def _comparisons(compared: Sequence[Compared]) -> Table:
 
 
 def _lines(report: Report) -> list[str]:
-    """Return the reasons of the verdict, what is known about earlier proofs and the program, and the coverage."""
+    """Return the reasons of the verdict, what is known of earlier proofs and the program, the coverage, and cures."""
     lines = [*report.reasons, *map(describe_ancestor, report.ancestors)]
     if report.program_origin is not Origin.NOT_COMPARED:
         lines.append(f"program: {report.program_origin}")
@@ -89,7 +90,7 @@ def _lines(report: Report) -> list[str]:
         lines.append(describe_coverage(report.coverage, report.policy))
         lines += describe_drift(report.drift) if report.drift else []
         lines += [f"to repeat the draw: --nonce {report.nonce}"] if report.nonce else []
-    return lines
+    return [*lines, *cures(report)]
 
 
 def _write(path: Path, content: bytes) -> None:

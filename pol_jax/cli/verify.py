@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.report_screen import publish
 from pol_jax.cli.terminal import Bars, quiet_libraries
 from pol_jax.cli.train import read_secret
@@ -22,9 +23,9 @@ from pol_jax.protocol.challenge import (
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.sandbox.verify import verify
+from pol_jax.sandbox.verify import verify_proof_apart
 from pol_jax.training.task import Source, Task, load_task
-from pol_jax.verifying.proof_verifier import built_in_source
+from pol_jax.verifying.request import ProofRequest, absolute, fresh_nonce
 
 _RANGE = re.compile(r"(\d{1,12})(?:-(\d{1,12}))?\Z", re.ASCII)
 
@@ -54,22 +55,27 @@ def verify_command(
 ) -> int:
     """Verify a proof, print the report, and return the exit code."""
     quiet_libraries()
+    if same_program and not task:
+        raise UsageError("--same-program: there is no source to compare with; say whose is trusted (--task)")
+    request = ProofRequest(
+        path=absolute(proof),
+        policy=_policy(confidence, fraction, top_q, metric, segments, everything),
+        nonce=parse_nonce(nonce) or fresh_nonce(),
+        limits=Limits() if max_constants is None else Limits(constant_bytes=max_constants),
+        secret=read_secret(private) if private else None,
+        same_program=same_program,
+        parents=tuple(map(absolute, parent)),
+        jobs=jobs or 1,
+        d_ref=d_ref,
+    )
     bars = Bars()
     try:
-        report = verify(
-            proof,
+        report = verify_proof_apart(
+            request,
             _source(task, data_dir),
-            policy=_policy(confidence, fraction, top_q, metric, segments, everything),
-            nonce=parse_nonce(nonce),
-            limits=Limits() if max_constants is None else Limits(constant_bytes=max_constants),
-            secret=read_secret(private) if private else None,
+            trusted=(lambda commitment, steps: _task(task, commitment, data_dir, steps)) if task else None,
             progress=bars,
             bounds=Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined),
-            trusted=(lambda commitment, steps: _task(task, commitment, data_dir, steps)) if task else None,
-            same_program=same_program,
-            parents=parent,
-            jobs=jobs or 1,
-            d_ref=d_ref,
         )
     finally:
         bars.end()
@@ -78,7 +84,7 @@ def verify_command(
 
 def _source(tasks: tuple[str, ...], data_dir: Path | None) -> Callable[[Commitment], Source]:
     if not tasks:
-        return built_in_source(data_dir)
+        return source_of_built_in(data_dir)
     return lambda commitment: _task(tasks, commitment, data_dir).source
 
 

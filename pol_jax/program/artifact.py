@@ -122,7 +122,7 @@ def check_constants(program: Program, limits: Limits) -> None:
     most = limits.constants(nbytes(program.signature.state))
     if program.constant_bytes > most:
         raise ProofError(
-            "program", f"{program.constant_bytes} bytes of constants, more than the limit of {most} (--max-constants)"
+            "program", f"{program.constant_bytes} bytes of constants, more than the limit of {most} (constant_bytes)"
         )
 
 

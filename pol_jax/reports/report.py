@@ -330,6 +330,43 @@ class Report(msgspec.Struct, frozen=True):
         """Return whether the proof is accepted."""
         return self.verdict is Verdict.ACCEPTED
 
+    @classmethod
+    def unfinished(cls, policy: Policy | StepPolicy, nonce: bytes, environment: Environment) -> Report:
+        """Return the report on a verification that has reached no stage and found nothing yet.
+
+        Its verdict is "rejected": what is not shown to be true is not accepted.
+        """
+        return cls(
+            format=FORMAT,
+            verdict=Verdict.REJECTED,
+            reasons=(),
+            provenance=None,
+            ancestors=(),
+            stages=tuple(StageResult.of(stage, Outcome.NOT_REACHED) for stage in Stage),
+            claim=None,
+            commitment=None,
+            task=None,
+            nonce=nonce.hex(),
+            policy=policy,
+            coverage=None,
+            self_test=None,
+            replays=(),
+            curve=(),
+            updates=(),
+            claimed_environment=None,
+            environment=environment,
+            program_origin=Origin.NOT_COMPARED,
+            compared=(),
+            drift=None,
+            initial_test=None,
+        )
+
+    def with_stage(self, stage: Stage, outcome: Outcome, detail: str = "") -> Report:
+        """Return the report with the result of a stage in its place."""
+        result = StageResult.of(stage, outcome, detail)
+        stages = tuple(result if each.number == stage.value else each for each in self.stages)
+        return msgspec.structs.replace(self, stages=stages)
+
     def to_json(self) -> bytes:
         """Return the report as indented JSON."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"

@@ -16,7 +16,7 @@ with the code of a model, not with its weights. What is larger is compiled each 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the child may take.
+    """What the child that verifies may take.
 
     Attributes:
         silence_seconds: how long it may say nothing: compile, or execute one step, or read one checkpoint.
@@ -32,14 +32,14 @@ class Bounds:
     confined: bool = True
 
 
-def go_first() -> None:
-    """In the child, before it is confined: the first to go when memory runs out."""
+def be_killed_first() -> None:
+    """Ask the kernel to kill this process before any other when memory runs out; called before it is confined."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def limit_resources(memory_bytes: int | None) -> None:
-    """In the child: no huge files written, no core dumped."""
+    """Let this process write no huge file, dump no core, and take no more than this address space."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     largest = FILE_BYTES if most == resource.RLIM_INFINITY else min(FILE_BYTES, most)

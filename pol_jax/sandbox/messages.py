@@ -1,6 +1,6 @@
-"""What a caller, the child that verifies for it, and its workers say to each other.
+"""The messages between a caller, the child that verifies for it, and the workers that replay for the child.
 
-MessagePack, never pickled, decoded strictly.
+They are MessagePack, never pickled, and decoded strictly: each side takes the messages that it expects, and no others.
 """
 
 from __future__ import annotations
@@ -10,66 +10,68 @@ from typing import TypeAlias
 import msgspec
 
 from pol_jax.judging.replay_result import ReplayResult
-from pol_jax.protocol.challenge import Policy, StepPolicy
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.spans import Span
+from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Expected
 
 
-class Request(msgspec.Struct, frozen=True, tag="request"):
-    """From the caller: what to verify."""
+class Setup(msgspec.Struct, frozen=True, tag="setup"):
+    """From the caller, first of all: what to verify, with so much address space.
 
-    path: str
-    policy: Policy | StepPolicy
-    nonce: bytes
-    limits: dict[str, int]
-    secret: bytes | None
+    Attributes:
+        request: what the verifier asks.
+        has_trusted: whether the caller has source that it trusts, so that the child can ask for its program.
+        memory_bytes: of address space that the child may take, or None.
+    """
+
+    request: ProofRequest | OpeningRequest
+    has_trusted: bool
     memory_bytes: int | None
-    opening: str | None = None
-    compare: bool = False
-    same_program: bool = False
-    jobs: int = 1
-    d_ref: float | None = None
-    parents: tuple[str, ...] = ()
 
 
-class Found(msgspec.Struct, frozen=True, tag="found"):
-    """From the caller: how many records the source has."""
+class FindSource(msgspec.Struct, frozen=True, tag="find_source"):
+    """From the child: find the records that are meant by this commitment (canonical JSON)."""
+
+    commitment: bytes
+
+
+class SourceFound(msgspec.Struct, frozen=True, tag="source_found"):
+    """From the caller: the source was found, and has so many records."""
 
     records: int
 
 
+class ReadRecords(msgspec.Struct, frozen=True, tag="read_records"):
+    """From the child or a worker: send the records at these places of the source."""
+
+    indices: list[int]
+
+
 class Records(msgspec.Struct, frozen=True, tag="records"):
-    """From the caller: bytes of the leaves of a batch, in the order of the commitment; or why there are none."""
+    """The answer: bytes of the leaves of a batch, in the order of the commitment; or why there are none."""
 
     leaves: list[bytes]
     error: str | None
 
 
-class Find(msgspec.Struct, frozen=True, tag="find"):
-    """From the child: find the records of this commitment (canonical JSON)."""
+class ExportTrusted(msgspec.Struct, frozen=True, tag="export_trusted"):
+    """From the child: what programs does the trusted source give for this commitment (canonical JSON) and steps?
 
-    commitment: bytes
-
-
-class Expect(msgspec.Struct, frozen=True, tag="expect"):
-    """From the child: what programs does the trusted source give for this commitment (canonical JSON) and steps?"""
+    `Expected` is the answer.
+    """
 
     commitment: bytes
     steps: int
 
 
-class Take(msgspec.Struct, frozen=True, tag="take"):
-    """From the child: these records, please."""
-
-    indices: list[int]
-
-
-class Entered(msgspec.Struct, frozen=True, tag="stage"):
+class StageBegun(msgspec.Struct, frozen=True, tag="stage_begun"):
     """From the child: a stage begins."""
 
     number: int
 
 
-class Begun(msgspec.Struct, frozen=True, tag="begin"):
+class WorkBegun(msgspec.Struct, frozen=True, tag="work_begun"):
     """From the child: long work begins."""
 
     what: str
@@ -77,56 +79,78 @@ class Begun(msgspec.Struct, frozen=True, tag="begin"):
     done: int
 
 
-class Reached(msgspec.Struct, frozen=True, tag="at"):
-    """From the child: so much is done."""
+class WorkAdvanced(msgspec.Struct, frozen=True, tag="work_advanced"):
+    """From the child or a worker: so much is done."""
 
     done: int
     loss: float | None
 
 
-class Ended(msgspec.Struct, frozen=True, tag="end"):
+class WorkEnded(msgspec.Struct, frozen=True, tag="work_ended"):
     """From the child: long work is over."""
 
 
-class Done(msgspec.Struct, frozen=True, tag="done"):
-    """From the child: the report, as JSON."""
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """From the child, last of all: the report, as JSON."""
 
     report: bytes
 
 
-class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """From the child: an error of this package, by class."""
+class ErrorRaised(msgspec.Struct, frozen=True, tag="error_raised"):
+    """From the child or a worker: it ends with an error of this package, told by its class."""
 
     kind: str
     text: str
 
 
-class Hired(msgspec.Struct, frozen=True, tag="hired"):
-    """To a worker: replay the proof at this path, or an opening of the claim at it; ``claim`` is its digest in hex."""
+class ProofWork(msgspec.Struct, frozen=True, tag="proof_work"):
+    """To a worker, first of all: replay spans of the proof in the directory ``path``.
+
+    Attributes:
+        path: the directory.
+        claim: digest of the proof's claim in hex, so that the worker reads the proof that was checked.
+        limits: bounds on what is read.
+        secret: salts of a private data set, or None.
+    """
 
     path: str
     claim: str
-    limits: dict[str, int]
-    secret: bytes | None = None
-    opening: str | None = None
+    limits: Limits
+    secret: bytes | None
 
 
-class Do(msgspec.Struct, frozen=True, tag="do"):
-    """To a worker: replay from the checkpoint of step ``start`` to step ``stop``."""
+class OpeningWork(msgspec.Struct, frozen=True, tag="opening_work"):
+    """To a worker, first of all: replay spans of the opening in the file ``opening``.
 
-    start: int
-    stop: int
+    Attributes:
+        opening: the file.
+        claim_file: the file of the claim.
+        claim: digest of the claim in hex, so that the worker reads the claim that was checked.
+        limits: bounds on what is read.
+    """
+
+    opening: str
+    claim_file: str
+    claim: str
+    limits: Limits
 
 
-class Came(msgspec.Struct, frozen=True, tag="came"):
-    """From a worker: what came of it."""
+class ReplaySpan(msgspec.Struct, frozen=True, tag="replay_span"):
+    """To a worker: replay these steps."""
 
-    replayed: ReplayResult
+    span: Span
 
 
-FromChild: TypeAlias = Find | Expect | Take | Entered | Begun | Reached | Ended | Done | Failed
+class SpanReplayed(msgspec.Struct, frozen=True, tag="span_replayed"):
+    """From a worker: the result of a replay."""
 
-ToChild: TypeAlias = Request | Found | Expected | Records
+    result: ReplayResult
 
-FromWorker: TypeAlias = Take | Reached | Came | Failed
-ToWorker: TypeAlias = Hired | Do | Records
+
+_Work: TypeAlias = WorkBegun | WorkAdvanced | WorkEnded
+FromChild: TypeAlias = FindSource | ExportTrusted | ReadRecords | StageBegun | _Work | Finished | ErrorRaised
+ToChild: TypeAlias = Setup | SourceFound | Expected | Records
+
+WorkerSetup: TypeAlias = ProofWork | OpeningWork
+FromWorker: TypeAlias = ReadRecords | WorkAdvanced | SpanReplayed | ErrorRaised
+ToWorker: TypeAlias = WorkerSetup | ReplaySpan | Records

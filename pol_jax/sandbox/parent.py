@@ -1,4 +1,4 @@
-"""The caller's side of a conversation with the child: has the records, draws the bars, keeps the report."""
+"""The caller's side of a conversation with the child: it has the records, draws the bars, and keeps the report."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import RecordSpec
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.messages import (
-    Begun,
-    Done,
-    Ended,
-    Entered,
-    Expect,
-    Failed,
-    Find,
-    Found,
+    ErrorRaised,
+    ExportTrusted,
+    FindSource,
+    Finished,
     FromChild,
-    Reached,
+    ReadRecords,
     Records,
-    Request,
-    Take,
+    SourceFound,
+    StageBegun,
+    WorkAdvanced,
+    WorkBegun,
+    WorkEnded,
 )
-from pol_jax.sandbox.pool_workers import answering
-from pol_jax.sandbox.process import Lost
+from pol_jax.sandbox.process import ProcessLost
+from pol_jax.sandbox.remote_records import answers_from
 from pol_jax.training.task import Source
+from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Expected, Trusted
 
 MOST_BATCH_BYTES: Final = 2**30
@@ -46,21 +46,21 @@ class Caller:
 
     Attributes:
         stage: that the child has reached.
-        report: once there is one.
+        report: once the child has sent it.
     """
 
     def __init__(
         self,
-        request: Request,
-        source: Source | Callable[[Commitment], Source],
+        request: ProofRequest | OpeningRequest,
+        source: Source | Callable[[Commitment], Source] | None,
         progress: Progress,
         trusted: Trusted | None = None,
     ) -> None:
-        """Answer about ``request``.
+        """Answer a child that was sent ``request``.
 
         Args:
-            request: that the child was sent.
-            source: the records, or a function that finds them.
+            request: what the verifier asks.
+            source: the records, or a function that finds them; None for an opening, which brings its own.
             progress: told of the stages and of the replayed steps.
             trusted: tells which programs the source that the caller trusts gives.
         """
@@ -71,81 +71,83 @@ class Caller:
         self.stage = Stage.LIMITS_AND_NAMES
         self.report: Report | None = None
 
-    def hear(self, message: FromChild) -> Found | Expected | Records | None:
-        """React to a message of the child; what to answer, if anything.
+    def answer(self, message: FromChild) -> SourceFound | Expected | Records | None:
+        """React to a message of the child, and return the answer, if there is one.
 
         Raises:
-            Lost: no child of ours says that.
+            ProcessLost: no child of ours sends this message.
             PolError: the child's own.
         """
         match message:
-            case Entered(number) if 1 <= number <= len(Stage):
+            case StageBegun(number) if 1 <= number <= len(Stage):
                 self.stage = Stage(number)
                 self._progress.stage(number)
-            case Begun() | Reached() | Ended():
+            case WorkBegun() | WorkAdvanced() | WorkEnded():
                 self._show(message)
-            case Find(commitment):
-                return self._find(commitment)
-            case Expect(commitment, steps):
-                return self._expect(commitment, steps)
-            case Take(indices):
-                return self._take(indices)
-            case Done(report):
-                self.report = _report(report)
-                if (self.report.nonce, self.report.policy) != (self._request.nonce.hex(), self._request.policy):
-                    self.report = None
-                    raise Lost("sent the report of another verification")
-            case Failed(kind, text):
+            case FindSource(commitment):
+                return self._find_source(commitment)
+            case ExportTrusted(commitment, steps):
+                return self._export_trusted(commitment, steps)
+            case ReadRecords(indices):
+                return self._read_records(indices)
+            case Finished(report):
+                self.report = self._checked_report(report)
+            case ErrorRaised(kind, text):
                 found = getattr(errors, kind, PolError)
                 raise (found if found in (UsageError, errors.StorageError) else PolError)(errors.printable(text))
         return None
 
-    def _show(self, message: Begun | Reached | Ended) -> None:
+    def _show(self, message: WorkBegun | WorkAdvanced | WorkEnded) -> None:
         match message:
-            case Begun(what, total, done):
+            case WorkBegun(what, total, done):
                 self._progress.begin(errors.printable(what, _MOST_WORDS), _count(total), _count(done))
-            case Reached(done, loss):
+            case WorkAdvanced(done, loss):
                 self._progress.at(_count(done), loss)
-            case Ended():
+            case WorkEnded():
                 self._progress.end()
 
-    def _expect(self, content: bytes, steps: int) -> Expected:
-        if self._trusted is None or not 1 <= steps <= self._request.limits["steps"]:
-            raise Lost("asked for a program that is not there")
-        return self._trusted(_commitment(content), steps)
-
-    def _find(self, content: bytes) -> Found:
+    def _find_source(self, content: bytes) -> SourceFound:
         commitment = _commitment(content)
+        if self._source is None:
+            raise ProcessLost("asked for records that are not there")
         self._records = self._source if isinstance(self._source, Source) else self._source(commitment)
         self._spec, self._batch_size = commitment.data.record, commitment.schedule.batch_size
         if self._batch_size * nbytes(self._spec) > MOST_BATCH_BYTES:
             raise UsageError(f"a batch of this proof has more than {MOST_BATCH_BYTES} bytes; it can't be replayed here")
-        return Found(len(self._records))
+        return SourceFound(len(self._records))
 
-    def _take(self, indices: list[int]) -> Records:
+    def _export_trusted(self, content: bytes, steps: int) -> Expected:
+        if self._trusted is None or not 1 <= steps <= self._request.limits.steps:
+            raise ProcessLost("asked for a program that is not there")
+        return self._trusted(_commitment(content), steps)
+
+    def _read_records(self, indices: list[int]) -> Records:
         if self._records is None:
-            raise Lost("asked for records that are not there")
+            raise ProcessLost("asked for records that are not there")
         if len(indices) > self._batch_size:
-            raise Lost("asked for more records than a step takes")
+            raise ProcessLost("asked for more records than a step takes")
         if not all(0 <= index < len(self._records) for index in indices):
-            raise Lost("asked for records that are not there")
-        return answering(self._records, self._spec)(indices)
+            raise ProcessLost("asked for records that are not there")
+        return answers_from(self._records, self._spec)(indices)
+
+    def _checked_report(self, content: bytes) -> Report:
+        """Return the child's report, if it is on this verification: else it could be an old one of another proof."""
+        try:
+            report = msgspec.json.decode(content, type=Report)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise ProcessLost("sent no report") from error
+        if (report.nonce, report.policy) != (self._request.nonce.hex(), self._request.policy):
+            raise ProcessLost("sent the report of another verification")
+        return report
 
 
 def _commitment(content: bytes) -> Commitment:
     try:
         return Commitment.parse(content)
     except errors.ProofError as error:
-        raise Lost("sent no commitment") from error
-
-
-def _report(content: bytes) -> Report:
-    try:
-        return msgspec.json.decode(content, type=Report)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Lost("sent no report") from error
+        raise ProcessLost("sent no commitment") from error
 
 
 def _count(number: int) -> int:
-    """A number that any bar can draw."""
+    """Return the number, or the nearest that any bar can draw."""
     return min(max(number, 0), _MOST_COUNT)

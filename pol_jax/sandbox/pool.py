@@ -1,7 +1,7 @@
-"""Replay by several processes: this one and workers, each a piece at a time; the next goes to whoever is free.
+"""Replay by several processes: this one and workers, each a span at a time; the next span goes to whoever is free.
 
-Each process holds the states of one piece. Workers have as many processors as this process: XLA's threads, and with
-them bits, are those of one process alone.
+Each process holds the states of one span. Workers have as many processors as this process: with fewer, XLA would use
+fewer threads, and could give other bits than one process alone.
 """
 
 from __future__ import annotations
@@ -9,27 +9,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
+from typing import TypeAlias
 
-from msgspec.structs import replace
-
+from pol_jax.errors import BackendError, ProofError
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.progress import Progress, Silent
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.spans import Span
-from pol_jax.sandbox.messages import Hired
-from pol_jax.sandbox.pool_workers import Worker, answering, devices_of_workers, hired
+from pol_jax.sandbox.messages import OpeningWork, ProofWork
+from pol_jax.sandbox.remote_records import answers_from
+from pol_jax.sandbox.worker_process import WorkerProcess, devices_of_workers, worker_process
+from pol_jax.storage.proof import find_claim
 from pol_jax.training.task import Source
 from pol_jax.verifying.checks import Checked
 from pol_jax.verifying.opening_checks import Opened
-from pol_jax.verifying.opening_verifier import replay_spans
+from pol_jax.verifying.opening_replay import replay_spans
 from pol_jax.verifying.replay import Replayer
+from pol_jax.verifying.request import OpeningRequest
+
+Replay: TypeAlias = Callable[[Span], ReplayResult]
+"""Replays one span, in this process or in another."""
 
 
-class Crew(Replayer):
-    """Replays pieces of one proof in several processes. With one piece there is nothing to share."""
+class PooledReplayer(Replayer):
+    """Replays spans of one proof in several processes. With one span there is nothing to share."""
 
     def __init__(self, checked: Checked, source: Source, secret: bytes | None, progress: Progress, jobs: int) -> None:
         """Replay ``checked`` with ``jobs`` processes, this one included.
@@ -44,98 +50,105 @@ class Crew(Replayer):
         Raises:
             UsageError: processes can't share this backend's devices.
         """
-        self._together = Together(progress)
-        super().__init__(checked, source, secret, self._together)
+        self._shared = SharedProgress(progress)
+        super().__init__(checked, source, secret, self._shared)
         self._secret, self._devices = secret, devices_of_workers(jobs - 1)
 
-    def replay(self, pieces: Iterable[Span]) -> Iterator[ReplayResult]:
-        """Replay pieces, the longest first; what came of them, in their own order.
+    def replay(self, spans: Iterable[Span]) -> Iterator[ReplayResult]:
+        """Replay spans, the longest first; the results are in the order of the spans.
 
         Raises:
             DataError: the source's records are not the committed ones.
             BackendError: the program can't be executed here, or a worker died.
         """
-        given = list(pieces)
-        shared = len(given) > 1 and self._devices
-        yield from share(given, self._replay_here, self._workers(), self._together) if shared else super().replay(given)
+        given = list(spans)
+        if len(given) > 1 and self._devices:
+            yield from replay_in_pool(given, self._replay_here, self._workers(), self._shared)
+        else:
+            yield from super().replay(given)
 
-    def _workers(self) -> Iterator[AbstractContextManager[Worker]]:
+    def _workers(self) -> Iterator[AbstractContextManager[WorkerProcess]]:
         proof = self._checked.proof
         assert proof.claim is not None  # noqa: S101  # it passed stage 2
-        order = Hired(str(proof.root.absolute()), proof.claim.digest().hex(), asdict(proof.limits), secret=self._secret)
-        records = answering(self._source, proof.commitment.data.record)
-        return (hired(device, order, self._together, records) for device in self._devices)
+        work = ProofWork(str(proof.root.absolute()), proof.claim.digest().hex(), proof.limits, self._secret)
+        answer = answers_from(self._source, proof.commitment.data.record)
+        return (worker_process(device, work, self._shared, answer) for device in self._devices)
 
-    def _replay_here(self, piece: Span) -> ReplayResult:
-        (replayed,) = super().replay([piece])
-        return replayed
+    def _replay_here(self, span: Span) -> ReplayResult:
+        (result,) = super().replay([span])
+        return result
 
 
-def share_spans(
-    opened: Opened, claim: Claim, wanted: Sequence[Span], progress: Progress, *, order: Hired, jobs: int
+def replay_opening_in_pool(
+    opened: Opened, claim: Claim, wanted: Sequence[Span], progress: Progress, *, request: OpeningRequest
 ) -> list[ReplayResult]:
-    """Replay spans of an opening in several processes; with one span there is nothing to share.
+    """Replay spans of an opening in several processes. With one span there is nothing to share.
 
     Args:
-        opened: the opening.
+        opened: the opening, after it was checked.
         claim: that it opens.
         wanted: the spans.
         progress: told of them.
-        order: where workers find the opening and the claim.
-        jobs: how many processes, this one included.
+        request: says where the opening lies, and how many processes replay.
 
     Raises:
         UsageError: processes can't share this backend's devices.
+        BackendError: the program can't be executed here, or a worker died or found other files than those here.
     """
-    if jobs == 1 or len(wanted) == 1:
+    if request.jobs == 1 or len(wanted) == 1:
         return replay_spans(opened, wanted, progress)
-    together, records = Together(progress), answering(opened.records, opened.commitment.data.record)
-    order = replace(order, claim=claim.digest().hex())
-    workers = (hired(device, order, together, records) for device in devices_of_workers(jobs - 1))
-    return share(wanted, lambda span: replay_spans(opened, [span], together)[0], workers, together)
+    shared, answer = SharedProgress(progress), answers_from(opened.records, opened.commitment.data.record)
+    claim_file = str(find_claim(Path(request.claim)).absolute())
+    work = OpeningWork(request.opening, claim_file, claim.digest().hex(), request.limits)
+    workers = (worker_process(device, work, shared, answer) for device in devices_of_workers(request.jobs - 1))
+    try:
+        return replay_in_pool(wanted, lambda span: replay_spans(opened, [span], shared)[0], workers, shared)
+    except ProofError as error:  # what was checked is in this process's memory, whatever became of the files since
+        raise BackendError(str(error)) from error
 
 
-def share(
-    pieces: Sequence[Span],
-    here: Callable[[Span], ReplayResult],
-    workers: Iterable[AbstractContextManager[Worker]],
-    together: Together,
+def replay_in_pool(
+    spans: Sequence[Span],
+    replay_here: Replay,
+    workers: Iterable[AbstractContextManager[WorkerProcess]],
+    shared: SharedProgress,
 ) -> list[ReplayResult]:
-    """Share pieces among this process and workers; what came of them, in their order.
+    """Share spans among this process and workers; the results are in the order of the spans.
 
     Args:
-        pieces: none twice.
-        here: replays one in this process.
-        workers: hired one after the other, as many as there is work for.
-        together: told of the steps of all.
+        spans: all different.
+        replay_here: replays one in this process.
+        workers: started one after the other, as many as there is work for.
+        shared: told of the steps of all processes.
 
     Raises:
         PolError: the first error of any of them.
     """
-    free: SimpleQueue[Callable[[Span], ReplayResult]] = SimpleQueue()
+    free: SimpleQueue[Replay] = SimpleQueue()
 
-    def replay(piece: Span) -> ReplayResult:
-        hand = free.get()
+    def replay(span: Span) -> ReplayResult:
+        replay_there = free.get()
         try:
-            return hand(piece)
+            return replay_there(span)
         except Exception as error:
-            together.fail(error)
+            shared.fail(error)
             raise
         finally:
-            free.put(hand)
+            free.put(replay_there)
 
     with ExitStack() as stack:
-        free.put(here)
-        for _, worker in zip(pieces[1:], workers, strict=False):
+        free.put(replay_here)
+        for _, worker in zip(spans[1:], workers, strict=False):
             free.put(stack.enter_context(worker).replay)
-        with ThreadPoolExecutor(free.qsize(), "pol-crew") as pool:
-            longest = sorted(pieces, key=lambda piece: piece.start - piece.stop)
-            came = {piece: pool.submit(replay, piece) for piece in longest}
-    together.check()
-    return [came[piece].result() for piece in pieces]
+        with ThreadPoolExecutor(free.qsize(), "pol-pool") as threads:
+            # The longest first: were one left for the end, the others would wait for it.
+            longest = sorted(spans, key=lambda span: span.start - span.stop)
+            results = {span: threads.submit(replay, span) for span in longest}
+    shared.raise_error()
+    return [results[span].result() for span in spans]
 
 
-class Together(Silent):
+class SharedProgress(Silent):
     """Counts the steps of all processes, and ends the others' when one has failed."""
 
     def __init__(self, progress: Progress) -> None:
@@ -144,18 +157,18 @@ class Together(Silent):
         self._error: Exception | None = None
 
     def at(self, done: int, loss: float | None = None) -> None:
-        """One more is done, by whomever."""
-        self.check()
+        """Count one more step, whichever process did it."""
+        self.raise_error()
         with self._lock:
             self._done += 1
             self._progress.at(self._done, loss)
 
     def fail(self, error: Exception) -> None:
-        """Take note of an error; the first is the one to tell."""
+        """Note an error; the first one is told."""
         with self._lock:
             self._error = self._error or error
 
-    def check(self) -> None:
-        """Raise that error, if there is one."""
+    def raise_error(self) -> None:
+        """Raise the first error, if there is one."""
         if self._error:
             raise self._error

@@ -1,4 +1,4 @@
-"""A worker: a process that replays a proof or an opening for the child that started it, a piece at a time."""
+"""The worker's side of a pool: a process that replays a proof or an opening, a span at a time, for who started it."""
 
 from __future__ import annotations
 
@@ -13,71 +13,61 @@ from pol_jax.protocol import claim as claims
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.spans import Span
-from pol_jax.sandbox.messages import Came, Do, Failed, Hired
-from pol_jax.sandbox.pipe import RemoteRecords, Telling, end_with
+from pol_jax.sandbox.messages import ErrorRaised, OpeningWork, ProofWork, ReplaySpan, SpanReplayed, WorkerSetup
+from pol_jax.sandbox.pipe import Pipe, exit_with
+from pol_jax.sandbox.remote_records import RemoteRecords
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.openings import read_opening
 from pol_jax.verifying.checks import check_commitment
-from pol_jax.verifying.opening_checks import (
-    Opened,
-    check_opened_commitment,
-    check_opened_inputs,
-    check_opened_rows,
-    check_opened_states,
-)
-from pol_jax.verifying.opening_verifier import replay_spans
+from pol_jax.verifying.opening_checks import check_opening
+from pol_jax.verifying.opening_replay import replay_spans
 from pol_jax.verifying.replay import Replayer
 
 
-def work(handle: int, master: int) -> None:
+def work(handle: int, starter: int) -> None:
     """Replay what is asked for on an inherited pipe, until it is closed.
 
     Args:
         handle: of the pipe.
-        master: process that asks; when it is gone, so is the worker.
+        starter: process that asks; when it is gone, so is the worker.
     """
-    end_with(master)
+    exit_with(starter)
     with Connection(handle) as connection, suppress(EOFError):
-        telling = Telling(connection)
+        pipe = Pipe(connection)
         try:
-            _replay(telling, telling.receive(Hired))
+            replay = _prepare(pipe, pipe.receive(WorkerSetup))  # type: ignore[arg-type]  # a union is a type to msgspec
+            while True:
+                pipe.send(SpanReplayed(replay(pipe.receive(ReplaySpan).span)))
         except PolError as error:
-            telling.say(Failed(type(error).__name__, str(error)))
+            pipe.send(ErrorRaised(type(error).__name__, str(error)))
 
 
-def _replay(telling: Telling, hired: Hired) -> None:
-    replay = _of_proof(telling, hired) if hired.opening is None else _of_opening(telling, hired)
-    while True:
-        telling.say(Came(replay(telling.receive(Do))))
+def _prepare(pipe: Pipe, setup: WorkerSetup) -> Callable[[Span], ReplayResult]:
+    """Return what replays a span. What was checked is checked again: nothing that was parsed crosses a pipe."""
+    return _prepare_proof(pipe, setup) if isinstance(setup, ProofWork) else _prepare_opening(pipe, setup)
 
 
-def _of_proof(telling: Telling, hired: Hired) -> Callable[[Do], ReplayResult]:
-    """Replays pieces of a proof, after stage 3 was done again: it is the one that was checked."""
-    root, limits = Path(hired.path), Limits(**hired.limits)
-    checked = check_commitment(root, _claim(root / claims.FILE, hired, limits), limits)
+def _prepare_proof(pipe: Pipe, setup: ProofWork) -> Callable[[Span], ReplayResult]:
+    root = Path(setup.path)
+    checked = check_commitment(root, _claim(root / claims.FILE, setup.claim, setup.limits), setup.limits)
     data = checked.proof.commitment.data
-    replayer = Replayer(checked, RemoteRecords(telling, data.record, data.records), hired.secret, telling)
+    replayer = Replayer(checked, RemoteRecords(pipe, data.record, data.records), setup.secret, pipe)
 
-    def replay(piece: Do) -> ReplayResult:
-        (replayed,) = replayer.replay([Span(piece.start, piece.stop)])
-        return replayed
+    def replay(span: Span) -> ReplayResult:
+        (result,) = replayer.replay([span])
+        return result
 
     return replay
 
 
-def _of_opening(telling: Telling, hired: Hired) -> Callable[[Do], ReplayResult]:
-    """Replays spans of an opening, after stages 3 to 6 were done again."""
-    limits = Limits(**hired.limits)
-    claim, opening = _claim(Path(hired.path), hired, limits), read_opening(Path(hired.opening or ""), limits)
-    commitment, program = check_opened_commitment(opening, claim, limits)
-    rows = check_opened_rows(opening, commitment, claim)
-    records = check_opened_inputs(opening, commitment, rows, [])
-    opened = Opened(commitment, program, rows, records, check_opened_states(opening, commitment, rows))
-    return lambda do: replay_spans(opened, [Span(do.start, do.stop)], telling)[0]
+def _prepare_opening(pipe: Pipe, setup: OpeningWork) -> Callable[[Span], ReplayResult]:
+    claim = _claim(Path(setup.claim_file), setup.claim, setup.limits)
+    opened = check_opening(read_opening(Path(setup.opening), setup.limits), claim, [], setup.limits)
+    return lambda span: replay_spans(opened, [span], pipe)[0]
 
 
-def _claim(path: Path, hired: Hired, limits: Limits) -> Claim:
+def _claim(path: Path, digest: str, limits: Limits) -> Claim:
     claim = Claim.parse(read_bounded(path.parent, path.name, limits))
-    if claim.digest().hex() != hired.claim:
+    if claim.digest().hex() != digest:
         raise ProofError(claims.FILE, "is another one than when it was checked")
     return claim

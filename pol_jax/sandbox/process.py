@@ -1,6 +1,6 @@
-"""The process that reads a proof, as its caller sees it: started, spoken to, killed.
+"""A process of ours, as the one sees it that starts it: started, spoken to, killed.
 
-Nothing that it says is unpickled; that it died or fell silent is an answer too.
+Nothing that it says is unpickled. That it died or fell silent is an answer too.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _AT_ONCE = 2**20
 # Confined first: what is imported later starts threads, which would go free.
 _CODE = """
 import sys
-from pol_jax.sandbox.bounds import go_first
+from pol_jax.sandbox.bounds import be_killed_first
 from pol_jax.sandbox.confinement import confine
 handle, caller, confined, processes, scratch, *readable = sys.argv[1:]
-go_first()
+be_killed_first()
 unrestricted = ["file access and network not restricted"]
 if confined == "True":
     unrestricted = confine(readable, [scratch], processes=processes == "True")
@@ -53,29 +53,29 @@ serve(int(handle), int(caller), unrestricted)
 """
 
 
-class Lost(Exception):
-    """The child died, fell silent, or is no longer itself."""
+class ProcessLost(Exception):
+    """The process died, fell silent, or says what no process of ours says."""
 
 
 @dataclass(frozen=True)
-class Child:
-    """The child, as the caller sees it.
+class Process:
+    """A process that was started.
 
     Attributes:
         connection: to it.
-        process: its process.
-        noise: what its libraries print.
+        popen: runs it.
+        output: what its libraries print.
     """
 
     connection: Connection
-    process: subprocess.Popen[bytes]
-    noise: IO[bytes]
+    popen: subprocess.Popen[bytes]
+    output: IO[bytes]
 
     def send(self, message: ToChild | ToWorker, end: float = inf) -> None:
-        """Say something; a process that doesn't read holds the caller no longer than ``end``, on the monotonic clock.
+        """Send a message. A process that doesn't read holds this one no longer than ``end``, on the monotonic clock.
 
         Raises:
-            Lost: it is dead, or doesn't read.
+            ProcessLost: it is dead, or doesn't read.
         """
         content = memoryview(frame(msgspec.msgpack.encode(message)))
         try:
@@ -83,19 +83,21 @@ class Child:
                 self._wait(POLLOUT, end)
                 content = content[os.write(self.connection.fileno(), content) :]
         except TimeoutError:
-            raise Lost("doesn't read what it asked for") from None
+            raise ProcessLost("doesn't read what it asked for") from None
         except OSError as error:
-            raise Lost(self.how_it_died()) from error
+            raise ProcessLost(self.describe_end()) from error
 
     def receive(self, bounds: Bounds, end: float = inf) -> FromChild:
-        """Wait for a message: not for ever, and not beyond ``end``, since who never ends may well talk all the time.
+        """Wait for a message, but not for ever.
+
+        Silence is bounded, and so is the time in all: a process that never ends may well talk all the time.
 
         Args:
             bounds: on its silence; a message that is begun and not ended is silence too.
-            end: on the monotonic clock.
+            end: of the time that it has in all, on the monotonic clock.
 
         Raises:
-            Lost: it is dead, silent, or says what no child says.
+            ProcessLost: it is dead or silent, or says what no process of ours says.
         """
         silent = monotonic() + bounds.silence_seconds
         try:
@@ -103,10 +105,10 @@ class Child:
             return msgspec.msgpack.decode(self._read(length, min(silent, end)), type=FromChild)  # type: ignore[no-any-return]
         except TimeoutError:
             if end <= silent:
-                raise Lost(f"took more than the {bounds.total_seconds:g} s that it has in all") from None
-            raise Lost(f"said nothing for {bounds.silence_seconds:g} s") from None
+                raise ProcessLost(f"took more than the {bounds.total_seconds:g} s that it has in all") from None
+            raise ProcessLost(f"said nothing for {bounds.silence_seconds:g} s") from None
         except (EOFError, OSError, ValueError, msgspec.MsgspecError, RecursionError) as error:
-            raise Lost(self.how_it_died()) from error
+            raise ProcessLost(self.describe_end()) from error
 
     def _read(self, size: int, end: float) -> bytes:
         """Return exactly ``size`` bytes."""
@@ -127,25 +129,25 @@ class Child:
             raise TimeoutError
 
     def ended_well(self) -> bool:
-        """Whether the process ends by itself, without an error."""
+        """Return whether the process ends by itself, without an error."""
         with suppress(subprocess.TimeoutExpired):
-            return self.process.wait(5) == 0
+            return self.popen.wait(5) == 0
         return False
 
-    def how_it_died(self) -> str:
-        """What is known about its end, in words."""
+    def describe_end(self) -> str:
+        """Return what is known about its end, in words."""
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(5)
-        code = self.process.returncode
+            self.popen.wait(5)
+        code = self.popen.returncode
         if code is not None and code < 0:
             return f"died of {_signal_name(-code)}"
-        self.noise.seek(0)
-        lines = self.noise.read(2**20).decode(errors="replace").strip().splitlines()
+        self.output.seek(0)
+        lines = self.output.read(2**20).decode(errors="replace").strip().splitlines()
         return "ended without a report" + (f": {errors.printable(lines[-1][:200])}" if lines else "")
 
 
 @contextmanager
-def started(readable: Sequence[str], confined: bool, *, processes: bool = False) -> Iterator[Child]:
+def child_process(readable: Sequence[str], confined: bool, *, processes: bool = False) -> Iterator[Process]:
     """Start a process that serves one request; it and all that it started are killed when it is no longer needed.
 
     Args:
@@ -161,17 +163,17 @@ def started(readable: Sequence[str], confined: bool, *, processes: bool = False)
         given = given_cache()
         arguments = [str(confined), str(processes), scratch, *readable, *([str(given)] if given else [])]
         variables = {"TMPDIR": scratch, **cache_settings(programs)}
-        with launched(_CODE, arguments, variables, own_group=True) as child:
-            yield child
-            ended_well = child.ended_well()
+        with python_process(_CODE, arguments, variables, own_group=True) as process:
+            yield process
+            ended_well = process.ended_well()
         if ended_well and reading_key(files) == key:
             keep(programs, key)
 
 
 @contextmanager
-def launched(
+def python_process(
     code: str, arguments: Sequence[str], environment: Mapping[str, str], *, own_group: bool = False
-) -> Iterator[Child]:
+) -> Iterator[Process]:
     """Start a process that runs ``code`` of ours; killed when it is no longer needed. It is confined as this one is.
 
     Args:
@@ -182,32 +184,32 @@ def launched(
             processes can't leave theirs.
     """
     ours, theirs = Pipe()
-    with ours, tempfile.TemporaryFile() as noise:
+    with ours, tempfile.TemporaryFile() as output:
         # -P and no relative path: a module that lies in the current directory, or in the proof, is not imported.
-        process = subprocess.Popen(  # noqa: S603  # our own interpreter and code
+        popen = subprocess.Popen(  # noqa: S603  # our own interpreter and code
             [sys.executable, "-P", "-c", code, str(theirs.fileno()), str(os.getpid()), *arguments],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            stdout=noise,
-            stderr=noise,
+            stdout=output,
+            stderr=output,
             cwd="/",
             env=visible_variables() | {"PYTHONPATH": os.pathsep.join(_module_paths())} | dict(environment),
             process_group=0 if own_group else None,
         )
         theirs.close()
         try:
-            yield Child(ours, process, noise)
+            yield Process(ours, popen, output)
         finally:
             if own_group:
                 with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
-            process.kill()
-            process.wait()
+                    os.killpg(popen.pid, signal.SIGKILL)
+            popen.kill()
+            popen.wait()
 
 
 @contextmanager
 def _scratch() -> Iterator[str]:
-    """A folder for the child; whatever it left there, the caller goes on."""
+    """Make a folder for the child. That something in it can't be removed is no reason to lose a report."""
     folder = tempfile.mkdtemp(prefix="pol-")
     try:
         yield folder
@@ -217,9 +219,9 @@ def _scratch() -> Iterator[str]:
 
 
 def _module_paths() -> list[str]:
-    """Where the child finds this package: beside itself, and on the caller's absolute paths."""
-    mine = str(Path(__file__).resolve().parents[1])
-    return [mine, *(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path))]
+    """Return where the process finds this package: beside this one, and on this process's absolute paths."""
+    beside_us = str(Path(__file__).resolve().parents[1])
+    return [beside_us, *(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path))]
 
 
 def _signal_name(number: int) -> str:

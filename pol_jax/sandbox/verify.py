@@ -7,32 +7,28 @@ If it dies or falls silent, the verdict is inconclusive.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from math import inf
 from pathlib import Path
 from time import monotonic
 
-import numpy as np
-
+from pol_jax.errors import BackendError
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress, Silent
-from pol_jax.protocol.challenge import Policy, RandomSegments, StepPolicy, check_policy
+from pol_jax.protocol.challenge import Policy, RandomSegments, StepPolicy
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.encoding import FORMAT
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.stages import Stage
-from pol_jax.reports.report import Origin, Outcome, Report, StageResult, Verdict
+from pol_jax.reports.report import Outcome, Report
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.sandbox.messages import Request
+from pol_jax.sandbox.messages import Setup
 from pol_jax.sandbox.parent import Caller
-from pol_jax.sandbox.pool_workers import check_jobs
-from pol_jax.sandbox.process import Lost, started
+from pol_jax.sandbox.process import ProcessLost, child_process
 from pol_jax.storage.proof import find_claim
-from pol_jax.training.records import Arrays
 from pol_jax.training.task import Source, Task
-from pol_jax.verifying import proof_verifier as verifier
+from pol_jax.verifying.interruption import interrupted
+from pol_jax.verifying.proof_verifier import built_in_source
+from pol_jax.verifying.request import OpeningRequest, ProofRequest, absolute, fresh_nonce
 from pol_jax.verifying.trusted_program import trust
 
 
@@ -67,38 +63,29 @@ def verify(
         bounds: on the process.
         trusted: source that the verifier trusts: the task, or a function that returns it for a commitment and a number
             of steps. Its export, made in the caller's process, is compared with the proof's program; the report says
-            what came out.
+            whether they are the same.
         same_program: accept no other program than that of ``trusted``, in ``parents`` neither.
-        parents: directories of proofs that the initial state may come from; those that it does come from are verified
-            in the same way first.
         jobs: how many processes replay at the same time; the report is the same. Worth it where a step leaves
             processors idle; each takes memory for two states.
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
+        parents: directories of proofs that the initial state may come from; those that it does come from are verified
+            in the same way first.
 
     Raises:
-        UsageError: no proof there, no records, or a policy that would check nothing.
+        UsageError: there is no proof or there are no records, or the policy would check nothing.
     """
-    bounds = bounds or Bounds()
-    request = Request(
-        path=str(Path(path).absolute()),
-        policy=check_policy(policy or RandomSegments()),
-        nonce=secrets.token_bytes(16) if nonce is None else nonce,
-        limits=asdict(limits or Limits()),
+    request = ProofRequest(
+        path=absolute(path),
+        policy=policy or RandomSegments(),
+        nonce=fresh_nonce() if nonce is None else nonce,
+        limits=limits or Limits(),
         secret=secret,
-        memory_bytes=bounds.memory_bytes,
-        compare=trusted is not None,
         same_program=same_program,
-        jobs=check_jobs(jobs),
+        jobs=jobs,
         d_ref=d_ref,
-        parents=tuple(str(Path(parent).absolute()) for parent in parents),
+        parents=tuple(map(absolute, parents)),
     )
-    caller = Caller(
-        request,
-        verifier.built_in_source() if source is None else source,
-        progress or Silent(),
-        None if trusted is None else trust(trusted),
-    )
-    return _converse(request, caller, bounds)
+    return verify_proof_apart(request, source, trusted=trusted, progress=progress, bounds=bounds)
 
 
 def verify_opening(
@@ -117,7 +104,7 @@ def verify_opening(
 
     Args:
         claim: ``claim.json``, or a directory that has one.
-        opening: what ``pol open`` wrote.
+        opening: the file of the opening.
         policy: the challenge that the prover was given; never read from the opening.
         nonce: of the challenge; nothing, for a list.
         limits: bounds on what is read.
@@ -129,65 +116,61 @@ def verify_opening(
     Raises:
         UsageError: a file is not there, or the policy would check nothing.
     """
-    bounds = bounds or Bounds()
-    request = Request(
-        path=str(find_claim(Path(claim)).absolute()),
-        opening=str(Path(opening).absolute()),
+    request = OpeningRequest(
+        claim=absolute(find_claim(Path(claim))),
+        opening=absolute(opening),
         policy=policy,
         nonce=nonce,
-        limits=asdict(limits or Limits()),
-        secret=None,
-        memory_bytes=bounds.memory_bytes,
+        limits=limits or Limits(),
         d_ref=d_ref,
-        jobs=check_jobs(jobs),
+        jobs=jobs,
     )
-    return _converse(request, Caller(request, Arrays(np.empty(0)), progress or Silent(), None), bounds)
+    return verify_opening_apart(request, progress=progress, bounds=bounds)
 
 
-def _converse(request: Request, caller: Caller, bounds: Bounds) -> Report:
-    """Start a child, answer what it asks, until there is a report; or until it is lost."""
+def verify_proof_apart(
+    request: ProofRequest,
+    source: Source | Callable[[Commitment], Source] | None = None,
+    *,
+    trusted: Task | Callable[[Commitment, int], Task] | None = None,
+    progress: Progress | None = None,
+    bounds: Bounds | None = None,
+) -> Report:
+    """Answer a request about a proof in a process of its own; for arguments and errors see `verify`."""
+    source = built_in_source() if source is None else source
+    caller = Caller(request, source, progress or Silent(), None if trusted is None else trust(trusted))
+    bounds = bounds or Bounds()
+    setup = Setup(request, trusted is not None, bounds.memory_bytes)
+    return _converse(setup, caller, [request.path, *request.parents], bounds)
+
+
+def verify_opening_apart(
+    request: OpeningRequest, *, progress: Progress | None = None, bounds: Bounds | None = None
+) -> Report:
+    """Answer a request about an opening in a process of its own; for arguments and errors see `verify_opening`."""
+    bounds = bounds or Bounds()
+    caller = Caller(request, None, progress or Silent())
+    return _converse(Setup(request, False, bounds.memory_bytes), caller, [request.claim, request.opening], bounds)
+
+
+def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> Report:
+    """Start a child that may read these paths, and answer what it asks, until there is a report or it is lost."""
     end = inf if bounds.total_seconds is None else monotonic() + bounds.total_seconds
-    readable = [request.path, *request.parents, *([] if request.opening is None else [request.opening])]
     try:
-        with started(readable, bounds.confined, processes=request.jobs > 1) as child:
-            child.send(request, end)
+        with child_process(readable, bounds.confined, processes=setup.request.jobs > 1) as child:
+            child.send(setup, end)
             while caller.report is None:
-                answer = caller.hear(child.receive(bounds, end))
+                answer = caller.answer(child.receive(bounds, end))
                 if answer is not None:
                     child.send(answer, end)
-    except Lost as lost:
-        return _undecided(request, caller.stage, str(lost))
+    except ProcessLost as lost:
+        return _without_child(setup, caller.stage, str(lost))
     return caller.report
 
 
-def _undecided(request: Request, reached: Stage, what: str) -> Report:
-    """The report on a verification whose process did not get to one."""
-    seen = f"the process that reads the proof {what}"
-    outcomes = {stage: Outcome.PASSED if stage.value < reached.value else Outcome.NOT_REACHED for stage in Stage}
-    outcomes[reached] = Outcome.INCONCLUSIVE
-    return Report(
-        format=FORMAT,
-        verdict=Verdict.INCONCLUSIVE,
-        reasons=(f"{reached}: cannot judge here: {seen}",),
-        stages=tuple(
-            StageResult.of(stage, outcome, seen if stage is reached else "") for stage, outcome in outcomes.items()
-        ),
-        claim=None,
-        commitment=None,
-        task=None,
-        nonce=request.nonce.hex(),
-        policy=request.policy,
-        coverage=None,
-        self_test=None,
-        replays=(),
-        curve=(),
-        updates=(),
-        claimed_environment=None,
-        environment=current_environment(),
-        program_origin=Origin.NOT_COMPARED,
-        compared=(),
-        drift=None,
-        provenance=None,
-        ancestors=(),
-        initial_test=None,
-    )
+def _without_child(setup: Setup, reached: Stage, what: str) -> Report:
+    """Return the report on a verification whose process was lost in a stage: those before it were passed."""
+    report = Report.unfinished(setup.request.policy, setup.request.nonce, current_environment())
+    for stage in list(Stage)[: reached.value - 1]:
+        report = report.with_stage(stage, Outcome.PASSED)
+    return interrupted(report, reached, BackendError(f"the process that reads the proof {what}"))

@@ -1,7 +1,8 @@
-"""Where an initial state comes from, checked: what it takes over, and the chain of proofs that this leads to.
+"""Stage 7 for the initial state: what it takes over, and the chain of earlier proofs that it comes from.
 
 A proof names the one that it starts from by the digest of its claim. That one is verified in the same way, and so is
-the one before it. A claim can't name itself by its digest; a chain is followed to a bound all the same.
+the one before it. No claim can hold its own digest, so a chain can't return to a proof by honest means; it is followed
+to a bound all the same, since a verifier's time must not depend on how long a chain a prover made.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.initial import EarlierProof, OwnKey, UnprovenWeights, taken
 from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.report import Ancestor, Beginning, Outcome, Provenance, Report, Verdict
 from pol_jax.reports.wording import notices
@@ -34,15 +36,15 @@ MOST_ANCESTORS: Final = 16
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a verifier has to follow a chain of proofs with.
+    """What a verifier follows a chain of proofs with.
 
     Attributes:
         known: directories of earlier proofs, by the hex digest of the claim in each.
-        way: hex digests of the claims from the first that was asked about to the one that is verified now.
+        followed: hex digests of the claims from the first that was asked about to the one that is verified now.
     """
 
     known: Mapping[str, Path]
-    way: tuple[str, ...] = ()
+    followed: tuple[str, ...] = ()
 
 
 _BEGINNINGS: Final = {
@@ -51,13 +53,13 @@ _BEGINNINGS: Final = {
     UnprovenWeights: Beginning.UNPROVEN_WEIGHTS,
 }
 
-Verify: TypeAlias = Callable[[Path, Lineage], Report]
-"""Verifies an earlier proof as the one that starts from it."""
+VerifyAncestor: TypeAlias = Callable[[Path, Lineage], Report]
+"""Verifies an earlier proof as the one that starts from it is verified."""
 
 
 @dataclass(frozen=True)
-class Traced:
-    """What came of following a chain.
+class Ancestry:
+    """What following a chain of proofs gives.
 
     Attributes:
         ancestors: the earlier proofs that were verified, the latest first.
@@ -70,24 +72,24 @@ class Traced:
     doubt: str | None = None
 
 
-def know(paths: Iterable[Path], limits: Limits) -> Lineage:
-    """What can be followed with the proofs in these directories.
+def lineage_of(parents: Iterable[str], limits: Limits) -> Lineage:
+    """Read the claims of the proofs in these directories, so that a chain can be followed through them.
 
     Raises:
         UsageError: one has no claim that can be read.
     """
     known = {}
-    for path in paths:
+    for path in map(Path, parents):
         try:
             claim = Claim.parse(read_bounded(path, claims.FILE, limits))
         except PolError as error:
-            raise UsageError(f"--parent {path}: no finished proof here: {error}") from error
+            raise UsageError(f"parents: {path}: no finished proof here: {error}") from error
         known[claim.digest().hex()] = path
     return Lineage(known)
 
 
 def provenance_of(commitment: Commitment) -> Provenance:
-    """Where the initial state comes from, by the commitment."""
+    """Return where the initial state comes from, by the commitment."""
     initial, leaves = commitment.initial, taken(commitment.initial, commitment.state).values()
     return Provenance(
         beginning=_BEGINNINGS[type(initial)],
@@ -100,15 +102,17 @@ def provenance_of(commitment: Commitment) -> Provenance:
 
 
 def check_taken(commitment: Commitment, leaves: Sequence[np.ndarray], where: str) -> None:
-    """A part of stage 7: an initial state has the leaves that the commitment fixed. Bits, on any backend.
+    """Check that an initial state has the leaves that the commitment fixed.
+
+    They are stored and not computed, so their bits are the same on any backend.
 
     Args:
         commitment: of the proof.
         leaves: of the initial state.
-        where: it was found.
+        where: the file that it was found in.
 
     Raises:
-        ProofError: it has others.
+        ProofError: it has other leaves.
     """
     if isinstance(commitment.initial, OwnKey):
         return
@@ -117,37 +121,39 @@ def check_taken(commitment: Commitment, leaves: Sequence[np.ndarray], where: str
         raise ProofError(where, "the leaves that were taken over are not those that the commitment fixed")
 
 
-def trace(commitment: Commitment, claim: Claim, lineage: Lineage, verify: Verify, limits: Limits) -> Traced:
-    """A part of stage 7: verify the proof that the initial state comes from, and that it is this one's state.
+def check_ancestry(
+    commitment: Commitment, claim: Claim, lineage: Lineage, verify: VerifyAncestor, limits: Limits
+) -> Ancestry:
+    """Verify the proof that the initial state comes from, and check that it ends in what was taken over.
 
     Args:
         commitment: of the proof that is verified.
         claim: of the same.
-        lineage: what there is to follow.
+        lineage: the earlier proofs that are known, and the chain that led to this one.
         verify: verifies an earlier proof.
         limits: bounds on what is read.
     """
     if not isinstance(commitment.initial, EarlierProof):
-        return Traced()
-    earlier, way = commitment.initial.claim, (*lineage.way, claim.digest().hex())
-    if earlier in way:
-        return Traced(refusal=f"the chain of proofs comes to the claim {earlier} again")
-    if len(way) > MOST_ANCESTORS:
-        return Traced(doubt=f"the chain has more than {MOST_ANCESTORS} earlier proofs; this verifier follows no more")
+        return Ancestry()
+    earlier, followed = commitment.initial.claim, (*lineage.followed, claim.digest().hex())
+    if earlier in followed:
+        return Ancestry(refusal=f"the chain of proofs returns to the claim {earlier}")
+    if len(followed) > MOST_ANCESTORS:
+        return Ancestry(doubt=f"the chain has more than {MOST_ANCESTORS} earlier proofs; this verifier follows no more")
     if earlier not in lineage.known:
-        return Traced(doubt=f"it comes from the run with the claim {earlier}, whose proof is missing: add --parent DIR")
+        return Ancestry(doubt=f"it comes from the run with the claim {earlier}, whose proof is missing")
     path = lineage.known[earlier]
-    report = verify(path, Lineage(lineage.known, way))
+    report = verify(path, Lineage(lineage.known, followed))
     ancestors = (_ancestor(earlier, report), *report.ancestors)
     name = f"the proof of the claim {earlier}, which it comes from,"
-    if report.claim not in (None, earlier):
-        return Traced(ancestors, refusal=f"{name} is no longer where it was")
+    if report.claim not in (None, earlier):  # the directory changed since its claim was read
+        return Ancestry(ancestors, refusal=f"{name} is no longer where it was")
     if report.verdict is Verdict.REJECTED:
-        return Traced(ancestors, refusal=f"{name} is rejected: {_why(report)}")
-    readable = report.stages[5].outcome is Outcome.PASSED
+        return Ancestry(ancestors, refusal=f"{name} is rejected: {_why(report)}")
+    readable = report.stages[Stage.STATE_DIGESTS.value - 1].outcome is Outcome.PASSED
     refusal = _difference(commitment.initial, commitment.state, path, limits) if readable else None
     doubt = f"{name} is inconclusive: {_why(report)}" if report.verdict is Verdict.INCONCLUSIVE else None
-    return Traced(ancestors, refusal, doubt)
+    return Ancestry(ancestors, refusal, doubt)
 
 
 def _ancestor(claim: str, report: Report) -> Ancestor:
@@ -164,19 +170,19 @@ def _ancestor(claim: str, report: Report) -> Ancestor:
 
 
 def _why(report: Report) -> str:
-    """The first reason for the verdict."""
+    """Return the first reason for the verdict, which comes behind what is not proven of the initial state."""
     return report.reasons[len(notices(report.provenance, report.ancestors))]
 
 
 def _difference(initial: EarlierProof, state: StateSpec, path: Path, limits: Limits) -> str | None:
-    """Why the final state of the proof in ``path`` is not what was taken over; None if it is."""
+    """Return why the final state of the proof in ``path`` is not what was taken over; None if it is."""
     proof, wanted = open_proof(path, limits), taken(initial, state).values()
     assert proof.claim is not None  # noqa: S101  # it passed stage 6
     final = load_checkpoint(path, proof.claim.steps, proof.commitment.state)
-    there = {leaf.path: (leaf, array) for leaf, array in zip(proof.commitment.state, final, strict=True)}
+    by_path = {leaf.path: (leaf, array) for leaf, array in zip(proof.commitment.state, final, strict=True)}
     found = []
     for leaf in wanted:
-        like, array = there.get(leaf.path, (None, np.empty(0)))
+        like, array = by_path.get(leaf.path, (None, np.empty(0)))
         if like is None or (like.dtype, like.shape, like.prng) != (leaf.dtype, leaf.shape, leaf.prng):
             return f"the proof that it comes from has no {leaf.dtype}{list(leaf.shape)} {leaf.path or '/'}"
         found.append(array)

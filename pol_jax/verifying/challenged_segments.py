@@ -17,7 +17,7 @@ from pol_jax.reports.report import Compared, Coverage, Outcome, Replay, Verdict
 from pol_jax.verifying.numeric_comparison import compare_initial, compare_spans
 from pol_jax.verifying.proof_material import ProofMaterial
 from pol_jax.verifying.replay import Replayer
-from pol_jax.verifying.stages import replay_of
+from pol_jax.verifying.verifier import replay_of
 
 SELF_TEST_STEPS = 10
 """How many first steps show whether this backend can judge exactly."""

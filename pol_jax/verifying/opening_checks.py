@@ -149,6 +149,24 @@ def check_opened_states(opening: Opening, commitment: Commitment, rows: Mapping[
     return states
 
 
+def check_opening(opening: Opening, claim: Claim, executed: Sequence[Span], limits: Limits) -> Opened:
+    """Check stages 3 to 6 in one go.
+
+    Args:
+        opening: that opens ``claim``.
+        claim: the prover's.
+        executed: spans that are to be replayed; the rows of their steps must be there.
+        limits: bounds on what is read.
+
+    Raises:
+        ProofError: the first check that fails.
+    """
+    commitment, program = check_opened_commitment(opening, claim, limits)
+    rows = check_opened_rows(opening, commitment, claim)
+    records = check_opened_inputs(opening, commitment, rows, executed)
+    return Opened(commitment, program, rows, records, check_opened_states(opening, commitment, rows))
+
+
 def _check_in_ledger(where: str, opened: OpenedRow, row: Row, claim: Claim) -> None:
     if row.step > claim.steps:
         raise ProofError(WHERE, f"{where}: step {row.step}: the run has steps 0 to {claim.steps}")

@@ -14,7 +14,8 @@ from figures.errors import NAMES, Setup
 from figures.points import Point
 from figures.recipes import small
 from pol_jax import Choices, TopSegments, load_task, train
-from pol_jax.verifying.proof_verifier import verify
+from pol_jax.verifying.proof_verifier import ProofVerifier
+from pol_jax.verifying.request import ProofRequest
 
 AUTHORS: Final = {"cifar10": 71.5, "cifar100": 58.1}
 """The paper's authors configure their attacks with this d_ref in l2, of fully trained ResNet-20 and ResNet-50."""
@@ -61,7 +62,7 @@ def cost(setup: Setup) -> Iterator[Point]:
             yield Point("bytes a step", "whole proof", k, "default", stored / steps)
             yield Point("bytes a step", "checkpoints", k, "default", checkpoints / steps)
             for q in (1,) if setup.quick else (1, 2, 5, 10):
-                report = verify(out, task.source, policy=TopSegments(q))
+                report = ProofVerifier(ProofRequest(path=str(out), policy=TopSegments(q)), task.source).run()
                 assert report, report.reasons  # noqa: S101
                 assert report.coverage is not None  # noqa: S101
                 series, replayed = f"k = {k}", report.coverage.steps_replayed / steps

@@ -23,13 +23,13 @@ from pol_jax.sandbox import verify as isolation
 from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.ledger import segment_file
 from pol_jax.storage.proof import open_proof
-from pol_jax.verifying.proof_verifier import _Verification
+from pol_jax.verifying.proof_verifier import ProofVerifier
 
 
 @pytest.fixture
 def until_stage_6(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verification ends before the replay: all that a replay starts from is there and checked."""
-    monkeypatch.setattr(_Verification, "_judge", lambda *_: None)
+    monkeypatch.setattr(ProofVerifier, "_judge", lambda *_: None)
 
 
 def same_meaning(root: Path, name: str, original: Forger) -> bool:

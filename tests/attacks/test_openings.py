@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import second_implementation as second
 import tiny
+import unsandboxed
 from forge import Forger, refused
 from msgspec.structs import replace
 from opened_steps import SOURCE, STEPS
@@ -26,7 +27,6 @@ from pol_jax.proving import opener
 from pol_jax.proving.opener import open_steps
 from pol_jax.reports.report import Outcome, Report, Verdict
 from pol_jax.storage.proof import open_proof
-from pol_jax.verifying import opening_verifier
 
 # --- attacks: each part, for its own reason, at its own stage ----------------------------------------------------
 
@@ -200,7 +200,7 @@ def test_any_changed_byte_is_refused(
     content = bytearray(opening.encode())
     content[place % len(content)] ^= flip
     (tmp_path / "opening").write_bytes(content)
-    report = opening_verifier.verify_opening(plain_proof, tmp_path / "opening", ListedSteps(STEPS), b"")
+    report = unsandboxed.verify_opening(plain_proof, tmp_path / "opening", ListedSteps(STEPS), b"")
     assert report.verdict is not Verdict.ACCEPTED
 
 
@@ -209,7 +209,7 @@ def test_any_changed_byte_is_refused(
 )
 def test_what_is_no_opening(content: bytes, tmp_path: Path, plain_proof: Path) -> None:
     (tmp_path / "opening").write_bytes(content)
-    report = opening_verifier.verify_opening(plain_proof, tmp_path / "opening", ListedSteps((1,)), b"")
+    report = unsandboxed.verify_opening(plain_proof, tmp_path / "opening", ListedSteps((1,)), b"")
     refused(report, 1, "is no opening")
 
 
@@ -219,7 +219,7 @@ def test_what_is_no_opening(content: bytes, tmp_path: Path, plain_proof: Path) -
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verify as on a backend that is not the prover's: bits can't reject there."""
     here = current_environment()
-    monkeypatch.setattr(opening_verifier, "current_environment", lambda: replace(here, jaxlib="0.0.1"))
+    monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: replace(here, jaxlib="0.0.1"))
 
 
 def forged(proof_copy: Path, monkeypatch: pytest.MonkeyPatch, push: float) -> Opening:

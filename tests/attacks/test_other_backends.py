@@ -11,7 +11,6 @@ from forge import Forger, undecided
 
 from pol_jax.program.machine import current_environment
 from pol_jax.reports.report import Report
-from pol_jax.verifying import proof_verifier as verifier
 
 Verify = Callable[..., Report]
 
@@ -24,7 +23,7 @@ ODD = b"\x07" * 32
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """The verifier's machine is another than the prover's."""
     environment = msgspec.structs.replace(current_environment(), device_kind="abacus")
-    monkeypatch.setattr(verifier, "current_environment", lambda: environment)
+    monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: environment)
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from exported_functions import TARGET, exported
 from forge import Forger, refused
 from jax import lax
+from unsandboxed import verify
 
 from pol_jax.cli.main import pol
 from pol_jax.errors import TaskError
@@ -28,7 +29,6 @@ from pol_jax.proving.recording import train
 from pol_jax.reports.report import Report
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.task import Task, load_task
-from pol_jax.verifying.proof_verifier import verify
 
 PRNG = "threefry2x32"
 
@@ -172,7 +172,7 @@ def test_verifier_may_let_large_constants_through(tmp_path: Path) -> None:
     task = changed(with_table)
     train(task, tmp_path / "proof", steps=2, choices=Choices(constant_bytes=2**17))
     report = verify(tmp_path / "proof", task.source)
-    refused(report, 3, "program", "more than the limit of 16384", "--max-constants")
+    refused(report, 3, "program", "more than the limit of 16384", "constant_bytes")
     report = verify(tmp_path / "proof", task.source, limits=Limits(constant_bytes=2**17))
     assert report, report.reasons
     assert "bytes of constants" in report.stages[2].detail

@@ -14,6 +14,7 @@ import pytest
 import tiny
 from forge import Forger, refused, undecided
 from made_steps import with_leaf
+from unsandboxed import verify
 
 from pol_jax.protocol.challenge import AllSegments
 from pol_jax.protocol.environment import Environment
@@ -22,7 +23,6 @@ from pol_jax.proving.recording import train
 from pol_jax.reports.report import Report, Verdict
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Key, PyTree, Task
-from pol_jax.verifying.proof_verifier import verify
 
 Verify = Callable[..., Report]
 

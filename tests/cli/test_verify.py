@@ -15,6 +15,7 @@ import tiny
 from commands import environment, pol
 from rich.console import Console
 from tiny import NONCE
+from unsandboxed import verify
 
 from pol_jax.cli import main as cli
 from pol_jax.cli.report_screen import print_report
@@ -24,7 +25,6 @@ from pol_jax.protocol.challenge import METRICS, ListedSegments
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.report import Compared, Outcome
 from pol_jax.reports.wording import describe_distance
-from pol_jax.verifying.proof_verifier import verify
 
 
 def test_verify_prints_every_stage_and_the_verdict(runs: Path, tmp_path: Path) -> None:

@@ -37,13 +37,14 @@ sys.meta_path.insert(0, Nothing())
 import numpy as np
 from pol_jax.training.records import Arrays
 from pol_jax.storage.proof import open_proof
-from pol_jax.verifying.proof_verifier import verify
+from pol_jax.verifying.proof_verifier import ProofVerifier
+from pol_jax.verifying.request import ProofRequest
 
 proof = open_proof(sys.argv[1])
 program = proof.program()
 with np.load(sys.argv[2]) as file:
     source = Arrays(dict(file))
-report = verify(sys.argv[1], source)
+report = ProofVerifier(ProofRequest(path=sys.argv[1]), source).run()
 final = proof.final_state()
 print(json.dumps([str(report.verdict), sorted({"flax", "optax", "tiny"} & set(sys.modules))]))
 """

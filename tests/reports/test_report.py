@@ -11,13 +11,13 @@ import tiny
 from forge import Forger
 from places import ROOT
 from tiny import NONCE
+from unsandboxed import verify
 
 from pol_jax.protocol.challenge import AllSegments, ListedSegments, TopSegments
 from pol_jax.reports.report import Report, json_schema
 from pol_jax.reports.wording import describe_replay
 from pol_jax.sandbox.verify import verify as verify_apart
 from pol_jax.storage.proof import open_proof
-from pol_jax.verifying.proof_verifier import verify
 
 SCHEMA = ROOT / "docs" / "report.schema.json"
 

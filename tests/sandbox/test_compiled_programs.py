@@ -77,8 +77,8 @@ def test_what_a_proof_left_is_met_by_no_other(plain_proof: Path, tmp_path: Path,
         other = Path(shutil.copytree(plain_proof, tmp_path / "other"))
         (other / "inventory.json").write_bytes(b"{}")
         take_over(patch, WRITE)
-        with process.started([str(other)], confined=True) as child:
-            child.process.wait(60)
+        with process.child_process([str(other)], confined=True) as child:
+            child.popen.wait(60)
     assert [path.name for path in kept(cache)] == ["jit_call-false-cache"]
     provided = tmp_path / "provided"
     provide(provided, reading_key(read_files([str(plain_proof)])))
@@ -91,16 +91,16 @@ def test_what_a_proof_left_is_met_by_no_other(plain_proof: Path, tmp_path: Path,
 def test_nothing_is_kept_after_another_end(plain_proof: Path, cache: Path, end: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         take_over(patch, WRITE + end)
-        with process.started([str(plain_proof)], confined=True) as child:
-            child.process.wait(60)
+        with process.child_process([str(plain_proof)], confined=True) as child:
+            child.popen.wait(60)
     assert kept(cache) == {}
 
 
 def test_nothing_is_kept_if_the_proof_changed_meanwhile(proof_copy: Path, cache: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         take_over(patch, WRITE)
-        with process.started([str(proof_copy)], confined=True) as child:
-            child.process.wait(60)
+        with process.child_process([str(proof_copy)], confined=True) as child:
+            child.popen.wait(60)
             (proof_copy / "inventory.json").write_bytes(b"{}")
     assert kept(cache) == {}
 
@@ -127,8 +127,8 @@ for change in (lambda: link.write_bytes(b'false'), lambda: (link.resolve().paren
 """
     with pytest.MonkeyPatch.context() as patch:
         take_over(patch, attempts)
-        with process.started([str(plain_proof)], confined=True) as child:
-            assert child.process.wait(60) == 0
+        with process.child_process([str(plain_proof)], confined=True) as child:
+            assert child.popen.wait(60) == 0
     assert {path.name: path.read_bytes() for path in own.iterdir()} == {"jit_f-1-cache": b"as it was"}
     assert kept(cache) == {}
 

@@ -57,10 +57,10 @@ def trying(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> Trying:
         )
         start = before + process._CODE.replace("from pol_jax.sandbox.child", code + "from pol_jax.sandbox.child")
         monkeypatch.setattr(process, "_CODE", start)
-        with process.started([str(plain_proof)], confined=True, processes=processes) as child:
-            child.process.wait(300)
-            child.noise.seek(0)
-            found, unrestricted = json.loads(child.noise.read().decode().splitlines()[-1])
+        with process.child_process([str(plain_proof)], confined=True, processes=processes) as child:
+            child.popen.wait(300)
+            child.output.seek(0)
+            found, unrestricted = json.loads(child.output.read().decode().splitlines()[-1])
         return {**found, "unrestricted": ", ".join(unrestricted)}
 
     return attempt

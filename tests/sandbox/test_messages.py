@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from pol_jax.protocol.challenge import Stretch, TopSegments, draw
-from pol_jax.sandbox import messages
+from pol_jax.verifying.request import ProofRequest
 
 
 def top(q: int, measured: list[Stretch]) -> list[int]:
@@ -28,9 +28,9 @@ def top(q: int, measured: list[Stretch]) -> list[int]:
     ],
 )
 def test_messages_hold_policies_and_nothing_else(wrong: dict[str, object]) -> None:
-    request = messages.Request("proof", TopSegments(2, "linf"), b"n", {}, None, None)
+    request = ProofRequest(path="proof", policy=TopSegments(2, "linf"), nonce=b"n")
     content = msgspec.msgpack.encode(request)
-    assert msgspec.msgpack.decode(content, type=messages.Request) == request
+    assert msgspec.msgpack.decode(content, type=ProofRequest) == request
     changed = msgspec.msgpack.decode(content) | {"policy": wrong}
     with pytest.raises(msgspec.ValidationError):
-        msgspec.msgpack.decode(msgspec.msgpack.encode(changed), type=messages.Request)
+        msgspec.msgpack.decode(msgspec.msgpack.encode(changed), type=ProofRequest)

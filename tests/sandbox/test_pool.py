@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import tiny
+import unsandboxed
 from forge import Forger
 
 import pol_jax
@@ -20,8 +21,6 @@ from pol_jax.protocol.challenge import AllSegments, ListedSteps
 from pol_jax.reports.report import Report, Verdict
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify
-from pol_jax.verifying import opening_verifier
-from pol_jax.verifying import proof_verifier as verifier
 
 NONCE = b"together"
 
@@ -48,7 +47,7 @@ def test_report_is_that_of_one_process(plain_proof: Path) -> None:
     seen = Watching()
     report = together(plain_proof, 2, seen)
     assert report.verdict is Verdict.ACCEPTED
-    assert report == verifier.verify(plain_proof, tiny.plain().source, policy=AllSegments(), nonce=NONCE)
+    assert report == unsandboxed.verify(plain_proof, tiny.plain().source, policy=AllSegments(), nonce=NONCE)
     assert seen.seen == list(range(1, tiny.INTERVAL + tiny.STEPS + 1))  # the self-test's too
 
 
@@ -58,7 +57,7 @@ def test_false_segments_are_met_by_several_processes(proof_copy: Path) -> None:
         forger.change(step, loss=b"\0\0\x80?")
     forger.write()
     report = together(proof_copy, 2)
-    assert report == verifier.verify(proof_copy, tiny.plain().source, policy=AllSegments(), nonce=NONCE)
+    assert report == unsandboxed.verify(proof_copy, tiny.plain().source, policy=AllSegments(), nonce=NONCE)
     assert report.verdict is Verdict.REJECTED
     assert [replay.mismatch for replay in report.replays] == [None, 7, None, 19]
 
@@ -83,7 +82,7 @@ def test_steps_of_an_opening(plain_proof: Path, tmp_path: Path) -> None:
     seen = Watching()
     report = pol_jax.verify_opening(*arguments, jobs=2, progress=seen)
     assert report.verdict is Verdict.ACCEPTED
-    assert report == opening_verifier.verify_opening(*arguments, b"")
+    assert report == unsandboxed.verify_opening(*arguments, b"")
     assert seen.seen == [1, 2, 3]
     killed = Watching(1, signal_workers(signal.SIGKILL))
     report = pol_jax.verify_opening(*arguments, jobs=2, progress=killed)

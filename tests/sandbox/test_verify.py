@@ -16,6 +16,7 @@ import msgspec
 import psutil
 import pytest
 import tiny
+import unsandboxed
 from forge import Forger
 from places import TESTS
 
@@ -29,7 +30,6 @@ from pol_jax.sandbox.verify import verify
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.inputs import plan
 from pol_jax.training.keys import step_keys
-from pol_jax.verifying import proof_verifier as verifier
 
 NONCE = b"isolated"
 
@@ -58,7 +58,7 @@ def kill_child(number: int) -> Callable[[], None]:
 def test_gives_the_report_of_the_caller_s_process(task: Callable[[], pol_jax.Task], tmp_path: Path) -> None:
     """Records of any pytree cross the pipe; the report comes back whole."""
     pol_jax.train(task(), tmp_path / "proof", steps=8)
-    mine = verifier.verify(tmp_path / "proof", task().source, nonce=NONCE)
+    mine = unsandboxed.verify(tmp_path / "proof", task().source, nonce=NONCE)
     assert mine.verdict is Verdict.ACCEPTED
     assert verify(tmp_path / "proof", task().source, nonce=NONCE) == mine
 
@@ -68,7 +68,7 @@ def test_rejection_comes_back_with_its_reason(proof_copy: Path) -> None:
     content[7] ^= 1
     (proof_copy / "records").write_bytes(content)
     report = verify(proof_copy, tiny.plain().source, nonce=NONCE)
-    assert report == verifier.verify(proof_copy, tiny.plain().source, nonce=NONCE)
+    assert report == unsandboxed.verify(proof_copy, tiny.plain().source, nonce=NONCE)
     assert report.verdict is Verdict.REJECTED
     assert "records: differs" in report.reasons[0]
 
@@ -76,7 +76,7 @@ def test_rejection_comes_back_with_its_reason(proof_copy: Path) -> None:
 def test_other_records_are_inconclusive(plain_proof: Path) -> None:
     other = pol_jax.Arrays(tiny.points(seed=9))
     report = verify(plain_proof, other, nonce=NONCE)
-    assert report == verifier.verify(plain_proof, other, nonce=NONCE)
+    assert report == unsandboxed.verify(plain_proof, other, nonce=NONCE)
     assert report.verdict is Verdict.INCONCLUSIVE
     unlike = pol_jax.Arrays({"x": tiny.points()["x"]})
     assert "records have leaves" in verify(plain_proof, unlike, nonce=NONCE).reasons[0]

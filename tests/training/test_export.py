@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from unsandboxed import verify
 
 from pol_jax.errors import TaskError
 from pol_jax.program.artifact import artifact_digests, load_program
@@ -22,7 +23,6 @@ from pol_jax.storage.proof import open_proof
 from pol_jax.training.export import export_task, signature_of, structure_of
 from pol_jax.training.records import take
 from pol_jax.training.task import Task
-from pol_jax.verifying.proof_verifier import verify
 
 PRNG = "threefry2x32"
 

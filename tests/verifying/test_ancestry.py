@@ -25,8 +25,7 @@ from pol_jax.sandbox import verify as isolation
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Source
-from pol_jax.verifying import ancestry as lineage
-from pol_jax.verifying.ancestry import MOST_ANCESTORS, Lineage, trace
+from pol_jax.verifying.ancestry import MOST_ANCESTORS, Ancestry, Lineage, check_ancestry
 
 Verify = Callable[..., Report]
 
@@ -72,7 +71,7 @@ def test_another_process_verifies_a_chain_with_the_records_of_each(chain: Path) 
 
 def test_a_proof_that_is_not_given_leaves_a_doubt(chain: Path, verify_chain: Verify) -> None:
     report = verify_chain(chain / "child", "unproven")
-    undecided_start(report, digest(chain / "base"), "add --parent DIR")
+    undecided_start(report, digest(chain / "base"), "whose proof is missing")
     assert report.reasons[0] == (
         f"training starts from the run with the claim {digest(chain / 'base')}, which was not verified here"
     )
@@ -118,15 +117,17 @@ def test_a_list_of_segments_is_about_the_proof_and_not_about_its_parents(chain: 
     assert report.ancestors[0].policy == RandomSegments()
 
 
-def follow(chain: Path, way: tuple[str, ...]) -> lineage.Traced:
+def follow(chain: Path, followed: tuple[str, ...]) -> Ancestry:
     proof = open_proof(chain / "child")
     assert proof.claim is not None
     known = {digest(chain / "base"): chain / "base"}
-    return trace(proof.commitment, proof.claim, Lineage(known, way), lambda *_: pytest.fail("followed"), Limits())
+    return check_ancestry(
+        proof.commitment, proof.claim, Lineage(known, followed), lambda *_: pytest.fail("followed"), Limits()
+    )
 
 
 def test_a_chain_that_meets_a_claim_again_is_refused(chain: Path) -> None:
-    assert "again" in (follow(chain, (digest(chain / "base"),)).refusal or "")
+    assert "returns to the claim" in (follow(chain, (digest(chain / "base"),)).refusal or "")
 
 
 def test_a_chain_is_followed_to_a_bound(chain: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tiny
 from forge import Forger, refused, undecided
+from unsandboxed import verify
 
 from pol_jax import Choices, train
 from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy
@@ -23,7 +24,6 @@ from pol_jax.reports.report import Outcome, Report, Verdict
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Key, PyTree, Source, Task
 from pol_jax.verifying.compilations import Variant, variants
-from pol_jax.verifying.proof_verifier import verify
 
 NO_FUSION = next(each for each in variants("cpu") if each.name == "no fusion")
 

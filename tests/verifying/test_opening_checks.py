@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import unsandboxed
 from fine_tuned import SOURCE, STEPS, digest, tune
 from forge import Forger
 
@@ -20,7 +21,7 @@ from pol_jax.verifying import opening_verifier
 
 def opened(root: Path, tmp_path: Path) -> Report:
     write_opening(tmp_path / "opening", open_steps(open_proof(root), SOURCE, (1,)))
-    return opening_verifier.verify_opening(root / "claim.json", tmp_path / "opening", ListedSteps((1,)), b"")
+    return unsandboxed.verify_opening(root / "claim.json", tmp_path / "opening", ListedSteps((1,)), b"")
 
 
 @pytest.mark.parametrize("abroad", [False, True])
@@ -49,7 +50,7 @@ def other_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A backend that is not the prover's, whose initial state has other last bits."""
     here = current_environment()
     elsewhere = msgspec.structs.replace(here, jaxlib="0.0.1")
-    monkeypatch.setattr(opening_verifier, "current_environment", lambda: elsewhere)
+    monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: elsewhere)
     monkeypatch.setattr(opening_verifier, "initial_is_exact", lambda opened: False)
 
 

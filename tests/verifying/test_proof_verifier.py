@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 import pytest
 import tiny
+import unsandboxed
 from forge import Forger, claim_of, undecided
 
 from pol_jax.reports.report import Outcome, Report, Verdict
 from pol_jax.storage.proof import Proof
 from pol_jax.training.records import Arrays
-from pol_jax.verifying import proof_verifier as verifier
 
 Verify = Callable[..., Report]
 
@@ -75,7 +75,7 @@ NONCE = b"isolated"
 
 
 def test_report_survives_its_json(plain_proof: Path) -> None:
-    report = verifier.verify(plain_proof, tiny.plain().source, nonce=NONCE)
+    report = unsandboxed.verify(plain_proof, tiny.plain().source, nonce=NONCE)
     assert msgspec.json.decode(report.to_json(), type=Report) == report
 
 
@@ -92,6 +92,6 @@ def test_machine_that_fails_rejects_nothing(plain_proof: Path, monkeypatch: pyte
             raise error
 
         monkeypatch.setattr("pol_jax.storage.checkpoints.ocp.load", fail)
-        report = verifier.verify(plain_proof, tiny.plain().source)
+        report = unsandboxed.verify(plain_proof, tiny.plain().source)
         assert report.verdict is Verdict.INCONCLUSIVE, error
-        assert "stage 6, state digests: this machine can't read" in report.reasons[0]
+        assert "stage 6, state digests: cannot judge here: this machine can't read" in report.reasons[0]

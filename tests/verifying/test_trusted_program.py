@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import pytest
 import tiny
+import unsandboxed
 from click.testing import CliRunner
 from forge import refused
 from slower import slower
@@ -24,7 +25,6 @@ from pol_jax.proving.recording import train
 from pol_jax.reports.report import Origin, Outcome, Report, Verdict
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.task import Task
-from pol_jax.verifying import proof_verifier as verifier
 from pol_jax.verifying import trusted_program as origin
 from pol_jax.verifying.trusted_program import Expected, Trusted, origin_of, trust
 
@@ -32,7 +32,7 @@ PRNG = "threefry2x32"
 
 
 def check(path: Path, trusted: Trusted, **changes: Any) -> Report:
-    return verifier.verify(path, tiny.plain().source, trusted=trusted, **changes)
+    return unsandboxed.verify(path, tiny.plain().source, trusted=trusted, **changes)
 
 
 def test_the_same_source(plain_proof: Path) -> None:
@@ -43,10 +43,10 @@ def test_the_same_source(plain_proof: Path) -> None:
 
 
 def test_without_a_trusted_source_nothing_is_compared(plain_proof: Path) -> None:
-    report = verifier.verify(plain_proof, tiny.plain().source)
+    report = unsandboxed.verify(plain_proof, tiny.plain().source)
     assert report.program_origin is Origin.NOT_COMPARED
-    with pytest.raises(UsageError, match="--task"):
-        verifier.verify(plain_proof, tiny.plain().source, same_program=True)
+    with pytest.raises(UsageError, match="no trusted source"):
+        unsandboxed.verify(plain_proof, tiny.plain().source, same_program=True)
 
 
 def test_another_program_is_told(plain_proof: Path) -> None:
@@ -68,7 +68,7 @@ def test_another_program_under_another_jax_is_inconclusive(plain_proof: Path, mo
     import msgspec
 
     here = msgspec.structs.replace(current_environment(), jax="99.0")
-    monkeypatch.setattr(verifier, "current_environment", lambda: here)
+    monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: here)
     report = check(plain_proof, trust(slower()), same_program=True)
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.stages[2].outcome is Outcome.INCONCLUSIVE
@@ -91,7 +91,7 @@ def test_export_takes_schedule_and_steps_of_the_proof(tmp_path: Path) -> None:
 
     own = dataclasses.replace(scaled(None, 3), batch_size=5)
     train(own, tmp_path / "proof", steps=3, choices=Choices(prng="rbg"))
-    report = verifier.verify(tmp_path / "proof", own.source, trusted=trust(scaled), same_program=True)
+    report = unsandboxed.verify(tmp_path / "proof", own.source, trusted=trust(scaled), same_program=True)
     assert report, report.reasons
     assert asked == [3, 3]
 

@@ -11,10 +11,10 @@ import tiny
 from example_reports import COMPARED, Reports, hostile, opening
 from forge import Forger
 from tiny import NONCE
+from unsandboxed import verify
 
 from pol_jax.protocol.challenge import AllSegments, JointSegments
 from pol_jax.reports.report import Report
-from pol_jax.verifying.proof_verifier import verify
 
 
 @pytest.fixture(scope="session")

@@ -1,117 +1,99 @@
-"""Workers, as the process sees them that hires them: started, given pieces and records, killed."""
+"""A worker as the process sees it that starts it: it is given spans to replay and records, and is killed at the end."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import jax
 import msgspec
-import numpy as np
 
 from pol_jax.errors import BackendError, DataError, PolError, ProofError, UsageError
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.progress import Progress
 from pol_jax.protocol.spans import Span
-from pol_jax.protocol.trees import RecordSpec
-from pol_jax.sandbox.messages import Came, Do, Failed, FromWorker, Hired, Reached, Records, Take
-from pol_jax.sandbox.process import Child, Lost, launched
-from pol_jax.training.records import take
-from pol_jax.training.task import Source
-
-Answer: TypeAlias = Callable[[list[int]], Records]
+from pol_jax.sandbox.messages import (
+    ErrorRaised,
+    FromWorker,
+    ReadRecords,
+    ReplaySpan,
+    SpanReplayed,
+    WorkAdvanced,
+    WorkerSetup,
+)
+from pol_jax.sandbox.process import Process, ProcessLost, python_process
+from pol_jax.sandbox.remote_records import AnswerRecords
 
 _CODE = "import sys; from pol_jax.sandbox.pool_worker import work; work(*map(int, sys.argv[1:]))"
 _MOST_BYTES = 2**24
 
 
 @dataclass(frozen=True)
-class Worker:
-    """A process that replays pieces of one proof, or spans of one opening.
+class WorkerProcess:
+    """A process that replays spans of one proof, or of one opening.
 
     Attributes:
-        child: the process.
+        process: that runs `pol_jax.sandbox.pool_worker`.
         progress: told of its steps.
-        records: what to answer when it asks for records.
+        answer: to its questions for records.
     """
 
-    child: Child
+    process: Process
     progress: Progress
-    records: Answer
+    answer: AnswerRecords
 
-    def replay(self, piece: Span) -> ReplayResult:
-        """Have it replay a piece.
+    def replay(self, span: Span) -> ReplayResult:
+        """Have the worker replay a span, and answer its questions until it has.
 
         Raises:
             DataError: the source's records are not the committed ones.
             BackendError: the program can't be executed here, or the worker died.
+            ProofError: the worker found other files than those that were checked.
         """
         try:
-            self.child.send(Do(piece.start, piece.stop))
+            self.process.send(ReplaySpan(span))
             while True:
                 match self._receive():
-                    case Came(replayed):
-                        return replayed
-                    case Take(indices):
-                        self.child.send(self.records(indices))
-                    case Reached(done, loss):
+                    case SpanReplayed(result):
+                        return result
+                    case ReadRecords(indices):
+                        self.process.send(self.answer(indices))
+                    case WorkAdvanced(done, loss):
                         self.progress.at(done, loss)
-                    case Failed(kind, text):
+                    case ErrorRaised(kind, text):
                         raise _error(kind, text)
-        except Lost as lost:
+        except ProcessLost as lost:
             raise BackendError(f"a worker {lost}") from lost
 
     def _receive(self) -> FromWorker:
         try:
-            content = self.child.connection.recv_bytes(_MOST_BYTES)
+            content = self.process.connection.recv_bytes(_MOST_BYTES)
             return msgspec.msgpack.decode(content, type=FromWorker)  # type: ignore[no-any-return]
         except (EOFError, OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise Lost(self.child.how_it_died()) from error
+            raise ProcessLost(self.process.describe_end()) from error
 
 
 @contextmanager
-def hired(device: dict[str, str], order: Hired, progress: Progress, records: Answer) -> Iterator[Worker]:
-    """A worker, confined as this process is; killed when it is no longer needed.
+def worker_process(
+    device: dict[str, str], setup: WorkerSetup, progress: Progress, answer: AnswerRecords
+) -> Iterator[WorkerProcess]:
+    """Start a worker, confined as this process is; it is killed when it is no longer needed.
 
     Args:
         device: environment variables that say what it computes on.
-        order: what it works on.
+        setup: what it replays spans of.
         progress: told of its steps.
-        records: what to answer when it asks for records; called by several threads, if there are several workers.
+        answer: to its questions for records; called by several threads, if there are several workers.
     """
-    with launched(_CODE, (), device) as child:
-        child.send(order)
-        yield Worker(child, progress, records)
-
-
-def answering(source: Source, spec: RecordSpec) -> Answer:
-    """Answers with records of a source."""
-
-    def answer(indices: list[int]) -> Records:
-        try:
-            return Records([leaf.tobytes() for leaf in take(source, spec, np.array(indices, np.int64))], None)
-        except DataError as error:
-            return Records([], str(error))
-
-    return answer
-
-
-def check_jobs(jobs: int) -> int:
-    """The number of processes.
-
-    Raises:
-        UsageError: less than one.
-    """
-    if jobs < 1:
-        raise UsageError(f"jobs: {jobs}, expected at least 1")
-    return jobs
+    with python_process(_CODE, (), device) as process:
+        process.send(setup)
+        yield WorkerProcess(process, progress, answer)
 
 
 def devices_of_workers(workers: int) -> list[dict[str, str]]:
-    """What each of so many workers computes on, as environment variables; this process has the first device.
+    """Return what each of so many workers computes on, as environment variables; this process has the first device.
 
     Raises:
         UsageError: processes can't share this backend's devices.
@@ -131,6 +113,7 @@ def devices_of_workers(workers: int) -> list[dict[str, str]]:
 
 
 def _error(kind: str, text: str) -> PolError:
+    """Return the error that the worker raised; of the classes that a replay may raise, and of no other."""
     if kind == "ProofError":
         where, _, problem = text.partition(": ")
         return ProofError(where, problem)

@@ -1,0 +1,44 @@
+"""What to do about an error or a report, in options of the command line: the texts of the core name none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pol_jax.errors import UsageError
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.stages import Stage
+from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.training.task import Source
+from pol_jax.verifying.proof_verifier import UnknownTaskError, built_in_source
+
+
+def source_of_built_in(data_dir: Path | None) -> Callable[[Commitment], Source]:
+    """Return a function that finds the records of the built-in task that a proof names.
+
+    If the proof names another task, its error says which option names the task's records.
+    """
+    find = built_in_source(data_dir)
+
+    def find_or_advise(commitment: Commitment) -> Source:
+        try:
+            return find(commitment)
+        except UnknownTaskError as error:
+            raise UsageError(f"{error} (--task)") from error
+
+    return find_or_advise
+
+
+def cures(report: Report) -> list[str]:
+    """Return what could make an inconclusive report on a proof conclusive, one line each."""
+    if report.verdict is not Verdict.INCONCLUSIVE or report.coverage is None or report.coverage.unit != "segment":
+        return []
+    lines = []
+    latest = report.ancestors[-1].provenance if report.ancestors else report.provenance
+    initial = report.stages[Stage.INITIAL_STATE.value - 1]
+    if initial.outcome is Outcome.INCONCLUSIVE and latest and latest.claim is not None:
+        lines.append(f"to verify the proof of the claim {latest.claim} too: add --parent DIR")
+    several = [each for each in report.compared if each.start >= 0 and each.stop > each.start + 1]
+    if any(each.outcome is Outcome.INCONCLUSIVE for each in several):
+        lines.append("to ask the prover for an opening of single steps: pol challenge, then pol open")
+    return lines

@@ -1,0 +1,57 @@
+"""Replay of an opening: each challenged step from its opened state, with the opened records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import jax.numpy as jnp
+
+from pol_jax.judging.replay_result import ReplayResult
+from pol_jax.program.artifact import executing
+from pol_jax.progress import Progress
+from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.spans import Span
+from pol_jax.training.initial_state import initial_leaves, taken_of
+from pol_jax.training.loop import Witness
+from pol_jax.training.states import Layout
+from pol_jax.verifying.opening_checks import Opened
+from pol_jax.verifying.replay import RowComparer, replay_steps
+
+ReplaySpans: TypeAlias = Callable[[Opened, Claim, Sequence[Span], Progress], list[ReplayResult]]
+"""Replays spans of an opening of the claim: `replay_here`, or what shares the work among several processes."""
+
+
+def replay_here(opened: Opened, _claim: Claim, wanted: Sequence[Span], progress: Progress) -> list[ReplayResult]:
+    """Replay each span in this process, for which the claim, that is checked already, isn't needed."""
+    return replay_spans(opened, wanted, progress)
+
+
+def replay_spans(opened: Opened, wanted: Sequence[Span], progress: Progress) -> list[ReplayResult]:
+    """Replay each span from its opened state, with the opened records, against the opened rows.
+
+    Raises:
+        BackendError: the program can't be executed here.
+    """
+    witness = Witness(Layout(opened.commitment.state), opened.records, lambda step: opened.rows[step].state is not None)
+    results = list[ReplayResult]()
+    for span in wanted:
+        state = tuple(jnp.array(leaf) for leaf in opened.states[span.start].leaves)
+        comparer = RowComparer(iter(opened.rows_of(span)), span)
+        results.append(replay_steps(opened.program, witness, state, opened.inputs(span), comparer))
+        progress.at(len(results))
+    return results
+
+
+def initial_is_exact(opened: Opened) -> bool | None:
+    """Return whether ``init`` gives the initial state under the key of step 0; None if that state was not opened.
+
+    Raises:
+        BackendError: the program can't be executed here.
+    """
+    if 0 not in opened.states:
+        return None
+    commitment = opened.commitment
+    with executing():
+        leaves = initial_leaves(opened.program, commitment, taken_of(commitment, opened.states[0].leaves))
+    return Layout(commitment.state).gather(leaves).digest() == opened.rows[0].state

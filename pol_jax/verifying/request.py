@@ -1,0 +1,105 @@
+"""What a verifier asks, as one frozen value: validated where it is built, and handed on whole.
+
+Nothing of a request ever comes from what is verified. It holds plain data, so that it can be sent to another process;
+the records, the trusted source and the progress bars stay with the process that asks.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from pol_jax.errors import UsageError
+from pol_jax.protocol.challenge import ListedSegments, Policy, RandomSegments, StepPolicy, check_policy
+from pol_jax.protocol.limits import Limits
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a verifier asks of a proof and of an opening alike.
+
+    Attributes:
+        nonce: decides the draw; the prover must not have foreseen it.
+        limits: bounds on what is read.
+        d_ref: a distance between two honest trainings of the task, against which drift is measured too; or None.
+        jobs: how many processes replay at the same time.
+    """
+
+    nonce: bytes
+    limits: Limits = Limits()
+    d_ref: float | None = None
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be answered.
+
+        Raises:
+            UsageError: a number is out of range.
+        """
+        if self.jobs < 1:
+            raise UsageError(f"jobs: {self.jobs}, expected at least 1")
+        if self.d_ref is not None and not (math.isfinite(self.d_ref) and self.d_ref > 0):
+            raise UsageError(f"d_ref: {self.d_ref:g}, expected a positive distance")
+
+
+class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="proof"):
+    """What a verifier asks of a proof.
+
+    Attributes:
+        path: the proof's directory.
+        policy: which segments to replay.
+        secret: 32 bytes that salt the records of a private data set; or None.
+        same_program: whether no other program than that of the trusted source is accepted.
+        parents: directories of proofs that the initial state may come from.
+    """
+
+    path: str
+    policy: Policy = RandomSegments()
+    nonce: bytes = msgspec.field(default_factory=lambda: fresh_nonce())
+    secret: bytes | None = None
+    same_program: bool = False
+    parents: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be answered.
+
+        Raises:
+            UsageError: a number is out of range, or the policy would check nothing.
+        """
+        super().__post_init__()
+        check_policy(self.policy)
+
+    def of_ancestor(self, path: Path) -> ProofRequest:
+        """Ask the same of an earlier proof, in the directory ``path``, that the initial state comes from.
+
+        Listed segments are those of this proof alone, so an earlier one is asked for random segments. ``d_ref`` is a
+        distance between trainings of this proof's task.
+        """
+        policy = RandomSegments() if isinstance(self.policy, ListedSegments) else self.policy
+        return msgspec.structs.replace(self, path=str(path), policy=policy, d_ref=None)
+
+
+class OpeningRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="opening"):
+    """What a verifier asks of an opening.
+
+    Attributes:
+        claim: the file of the claim, or a directory that has one.
+        opening: the file of the opening.
+        policy: the challenge of steps that the prover was given.
+    """
+
+    claim: str
+    opening: str
+    policy: StepPolicy
+
+
+def fresh_nonce() -> bytes:
+    """Draw a nonce that no prover can have foreseen."""
+    return secrets.token_bytes(16)
+
+
+def absolute(path: Path | str) -> str:
+    """Name a file as other processes, which have other current directories, find it too."""
+    return str(Path(path).absolute())

@@ -1,0 +1,123 @@
+"""What the verification of a proof and that of an opening have in common: stages in order, and a report that grows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from msgspec.structs import replace
+
+from pol_jax.errors import BackendError, ProofError
+from pol_jax.judging.drift import drift_objection
+from pol_jax.judging.replay_result import ReplayResult
+from pol_jax.judging.verdict import Judgement
+from pol_jax.program.machine import current_environment
+from pol_jax.progress import Progress
+from pol_jax.protocol.challenge import Policy, StepPolicy
+from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.stages import Stage
+from pol_jax.reports.report import Outcome, Replay, Report, Verdict
+from pol_jax.reports.wording import describe_provenance, describe_test, notices
+from pol_jax.verifying.interruption import interrupted
+
+
+class StageFailed(Exception):
+    """A stage was not passed, so those behind it are not reached."""
+
+
+class Verifier(ABC):
+    """A verification under way.
+
+    Attributes:
+        progress: told of the stages and of the replayed steps.
+        environment: of this process.
+        report: what was found so far.
+    """
+
+    def __init__(self, policy: Policy | StepPolicy, nonce: bytes, progress: Progress) -> None:
+        """Begin a verification, which has found nothing yet."""
+        self.progress = progress
+        self.environment = current_environment()
+        self.report = Report.unfinished(policy, nonce, self.environment)
+
+    def run(self) -> Report:
+        """Go through the stages up to the first that is not passed, and report.
+
+        The reasons for the verdict come behind a notice of what is not proven of the initial state.
+        """
+        with suppress(StageFailed):
+            self.run_stages()
+        notice = notices(self.report.provenance, self.report.ancestors)
+        return replace(self.report, reasons=(*notice, *self.report.reasons))
+
+    @abstractmethod
+    def run_stages(self) -> None:
+        """Go through stages 1 to 9.
+
+        Raises:
+            StageFailed: one was not passed.
+        """
+
+    def add(self, **facts: Any) -> None:
+        """Add facts to the report, by the names of its fields."""
+        self.report = replace(self.report, **facts)
+
+    def add_claim(self, claim: Claim) -> None:
+        """Add to the report what a claim says."""
+        self.add(claim=claim.digest().hex(), commitment=claim.commitment, claimed_environment=claim.environment)
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[list[str]]:
+        """Go through a stage, which is passed unless an error is raised. What is added to the list is its detail.
+
+        Raises:
+            StageFailed: it was not passed.
+        """
+        seen: list[str] = []
+        with self.attempt(stage):
+            yield seen
+        self.note(stage, Outcome.PASSED, "; ".join(seen))
+
+    @contextmanager
+    def attempt(self, stage: Stage) -> Iterator[None]:
+        """Go through a part of a stage: this says nothing of the stage, unless an error is raised.
+
+        Raises:
+            StageFailed: the stage was not passed.
+        """
+        self.progress.stage(stage.value)
+        try:
+            yield
+        except (ProofError, BackendError) as error:
+            self.report = interrupted(self.report, stage, error)
+            raise StageFailed from error
+
+    def note(self, stage: Stage, outcome: Outcome, detail: str = "") -> None:
+        """Note the result of a stage in the report."""
+        self.report = self.report.with_stage(stage, outcome, detail)
+
+    def conclude(self, judgement: Judgement) -> None:
+        """Take a judgement for the verdict; but accept nothing where the tolerances allow too much.
+
+        What they allow, added up over the run, must be small against what the run did.
+        """
+        self.add(verdict=judgement.verdict, reasons=judgement.reasons)
+        objection = drift_objection(self.report.drift) if self.report.drift else None
+        if objection and judgement.verdict is Verdict.ACCEPTED:
+            reason = f"{Stage.REPLAY}: {objection}"
+            self.add(verdict=Verdict.INCONCLUSIVE, reasons=(reason, *judgement.reasons))
+
+    def initial_detail(self) -> str:
+        """Return what stage 7 saw of the initial state, once stage 3 was passed."""
+        assert self.report.provenance is not None  # noqa: S101  # stage 3 was passed
+        words = [describe_provenance(self.report.provenance)]
+        words += [f"that is {self.report.ancestors[0].verdict}"] if self.report.ancestors else []
+        words += [describe_test(self.report.initial_test)] if self.report.initial_test else []
+        return "; ".join(words)
+
+
+def replay_of(segment: int, result: ReplayResult) -> Replay:
+    """Return the result of a replay as a report shows it."""
+    return Replay(segment, result.span.start, result.span.stop, result.mismatch, result.fields)
