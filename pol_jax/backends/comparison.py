@@ -35,11 +35,8 @@ def compare_backends(
         machine: its name; None for its processor's.
         progress: told of the backends.
     """
-    progress, outcomes, absent = (
-        progress or Silent(),
-        list[BackendOutcome](),
-        dict[tuple[str, str | None], BackendOutcome](),
-    )
+    progress, outcomes = progress or Silent(), list[BackendOutcome]()
+    absent: dict[tuple[str, str | None], BackendOutcome] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "work.npz"
         path.write_bytes(encode_workload(workload))
