@@ -52,7 +52,7 @@ def test_results_here_are_no_verdict_on_a_machine_that_can_t_regenerate(
     monkeypatch.setattr("pol_jax.cli.backends.open_steps", refuse)
     found = pol(plain_proof, "--task", "tiny:plain")
     assert isinstance(found.exception, BackendError)
-    assert "take the prover's opening" in str(found.exception)
+    assert "use the prover's opening" in str(found.exception)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_results_here_are_no_verdict_on_a_machine_that_can_t_regenerate(
         ((), "give one PROOF, or --opening FILE"),
         (("a", "b"), "give one PROOF, or --opening FILE"),
         (("a", "--opening", "b"), "give one PROOF, or --opening FILE"),
-        (("--merge",), "which results files"),
+        (("--merge",), "which files"),
         (("--merge", "a", "--steps", "1"), "--steps: has no meaning with --merge"),
         (("nowhere",), "nowhere"),
         (("--opening", "nowhere"), "no such file"),
