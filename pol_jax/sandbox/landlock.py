@@ -101,8 +101,8 @@ def _allow(rules: int, rights: Right, path: str) -> None:
     file = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         mode = os.fstat(file).st_mode
-        mine = rights if stat.S_ISDIR(mode) else rights & _OF_FILES
-        _call(_ADD_RULE, rules, _RULE_PATH_BENEATH, struct.pack("=Qi", mine, file), 0)
+        allowed = rights if stat.S_ISDIR(mode) else rights & _OF_FILES
+        _call(_ADD_RULE, rules, _RULE_PATH_BENEATH, struct.pack("=Qi", allowed, file), 0)
     finally:
         os.close(file)
 

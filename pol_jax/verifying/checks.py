@@ -136,18 +136,18 @@ def check_states(
         The steps whose checkpoints are there, ascending.
     """
     layout = Layout(proof.commitment.state)
-    there = proof.checkpoints()
-    for step in sorted({0, proof.segments.steps} - set(there)):
+    stored = proof.checkpoints()
+    for step in sorted({0, proof.segments.steps} - set(stored)):
         raise ProofError(checkpoint_name(step), "is missing")
-    for step in sorted(set(there) - states.keys()):
+    for step in sorted(set(stored) - states.keys()):
         raise ProofError(checkpoint_name(step), "is none of the schedule's")
-    for step in there:
+    for step in stored:
         leaves = load_checkpoint(proof.root, step, layout.spec)
         if layout.gather(leaves).digest() != states[step]:
             raise ProofError(checkpoint_name(step), f"its state is not the one in row {step} of the ledger")
         if observe:
             observe(step, leaves)
-    return there
+    return stored
 
 
 def check_files_to_states(root: Path, limits: Limits) -> Checked:
@@ -165,9 +165,9 @@ def check_files_to_states(root: Path, limits: Limits) -> Checked:
 
 
 def _check_segment_files(proof: Proof) -> None:
-    there = {f"{DIRECTORY}/{path.name}" for path in (proof.root / DIRECTORY).glob("*")}
-    expected = {segment_file(segment) for segment in range(len(there) + 1) if segment < len(proof.segments)}
-    for name in sorted(there - expected):
+    stored = {f"{DIRECTORY}/{path.name}" for path in (proof.root / DIRECTORY).glob("*")}
+    expected = {segment_file(segment) for segment in range(len(stored) + 1) if segment < len(proof.segments)}
+    for name in sorted(stored - expected):
         raise ProofError(name, f"is none of the {len(proof.segments)} segments of {proof.segments.steps} steps")
 
 

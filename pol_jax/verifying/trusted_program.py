@@ -36,20 +36,23 @@ Trusted: TypeAlias = Callable[[Commitment, int], Expected]
 
 
 def trust(task: Task | Callable[[Commitment, int], Task]) -> Trusted:
-    """Trust a task, or what a function gives for a commitment and a number of steps: its program may depend on it."""
+    """Return what tells the programs of a trusted task.
+
+    A program may depend on the commitment and on the number of steps, so a function may give the task for them.
+    """
 
     def expect(commitment: Commitment, steps: int) -> Expected:
-        mine = task if isinstance(task, Task) else task(commitment, steps)
-        mine = replace(mine, batch_size=commitment.schedule.batch_size)
+        own = task if isinstance(task, Task) else task(commitment, steps)
+        own = replace(own, batch_size=commitment.schedule.batch_size)
         unbounded = Limits(constant_bytes=2**62)  # the verifier's own program has nothing to hide
-        artifacts = export_task(mine, signature_of(mine, commitment.schedule.prng), unbounded)
+        artifacts = export_task(own, signature_of(own, commitment.schedule.prng), unbounded)
         return Expected(artifact_digests(artifacts), _text_digests(artifacts))
 
     return expect
 
 
 def origin_of(artifacts: Artifacts, expected: Expected) -> tuple[Origin, str]:
-    """Compare a proof's programs, which load, with the expected ones; also in words."""
+    """Compare a proof's programs, which load, with the expected ones; return the result, also in words."""
     if artifact_digests(artifacts) == expected.artifacts:
         return Origin.TRUSTED, "programs are those of the trusted source, byte for byte"
     if _text_digests(artifacts) == expected.texts:
@@ -66,7 +69,7 @@ def _text_digests(artifacts: Artifacts) -> tuple[str, str]:
 
 
 def _text(artifact: bytes) -> bytes:
-    """A program's text; which arguments reach it is written down beside the module, and decides what it computes."""
+    """Return a program's text, with the arguments that reach it: these decide its result too."""
     exported = jax.export.deserialize(bytearray(artifact))
     with parsed(exported.mlir_module()) as module:
         return f"{sorted(set(exported.module_kept_var_idx))}\n{canonical_text(module)}".encode()
