@@ -41,7 +41,7 @@ def test_a_huge_false_update_is_met(forger: Forger, verify_plain: Verify, metric
     forger.train_on(tiny.plain().source, 12, 24, leaves)
     forger.write()
     report = verify_plain(forger.root, policy=TopSegments(1, metric))
-    refused(report, 9, "steps 7 to 12: step 12", "state_digest")
+    refused(report, 9, "steps 7 to 12: the replay of step 12 differs from the ledger", "state_digest")
     assert report.coverage is not None
     assert 1 in report.coverage.replayed
     assert len(report.coverage.replayed) == 2
@@ -58,7 +58,7 @@ def test_a_small_false_update_is_met_by_chance_only(forger: Forger, verify_plain
     assert report
     assert report.coverage is not None
     assert report.coverage.detection == 0
-    refused(verify_plain(forger.root, policy=JointSegments(1)), 9, f"steps {stop - 5} to {stop}: step {stop}")
+    refused(verify_plain(forger.root, policy=JointSegments(1)), 9, f"steps {stop - 5} to {stop}: the replay of step {stop} differs from the ledger")
 
 
 def test_forged_final_state_is_met_when_its_segment_is_drawn(forger: Forger, verify_plain: Verify) -> None:
@@ -70,7 +70,7 @@ def test_forged_final_state_is_met_when_its_segment_is_drawn(forger: Forger, ver
     met = next(nonce for nonce in nonces if 3 in draws[nonce])
     missed = next(nonce for nonce in nonces if 3 not in draws[nonce])
     report = verify_plain(forger.root, policy=policy, nonce=met)
-    refused(report, 9, "steps 19 to 24: step 24", "state_digest")
+    refused(report, 9, "steps 19 to 24: the replay of step 24 differs from the ledger", "state_digest")
     assert report.coverage is not None
     assert list(report.coverage.replayed) == draws[met]
     report = verify_plain(forger.root, policy=policy, nonce=missed)

@@ -33,7 +33,7 @@ def test_forged_end_of_a_segment(forger: Forger, verify_plain: Verify, segment: 
     stop = 6 * segment + 6
     forger.train_on(tiny.plain().source, stop, 24, forger.perturbed(stop))
     forger.write()
-    refused(verify_plain(forger.root), 9, f"steps {stop - 5} to {stop}: step {stop}", "state_digest")
+    refused(verify_plain(forger.root), 9, f"steps {stop - 5} to {stop}: the replay of step {stop} differs from the ledger", "state_digest")
 
 
 def test_forged_digest_between_checkpoints(forger: Forger, verify_plain: Verify) -> None:
@@ -53,9 +53,9 @@ def test_forged_first_steps_only(forger: Forger, verify_plain: Verify) -> None:
     forger.change(3, state=ODD)
     forger.write()
     report = verify_plain(forger.root)
-    refused(report, 9, "self-test of steps 1 to 6: step 3")
+    refused(report, 9, "self-test of steps 1 to 6: the replay of step 3 differs from the ledger")
     report = verify_plain(forger.root, policy=ListedSegments((2,)))
-    refused(report, 9, "self-test of steps 1 to 6: step 3")
+    refused(report, 9, "self-test of steps 1 to 6: the replay of step 3 differs from the ledger")
 
 
 def interpolated(forger: Forger, first: int) -> None:
@@ -76,7 +76,7 @@ def interpolated(forger: Forger, first: int) -> None:
 def test_interpolated_states(forger: Forger, verify_plain: Verify) -> None:
     interpolated(forger, 6)
     forger.write()
-    refused(verify_plain(forger.root), 9, "steps 7 to 12: step 7")
+    refused(verify_plain(forger.root), 9, "steps 7 to 12: the replay of step 7 differs from the ledger")
 
 
 def test_everything_interpolated_is_rejected_by_tolerance(forger: Forger, verify_plain: Verify) -> None:
