@@ -49,7 +49,9 @@ def pol() -> None:
 @click.option(
     "--take", multiple=True, metavar="PATH", help="Take over the leaves below PATH, such as /params.  [default: all]"
 )
-@click.option("--max-constants", type=click.IntRange(0), metavar="BYTES", help="Constants the programs may hold.")
+@click.option(
+    "--max-constants", type=click.IntRange(0), metavar="BYTES", help="Largest size of the constants in the programs."
+)
 def train(task: str, **options: object) -> None:
     """Train TASK with a proof. TASK is digits, cifar10, cifar100, shakespeare, or module:attribute.
 
@@ -62,7 +64,7 @@ def train(task: str, **options: object) -> None:
 
 @pol.command()
 @click.argument("proof", type=click.Path(path_type=Path))
-@click.option("--opening", type=_FILE, help="Check this opening (pol open) against PROOF, then a claim.json.")
+@click.option("--opening", type=_FILE, help="Check this opening (pol open); PROOF is then a claim.json.")
 @click.option("--steps", metavar="LIST", help="With --opening: the steps that were asked for, such as 1,40-42.")
 @click.option(
     "--confidence", type=float, help="Probability that the random segments include a false one...  [default: 0.99]"
@@ -80,12 +82,21 @@ def train(task: str, **options: object) -> None:
 @click.option("--same-program", is_flag=True, help="Accept only the program of --task.")
 @click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
 @click.option("--private", type=_FILE, help="The file of secret bytes, for salted records.")
-@click.option("--max-constants", type=click.IntRange(0), metavar="BYTES", help="Constants the programs may hold.")
 @click.option(
-    "--timeout", type=click.FloatRange(1, 1e6), default=900, show_default=True, help="Seconds without any progress."
+    "--max-constants", type=click.IntRange(0), metavar="BYTES", help="Largest size of the constants in the programs."
 )
 @click.option(
-    "--total-timeout", type=click.FloatRange(1, 1e9), metavar="SECONDS", help="Seconds in total.  [default: no limit]"
+    "--timeout",
+    type=click.FloatRange(1, 1e6),
+    default=900,
+    show_default=True,
+    help="Give up after so many seconds without progress.",
+)
+@click.option(
+    "--total-timeout",
+    type=click.FloatRange(1, 1e9),
+    metavar="SECONDS",
+    help="Give up after so many seconds.  [default: no limit]",
 )
 @click.option(
     "--d-ref", type=click.FloatRange(0, min_open=True), metavar="L2", help="l2 distance between two honest trainings."
@@ -186,7 +197,11 @@ def diff(a: Path, b: Path) -> None:
 @click.option("--out", type=_FOLDER, help="Write results.json, tables and figures to this directory.")
 @click.option("--machine", metavar="TEXT", help="Name of this machine in the results.  [default: its processor]")
 @click.option(
-    "--timeout", type=click.FloatRange(1, 1e6), default=600, show_default=True, help="Seconds for each backend."
+    "--timeout",
+    type=click.FloatRange(1, 1e6),
+    default=600,
+    show_default=True,
+    help="Give up on a backend after so many seconds.",
 )
 @click.option("--task", help="Task whose records are used.  [default: the built-in one that the proof names]")
 @click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
