@@ -58,7 +58,11 @@ def test_a_small_false_update_is_met_by_chance_only(forger: Forger, verify_plain
     assert report
     assert report.coverage is not None
     assert report.coverage.detection == 0
-    refused(verify_plain(forger.root, policy=JointSegments(1)), 9, f"steps {stop - 5} to {stop}: the replay of step {stop} differs from the ledger")
+    refused(
+        verify_plain(forger.root, policy=JointSegments(1)),
+        9,
+        f"steps {stop - 5} to {stop}: the replay of step {stop} differs from the ledger",
+    )
 
 
 def test_forged_final_state_is_met_when_its_segment_is_drawn(forger: Forger, verify_plain: Verify) -> None:

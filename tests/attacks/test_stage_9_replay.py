@@ -33,7 +33,12 @@ def test_forged_end_of_a_segment(forger: Forger, verify_plain: Verify, segment: 
     stop = 6 * segment + 6
     forger.train_on(tiny.plain().source, stop, 24, forger.perturbed(stop))
     forger.write()
-    refused(verify_plain(forger.root), 9, f"steps {stop - 5} to {stop}: the replay of step {stop} differs from the ledger", "state_digest")
+    refused(
+        verify_plain(forger.root),
+        9,
+        f"steps {stop - 5} to {stop}: the replay of step {stop} differs from the ledger",
+        "state_digest",
+    )
 
 
 def test_forged_digest_between_checkpoints(forger: Forger, verify_plain: Verify) -> None:
