@@ -77,6 +77,13 @@ Others say so themselves: ``@pytest.mark.interpreter``.
 """
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Let a worker that has nothing left take over tests of another: some take a hundred times as long as most."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+        config.option.dist = "worksteal"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark those."""
     for item in items:

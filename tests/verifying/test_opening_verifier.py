@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -77,16 +79,35 @@ def test_any_state_and_records_can_be_opened(
     assert check_opening(open_steps(proof, task().source, (1, 5)), (1, 5), tmp_path / "proof")
 
 
+COMMANDS = """
+import json, sys
+from unittest.mock import patch
+from in_process import serving_thread
+from pol_jax.cli.main import main
+
+with patch("pol_jax.sandbox.verify.started", serving_thread):
+    for command in json.loads(sys.argv[1]):
+        sys.argv[1:] = command
+        try:
+            main()
+        except SystemExit as end:
+            if end.code:
+                raise
+"""
+"""Commands that one interpreter runs, one after the other; it verifies by itself, since what is tested is its jax."""
+
+
+@cache
 def other_python() -> Path | None:
     """Another supported interpreter that has this package's dependencies, beside this one."""
     root = ROOT
     named = [Path(os.environ["POL_OTHER_PYTHON"])] if "POL_OTHER_PYTHON" in os.environ else []
     for python in (*named, root / ".venv/bin/python", root / ".venv-3.12/bin/python"):
-        code = "import sys, jax, pyarrow; print(*sys.version_info[:2], jax.__version__)"
+        code = "from importlib.metadata import version; print(version('pyarrow'), version('jax'))"
         if not python.exists():
             continue
         found = subprocess.run([python, "-c", code], capture_output=True, text=True)
-        if found.returncode == 0 and found.stdout.split()[2] != jax.__version__:
+        if found.returncode == 0 and found.stdout.split()[1] != jax.__version__:
             return python
     return None
 
@@ -102,19 +123,24 @@ def test_proof_of_another_jax_verifies_by_tolerance(task: str, steps: int, prove
     environment = os.environ | {"PYTHONPATH": f"{TESTS}:{ROOT}"}
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)
 
-    def pol(python: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [str(python), "-m", "pol_jax.cli", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    def pol(python: Path, *commands: tuple[object, ...]) -> None:
+        run = [str(python), "-c", COMMANDS, json.dumps([[str(word) for word in command] for command in commands])]
+        done = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path, env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     asked = ("--steps", f"1,{steps // 2},{steps}")
-    trained = pol(prover, "train", task, "--out", "p", "--steps", steps, "--interval", steps // 2)
-    assert trained.returncode == 0, trained.stderr
-    opened = pol(prover, "open", "p", *asked, "--out", "o", "--task", task)
-    assert opened.returncode == 0, opened.stderr
-    for arguments in (("p/claim.json", "--opening", "o", *asked), ("p", "--all", "--task", task)):
-        judged = pol(verifier, "verify", *arguments, "--json", "r")
-        assert judged.returncode == 0, judged.stdout + judged.stderr
-        report = msgspec.json.decode((tmp_path / "r").read_bytes(), type=Report)
+    pol(
+        prover,
+        ("train", task, "--out", "p", "--steps", steps, "--interval", steps // 2),
+        ("open", "p", *asked, "--out", "o", "--task", task),
+    )
+    pol(
+        verifier,
+        ("verify", "p/claim.json", "--opening", "o", *asked, "--json", "of the opening"),
+        ("verify", "p", "--all", "--task", task, "--json", "of the directory"),
+    )
+    for name in ("of the opening", "of the directory"):
+        report = msgspec.json.decode((tmp_path / name).read_bytes(), type=Report)
         assert report.verdict is Verdict.ACCEPTED
         assert report.environment is not None
         assert report.claimed_environment is not None
