@@ -67,7 +67,8 @@ def open_command(
     write_opening(out, opening)
     console = make_console()
     size = filesize.decimal(out.stat().st_size)
-    console.print(f"opened {len(drawn)} steps in {out} ({size})", markup=False, soft_wrap=True)
+    steps_opened = "1 step" if len(drawn) == 1 else f"{len(drawn)} steps"
+    console.print(f"opened {steps_opened} in {out} ({size})", markup=False, soft_wrap=True)
 
 
 def verify_opening_command(
