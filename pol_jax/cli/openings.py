@@ -89,7 +89,7 @@ def verify_opening_command(
     **others: object,
 ) -> int:
     """Verify an opening, print the report, and return the exit code."""
-    for name, value in others.items():
+    for name, value in others.items():  # pol verify has one set of options for proofs and for openings
         if value:
             option = name.replace("_", "-")
             raise UsageError(f"--{option}: has no meaning for an opening, which holds everything that is needed")

@@ -58,6 +58,7 @@ def print_report(console: Console, report: Report) -> None:
         console.print(f"{len(report.compared) - _MOST_COMPARED} more comparisons are not shown", style="dim")
     console.print()
     console.print(f"[{_VERDICT_STYLES[report.verdict]}]{report.verdict}[/]")
+    # Lines may quote the proof, so that they have no markup; the terminal wraps them, so that copies have no breaks.
     for line in _lines(report):
         console.print(f"  {line}", markup=False, soft_wrap=True)
 

@@ -18,6 +18,7 @@ from pol_jax.protocol.stages import Stage
 def make_console(*, stderr: bool = False) -> Console:
     """Return a console, which is wide and without colours if its output is no terminal."""
     console = Console(stderr=stderr, highlight=False)
+    # Without a terminal, rich would wrap lines at 80 columns, which makes them hard to search.
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=120)
 
 

@@ -114,6 +114,7 @@ def load_program(artifacts: Artifacts, signature: Signature) -> Program:
     if problem:
         raise ProofError(STEP_FILE, problem)
     constants = init_audit.constant_bytes + step_audit.constant_bytes
+    # Donating the old state saves memory for a second one, and the bits of the result depend on it (section 9).
     return Program(signature, jax.jit(init.call), jax.jit(step.call, donate_argnums=0), constants)
 
 
@@ -158,6 +159,7 @@ def _load(where: str, content: bytes, takes: tuple[Any, ...], gives: tuple[Any, 
         exported = jax.export.deserialize(bytearray(content))
     except Exception as error:  # third-party parser of hostile bytes: whatever it raises is a refusal
         raise ProofError(where, f"is no exported program ({type(error).__name__})") from error
+    # A program for fewer platforms would be another module, and could not be compared with the verifier's own export.
     if tuple(exported.platforms) != PLATFORMS or exported.nr_devices != 1:
         raise ProofError(where, f"is not for one device of {', '.join(PLATFORMS)}")
     for what, avals, tree, expected in (

@@ -150,6 +150,7 @@ class Commitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         problem = problem_of(commitment.initial, commitment.state)
         if problem:
             raise ProofError(FILE, f"initial.leaves: {problem}")
+        # The order of the names says which result of the step is which metric; sorting leaves only one order.
         if "loss" not in metrics or list(metrics) != sorted(set(metrics)):
             raise ProofError(FILE, f"program.metrics: got {list(metrics)}, expected sorted names, 'loss' among them")
         return commitment

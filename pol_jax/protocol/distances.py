@@ -33,7 +33,7 @@ def distance(spec: Sequence[ArraySpec], before: HostLeaves, after: HostLeaves, m
     pairs = [
         (a, b) for leaf, a, b in zip(spec, before, after, strict=True) if leaf.dtype.startswith(("float", "bfloat"))
     ]
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # infinity and NaN are results here, and no reason for a warning
         match metric:
             case "l1":
                 return _sum(pairs, lambda a, b: np.abs(b - a))

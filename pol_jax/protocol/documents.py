@@ -22,6 +22,7 @@ HexDigest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 _DEPTH: Final = 16
 
+# The quantifiers are possessive: a hostile document can't make the match try many alternatives.
 _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
@@ -51,7 +52,7 @@ def decode(content: bytes, kind: type[T], where: str) -> T:
     """
     plain = _parse(content, where)
     try:
-        if rfc8785.dumps(plain) != content:
+        if rfc8785.dumps(plain) != content:  # this finds every spelling that is not the canonical one
             raise ProofError(where, "not canonical JSON (RFC 8785); expected sorted keys, no spaces, shortest numbers")
         return msgspec.convert(plain, kind, strict=True)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:  # the latter: half a surrogate pair in a key

@@ -89,6 +89,7 @@ def record_digests(rows: UInt8[np.ndarray, "records bytes"], salts: Sequence[byt
     """
     if salts is None:
         return [_record(row).digest() for row in rows]
+    # Without a salt, anyone could guess a private record and confirm the guess by its digest.
     return [digest("salted record", salt + row.tobytes()) for salt, row in zip(salts, rows, strict=True)]
 
 
@@ -147,7 +148,7 @@ def row_bytes(
         loss: four bytes, little-endian ``float32``; None in row 0.
     """
     parts = [u64(step, len(key)), key, u64(len(indices)), indices.astype("<u8", copy=False).tobytes(), batch]
-    for optional in (state, loss):
+    for optional in (state, loss):  # the flag keeps the bytes of rows with and without a field apart
         parts.append(b"\0" if optional is None else b"\1" + optional)
     return b"".join(parts)
 
@@ -178,4 +179,5 @@ def draw_key(claim: Digest, nonce: bytes, policy: bytes) -> Digest:
 
     Its payload is the claim's digest, the length of the verifier's nonce, the nonce, and the policy as canonical JSON.
     """
+    # The length comes first, so that no other pair of nonce and policy has the same bytes.
     return digest("challenge", claim + u64(len(nonce)) + nonce + policy)

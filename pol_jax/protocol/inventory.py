@@ -17,6 +17,7 @@ from pol_jax.protocol.documents import HexDigest, decode
 FILE: Final = "inventory.json"
 
 
+# Only ASCII: other alphabets have letters that look the same, and some file systems change their encoding.
 _NAMES: Final = re.compile(
     r"(commitment\.json|claim\.json|inventory\.json|records|program/(init|step)\.jax_export"
     r"|ledger/\d{10}\.parquet|checkpoints/\d{10}(/[\w.%-]{1,128}){1,8})\Z",

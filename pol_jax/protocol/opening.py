@@ -87,7 +87,7 @@ def parse_opening(content: bytes, where: str) -> Opening:
         opening = msgspec.msgpack.decode(content, type=Opening)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProofError(where, f"is no opening: {error}") from None
-    if opening.encode() != content:
+    if opening.encode() != content:  # an opening has one form: whatever is accepted would be written as the same bytes
         raise ProofError(where, "is not in canonical form; expected shortest numbers and the fields in order")
     return opening
 

@@ -81,5 +81,6 @@ def decode_row(content: bytes) -> Row | None:
         row = Row(step, key, indices, digest, state, rest[1:] if rest[0] else None)
     except (struct.error, ValueError, IndexError, OverflowError):
         return None
+    # Slices of a short content are short too: only encoding the row again shows that nothing was missing or left over.
     whole = row.encode() == content and (row.loss is None or len(row.loss) == 4)
     return row if whole else None

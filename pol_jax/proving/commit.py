@@ -160,7 +160,7 @@ def _write_files(root: Path, artifacts: Artifacts, digests: list[Digest], commit
     write_whole(root / INIT_FILE, artifacts.init)
     write_whole(root / STEP_FILE, artifacts.step)
     write_whole(root / RECORDS_FILE, b"".join(digests))
-    write_whole(root / FILE, commitment)
+    write_whole(root / FILE, commitment)  # the last one: a directory with a commitment has everything else
 
 
 def _refuse_foreign(root: Path) -> None:

@@ -71,6 +71,7 @@ def agree_on_aim(root: Path, steps: int | None, keep_every: int | None, default_
         if steps not in (None, claim.steps):
             raise UsageError(f"{root}: is finished, with {claim.steps} steps; start a new run for {steps}")
         return Aim(claim.steps, keep_every)
+    # A claim names one environment. Steps from two would not be reproduced by either.
     changed = environment_differences(before.environment, current_environment()) if before else []
     if changed:
         raise UsageError(f"{root}: was begun on another backend ({'; '.join(changed)}); continue it there")

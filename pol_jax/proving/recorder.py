@@ -109,6 +109,7 @@ class Recorder:
         self.digests.append(row.digest())
         self.last_state = row.state or self.last_state
         if state is not None and self._schedule.has_checkpoint(row.step, self._segments.steps):
+            # The checkpoint comes before the seal: a run must be able to continue from the end of a sealed segment.
             save_checkpoint(self._root, row.step, self._layout.spec, state.leaves)
             if row.step > max(0, self._sealed_to):
                 self._seal()

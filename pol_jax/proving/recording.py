@@ -191,7 +191,7 @@ class Recording:
         with self._stack:
             if kind is None and not self.finished:
                 self.follower.wait()
-                if len(self.recorder.digests) == self.steps + 1:
+                if len(self.recorder.digests) == self.steps + 1:  # row 0 and one for each step
                     with storing(self._root):
                         self._claim()
 
@@ -234,7 +234,7 @@ class Recording:
         limits = Limits(constant_bytes=self.program.constant_bytes)  # the program was checked when it was exported
         try:
             write_whole(self._root / inventory.FILE, take_inventory(self._root, limits))
-            check_files_to_states(self._root, limits)
+            check_files_to_states(self._root, limits)  # stages 1 to 6 of a verification, on what is on the disk
         except ProofError as error:
             (self._root / inventory.FILE).unlink(missing_ok=True)
             raise StorageError(f"what was written can't be read back: {error}") from error

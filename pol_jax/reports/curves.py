@@ -62,6 +62,7 @@ class Curve:
 
     def points(self) -> tuple[Point, ...]:
         """Return the points of the curve."""
+        # The parts differ in length by at most one step.
         stops = [-(-part * self._steps // len(self._sums)) for part in range(len(self._sums) + 1)]
         means = [total / count if count else math.nan for total, count in zip(self._sums, self._counts, strict=True)]
         return tuple(

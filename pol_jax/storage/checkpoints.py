@@ -45,7 +45,7 @@ def save_checkpoint(root: Path, step: int, spec: StateSpec, leaves: Sequence[np.
     target.parent.mkdir(exist_ok=True)
     try:
         with _orbax():
-            ocp.save(target.absolute(), tree, overwrite=True)
+            ocp.save(target.absolute(), tree, overwrite=True)  # an interrupted run may have left a part of it
         (target / "commit_success.txt").unlink(missing_ok=True)  # it has a path of the prover's machine
     except (OSError, ValueError, RuntimeError) as error:
         raise StorageError(f"{target}: checkpoint can't be written: {_reason(error)}") from error
@@ -86,6 +86,7 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
         n: np.empty(leaf.shape, DTYPES[leaf.dtype]) for n, leaf in zip(names, spec, strict=True) if 0 in leaf.shape
     }
     leaves = [np.asarray((arrays | empty)[name]) for name in names]
+    # The metadata of a hostile checkpoint may not be that of its arrays, so these are checked again.
     for name, leaf, array in zip(names, spec, leaves, strict=True):
         _check_leaf(where, "/".join(name), array, leaf.dtype, leaf.shape)
     return leaves

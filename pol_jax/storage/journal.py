@@ -35,7 +35,7 @@ class Journal:
     def append(self, row: Row) -> None:
         """Append one row."""
         frame = _frame(row)
-        if self._file.write(frame) != len(frame):
+        if self._file.write(frame) != len(frame):  # a short write means that the disk is full
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def clear(self) -> None:

@@ -55,6 +55,7 @@ def seal(root: Path, segment: int, rows: Sequence[Row]) -> None:
     temporary = target.with_suffix(".tmp")
     with temporary.open("wb") as file:
         table = pa.table(columns, schema=SCHEMA)
+        # Readers refuse dictionaries; see `_is_expanded`.
         pq.write_table(table, file, compression="zstd", write_page_checksum=True, use_dictionary=False)
         file.flush()
         os.fsync(file.fileno())
@@ -112,7 +113,7 @@ def _read_table(where: str, content: bytes, rows: int) -> pa.Table:
         file = pq.ParquetFile(
             io.BytesIO(content),
             page_checksum_verification=True,
-            thrift_string_size_limit=2**20,
+            thrift_string_size_limit=2**20,  # the footer is parsed before anything in it could be checked
             thrift_container_size_limit=2**16,
         )
         metadata = file.metadata
@@ -126,7 +127,7 @@ def _read_table(where: str, content: bytes, rows: int) -> pa.Table:
         if any(_is_expanded(group.column(column)) for group in groups for column in range(group.num_columns)):
             raise ProofError(where, "has another encoding than PLAIN, so that its real size is not known")
         table = file.read(use_threads=False)
-        table.validate(full=True)
+        table.validate(full=True)  # offsets in a hostile file may point outside of its data
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unreadable(where, f"is damaged: {str(error).splitlines()[0][:120]}", error) from error
     return table

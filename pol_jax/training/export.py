@@ -135,10 +135,12 @@ def _scalars(metrics: Any) -> dict[str, jax.Array]:
     for name, value in metrics.items():
         if jnp.shape(value) != ():
             raise TaskError(f"metric {name!r} has shape {list(jnp.shape(value))}; expected a scalar")
+    # Sorted as in the commitment; float32, because the ledger has the bytes of the loss.
     return {name: jnp.asarray(metrics[name], jnp.float32) for name in sorted(metrics)}
 
 
 def _export(function: Callable[..., Any], name: str, prng: str, *args: Any) -> tuple[bytes, Audit]:
+    # Source locations would make the bytes depend on paths of the prover's machine, and publish them.
     limit = jax.config.jax_traceback_in_locations_limit  # type: ignore[attr-defined, unused-ignore]
     jax.config.update("jax_traceback_in_locations_limit", 0)
     try:

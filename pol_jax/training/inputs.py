@@ -63,7 +63,7 @@ def step_inputs(commitment: Commitment, source: Source, start: int, stop: int) -
         DataError: the number of records, or the shape of one, is not the committed one.
     """
     spec, records = commitment.data.record, commitment.data.records
-    if len(source) != records:
+    if len(source) != records:  # the order of records is a permutation of exactly so many
         raise DataError(
             f"the source has {len(source)} records, but the commitment has {records}; use the committed data set"
         )

@@ -24,6 +24,7 @@ from pol_jax.training.inputs import StepInput
 from pol_jax.training.records import Batch
 from pol_jax.training.states import HostState, Layout, Packed
 
+# The loop may be ahead of its follower by so many steps, and by so many bytes of copied states.
 _WAITING_STEPS = 64
 _WAITING_BYTES = 2**22
 
@@ -114,6 +115,7 @@ class Follower:
         # The loop may be ahead by a bounded number of steps: each holds a copy of the state on the device.
         self._room = Semaphore(max(1, min(_WAITING_STEPS, _WAITING_BYTES // max(1, witness.layout.nbytes))))
         self._error: BaseException | None = None
+        # A daemon thread does not keep a process alive whose loop has failed.
         self._thread = Thread(target=self._work, name="pol-witness", daemon=True)
         self._thread.start()
 
@@ -125,6 +127,7 @@ class Follower:
             state: the state that it returned, whose memory may be reused as soon as this function returns.
             metrics: the metrics that it returned.
         """
+        # The copy is started now, because the next step reuses the memory of the state.
         packed = self._witness.layout.pack(state) if self._witness.wants(inputs.step) else None
         self._room.acquire()
         self._raise()

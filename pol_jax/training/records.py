@@ -182,7 +182,7 @@ def _conform(leaf: np.ndarray, want: ArraySpec, size: int) -> np.ndarray:
     if leaf.shape != (size, *want.shape) or _canonical(leaf.dtype).name != want.dtype:
         got = f"{_canonical(leaf.dtype).name}{list(leaf.shape[1:])}"
         raise DataError(f"record leaf {want.path or '/'}: got {got}, expected {want.dtype}{list(want.shape)}")
-    cast = np.ascontiguousarray(leaf, np.dtype(want.dtype))
+    cast = np.ascontiguousarray(leaf, np.dtype(want.dtype))  # digests cover contiguous bytes
     if leaf.dtype != cast.dtype and leaf.dtype.kind in "iu" and not np.array_equal(leaf, cast):
         raise DataError(f"record leaf {want.path or '/'}: a value of {leaf.dtype} doesn't fit {want.dtype}")
     return cast.reshape(leaf.shape)

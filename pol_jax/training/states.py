@@ -97,7 +97,7 @@ class Layout:
         buffers = [np.empty(0)] * len(self.dtypes)
         for buffer, dtype in enumerate(self.dtypes):
             parts = [np.ravel(leaf) for leaf, slot in zip(leaves, self.slots, strict=True) if slot.buffer == buffer]
-            buffers[buffer] = np.concatenate(parts, dtype=DTYPES[dtype], casting="no")
+            buffers[buffer] = np.concatenate(parts, dtype=DTYPES[dtype], casting="no")  # a cast would change bits
         return HostState(self, tuple(buffers))
 
 

@@ -52,6 +52,7 @@ class Axis:
         if self.logarithmic and factor >= _FACTOR:
             return self._decades(most) if factor >= _DECADES else self._halves()
         step = _round_step((self.high - self.low) / most)
+        # The small numbers keep a tick at the very end of the axis from being lost to rounding.
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]

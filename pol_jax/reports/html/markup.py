@@ -31,6 +31,7 @@ def tag(element: str, *content: Content, **attributes: Content) -> Markup:
         content: what it contains: markup as it is, anything else escaped; None is left out.
         attributes: ``class_`` stands for class, ``aria_label`` for aria-label; None is left out.
     """
+    # Python reserves the word "class", and has no names with a hyphen.
     written = "".join(
         f' {name.rstrip("_").replace("_", "-")}="{_text(value)}"'
         for name, value in attributes.items()

@@ -33,6 +33,7 @@ def render(report: Report) -> str:
 
 
 def _head(report: Report) -> Markup:
+    # The style is part of the page, so that the page can be kept and sent as one file.
     style = Markup(files("pol_jax.reports.html").joinpath("style.css").read_text(encoding="utf-8"))
     return tag(
         "head",
