@@ -30,5 +30,5 @@ def test_sources() -> None:
         record_spec([])
     with pytest.raises(DataError, match="array of numbers"):
         record_spec([{"text": "words"}])
-    with pytest.raises(DataError, match="common first axis"):
+    with pytest.raises(DataError, match="must have the same length"):
         Arrays({"x": np.zeros(3), "y": np.zeros(4)})
