@@ -21,7 +21,7 @@ from pol_jax.reports.report import Report, Verdict
 
 def check(root: Path, limits: Limits | None = None) -> Report:
     """Verify a proof of `tiny.plain`."""
-    return verify(root, tiny.plain().source, policy=AllSegments(), nonce=b"n", limits=limits)
+    return verify(root, tiny.plain().source, policy=AllSegments(), nonce=b"n", limits=limits or Limits())
 
 
 def files_of(root: Path) -> list[str]:
