@@ -11,16 +11,14 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Final
 
-import msgspec
-
-from pol_jax.judging.leaf_distances import finite_distance
+from pol_jax.judging.leaf_distances import finite_distances
 from pol_jax.protocol.challenge import JointSegments, Policy, RandomSegments
 from pol_jax.protocol.distances import HostLeaves, distance, finite
 from pol_jax.protocol.sampling import false_segments
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.curves import Update
-from pol_jax.reports.report import Ancestor, Compared, Drift
+from pol_jax.reports.report import Compared, Drift
 
 LARGEST_SHARE: Final = 0.1
 """What tolerances may add up to, as a share of the distance that the run went; beyond it nothing is accepted."""
@@ -54,15 +52,20 @@ class Trajectory:
         self._last = step, leaves
 
     @property
-    def distance(self) -> float | None:
-        """The distance between the first and the last state; None where there is only one.
+    def spec(self) -> StateSpec:
+        """The specification of the states."""
+        return self._spec
+
+    @property
+    def distances(self) -> list[float] | None:
+        """The distance between the first and the last state for each leaf; None where there is only one state.
 
         Elements that are not finite are left out, as in a comparison: else a program could keep a leaf that is never
         finite, and take the bound on drift away.
         """
         if self._first is None or self._last is None or self._first is self._last[1]:
             return None
-        return finite(finite_distance(self._spec, self._first, self._last[1]))
+        return finite_distances(self._spec, self._first, self._last[1])
 
 
 def drift_of(
@@ -98,8 +101,10 @@ def drift_of(
         if possible < count:
             count, confidence = possible, policy.confidence
     largest = sorted(unchecked, key=lambda size: math.inf if size is None else size, reverse=True)[:count]
+    distances = trajectory.distances
+    leaf, share = largest_share(trajectory.spec, distances, compared, steps)
     return Drift(
-        distance=trajectory.distance,
+        distance=_whole(distances),
         path=_sum(sizes),
         unchecked=_sum(largest),
         confidence=confidence,
@@ -107,24 +112,33 @@ def drift_of(
         d_ref=d_ref,
         updates=len(sizes),
         infinitesimal=count_infinitesimal(sizes),
+        share=share,
+        leaf=leaf,
     )
 
 
 def drift_of_opening(
-    sizes: Sequence[float], whole: float | None, compared: Sequence[Compared], steps: int, d_ref: float | None
+    sizes: Sequence[float],
+    spec: StateSpec,
+    distances: Sequence[float] | None,
+    compared: Sequence[Compared],
+    steps: int,
+    d_ref: float | None,
 ) -> Drift:
     """Bound what tolerated steps of an opened run could have done; nothing is known of steps that were not opened.
 
     Args:
         sizes: of the updates of the opened spans.
-        whole: distance from the initial state to the last one, if both were opened.
+        spec: of the states.
+        distances: from the initial state to the last one, for each leaf, if both were opened.
         compared: what was compared as numbers.
         steps: T.
         d_ref: a distance between two honest trainings, if the verifier gave one.
     """
     updates = [finite(size) for size in sizes]
+    leaf, share = largest_share(spec, distances, compared, steps)
     return Drift(
-        distance=None if whole is None else finite(whole),
+        distance=_whole(distances),
         path=None,
         unchecked=None,
         confidence=None,
@@ -132,6 +146,8 @@ def drift_of_opening(
         d_ref=d_ref,
         updates=len(updates),
         infinitesimal=count_infinitesimal(updates),
+        share=share,
+        leaf=leaf,
     )
 
 
@@ -149,6 +165,31 @@ def tolerated_drift(compared: Sequence[Compared], steps: int) -> float | None:
     return None if allowed is None else allowed * steps / sum(len(each.span.steps) for each in passed)
 
 
+def largest_share(
+    spec: StateSpec, distances: Sequence[float] | None, compared: Sequence[Compared], steps: int
+) -> tuple[str | None, float | None]:
+    """The leaf that tolerated errors could have led furthest astray, against its own way, and that share.
+
+    Each leaf is held against itself: a counter that runs far, or a large parameter, must not excuse another leaf.
+
+    Returns:
+        None and 0 where no steps passed within a tolerance; None and None where the distances are not known.
+    """
+    passed = [each for each in compared if each.passed and not each.is_initial]
+    if not passed:
+        return None, 0.0
+    if distances is None:
+        return None, None
+    repeated = steps / sum(len(each.span.steps) for each in passed)
+    rooms = [_sum(of_leaf) for of_leaf in zip(*(each.rooms for each in passed), strict=True)]
+    shares = [
+        math.inf if room is None else _share(room * repeated, distance)
+        for room, distance in zip(rooms, distances, strict=True)
+    ]
+    at = max(range(len(shares)), key=shares.__getitem__)
+    return spec[at].path, finite(shares[at])
+
+
 def count_infinitesimal(sizes: Sequence[float | None]) -> int:
     """How many updates are far below the median of those that are finite."""
     known = [size for size in sizes if size is not None]
@@ -156,21 +197,26 @@ def count_infinitesimal(sizes: Sequence[float | None]) -> int:
 
 
 def drift_objection(drift: Drift) -> str | None:
-    """Why a proof is not accepted for what tolerances add up to, in words; None where that is small, or not known."""
+    """Why a proof is not accepted for what tolerances add up to, in words; None where that is small, or they are none.
+
+    Where the distances are not known, nothing bounds them.
+    """
+    if not drift.tolerated and drift.leaf is None and drift.share == 0:
+        return None
+    if drift.distance is None:
+        return "tolerances may add up to anything: the distance from the initial to the final state is not known"
+    if drift.share is None or drift.share > LARGEST_SHARE:
+        share = "more than all" if drift.share is None else f"{drift.share:.1%}"
+        return (
+            f"tolerances add up to {share} of the distance of leaf {drift.leaf or '/'} from the initial to the final "
+            f"state; allowed is at most {LARGEST_SHARE:.0%}"
+        )
     known = [scale for scale in (drift.distance, drift.d_ref) if scale is not None]
     if not drift.tolerated or not known or drift.tolerated <= LARGEST_SHARE * min(known):
         return None
     scale = "the smaller of d_ref and the distance" if drift.d_ref is not None else "the distance"
     most = f"at most {LARGEST_SHARE:.0%} of {min(known):.1e}, {scale} from the initial to the final state"
     return f"tolerances add up to {drift.tolerated:.1e} over the run; allowed is {most}"
-
-
-def with_ancestors(drift: Drift, ancestors: Sequence[Ancestor]) -> Drift:
-    """Add to what tolerances allow in a run what they allowed in the earlier runs that its initial state comes from."""
-    before = sum(each.tolerated for each in ancestors)
-    if not before:
-        return drift
-    return msgspec.structs.replace(drift, tolerated=math.inf if drift.tolerated is None else drift.tolerated + before)
 
 
 def _join(spans: Iterable[Span]) -> list[Span]:
@@ -186,6 +232,15 @@ def _join(spans: Iterable[Span]) -> list[Span]:
 
 def _lies_in(span: Span, runs: Iterable[Span]) -> bool:
     return any(run.start <= span.start and span.stop <= run.stop for run in runs)
+
+
+def _whole(distances: Sequence[float] | None) -> float | None:
+    """The distance of all leaves together."""
+    return None if distances is None else finite(math.hypot(*distances))
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else math.inf if part else 0.0
 
 
 def _sum(sizes: Sequence[float | None]) -> float | None:

@@ -39,6 +39,10 @@ FAILURE_FACTOR: Final = 5.0
 forgery that is known: a person has to look at it. The smallest forgery that was measured, a learning rate that is wrong
 by a percent, is off by ten limits."""
 
+PERTURBED_PLACES: Final = 256
+"""Units in the last place by which a single step's state is perturbed: so many that some element turns over if any may;
+3e-5 of a float32, far below any update."""
+
 _CHUNK: Final = 2**20
 
 Flat = Float64[np.ndarray, " n"]
@@ -53,14 +57,14 @@ class LeafResults:
         after: the committed leaf after it.
         reference: what this machine's usual compilation gives from ``before``.
         others: what its other compilations give; their order doesn't matter.
-        perturbed: what the reference gives from a perturbed state; None if that was not tried.
+        perturbed: what the reference gives from perturbed states; empty if that was not tried.
     """
 
     before: np.ndarray
     after: np.ndarray
     reference: np.ndarray
     others: Sequence[np.ndarray]
-    perturbed: np.ndarray | None = None
+    perturbed: Sequence[np.ndarray] = ()
 
 
 class Distances(msgspec.Struct, frozen=True):
@@ -155,7 +159,7 @@ def measure_leaf(dtype: str, leaf: LeafResults) -> Distances:
         between=tuple(_norm(a, b, finite) for a, b in combinations(own, 2)),
         floor=eps * float(np.max(np.abs(own[0]), where=finite, initial=0.0)),
         limit=(LIMIT_SHARE if eps < FINE_EPS else COARSE_LIMIT_SHARE) * max(update, expected),
-        perturbation=0.0 if leaf.perturbed is None else _perturbation(own[0], doubles(leaf.perturbed), finite),
+        perturbation=max((_perturbation(own[0], doubles(each), finite) for each in leaf.perturbed), default=0.0),
     )
 
 
@@ -174,11 +178,25 @@ def total(leaves: Sequence[Distances]) -> Distances:
 
 def finite_distance(spec: StateSpec, first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float:
     """The Euclidean distance between two states, over the elements of all leaves that are finite in both."""
+    return math.hypot(*finite_distances(spec, first, second))
+
+
+def finite_distances(spec: StateSpec, first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> list[float]:
+    """The Euclidean distance between two states for each leaf, over the elements that are finite in both.
+
+    It is 0 for a leaf that is not floating point.
+    """
+    return [
+        _finite_distance(*pair) if is_floating(leaf.dtype) else 0.0
+        for leaf, *pair in zip(spec, first, second, strict=True)
+    ]
+
+
+def _finite_distance(first: np.ndarray, second: np.ndarray) -> float:
     found = 0.0
-    for leaf, *pair in zip(spec, first, second, strict=True):
-        for at in range(0, pair[0].size if is_floating(leaf.dtype) else 0, _CHUNK):  # no second copy in a wider type
-            a, b = (doubles(np.ravel(array)[at : at + _CHUNK]) for array in pair)
-            found = math.hypot(found, _norm(a, b, np.isfinite(a) & np.isfinite(b)))
+    for at in range(0, first.size, _CHUNK):  # no second copy in a wider type
+        a, b = (doubles(np.ravel(array)[at : at + _CHUNK]) for array in (first, second))
+        found = math.hypot(found, _norm(a, b, np.isfinite(a) & np.isfinite(b)))
     return found
 
 

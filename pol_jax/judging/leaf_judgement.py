@@ -13,6 +13,7 @@ A leaf without rounding (integers, bools, PRNG keys) is equal or not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -26,6 +27,7 @@ from pol_jax.judging.leaf_distances import (
     measure_leaf,
     same_non_finite,
 )
+from pol_jax.judging.magnitude_groups import ENOUGH, MagnitudeGroup, measure_groups
 from pol_jax.protocol.trees import LeafSpec
 from pol_jax.reports.report import Outcome
 
@@ -38,31 +40,45 @@ class LeafComparison(msgspec.Struct, frozen=True):
         outcome: passed, failed or inconclusive.
         reason: why, in words.
         distances: None for a leaf that is compared exactly.
+        room: by how much the leaf could be off in a false step that passes like this one; 0 for an exact leaf.
     """
 
     path: str
     outcome: Outcome
     reason: str
     distances: Distances | None
+    room: float = 0.0
 
 
-def judge_leaf(spec: LeafSpec, leaf: LeafResults, may_be_noise: bool) -> LeafComparison:
+def judge_leaf(
+    spec: LeafSpec, leaf: LeafResults, *, may_be_noise: bool, single_step: bool = True, places: float = 1.0
+) -> LeafComparison:
     """Judge one leaf.
 
     Args:
         spec: of the leaf.
         leaf: its results.
         may_be_noise: whether the leaf need not be judged where its noise is as large as its update.
+        single_step: whether one step lies between the states, so that perturbations are of last places.
+        places: by how many units in the last place an element may be off, whatever the noise.
     """
     if not is_floating(spec.dtype):
         outcome, reason = _judge_exactly(leaf)
         return LeafComparison(spec.path, outcome, reason, None)
     distances = measure_leaf(spec.dtype, leaf)
     outcome, reason = _judge_non_finite(leaf) or (_judge_distances(distances, may_be_noise), describe(distances))
-    return LeafComparison(spec.path, outcome, reason, distances)
+    room = 0.0
+    if outcome is Outcome.PASSED and not _is_frozen(distances):
+        groups = measure_groups(spec.dtype, leaf, single_step=single_step, places=places)
+        room = math.hypot(*(group.bound for group in groups))
+        if distances.error > 0:
+            outcome, reason = _judge_groups(groups) or (outcome, reason)
+    return LeafComparison(spec.path, outcome, reason, distances, room)
 
 
-def judge_loss(committed: np.float32, own: Sequence[np.float32], perturbed: np.float32) -> tuple[Outcome, str]:
+def judge_loss(
+    committed: np.float32, own: Sequence[np.float32], perturbed: Sequence[np.float32]
+) -> tuple[Outcome, str]:
     """Judge the loss of a step: a leaf of one number, which is an update from nothing.
 
     A loss is no part of the state, so nothing can be hidden in it: its tolerance may be beyond its limit.
@@ -70,16 +86,29 @@ def judge_loss(committed: np.float32, own: Sequence[np.float32], perturbed: np.f
     Args:
         committed: the ledger's.
         own: this machine's, the reference's first.
-        perturbed: the reference's from a perturbed state.
+        perturbed: the reference's from perturbed states.
     """
-    after, moved, reference, *others = (np.array([loss]) for loss in (committed, perturbed, *own))
-    leaf = LeafResults(np.zeros(1, np.float32), after, reference, others, moved)
+    after, reference, *others = (np.array([loss]) for loss in (committed, *own))
+    leaf = LeafResults(np.zeros(1, np.float32), after, reference, others, [np.array([loss]) for loss in perturbed])
     if unlike := _judge_non_finite(leaf):
         return unlike
     distances = measure_leaf("float32", leaf)
     if distances.error <= distances.tolerance:
         return Outcome.PASSED, ""
     return _failed_if(is_beyond_rounding(distances)), describe(distances)
+
+
+def describe_divergence(spec: LeafSpec, leaf: LeafResults) -> str | None:
+    """Say how a committed leaf diverges from this machine's; None if every group of elements is as near as rounding.
+
+    This only asks how near results are, whatever the step's own update is.
+    """
+    if not is_floating(spec.dtype):
+        return None if np.array_equal(leaf.reference, leaf.after) else "differs; has no rounding"
+    if not same_non_finite(leaf.reference, leaf.after):
+        return "NaN or infinity where this machine has a number, or the reverse"
+    found = _judge_groups(measure_groups(spec.dtype, leaf))
+    return found[1] if found else None
 
 
 def is_within_tolerance(found: Distances) -> bool:
@@ -100,11 +129,11 @@ def describe(found: Distances) -> str:
 
 def _judge_exactly(leaf: LeafResults) -> tuple[Outcome, str]:
     """A leaf without rounding has no tolerance. It can still depend on rounded values, such as a count of hits."""
-    if not all(np.array_equal(leaf.reference, other) for other in leaf.others):
-        return Outcome.INCONCLUSIVE, "differs between compilations here"
     if np.array_equal(leaf.reference, leaf.after):
         return Outcome.PASSED, "equal"
-    certain = leaf.perturbed is None or np.array_equal(leaf.reference, leaf.perturbed)
+    if not all(np.array_equal(leaf.reference, other) for other in leaf.others):
+        return Outcome.INCONCLUSIVE, "differs between compilations here"
+    certain = all(np.array_equal(leaf.reference, each) for each in leaf.perturbed)
     return _failed_if(certain), "differs; has no rounding"
 
 
@@ -118,7 +147,7 @@ def _judge_non_finite(leaf: LeafResults) -> tuple[Outcome, str] | None:
         return Outcome.INCONCLUSIVE, "NaN or infinity, but not under every compilation here"
     if same_non_finite(leaf.reference, leaf.after):
         return None
-    certain = leaf.perturbed is None or same_non_finite(leaf.reference, leaf.perturbed)
+    certain = all(same_non_finite(leaf.reference, each) for each in leaf.perturbed)
     return _failed_if(certain), "NaN or infinity where this machine has a number, or the reverse"
 
 
@@ -131,9 +160,34 @@ def _judge_distances(found: Distances, may_be_noise: bool) -> Outcome:
     # last place, not for what several steps have grown to the size of the update.
     if found.infinitesimal and (may_be_noise or found.floor_decides):
         return Outcome.PASSED
-    if found.expected == 0 and found.noise == 0:  # no compilation changes it, like a frozen parameter
-        return Outcome.PASSED if found.error <= found.tolerance else Outcome.FAILED
+    if _is_frozen(found):  # where nothing is computed, nothing is rounded
+        return _failed_if(found.error > max(found.tolerance, found.reach))
     return _failed_if(found.tolerance <= found.limit and is_beyond_rounding(found))
+
+
+def _judge_groups(groups: Sequence[MagnitudeGroup]) -> tuple[Outcome, str] | None:
+    """Judge a leaf that passes as a whole by its groups of like magnitude; None if all of them pass.
+
+    A few elements show too little of the noise to say that an error is none; then only more of them can fail.
+    """
+    off = [group for group in groups if group.error > group.bound]
+    if not off:
+        return None
+    failed = [
+        group
+        for group in off
+        if group.count >= ENOUGH
+        and group.tolerance <= group.limit
+        and group.error > max(group.bound, FAILURE_FACTOR * group.limit, group.reach)
+    ]
+    worst = max(failed or off, key=lambda group: group.error - group.bound)
+    numbers = f"error {worst.error:.1e}, allowed {worst.bound:.1e}, update {worst.update:.1e}"
+    return _failed_if(bool(failed)), f"{worst.count} elements of like magnitude: {numbers}"
+
+
+def _is_frozen(found: Distances) -> bool:
+    """Whether no compilation here changes the leaf in this step."""
+    return found.expected == 0 and found.noise == 0
 
 
 def _failed_if(certain: bool) -> Outcome:

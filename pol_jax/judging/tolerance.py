@@ -73,8 +73,9 @@ def judge_step(
     reference: HostLeaves,
     others: Sequence[HostLeaves],
     spec: StateSpec,
-    perturbed: HostLeaves | None = None,
+    perturbed: Sequence[HostLeaves] = (),
     noise_dominated: Container[int] | None = None,
+    places: float = 1.0,
 ) -> StepComparison:
     """Judge the states around a step.
 
@@ -84,9 +85,10 @@ def judge_step(
         reference: this machine's result of the step from ``before``.
         others: its results under other compilations; their order doesn't matter.
         spec: of the states; all of them have its shapes and dtypes.
-        perturbed: the reference from a perturbed state (`pol_jax.verifying.calibration`), if that was tried.
+        perturbed: the reference from perturbed states (`pol_jax.verifying.calibration`), if that was tried.
         noise_dominated: for more steps than one, places of the leaves that only rounding moves in the first step. No
             other leaf may be excused by the noise that several steps have grown. None for a single step.
+        places: by how many units in the last place an element may be off, whatever the noise.
     """
     leaves = tuple(
         judge_leaf(
@@ -96,9 +98,11 @@ def judge_step(
                 after[at],
                 reference[at],
                 [other[at] for other in others],
-                None if perturbed is None else perturbed[at],
+                [each[at] for each in perturbed],
             ),
             may_be_noise=noise_dominated is None or at in noise_dominated,
+            single_step=noise_dominated is None,
+            places=places,
         )
         for at, leaf in enumerate(spec)
     )
@@ -113,7 +117,7 @@ def with_losses(
     found: StepComparison,
     committed: Sequence[np.float32],
     own: Sequence[Sequence[np.float32]],
-    perturbed: Sequence[np.float32] | None = None,
+    perturbed: Sequence[Sequence[np.float32]] = (),
 ) -> StepComparison:
     """Add the losses of the ledger to a judgement on states: each counts as a leaf of one number.
 
@@ -121,10 +125,10 @@ def with_losses(
         found: the judgement on the states.
         committed: the loss of each step.
         own: this machine's losses, the reference's first; each of as many steps.
-        perturbed: the reference's from a perturbed state.
+        perturbed: the reference's from perturbed states; each of as many steps.
     """
-    for loss, moved, *results in zip(committed, perturbed or own[0], *own, strict=True):
-        outcome, reason = judge_loss(loss, results, moved)
+    for at, loss in enumerate(committed):
+        outcome, reason = judge_loss(loss, [each[at] for each in own], [each[at] for each in perturbed])
         if outcome is not Outcome.PASSED:
             worst = Outcome.FAILED if Outcome.FAILED in (outcome, found.outcome) else outcome
             reasons = (

@@ -32,13 +32,6 @@ class Verdict(StrEnum):
         return codes[self.value]
 
 
-class Mode(StrEnum):
-    """A mode says how a proof was accepted: everything bit for bit, or something only within a tolerance."""
-
-    BITS = "bits"
-    TOLERANCE = "tolerance"
-
-
 class Outcome(StrEnum):
     """An outcome is the result of a stage, of a comparison or of one leaf; only a stage may be "not reached"."""
 
@@ -140,6 +133,8 @@ class Compared(msgspec.Struct, frozen=True):
         cosine: cosine distance.
         infinitesimal: whether the update can't be told from rounding.
         segments: the challenged segments among the steps; none for an opening.
+        rooms: for each leaf of the state, in its order, how far it could be off in a false comparison that passes like
+            this one; 0 where nothing is rounded. Empty if this one does not pass.
     """
 
     start: int
@@ -156,6 +151,7 @@ class Compared(msgspec.Struct, frozen=True):
     cosine: float | None
     infinitesimal: bool
     segments: tuple[Step, ...] = ()
+    rooms: tuple[float | None, ...] = ()
 
     @property
     def span(self) -> Span:
@@ -207,6 +203,9 @@ class Drift(msgspec.Struct, frozen=True):
         d_ref: a distance between two honest trainings, as the verifier gave it.
         updates: number of updates that were measured.
         infinitesimal: number of them that are far below the median update.
+        share: largest share of a leaf's own distance from the initial to the final state that tolerated errors could
+            make up over the run; None if that is not finite, and 0 if all is equal bit for bit.
+        leaf: path of that leaf; None if no tolerance was needed, or the distances are not known.
     """
 
     distance: float | None
@@ -217,6 +216,8 @@ class Drift(msgspec.Struct, frozen=True):
     d_ref: float | None
     updates: Step
     infinitesimal: Step
+    share: float | None = 0.0
+    leaf: str | None = None
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -253,8 +254,6 @@ class Ancestor(msgspec.Struct, frozen=True):
         coverage: what of it was replayed; None if no challenge was drawn.
         provenance: where its own initial state comes from; None if its commitment could not be read.
         program_origin: whether its program is the verifier's own export.
-        mode: how it was accepted, itself and what it comes from; None if it was not.
-        drift: what false or tolerated steps could have done in it; None if nothing that was challenged passed.
     """
 
     claim: str
@@ -265,15 +264,6 @@ class Ancestor(msgspec.Struct, frozen=True):
     coverage: Coverage | None
     provenance: Provenance | None
     program_origin: Origin
-    mode: Mode | None = None
-    drift: Drift | None = None
-
-    @property
-    def tolerated(self) -> float:
-        """Return how far tolerances could have led this run astray: infinite if they bound nothing."""
-        if self.verdict is not Verdict.ACCEPTED or self.mode is Mode.BITS:
-            return 0.0
-        return math.inf if self.drift is None or self.drift.tolerated is None else self.drift.tolerated
 
 
 class KolmogorovSmirnov(msgspec.Struct, frozen=True):
@@ -299,9 +289,6 @@ class Report(msgspec.Struct, frozen=True):
     Attributes:
         format: version of the format.
         verdict: accepted, rejected or inconclusive.
-        mode: how the proof was accepted, with all that it comes from: bit for bit, or within a tolerance; None if it
-            was not accepted.
-        exact: whether the verifier asked that nothing be accepted within a tolerance.
         reasons: what nobody has shown about the initial state, then the reasons for the verdict; one line each.
         provenance: where the initial state comes from; None if stage 3 was not passed.
         ancestors: the earlier proofs that it comes from, as far as they were verified, the latest first.
@@ -326,8 +313,6 @@ class Report(msgspec.Struct, frozen=True):
 
     format: Literal["pol-jax/1"]
     verdict: Verdict
-    mode: Mode | None
-    exact: bool
     reasons: tuple[str, ...]
     provenance: Provenance | None
     ancestors: tuple[Ancestor, ...]
@@ -354,9 +339,7 @@ class Report(msgspec.Struct, frozen=True):
         return self.verdict is Verdict.ACCEPTED
 
     @classmethod
-    def unfinished(
-        cls, policy: Policy | StepPolicy, nonce: bytes, environment: Environment, *, exact: bool = False
-    ) -> Report:
+    def unfinished(cls, policy: Policy | StepPolicy, nonce: bytes, environment: Environment) -> Report:
         """Return the report on a verification that has reached no stage and found nothing yet.
 
         Its verdict is "rejected": what is not shown to be true is not accepted.
@@ -364,8 +347,6 @@ class Report(msgspec.Struct, frozen=True):
         return cls(
             format=FORMAT,
             verdict=Verdict.REJECTED,
-            mode=None,
-            exact=exact,
             reasons=(),
             provenance=None,
             ancestors=(),

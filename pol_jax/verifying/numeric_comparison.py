@@ -18,7 +18,7 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.distances import finite
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span
-from pol_jax.reports.report import Compared
+from pol_jax.reports.report import Compared, Outcome
 from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.calibration import judge_initial_state, judge_span
@@ -95,4 +95,5 @@ def compared_as(start: int, stop: int, found: StepComparison) -> Compared:
         linf=finite(found.linf),
         cosine=finite(found.cosine),
         infinitesimal=whole.infinitesimal,
+        rooms=tuple(finite(leaf.room) for leaf in found.leaves) if found.outcome is Outcome.PASSED else (),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.judging.coverage import covered_steps
 from pol_jax.judging.drift import drift_of_opening
-from pol_jax.judging.leaf_distances import finite_distance
+from pol_jax.judging.leaf_distances import finite_distances
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.judging.verdict import Evidence, Judgement, judge_bits, judge_numbers
 from pol_jax.progress import Progress, Silent
@@ -64,7 +64,7 @@ class OpeningVerifier(Verifier):
         self._claim_file, self._opening_file = find_claim(Path(request.claim)), Path(request.opening)
         if not self._opening_file.is_file():
             raise UsageError(f"{self._opening_file}: no such file; expected an opening")
-        super().__init__(request, progress or Silent())
+        super().__init__(request.policy, request.nonce, progress or Silent())
         self._request, self._replay_spans = request, replay
 
     def run_stages(self) -> None:
@@ -179,8 +179,8 @@ class OpeningVerifier(Verifier):
         state = opened.commitment.state
         sizes = [distance(state, opened.state(span.start), opened.state(span.stop), "l2") for span in wanted]
         ends = {0, steps} <= opened.states.keys()
-        whole = finite_distance(state, opened.state(0), opened.state(steps)) if ends else None
-        return drift_of_opening(sizes, whole, self.report.compared, steps, self._request.d_ref)
+        whole = finite_distances(state, opened.state(0), opened.state(steps)) if ends else None
+        return drift_of_opening(sizes, state, whole, self.report.compared, steps, self._request.d_ref)
 
 
 def _is_answered(span: Span, opening: Opening, rows: Mapping[int, Row]) -> bool:

@@ -45,7 +45,13 @@ def call(number, *arguments):
 
 
 @pytest.fixture
-def trying(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> Trying:
+def groups() -> list[int]:
+    """The process groups of the children that were started, in order."""
+    return []
+
+
+@pytest.fixture
+def trying(plain_proof: Path, monkeypatch: pytest.MonkeyPatch, groups: list[int]) -> Trying:
     """Start a child as a verification does; in place of its work it tries what it is told to: errors by attempt."""
 
     def attempt(*attempts: str, before: str = "", processes: bool = False) -> dict[str, str]:
@@ -61,6 +67,7 @@ def trying(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> Trying:
             child.popen.wait(300)
             child.output.seek(0)
             found, unrestricted = json.loads(child.output.read().decode().splitlines()[-1])
+            groups.append(child.popen.pid)
         return {**found, "unrestricted": ", ".join(unrestricted)}
 
     return attempt
@@ -257,7 +264,7 @@ def test_child_starts_no_process(trying: Trying) -> None:
 
 
 @needs_filter
-def test_nothing_outlives_the_verification(trying: Trying, tmp_path: Path) -> None:
+def test_nothing_outlives_the_verification(trying: Trying, groups: list[int]) -> None:
     """Where processes are allowed, to replay in several, nobody leaves the group that is killed in the end."""
     orphan = (
         "first = os.fork()\n"
@@ -267,10 +274,17 @@ def test_nothing_outlives_the_verification(trying: Trying, tmp_path: Path) -> No
         "    os._exit(0)\n"
         "os.waitpid(first, 0)"
     )
-    known = {each.pid for each in psutil.process_iter()}
     assert trying(orphan, before="import time\n", processes=True)[orphan] == ""
-    new = [each.info for each in psutil.process_iter(["cmdline", "pid", "status"]) if each.pid not in known]
-    assert [each for each in new if "pol_jax" in " ".join(each["cmdline"] or []) and each["status"] != "zombie"] == []
+    living = [each.pid for each in psutil.process_iter(["status"]) if each.info["status"] != psutil.STATUS_ZOMBIE]
+    assert [pid for pid in living if group_of(pid) == groups[0]] == []
+
+
+def group_of(process: int) -> int | None:
+    """The group of a process; None if it has ended meanwhile."""
+    try:
+        return os.getpgid(process)
+    except ProcessLookupError:
+        return None
 
 
 @needs_landlock

@@ -1,0 +1,153 @@
+"""A leaf's elements in groups of like magnitude, each measured by itself (section 14.1).
+
+A norm over a whole leaf is blind to small elements beside a large one: one unit in the last place of a constant of
+-1e8 is larger than every parameter that lies in the same vector. So the elements of a leaf are grouped by the size of
+their values, and the rounding, the noise and the update of a group are those of its own elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+import ml_dtypes
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from pol_jax.judging.leaf_distances import (
+    COARSE_LIMIT_SHARE,
+    FINE_EPS,
+    LIMIT_SHARE,
+    PERTURBED_PLACES,
+    SAFETY_FACTOR,
+    Flat,
+    LeafResults,
+    doubles,
+)
+from pol_jax.protocol.trees import DTYPES
+
+BINADES: Final = 4
+"""Binary orders of magnitude of a group: its largest element is less than 2^4 times its smallest."""
+
+ENOUGH: Final = 16
+"""Elements that show the noise of a group well: of fewer ones the tolerance is larger, and none of them fails."""
+
+MOST_PLACES: Final = 8
+"""The most by which a group of few elements has a larger bound than one unit in the last place."""
+
+_ZERO: Final = -(2**20)
+"""The exponent that stands for elements which are 0 before the step and in this machine's result."""
+
+
+@dataclass(frozen=True)
+class MagnitudeGroup:
+    """What was measured of the elements of like magnitude; all distances are Euclidean.
+
+    Attributes:
+        count: how many elements.
+        update: between the committed leaf before and after, or the one that this machine expects, if that is larger.
+        error: between the committed leaf after and the reference.
+        noise: the largest distance between two of this machine's results; or what a perturbation of the state before
+            by one unit in the last place does, if that is larger.
+        rounding: what the group is off if each element is by its own last place.
+        limit: the largest tolerance that decides, a share of the update.
+        reach: how far this machine's results from perturbed states are, with a factor of safety.
+    """
+
+    count: int
+    update: float
+    error: float
+    noise: float
+    rounding: float
+    limit: float
+    reach: float
+
+    @property
+    def tolerance(self) -> float:
+        """By how much another backend's rounding may be off; few elements show less of the noise than there is."""
+        return SAFETY_FACTOR * max(1.0, ENOUGH / self.count) * self.noise
+
+    @property
+    def bound(self) -> float:
+        """The largest error that passes: the tolerance, and at least the last places.
+
+        It may be beyond the limit: the gradient of an element that is nearly 0 is the rest of a sum of larger terms,
+        whose rounding it has. The leaf as a whole is held to its limit.
+        """
+        return max(self.rounding, self.tolerance)
+
+
+def measure_groups(
+    dtype: str, leaf: LeafResults, *, single_step: bool = True, places: float = 1.0
+) -> list[MagnitudeGroup]:
+    """Measure the groups of a floating-point leaf, over the elements that are finite in all results.
+
+    An element's magnitude is that of its value before the step or of the reference, whichever is larger. Elements that
+    are 0 in both, such as the moments of a weight that never has a gradient, are a group without any rounding.
+
+    Args:
+        dtype: the leaf's.
+        leaf: its results.
+        single_step: whether the perturbed results are of one step from a state that is off by `PERTURBED_PLACES`
+            units in the last place: what one unit does is noise then.
+        places: by how many units in the last place every element may be off; an element of a small group by up to
+            `MOST_PLACES` times as many.
+    """
+    before, after = doubles(leaf.before), doubles(leaf.after)
+    own = [doubles(result) for result in (leaf.reference, *leaf.others)]
+    perturbed = [doubles(result) for result in leaf.perturbed]
+    finite = np.isfinite(before) & np.logical_and.reduce([np.isfinite(each) for each in (after, *own, *perturbed)])
+    before, after, *rest = (each[finite] for each in (before, after, *own, *perturbed))
+    own, perturbed = rest[: len(own)], rest[len(own) :]
+    if not len(before):
+        return []
+    eps = float(ml_dtypes.finfo(DTYPES[dtype]).eps)  # type: ignore[no-untyped-call]
+    share = LIMIT_SHARE if eps < FINE_EPS else COARSE_LIMIT_SHARE
+    place = _places(before, own[0])
+    count = np.bincount(place)
+
+    def norms(a: np.ndarray, b: np.ndarray | float) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            return _norms(a - b, place, len(count))
+
+    update = np.maximum(norms(after, before), norms(own[0], before))
+    moved = _largest([norms(each, own[0]) for each in perturbed], len(count))
+    noise = _largest([norms(a, b) for a, b in combinations(own, 2)], len(count))
+    measured = {
+        "update": update,
+        "error": norms(after, own[0]),
+        "noise": np.maximum(noise, moved / PERTURBED_PLACES) if single_step else noise,
+        "rounding": places * np.clip(ENOUGH / np.maximum(count, 1), 1, MOST_PLACES) * eps * norms(own[0], 0.0),
+        "limit": share * update,
+        "reach": SAFETY_FACTOR * moved,
+    }
+    return [
+        MagnitudeGroup(int(count[at]), **{name: float(values[at]) for name, values in measured.items()})
+        for at in np.flatnonzero(count)
+    ]
+
+
+def _places(before: Flat, reference: Flat) -> Int64[np.ndarray, " n"]:
+    """Number the groups from 0, and give every element the number of its group."""
+    largest = np.maximum(np.abs(before), np.abs(reference))
+    exponent = np.where(largest > 0, np.frexp(largest)[1] // BINADES, _ZERO)
+    places: np.ndarray = np.unique(exponent, return_inverse=True)[1]
+    return places.astype(np.int64)
+
+
+def _norms(difference: Flat, place: Int64[np.ndarray, " n"], groups: int) -> Float64[np.ndarray, " groups"]:
+    """The Euclidean norm of each group, scaled by its largest element: squares of tiny numbers would be 0."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        absolute = np.abs(difference)
+        largest = np.zeros(groups)
+        np.maximum.at(largest, place, absolute)
+        scale = np.where(largest > 0, largest, 1.0)
+        squares = np.bincount(place, weights=(absolute / scale[place]) ** 2, minlength=groups)
+        found: np.ndarray = largest * np.sqrt(squares)
+    return found
+
+
+def _largest(found: Sequence[np.ndarray], groups: int) -> Float64[np.ndarray, " groups"]:
+    return np.max(found, axis=0) if found else np.zeros(groups)
