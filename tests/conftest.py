@@ -65,7 +65,7 @@ MAY_DIFFER = (
     "proving/test_fine_tuning.py",
     "tasks/test_contract.py",
     "verifying/test_calibration.py",
-    "verifying/test_comparison.py",
+    "verifying/test_numeric_comparison.py",
     "verifying/test_compilations.py",
     "verifying/test_opening_verifier.py",
     "verifying/test_proof_verifier.py",
