@@ -102,6 +102,7 @@ def train(task: str, **options: object) -> None:
     "--d-ref", type=click.FloatRange(0, min_open=True), metavar="L2", help="l2 distance between two honest trainings."
 )
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Number of processes that replay.  [default: 1]")
+@click.option("--exact", is_flag=True, help="Accept equal bits only, and nothing within a tolerance.")
 @click.option("--unconfined", is_flag=True, help="Do not restrict files and network of the process that reads PROOF.")
 @click.option(
     "--json",

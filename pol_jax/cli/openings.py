@@ -86,6 +86,7 @@ def verify_opening_command(
     jobs: int | None,
     d_ref: float | None,
     max_constants: int | None,
+    exact: bool,
     **others: object,
 ) -> int:
     """Verify an opening, print the report, and return the exit code."""
@@ -103,6 +104,7 @@ def verify_opening_command(
         limits=Limits() if max_constants is None else Limits(constant_bytes=max_constants),
         jobs=jobs or 1,
         d_ref=d_ref,
+        exact=exact,
     )
     bars = Bars()
     try:

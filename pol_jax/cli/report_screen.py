@@ -21,6 +21,7 @@ from pol_jax.reports.wording import (
     describe_distance,
     describe_drift,
     describe_steps,
+    describe_verdict,
     notices,
 )
 
@@ -48,7 +49,7 @@ def publish(report: Report, json_file: Path | None, html_file: Path | None) -> i
 
 def print_report(console: Console, report: Report) -> None:
     """Print what is not proven, the stages, the comparisons, the verdict with its reasons, and the coverage."""
-    for line in notices(report.provenance, report.ancestors):
+    for line in notices(report):
         console.print(line, style="yellow", markup=False, soft_wrap=True)
     console.print(_stages(report))
     if report.compared:
@@ -57,7 +58,7 @@ def print_report(console: Console, report: Report) -> None:
     if len(report.compared) > _MOST_COMPARED:
         console.print(f"{len(report.compared) - _MOST_COMPARED} more comparisons are not shown", style="dim")
     console.print()
-    console.print(f"[{_VERDICT_STYLES[report.verdict]}]{report.verdict}[/]")
+    console.print(f"[{_VERDICT_STYLES[report.verdict]}]{describe_verdict(report)}[/]")
     # Lines may quote the proof, so that they have no markup; the terminal wraps them, so that copies have no breaks.
     for line in _lines(report):
         console.print(f"  {line}", markup=False, soft_wrap=True)
@@ -89,8 +90,9 @@ def _lines(report: Report) -> list[str]:
         lines.append(f"program: {report.program_origin}")
     if report.coverage is not None:
         lines.append(describe_coverage(report.coverage, report.policy))
-        lines += describe_drift(report.drift) if report.drift else []
+        lines += describe_drift(report)
         lines += [f"to repeat the draw: --nonce {report.nonce}"] if report.nonce else []
+    lines += ["the verifier asked for equal bits only: nothing is accepted within a tolerance"] if report.exact else []
     return [*lines, *cures(report)]
 
 

@@ -52,6 +52,7 @@ def verify_command(
     same_program: bool,
     jobs: int | None,
     d_ref: float | None,
+    exact: bool,
 ) -> int:
     """Verify a proof, print the report, and return the exit code."""
     quiet_libraries()
@@ -67,6 +68,7 @@ def verify_command(
         parents=tuple(map(absolute, parent)),
         jobs=jobs or 1,
         d_ref=d_ref,
+        exact=exact,
     )
     bars = Bars()
     try:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Final
 
+import msgspec
+
 from pol_jax.judging.leaf_distances import finite_distances
 from pol_jax.protocol.challenge import JointSegments, Policy, RandomSegments
 from pol_jax.protocol.distances import HostLeaves, distance, finite
@@ -18,7 +20,7 @@ from pol_jax.protocol.sampling import false_segments
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.curves import Update
-from pol_jax.reports.report import Compared, Drift
+from pol_jax.reports.report import Ancestor, Compared, Drift
 
 LARGEST_SHARE: Final = 0.1
 """What tolerances may add up to, as a share of the distance that the run went; beyond it nothing is accepted."""
@@ -217,6 +219,14 @@ def drift_objection(drift: Drift) -> str | None:
     scale = "the smaller of d_ref and the distance" if drift.d_ref is not None else "the distance"
     most = f"at most {LARGEST_SHARE:.0%} of {min(known):.1e}, {scale} from the initial to the final state"
     return f"tolerances add up to {drift.tolerated:.1e} over the run; allowed is {most}"
+
+
+def with_ancestors(drift: Drift, ancestors: Sequence[Ancestor]) -> Drift:
+    """Add to what tolerances allow in a run what they allowed in the earlier runs that its initial state comes from."""
+    before = sum(each.tolerated for each in ancestors)
+    if not before:
+        return drift
+    return msgspec.structs.replace(drift, tolerated=math.inf if drift.tolerated is None else drift.tolerated + before)
 
 
 def _join(spans: Iterable[Span]) -> list[Span]:

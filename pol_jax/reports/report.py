@@ -32,6 +32,13 @@ class Verdict(StrEnum):
         return codes[self.value]
 
 
+class Mode(StrEnum):
+    """A mode says how a proof was accepted: everything bit for bit, or something only within a tolerance."""
+
+    BITS = "bits"
+    TOLERANCE = "tolerance"
+
+
 class Outcome(StrEnum):
     """An outcome is the result of a stage, of a comparison or of one leaf; only a stage may be "not reached"."""
 
@@ -254,6 +261,8 @@ class Ancestor(msgspec.Struct, frozen=True):
         coverage: what of it was replayed; None if no challenge was drawn.
         provenance: where its own initial state comes from; None if its commitment could not be read.
         program_origin: whether its program is the verifier's own export.
+        mode: how it was accepted, itself and what it comes from; None if it was not.
+        drift: what false or tolerated steps could have done in it; None if nothing that was challenged passed.
     """
 
     claim: str
@@ -264,6 +273,15 @@ class Ancestor(msgspec.Struct, frozen=True):
     coverage: Coverage | None
     provenance: Provenance | None
     program_origin: Origin
+    mode: Mode | None = None
+    drift: Drift | None = None
+
+    @property
+    def tolerated(self) -> float:
+        """Return how far tolerances could have led this run astray: infinite if they bound nothing."""
+        if self.verdict is not Verdict.ACCEPTED or self.mode is Mode.BITS:
+            return 0.0
+        return math.inf if self.drift is None or self.drift.tolerated is None else self.drift.tolerated
 
 
 class KolmogorovSmirnov(msgspec.Struct, frozen=True):
@@ -289,6 +307,9 @@ class Report(msgspec.Struct, frozen=True):
     Attributes:
         format: version of the format.
         verdict: accepted, rejected or inconclusive.
+        mode: how the proof was accepted, with all that it comes from: bit for bit, or within a tolerance; None if it
+            was not accepted.
+        exact: whether the verifier asked that nothing be accepted within a tolerance.
         reasons: what nobody has shown about the initial state, then the reasons for the verdict; one line each.
         provenance: where the initial state comes from; None if stage 3 was not passed.
         ancestors: the earlier proofs that it comes from, as far as they were verified, the latest first.
@@ -313,6 +334,8 @@ class Report(msgspec.Struct, frozen=True):
 
     format: Literal["pol-jax/1"]
     verdict: Verdict
+    mode: Mode | None
+    exact: bool
     reasons: tuple[str, ...]
     provenance: Provenance | None
     ancestors: tuple[Ancestor, ...]
@@ -339,7 +362,9 @@ class Report(msgspec.Struct, frozen=True):
         return self.verdict is Verdict.ACCEPTED
 
     @classmethod
-    def unfinished(cls, policy: Policy | StepPolicy, nonce: bytes, environment: Environment) -> Report:
+    def unfinished(
+        cls, policy: Policy | StepPolicy, nonce: bytes, environment: Environment, *, exact: bool = False
+    ) -> Report:
         """Return the report on a verification that has reached no stage and found nothing yet.
 
         Its verdict is "rejected": what is not shown to be true is not accepted.
@@ -347,6 +372,8 @@ class Report(msgspec.Struct, frozen=True):
         return cls(
             format=FORMAT,
             verdict=Verdict.REJECTED,
+            mode=None,
+            exact=exact,
             reasons=(),
             provenance=None,
             ancestors=(),

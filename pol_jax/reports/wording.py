@@ -5,7 +5,9 @@ Each line is a statement that can be understood by itself: reports are quoted in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from pol_jax.errors import printable
 from pol_jax.protocol.challenge import (
@@ -19,10 +21,69 @@ from pol_jax.protocol.challenge import (
     StepPolicy,
     TopSegments,
 )
-from pol_jax.reports.report import Ancestor, Beginning, Coverage, Drift, KolmogorovSmirnov, Provenance, Replay
+from pol_jax.reports.report import (
+    Ancestor,
+    Beginning,
+    Coverage,
+    Drift,
+    KolmogorovSmirnov,
+    Mode,
+    Provenance,
+    Replay,
+    Report,
+)
 
 
-def notices(provenance: Provenance | None, ancestors: Sequence[Ancestor]) -> tuple[str, ...]:
+def describe_verdict(report: Report) -> str:
+    """Return the verdict; an acceptance says whether it is one of bits, or else how much its tolerances allow."""
+    if report.mode is None:
+        return str(report.verdict)
+    if report.mode is Mode.BITS:
+        return f"{report.verdict}, bit for bit"
+    return f"{report.verdict} within a tolerance ({', '.join(_allowances(report))})"
+
+
+def _allowances(report: Report) -> list[str]:
+    """Return what tolerances allow for one step, and over all of a run and of those that it comes from."""
+    parts, steps = list[str](), [each for each in report.compared if each.passed and not each.is_initial]
+    if steps:
+        what = "step" if all(each.stop == each.start + 1 for each in steps) else "run of steps"
+        parts.append(
+            f"every {what} within {_percent(max(each.relative(each.allowed) for each in steps))} of its update"
+        )
+    else:
+        parts.append("all replayed steps bit for bit")
+    before = sum(each.tolerated for each in report.ancestors)
+    own, whole = (report.drift.tolerated, report.drift.distance) if report.drift else (None, None)
+    if own is not None and whole:
+        earlier = ", earlier runs included" if before else ""
+        parts.append(f"{_percent((own + before) / whole)} of the distance in total{earlier}")
+    return parts
+
+
+def notices(report: Report) -> tuple[str, ...]:
+    """Return what comes before the reasons for a verdict: what nobody has shown, or only within a tolerance."""
+    return (*_tolerant(report.ancestors), *_unproven(report.provenance, report.ancestors))
+
+
+def _tolerant(ancestors: Sequence[Ancestor]) -> list[str]:
+    """Return the earlier proofs that were accepted within a tolerance, one line each."""
+    return [
+        f"the initial state comes from the run of {_short(each.claim)}, which was accepted within a tolerance: errors "
+        f"that it allows could add up to {_led(each)}"
+        for each in ancestors
+        if each.mode is Mode.TOLERANCE
+    ]
+
+
+def _led(ancestor: Ancestor) -> str:
+    """Return how far tolerances could have led an earlier run astray."""
+    if ancestor.drift is None or not math.isfinite(ancestor.tolerated):
+        return "any distance"
+    return _shares(ancestor.tolerated, ancestor.drift) if ancestor.tolerated else "no more than those before it"
+
+
+def _unproven(provenance: Provenance | None, ancestors: Sequence[Ancestor]) -> list[str]:
     """Return what no verification has shown about the initial state, or about one that it comes from; one line each."""
     verified, lines = {each.claim for each in ancestors}, list[str]()
     for whose, each in (
@@ -38,7 +99,7 @@ def notices(provenance: Provenance | None, ancestors: Sequence[Ancestor]) -> tup
             )
         elif each.claim is not None and each.claim not in verified:
             lines.append(f"{whose} starts from the run with the claim {each.claim}, which was not verified here")
-    return tuple(lines)
+    return lines
 
 
 def describe_provenance(provenance: Provenance) -> str:
@@ -54,10 +115,11 @@ def describe_provenance(provenance: Provenance) -> str:
 def describe_ancestor(ancestor: Ancestor) -> str:
     """Return the verdict on an earlier proof, and how much of it was checked."""
     task = "" if ancestor.task is None else f" of {printable(ancestor.task)}"
+    verdict = ancestor.verdict + _HOW[ancestor.mode]
     if ancestor.coverage is None:
-        return f"earlier proof{task}, {_short(ancestor.claim)}: {ancestor.verdict}"
+        return f"earlier proof{task}, {_short(ancestor.claim)}: {verdict}"
     covered = describe_coverage(ancestor.coverage, ancestor.policy)
-    return f"earlier proof{task}, {_short(ancestor.claim)}: {ancestor.verdict}; {covered}"
+    return f"earlier proof{task}, {_short(ancestor.claim)}: {verdict}; {covered}"
 
 
 def describe_test(test: KolmogorovSmirnov) -> str:
@@ -112,9 +174,11 @@ def describe_distance(distance: float | None) -> str:
     return f"{distance:.1e}" if distance else "0"
 
 
-def describe_drift(drift: Drift) -> list[str]:
+def describe_drift(report: Report) -> list[str]:
     """Return how much could still be false after a verification, in one line for each fact."""
-    lines = list[str]()
+    drift, lines = report.drift, list[str]()
+    if drift is None:
+        return lines
     if drift.distance is not None:
         lines.append(f"the distance from the initial to the final state is {drift.distance:.2g}")
     if drift.unchecked is not None:
@@ -123,11 +187,20 @@ def describe_drift(drift: Drift) -> list[str]:
         lines.append(f"false updates among those that were not checked could add up to {most}")
     if drift.tolerated:
         lines.append(f"errors that the tolerances allow could add up to at most {_shares(drift.tolerated, drift)}")
-    elif drift.tolerated == 0:
+    elif _is_exact(report):
         lines.append("no tolerance was needed: everything that was replayed is the same bit for bit")
     if drift.infinitesimal:
         lines.append(f"{drift.infinitesimal} of {drift.updates} updates are far smaller than the median update")
     return lines
+
+
+def _is_exact(report: Report) -> bool:
+    """Return whether something was replayed, and everything that was is the same bit for bit."""
+    replays = [*report.replays, *([report.self_test] if report.self_test else [])]
+    return bool(report.replays) and not report.compared and all(each.mismatch is None for each in replays)
+
+
+_HOW: Final = {None: "", Mode.BITS: ", bit for bit", Mode.TOLERANCE: " within a tolerance"}
 
 
 def _shares(distance: float, drift: Drift) -> str:

@@ -136,7 +136,8 @@ class Caller:
             report = msgspec.json.decode(content, type=Report)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ProcessLost("sent no report") from error
-        if (report.nonce, report.policy) != (self._request.nonce.hex(), self._request.policy):
+        asked = self._request
+        if (report.nonce, report.policy, report.exact) != (asked.nonce.hex(), asked.policy, asked.exact):
             raise ProcessLost("sent the report of another verification")
         return report
 

@@ -47,6 +47,7 @@ def verify(
     jobs: int = 1,
     d_ref: float | None = None,
     parents: Iterable[Path | str] = (),
+    exact: bool = False,
 ) -> Report:
     """Check a proof and replay a part of it, in a process of its own.
 
@@ -70,6 +71,7 @@ def verify(
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
         parents: directories of proofs that the initial state may come from; those that it does come from are verified
             in the same way first.
+        exact: accept nothing within a tolerance, in ``parents`` neither: what has other bits is inconclusive.
 
     Raises:
         UsageError: there is no proof or there are no records, or the policy would check nothing.
@@ -84,6 +86,7 @@ def verify(
         jobs=jobs,
         d_ref=d_ref,
         parents=tuple(map(absolute, parents)),
+        exact=exact,
     )
     return verify_proof_apart(request, source, trusted=trusted, progress=progress, bounds=bounds)
 
@@ -99,6 +102,7 @@ def verify_opening(
     bounds: Bounds | None = None,
     d_ref: float | None = None,
     jobs: int = 1,
+    exact: bool = False,
 ) -> Report:
     """Check an opening against a claim, and replay the challenged steps, in a process of its own.
 
@@ -112,6 +116,7 @@ def verify_opening(
         bounds: on the process.
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
         jobs: how many processes replay at the same time; each reads the opening.
+        exact: accept nothing within a tolerance: what has other bits is inconclusive.
 
     Raises:
         UsageError: a file is not there, or the policy would check nothing.
@@ -124,6 +129,7 @@ def verify_opening(
         limits=limits or Limits(),
         d_ref=d_ref,
         jobs=jobs,
+        exact=exact,
     )
     return verify_opening_apart(request, progress=progress, bounds=bounds)
 
@@ -170,7 +176,8 @@ def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds)
 
 def _without_child(setup: Setup, reached: Stage, what: str) -> Report:
     """Return the report on a verification whose process was lost in a stage: those before it were passed."""
-    report = Report.unfinished(setup.request.policy, setup.request.nonce, current_environment())
+    request = setup.request
+    report = Report.unfinished(request.policy, request.nonce, current_environment(), exact=request.exact)
     for stage in list(Stage)[: reached.value - 1]:
         report = report.with_stage(stage, Outcome.PASSED)
     return interrupted(report, reached, BackendError(f"the process that reads the proof {what}"))

@@ -166,12 +166,14 @@ def _ancestor(claim: str, report: Report) -> Ancestor:
         coverage=report.coverage,
         provenance=report.provenance,
         program_origin=report.program_origin,
+        mode=report.mode,
+        drift=report.drift,
     )
 
 
 def _why(report: Report) -> str:
-    """Return the first reason for the verdict, which comes behind what is not proven of the initial state."""
-    return report.reasons[len(notices(report.provenance, report.ancestors))]
+    """Return the first reason for the verdict, which comes behind the notices."""
+    return report.reasons[len(notices(report))]
 
 
 def _difference(initial: EarlierProof, state: StateSpec, path: Path, limits: Limits) -> str | None:

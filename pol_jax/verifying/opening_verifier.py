@@ -64,7 +64,7 @@ class OpeningVerifier(Verifier):
         self._claim_file, self._opening_file = find_claim(Path(request.claim)), Path(request.opening)
         if not self._opening_file.is_file():
             raise UsageError(f"{self._opening_file}: no such file; expected an opening")
-        super().__init__(request.policy, request.nonce, progress or Silent())
+        super().__init__(request, progress or Silent())
         self._request, self._replay_spans = request, replay
 
     def run_stages(self) -> None:

@@ -102,7 +102,7 @@ class ProofVerifier(Verifier):
             raise UsageError(f"{root}: no proof here; expected a directory with {commitments.FILE}")
         if request.same_program and trusted is None:
             raise UsageError("same_program: there is no trusted source whose program this could be")
-        super().__init__(request.policy, request.nonce, progress or Silent())
+        super().__init__(request, progress or Silent())
         self._request, self._root, self._source, self._trusted = request, root, source, trusted
         self._make_replayer = replayer
         self._lineage = lineage or lineage_of(request.parents, request.limits)

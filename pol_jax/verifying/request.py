@@ -25,12 +25,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         limits: bounds on what is read.
         d_ref: a distance between two honest trainings of the task, against which drift is measured too; or None.
         jobs: how many processes replay at the same time.
+        exact: whether nothing is to be accepted within a tolerance, in an earlier proof neither.
     """
 
     nonce: bytes
     limits: Limits = Limits()
     d_ref: float | None = None
     jobs: int = 1
+    exact: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what could not be answered.

@@ -10,17 +10,17 @@ from typing import Any
 from msgspec.structs import replace
 
 from pol_jax.errors import BackendError, ProofError
-from pol_jax.judging.drift import drift_objection
+from pol_jax.judging.drift import drift_objection, with_ancestors
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.judging.verdict import Judgement
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress
-from pol_jax.protocol.challenge import Policy, StepPolicy
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.stages import Stage
-from pol_jax.reports.report import Outcome, Replay, Report, Verdict
+from pol_jax.reports.report import Mode, Outcome, Replay, Report, Verdict
 from pol_jax.reports.wording import describe_provenance, describe_test, notices
 from pol_jax.verifying.interruption import interrupted
+from pol_jax.verifying.request import OpeningRequest, ProofRequest
 
 
 class StageFailed(Exception):
@@ -36,21 +36,20 @@ class Verifier(ABC):
         report: what was found so far.
     """
 
-    def __init__(self, policy: Policy | StepPolicy, nonce: bytes, progress: Progress) -> None:
+    def __init__(self, request: ProofRequest | OpeningRequest, progress: Progress) -> None:
         """Begin a verification, which has found nothing yet."""
         self.progress = progress
         self.environment = current_environment()
-        self.report = Report.unfinished(policy, nonce, self.environment)
+        self.report = Report.unfinished(request.policy, request.nonce, self.environment, exact=request.exact)
 
     def run(self) -> Report:
         """Go through the stages up to the first that is not passed, and report.
 
-        The reasons for the verdict come behind a notice of what is not proven of the initial state.
+        The reasons for the verdict come behind notices of what nobody has shown, and of what only a tolerance shows.
         """
         with suppress(StageFailed):
             self.run_stages()
-        notice = notices(self.report.provenance, self.report.ancestors)
-        return replace(self.report, reasons=(*notice, *self.report.reasons))
+        return replace(self.report, reasons=(*notices(self.report), *self.report.reasons))
 
     @abstractmethod
     def run_stages(self) -> None:
@@ -99,15 +98,27 @@ class Verifier(ABC):
         self.report = self.report.with_stage(stage, outcome, detail)
 
     def conclude(self, judgement: Judgement) -> None:
-        """Take a judgement for the verdict; but accept nothing where the tolerances allow too much.
-
-        What they allow, added up over the run, must be small against what the run did.
-        """
+        """Take a judgement for the verdict; but accept nothing that the verifier or the tolerances speak against."""
         self.add(verdict=judgement.verdict, reasons=judgement.reasons)
-        objection = drift_objection(self.report.drift) if self.report.drift else None
-        if objection and judgement.verdict is Verdict.ACCEPTED:
+        if judgement.verdict is not Verdict.ACCEPTED:
+            return
+        tolerant = self.report.compared or any(each.mode is Mode.TOLERANCE for each in self.report.ancestors)
+        mode = Mode.TOLERANCE if tolerant else Mode.BITS
+        objection = self._objection(mode)
+        if objection:
             reason = f"{Stage.REPLAY}: {objection}"
             self.add(verdict=Verdict.INCONCLUSIVE, reasons=(reason, *judgement.reasons))
+        else:
+            self.add(mode=mode)
+
+    def _objection(self, mode: Mode) -> str | None:
+        """Return why nothing is accepted in this mode, or None.
+
+        What tolerances allow, added up over the run and those that it comes from, must be small against what it did.
+        """
+        if self.report.exact and mode is Mode.TOLERANCE:
+            return "nothing but equal bits was to be accepted, and some bits are equal only within a tolerance"
+        return drift_objection(with_ancestors(self.report.drift, self.report.ancestors)) if self.report.drift else None
 
     def initial_detail(self) -> str:
         """Return what stage 7 saw of the initial state, once stage 3 was passed."""

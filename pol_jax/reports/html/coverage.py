@@ -18,7 +18,7 @@ def coverage(report: Report) -> Markup:
 
 
 def _drift(report: Report) -> list[Markup]:
-    lines = describe_drift(report.drift) if report.drift else []
+    lines = describe_drift(report)
     title = tag("h3", "What could still be false")
     return [title, tag("ul", *(tag("li", _sentence(line)) for line in lines), class_="plain")] if lines else []
 
@@ -87,9 +87,15 @@ def _draw(report: Report) -> Markup:
     what = "CLAIM --opening FILE" if isinstance(report.policy, StepPolicy) else "PROOF"
     lines = [f"pol verify {what}", options(report.policy)]
     lines += [f"--nonce {report.nonce}"] if not isinstance(report.policy, ListedSteps) else []
+    lines += ["--exact"] if report.exact else []
     command = Markup(" \\\n  ").join(map(together, lines))
     entries = (
         ("Policy", describe_policy(report.policy)),
+        *(
+            [("Exact", "The verifier asked for equal bits only: nothing is accepted within a tolerance")]
+            if report.exact
+            else []
+        ),
         ("Nonce", tag("code", report.nonce)),
         ("To repeat the draw", tag("pre", tag("code", Markup(command)))),
     )

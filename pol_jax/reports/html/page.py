@@ -12,6 +12,7 @@ from pol_jax.reports.html.lineage import lineage
 from pol_jax.reports.html.markup import Markup, tag, together, void
 from pol_jax.reports.html.signs import OUTCOMES, VERDICTS
 from pol_jax.reports.report import Report
+from pol_jax.reports.wording import describe_verdict
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """This content security policy lets a browser load nothing for the page, and run no script."""
@@ -52,11 +53,12 @@ def _subject(report: Report) -> str:
 
 def _verdict(report: Report) -> Markup:
     tone, mark = VERDICTS[report.verdict]
+    verdict = describe_verdict(report)
     sign = tag("span", mark, class_="sign", aria_hidden="true")
     return tag(
         "header",
         tag("p", _subject(report).capitalize() if report.task is None else _named(report.task), class_="subject"),
-        tag("h1", sign, report.verdict.capitalize()),
+        tag("h1", sign, verdict[0].upper() + verdict[1:]),
         tag("ul", *(tag("li", reason) for reason in report.reasons), class_="reasons"),
         class_=f"verdict {tone}",
     )

@@ -1,0 +1,134 @@
+"""How a proof is accepted: bit for bit, or within a tolerance, which the verdict says, a child of such a proof too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import tiny
+from forge import Forger
+from tiny import NONCE
+from unsandboxed import verify, verify_opening
+
+from pol_jax import Choices, train
+from pol_jax.cli.report_screen import print_report
+from pol_jax.cli.terminal import make_console
+from pol_jax.judging.drift import LARGEST_SHARE, drift_objection, with_ancestors
+from pol_jax.protocol.challenge import AllSegments, ListedSteps
+from pol_jax.proving.fine_tuning import Start
+from pol_jax.proving.opener import open_steps
+from pol_jax.reports.html import render
+from pol_jax.reports.report import Mode, Report, Verdict
+from pol_jax.reports.wording import describe_drift, describe_verdict
+from pol_jax.storage.openings import write_opening
+from pol_jax.storage.proof import open_proof
+from pol_jax.verifying.compilations import variants
+
+SOURCE = tiny.linen().source
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A proof of this backend, one of another backend, and a child of each, made here."""
+    root = tmp_path_factory.mktemp("modes")
+    for name, child in (("here", "of_here"), ("abroad", "of_abroad")):
+        train(tiny.linen(steps=12), root / name, choices=Choices(seed="mode"))
+        if name == "abroad":
+            forger = Forger(root / name)
+            no_fusion = next(each for each in variants("cpu") if each.name == "no fusion")
+            forger.train_on(SOURCE, 0, 12, forger.states[0], no_fusion)
+            forger.write()
+        start = Start(open_proof(root / name), ("/params",))
+        train(tiny.linen(steps=12), root / child, choices=Choices(seed="child", start=start))
+    return root
+
+
+def check(path: Path, *parents: Path, **asked: Any) -> Report:
+    return verify(path, SOURCE, policy=AllSegments(), nonce=NONCE, parents=parents, **asked)
+
+
+def shown(report: Report) -> str:
+    console = make_console()
+    with console.capture() as capture:
+        print_report(console, report)
+    return capture.get()
+
+
+def test_an_acceptance_of_bits_says_so(chain: Path) -> None:
+    report = check(chain / "of_here", chain / "here", exact=True)
+    assert (report.verdict, report.mode, report.exact) == (Verdict.ACCEPTED, Mode.BITS, True), report.reasons
+    assert [each.mode for each in report.ancestors] == [Mode.BITS]
+    assert "accepted, bit for bit\n" in shown(report)
+    assert "Accepted, bit for bit" in render(report)
+    assert any("no tolerance was needed" in line for line in describe_drift(report))
+
+
+def test_an_acceptance_within_a_tolerance_says_how_much_that_is(chain: Path) -> None:
+    report = check(chain / "abroad")
+    assert (report.verdict, report.mode, report.exact) == (Verdict.ACCEPTED, Mode.TOLERANCE, False), report.reasons
+    words = describe_verdict(report)
+    assert words.startswith("accepted within a tolerance (every run of steps within 0.")
+    assert words.endswith("% of the distance in total)")
+    assert words in shown(report)
+    assert words[1:] in render(report)
+    assert msgspec.json.decode(report.to_json())["mode"] == "tolerance"
+
+
+def test_a_child_of_a_tolerated_proof_is_accepted_within_a_tolerance(chain: Path) -> None:
+    """Its own steps came out bit for bit, but where they began is known within a tolerance only."""
+    report = check(chain / "of_abroad", chain / "abroad")
+    assert (report.verdict, report.mode) == (Verdict.ACCEPTED, Mode.TOLERANCE), report.reasons
+    assert report.compared == ()
+    (parent,) = report.ancestors
+    assert parent.mode is Mode.TOLERANCE
+    assert parent.tolerated > 0
+    assert report.reasons[0].startswith(f"the initial state comes from the run of claim {parent.claim[:16]}…")
+    assert "accepted within a tolerance: errors that it allows could add up to" in report.reasons[0]
+    assert "earlier runs included" in describe_verdict(report)
+
+
+def test_tolerances_of_earlier_proofs_count_in_the_drift(chain: Path) -> None:
+    report = check(chain / "of_abroad", chain / "abroad")
+    drift, (parent,) = report.drift, report.ancestors
+    assert drift is not None
+    assert drift.distance is not None
+    assert parent.drift is not None
+    far = msgspec.structs.replace(
+        parent, drift=msgspec.structs.replace(parent.drift, tolerated=1.01 * LARGEST_SHARE * drift.distance)
+    )
+    unbounded = msgspec.structs.replace(parent, drift=msgspec.structs.replace(parent.drift, tolerated=None))
+    assert drift_objection(with_ancestors(drift, [parent])) is None
+    assert drift_objection(with_ancestors(drift, [far])) is not None
+    assert drift_objection(with_ancestors(drift, [unbounded])) is not None
+    assert with_ancestors(drift, [msgspec.structs.replace(far, mode=Mode.BITS)]) == drift
+
+
+def test_only_equal_bits_are_accepted_on_request(chain: Path) -> None:
+    report = check(chain / "abroad", exact=True)
+    assert (report.verdict, report.mode, report.exact) == (Verdict.INCONCLUSIVE, None, True)
+    assert report.reasons[0] == (
+        "stage 9, replay: nothing but equal bits was to be accepted, and some bits are equal only within a tolerance"
+    )
+    assert "the verifier asked for equal bits only" in shown(report)
+    child = check(chain / "of_abroad", chain / "abroad", exact=True)
+    assert (child.verdict, child.mode) == (Verdict.INCONCLUSIVE, None)
+    assert "is inconclusive: stage 9, replay: nothing but equal bits was to be accepted" in child.reasons[0]
+
+
+def test_only_equal_bits_of_an_opening_are_accepted_on_request(chain: Path, tmp_path: Path) -> None:
+    steps, opening = (1, 12), tmp_path / "opening"
+    write_opening(opening, open_steps(open_proof(chain / "here"), SOURCE, steps))
+    report = verify_opening(chain / "here", opening, ListedSteps(steps), exact=True)
+    assert (report.verdict, report.mode) == (Verdict.ACCEPTED, Mode.BITS), report.reasons
+
+
+def test_no_line_calls_a_replay_that_differs_exact(chain: Path) -> None:
+    """A false step of this backend, where bits decide: nothing is compared, and so nothing was tolerated."""
+    report = check(chain / "here")
+    false = msgspec.structs.replace(report.replays[0], mismatch=3, fields=("state",))
+    report = msgspec.structs.replace(report, verdict=Verdict.REJECTED, mode=None, replays=(false,))
+    assert report.drift is not None
+    assert report.drift.tolerated == 0
+    assert not any("bit for bit" in line for line in describe_drift(report))
