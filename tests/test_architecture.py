@@ -240,9 +240,10 @@ def test_every_module_has_tests_that_are_found_by_its_name() -> None:
 def test_test_files_mirror_the_packages() -> None:
     """Beside those of modules: attacks by stage; documents, notebooks and scripts; what has several modules."""
     several = {
-        "verifying/test_rounding_decides.py",
         "cli/test_interrupted_train.py",
         "tasks/test_contract.py",
+        "verifying/test_modes.py",
+        "verifying/test_rounding_decides.py",
         "verifying/test_thinned_proofs.py",
     }
     for path in TESTS.rglob("test_*.py"):

@@ -32,7 +32,7 @@ def test_verify_prints_every_stage_and_the_verdict(runs: Path, tmp_path: Path) -
     assert verified.exit_code == 0
     for stage in Stage:
         assert f"{stage.value}  {stage.title}" in verified.output
-    assert "\naccepted\n" in verified.output
+    assert "\naccepted, bit for bit\n" in verified.output
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["verdict"] == "accepted"
     assert [stage["name"] for stage in report["stages"]] == [stage.title for stage in Stage]
