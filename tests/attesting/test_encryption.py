@@ -1,0 +1,427 @@
+"""Confidential proofs: encrypted here and by age, decrypted here and by age; hostile files leave nothing behind."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyrage
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pol_jax.attesting import archive, encryption
+from pol_jax.attesting.age_keys import read_identities, read_recipients, write_new_identity
+from pol_jax.attesting.archive import Extractor, Limits, header_of, stream_directory
+from pol_jax.attesting.encryption import decrypt, encrypt
+from pol_jax.errors import ProofError, StorageError, UsageError
+
+LONG = "/".join(["checkpoints", "0000000000", *["n" * 128] * 7])
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> tuple[Path, str]:
+    """An identity's file, and its recipient."""
+    path = tmp_path / "identity"
+    return path, write_new_identity(path)
+
+
+@pytest.fixture
+def proof(tmp_path: Path) -> Path:
+    """A directory with files of the sizes that matter to tar and to age."""
+    root = tmp_path / "proof"
+    contents = {
+        "claim.json": 300,
+        "empty": 0,
+        "block": 512,
+        "more": 513,
+        "checkpoints/0000000000/d/00": 200_000,
+        LONG: 7,
+    }
+    for at, (name, size) in enumerate(contents.items()):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes((at + byte) % 251 for byte in range(size)))
+    return root
+
+
+def contents_of(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def left_over(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.endswith(".partial")]
+
+
+def test_a_reader_gets_the_proof_back(proof: Path, keys: tuple[Path, str], tmp_path: Path) -> None:
+    encrypt(proof, [keys[1]], tmp_path / "proof.age")
+    decrypt(tmp_path / "proof.age", keys[0], tmp_path / "again")
+    assert contents_of(tmp_path / "again") == contents_of(proof)
+    assert b"checkpoints" not in (tmp_path / "proof.age").read_bytes()
+    assert not left_over(tmp_path)
+
+
+def test_several_recipients_each_decrypt(proof: Path, tmp_path: Path) -> None:
+    one, other, third = (write_new_identity(tmp_path / name) for name in ("one", "other", "third"))
+    (tmp_path / "list").write_text(f"# auditors\n{other}\n\n")
+    encrypt(proof, [one, str(tmp_path / "list")], tmp_path / "proof.age")
+    for name in ("one", "other"):
+        decrypt(tmp_path / "proof.age", tmp_path / name, tmp_path / f"for {name}")
+        assert contents_of(tmp_path / f"for {name}") == contents_of(proof)
+    with pytest.raises(UsageError, match="not encrypted to an identity in"):
+        decrypt(tmp_path / "proof.age", tmp_path / "third", tmp_path / "for third")
+    assert not (tmp_path / "for third").exists()
+    assert third not in (one, other)
+
+
+def test_age_and_tar_read_what_is_encrypted_here(proof: Path, tmp_path: Path) -> None:
+    subprocess.run(["age-keygen", "-o", "key"], cwd=tmp_path, check=True, capture_output=True)
+    recipient = subprocess.run(["age-keygen", "-y", "key"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    encrypt(proof, [recipient.stdout.strip()], tmp_path / "proof.age")
+    (tmp_path / "out").mkdir()
+    subprocess.run("age -d -i key proof.age | tar -x -C out", shell=True, cwd=tmp_path, check=True)  # noqa: S602
+    assert contents_of(tmp_path / "out") == contents_of(proof)
+    decrypt(tmp_path / "proof.age", tmp_path / "key", tmp_path / "here")
+    assert contents_of(tmp_path / "here") == contents_of(proof)
+
+
+def test_what_age_encrypts_is_read_here(proof: Path, keys: tuple[Path, str], tmp_path: Path) -> None:
+    (tmp_path / "tar").write_bytes(b"".join(stream_directory(proof)))
+    subprocess.run(["age", "-r", keys[1], "-o", "proof.age", "tar"], cwd=tmp_path, check=True)
+    decrypt(tmp_path / "proof.age", keys[0], tmp_path / "again")
+    assert contents_of(tmp_path / "again") == contents_of(proof)
+
+
+def test_memory_does_not_grow_with_the_proof(tmp_path: Path) -> None:
+    """A process encrypts and decrypts 200 MB (a sparse file) and grows by less than 30 MB."""
+    (tmp_path / "proof").mkdir()
+    with (tmp_path / "proof" / "records").open("wb") as file:
+        file.truncate(2 * 10**8)
+    script = """
+import resource, sys
+from pathlib import Path
+from pol_jax.attesting.age_keys import write_new_identity
+from pol_jax.attesting.encryption import decrypt, encrypt
+here = Path(sys.argv[1])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+encrypt(here / "proof", [write_new_identity(here / "key")], here / "age")
+decrypt(here / "age", here / "key", here / "again")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, (here / "again/records").stat().st_size)
+"""
+    said = subprocess.run([sys.executable, "-c", script, tmp_path], check=True, capture_output=True, text=True).stdout
+    grown, size = map(int, said.split())
+    assert size == 2 * 10**8
+    assert grown < 30_000, f"{grown} kB more than before"
+
+
+# --- wrong arguments ---------------------------------------------------------------------------------------------
+
+
+def test_wrong_recipients_are_one_clear_line(proof: Path, keys: tuple[Path, str], tmp_path: Path) -> None:
+    swapped = keys[1][:-1] + ("q" if keys[1][-1] != "q" else "p")
+    (tmp_path / "empty").write_text("# nobody\n")
+    for recipients, problem in (
+        ([], "got 0 recipients"),
+        ([swapped], "one wrong is noticed"),
+        ([keys[1][:-2]], "one wrong is noticed"),
+        ([keys[1].upper()], "nor a file that can be read"),
+        ([str(tmp_path / "absent")], "nor a file that can be read"),
+        (["a\0b"], "nor a file that can be read"),
+        ([str(tmp_path / "empty")], "got 0 recipients"),
+        ([keys[1]] * 65, "got 65 recipients"),
+    ):
+        with pytest.raises(UsageError, match=problem):
+            encrypt(proof, recipients, tmp_path / "out.age")
+    assert not (tmp_path / "out.age").exists()
+    assert not left_over(tmp_path)
+
+
+def test_a_secret_is_never_shown(proof: Path, keys: tuple[Path, str], tmp_path: Path) -> None:
+    secret = keys[0].read_text().splitlines()[1]
+    assert secret.startswith("AGE-SECRET-KEY-1")
+    assert keys[0].stat().st_mode & 0o777 == 0o600
+    (tmp_path / "damaged").write_text(secret[:-1])
+    for call in (
+        lambda: encrypt(proof, [secret], tmp_path / "out"),
+        lambda: encrypt(proof, [secret.lower()], tmp_path / "out"),
+        lambda: encrypt(proof, [str(keys[0])], tmp_path / "out"),
+        lambda: read_identities(tmp_path / "damaged"),
+        lambda: write_new_identity(keys[0]),
+    ):
+        with pytest.raises(UsageError) as raised:
+            call()
+        error: BaseException | None = raised.value
+        while error is not None:
+            assert secret[20:40].upper() not in repr(error).upper()
+            error = error.__cause__ or error.__context__
+    assert secret not in repr(read_identities(keys[0])) + str(read_recipients([keys[1]]))
+
+
+def test_wrong_identities_are_one_clear_line(keys: tuple[Path, str], tmp_path: Path) -> None:
+    (tmp_path / "file.age").write_bytes(pyrage.encrypt(b"x", read_recipients([keys[1]])))
+    for content, problem in (
+        (b"", "has 0 identities"),
+        (b"hello", "no age identity"),
+        (keys[1].encode(), "what decrypts"),
+        (b"\xff\xfe", "no file of age keys"),
+        (b"#" * 70_000, "no file of age keys"),
+        (b"age-encryption.org/v1\n-> scrypt a 1\n", "no age identity"),
+    ):
+        (tmp_path / "wrong").write_bytes(content)
+        with pytest.raises(UsageError, match=problem):
+            decrypt(tmp_path / "file.age", tmp_path / "wrong", tmp_path / "out")
+    with pytest.raises(UsageError, match="can be read"):
+        decrypt(tmp_path / "file.age", tmp_path / "absent", tmp_path / "out")
+    with pytest.raises(UsageError, match="can't be read"):
+        decrypt(tmp_path / "absent", keys[0], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_overwritten(proof: Path, keys: tuple[Path, str], tmp_path: Path) -> None:
+    encrypt(proof, [keys[1]], tmp_path / "a.age")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for out in (tmp_path / "a.age", proof, tmp_path / "dangling"):
+        with pytest.raises(UsageError, match="is there already"):
+            encrypt(proof, [keys[1]], out)
+        with pytest.raises(UsageError, match="is there already"):
+            decrypt(tmp_path / "a.age", keys[0], out)
+    with pytest.raises(StorageError, match="can't be written"):
+        encrypt(proof, [keys[1]], tmp_path / "no such folder" / "a.age")
+    with pytest.raises(StorageError, match="can't be written"):
+        decrypt(tmp_path / "a.age", keys[0], tmp_path / "no such folder" / "out")
+
+
+def test_only_plain_files_are_encrypted(proof: Path, keys: tuple[Path, str], tmp_path: Path) -> None:
+    def attempt(problem: str, kind: type[Exception] = UsageError, where: Path = proof) -> None:
+        with pytest.raises(kind, match=problem):
+            encrypt(where, [keys[1]], tmp_path / "out.age")
+        assert not (tmp_path / "out.age").exists()
+        assert not left_over(tmp_path)
+
+    attempt("no directory", where=proof / "claim.json")
+    attempt("no directory", where=tmp_path / "absent")
+    (tmp_path / "empty folder").mkdir()
+    attempt("is empty", where=tmp_path / "empty folder")
+    (proof / "link").symlink_to("/etc/passwd")
+    attempt("no links or devices")
+    (proof / "link").unlink()
+    (proof / "folder").symlink_to("/etc")
+    attempt("no links or devices")
+    (proof / "folder").unlink()
+    os.mkfifo(proof / "pipe")
+    attempt("no links or devices")
+    (proof / "pipe").unlink()
+    (proof / "a name").touch()
+    attempt("a name that no proof has")
+
+
+def test_a_file_that_changes_meanwhile_is_noticed(proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "_CHUNK", 100)
+    changing = proof / "checkpoints/0000000000/d/00"
+    for change in (lambda: changing.write_bytes(b"short"), lambda: os.truncate(changing, 10**6)):
+        changing.write_bytes(bytes(200_000))
+        pieces = stream_directory(proof)
+        while next(pieces) != header_of("checkpoints/0000000000/d/00", 200_000):
+            pass
+        next(pieces)
+        change()
+        with pytest.raises(StorageError, match="d/00: changed while it was read"):
+            list(pieces)
+
+
+# --- hostile files -----------------------------------------------------------------------------------------------
+
+
+def test_a_damaged_age_file_leaves_nothing(proof: Path, keys: tuple[Path, str], tmp_path: Path) -> None:
+    encrypt(proof, [keys[1]], tmp_path / "proof.age")
+    whole = (tmp_path / "proof.age").read_bytes()
+    flips = [
+        bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        for at in (0, 30, 80, 160, 210, 5000, len(whole) - 1)
+    ]
+    cuts = [whole[:at] for at in (0, 10, 100, 190, 3000, 65_536 + 200, len(whole) - 1)]
+    for content in [*flips, *cuts, whole + b"x", b"hello"]:
+        (tmp_path / "damaged.age").write_bytes(content)
+        with pytest.raises((ProofError, UsageError)) as raised:
+            decrypt(tmp_path / "damaged.age", keys[0], tmp_path / "out")
+        assert str(raised.value).startswith("damaged.age: ")
+        assert not (tmp_path / "out").exists()
+        assert not left_over(tmp_path)
+
+
+def test_an_endless_header_is_refused(keys: tuple[Path, str], tmp_path: Path) -> None:
+    (tmp_path / "a.age").write_bytes(b"age-encryption.org/v1\n-> X25519 " + b"A" * 10**6)
+    with pytest.raises(ProofError, match="age header of more than"):
+        decrypt(tmp_path / "a.age", keys[0], tmp_path / "out")
+    (tmp_path / "a.age").write_bytes(b"-----BEGIN AGE ENCRYPTED FILE-----\n")
+    with pytest.raises(UsageError, match="armored"):
+        decrypt(tmp_path / "a.age", keys[0], tmp_path / "out")
+
+
+def member(name: str, content: bytes = b"x", **fields: object) -> bytes:
+    found = tarfile.TarInfo(name)
+    found.size = len(content)
+    found.mode = 0o644
+    for field, value in fields.items():
+        setattr(found, field, value)
+    return found.tobuf(tarfile.GNU_FORMAT, "ascii") + content.ljust(-(-len(content) // 512) * 512, b"\0")
+
+
+END = bytes(1024)
+GOOD = member("a") + END
+
+
+def pax(name: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as file:
+        file.addfile(tarfile.TarInfo(name), io.BytesIO())
+    return stream.getvalue()
+
+
+HOSTILE: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "cut off"),
+    "no end": (member("a"), "cut off"),
+    "half an end": (member("a") + bytes(512), "cut off"),
+    "half a header": (header_of("a", 1)[:100], "cut off"),
+    "half a file": (header_of("a", 1000) + b"x", "cut off"),
+    "something after the end": (GOOD + bytes(512), "after its end"),
+    "a parent": (member("../a") + END, "name '../a'"),
+    "a parent inside": (member("a/../../b") + END, "name"),
+    "a parent at the end": (member("a/..") + END, "name"),
+    "this directory": (member("./a") + END, "name './a'"),
+    "a dot": (member(".") + END, "name '.'"),
+    "an absolute path": (member("/etc/passwd") + END, "name '/etc/passwd'"),
+    "an empty name": (header_of("a", 0).replace(b"a", b"\0", 1) + END, "damaged header"),
+    "an empty part": (member("a//b") + END, "name"),
+    "a backslash": (member("a\\b") + END, "name"),
+    "a control character": (member("a\x1bb") + END, "name"),
+    "a long parent": (member("../" + "a" * 200) + END, "name"),
+    "a name too long": (member("/".join(["n" * 100] * 40)) + END, "too long"),
+    "a part too long": (member("n" * 129) + END, "name"),
+    "a directory": (member("a", b"", type=tarfile.DIRTYPE) + END, "no plain file"),
+    "a link": (member("a", b"", type=tarfile.SYMTYPE, linkname="/etc/passwd") + END, "no plain file"),
+    "a hard link": (member("a", b"", type=tarfile.LNKTYPE, linkname="/etc/passwd") + END, "no plain file"),
+    "a device": (member("a", b"", type=tarfile.CHRTYPE) + END, "no plain file"),
+    "a pipe": (member("a", b"", type=tarfile.FIFOTYPE) + END, "no plain file"),
+    "a sparse file": (member("a", b"", type=tarfile.GNUTYPE_SPARSE) + END, "no plain file"),
+    "a long link": (member("././@LongLink", b"/etc/passwd\0", type=tarfile.GNUTYPE_LONGLINK) + END, "name"),
+    "a pax header": (pax("b" * 200), "no plain file|name"),
+    "another mode": (member("a", mode=0o4755) + END, "no plain file"),
+    "an owner": (member("a", uid=1) + END, "no plain file"),
+    "a time": (member("a", mtime=1) + END, "no plain file"),
+    "a damaged checksum": (header_of("a", 0)[:-1] + b"x" + END, "damaged header"),
+    "padding that is not zero": (header_of("a", 1) + b"xy" + bytes(510) + END, "padding"),
+    "a name twice": (member("a") + member("a") + END, "out of order, or twice"),
+    "out of order": (member("b") + member("a") + END, "out of order"),
+    "a file and a directory": (member("a") + member("a/b") + END, "where another file is"),
+    "a size beyond the limit": (header_of("a", 2**50), "the limit"),
+    "a negative size": (header_of("a", 0)[:124] + b"\xff" * 12 + header_of("a", 0)[136:], "damaged header|no plain"),
+    "too many files": (b"".join(member(f"f{at:03}") for at in range(101)) + END, "the limit"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_archive_leaves_nothing(name: str, keys: tuple[Path, str], tmp_path: Path) -> None:
+    content, problem = HOSTILE[name]
+    (tmp_path / "a.age").write_bytes(pyrage.encrypt(content, read_recipients([keys[1]])))
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(ProofError, match=problem) as raised:
+        decrypt(tmp_path / "a.age", keys[0], tmp_path / "out", limits=Limits(files=100, bytes=10**6))
+    assert str(raised.value).isprintable()
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_what_is_read_is_written_again_as_it_was(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Pieces of any size; the law: an archive that is taken is the archive of the directory that it gave."""
+    part = st.text("abAB_.%-", min_size=1, max_size=130)
+    names = st.lists(part, min_size=1, max_size=3).map("/".join)
+    contents = sorted(data.draw(st.dictionaries(names, st.binary(max_size=600), min_size=1, max_size=4)).items())
+    stream = b"".join(member(name, content) for name, content in contents) + END
+    root = tmp_path_factory.mktemp("out")
+    extractor = Extractor(root, Limits(), "a")
+    try:
+        at = 0
+        while at < len(stream):
+            size = data.draw(st.integers(1, 1500))
+            extractor.write(stream[at : at + size])
+            at += size
+        extractor.finish()
+    except ProofError:
+        return
+    finally:
+        extractor.close()
+    assert b"".join(stream_directory(root)) == stream
+    assert contents_of(root) == dict(contents)
+
+
+@settings(max_examples=100)
+@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=4))
+def test_no_change_of_an_archive_is_a_crash(changes: list[tuple[int, int]]) -> None:
+    content = bytearray(GOOD)
+    for at, byte in changes:
+        content[at] = byte
+    with tempfile.TemporaryDirectory() as folder:
+        extractor = Extractor(Path(folder), Limits(bytes=2**20), "a")
+        try:
+            extractor.write(bytes(content))
+            extractor.finish()
+        except ProofError:
+            pass
+        finally:
+            extractor.close()
+        outside = [path for path in Path(folder).iterdir() if path.is_symlink()]
+        assert not outside
+
+
+def test_a_full_disk_is_the_machines_fault(
+    proof: Path, keys: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encrypt(proof, [keys[1]], tmp_path / "proof.age")
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(encryption.Extractor, "write", full)
+    with pytest.raises(StorageError, match="No space left on device; nothing is left of it"):
+        decrypt(tmp_path / "proof.age", keys[0], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert not left_over(tmp_path)
+
+
+def test_an_interruption_leaves_nothing(
+    proof: Path, keys: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encrypt(proof, [keys[1]], tmp_path / "proof.age")
+
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    stop: Callable[..., int] = interrupted
+    monkeypatch.setattr(encryption.Extractor, "write", stop)
+    with pytest.raises(KeyboardInterrupt):
+        decrypt(tmp_path / "proof.age", keys[0], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert not left_over(tmp_path)
+
+
+def test_an_interruption_of_an_encryption_goes_on(proof: Path, keys: tuple[Path, str], tmp_path: Path) -> None:
+    """The library turns what a reader raises into an error of its own; an interruption must stay one."""
+
+    def interrupted(_: Path) -> Iterator[bytes]:
+        yield bytes(512)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encryption, "stream_directory", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            encrypt(proof, [keys[1]], tmp_path / "out.age")
+    assert not (tmp_path / "out.age").exists()
+    assert not left_over(tmp_path)
