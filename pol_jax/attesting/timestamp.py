@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +24,7 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
+from pol_jax.attesting.time_window import Timestamp
 from pol_jax.errors import PolError, ProofError, UsageError, printable
 
 MAX_RESPONSE_BYTES: Final = 2**16
@@ -38,30 +38,6 @@ _REQUEST: Final = re.compile(
     rb"\x02(?P<length>[\x01-\x14])(?P<nonce>.{1,20})\x01\x01\xff\Z",  # a nonce; certificates are asked for
     re.DOTALL,
 )
-
-
-@dataclass(frozen=True)
-class Timestamp:
-    """What an authority says about bytes, after its signature and its chain verified.
-
-    Attributes:
-        time: when the authority had the digest, UTC.
-        accuracy: how far ``time`` may be off, by the authority's word; zero if it says nothing.
-        authority: subject of the certificate that signed (RFC 4514).
-        policy: object identifier of the authority's policy.
-        serial: the token's number, for asking the authority.
-    """
-
-    time: datetime
-    accuracy: timedelta
-    authority: str
-    policy: str
-    serial: int
-
-    def describe(self, what: str) -> str:
-        """Return one line that says when ``what`` was there at the latest, and on whose word."""
-        when = f"{self.time:%Y-%m-%d %H:%M:%S} UTC (± {self.accuracy})"
-        return f"{what} was there on {when}, by the word of {self.authority}."
 
 
 def make_request(message: bytes) -> bytes:
@@ -181,6 +157,8 @@ def _read_token(found: TimeStampResponse, where: str) -> Timestamp:
         )
     if not timedelta(0) <= spread <= _MAX_ACCURACY:
         raise ProofError(where, f"the authority's accuracy is {spread}; expected at most {_MAX_ACCURACY}")
+    if not 2000 <= token.gen_time.year < 9000:  # what can be reckoned with
+        raise ProofError(where, f"is dated year {token.gen_time.year}; expected a time of this millennium")
     name = printable(signer.subject.rfc4514_string())
     return Timestamp(token.gen_time, spread, name, token.policy.dotted_string, token.serial_number)
 
