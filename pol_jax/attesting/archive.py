@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,13 @@ from pol_jax.errors import ProofError, StorageError, UsageError, printable
 
 _BLOCK: Final = 512
 _END: Final = bytes(2 * _BLOCK)
+_SHORT: Final = 100
+_SIZE: Final = slice(124, 136)
+_KIND: Final = slice(156, 157)
+_PLAIN: Final = b"0"
+_LONG_NAME: Final = b"L"
+_BASE_256: Final = 0x80
+_OCTAL: Final = re.compile(rb"[0-7]{11}\0\Z")
 _CHUNK: Final = 2**20
 _NAME: Final = re.compile(
     r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.%-]{1,128}(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.%-]{1,128}){0,11}\Z"
@@ -59,9 +65,12 @@ def stream_directory(root: Path) -> Iterator[bytes]:
 
 def header_of(name: str, size: int) -> bytes:
     """Return the bytes before a file's content: one block, or more where the name is longer than 100 characters."""
-    member = tarfile.TarInfo(name)
-    member.size, member.mode = size, 0o644
-    return member.tobuf(tarfile.GNU_FORMAT, "ascii", "strict")
+    raw = name.encode("ascii")
+    header = _header_block(raw[:_SHORT], size, _PLAIN, 0o644)
+    if len(raw) <= _SHORT:
+        return header
+    long = raw + b"\0"
+    return _header_block(b"././@LongLink", len(long), _LONG_NAME, 0) + long.ljust(_blocks(len(long)), b"\0") + header
 
 
 class Extractor:
@@ -147,31 +156,33 @@ class Extractor:
         first = bytes(self._pending[:_BLOCK])
         if first == bytes(_BLOCK):
             return 2 * _BLOCK
-        if first[156:157] != tarfile.GNUTYPE_LONGNAME:
+        if first[_KIND] != _LONG_NAME:
             return _BLOCK
-        length = self._member(first).size
+        length = self._size(first)
         if not 0 < length <= _LONGEST + 1:
             raise self._malformed("a name that is too long")
         return 2 * _BLOCK + _blocks(length)
 
     def _parse(self, header: bytes) -> tuple[str, int]:
         """Name and size of the next file, if its header is what would be written for them."""
-        member = self._member(header[-_BLOCK:])
-        long = len(header) > _BLOCK
-        name = header[_BLOCK:-_BLOCK].rstrip(b"\0").decode("ascii", "replace") if long else member.name
+        raw = header[_BLOCK:-_BLOCK] if len(header) > _BLOCK else header[:_SHORT]
+        name, size = raw.rstrip(b"\0").decode("ascii", "replace"), self._size(header[-_BLOCK:])
         if not _NAME.match(name):
             raise self._malformed(f"the name {name[:80]!r}")
-        if member.size < 0 or header_of(name, member.size) != header:
+        if header_of(name, size) != header:
             raise self._malformed(f"the member {name[:80]!r} that is no plain file in the one form")
         if name <= self._last:
             raise self._malformed(f"the name {name[:80]!r} out of order, or twice")
-        return name, member.size
+        return name, size
 
-    def _member(self, block: bytes) -> tarfile.TarInfo:
-        try:
-            return tarfile.TarInfo.frombuf(block, "ascii", "strict")
-        except (tarfile.HeaderError, UnicodeDecodeError, ValueError):
-            raise self._malformed("a damaged header") from None
+    def _size(self, block: bytes) -> int:
+        """The size that a block tells; whether that is its one spelling is seen when the block is made again."""
+        field = block[_SIZE]
+        if field[0] == _BASE_256:
+            return int.from_bytes(field[1:], "big")
+        if not _OCTAL.match(field):  # `int` takes signs, spaces and underscores too
+            raise self._malformed("a damaged header")
+        return int(field[:-1], 8)
 
     def _start(self, name: str, size: int) -> None:
         self._last = name
@@ -195,6 +206,15 @@ class Extractor:
 
     def _malformed(self, what: str) -> ProofError:
         return ProofError(self._where, f"the archive has {what}; expected the form that pol encrypt writes")
+
+
+def _header_block(name: bytes, size: int, kind: bytes, mode: int) -> bytes:
+    """A header of GNU tar: owner, group and time are 0, all that is optional is empty."""
+    length = b"%011o\0" % size if size < 8**11 else bytes([_BASE_256]) + size.to_bytes(11, "big")
+    numbers = b"%07o\0" % mode + b"0000000\0" * 2 + length + b"%011o\0" % 0
+    start, end = name.ljust(_SHORT, b"\0") + numbers, kind + bytes(100) + b"ustar  \0"
+    end = end.ljust(_BLOCK - len(start) - 8, b"\0")
+    return start + b"%06o\0 " % sum(start + b" " * 8 + end) + end
 
 
 def _blocks(size: int) -> int:

@@ -284,6 +284,12 @@ def pax(name: str) -> bytes:
     return stream.getvalue()
 
 
+def signed(header: bytes) -> bytes:
+    """The header with a size of -1, and a checksum that is right."""
+    changed = header[:124] + b"-0000000001\0" + header[136:148] + b" " * 8 + header[156:]
+    return changed[:148] + b"%06o\0 " % sum(changed) + changed[156:]
+
+
 HOSTILE: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "cut off"),
     "no end": (member("a"), "cut off"),
@@ -297,14 +303,14 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "this directory": (member("./a") + END, "name './a'"),
     "a dot": (member(".") + END, "name '.'"),
     "an absolute path": (member("/etc/passwd") + END, "name '/etc/passwd'"),
-    "an empty name": (header_of("a", 0).replace(b"a", b"\0", 1) + END, "damaged header"),
+    "an empty name": (header_of("a", 0).replace(b"a", b"\0", 1) + END, "name ''"),
     "an empty part": (member("a//b") + END, "name"),
     "a backslash": (member("a\\b") + END, "name"),
     "a control character": (member("a\x1bb") + END, "name"),
     "a long parent": (member("../" + "a" * 200) + END, "name"),
     "a name too long": (member("/".join(["n" * 100] * 40)) + END, "too long"),
     "a part too long": (member("n" * 129) + END, "name"),
-    "a directory": (member("a", b"", type=tarfile.DIRTYPE) + END, "no plain file"),
+    "a directory": (member("a", b"", type=tarfile.DIRTYPE) + END, "name 'a/'"),
     "a link": (member("a", b"", type=tarfile.SYMTYPE, linkname="/etc/passwd") + END, "no plain file"),
     "a hard link": (member("a", b"", type=tarfile.LNKTYPE, linkname="/etc/passwd") + END, "no plain file"),
     "a device": (member("a", b"", type=tarfile.CHRTYPE) + END, "no plain file"),
@@ -315,13 +321,14 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "another mode": (member("a", mode=0o4755) + END, "no plain file"),
     "an owner": (member("a", uid=1) + END, "no plain file"),
     "a time": (member("a", mtime=1) + END, "no plain file"),
-    "a damaged checksum": (header_of("a", 0)[:-1] + b"x" + END, "damaged header"),
+    "a damaged checksum": (header_of("a", 0)[:-1] + b"x" + END, "no plain file"),
     "padding that is not zero": (header_of("a", 1) + b"xy" + bytes(510) + END, "padding"),
     "a name twice": (member("a") + member("a") + END, "out of order, or twice"),
     "out of order": (member("b") + member("a") + END, "out of order"),
     "a file and a directory": (member("a") + member("a/b") + END, "where another file is"),
     "a size beyond the limit": (header_of("a", 2**50), "the limit"),
-    "a negative size": (header_of("a", 0)[:124] + b"\xff" * 12 + header_of("a", 0)[136:], "damaged header|no plain"),
+    "a negative size": (header_of("a", 0)[:124] + b"\xff" * 12 + header_of("a", 0)[136:] + END, "damaged header"),
+    "a size with a sign": (signed(header_of("a", 0)) + END, "damaged header"),
     "too many files": (b"".join(member(f"f{at:03}") for at in range(101)) + END, "the limit"),
 }
 
@@ -379,6 +386,13 @@ def test_no_change_of_an_archive_is_a_crash(changes: list[tuple[int, int]]) -> N
             extractor.close()
         outside = [path for path in Path(folder).iterdir() if path.is_symlink()]
         assert not outside
+
+
+@given(st.integers(0, 2**62), st.integers(1, 1200))
+def test_headers_are_those_of_tar(size: int, length: int) -> None:
+    member = tarfile.TarInfo("n" * length)
+    member.size, member.mode = size, 0o644
+    assert header_of("n" * length, size) == member.tobuf(tarfile.GNU_FORMAT, "ascii", "strict")
 
 
 def test_a_full_disk_is_the_machines_fault(
