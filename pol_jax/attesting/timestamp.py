@@ -24,6 +24,7 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
+from pol_jax.attesting.certificate_order import sort_certificates
 from pol_jax.attesting.time_window import Timestamp
 from pol_jax.errors import PolError, ProofError, UsageError, printable
 
@@ -119,7 +120,7 @@ def _parse(response: bytes, where: str) -> TimeStampResponse:
     if len(response) > MAX_RESPONSE_BYTES:
         raise ProofError(where, f"has {len(response)} bytes; expected at most {MAX_RESPONSE_BYTES}")
     try:
-        found = decode_timestamp_response(response)
+        found = decode_timestamp_response(sort_certificates(response))
         status = PKIStatus(found.status)
         if status is PKIStatus.GRANTED:  # anything else may come without a token
             _ = found.tst_info.gen_time, len(found.signed_data.signer_infos)

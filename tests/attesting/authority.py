@@ -69,6 +69,17 @@ class Authority:
             "-extfile extensions -startdate 20200101000000Z -enddate 20210101000000Z"
         )
 
+    def add_intermediate(self) -> None:
+        """Put a certificate between root and authority, which responses carry along from now on."""
+        (self.folder / "ca").write_text("basicConstraints = critical,CA:TRUE\nkeyUsage = critical,keyCertSign\n")
+        self.run("ecparam -genkey -name prime256v1 -noout -out middle.key")
+        self.run("req -new -key middle.key -out middle.csr -subj", "/CN=Middle")
+        self.run("x509 -req -in middle.csr -CA root.pem -CAkey root.key -set_serial 5 -out middle.pem -extfile ca")
+        self.run(
+            "x509 -req -in tsa.csr -CA middle.pem -CAkey middle.key -set_serial 6 -out tsa.pem -extfile extensions"
+        )
+        (self.folder / "tsa.cnf").write_text(f"{CONFIGURATION}certs = middle.pem\n")
+
     def answer(self, request: bytes) -> bytes:
         """The response to a request, as ``openssl ts`` gives it."""
         (self.folder / "request.tsq").write_bytes(request)

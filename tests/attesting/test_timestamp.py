@@ -15,6 +15,7 @@ from authority import EXTENSIONS, Authority, reply, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pol_jax.attesting.certificate_order import sort_certificates
 from pol_jax.attesting.timestamp import MAX_RESPONSE_BYTES, check_response, make_request, read_roots, verify_token
 from pol_jax.attesting.timestamp_client import ask_authority
 from pol_jax.errors import ProofError, UsageError
@@ -100,6 +101,42 @@ def test_an_expired_authority_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("purpose", ["critical,codeSigning", "timeStamping", "critical,serverAuth,emailProtection"])
+@pytest.mark.parametrize("attempt", range(4))
+def test_an_authority_with_an_intermediate_certificate(tmp_path: Path, attempt: int) -> None:
+    """Openssl sends both certificates in the order of its configuration, which isn't always the sorted one."""
+    authority = Authority(tmp_path / "tsa")
+    authority.add_intermediate()
+    answer = authority.answer(make_request(MESSAGE))
+    assert verify_token(answer, MESSAGE, read_roots(authority.root), where="claim.tsr").serial == 2
+    with pytest.raises(ProofError, match="under the given roots"):
+        verify_token(answer, MESSAGE, read_roots(authority.folder / "middle.pem"), where="claim.tsr")
+
+
+def test_sorting_certificates_moves_them_and_nothing_else(tmp_path: Path, token: bytes) -> None:
+    authority = Authority(tmp_path / "tsa")
+    authority.add_intermediate()
+    answer = authority.answer(make_request(MESSAGE))
+    once = sort_certificates(answer)
+    assert sorted(once) == sorted(answer)
+    assert sort_certificates(once) == once
+    assert sort_certificates(token) == token, "one certificate is sorted"
+    for content in (
+        b"",
+        b"\x30",
+        b"\x30\x80",
+        b"\x30\x84\xff\xff\xff\xff",
+        token[:-1],
+        token + b"\0",
+        b"\x31" + token[1:],
+    ):
+        assert sort_certificates(content) == content
+
+
+@given(st.binary(max_size=200))
+def test_sorting_certificates_leaves_other_bytes_alone(content: bytes) -> None:
+    assert sorted(sort_certificates(content)) == sorted(content)
+
+
 def test_a_certificate_for_other_purposes_is_refused(authority: Authority, purpose: str) -> None:
     """The root certified a key for something else, and its holder signs the very content of a token with it."""
     folder = authority.folder
