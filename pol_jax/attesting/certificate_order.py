@@ -1,7 +1,8 @@
 """The certificates in a timestamp are a set, which DER wants sorted, and ``openssl ts`` doesn't sort.
 
-Many authorities are ``openssl ts``, and send their intermediate certificate too, so that their responses would be refused
-by a parser that insists. Nothing signs this set or its order: sorting it changes no byte that is signed, and no length.
+Many authorities are ``openssl ts``, and send their intermediate certificate too, so that their responses would be
+refused by a parser that insists. Nothing signs this set or its order: sorting it changes no byte that is signed, and no
+length.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _MAX_CERTIFICATES: Final = 64
 
 _PATH: Final = ((1, _SEQUENCE), (1, _CONTEXT_0), (0, _SEQUENCE), (3, _CONTEXT_0))
 """From a TimeStampResp to the certificates: its token, the content of that, SignedData, and the fourth field of this
-(RFC 3161 section 2.4.2, RFC 5652 section 5.1); each as the place among its neighbours, and the tag that it must have."""
+(RFC 3161 section 2.4.2, RFC 5652 section 5.1). Each is a place among neighbours, and the tag that must be there."""
 
 
 def sort_certificates(response: bytes) -> bytes:

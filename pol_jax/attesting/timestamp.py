@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from cryptography.x509 import Certificate, load_der_x509_certificate, load_pem_x509_certificates
+from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.x509 import Certificate, InvalidVersion, load_der_x509_certificate, load_pem_x509_certificates
 from rfc3161_client import (
     HashAlgorithm,
     PKIStatus,
@@ -32,6 +34,9 @@ MAX_RESPONSE_BYTES: Final = 2**16
 _MAX_ROOTS_BYTES: Final = 2**24
 _MAX_ACCURACY: Final = timedelta(days=1)
 _SHA256: Final = "2.16.840.1.101.3.4.2.1"
+
+_MALFORMED: Final = (ValueError, KeyError, InvalidVersion, CryptographyDeprecationWarning)
+"""What the libraries raise at damaged structures, some of them when a field is first asked for."""
 
 _REQUEST: Final = re.compile(
     rb"\x30.\x02\x01\x01"  # a sequence; version 1
@@ -87,13 +92,9 @@ def verify_token(response: bytes, message: bytes, roots: Sequence[Certificate], 
     """
     if not roots:
         raise UsageError("no root certificate of a timestamping authority is given; name one with --tsa-roots FILE")
-    found = _parse(response, where)
-    try:
-        _check_imprint(found, message, where)
-        VerifierBuilder(roots=list(roots)).build().verify_message(found, message)
-        return _read_token(found, where)
-    except (VerificationError, ValueError) as error:
-        raise _chain_problem(found, roots, error, where) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CryptographyDeprecationWarning)  # certificates that break RFC 5280
+        return _verify(response, message, roots, where)
 
 
 def read_roots(path: Path) -> tuple[Certificate, ...]:
@@ -111,8 +112,18 @@ def read_roots(path: Path) -> tuple[Certificate, ...]:
         return tuple(load_pem_x509_certificates(content))
     except OSError as error:
         raise UsageError(f"{name}: can't be read: {error.strerror}") from None
-    except ValueError:
+    except _MALFORMED:
         raise UsageError(f"{name}: no certificate in it; expected PEM (-----BEGIN CERTIFICATE-----)") from None
+
+
+def _verify(response: bytes, message: bytes, roots: Sequence[Certificate], where: str) -> Timestamp:
+    found = _parse(response, where)
+    try:
+        _check_imprint(found, message, where)
+        VerifierBuilder(roots=list(roots)).build().verify_message(found, message)
+        return _read_token(found, where)
+    except (VerificationError, *_MALFORMED) as error:
+        raise _chain_problem(found, roots, error, where) from None
 
 
 def _parse(response: bytes, where: str) -> TimeStampResponse:
@@ -124,7 +135,7 @@ def _parse(response: bytes, where: str) -> TimeStampResponse:
         status = PKIStatus(found.status)
         if status is PKIStatus.GRANTED:  # anything else may come without a token
             _ = found.tst_info.gen_time, len(found.signed_data.signer_infos)
-    except ValueError:
+    except _MALFORMED:
         raise ProofError(where, "is no timestamp response (RFC 3161, DER), or is damaged") from None
     if status is not PKIStatus.GRANTED:
         said = "; ".join(found.status_string) or "no reason given"
@@ -180,7 +191,7 @@ def _chain_problem(found: TimeStampResponse, roots: Sequence[Certificate], error
         signer, time = _signing_certificate(found), found.tst_info.gen_time
         who = signer.subject.rfc4514_string() if signer else None
         valid = (signer.not_valid_before_utc, signer.not_valid_after_utc) if signer else None
-    except ValueError:  # the library parses a certificate's fields when they are asked for
+    except _MALFORMED:  # the library parses a certificate's fields when they are asked for
         who = valid = None
     if who is None or valid is None:
         return ProofError(where, "the signer's certificate is missing or damaged; ask for a token with it")
