@@ -13,8 +13,9 @@ values, so that these rules can be checked in seconds and without the machine th
     stamp = verify_token(token, envelope, roots, where="claim.tsr")     # the authority's time, checked offline
     read = read_attestation(envelope, "claim", where="claim.dsse.json", pinned=public_key)
 
-The modules: `public_key` (Ed25519 keys as text), `envelope` (DSSE), `attestation` (in-toto), `subjects`
-(digests of arrays and files), `timestamp` and `timestamp_client` (RFC 3161), `beacon` and `chains` (drand),
-`time_window` (the rules of time), `archive` and `encryption` (age), `weights` and `matching` (the model at hand).
-The formats are specified in ``docs/attestation.md``.
+The modules: `public_key` (Ed25519 keys as text), `strict_json`, `envelope` (DSSE), `attestation` (in-toto), `subjects`
+(digests of arrays and files), `timestamp`, `certificate_order` and `timestamp_client` (RFC 3161), `beacon` and `chains`
+(drand), `time_window` (the rules of time), `tar_header`, `archive`, `age_keys` and `encryption` (age), `weights`,
+`safetensors_file`, `npz_file`, `leaf_match` and `matching` (the model at hand). The formats are specified in
+``docs/attestation.md``.
 """

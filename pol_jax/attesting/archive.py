@@ -15,17 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from pol_jax.attesting.tar_header import BLOCK, KIND, LONG_NAME, header_of, name_of, size_of, whole_blocks
 from pol_jax.errors import ProofError, StorageError, UsageError, printable
 
-_BLOCK: Final = 512
-_END: Final = bytes(2 * _BLOCK)
-_SHORT: Final = 100
-_SIZE: Final = slice(124, 136)
-_KIND: Final = slice(156, 157)
-_PLAIN: Final = b"0"
-_LONG_NAME: Final = b"L"
-_BASE_256: Final = 0x80
-_OCTAL: Final = re.compile(rb"[0-7]{11}\0\Z")
+_END: Final = bytes(2 * BLOCK)
 _CHUNK: Final = 2**20
 _NAME: Final = re.compile(
     r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.%-]{1,128}(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.%-]{1,128}){0,11}\Z"
@@ -61,16 +54,6 @@ def stream_directory(root: Path) -> Iterator[bytes]:
     for name in names:
         yield from _stream_file(root, name)
     yield _END
-
-
-def header_of(name: str, size: int) -> bytes:
-    """Return the bytes before a file's content: one block, or more where the name is longer than 100 characters."""
-    raw = name.encode("ascii")
-    header = _header_block(raw[:_SHORT], size, _PLAIN, 0o644)
-    if len(raw) <= _SHORT:
-        return header
-    long = raw + b"\0"
-    return _header_block(b"././@LongLink", len(long), _LONG_NAME, 0) + long.ljust(_blocks(len(long)), b"\0") + header
 
 
 class Extractor:
@@ -151,22 +134,21 @@ class Extractor:
 
     def _header_length(self) -> int:
         """Bytes that the pending header has in all, as far as its first block tells."""
-        if len(self._pending) < _BLOCK:
-            return _BLOCK
-        first = bytes(self._pending[:_BLOCK])
-        if first == bytes(_BLOCK):
-            return 2 * _BLOCK
-        if first[_KIND] != _LONG_NAME:
-            return _BLOCK
+        if len(self._pending) < BLOCK:
+            return BLOCK
+        first = bytes(self._pending[:BLOCK])
+        if first == bytes(BLOCK):
+            return 2 * BLOCK
+        if first[KIND] != LONG_NAME:
+            return BLOCK
         length = self._size(first)
         if not 0 < length <= _LONGEST + 1:
             raise self._malformed("a name that is too long")
-        return 2 * _BLOCK + _blocks(length)
+        return 2 * BLOCK + whole_blocks(length)
 
     def _parse(self, header: bytes) -> tuple[str, int]:
         """Name and size of the next file, if its header is what would be written for them."""
-        raw = header[_BLOCK:-_BLOCK] if len(header) > _BLOCK else header[:_SHORT]
-        name, size = raw.rstrip(b"\0").decode("ascii", "replace"), self._size(header[-_BLOCK:])
+        name, size = name_of(header), self._size(header[-BLOCK:])
         if not _NAME.match(name):
             raise self._malformed(f"the name {name[:80]!r}")
         if header_of(name, size) != header:
@@ -176,13 +158,10 @@ class Extractor:
         return name, size
 
     def _size(self, block: bytes) -> int:
-        """The size that a block tells; whether that is its one spelling is seen when the block is made again."""
-        field = block[_SIZE]
-        if field[0] == _BASE_256:
-            return int.from_bytes(field[1:], "big")
-        if not _OCTAL.match(field):  # `int` takes signs, spaces and underscores too
-            raise self._malformed("a damaged header")
-        return int(field[:-1], 8)
+        try:
+            return size_of(block)
+        except ValueError:
+            raise self._malformed("a damaged header") from None
 
     def _start(self, name: str, size: int) -> None:
         self._last = name
@@ -199,27 +178,13 @@ class Extractor:
             self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb")
         except (FileExistsError, NotADirectoryError):
             raise self._malformed(f"the name {name[:80]!r} where another file is") from None
-        self._left = _blocks(size)
+        self._left = whole_blocks(size)
         self._padding = self._left - size
         if not size:
             self.close()
 
     def _malformed(self, what: str) -> ProofError:
         return ProofError(self._where, f"the archive has {what}; expected the form that pol encrypt writes")
-
-
-def _header_block(name: bytes, size: int, kind: bytes, mode: int) -> bytes:
-    """A header of GNU tar: owner, group and time are 0, all that is optional is empty."""
-    length = b"%011o\0" % size if size < 8**11 else bytes([_BASE_256]) + size.to_bytes(11, "big")
-    numbers = b"%07o\0" % mode + b"0000000\0" * 2 + length + b"%011o\0" % 0
-    start, end = name.ljust(_SHORT, b"\0") + numbers, kind + bytes(100) + b"ustar  \0"
-    end = end.ljust(_BLOCK - len(start) - 8, b"\0")
-    return start + b"%06o\0 " % sum(start + b" " * 8 + end) + end
-
-
-def _blocks(size: int) -> int:
-    """``size``, rounded up to whole blocks."""
-    return -(-size // _BLOCK) * _BLOCK
 
 
 def _plain_files(root: Path, below: str) -> Iterator[str]:
@@ -255,4 +220,4 @@ def _stream_file(root: Path, name: str) -> Iterator[bytes]:
                 raise StorageError(f"{name}: changed while it was read; leave the proof alone while it is encrypted")
     except OSError as error:
         raise StorageError(f"{name}: can't be read: {error.strerror}") from error
-    yield bytes(_blocks(found.st_size) - found.st_size)
+    yield bytes(whole_blocks(found.st_size) - found.st_size)

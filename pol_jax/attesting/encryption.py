@@ -38,6 +38,9 @@ def encrypt(directory: Path, recipients: Sequence[str], out: Path) -> None:
         StorageError: the disk.
     """
     readers = read_recipients(recipients)
+    _refuse_existing(out)
+    if out.resolve().is_relative_to(directory.resolve()):
+        raise UsageError(f"{printable(str(out))}: lies in the directory that is encrypted; choose a place outside it")
     with _new_file(out) as file:
         source, target = _Source(stream_directory(directory)), _Target(file.write)
         try:

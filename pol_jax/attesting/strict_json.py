@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 import rfc8785
@@ -13,6 +14,9 @@ MAX_DEPTH: Final = 32
 """How deep lists and objects may be nested: a document's 16 levels, and room for what is wrapped around it."""
 
 JsonObject = dict[str, Any]
+
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 def parse_object(content: bytes, where: str, *, most: int, canonical: bool = True) -> JsonObject:
@@ -29,11 +33,11 @@ def parse_object(content: bytes, where: str, *, most: int, canonical: bool = Tru
     """
     if len(content) > most:
         raise ProofError(where, f"has {len(content)} bytes; expected at most {most}")
+    if _is_deep(content):  # before the parser, which recurses
+        raise ProofError(where, f"is nested deeper than {MAX_DEPTH} levels")
     found = _parse(content, where)
     if not isinstance(found, dict):
         raise ProofError(where, f"holds a JSON {type(found).__name__}; expected an object")
-    if _is_deep(found):
-        raise ProofError(where, f"is nested deeper than {MAX_DEPTH} levels")
     if canonical:
         _check_canonical(found, content, where)
     return found
@@ -72,8 +76,6 @@ def _parse(content: bytes, where: str) -> Any:
         raise ProofError(where, f"is not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise ProofError(where, f"is not JSON: {error.msg} at character {error.pos}") from None
-    except RecursionError:  # before `_is_deep` can count: the parser has a limit of its own
-        raise ProofError(where, f"is nested deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:
         raise ProofError(where, str(error)) from None
 
@@ -87,17 +89,14 @@ def _check_canonical(found: JsonObject, content: bytes, where: str) -> None:
         raise ProofError(where, "is not canonical JSON (RFC 8785); expected sorted keys, no spaces, shortest numbers")
 
 
-def _is_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        inner: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                inner += item.values()
-            elif isinstance(item, list):
-                inner += item
-        level = [item for item in inner if isinstance(item, dict | list)]
-    return bool(level)
+def _is_deep(content: bytes) -> bool:
+    """Whether lists and objects nest too deep. Brackets in strings don't count: closing ones would hide others."""
+    depth = 0
+    for byte in _STRING.sub(b"", content).translate(None, _NO_BRACKETS):
+        depth += 1 if byte in b"[{" else -1
+        if depth > MAX_DEPTH:
+            return True
+    return False
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> JsonObject:

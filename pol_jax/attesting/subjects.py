@@ -103,10 +103,17 @@ def array_stream(arrays: Mapping[str, np.ndarray]) -> Iterator[bytes | memoryvie
 
 
 def name_final(*, parameters: Digests, state: Digests, deployed: Path | None = None) -> tuple[Subject, ...]:
-    """Return the subjects of a claim: final parameters, final state, and the deployed file if there is one."""
+    """Return the subjects of a claim: final parameters, final state, and the deployed file if there is one.
+
+    Raises:
+        UsageError: the deployed file isn't there, or has a name that nobody can read.
+        StorageError: it can't be read.
+    """
     subjects = [Subject(PARAMETERS, parameters), Subject(STATE, state)]
     if deployed is not None:
-        subjects.append(Subject(deployed.name[:MAX_NAME], digest_file(deployed)))
+        if not deployed.name.isprintable() or len(deployed.name) > MAX_NAME:
+            raise UsageError(f"{printable(deployed.name)}: expected a name of at most {MAX_NAME} printable characters")
+        subjects.append(Subject(deployed.name, digest_file(deployed)))
     return tuple(subjects)
 
 
@@ -137,8 +144,8 @@ def _parse_subject(entry: Any, field: str, where: str) -> Subject:
     if not isinstance(digest, dict) or entry.keys() != {"digest", "name"} or digest.keys() != {"blake3", "sha256"}:
         raise ProofError(where, f"{field}: expected name and digest, with blake3 and sha256 and nothing else")
     name = entry["name"]
-    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME:
-        raise ProofError(where, f"{field}.name: expected text of 1 to {MAX_NAME} characters")
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+        raise ProofError(where, f"{field}.name: expected 1 to {MAX_NAME} printable characters")
     for kind, value in digest.items():
         if not isinstance(value, str) or not _HEX.match(value):
             raise ProofError(where, f"{field}.digest.{kind}: expected 64 hex digits")

@@ -160,7 +160,7 @@ def _read_token(found: TimeStampResponse, where: str) -> Timestamp:
     token = found.tst_info
     signer = _signing_certificate(found)
     if signer is None:
-        raise ProofError(where, "the certificate of the signer is missing; ask the authority for a token with it")
+        raise ProofError(where, "the signer's certificate is missing, or two claim to be it; ask for a token with one")
     accuracy = token.accuracy
     spread = timedelta(0)
     if accuracy is not None:
@@ -176,13 +176,15 @@ def _read_token(found: TimeStampResponse, where: str) -> Timestamp:
 
 
 def _signing_certificate(found: TimeStampResponse) -> Certificate | None:
-    """The embedded certificate that the signature names by issuer and number."""
+    """The embedded certificate that the signature names by issuer and number, or None.
+
+    Two of one issuer and number are none: openssl would take one for the signature, and the report could name the
+    other.
+    """
     (named,) = found.signed_data.signer_infos
-    for content in found.signed_data.certificates:
-        certificate = load_der_x509_certificate(content)
-        if (certificate.issuer, certificate.serial_number) == (named.issuer, named.serial_number):
-            return certificate
-    return None
+    embedded = [load_der_x509_certificate(content) for content in found.signed_data.certificates]
+    matching = [one for one in embedded if (one.issuer, one.serial_number) == (named.issuer, named.serial_number)]
+    return matching[0] if len(matching) == 1 else None
 
 
 def _chain_problem(found: TimeStampResponse, roots: Sequence[Certificate], error: Exception, where: str) -> PolError:
@@ -194,7 +196,9 @@ def _chain_problem(found: TimeStampResponse, roots: Sequence[Certificate], error
     except _MALFORMED:  # the library parses a certificate's fields when they are asked for
         who = valid = None
     if who is None or valid is None:
-        return ProofError(where, "the signer's certificate is missing or damaged; ask for a token with it")
+        return ProofError(
+            where, "the signer's certificate is missing or damaged, or two claim to be it; ask for a token with one"
+        )
     if not valid[0] <= time <= valid[1]:
         return ProofError(
             where,

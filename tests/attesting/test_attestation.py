@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -29,6 +30,7 @@ from pol_jax.attesting.strict_json import canonical_bytes
 from pol_jax.attesting.subjects import PARAMETERS, Subject, digest_arrays, digest_file, name_final
 from pol_jax.errors import ProofError, UsageError
 
+BFLOAT16 = ml_dtypes.bfloat16
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 THIEF = Ed25519PrivateKey.from_private_bytes(bytes(32))
 CLAIM = canonical_bytes({"format": "pol-jax/1", "steps": 300, "final_state": "ab" * 32})
@@ -90,6 +92,42 @@ def test_the_deployed_file_is_a_subject(tmp_path: Path) -> None:
     for tool, kind in (("b3sum", "blake3"), ("sha256sum", "sha256")):
         said = subprocess.run([tool, file], capture_output=True, text=True, check=True).stdout.split()[0]
         assert said == getattr(digest_file(file), kind)
+
+
+def test_a_deployed_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
+    digests = digest_arrays(ARRAYS)
+    (tmp_path / "a\nb").write_bytes(b"x")
+    for name, problem in (
+        ("absent", "no such file"),
+        (".", "no such file"),
+        ("a\nb", "printable"),
+        ("n" * 257, "printable"),
+    ):
+        with pytest.raises(UsageError, match=problem):
+            name_final(parameters=digests, state=digests, deployed=tmp_path / name)
+
+
+def test_digests_of_arrays_cover_what_they_are() -> None:
+    """Another name, dtype, shape or bit is another digest; order of the mapping and of bytes in memory isn't."""
+    base = np.arange(6, dtype=np.float32).reshape(2, 3)
+    others = [
+        {"a": base},
+        {"b": base},
+        {"a": base.astype(np.float64)},
+        {"a": base.view(np.int32)},
+        {"a": base.reshape(3, 2)},
+        {"a": base.reshape(6)},
+        {"a": -base},
+        {"a": base, "b": base[:0]},
+        {"a": base[0], "b": base[1]},
+        {"ab": base[0], "": base[1]},
+        {},
+    ]
+    digests = [digest_arrays(arrays) for arrays in others]
+    assert len(set(digests)) == len(others)
+    assert digest_arrays({"a": base.astype(">f4")}) == digest_arrays({"a": np.asfortranarray(base)}) == digests[0]
+    assert digest_arrays({"b": base, "a": -base}) == digest_arrays({"a": -base, "b": base})
+    assert digest_arrays({"a": base.astype(BFLOAT16)}) != digest_arrays({"a": base.astype(BFLOAT16).view(np.uint16)})
 
 
 def test_an_envelope_of_another_document_is_refused() -> None:
@@ -162,6 +200,11 @@ WOUNDS: dict[str, tuple[bytes, str]] = {
     "a field twice": (ENVELOPE.replace(b'{"payload"', b'{"payload":"","payload"', 1), "stands twice"),
     "deep": (b'{"a":' * 40 + b"1" + b"}" * 40, "nested deeper"),
     "very deep": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested deeper"),
+    "deep behind brackets in a string": (
+        b'{"a":"' + b"]" * 90 + b'","b":' + b"[" * 40 + b"]" * 40 + b"}",
+        "nested deeper",
+    ),
+    "deep behind an escaped quote": (b'{"\\"]]]]":' + b"[" * 40 + b"]" * 40 + b"}", "nested deeper"),
     "too large": (b" " * (envelope.MAX_BYTES + 1), "expected at most"),
     "NaN": (b'{"a":NaN}', "no JSON number"),
     "a long number": (b'{"a":' + b"9" * 5000 + b"}", "limit"),
@@ -205,6 +248,7 @@ WOUNDS: dict[str, tuple[bytes, str]] = {
     "a digest in capitals": (resigned(lambda s: s["subject"][0]["digest"].update(blake3="A" * 64)), "64 hex"),
     "a digest that is no text": (resigned(lambda s: s["subject"][0]["digest"].update(blake3=1)), "64 hex"),
     "a subject without name": (resigned(lambda s: s["subject"][0].update(name="")), "name"),
+    "a subject with a control character": (resigned(lambda s: s["subject"][0].update(name="a\n")), "name"),
     "a subject that is no object": (resigned(lambda s: s.update(subject=[1])), "expected name and digest"),
     "parameters left out": (resigned(lambda s: s["subject"].pop(0)), "final parameters"),
     "a commitment's subject swapped": (

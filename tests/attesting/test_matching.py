@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pol_jax.attesting.matching import Distance, LeafMatch, match_model
+from pol_jax.attesting.leaf_match import Distance, LeafMatch
+from pol_jax.attesting.matching import match_model
 
 BFLOAT16 = ml_dtypes.bfloat16
 RANDOM = np.random.default_rng(7)

@@ -136,23 +136,42 @@ def test_sorting_certificates_leaves_other_bytes_alone(content: bytes) -> None:
     assert sorted(sort_certificates(content)) == sorted(content)
 
 
-@pytest.mark.parametrize("purpose", ["critical,codeSigning", "timeStamping", "critical,serverAuth,emailProtection"])
-def test_a_certificate_for_other_purposes_is_refused(authority: Authority, purpose: str) -> None:
-    """The root certified a key for something else, and its holder signs the very content of a token with it."""
+def forge(authority: Authority, *arguments: str) -> bytes:
+    """Sign the very content of a token with openssl's CMS, as its arguments say."""
     folder = authority.folder
-    (folder / "other").write_text(EXTENSIONS.replace("critical,timeStamping", purpose))
-    authority.run("x509 -req -in tsa.csr -CA root.pem -CAkey root.key -set_serial 9 -out other.pem -extfile other")
     (folder / "token.tsr").write_bytes(authority.answer(make_request(MESSAGE)))
     authority.run("ts -reply -in token.tsr -token_out -out token.der")
     authority.run("cms -verify -noverify -inform DER -in token.der -out content")
     authority.run(
         "cms -sign -binary -nodetach -in content -econtent_type 1.2.840.113549.1.9.16.1.4 -md sha256 -cades "
-        "-signer other.pem -inkey tsa.key -outform DER -out forged.der"
+        "-inkey tsa.key -outform DER -out forged.der",
+        *arguments,
     )
     forged = b"\x30\x03\x02\x01\x00" + (folder / "forged.der").read_bytes()
-    response = b"\x30\x82" + len(forged).to_bytes(2, "big") + forged
+    return b"\x30\x82" + len(forged).to_bytes(2, "big") + forged
+
+
+@pytest.mark.parametrize("purpose", ["critical,codeSigning", "timeStamping", "critical,serverAuth,emailProtection"])
+def test_a_certificate_for_other_purposes_is_refused(authority: Authority, purpose: str) -> None:
+    """The root certified a key for something else, and its holder signs the very content of a token with it."""
+    (authority.folder / "other").write_text(EXTENSIONS.replace("critical,timeStamping", purpose))
+    authority.run("x509 -req -in tsa.csr -CA root.pem -CAkey root.key -set_serial 9 -out other.pem -extfile other")
     with pytest.raises(ProofError, match=r"EKU|purpose"):
-        verify_token(response, MESSAGE, read_roots(authority.root), where="claim.tsr")
+        verify_token(forge(authority, "-signer", "other.pem"), MESSAGE, read_roots(authority.root), where="claim.tsr")
+
+
+def test_a_second_certificate_of_the_signers_number_is_refused(authority: Authority, tmp_path: Path) -> None:
+    """A forger's root of the same name certifies another authority under the same number."""
+    roots = read_roots(authority.root)
+    assert verify_token(forge(authority, "-signer", "tsa.pem"), MESSAGE, roots, where="a").authority.startswith(
+        "CN=Test"
+    )
+    forger = Authority(tmp_path / "forger")
+    forger.run("req -new -key tsa.key -out tsa.csr -subj", "/CN=A Famous Authority")
+    forger.certify()
+    both = forge(authority, "-signer", "tsa.pem", "-certfile", str(forger.folder / "tsa.pem"))
+    with pytest.raises(ProofError, match="two claim to be it"):
+        verify_token(both, MESSAGE, roots, where="claim.tsr")
 
 
 def test_an_authority_that_refuses_is_quoted(authority: Authority) -> None:
@@ -175,7 +194,7 @@ def test_a_token_without_certificate_is_refused(authority: Authority, tmp_path: 
     (tmp_path / "message").write_bytes(MESSAGE)
     authority.run(f"ts -query -sha256 -data {tmp_path}/message -out {tmp_path}/query")
     answer = authority.answer((tmp_path / "query").read_bytes())
-    with pytest.raises(ProofError, match="certificate is missing"):
+    with pytest.raises(ProofError, match="certificate is missing or damaged"):
         verify_token(answer, MESSAGE, read_roots(authority.root), where="claim.tsr")
 
 
