@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -94,7 +95,7 @@ Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
 
 
 @contextmanager
-def serving(answer: Answer) -> Iterator[str]:
+def serving(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve POSTs on this machine; yields the URL. ``answer`` gets the handler and the body."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -108,10 +109,13 @@ def serving(answer: Answer) -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda *_: None  # a client that refuses the server's certificate
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/tsr"
+        yield f"{'http' if context is None else 'https'}://127.0.0.1:{server.server_port}/tsr"
     finally:
         server.shutdown()
         thread.join()

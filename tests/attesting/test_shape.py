@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 import pol_jax.attesting
 
 MODULES = sorted(Path(pol_jax.attesting.__file__).parent.glob("*.py"))
+
+TESTS = sorted(Path(__file__).parent.glob("test_*.py"))
 
 OWN = {path.stem for path in MODULES if path.stem != "__init__"}
 OUTSIDE = {"jax", "flax", "optax", "orbax", "click", "rich", "pickle", "subprocess"}
@@ -48,3 +51,16 @@ def test_the_package_names_its_modules() -> None:
     text = pol_jax.attesting.__doc__ or ""
     for name in OWN:
         assert f"`{name}`" in text or f"attesting.{name}" in text, name
+
+
+def test_each_line_of_the_document_names_a_test_that_is_there() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "attestation.md").read_text()
+    section = document[document.index("## 10.") :]
+    named = set(re.findall(r"`(test_[a-z_0-9]+)`", section))
+    there = set(re.findall(r"^def (test_[a-z_0-9]+)", "\n".join(map(Path.read_text, TESTS)), re.MULTILINE))
+    assert named <= there, named - there
+    lines = [
+        line for line in section.splitlines() if line.startswith("| ") and not line.startswith(("| ---", "| they"))
+    ]
+    assert len(lines) >= 15
+    assert all("`test_" in line for line in lines)

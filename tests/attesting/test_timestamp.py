@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Callable
@@ -329,3 +330,18 @@ def test_a_host_that_is_not_there_is_one_clear_line() -> None:
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(UsageError, match="can't be reached"):
             ask_authority(f"http://127.0.0.1:{taken.getsockname()[1]}/", b"", timeout=1.0)
+
+
+def test_a_server_that_nobody_certified_is_one_clear_line(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "tsa")
+    authority.run(
+        "req -x509 -new -key tsa.key -days 10 -out server.pem -addext subjectAltName=IP:127.0.0.1 -subj",
+        "/CN=localhost",
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.folder / "server.pem", authority.folder / "tsa.key")
+    with serving(lambda handler, body: reply(handler, authority.answer(body)), context) as url:
+        assert url.startswith("https://")
+        with pytest.raises(UsageError, match=r"can't be reached: .*self-signed certificate") as raised:
+            ask_authority(url, make_request(MESSAGE), timeout=2.0)
+    assert "\n" not in str(raised.value)
