@@ -30,10 +30,11 @@ from pol_jax.attesting.archive import stream_directory
 from pol_jax.attesting.attestation import attest_claim, attest_commitment, read_attestation
 from pol_jax.attesting.beacon import verify_round
 from pol_jax.attesting.chains import KNOWN
+from pol_jax.attesting.digests import array_stream, digest_arrays
 from pol_jax.attesting.encryption import decrypt, encrypt
 from pol_jax.attesting.public_key import parse_public_text, public_text
 from pol_jax.attesting.strict_json import canonical_bytes
-from pol_jax.attesting.subjects import array_stream, digest_arrays, name_final
+from pol_jax.attesting.subjects import name_final
 from pol_jax.attesting.timestamp import make_request, verify_token
 from pol_jax.errors import ProofError
 

@@ -4,7 +4,8 @@ Nothing here replays a step, reads a checkpoint or imports jax. Documents, diges
 values, so that these rules can be checked in seconds and without the machine that trained.
 
     from pol_jax.attesting.attestation import attest_claim, read_attestation
-    from pol_jax.attesting.subjects import digest_arrays, name_final
+    from pol_jax.attesting.digests import digest_arrays
+    from pol_jax.attesting.subjects import name_final
     from pol_jax.attesting.timestamp import make_request, verify_token
 
     subjects = name_final(parameters=digest_arrays(parameters), state=digest_arrays(state))
@@ -14,8 +15,8 @@ values, so that these rules can be checked in seconds and without the machine th
     read = read_attestation(envelope, "claim", where="claim.dsse.json", pinned=public_key)
 
 The modules: `public_key` (Ed25519 keys as text), `strict_json`, `envelope` (DSSE), `attestation` (in-toto), `subjects`
-(digests of arrays and files), `timestamp`, `certificate_order` and `timestamp_client` (RFC 3161), `beacon` and `chains`
-(drand), `time_window` (the rules of time), `tar_header`, `archive`, `age_keys` and `encryption` (age), `weights`,
-`safetensors_file`, `npz_file`, `leaf_match` and `matching` (the model at hand). The formats are specified in
+and `digests` (of arrays and files), `timestamp`, `certificate_order` and `timestamp_client` (RFC 3161), `beacon` and
+`chains` (drand), `time_window` (the rules of time), `tar_header`, `archive`, `age_keys` and `encryption` (age),
+`weights`, `safetensors_file`, `npz_file`, `leaf_match` and `matching` (the model at hand). The formats are specified in
 ``docs/attestation.md``.
 """

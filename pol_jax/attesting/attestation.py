@@ -13,14 +13,13 @@ from typing import Final, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pol_jax.attesting import envelope
+from pol_jax.attesting.digests import Digests, digest_bytes
 from pol_jax.attesting.strict_json import canonical_bytes, check_fields, parse_object
 from pol_jax.attesting.subjects import (
     COMMITMENT,
     PARAMETERS,
     STATE,
-    Digests,
     Subject,
-    digest_bytes,
     parse_subjects,
     subject_entry,
 )

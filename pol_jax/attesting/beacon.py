@@ -6,7 +6,6 @@ commitment holds the round as text; the file with the signature lies beside it.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from typing import Final
 from py_arkworks_bls12381 import GT, G1Point, G2Point
 
 from pol_jax.attesting.chains import KNOWN, MAX_ROUND, SCHEMES, Chain, find_chain, hex_bytes
+from pol_jax.attesting.digests import sha256
 from pol_jax.attesting.strict_json import check_fields, parse_object
 from pol_jax.errors import ProofError
 
@@ -79,9 +79,9 @@ def verify_round(content: bytes, chain: Chain, *, now: datetime, where: str) -> 
         raise ProofError(where, f"round: got {str(number)[:40]}; expected an integer from 1 to {MAX_ROUND}")
     signature = hex_bytes(found["signature"], SCHEMES[chain.scheme][1], "signature", where)
     previous = hex_bytes(found["previous_signature"], None, "previous_signature", where) if chained else b""
-    if hashlib.sha256(signature).hexdigest() != found["randomness"]:
+    if sha256(signature).hex() != found["randomness"]:
         raise ProofError(where, "randomness: expected the SHA-256 of the signature")
-    message = hashlib.sha256(previous + number.to_bytes(8, "big")).digest()
+    message = sha256(previous + number.to_bytes(8, "big"))
     if not _is_signed(chain, message, signature, where):
         raise ProofError(where, f"round {number} is not signed by drand chain {chain.hash[:8]}... ({chain.beacon_id})")
     if time > now + CLOCK_SLACK:

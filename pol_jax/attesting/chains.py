@@ -5,12 +5,12 @@ A chain's hash covers its public key, period and first moment, so that the hash 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from pol_jax.attesting.digests import sha256
 from pol_jax.attesting.strict_json import check_fields, parse_object
 from pol_jax.errors import ProofError, UsageError
 
@@ -57,7 +57,7 @@ class Chain:
         """The chain's name to the world: SHA-256 over period, first moment, key, first group, and name."""
         content = self.period.to_bytes(4, "big") + self.genesis_time.to_bytes(8, "big")
         name = b"" if self.beacon_id == "default" else self.beacon_id.encode()
-        return hashlib.sha256(content + self.public_key + self.group_hash + name).hexdigest()
+        return sha256(content + self.public_key + self.group_hash + name).hex()
 
     def time_of(self, number: int) -> datetime | None:
         """When round ``number`` comes out: nobody knows it earlier, unless most of the group conspires."""

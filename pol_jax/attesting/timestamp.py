@@ -6,7 +6,6 @@ can have them carried. What is stored is the response as it came.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import warnings
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from rfc3161_client import (
 )
 
 from pol_jax.attesting.certificate_order import sort_certificates
+from pol_jax.attesting.digests import sha256
 from pol_jax.attesting.time_window import Timestamp
 from pol_jax.errors import PolError, ProofError, UsageError, printable
 
@@ -150,7 +150,7 @@ def _check_imprint(found: TimeStampResponse, message: bytes, where: str) -> None
     imprint = found.tst_info.message_imprint
     if imprint.hash_algorithm.dotted_string != _SHA256:
         raise ProofError(where, f"got a digest of algorithm {imprint.hash_algorithm.dotted_string}; expected SHA-256")
-    if imprint.message != hashlib.sha256(message).digest():
+    if imprint.message != sha256(message):
         raise ProofError(
             where, f"is over another digest, {imprint.message.hex()[:16]}...; expected one over this document"
         )

@@ -25,9 +25,10 @@ from pol_jax.attesting.attestation import (
     names_prover,
     read_attestation,
 )
+from pol_jax.attesting.digests import digest_arrays, digest_file
 from pol_jax.attesting.public_key import public_text
 from pol_jax.attesting.strict_json import canonical_bytes
-from pol_jax.attesting.subjects import PARAMETERS, Subject, digest_arrays, digest_file, name_final
+from pol_jax.attesting.subjects import PARAMETERS, Subject, name_final
 from pol_jax.errors import ProofError, UsageError
 
 BFLOAT16 = ml_dtypes.bfloat16

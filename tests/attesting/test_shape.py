@@ -32,6 +32,15 @@ def test_imports(path: Path) -> None:
                 assert name == "pol_jax.errors"
 
 
+def test_only_one_module_hashes() -> None:
+    hashing = {
+        path.stem
+        for path in MODULES
+        if {"import hashlib", "from blake3 import blake3"} & {*path.read_text().splitlines()}
+    }
+    assert hashing == {"digests"}
+
+
 def test_nothing_here_starts_jax() -> None:
     imports = "; ".join(f"import pol_jax.attesting.{name}" for name in sorted(OWN))
     script = f"import sys; {imports}; sys.exit('jax' in sys.modules)"

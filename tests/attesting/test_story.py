@@ -22,11 +22,12 @@ from pol_jax.attesting.attestation import (
     read_attestation,
 )
 from pol_jax.attesting.beacon import verify_committed_round
+from pol_jax.attesting.digests import digest_arrays, digest_file
 from pol_jax.attesting.encryption import decrypt, encrypt
 from pol_jax.attesting.matching import match_model
 from pol_jax.attesting.public_key import public_text, read_signer
 from pol_jax.attesting.strict_json import canonical_bytes
-from pol_jax.attesting.subjects import PARAMETERS, digest_arrays, digest_file, name_final
+from pol_jax.attesting.subjects import PARAMETERS, name_final
 from pol_jax.attesting.time_window import Work, window_of
 from pol_jax.attesting.timestamp import check_response, make_request, read_roots, verify_token
 from pol_jax.attesting.weights import read_weights

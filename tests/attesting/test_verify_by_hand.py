@@ -14,9 +14,10 @@ from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pol_jax.attesting.attestation import attest_claim, attest_commitment
+from pol_jax.attesting.digests import digest_arrays
 from pol_jax.attesting.public_key import public_text
 from pol_jax.attesting.strict_json import canonical_bytes
-from pol_jax.attesting.subjects import digest_arrays, name_final
+from pol_jax.attesting.subjects import name_final
 from pol_jax.attesting.timestamp import make_request
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "verify-by-hand.md"
