@@ -28,7 +28,7 @@ _LONGEST: Final = 12 * 129
 
 @dataclass(frozen=True)
 class Limits:
-    """What a reader takes; they are the reader's, never the archive's.
+    """Limits say what a reader takes at most; they are the reader's, never the archive's.
 
     Attributes:
         files: how many.
@@ -74,7 +74,7 @@ class Extractor:
         self._ended = False
 
     def write(self, piece: bytes) -> int:
-        """Take the next piece; returns its length.
+        """Take the next piece, and return its length.
 
         Raises:
             ProofError: it is no archive of this form, or exceeds the limits.
@@ -104,7 +104,7 @@ class Extractor:
             self._file = None
 
     def _take_content(self, view: memoryview) -> memoryview:
-        """Content, then zeros up to the next block."""
+        """Take content, then zeros up to the next block."""
         content = view[: max(self._left - self._padding, 0)]
         if self._file is not None:
             self._file.write(content)
@@ -133,7 +133,7 @@ class Extractor:
         return view[missing:]
 
     def _header_length(self) -> int:
-        """Bytes that the pending header has in all, as far as its first block tells."""
+        """Return how many bytes the pending header has in all, as far as its first block tells."""
         if len(self._pending) < BLOCK:
             return BLOCK
         first = bytes(self._pending[:BLOCK])
@@ -147,7 +147,7 @@ class Extractor:
         return 2 * BLOCK + whole_blocks(length)
 
     def _parse(self, header: bytes) -> tuple[str, int]:
-        """Name and size of the next file, if its header is what would be written for them."""
+        """Return name and size of the next file, if its header is what would be written for them."""
         name, size = name_of(header), self._size(header[-BLOCK:])
         if not _NAME.match(name):
             raise self._malformed(f"the name {name[:80]!r}")
@@ -188,7 +188,7 @@ class Extractor:
 
 
 def _plain_files(root: Path, below: str) -> Iterator[str]:
-    """Names of all files, relative to ``root``; nothing is followed."""
+    """Yield the names of all files, relative to ``root``; nothing is followed."""
     try:
         with os.scandir(root / below) as entries:
             for entry in entries:

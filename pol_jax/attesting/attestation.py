@@ -40,7 +40,7 @@ _FIELDS: Final = {"_type", "predicate", "predicateType", "subject"}
 
 @dataclass(frozen=True)
 class Attestation:
-    """What an envelope says, after its signatures verified.
+    """An attestation is what an envelope says, after its signatures verified.
 
     Attributes:
         kind: whether it is about a claim or a commitment.

@@ -32,7 +32,7 @@ _TEXT: Final = re.compile(r"drand:([0-9a-f]{64}):([1-9][0-9]{0,12}):([0-9a-f]{64
 
 @dataclass(frozen=True)
 class BeaconRound:
-    """A round whose signature verified.
+    """This is a round whose signature verified.
 
     Attributes:
         chain: hash of the chain.
@@ -114,7 +114,7 @@ def verify_committed_round(
 
 
 def _is_signed(chain: Chain, message: bytes, signature: bytes, where: str) -> bool:
-    """Whether e(signature, generator) == e(hash of the message, key), with the groups as the scheme has them."""
+    """Say whether e(signature, generator) == e(hash of the message, key), in the groups of the scheme."""
     if chain.scheme == "bls-unchained-g1-rfc9380":
         key, signed = _g2(chain.public_key, "public key", where), _g1(signature, "signature", where)
         return GT.pairing_check([signed, -G1Point.hash_to_curve(message, _DST_G1)], [G2Point(), key])

@@ -30,7 +30,7 @@ def sort_certificates(response: bytes) -> bytes:
 
 
 def _find_certificates(response: bytes) -> tuple[int, int]:
-    """Where the set's content begins and ends."""
+    """Return where the set's content begins and ends."""
     ((tag, _, start, end),) = _elements(response, 0, len(response))
     if tag != _SEQUENCE:
         raise ValueError
@@ -42,7 +42,7 @@ def _find_certificates(response: bytes) -> tuple[int, int]:
 
 
 def _elements(content: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Each element's tag, where it begins, where its content begins, and where it ends."""
+    """Yield each element's tag, where it begins, where its content begins, and where it ends."""
     for _ in range(_MAX_CERTIFICATES):
         if at == end:
             return

@@ -34,7 +34,7 @@ _FIELDS: Final = {"public_key", "period", "genesis_time", "hash", "groupHash", "
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain of rounds, each signed by the same group.
+    """A chain is a series of rounds, each signed by the same group.
 
     Attributes:
         public_key: of the group, compressed point of BLS12-381.
@@ -54,13 +54,13 @@ class Chain:
 
     @property
     def hash(self) -> str:
-        """The chain's name to the world: SHA-256 over period, first moment, key, first group, and name."""
+        """This names the chain to the world: SHA-256 over period, first moment, key, first group, and name."""
         content = self.period.to_bytes(4, "big") + self.genesis_time.to_bytes(8, "big")
         name = b"" if self.beacon_id == "default" else self.beacon_id.encode()
         return sha256(content + self.public_key + self.group_hash + name).hex()
 
     def time_of(self, number: int) -> datetime | None:
-        """When round ``number`` comes out: nobody knows it earlier, unless most of the group conspires."""
+        """Return when round ``number`` comes out; nobody knows it earlier, unless most of the group conspires."""
         seconds = self.genesis_time + (number - 1) * self.period
         return datetime.fromtimestamp(seconds, UTC) if 1 <= number <= MAX_ROUND and seconds < _LAST else None
 

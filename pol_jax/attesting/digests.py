@@ -26,7 +26,7 @@ _CHUNK: Final = 2**22
 
 @dataclass(frozen=True)
 class Digests:
-    """The digests of the same bytes, as 64 hex digits each.
+    """These are digests of the same bytes, 64 hex digits each.
 
     Attributes:
         blake3: by BLAKE3, unkeyed.

@@ -81,7 +81,7 @@ def decrypt(file: Path, identities: Path, out: Path, *, limits: Limits | None = 
 
 
 class _Source:
-    """A file to read from that is made of pieces; pyrage loses the exceptions of a reader, so it keeps them."""
+    """This is a file to read that is made of pieces; it keeps its exceptions, which pyrage loses."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces, self._rest = pieces, memoryview(b"")
@@ -101,7 +101,7 @@ class _Source:
 
 
 class _Target:
-    """A file to write to that keeps its exceptions."""
+    """This is a file to write to that keeps its exceptions."""
 
     def __init__(self, write: Callable[[bytes], int]) -> None:
         self._write = write
@@ -120,7 +120,7 @@ class _Target:
 
 
 def _cause(*ends: _Source | _Target, out: Path) -> PolError | None:
-    """What a reader or writer stopped at, if one did; an interruption goes on."""
+    """Return what a reader or writer stopped at, if one did; an interruption goes on."""
     for end in ends:
         if end.failure is not None and not isinstance(end.failure, Exception):
             raise end.failure
@@ -166,7 +166,7 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _new_file(out: Path) -> Iterator[BinaryIO]:
-    """A file that gets its name when it is whole, and vanishes on any error."""
+    """Open a file that gets its name when it is whole, and vanishes on any error."""
     _refuse_existing(out)
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent)
@@ -190,7 +190,7 @@ def _new_file(out: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _new_directory(out: Path) -> Iterator[Path]:
-    """A directory that gets its name when it is whole, and vanishes on any error."""
+    """Make a directory that gets its name when it is whole, and vanishes on any error."""
     _refuse_existing(out)
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))

@@ -32,7 +32,7 @@ _SIGNATURE_BYTES: Final = 64
 
 @dataclass(frozen=True)
 class Signed:
-    """A payload whose signatures all verify; nothing is said yet of who the signers are.
+    """This is a payload whose signatures all verify; who the signers are isn't judged yet.
 
     Attributes:
         payload: the exact bytes that were signed.
@@ -80,7 +80,7 @@ def pre_authentication_encoding(payload: bytes) -> bytes:
 
 
 def _library_key(signer: str) -> SSlibKey:
-    """The key under its own text as identifier, so that an envelope's ``keyid`` says whose it is."""
+    """Return the key under its own text as identifier, so that an envelope's ``keyid`` says whose it is."""
     return SSlibKey(signer, "ed25519", "ed25519", {"public": signer.removeprefix(PREFIX)})
 
 

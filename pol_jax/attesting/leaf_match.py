@@ -23,7 +23,7 @@ _THROUGH: Final = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 
 @dataclass(frozen=True)
 class Distance:
-    """How far an array is from a leaf.
+    """A distance says how far an array is from a leaf.
 
     Attributes:
         l2: Euclidean distance; infinite if a number is NaN or infinite in one of them only.
@@ -35,13 +35,13 @@ class Distance:
 
     @property
     def relative(self) -> float:
-        """The distance as a part of the norm; infinite beside a leaf of zeros."""
+        """This is the distance as a part of the norm; infinite beside a leaf of zeros."""
         return self.l2 / self.norm if self.norm > 0 else (0.0 if self.l2 == 0 else float("inf"))
 
 
 @dataclass(frozen=True)
 class LeafMatch:
-    """An array of the model and the leaf that it comes from.
+    """A leaf match is an array of the model and the leaf that it comes from.
 
     Attributes:
         name: of the array; None for a leaf that the model lacks.
@@ -59,7 +59,7 @@ class LeafMatch:
 
     @property
     def is_renamed(self) -> bool:
-        """Whether the names differ by more than their separators."""
+        """This says whether the names differ by more than their separators."""
         return self.name is not None and self.leaf is not None and plain_name(self.name) != plain_name(self.leaf)
 
     def describe(self) -> str:
@@ -115,7 +115,7 @@ def _moved(axes: tuple[int, ...]) -> tuple[int, ...] | None:
 
 
 def _orders(shape: tuple[int, ...], wanted: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """The orders of axes that turn ``shape`` into ``wanted``, the unchanged one first."""
+    """Yield the orders of axes that turn ``shape`` into ``wanted``, the unchanged one first."""
     if sorted(shape) != sorted(wanted):
         return
     axes = tuple(range(len(shape)))
@@ -124,7 +124,7 @@ def _orders(shape: tuple[int, ...], wanted: tuple[int, ...]) -> Iterator[tuple[i
 
 
 def _casts(source: np.dtype, target: np.dtype) -> Iterator[tuple[str | None, np.dtype]]:
-    """What a leaf may have been cast to: the name to tell, and the type through which it went."""
+    """Yield what a leaf may have been cast to: the name to tell, and the type through which it went."""
     if source == target:
         yield None, source
     elif _is_real(source) and _is_real(target):
@@ -140,7 +140,7 @@ def _is_real(kind: np.dtype) -> bool:
 
 
 def _same(array: np.ndarray, values: np.ndarray, through: np.dtype) -> bool:
-    """Whether the bits of ``array`` are those of ``values`` after the casts; probed before all is compared."""
+    """Say whether the bits of ``array`` are those of ``values`` after the casts; some are compared before all are."""
     flat = array.size
     if flat > 4 * _PROBES:
         probes = np.unravel_index(np.linspace(0, flat - 1, _PROBES).astype(np.int64), array.shape)
@@ -156,7 +156,7 @@ def _equal_bits(array: np.ndarray, values: np.ndarray, through: np.dtype) -> boo
 
 
 def _slices(one: np.ndarray, other: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Both arrays in pieces of bounded size, along the first axis where there is one."""
+    """Yield both arrays in pieces of bounded size, along the first axis where there is one."""
     if one.ndim == 0 or one.size <= _CHUNK:
         yield one, other
         return
@@ -166,7 +166,7 @@ def _slices(one: np.ndarray, other: np.ndarray) -> Iterator[tuple[np.ndarray, np
 
 
 def _sample(array: np.ndarray) -> np.ndarray:
-    """Up to 4,096 elements, the same places for the same shape."""
+    """Return up to 4,096 elements, from the same places for the same shape."""
     places = np.unique(np.linspace(0, max(array.size - 1, 0), min(array.size, 4096)).astype(np.int64))
     return array[np.unravel_index(places, array.shape)] if array.ndim else array
 

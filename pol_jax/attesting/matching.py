@@ -19,7 +19,7 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Match:
-    """How a model relates to the final parameters.
+    """A match says how a model relates to the final parameters.
 
     Attributes:
         leaves: one for each array, then one for each leaf that the model lacks.
@@ -29,7 +29,7 @@ class Match:
 
     @property
     def is_equal(self) -> bool:
-        """Whether the model is the final parameters bit for bit, up to names and the order of axes."""
+        """This says whether the model is the final parameters bit for bit, up to names and the order of axes."""
         return bool(self.leaves) and all(
             leaf.name is not None and leaf.leaf is not None and leaf.distance is None and leaf.cast is None
             for leaf in self.leaves
@@ -37,14 +37,14 @@ class Match:
 
     @property
     def is_cast(self) -> bool:
-        """Whether it is, up to casts too: bits were lost, but none was changed."""
+        """This says whether it is, up to casts too, with one at least: bits were lost, but none was changed."""
         complete = all(leaf.name is not None and leaf.leaf is not None for leaf in self.leaves)
         exact = all(leaf.distance is None for leaf in self.leaves)
         return bool(self.leaves) and complete and exact and any(leaf.cast for leaf in self.leaves)
 
     @property
     def distance(self) -> Distance:
-        """Of all leaves together that have a partner."""
+        """This is the distance of all leaves together that differ from their partner."""
         found = [leaf.distance for leaf in self.leaves if leaf.distance is not None]
         return Distance(_norm(one.l2 for one in found), _norm(one.norm for one in found))
 
@@ -87,7 +87,7 @@ def match_model(model: Arrays, final: Arrays) -> Match:
 
 
 class _Leaves:
-    """The final parameters, by name and by shape, and which of them no array has taken yet."""
+    """These are the final parameters by name and by shape, and which of them no array has taken yet."""
 
     def __init__(self, final: Arrays) -> None:
         self._final = final
@@ -98,12 +98,12 @@ class _Leaves:
         self.free = dict.fromkeys(final)
 
     def of_name(self, name: str) -> list[str]:
-        """The free leaf of this name, in a list of one."""
+        """Return the free leaf of this name, in a list of one or none."""
         leaf = self._by_name.get(plain_name(name))
         return [leaf] if leaf is not None and leaf in self.free else []
 
     def of_shape(self, array: np.ndarray) -> list[str]:
-        """The free leaves of this shape, in any order of axes."""
+        """Return the free leaves of this shape, in any order of axes."""
         return [leaf for leaf in self._by_shape.get(tuple(sorted(array.shape)), ()) if leaf in self.free]
 
     def find_exact(self, name: str, array: np.ndarray, candidates: Iterable[str]) -> LeafMatch | None:

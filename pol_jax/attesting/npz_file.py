@@ -68,7 +68,7 @@ def _name(entry: zipfile.ZipInfo) -> str:
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, where: str) -> np.ndarray:
-    """One array, allocated only after header and size were found to agree."""
+    """Return one array, allocated only after header and size were found to agree."""
     name = _name(entry)[:80]
     with cast(zipfile.ZipExtFile, archive.open(entry)) as file:
         shape, is_fortran, kind = _header(file, name, where)

@@ -93,7 +93,7 @@ def _from_pem(content: bytes, where: str) -> bytes:
 
 
 def _problem_of(raw: bytes) -> str | None:
-    """What is wrong with a point (RFC 8032 section 5.1.3), or None."""
+    """Return what is wrong with a point (RFC 8032 section 5.1.3), or None."""
     number = int.from_bytes(raw, "little")
     sign, y = number >> 255, number % 2**255
     if y >= _P or (sign and y in (1, _P - 1)):  # x is 0 at these two, and 0 has no sign

@@ -93,7 +93,7 @@ def _arrays(content: np.ndarray, where: str) -> dict[str, np.ndarray]:
 
 
 def _start_of(item: tuple[str, Any]) -> tuple[int, int]:
-    """Where an array begins and ends, as far as its entry says; what is wrong with it is said by `_entry`."""
+    """Return where an array begins and ends, as far as its entry says; `_entry` says what is wrong with it."""
     offsets = item[1].get("data_offsets") if isinstance(item[1], dict) else None
     if isinstance(offsets, list) and len(offsets) == 2 and all(type(at) is int for at in offsets):
         return offsets[0], offsets[1]
@@ -121,7 +121,7 @@ def _entry(name: str, entry: Any, where: str) -> tuple[np.dtype[Any], tuple[int,
 
 
 def _view(data: np.ndarray, kind: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
-    """The bytes as an array; copied where the file doesn't align them."""
+    """Return the bytes as an array, copied where the file doesn't align them."""
     plain = np.asarray(data)
     if plain.ctypes.data % kind.alignment:
         plain = plain.copy()

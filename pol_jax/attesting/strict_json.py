@@ -90,7 +90,7 @@ def _check_canonical(found: JsonObject, content: bytes, where: str) -> None:
 
 
 def _is_deep(content: bytes) -> bool:
-    """Whether lists and objects nest too deep. Brackets in strings don't count: closing ones would hide others."""
+    """Say whether lists and objects nest too deep; brackets in strings don't count, or they would hide others."""
     depth = 0
     for byte in _STRING.sub(b"", content).translate(None, _NO_BRACKETS):
         depth += 1 if byte in b"[{" else -1

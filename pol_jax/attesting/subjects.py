@@ -22,7 +22,7 @@ _HEX: Final = re.compile(r"[0-9a-f]{64}\Z")
 
 @dataclass(frozen=True)
 class Subject:
-    """One thing that is attested.
+    """A subject is one thing that is attested.
 
     Attributes:
         name: `PARAMETERS`, `STATE`, `COMMITMENT`, or the base name of a file.

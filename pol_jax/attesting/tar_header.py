@@ -57,7 +57,7 @@ def whole_blocks(size: int) -> int:
 
 
 def _header_block(name: bytes, size: int, kind: bytes, mode: int) -> bytes:
-    """A header of GNU tar: owner, group and time are 0, all that is optional is empty."""
+    """Return a block of GNU tar: owner, group and time are 0, all that is optional is empty."""
     length = b"%011o\0" % size if size < 8**11 else bytes([_BASE_256]) + size.to_bytes(11, "big")
     numbers = b"%07o\0" % mode + b"0000000\0" * 2 + length + b"%011o\0" % 0
     start, end = name.ljust(_SHORT, b"\0") + numbers, kind + bytes(100) + b"ustar  \0"

@@ -27,7 +27,7 @@ _ZERO: Final = timedelta(0)
 
 @dataclass(frozen=True)
 class Timestamp:
-    """What an authority says about bytes.
+    """A timestamp is what an authority says about bytes.
 
     Attributes:
         time: when the authority had their digest, UTC.
@@ -49,18 +49,18 @@ class Timestamp:
 
     @property
     def earliest(self) -> datetime:
-        """The earliest time that it may mean."""
+        """This is the earliest time that it may mean."""
         return self.time - self.accuracy
 
     @property
     def latest(self) -> datetime:
-        """The latest time that it may mean."""
+        """This is the latest time that it may mean."""
         return self.time + self.accuracy
 
 
 @dataclass(frozen=True)
 class Work:
-    """What the training took.
+    """This is the work that the training took.
 
     Attributes:
         steps: T.
@@ -74,7 +74,7 @@ class Work:
 
     @property
     def least(self) -> timedelta:
-        """The least time that all steps take at this rate.
+        """This is the least time that all steps take at this rate.
 
         Raises:
             ValueError: the rate is no positive number, or gives more than a thousand years.
@@ -87,7 +87,7 @@ class Work:
 
 @dataclass(frozen=True)
 class TimeWindow:
-    """When training took place, as far as it is shown.
+    """This says when training took place, as far as it is shown.
 
     Attributes:
         not_before: None if nothing shows it.
@@ -104,7 +104,7 @@ class TimeWindow:
     problems: tuple[str, ...]
 
     def __bool__(self) -> bool:
-        """Whether nothing speaks against it; an open end doesn't."""
+        """Say whether nothing speaks against it; an open end doesn't."""
         return not self.problems
 
     def describe(self) -> tuple[str, ...]:
@@ -159,7 +159,7 @@ def window_of(
 
 
 def _not_before(beacon: datetime | None, commitment: Timestamp | None) -> tuple[datetime | None, Basis | None]:
-    """The later of the two: the beacon is shown, and the timestamp is what the prover binds themselves to."""
+    """Return the later of the two: the beacon is shown, and to the timestamp the prover binds themselves."""
     if commitment is not None and (beacon is None or commitment.earliest > beacon):
         return commitment.earliest, "timestamp of the commitment"
     return (beacon, "beacon") if beacon is not None else (None, None)

@@ -127,7 +127,7 @@ def _verify(response: bytes, message: bytes, roots: Sequence[Certificate], where
 
 
 def _parse(response: bytes, where: str) -> TimeStampResponse:
-    """The response, if it grants a token with one signer and a time within bounds."""
+    """Return the parsed response, if it grants a token with one signer."""
     if len(response) > MAX_RESPONSE_BYTES:
         raise ProofError(where, f"has {len(response)} bytes; expected at most {MAX_RESPONSE_BYTES}")
     try:
@@ -146,7 +146,7 @@ def _parse(response: bytes, where: str) -> TimeStampResponse:
 
 
 def _check_imprint(found: TimeStampResponse, message: bytes, where: str) -> None:
-    """Only SHA-256: it is what requests ask for, and what a shell can check."""
+    """Refuse all but SHA-256: it is what requests ask for, and what a shell can check."""
     imprint = found.tst_info.message_imprint
     if imprint.hash_algorithm.dotted_string != _SHA256:
         raise ProofError(where, f"got a digest of algorithm {imprint.hash_algorithm.dotted_string}; expected SHA-256")
@@ -176,7 +176,7 @@ def _read_token(found: TimeStampResponse, where: str) -> Timestamp:
 
 
 def _signing_certificate(found: TimeStampResponse) -> Certificate | None:
-    """The embedded certificate that the signature names by issuer and number, or None.
+    """Return the embedded certificate that the signature names by issuer and number, or None.
 
     Two of one issuer and number are none: openssl would take one for the signature, and the report could name the
     other.
@@ -188,7 +188,7 @@ def _signing_certificate(found: TimeStampResponse) -> Certificate | None:
 
 
 def _chain_problem(found: TimeStampResponse, roots: Sequence[Certificate], error: Exception, where: str) -> PolError:
-    """What to say of a token that doesn't verify: the likely cause where it can be told."""
+    """Return what to say of a token that doesn't verify: the likely cause where it can be told."""
     try:
         signer, time = _signing_certificate(found), found.tst_info.gen_time
         who = signer.subject.rfc4514_string() if signer else None
@@ -210,7 +210,7 @@ def _chain_problem(found: TimeStampResponse, roots: Sequence[Certificate], error
 
 
 def _reason(error: Exception) -> str:
-    """The telling part of an error; openssl's is a page."""
+    """Return the telling part of an error; openssl's is a page."""
     text = str(error)
     found = re.search(r'Verify error: ?([^"]+)"', text) or re.search(r'reason: "([^"]+)"', text)
     return found[1] if found else text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -32,6 +34,27 @@ def ask_authority(url: str, request: bytes, *, timeout: float = TIMEOUT) -> byte
         UsageError: the URL is none of these, or the authority doesn't answer in time, in bounds or as it should.
     """
     where = _checked(url)
+    outcome: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            outcome.put(_exchange(url, request, timeout, where))
+        except BaseException as error:  # noqa: BLE001 it is raised again below, in the thread of the caller
+            outcome.put(error)
+
+    # A timeout of the library is for each piece that it waits for: names, connections, a byte of a header. In a thread
+    # one deadline holds for all; a thread that hangs on ends with the process.
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        found = outcome.get(timeout=timeout)
+    except queue.Empty:
+        raise UsageError(f"{where}: no answer within {timeout:g} seconds; try again, or carry the request") from None
+    if isinstance(found, BaseException):
+        raise found
+    return found
+
+
+def _exchange(url: str, request: bytes, timeout: float, where: str) -> bytes:
     call = urllib.request.Request(url, data=request, headers=_HEADERS, method="POST")  # noqa: S310 the scheme is checked
     deadline = time.monotonic() + timeout
     try:
@@ -53,7 +76,7 @@ def ask_authority(url: str, request: bytes, *, timeout: float = TIMEOUT) -> byte
 
 
 def _checked(url: str) -> str:
-    """The URL as errors may show it."""
+    """Return the URL as errors may show it."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -69,7 +92,7 @@ def _checked(url: str) -> str:
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """An opener that knows HTTP alone: no files, no redirections, no passwords of ``.netrc``."""
+    """Return an opener that knows HTTP alone: no files, no redirections, no passwords of ``.netrc``."""
     opener = urllib.request.OpenerDirector()
     handlers: list[urllib.request.BaseHandler] = [
         urllib.request.ProxyHandler(),
@@ -85,7 +108,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _read(reply: HTTPResponse, deadline: float, timeout: float, where: str) -> bytes:
-    """The body, within bounds of size and of time: a server that sends a byte now and then is cut off too."""
+    """Return the body, within bounds of size and time: a server that sends a byte now and then is cut off too."""
     content = bytearray()
     while chunk := reply.read1(_CHUNK):
         content += chunk

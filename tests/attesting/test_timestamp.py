@@ -274,13 +274,21 @@ def _drip(handler: BaseHTTPRequestHandler, _: bytes) -> None:
         time.sleep(0.05)
 
 
+def _drip_headers(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+    handler.connection.sendall(b"HTTP/1.0 200 OK\r\nX: ")
+    for _ in range(30):
+        handler.connection.sendall(b"a")
+        time.sleep(0.05)
+
+
 BAD_ANSWERS: dict[str, tuple[Callable[[BaseHTTPRequestHandler, bytes], None], str]] = {
     "an error": (lambda handler, _: reply(handler, b"", status=503), "HTTP 503"),
     "a page": (lambda handler, _: reply(handler, b"<html>", kind="text/html"), "answered with text/html"),
     "a redirection to a file": (_redirect, "redirections are not followed"),
     "too much": (lambda handler, _: reply(handler, bytes(MAX_RESPONSE_BYTES + 1)), "more than"),
     "no end": (_endless, "more than"),
-    "a byte now and then": (_drip, "not complete within"),
+    "a byte now and then": (_drip, "no answer within|not complete within"),
+    "a byte of a header now and then": (_drip_headers, "no answer within"),
     "no answer": (lambda handler, _: time.sleep(0.8), "no answer within|can't be reached: timed out"),
     "no HTTP": (lambda handler, _: handler.connection.sendall(b"\x16\x03\x01 hello\r\n"), "broke off"),
 }
