@@ -66,7 +66,6 @@ def decrypt(file: Path, identities: Path, out: Path, *, limits: Limits | None = 
     where = file.name
     keys = read_identities(identities)
     with _reading(file) as source, _new_directory(out) as folder:
-        _check_header(source, where)
         extractor = Extractor(folder, limits or Limits(), where)
         target = _Target(extractor.write)
         try:
@@ -156,11 +155,16 @@ def _not_decrypted(reason: str, where: str, identities: Path) -> PolError:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[BinaryIO]:
+    """Open an age file whose header is within bounds."""
+    name = printable(str(path))
+    if not path.is_file():  # a pipe or a device can't be read twice
+        raise UsageError(f"{name}: can't be read: no such file")
     try:
         file = path.open("rb")
     except OSError as error:
-        raise UsageError(f"{printable(str(path))}: can't be read: {error.strerror}") from None
+        raise UsageError(f"{name}: can't be read: {error.strerror}") from None
     with file:
+        _check_header(file, path.name)
         yield file
 
 

@@ -9,10 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from py_ecc.bls.g2_primitives import G1_to_pubkey, G2_to_signature
-from py_ecc.bls.hash_to_curve import hash_to_G1, hash_to_G2
-from py_ecc.bls.point_compression import decompress_G1
-from py_ecc.optimized_bls12_381 import G1, G2, multiply
+from second_bls import (
+    G1,
+    G2,
+    G1_to_pubkey,
+    G2_to_signature,
+    curve_order,
+    decompress_G1,
+    hash_to_G1,
+    hash_to_G2,
+    is_inf,
+    multiply,
+)
 
 from pol_jax.attesting import beacon
 from pol_jax.attesting.beacon import verify_committed_round, verify_round
@@ -91,8 +99,6 @@ def with_signature(signature: bytes) -> bytes:
 
 def point_outside_the_subgroup() -> bytes:
     """A point of the curve of G1 whose order isn't the group's, by search."""
-    from py_ecc.optimized_bls12_381 import curve_order, is_inf
-
     for x in range(1, 100):
         content = (x | 1 << 383).to_bytes(48, "big")
         try:

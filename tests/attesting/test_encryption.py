@@ -179,8 +179,10 @@ def test_wrong_identities_are_one_clear_line(keys: tuple[Path, str], tmp_path: P
             decrypt(tmp_path / "file.age", tmp_path / "wrong", tmp_path / "out")
     with pytest.raises(UsageError, match="can be read"):
         decrypt(tmp_path / "file.age", tmp_path / "absent", tmp_path / "out")
-    with pytest.raises(UsageError, match="can't be read"):
-        decrypt(tmp_path / "absent", keys[0], tmp_path / "out")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("absent", "pipe", "."):
+        with pytest.raises(UsageError, match="can't be read"):
+            decrypt(tmp_path / name, keys[0], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
