@@ -303,6 +303,27 @@ def test_a_bad_answer_is_one_clear_line(name: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirection_to_another_server_is_not_followed(status: int) -> None:
+    asked: list[bytes] = []
+
+    def elsewhere(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        asked.append(body)
+        reply(handler, b"an answer")
+
+    with serving(elsewhere) as other:
+
+        def redirect(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+            handler.send_response(status)
+            handler.send_header("Location", other)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        with serving(redirect) as url, pytest.raises(UsageError, match=f"HTTP {status}; .* name the authority itself"):
+            ask_authority(url, make_request(MESSAGE), timeout=2.0)
+    assert not asked
+
+
 def test_an_answer_that_breaks_off_is_never_taken_for_a_token() -> None:
     request = make_request(MESSAGE)
     with serving(_break_off) as url, pytest.raises(UsageError):
