@@ -144,8 +144,8 @@ def archives() -> list[Vector]:
 
 def new_timestamp() -> list[Vector]:
     """Make a token of an authority that is thrown away."""
-    sys.path.insert(0, str(ROOT / "tests" / "attesting"))
-    from authority import Authority
+    sys.path.insert(0, str(ROOT / "tests"))
+    from timestamp_authority import Authority
 
     with tempfile.TemporaryDirectory() as folder:
         authority = Authority(Path(folder) / "tsa", name="Vector Authority")

@@ -7,57 +7,19 @@ import os
 import subprocess
 import sys
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyrage
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from directories import contents_of, left_over
 
-from pol_jax.attesting import archive, encryption
-from pol_jax.attesting.age_keys import read_identities, read_recipients, write_new_identity
-from pol_jax.attesting.archive import Extractor, Limits, stream_directory
+from pol_jax.attesting import encryption
+from pol_jax.attesting.age_keys import read_recipients, write_new_identity
+from pol_jax.attesting.archive import Limits, stream_directory
 from pol_jax.attesting.encryption import decrypt, encrypt
 from pol_jax.attesting.tar_header import header_of
 from pol_jax.errors import ProofError, StorageError, UsageError
-
-LONG = "/".join(["checkpoints", "0000000000", *["n" * 128] * 7])
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> tuple[Path, str]:
-    """An identity's file, and its recipient."""
-    path = tmp_path / "identity"
-    return path, write_new_identity(path)
-
-
-@pytest.fixture
-def proof(tmp_path: Path) -> Path:
-    """A directory with files of the sizes that matter to tar and to age."""
-    root = tmp_path / "proof"
-    contents = {
-        "claim.json": 300,
-        "empty": 0,
-        "block": 512,
-        "more": 513,
-        "checkpoints/0000000000/d/00": 200_000,
-        LONG: 7,
-    }
-    for at, (name, size) in enumerate(contents.items()):
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(bytes((at + byte) % 251 for byte in range(size)))
-    return root
-
-
-def contents_of(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-
-
-def left_over(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir() if path.name.endswith(".partial")]
 
 
 def test_a_reader_gets_the_proof_back(proof: Path, keys: tuple[Path, str], tmp_path: Path) -> None:
@@ -124,68 +86,6 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, (here / "agai
 # --- wrong arguments ---------------------------------------------------------------------------------------------
 
 
-def test_wrong_recipients_are_one_clear_line(proof: Path, keys: tuple[Path, str], tmp_path: Path) -> None:
-    swapped = keys[1][:-1] + ("q" if keys[1][-1] != "q" else "p")
-    (tmp_path / "empty").write_text("# nobody\n")
-    for recipients, problem in (
-        ([], "got 0 recipients"),
-        ([swapped], "one wrong is noticed"),
-        ([keys[1][:-2]], "one wrong is noticed"),
-        ([keys[1].upper()], "nor a file that can be read"),
-        ([str(tmp_path / "absent")], "nor a file that can be read"),
-        (["a\0b"], "nor a file that can be read"),
-        ([str(tmp_path / "empty")], "got 0 recipients"),
-        ([keys[1]] * 65, "got 65 recipients"),
-    ):
-        with pytest.raises(UsageError, match=problem):
-            encrypt(proof, recipients, tmp_path / "out.age")
-    assert not (tmp_path / "out.age").exists()
-    assert not left_over(tmp_path)
-
-
-def test_a_secret_is_never_shown(proof: Path, keys: tuple[Path, str], tmp_path: Path) -> None:
-    secret = keys[0].read_text().splitlines()[1]
-    assert secret.startswith("AGE-SECRET-KEY-1")
-    assert keys[0].stat().st_mode & 0o777 == 0o600
-    (tmp_path / "damaged").write_text(secret[:-1])
-    for call in (
-        lambda: encrypt(proof, [secret], tmp_path / "out"),
-        lambda: encrypt(proof, [secret.lower()], tmp_path / "out"),
-        lambda: encrypt(proof, [str(keys[0])], tmp_path / "out"),
-        lambda: read_identities(tmp_path / "damaged"),
-        lambda: write_new_identity(keys[0]),
-    ):
-        with pytest.raises(UsageError) as raised:
-            call()
-        error: BaseException | None = raised.value
-        while error is not None:
-            assert secret[20:40].upper() not in repr(error).upper()
-            error = error.__cause__ or error.__context__
-    assert secret not in repr(read_identities(keys[0])) + str(read_recipients([keys[1]]))
-
-
-def test_wrong_identities_are_one_clear_line(keys: tuple[Path, str], tmp_path: Path) -> None:
-    (tmp_path / "file.age").write_bytes(pyrage.encrypt(b"x", read_recipients([keys[1]])))
-    for content, problem in (
-        (b"", "has 0 identities"),
-        (b"hello", "no age identity"),
-        (keys[1].encode(), "what decrypts"),
-        (b"\xff\xfe", "no file of age keys"),
-        (b"#" * 70_000, "no file of age keys"),
-        (b"age-encryption.org/v1\n-> scrypt a 1\n", "no age identity"),
-    ):
-        (tmp_path / "wrong").write_bytes(content)
-        with pytest.raises(UsageError, match=problem):
-            decrypt(tmp_path / "file.age", tmp_path / "wrong", tmp_path / "out")
-    with pytest.raises(UsageError, match="can be read"):
-        decrypt(tmp_path / "file.age", tmp_path / "absent", tmp_path / "out")
-    os.mkfifo(tmp_path / "pipe")
-    for name in ("absent", "pipe", "."):
-        with pytest.raises(UsageError, match="can't be read"):
-            decrypt(tmp_path / name, keys[0], tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
 def test_nothing_is_overwritten(proof: Path, keys: tuple[Path, str], tmp_path: Path) -> None:
     encrypt(proof, [keys[1]], tmp_path / "a.age")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
@@ -224,20 +124,6 @@ def test_only_plain_files_are_encrypted(proof: Path, keys: tuple[Path, str], tmp
     (proof / "pipe").unlink()
     (proof / "a name").touch()
     attempt("a name that no proof has")
-
-
-def test_a_file_that_changes_meanwhile_is_noticed(proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "_CHUNK", 100)
-    changing = proof / "checkpoints/0000000000/d/00"
-    for change in (lambda: changing.write_bytes(b"short"), lambda: os.truncate(changing, 10**6)):
-        changing.write_bytes(bytes(200_000))
-        pieces = stream_directory(proof)
-        while next(pieces) != header_of("checkpoints/0000000000/d/00", 200_000):
-            pass
-        next(pieces)
-        change()
-        with pytest.raises(StorageError, match="d/00: changed while it was read"):
-            list(pieces)
 
 
 # --- hostile files -----------------------------------------------------------------------------------------------
@@ -347,57 +233,6 @@ def test_a_hostile_archive_leaves_nothing(name: str, keys: tuple[Path, str], tmp
         decrypt(tmp_path / "a.age", keys[0], tmp_path / "out", limits=Limits(files=100, bytes=10**6))
     assert str(raised.value).isprintable()
     assert sorted(path.name for path in tmp_path.iterdir()) == before
-
-
-@settings(max_examples=40)
-@given(data=st.data())
-def test_what_is_read_is_written_again_as_it_was(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Pieces of any size; the law: an archive that is taken is the archive of the directory that it gave."""
-    part = st.text("abAB_.%-", min_size=1, max_size=130)
-    names = st.lists(part, min_size=1, max_size=3).map("/".join)
-    contents = sorted(data.draw(st.dictionaries(names, st.binary(max_size=600), min_size=1, max_size=4)).items())
-    stream = b"".join(member(name, content) for name, content in contents) + END
-    root = tmp_path_factory.mktemp("out")
-    extractor = Extractor(root, Limits(), "a")
-    try:
-        at = 0
-        while at < len(stream):
-            size = data.draw(st.integers(1, 1500))
-            extractor.write(stream[at : at + size])
-            at += size
-        extractor.finish()
-    except ProofError:
-        return
-    finally:
-        extractor.close()
-    assert b"".join(stream_directory(root)) == stream
-    assert contents_of(root) == dict(contents)
-
-
-@settings(max_examples=100)
-@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=4))
-def test_no_change_of_an_archive_is_a_crash(changes: list[tuple[int, int]]) -> None:
-    content = bytearray(GOOD)
-    for at, byte in changes:
-        content[at] = byte
-    with tempfile.TemporaryDirectory() as folder:
-        extractor = Extractor(Path(folder), Limits(bytes=2**20), "a")
-        try:
-            extractor.write(bytes(content))
-            extractor.finish()
-        except ProofError:
-            pass
-        finally:
-            extractor.close()
-        outside = [path for path in Path(folder).iterdir() if path.is_symlink()]
-        assert not outside
-
-
-@given(st.integers(0, 2**62), st.integers(1, 1200))
-def test_headers_are_those_of_tar(size: int, length: int) -> None:
-    member = tarfile.TarInfo("n" * length)
-    member.size, member.mode = size, 0o644
-    assert header_of("n" * length, size) == member.tobuf(tarfile.GNU_FORMAT, "ascii", "strict")
 
 
 def test_a_full_disk_is_the_machines_fault(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import curve
+import ed25519_curve as curve
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

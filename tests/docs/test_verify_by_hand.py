@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from authority import Authority
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from timestamp_authority import Authority
 
 from pol_jax.attesting.attestation import attest_claim, attest_commitment
 from pol_jax.attesting.digests import digest_arrays

@@ -11,17 +11,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import curve
+import ed25519_curve as curve
 import pytest
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = Path(__file__).parents[2]
+VECTORS = ROOT / "tests" / "attesting" / "vectors"
 
 
 def stored(name: str) -> list[dict[str, Any]]:
-    return json.loads((HERE / "vectors" / f"{name}.json").read_text())
+    return json.loads((VECTORS / f"{name}.json").read_text())
 
 
 @pytest.fixture(scope="module")

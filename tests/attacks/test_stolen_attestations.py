@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from authority import Authority
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from safetensors.numpy import save_file
+from timestamp_authority import Authority
 
 from pol_jax.attesting.age_keys import write_new_identity
 from pol_jax.attesting.attestation import (
@@ -33,7 +33,7 @@ from pol_jax.attesting.timestamp import check_response, make_request, read_roots
 from pol_jax.attesting.weights import read_weights
 from pol_jax.errors import ProofError
 
-ROUNDS = json.loads((Path(__file__).parent / "vectors" / "drand_published.json").read_text())
+ROUNDS = json.loads((Path(__file__).parents[1] / "attesting" / "vectors" / "drand_published.json").read_text())
 QUICKNET_HASH = "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971"
 PARAMETERS_AT_HAND = {"/kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "/bias": np.ones(3, np.float32)}
 
