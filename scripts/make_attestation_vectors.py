@@ -243,10 +243,10 @@ def blocks(made: dict[str, list[Vector]]) -> dict[str, str]:
 
 def _with_blocks(text: str, found: dict[str, str]) -> str:
     for name, content in found.items():
-        pattern = re.compile(rf"(<!-- vectors: {name} -->\n```text\n).*?(\n```\n<!-- end -->)", re.DOTALL)
-        text, count = pattern.subn(lambda match, content=content: match[1] + content + match[2], text)
-        if count != 1:
-            raise SystemExit(f"{DOCUMENT.name}: expected the block {name} once, found it {count} times")
+        pattern = re.compile(rf"(?<=<!-- vectors: {name} -->\n```text\n).*?(?=\n```\n<!-- end -->)", re.DOTALL)
+        if len(pattern.findall(text)) != 1:
+            raise SystemExit(f"{DOCUMENT.name}: expected the block {name} once")
+        text = pattern.sub(content.replace("\\", r"\\"), text)
     return text
 
 

@@ -12,7 +12,13 @@ _LIMIT = sys.getrecursionlimit()
 from py_ecc.bls.g2_primitives import G1_to_pubkey, G2_to_signature  # noqa: E402
 from py_ecc.bls.hash_to_curve import hash_to_G1, hash_to_G2  # noqa: E402
 from py_ecc.bls.point_compression import decompress_G1  # noqa: E402
-from py_ecc.optimized_bls12_381 import G1, G2, curve_order, is_inf, multiply  # noqa: E402
+from py_ecc.optimized_bls12_381 import (  # type: ignore[attr-defined]  # noqa: E402
+    G1,
+    G2,
+    curve_order,
+    is_inf,
+    multiply,
+)
 
 sys.setrecursionlimit(_LIMIT)
 

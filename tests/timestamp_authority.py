@@ -91,6 +91,13 @@ class Authority:
         subprocess.run(["openssl", *command.split(), *more], cwd=self.folder, check=True, capture_output=True)
 
 
+class _QuietServer(ThreadingHTTPServer):
+    """A server that says nothing of clients that refuse its certificate."""
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
 Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
 
 
@@ -108,8 +115,7 @@ def serving(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[s
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *_: None  # a client that refuses the server's certificate
+    server = _QuietServer(("127.0.0.1", 0), Handler)
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)

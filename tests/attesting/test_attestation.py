@@ -32,7 +32,9 @@ THIEF = Ed25519PrivateKey.from_private_bytes(bytes(32))
 CLAIM = canonical_bytes({"format": "pol-jax/1", "steps": 300, "final_state": "ab" * 32})
 COMMITMENT = canonical_bytes({"format": "pol-jax/1", "prover": public_text(KEY)})
 ARRAYS = {"/params/kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}
-SUBJECTS = name_final(parameters=digest_arrays(ARRAYS), state=digest_arrays(ARRAYS | {"/step": np.int32(3)[None]}))
+SUBJECTS = name_final(
+    parameters=digest_arrays(ARRAYS), state=digest_arrays(ARRAYS | {"/step": np.array([3], np.int32)})
+)
 ENVELOPE = attest_claim(CLAIM, SUBJECTS, KEY)
 
 

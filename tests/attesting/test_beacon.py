@@ -38,6 +38,9 @@ PUBLISHED: list[tuple[Chain, dict[str, Any]]] = [
 
 CHAINED, UNCHAINED = PUBLISHED[1][1], PUBLISHED[2][1]
 
+SHA256: Any = hashlib.sha256  # what py_ecc calls a hash is the object that this makes
+NUMBER: Any = int  # and a compressed point is a number that it names otherwise
+
 SECRET = 0x1F2E3D4C5B6A79880123456789ABCDEF
 
 
@@ -52,10 +55,10 @@ def made_round(chain: Chain, number: int, previous: bytes = b"", secret: int = S
     message = hashlib.sha256(previous + number.to_bytes(8, "big")).digest()
     if chain.scheme == "bls-unchained-g1-rfc9380":
         tag = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"
-        signature = bytes(G1_to_pubkey(multiply(hash_to_G1(message, tag, hashlib.sha256), secret)))
+        signature = bytes(G1_to_pubkey(multiply(hash_to_G1(message, tag, SHA256), secret)))
     else:
         tag = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_NUL_"
-        signature = bytes(G2_to_signature(multiply(hash_to_G2(message, tag, hashlib.sha256), secret)))
+        signature = bytes(G2_to_signature(multiply(hash_to_G2(message, tag, SHA256), secret)))
     found = {"round": number, "randomness": hashlib.sha256(signature).hexdigest(), "signature": signature.hex()}
     if chain.scheme == "pedersen-bls-chained":
         found["previous_signature"] = previous.hex()
@@ -97,7 +100,7 @@ def point_outside_the_subgroup() -> bytes:
     for x in range(1, 100):
         content = (x | 1 << 383).to_bytes(48, "big")
         try:
-            point = decompress_G1(int.from_bytes(content, "big"))
+            point = decompress_G1(NUMBER(int.from_bytes(content, "big")))
         except ValueError:
             continue
         if not is_inf(multiply(point, curve_order)):

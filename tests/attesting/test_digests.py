@@ -30,7 +30,9 @@ CLAIM = canonical_bytes({"format": "pol-jax/1", "steps": 300, "final_state": "ab
 ARRAYS = {"/params/kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}
 
 
-SUBJECTS = name_final(parameters=digest_arrays(ARRAYS), state=digest_arrays(ARRAYS | {"/step": np.int32(3)[None]}))
+SUBJECTS = name_final(
+    parameters=digest_arrays(ARRAYS), state=digest_arrays(ARRAYS | {"/step": np.array([3], np.int32)})
+)
 
 
 ENVELOPE = attest_claim(CLAIM, SUBJECTS, KEY)
@@ -55,7 +57,7 @@ def test_the_deployed_file_is_a_subject(tmp_path: Path) -> None:
 def test_digests_of_arrays_cover_what_they_are() -> None:
     """Another name, dtype, shape or bit is another digest; order of the mapping and of bytes in memory isn't."""
     base = np.arange(6, dtype=np.float32).reshape(2, 3)
-    others = [
+    others: list[dict[str, np.ndarray]] = [
         {"a": base},
         {"b": base},
         {"a": base.astype(np.float64)},

@@ -10,13 +10,13 @@ import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pyrage
+import pyrage  # type: ignore[import-untyped]
 import pytest
 from directories import contents_of, left_over
 
 from pol_jax.attesting import encryption
 from pol_jax.attesting.age_keys import read_recipients, write_new_identity
-from pol_jax.attesting.archive import Limits, stream_directory
+from pol_jax.attesting.archive import Extractor, Limits, stream_directory
 from pol_jax.attesting.encryption import decrypt, encrypt
 from pol_jax.attesting.tar_header import header_of
 from pol_jax.errors import ProofError, StorageError, UsageError
@@ -243,7 +243,7 @@ def test_a_full_disk_is_the_machines_fault(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(encryption.Extractor, "write", full)
+    monkeypatch.setattr(Extractor, "write", full)
     with pytest.raises(StorageError, match="No space left on device; nothing is left of it"):
         decrypt(tmp_path / "proof.age", keys[0], tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -259,7 +259,7 @@ def test_an_interruption_leaves_nothing(
         raise KeyboardInterrupt
 
     stop: Callable[..., int] = interrupted
-    monkeypatch.setattr(encryption.Extractor, "write", stop)
+    monkeypatch.setattr(Extractor, "write", stop)
     with pytest.raises(KeyboardInterrupt):
         decrypt(tmp_path / "proof.age", keys[0], tmp_path / "out")
     assert not (tmp_path / "out").exists()

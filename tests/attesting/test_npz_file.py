@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pol_jax.attesting.weights import read_weights
 from pol_jax.errors import UsageError
 
-ARRAYS = {
+ARRAYS: dict[str, np.ndarray] = {
     "dense.kernel": np.arange(12, dtype=np.float32).reshape(3, 4),
     "dense.bias": np.zeros(4, np.float16),
     "empty": np.zeros((0, 3), np.int32),
@@ -35,7 +35,11 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
 
 
 def test_npz_is_read(tmp_path: Path) -> None:
-    arrays = {**ARRAYS, "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "big": np.arange(3, dtype=">f4")}
+    arrays: dict[str, Any] = {
+        **ARRAYS,
+        "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "big": np.arange(3, dtype=">f4"),
+    }
     expected = {**arrays, "big": np.arange(3, dtype="<f4")}
     for save in (np.savez, np.savez_compressed):
         save(tmp_path / "model.npz", **arrays)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -57,7 +58,10 @@ def test_a_window_shorter_than_the_work_is_refused(basis: str) -> None:
 
 def test_accuracy_is_for_the_prover() -> None:
     """What the authorities leave open is no reason to refuse."""
-    times = {"commitment": stamp(NOON, 5 * SECOND), "envelope": stamp(NOON + HOUR - 10 * SECOND, 5 * SECOND)}
+    times: dict[str, Any] = {
+        "commitment": stamp(NOON, 5 * SECOND),
+        "envelope": stamp(NOON + HOUR - 10 * SECOND, 5 * SECOND),
+    }
     assert window_of(now=NOON + 9 * HOUR, work=WORK, **times)
     times["envelope"] = stamp(NOON + HOUR - 11 * SECOND, 5 * SECOND)
     (problem,) = window_of(now=NOON + 9 * HOUR, work=WORK, **times).problems

@@ -51,14 +51,14 @@ def _endless(handler: BaseHTTPRequestHandler, _: bytes) -> None:
         handler.connection.sendall(bytes(4096))
 
 
-def _drip(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+def _drip(handler: BaseHTTPRequestHandler, body: bytes) -> None:
     handler.connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: application/timestamp-reply\r\n\r\n")
     for _ in range(60):
         handler.connection.sendall(b"a")
         time.sleep(0.05)
 
 
-def _drip_headers(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+def _drip_headers(handler: BaseHTTPRequestHandler, body: bytes) -> None:
     handler.connection.sendall(b"HTTP/1.0 200 OK\r\nX: ")
     for _ in range(30):
         handler.connection.sendall(b"a")

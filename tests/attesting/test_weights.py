@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from pol_jax.attesting.weights import read_weights
 from pol_jax.errors import UsageError
 
-ARRAYS = {
+ARRAYS: dict[str, np.ndarray] = {
     "dense.kernel": np.arange(12, dtype=np.float32).reshape(3, 4),
     "dense.bias": np.zeros(4, np.float16),
     "empty": np.zeros((0, 3), np.int32),

@@ -21,7 +21,8 @@ VECTORS = ROOT / "tests" / "attesting" / "vectors"
 
 
 def stored(name: str) -> list[dict[str, Any]]:
-    return json.loads((VECTORS / f"{name}.json").read_text())
+    found: list[dict[str, Any]] = json.loads((VECTORS / f"{name}.json").read_text())
+    return found
 
 
 @pytest.fixture(scope="module")
