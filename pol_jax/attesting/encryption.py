@@ -1,0 +1,217 @@
+"""A confidential proof is one age file: the archive of its directory, encrypted to its readers (X25519).
+
+It is streamed: memory doesn't grow with the proof. Nothing appears under its name before it is whole: a file or
+directory is written beside it and renamed at the end, or removed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import pyrage  # type: ignore[import-untyped]  # has no stubs of its own
+
+from pol_jax.attesting.age_keys import read_identities, read_recipients
+from pol_jax.attesting.archive import Extractor, Limits, stream_directory
+from pol_jax.errors import PolError, ProofError, StorageError, UsageError, printable
+
+_MAGIC: Final = b"age-encryption.org/v1\n"
+_MAX_HEADER: Final = 2**15
+"""Bytes before the encrypted content: room for more recipients than `age_keys` takes."""
+
+
+def encrypt(directory: Path, recipients: Sequence[str], out: Path) -> None:
+    """Encrypt the directory of a proof to ``recipients``.
+
+    Args:
+        directory: plain files in directories.
+        recipients: ``age1...``, or files that have one a line.
+        out: the file to write; it must not be there.
+
+    Raises:
+        UsageError: a wrong argument.
+        StorageError: the disk.
+    """
+    readers = read_recipients(recipients)
+    _refuse_existing(out)
+    if out.resolve().is_relative_to(directory.resolve()):
+        raise UsageError(f"{printable(str(out))}: lies in the directory that is encrypted; choose a place outside it")
+    with _new_file(out) as file:
+        source, target = _Source(stream_directory(directory)), _Target(file.write)
+        try:
+            pyrage.encrypt_io(source, target, readers)
+        except (pyrage.EncryptError, OSError) as error:
+            raise _cause(source, target, out=out) or StorageError(f"{out}: can't be encrypted: {error}") from error
+
+
+def decrypt(file: Path, identities: Path, out: Path, *, limits: Limits | None = None) -> None:
+    """Decrypt what `encrypt` wrote into a new directory.
+
+    Args:
+        file: the age file, untrusted.
+        identities: file with the reader's secret identities.
+        out: the directory to make; it must not be there.
+        limits: what the archive may have at most.
+
+    Raises:
+        UsageError: a wrong argument, or none of the identities is a recipient.
+        ProofError: the file is damaged, changed, or holds no archive of `encrypt`.
+        StorageError: the disk.
+    """
+    where = file.name
+    keys = read_identities(identities)
+    with _reading(file) as source, _new_directory(out) as folder:
+        extractor = Extractor(folder, limits or Limits(), where)
+        target = _Target(extractor.write)
+        try:
+            pyrage.decrypt_io(source, target, keys)
+            extractor.finish()
+        except pyrage.DecryptError as error:
+            raise _not_decrypted(str(error), where, identities) from None
+        except OSError as error:
+            raise _cause(target, out=out) or ProofError(where, "is damaged or cut off: it doesn't decrypt") from error
+        finally:
+            extractor.close()
+
+
+class _Source:
+    """This is a file to read that is made of pieces; it keeps its exceptions, which pyrage loses."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._rest = pieces, memoryview(b"")
+        self.failure: BaseException | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            while not self._rest:
+                self._rest = memoryview(next(self._pieces))
+        except StopIteration:
+            return b""
+        except BaseException as error:  # an interruption too
+            self.failure = error
+            raise
+        content, self._rest = self._rest[:size], self._rest[size:]
+        return bytes(content)
+
+
+class _Target:
+    """This is a file to write to that keeps its exceptions."""
+
+    def __init__(self, write: Callable[[bytes], int]) -> None:
+        self._write = write
+        self.failure: BaseException | None = None
+
+    def write(self, piece: bytes) -> int:
+        try:
+            self._write(piece)
+        except BaseException as error:  # an interruption too
+            self.failure = error
+            raise
+        return len(piece)
+
+    def flush(self) -> None:
+        """Do nothing: the file is flushed when it is whole."""
+
+
+def _cause(*ends: _Source | _Target, out: Path) -> PolError | None:
+    """Return what a reader or writer stopped at, if one did; an interruption goes on."""
+    for end in ends:
+        if end.failure is not None and not isinstance(end.failure, Exception):
+            raise end.failure
+        if isinstance(end.failure, PolError):
+            return end.failure
+        if isinstance(end.failure, OSError):
+            return StorageError(
+                f"{printable(str(out))}: can't be written: {end.failure.strerror}; nothing is left of it"
+            )
+    return None
+
+
+def _check_header(source: BinaryIO, where: str) -> None:
+    """Bound the header before the library reads it, and go back to the start."""
+    start = source.read(_MAX_HEADER)
+    source.seek(0)
+    if start.startswith(b"-----BEGIN AGE ENCRYPTED FILE-----"):
+        raise UsageError(f"{printable(where)}: is armored; expected the binary form that pol encrypt writes")
+    if not start.startswith(_MAGIC):
+        raise ProofError(where, "is no age file; expected what pol encrypt writes")
+    if b"\n---" not in start:
+        raise ProofError(where, f"has an age header of more than {_MAX_HEADER} bytes, or one that is cut off")
+
+
+def _not_decrypted(reason: str, where: str, identities: Path) -> PolError:
+    if "No matching keys" in reason:
+        return UsageError(
+            f"{printable(where)}: is not encrypted to an identity in {printable(str(identities))}; give the identity "
+            "of a recipient, or have it encrypted to yours"
+        )
+    return ProofError(where, "is damaged or cut off: its age header doesn't verify")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    """Open an age file whose header is within bounds."""
+    name = printable(str(path))
+    if not path.is_file():  # a pipe or a device can't be read twice
+        raise UsageError(f"{name}: can't be read: no such file")
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UsageError(f"{name}: can't be read: {error.strerror}") from None
+    with file:
+        _check_header(file, path.name)
+        yield file
+
+
+@contextmanager
+def _new_file(out: Path) -> Iterator[BinaryIO]:
+    """Open a file that gets its name when it is whole, and vanishes on any error."""
+    _refuse_existing(out)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent)
+    except OSError as error:
+        raise StorageError(f"{printable(str(out))}: can't be written: {error.strerror}") from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _refuse_existing(out)
+        temporary.replace(out)
+    except OSError as error:
+        raise StorageError(
+            f"{printable(str(out))}: can't be written: {error.strerror}; nothing is left of it"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _new_directory(out: Path) -> Iterator[Path]:
+    """Make a directory that gets its name when it is whole, and vanishes on any error."""
+    _refuse_existing(out)
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    except OSError as error:
+        raise StorageError(f"{printable(str(out))}: can't be written: {error.strerror}") from error
+    try:
+        yield temporary
+        _refuse_existing(out)
+        temporary.replace(out)
+    except OSError as error:
+        raise StorageError(
+            f"{printable(str(out))}: can't be written: {error.strerror}; nothing is left of it"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_existing(out: Path) -> None:
+    if out.is_symlink() or out.exists():
+        raise UsageError(f"{printable(str(out))}: is there already; nothing is overwritten, choose another name")
