@@ -200,7 +200,7 @@ class Drift(msgspec.Struct, frozen=True):
     opening has no checkpoints.
 
     Attributes:
-        distance: distance from the initial to the final state.
+        distance: distance from the initial to the final state, over the values that are finite in both.
         path: sum of all updates from checkpoint to checkpoint.
         unchecked: sum of the largest updates that were not checked: as many as could be false without the draw having
             met one with ``confidence``; all of them, if the prover could foresee what was checked.
@@ -284,6 +284,20 @@ class Ancestor(msgspec.Struct, frozen=True):
         return math.inf if self.drift is None or self.drift.tolerated is None else self.drift.tolerated
 
 
+class NonFinite(msgspec.Struct, frozen=True):
+    """A leaf of the final state that holds a NaN or an infinity.
+
+    Attributes:
+        path: of the leaf.
+        values: how many of its values are not finite.
+        size: how many values it has.
+    """
+
+    path: str
+    values: Step
+    size: Step
+
+
 class KolmogorovSmirnov(msgspec.Struct, frozen=True):
     """A Kolmogorov-Smirnov test says whether random leaves of the initial state look as ``init`` draws them.
 
@@ -330,6 +344,7 @@ class Report(msgspec.Struct, frozen=True):
         claimed_environment: the environment in which the run was made, as the prover says.
         environment: the environment of the verification.
         program_origin: whether the program is the one that the verifier exports from source that it trusts.
+        non_finite: the leaves of the final state that hold a NaN or an infinity; empty if the final state is not there.
     """
 
     format: Literal["pol-jax/1"]
@@ -356,6 +371,7 @@ class Report(msgspec.Struct, frozen=True):
     compared: tuple[Compared, ...]
     drift: Drift | None
     initial_test: KolmogorovSmirnov | None
+    non_finite: tuple[NonFinite, ...]
 
     def __bool__(self) -> bool:
         """Return whether the proof is accepted."""
@@ -394,6 +410,7 @@ class Report(msgspec.Struct, frozen=True):
             compared=(),
             drift=None,
             initial_test=None,
+            non_finite=(),
         )
 
     def with_stage(self, stage: Stage, outcome: Outcome, detail: str = "") -> Report:

@@ -28,6 +28,7 @@ from pol_jax.reports.report import (
     Drift,
     KolmogorovSmirnov,
     Mode,
+    NonFinite,
     Provenance,
     Replay,
     Report,
@@ -63,7 +64,17 @@ def _allowances(report: Report) -> list[str]:
 
 def notices(report: Report) -> tuple[str, ...]:
     """Return what comes before the reasons for a verdict: what nobody has shown, or only within a tolerance."""
-    return (*_tolerant(report.ancestors), *_unproven(report.provenance, report.ancestors))
+    return (*_not_finite(report.non_finite), *_tolerant(report.ancestors), *_unproven(report.provenance, report.ancestors))
+
+
+def _not_finite(leaves: Sequence[NonFinite]) -> list[str]:
+    """Return a warning of a final state that holds NaNs or infinities."""
+    if not leaves:
+        return []
+    values, few = sum(each.values for each in leaves), leaves[:4]
+    listed = ", ".join(f"{printable(each.path or '/', 60)}: {each.values} of {each.size}" for each in few)
+    more = f", and {len(leaves) - len(few)} more leaves" if len(leaves) > len(few) else ""
+    return [f"warning: the final state is not finite: {values} values are NaN or infinite ({listed}{more})"]
 
 
 def _tolerant(ancestors: Sequence[Ancestor]) -> list[str]:
@@ -179,7 +190,10 @@ def describe_drift(report: Report) -> list[str]:
     drift, lines = report.drift, list[str]()
     if drift is None:
         return lines
-    if drift.distance is not None:
+    if report.non_finite:
+        over = "" if drift.distance is None else f"; over the values that are finite in both it is {drift.distance:.2g}"
+        lines.append(f"the distance from the initial to the final state is not finite{over}")
+    elif drift.distance is not None:
         lines.append(f"the distance from the initial to the final state is {drift.distance:.2g}")
     if drift.unchecked is not None:
         sure = "" if drift.confidence is None else f", with {100 * drift.confidence:.6g}% confidence"

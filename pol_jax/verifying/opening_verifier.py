@@ -103,6 +103,7 @@ class OpeningVerifier(Verifier):
             self._leave_open(next(span for span in wanted if span not in answered), len(wanted))
             return
         opened = Opened(commitment, program, rows, records, states)
+        self._note_final(opened, claim.steps)
         with self.attempt(Stage.INITIAL_STATE):
             self._check_initial(opened)
         self._judge(opened, claim, wanted)
@@ -115,6 +116,11 @@ class OpeningVerifier(Verifier):
         if claim.steps > limits.steps:
             raise ProofError(claims.FILE, f"steps: {claim.steps}, more than the limit of {limits.steps}")
         return claim
+
+    def _note_final(self, opened: Opened, final: int) -> None:
+        """Note what is not finite in the final state, if it was opened."""
+        if final in opened.states:
+            self.note_final(opened.commitment.state, opened.states[final].leaves)
 
     def _check_initial(self, opened: Opened) -> None:
         """Check what an opened initial state takes over; no opening shows the proof that it comes from."""
@@ -164,9 +170,9 @@ class OpeningVerifier(Verifier):
             judgement = judge_numbers(judgement, compared, len(results) - len(differing), "step")
         self.add(
             coverage=covered_steps(policy, wanted, results, steps),
-            drift=self._drift(opened, wanted, steps),
             replays=tuple(replay_of(result.span.stop, result) for result in results),
         )
+        self.add_drift(self._drift(opened, wanted, steps))
         return judgement
 
     def _compare(self, opened: Opened, initial: bool | None, differing: Sequence[ReplayResult]) -> tuple[Compared, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
@@ -16,6 +17,7 @@ from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol.challenge import Stretch, draw, metric_of
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.distances import HostLeaves
 from pol_jax.protocol.environment import Environment, environment_differences
 from pol_jax.protocol.spans import Route, Segments, routes
 from pol_jax.protocol.stages import Stage
@@ -141,7 +143,7 @@ class ProofVerifier(Verifier):
             seen.append(f"{claim.steps + 1} rows re-derived")
         with self.stage(Stage.STATE_DIGESTS) as seen:
             trajectory = Trajectory(proof.commitment.state)
-            checkpoints = check_states(proof, states, trajectory.add)
+            checkpoints = check_states(proof, states, partial(self._see_state, trajectory, claim.steps))
             seen.append(f"{len(checkpoints)} checkpoints")
             metric = metric_of(policy)
             stretches = measure_stretches(proof, metric, self.progress) if metric else []
@@ -149,6 +151,12 @@ class ProofVerifier(Verifier):
             ranked = [_update(each, proof.segments) for each in stretches]
             self.add(updates=thin(ranked if metric else trajectory.updates))
         return _Passed(checked, claim, checkpoints, stretches, trajectory)
+
+    def _see_state(self, trajectory: Trajectory, final: int, step: int, leaves: HostLeaves) -> None:
+        """Measure a state as it is read, and note what is not finite in the final one."""
+        trajectory.add(step, leaves)
+        if step == final:
+            self.note_final(trajectory.spec, leaves)
 
     def _compare_programs(self, checked: Checked, claim: Claim) -> list[str]:
         """Compare the proof's programs with those of the trusted source, if there is one; return what was seen."""
@@ -223,7 +231,7 @@ class ProofVerifier(Verifier):
         self.add(coverage=found.coverage, compared=found.compared, self_test=found.self_test, replays=found.replays)
         segments, d_ref = len(checked.proof.segments), self._request.d_ref
         drift = drift_of(passed.trajectory, policy, segments, found.confirmed, found.compared, claim.steps, d_ref)
-        self.add(drift=drift)
+        self.add_drift(drift)
         return found.judgement
 
 

@@ -11,13 +11,16 @@ from msgspec.structs import replace
 
 from pol_jax.errors import BackendError, ProofError
 from pol_jax.judging.drift import drift_objection, with_ancestors
+from pol_jax.judging.finiteness import non_finite_leaves
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.judging.verdict import Judgement
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress
 from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.distances import HostLeaves
 from pol_jax.protocol.stages import Stage
-from pol_jax.reports.report import Mode, Outcome, Replay, Report, Verdict
+from pol_jax.protocol.trees import StateSpec
+from pol_jax.reports.report import Drift, Mode, Outcome, Replay, Report, Verdict
 from pol_jax.reports.wording import describe_provenance, describe_test, notices
 from pol_jax.verifying.interruption import interrupted
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
@@ -66,6 +69,15 @@ class Verifier(ABC):
     def add_claim(self, claim: Claim) -> None:
         """Add to the report what a claim says."""
         self.add(claim=claim.digest().hex(), commitment=claim.commitment, claimed_environment=claim.environment)
+
+    def note_final(self, spec: StateSpec, leaves: HostLeaves) -> None:
+        """Note in the report what is not finite in the final state."""
+        self.add(non_finite=non_finite_leaves(spec, leaves))
+
+    def add_drift(self, drift: Drift) -> None:
+        """Add a drift to the report. A way that was only measured over values that are not there has no length."""
+        unknown = bool(self.report.non_finite) and drift.distance == 0
+        self.add(drift=replace(drift, distance=None) if unknown else drift)
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[list[str]]:
