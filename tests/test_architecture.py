@@ -242,6 +242,7 @@ def test_test_files_mirror_the_packages() -> None:
     several = {
         "cli/test_interrupted_train.py",
         "tasks/test_contract.py",
+        "verifying/test_models_that_are_not_finite.py",
         "verifying/test_modes.py",
         "verifying/test_rounding_decides.py",
         "verifying/test_thinned_proofs.py",

@@ -64,7 +64,11 @@ def _allowances(report: Report) -> list[str]:
 
 def notices(report: Report) -> tuple[str, ...]:
     """Return what comes before the reasons for a verdict: what nobody has shown, or only within a tolerance."""
-    return (*_not_finite(report.non_finite), *_tolerant(report.ancestors), *_unproven(report.provenance, report.ancestors))
+    return (
+        *_not_finite(report.non_finite),
+        *_tolerant(report.ancestors),
+        *_unproven(report.provenance, report.ancestors),
+    )
 
 
 def _not_finite(leaves: Sequence[NonFinite]) -> list[str]:
