@@ -280,6 +280,10 @@ def draw_steps(claim: bytes, nonce: bytes, policy: dict[str, Any], steps: int) -
     return sorted(at + 1 for at in random_segments(claim, nonce, policy, steps))
 
 
+def challenged_steps(claim: bytes, nonce: bytes, policy: dict[str, Any], steps: int) -> list[int]:
+    return sorted({1, steps, *draw_steps(claim, nonce, policy, steps)})
+
+
 # --- magnitudes --------------------------------------------------------------------------------------------------
 
 

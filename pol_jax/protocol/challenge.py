@@ -142,8 +142,18 @@ def check_policy(policy: Policy) -> Policy:
     return policy
 
 
+def challenged_steps(policy: StepPolicy, steps: int, claim: Digest, nonce: bytes) -> list[int]:
+    """Return the steps that the prover is asked to open, ascending: those that are drawn and, with them, the ends.
+
+    Random steps alone rarely include the first one, which shows that the run begins with the initial state, or the last
+    one, which leads to the claimed model. The arguments and errors are those of `draw_steps`.
+    """
+    drawn = draw_steps(policy, steps, claim, nonce)
+    return sorted({1, *drawn, steps}) if isinstance(policy, RandomSteps) else drawn
+
+
 def draw_steps(policy: StepPolicy, steps: int, claim: Digest, nonce: bytes) -> list[int]:
-    """Return the steps to open, ascending (section 12.3).
+    """Return the steps that are drawn or listed, ascending (section 12.3).
 
     Args:
         policy: the policy of the verifier.
@@ -209,7 +219,7 @@ def by_chance(policy: Policy | StepPolicy, segments: int, replayed: int) -> int:
         return segments
     if isinstance(policy, ListedSegments | TopSegments | ListedSteps):
         return 0
-    if isinstance(policy, JointSegments):
+    if isinstance(policy, JointSegments | RandomSteps):  # a challenge of random steps has two more, which are foreseen
         return min(replayed, segments_needed(segments, policy.confidence, policy.fraction))
     return replayed
 

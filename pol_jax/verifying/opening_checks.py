@@ -6,7 +6,7 @@ machines that only measure backends check openings too, without pyarrow and orba
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,10 +83,10 @@ def load_opened_program(opening: Opening, commitment: Commitment, limits: Limits
 
 def check_opened_rows(opening: Opening, commitment: Commitment, claim: Claim) -> dict[int, Row]:
     """Stage 4: every row is in the claimed ledger, and has what a row of its step must have."""
-    rows = decode_opened_rows(opening)
-    for at, (opened, row) in enumerate(zip(opening.rows, rows.values(), strict=True)):
-        where = f"rows[{at}]"
+    rows: dict[int, Row] = {}
+    for where, opened, row in _decoded_rows(opening):
         _check_in_ledger(where, opened, row, claim)
+        rows[row.step] = row
         if (row.state is not None) != commitment.schedule.has_witness(row.step, claim.steps):
             raise ProofError(WHERE, f"{where}: state_digest {'is missing' if row.state is None else 'must be missing'}")
         check_loss(where, row)
@@ -97,15 +97,7 @@ def check_opened_rows(opening: Opening, commitment: Commitment, claim: Claim) ->
 
 def decode_opened_rows(opening: Opening) -> dict[int, Row]:
     """Decode the rows, by step, if they ascend. This doesn't check that they are in a ledger: that takes the claim."""
-    rows: dict[int, Row] = {}
-    for at, opened in enumerate(opening.rows):
-        where, row = f"rows[{at}]", decode_row(opened.row)
-        if row is None:
-            raise ProofError(WHERE, f"{where}: is no row")
-        if rows and row.step <= next(reversed(rows)):
-            raise ProofError(WHERE, f"{where}: step {row.step} is not after the one before")
-        rows[row.step] = row
-    return rows
+    return {row.step: row for _, _, row in _decoded_rows(opening)}
 
 
 def check_loss(where: str, row: Row) -> None:
@@ -165,6 +157,19 @@ def check_opening(opening: Opening, claim: Claim, executed: Sequence[Span], limi
     rows = check_opened_rows(opening, commitment, claim)
     records = check_opened_inputs(opening, commitment, rows, executed)
     return Opened(commitment, program, rows, records, check_opened_states(opening, commitment, rows))
+
+
+def _decoded_rows(opening: Opening) -> Iterator[tuple[str, OpenedRow, Row]]:
+    """Yield each row with its place, decoded: one at a time, so that the first that is wrong in any way is named."""
+    before = -1
+    for at, opened in enumerate(opening.rows):
+        where, row = f"rows[{at}]", decode_row(opened.row)
+        if row is None:
+            raise ProofError(WHERE, f"{where}: is no row")
+        if row.step <= before:
+            raise ProofError(WHERE, f"{where}: step {row.step} is not after the one before")
+        before = row.step
+        yield where, opened, row
 
 
 def _check_in_ledger(where: str, opened: OpenedRow, row: Row, claim: Claim) -> None:

@@ -16,7 +16,7 @@ from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.judging.verdict import Evidence, Judgement, judge_bits, judge_numbers
 from pol_jax.progress import Progress, Silent
 from pol_jax.protocol import claim as claims
-from pol_jax.protocol.challenge import draw_steps
+from pol_jax.protocol.challenge import challenged_steps
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.distances import distance
 from pol_jax.protocol.environment import environment_differences
@@ -86,7 +86,7 @@ class OpeningVerifier(Verifier):
             commitment, program = check_opened_commitment(opening, claim, request.limits)
             self.add(task=commitment.task.name, provenance=provenance_of(commitment))
             seen.append("programs match")
-        drawn = draw_steps(request.policy, claim.steps, claim.digest(), request.nonce)
+        drawn = challenged_steps(request.policy, claim.steps, claim.digest(), request.nonce)
         wanted = witnessed_spans(commitment.schedule, drawn, claim.steps)
         with self.stage(Stage.LEDGER) as seen:
             rows = check_opened_rows(opening, commitment, claim)

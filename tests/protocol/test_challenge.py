@@ -26,9 +26,11 @@ from pol_jax.protocol.challenge import (
     Policy,
     RandomSegments,
     RandomSteps,
+    StepPolicy,
     Stretch,
     TopSegments,
     by_chance,
+    challenged_steps,
     check_policy,
     draw,
     draw_steps,
@@ -124,9 +126,13 @@ def test_no_metric_and_no_share(plain_proof: Path) -> None:
         (JointSegments(9), 65, 59),
         (JointSegments(9), 0, 0),
         (JointSegments(9), 100, 100),
+        (RandomSteps(), 61, 59),
+        (RandomSteps(), 58, 58),
+        (RandomSteps(), 100, 100),
+        (ListedSteps((1, 100)), 2, 0),
     ],
 )
-def test_only_what_chance_chose_counts(policy: Policy, replayed: int, count: int) -> None:
+def test_only_what_chance_chose_counts(policy: Policy | StepPolicy, replayed: int, count: int) -> None:
     assert by_chance(policy, 100, replayed) == count
 
 
@@ -193,6 +199,20 @@ def test_random_steps_are_a_function_of_claim_nonce_and_policy() -> None:
     assert set(drawn) <= set(range(1, 1001))
     others = [(b"d" * 32, b"n", RandomSteps()), (b"c" * 32, b"m", RandomSteps()), (b"c" * 32, b"n", RandomSteps(0.98))]
     assert all(draw_steps(policy, 1000, claim, nonce) != drawn for claim, nonce, policy in others)
+
+
+@law(40)
+@given(st.integers(1, 500), _digest, st.binary(max_size=8))
+def test_a_challenge_of_random_steps_asks_for_both_ends(steps: int, claim: bytes, nonce: bytes) -> None:
+    policy = RandomSteps(confidence=0.9, fraction=0.1)
+    plain = json.loads(encode(policy))
+    drawn, asked = draw_steps(policy, steps, claim, nonce), challenged_steps(policy, steps, claim, nonce)
+    assert asked == sorted({1, steps, *drawn}) == second.challenged_steps(claim, nonce, plain, steps)
+    assert by_chance(policy, steps, len(asked)) == (steps if len(asked) == steps else len(drawn))
+
+
+def test_listed_steps_are_taken_as_they_are() -> None:
+    assert challenged_steps(ListedSteps((7, 3, 7)), 8, b"c" * 32, b"") == [3, 7]
 
 
 @pytest.mark.parametrize("policy", [ListedSteps(()), ListedSteps((0,)), ListedSteps((9,)), RandomSteps(fraction=1.0)])
