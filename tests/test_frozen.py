@@ -7,9 +7,11 @@ from pathlib import Path
 import freeze
 import pytest
 from forge import claim_of
-from frozen_proofs import CATALOGUE, FOLDERS, opening_cases, proof_cases, verified, verified_opening
+from frozen_proofs import CATALOGUE, FOLDERS, opened, opening_cases, proof_cases, verified, verified_opening
+from msgspec.structs import replace
 
 from pol_jax.program.machine import current_environment
+from pol_jax.protocol.opening import Opening
 from pol_jax.reports.report import Outcome, Report, Verdict
 
 
@@ -44,8 +46,24 @@ def test_a_frozen_proof_is_verified_for_ever(proof: Path) -> None:
 
 @opening_cases
 def test_a_frozen_opening_is_verified_for_ever(opening: Path) -> None:
-    initial_state = {7} if 1 in CATALOGUE[opening.stem].opened else set()
-    holds(verified_opening(opening.with_suffix(""), opening), reached={*range(1, 7), 8} | initial_state)
+    """All that it shows holds, but it was made without the last row, which leaves open where the run ends.
+
+    A run that ends in another model than its claim says could be opened in the same way. So the verdict is inconclusive
+    for this reason alone; by bits, it was accepted before.
+    """
+    report, frozen = verified_opening(opening.with_suffix(""), opening), CATALOGUE[opening.stem]
+    outcomes = {stage.number: stage.outcome for stage in report.stages}
+    assert {outcomes[number] for number in range(1, 7)} == {Outcome.PASSED}, report.reasons
+    assert outcomes[8] is Outcome.INCONCLUSIVE
+    assert report.verdict is Verdict.INCONCLUSIVE, report.reasons
+    why = next(reason for reason in report.reasons if reason.startswith("challenge: "))
+    assert f"row {frozen.steps} " in why
+    begins = 1 in frozen.opened
+    assert ("initial state" in why) is not begins
+    if report.claimed_environment == current_environment():
+        assert outcomes[7] is (Outcome.PASSED if begins else Outcome.NOT_REACHED)
+        assert outcomes[9] is Outcome.PASSED
+        assert not report.compared
 
 
 @proof_cases
@@ -57,4 +75,14 @@ def test_the_same_run_makes_the_same_claim_and_opening_today(proof: Path, tmp_pa
         (tmp_path / frozen.parent).symlink_to(proof.parent / frozen.parent)
     assert freeze.freeze(frozen, tmp_path).claim == claim
     for path in tmp_path.glob("*.opening"):
-        assert path.read_bytes() == (proof.parent / path.name).read_bytes()
+        _has_all_of(opened(path), opened(proof.parent / path.name))
+
+
+def _has_all_of(today: Opening, frozen: Opening) -> None:
+    """An opening of today has what the frozen one has, byte for byte, and the two ends of the run beside it."""
+    parts = ("rows", "states")
+    assert replace(today, **{part: () for part in parts}) == replace(frozen, **{part: () for part in parts})
+    for part in parts:
+        kept = [each for each in getattr(today, part) if each in getattr(frozen, part)]
+        assert kept == list(getattr(frozen, part))
+        assert len(getattr(today, part)) - len(kept) <= 2

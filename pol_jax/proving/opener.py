@@ -1,6 +1,8 @@
 """The prover opens challenged steps (docs/protocol.md, section 14).
 
 The states are computed again from checkpoints and compared with the ledger; records and rows get inclusion proofs.
+Every opening also shows where the run begins and ends: without that, no verifier accepts anything. What this process
+sees to be false is not opened.
 """
 
 from __future__ import annotations
@@ -10,30 +12,38 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from pol_jax.errors import BackendError, UsageError
-from pol_jax.program.artifact import INIT_FILE, STEP_FILE
+from pol_jax.errors import BackendError, ProofError, UsageError
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Program, executing
+from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress, Silent
+from pol_jax.protocol import claim as claims
 from pol_jax.protocol import merkle
+from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.documents import encode
 from pol_jax.protocol.encoding import DIGEST_BYTES, FORMAT, record_salt
+from pol_jax.protocol.environment import environment_differences
 from pol_jax.protocol.opening import OpenedRecord, OpenedRow, OpenedState, Opening
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span, routes, witnessed_spans
-from pol_jax.storage.checkpoints import load_checkpoint
+from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.proof import Proof
 from pol_jax.training.committed_records import CommittedRecords
+from pol_jax.training.initial_state import initial_leaves, taken_of
 from pol_jax.training.inputs import step_inputs
 from pol_jax.training.loop import Follower, Witness, run
 from pol_jax.training.records import take
 from pol_jax.training.states import HostState, Layout, little_endian
 from pol_jax.training.task import Source
+from pol_jax.verifying.ancestry import check_taken
 
 
 def open_steps(
     proof: Proof, source: Source, steps: Iterable[int], *, secret: bytes | None = None, progress: Progress | None = None
 ) -> Opening:
     """Return an opening: everything that a verifier needs to replay ``steps`` of a finished proof.
+
+    It has the rows and states of steps 0 and T too, whatever steps are named.
 
     Args:
         proof: a finished proof, from whose checkpoints the states are computed again.
@@ -44,7 +54,8 @@ def open_steps(
 
     Raises:
         UsageError: the run is not finished, has no such step, or no step is named.
-        BackendError: this machine can't regenerate the states: a step differs from the ledger.
+        BackendError: this machine can't regenerate the states: the initial one or a step differs from the ledger.
+        ProofError: the claim is of another commitment or ledger, or ``init`` gives another initial state.
         DataError: the records of the source are not the committed ones.
     """
     if proof.claim is None:
@@ -54,8 +65,9 @@ def open_steps(
     wanted = witnessed_spans(proof.commitment.schedule, steps, proof.claim.steps)
     if not wanted:
         raise UsageError("steps: an empty list would open nothing; name at least one step")
-    states = _regenerate(proof, source, wanted, secret, progress or Silent())
     rows, leaves = _rows(proof, wanted)
+    _check_claim(proof, proof.claim, leaves, rows[proof.claim.steps])
+    states = _regenerate(proof, source, wanted, secret, progress or Silent())
     indices = sorted({int(index) for span in wanted for step in span.steps for index in rows[step].indices})
     return Opening(
         format=FORMAT,
@@ -72,12 +84,29 @@ def open_steps(
     )
 
 
+def _check_claim(proof: Proof, claim: Claim, leaves: Sequence[bytes], last: Row) -> None:
+    """Refuse to open a claim that the proof itself shows to be false; ``leaves`` are the digests of all rows."""
+    if claim.commitment != proof.commitment.digest().hex():
+        raise ProofError(claims.FILE, "commitment: is not the digest of the proof's commitment; nothing is opened")
+    if claim.ledger_root != merkle.root(leaves).hex():
+        raise ProofError(claims.FILE, "ledger_root: is not the root of the proof's ledger; nothing is opened")
+    if claim.final_state != (last.state or b"").hex():
+        raise ProofError(
+            claims.FILE, f"final_state: is not the state digest in row {last.step} of the ledger; nothing is opened"
+        )
+
+
 def _regenerate(
     proof: Proof, source: Source, wanted: Sequence[Span], secret: bytes | None, progress: Progress
 ) -> dict[int, HostState]:
-    """Return the states at both ends of each span; every step is executed once, from the checkpoint before it."""
+    """Return the states at both ends of each span, and those of steps 0 and T.
+
+    Every step is executed once, from the checkpoint before it. Steps 0 and T have checkpoints in every proof.
+    """
     schedule, steps = proof.commitment.schedule, proof.segments.steps
     layout, program = Layout(proof.commitment.state), proof.program()
+    ends = {step: _committed_state(proof, layout, step) for step in (0, steps)}
+    _check_initial(proof, program, layout, ends[0])
     records = CommittedRecords(proof.records(), secret)
     witness = Witness(layout, records, lambda step: schedule.has_witness(step, steps))
     found = routes(wanted, proof.checkpoints())
@@ -86,14 +115,39 @@ def _regenerate(
     try:
         for route in found:
             start, stop = route.span.start, route.span.stop
-            state = load_checkpoint(proof.root, start, layout.spec)
-            keeper.begin(proof, start, layout.gather(state))
+            state = ends[0] if start == 0 else _committed_state(proof, layout, start)
+            keeper.begin(proof, start, state)
             with Follower(program, witness, keeper) as follower:
                 inputs = step_inputs(proof.commitment, source, start + 1, stop + 1)
-                run(program, tuple(jnp.array(leaf) for leaf in state), inputs, follower)
+                run(program, tuple(jnp.array(leaf) for leaf in state.leaves), inputs, follower)
     finally:
         progress.end()
-    return keeper.states
+    return ends | keeper.states
+
+
+def _committed_state(proof: Proof, layout: Layout, step: int) -> HostState:
+    """Return the state of a checkpoint, which must be the one in the ledger."""
+    state = layout.gather(load_checkpoint(proof.root, step, layout.spec))
+    if state.digest() != proof.row(step).state:
+        raise BackendError(f"the checkpoint after step {step} is not the state in the ledger; nothing is opened")
+    return state
+
+
+def _check_initial(proof: Proof, program: Program, layout: Layout, state: HostState) -> None:
+    """Refuse to open a run whose initial state is not what ``init`` gives here, beside leaves that were taken over."""
+    assert proof.claim is not None  # noqa: S101  # the caller has refused runs that are not finished
+    check_taken(proof.commitment, state.leaves, checkpoint_name(0))
+    with executing():
+        derived = initial_leaves(program, proof.commitment, taken_of(proof.commitment, state.leaves))
+    if layout.gather(derived).digest() == state.digest():
+        return
+    differences = environment_differences(proof.claim.environment, current_environment())
+    if differences:
+        raise BackendError(
+            f"this machine can't regenerate the initial state: it is not the prover's ({'; '.join(differences)}); "
+            "nothing is opened; open the steps on the machine where the proof was made"
+        )
+    raise ProofError(checkpoint_name(0), "is not the state that the init program gives; nothing is opened")
 
 
 class _Keeper:
@@ -106,8 +160,6 @@ class _Keeper:
 
     def begin(self, proof: Proof, start: int, state: HostState) -> None:
         """Begin with the state of the checkpoint after step ``start``."""
-        if state.digest() != proof.row(start).state:
-            raise BackendError(f"the checkpoint after step {start} is not the state in the ledger; nothing is opened")
         self._rows = proof.rows_after(start)
         self._keep(start, state)
 
@@ -129,9 +181,12 @@ class _Keeper:
 
 
 def _rows(proof: Proof, wanted: Sequence[Span]) -> tuple[dict[int, Row], list[bytes]]:
-    """Return the rows of the spans by step, those of the first states included, and the digests of all rows."""
+    """Return the rows of steps 0 and T and of the spans by step, and the digests of all rows.
+
+    Of a span, the row of its first state is included.
+    """
     kept, digests = dict[int, Row](), list[bytes]()
-    steps = {step for span in wanted for step in (span.start, *span.steps)}
+    steps = {0, proof.segments.steps} | {step for span in wanted for step in (span.start, *span.steps)}
     for row in proof.rows():
         digests.append(row.digest())
         if row.step in steps:

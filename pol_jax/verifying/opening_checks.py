@@ -141,6 +141,34 @@ def check_opened_states(opening: Opening, commitment: Commitment, rows: Mapping[
     return states
 
 
+def missing_ends(opened: Opened, steps: int, *, within_tolerance: bool) -> str | None:
+    """Return which end of the run an opening leaves out, in words, and what to ask for; None if it shows both ends.
+
+    Steps alone prove nothing about a model: they may be true steps of a run that begins with another initial state, or
+    that doesn't end in the claimed final state.
+
+    Args:
+        opened: checked.
+        steps: T.
+        within_tolerance: whether something passed only within a tolerance. What tolerances add up to is then held
+            against the distance from the initial to the final state, for which both must be there.
+    """
+    shown = (
+        (0 in opened.states, "the initial state (nothing shows that the run begins with it)"),
+        (steps in opened.rows, f"row {steps} (nothing shows that the run ends in the claim's final_state)"),
+        (
+            steps in opened.states or not within_tolerance,
+            f"the state after step {steps} (nothing shows that tolerances add up to little)",
+        ),
+    )
+    missing = [words for there, words in shown if not there]
+    if not missing:
+        return None
+    return (
+        f"the opening leaves out {' and '.join(missing)}; ask for one with rows and states of steps 0 and {steps}"
+    )
+
+
 def check_opening(opening: Opening, claim: Claim, executed: Sequence[Span], limits: Limits) -> Opened:
     """Check stages 3 to 6 in one go.
 

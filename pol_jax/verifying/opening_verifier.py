@@ -39,6 +39,7 @@ from pol_jax.verifying.opening_checks import (
     check_opened_inputs,
     check_opened_rows,
     check_opened_states,
+    missing_ends,
 )
 from pol_jax.verifying.opening_replay import ReplaySpans, initial_is_exact, replay_here, replay_spans
 from pol_jax.verifying.request import OpeningRequest
@@ -135,6 +136,13 @@ class OpeningVerifier(Verifier):
         self.add(verdict=Verdict.INCONCLUSIVE, reasons=(f"{Stage.CHALLENGE}: {reason}",))
         self.note(Stage.CHALLENGE, Outcome.INCONCLUSIVE, f"{wanted} challenged: {reason}")
 
+    def _accept_nothing(self, why: str) -> None:
+        """Leave the verdict open, unless it is a rejection: what was opened may be false, but it can't be enough."""
+        rejected = self.report.verdict is Verdict.REJECTED
+        verdict = Verdict.REJECTED if rejected else Verdict.INCONCLUSIVE
+        self.add(verdict=verdict, reasons=(f"{Stage.CHALLENGE}: {why}", *self.report.reasons))
+        self.note(Stage.CHALLENGE, Outcome.INCONCLUSIVE, why)
+
     def _judge(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> None:
         """Go through stages 7 to 9 together: only the replay tells what an initial state with other bits means."""
         self.progress.stage(Stage.REPLAY.value)
@@ -149,6 +157,9 @@ class OpeningVerifier(Verifier):
         initial = self.initial_detail() if 0 in opened.states else "not opened"
         self.note(Stage.INITIAL_STATE, judgement.initial, initial)
         self.note(Stage.CHALLENGE, Outcome.PASSED, f"{len(wanted)} of {claim.steps} steps")
+        missing = missing_ends(opened, claim.steps, within_tolerance=any(each.passed for each in self.report.compared))
+        if missing:
+            self._accept_nothing(missing)
         self.note(Stage.REPLAY, judgement.replay, judgement.seen)
 
     def _replay(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> Judgement:

@@ -16,7 +16,7 @@ import tiny
 import unsandboxed
 from forge import Forger, refused
 from msgspec.structs import replace
-from opened_steps import SOURCE, STEPS
+from opened_steps import SOURCE, STEPS, open_blindly
 
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Silent
@@ -176,9 +176,7 @@ def test_claimed_final_state_that_is_not_the_last_row_s(
     honest = opener._regenerate(open_proof(proof_copy), SOURCE, [Span(23, 24)], None, Silent())
     forger.write(final_state="7" * 64)
     monkeypatch.setattr(opener, "_regenerate", lambda *_: honest)
-    refused(
-        check_opening(open_steps(open_proof(proof_copy), SOURCE, (24,)), (24,), proof_copy), 4, "final_state", "row 24"
-    )
+    refused(check_opening(open_blindly(proof_copy, (24,)), (24,), proof_copy), 4, "final_state", "row 24")
 
 
 def test_second_implementation_reads_and_writes_it(opening: Opening, plain_proof: Path) -> None:
@@ -268,7 +266,7 @@ def test_false_initial_state_is_rejected_on_another_backend(
     leaves = [leaf + leaf.dtype.type(1) if leaf.dtype == np.float32 else leaf for leaf in forger.states[0]]
     forger.train_on(SOURCE, 0, 24, leaves)
     forger.write()
-    opening = open_steps(open_proof(proof_copy), SOURCE, (1,))
+    opening = open_blindly(proof_copy, (1,))
     elsewhere(monkeypatch)
     report = check_opening(opening, (1,), proof_copy)
     refused(report, 7, "the initial state is not what this machine gives")
