@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from pol_jax.program.machine import current_environment
 from pol_jax.protocol.opening import Opening
+from pol_jax.protocol.stages import Stage
 from pol_jax.reports.report import Outcome, Report, Verdict
 
 
@@ -56,7 +57,7 @@ def test_a_frozen_opening_is_verified_for_ever(opening: Path) -> None:
     assert {outcomes[number] for number in range(1, 7)} == {Outcome.PASSED}, report.reasons
     assert outcomes[8] is Outcome.INCONCLUSIVE
     assert report.verdict is Verdict.INCONCLUSIVE, report.reasons
-    why = next(reason for reason in report.reasons if reason.startswith("challenge: "))
+    why = next(reason for reason in report.reasons if reason.startswith(f"{Stage.CHALLENGE}: "))
     assert f"row {frozen.steps} " in why
     begins = 1 in frozen.opened
     assert ("initial state" in why) is not begins

@@ -32,7 +32,15 @@ def verify(
     return ProofVerifier(request, source, trusted=trusted, progress=progress).run()
 
 
-def verify_opening(claim: Path, opening: Path, policy: StepPolicy, nonce: bytes = b"", **asked: Any) -> Report:
+def verify_opening(
+    claim: Path,
+    opening: Path,
+    policy: StepPolicy,
+    nonce: bytes = b"",
+    *,
+    trusted: Trusted | None = None,
+    **asked: Any,
+) -> Report:
     """Verify an opening; what is not asked for is as a request has it."""
     request = OpeningRequest(claim=str(claim), opening=str(opening), policy=policy, nonce=nonce, **asked)
-    return OpeningVerifier(request).run()
+    return OpeningVerifier(request, trusted=trusted).run()

@@ -30,9 +30,11 @@ def source_of_built_in(data_dir: Path | None) -> Callable[[Commitment], Source]:
 
 
 def cures(report: Report) -> list[str]:
-    """Return what could make an inconclusive report on a proof conclusive, one line each."""
-    if report.verdict is not Verdict.INCONCLUSIVE or report.coverage is None or report.coverage.unit != "segment":
+    """Return what could make an inconclusive report conclusive, one line each."""
+    if report.verdict is not Verdict.INCONCLUSIVE or report.coverage is None:
         return []
+    if report.coverage.unit == "step":
+        return _cures_of_opening(report)
     lines = []
     latest = report.ancestors[-1].provenance if report.ancestors else report.provenance
     initial = report.stages[Stage.INITIAL_STATE.value - 1]
@@ -42,3 +44,9 @@ def cures(report: Report) -> list[str]:
     if any(each.outcome is Outcome.INCONCLUSIVE for each in several):
         lines.append("to ask the prover for an opening of single steps: pol challenge, then pol open")
     return lines
+
+
+def _cures_of_opening(report: Report) -> list[str]:
+    if report.stages[Stage.CHALLENGE.value - 1].outcome is not Outcome.INCONCLUSIVE:
+        return []
+    return ["to ask the prover for what is missing: pol challenge, then pol open, which adds the ends of the run"]

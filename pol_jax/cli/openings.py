@@ -11,7 +11,7 @@ from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.report_screen import publish
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
-from pol_jax.cli.verify import parse_list, parse_nonce
+from pol_jax.cli.verify import parse_list, parse_nonce, trusted_task
 from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import ListedSteps, RandomSteps, StepPolicy, challenged_steps
 from pol_jax.protocol.claim import Claim
@@ -87,6 +87,9 @@ def verify_opening_command(
     d_ref: float | None,
     max_constants: int | None,
     exact: bool,
+    task: tuple[str, ...],
+    same_program: bool,
+    data_dir: Path | None,
     **others: object,
 ) -> int:
     """Verify an opening, print the report, and return the exit code."""
@@ -94,6 +97,7 @@ def verify_opening_command(
         if value:
             option = name.replace("_", "-")
             raise UsageError(f"--{option}: has no meaning for an opening, which holds everything that is needed")
+    trusted = trusted_task(task, data_dir, same_program)
     quiet_libraries()
     policy, nonce_bytes = _challenge(steps, nonce, confidence, fraction)
     request = OpeningRequest(
@@ -102,6 +106,7 @@ def verify_opening_command(
         policy=policy,
         nonce=nonce_bytes,
         limits=Limits() if max_constants is None else Limits(constant_bytes=max_constants),
+        same_program=same_program,
         jobs=jobs or 1,
         d_ref=d_ref,
         exact=exact,
@@ -109,7 +114,7 @@ def verify_opening_command(
     bars = Bars()
     try:
         bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined)
-        report = verify_opening_apart(request, progress=bars, bounds=bounds)
+        report = verify_opening_apart(request, trusted=trusted, progress=bars, bounds=bounds)
     finally:
         bars.end()
     return publish(report, json_file, html_file)

@@ -55,9 +55,8 @@ def verify_command(
     exact: bool,
 ) -> int:
     """Verify a proof, print the report, and return the exit code."""
+    trusted = trusted_task(task, data_dir, same_program)
     quiet_libraries()
-    if same_program and not task:
-        raise UsageError("--same-program: there is no source to compare with; say whose is trusted (--task)")
     request = ProofRequest(
         path=absolute(proof),
         policy=_policy(confidence, fraction, top_q, metric, segments, everything),
@@ -75,13 +74,28 @@ def verify_command(
         report = verify_proof_apart(
             request,
             _source(task, data_dir),
-            trusted=(lambda commitment, steps: _task(task, commitment, data_dir, steps)) if task else None,
+            trusted=trusted,
             progress=bars,
             bounds=Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined),
         )
     finally:
         bars.end()
     return publish(report, json_file, html_file)
+
+
+def trusted_task(
+    tasks: tuple[str, ...], data_dir: Path | None, same_program: bool
+) -> Callable[[Commitment, int], Task] | None:
+    """Return a function that finds the task, of those that the verifier trusts, with which a program is compared.
+
+    Raises:
+        UsageError: the verifier insists on a trusted program, and names no task.
+    """
+    if tasks:
+        return lambda commitment, steps: _task(tasks, commitment, data_dir, steps)
+    if same_program:
+        raise UsageError("--same-program: there is no source to compare with; say whose is trusted (--task)")
+    return None
 
 
 def _source(tasks: tuple[str, ...], data_dir: Path | None) -> Callable[[Commitment], Source]:

@@ -46,21 +46,23 @@ def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
 
 def _verify(setup: Setup, pipe: Pipe) -> Report:
     request = setup.request
+
+    def trusted(commitment: Commitment, steps: int) -> Expected:
+        return pipe.ask(ExportTrusted(encode(commitment), steps), Expected)
+
+    compare = trusted if setup.has_trusted else None
     if isinstance(request, OpeningRequest):
         replay = partial(replay_opening_in_pool, request=request)
-        return OpeningVerifier(request, progress=pipe, replay=replay).run()
+        return OpeningVerifier(request, trusted=compare, progress=pipe, replay=replay).run()
 
     def find_source(commitment: Commitment) -> Source:
         found = pipe.ask(FindSource(encode(commitment)), SourceFound)
         return RemoteRecords(pipe, commitment.data.record, found.records)
 
-    def trusted(commitment: Commitment, steps: int) -> Expected:
-        return pipe.ask(ExportTrusted(encode(commitment), steps), Expected)
-
     return ProofVerifier(
         request,
         find_source,
-        trusted=trusted if setup.has_trusted else None,
+        trusted=compare,
         progress=pipe,
         replayer=partial(PooledReplayer, jobs=request.jobs),
     ).run()

@@ -100,6 +100,8 @@ def verify_opening(
     limits: Limits | None = None,
     progress: Progress | None = None,
     bounds: Bounds | None = None,
+    trusted: Task | Callable[[Commitment, int], Task] | None = None,
+    same_program: bool = False,
     d_ref: float | None = None,
     jobs: int = 1,
     exact: bool = False,
@@ -114,12 +116,14 @@ def verify_opening(
         limits: bounds on what is read.
         progress: told of the stages and of the replayed steps.
         bounds: on the process.
+        trusted: source that the verifier trusts, with which the opened program is compared; as for `verify`.
+        same_program: accept no other program than that of ``trusted``.
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
         jobs: how many processes replay at the same time; each reads the opening.
         exact: accept nothing within a tolerance: what has other bits is inconclusive.
 
     Raises:
-        UsageError: a file is not there, or the policy would check nothing.
+        UsageError: a file is not there, the policy would check nothing, or there is no source to compare with.
     """
     request = OpeningRequest(
         claim=absolute(find_claim(Path(claim))),
@@ -127,11 +131,12 @@ def verify_opening(
         policy=policy,
         nonce=nonce,
         limits=limits or Limits(),
+        same_program=same_program,
         d_ref=d_ref,
         jobs=jobs,
         exact=exact,
     )
-    return verify_opening_apart(request, progress=progress, bounds=bounds)
+    return verify_opening_apart(request, trusted=trusted, progress=progress, bounds=bounds)
 
 
 def verify_proof_apart(
@@ -151,12 +156,17 @@ def verify_proof_apart(
 
 
 def verify_opening_apart(
-    request: OpeningRequest, *, progress: Progress | None = None, bounds: Bounds | None = None
+    request: OpeningRequest,
+    *,
+    trusted: Task | Callable[[Commitment, int], Task] | None = None,
+    progress: Progress | None = None,
+    bounds: Bounds | None = None,
 ) -> Report:
     """Answer a request about an opening in a process of its own; for arguments and errors see `verify_opening`."""
     bounds = bounds or Bounds()
-    caller = Caller(request, None, progress or Silent())
-    return _converse(Setup(request, False, bounds.memory_bytes), caller, [request.claim, request.opening], bounds)
+    caller = Caller(request, None, progress or Silent(), None if trusted is None else trust(trusted))
+    setup = Setup(request, trusted is not None, bounds.memory_bytes)
+    return _converse(setup, caller, [request.claim, request.opening], bounds)
 
 
 def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> Report:

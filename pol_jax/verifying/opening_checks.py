@@ -164,9 +164,7 @@ def missing_ends(opened: Opened, steps: int, *, within_tolerance: bool) -> str |
     missing = [words for there, words in shown if not there]
     if not missing:
         return None
-    return (
-        f"the opening leaves out {' and '.join(missing)}; ask for one with rows and states of steps 0 and {steps}"
-    )
+    return f"the opening leaves out {' and '.join(missing)}; ask for one with rows and states of steps 0 and {steps}"
 
 
 def check_opening(opening: Opening, claim: Claim, executed: Sequence[Span], limits: Limits) -> Opened:

@@ -14,6 +14,7 @@ from pol_jax.judging.drift import drift_of_opening
 from pol_jax.judging.leaf_distances import finite_distances
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.judging.verdict import Evidence, Judgement, judge_bits, judge_numbers
+from pol_jax.program.artifact import Artifacts
 from pol_jax.progress import Progress, Silent
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol.challenge import challenged_steps
@@ -43,6 +44,7 @@ from pol_jax.verifying.opening_checks import (
 )
 from pol_jax.verifying.opening_replay import ReplaySpans, initial_is_exact, replay_here, replay_spans
 from pol_jax.verifying.request import OpeningRequest
+from pol_jax.verifying.trusted_program import Trusted
 from pol_jax.verifying.verifier import Verifier, replay_of
 
 
@@ -50,22 +52,28 @@ class OpeningVerifier(Verifier):
     """Verifies an opening in this process."""
 
     def __init__(
-        self, request: OpeningRequest, *, progress: Progress | None = None, replay: ReplaySpans = replay_here
+        self,
+        request: OpeningRequest,
+        *,
+        trusted: Trusted | None = None,
+        progress: Progress | None = None,
+        replay: ReplaySpans = replay_here,
     ) -> None:
         """Verify what ``request`` asks about.
 
         Args:
             request: what the verifier asks.
+            trusted: tells which programs the source that the verifier trusts gives (see `trust`).
             progress: told of the stages and of the replayed steps.
             replay: replays the challenged steps; the usual function does so in this process.
 
         Raises:
-            UsageError: a file is not there.
+            UsageError: a file is not there, or there is no source to compare with.
         """
         self._claim_file, self._opening_file = find_claim(Path(request.claim)), Path(request.opening)
         if not self._opening_file.is_file():
             raise UsageError(f"{self._opening_file}: no such file; expected an opening")
-        super().__init__(request, progress or Silent())
+        super().__init__(request, trusted, progress or Silent())
         self._request, self._replay_spans = request, replay
 
     def run_stages(self) -> None:
@@ -87,6 +95,7 @@ class OpeningVerifier(Verifier):
             commitment, program = check_opened_commitment(opening, claim, request.limits)
             self.add(task=commitment.task.name, provenance=provenance_of(commitment))
             seen.append("programs match")
+            seen += self.compare_programs(lambda: Artifacts(opening.init, opening.step), commitment, claim)
         drawn = challenged_steps(request.policy, claim.steps, claim.digest(), request.nonce)
         wanted = witnessed_spans(commitment.schedule, drawn, claim.steps)
         with self.stage(Stage.LEDGER) as seen:
@@ -140,7 +149,7 @@ class OpeningVerifier(Verifier):
         """Leave the verdict open, unless it is a rejection: what was opened may be false, but it can't be enough."""
         rejected = self.report.verdict is Verdict.REJECTED
         verdict = Verdict.REJECTED if rejected else Verdict.INCONCLUSIVE
-        self.add(verdict=verdict, reasons=(f"{Stage.CHALLENGE}: {why}", *self.report.reasons))
+        self.add(verdict=verdict, mode=None, reasons=(f"{Stage.CHALLENGE}: {why}", *self.report.reasons))
         self.note(Stage.CHALLENGE, Outcome.INCONCLUSIVE, why)
 
     def _judge(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> None:

@@ -18,11 +18,11 @@ from pol_jax.protocol.challenge import Stretch, draw, metric_of
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.distances import HostLeaves
-from pol_jax.protocol.environment import Environment, environment_differences
+from pol_jax.protocol.environment import environment_differences
 from pol_jax.protocol.spans import Route, Segments, routes
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Curve, Update, thin
-from pol_jax.reports.report import Origin, Outcome, Report
+from pol_jax.reports.report import Outcome, Report
 from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.task import BUILT_IN, Source, load_task
@@ -42,7 +42,7 @@ from pol_jax.verifying.interruption import interrupted_replay
 from pol_jax.verifying.proof_material import ProofMaterial
 from pol_jax.verifying.replay import MakeReplayer, Replayer
 from pol_jax.verifying.request import ProofRequest
-from pol_jax.verifying.trusted_program import Trusted, origin_of
+from pol_jax.verifying.trusted_program import Trusted
 from pol_jax.verifying.update_sizes import measure_stretches
 from pol_jax.verifying.verifier import Verifier
 
@@ -102,10 +102,8 @@ class ProofVerifier(Verifier):
             raise UsageError(f"{root}: no such directory")
         if not any((root / name).exists() for name in ("commitment.json", "claim.json", "inventory.json")):
             raise UsageError(f"{root}: no proof here; expected a directory with {commitments.FILE}")
-        if request.same_program and trusted is None:
-            raise UsageError("same_program: there is no trusted source whose program this could be")
-        super().__init__(request, progress or Silent())
-        self._request, self._root, self._source, self._trusted = request, root, source, trusted
+        super().__init__(request, trusted, progress or Silent())
+        self._request, self._root, self._source = request, root, source
         self._make_replayer = replayer
         self._lineage = lineage or lineage_of(request.parents, request.limits)
 
@@ -132,7 +130,7 @@ class ProofVerifier(Verifier):
             self.add(task=proof.commitment.task.name, provenance=provenance_of(proof.commitment))
             seen.append(f"{len(checked.records)} records, programs match")
             seen.append(f"{checked.program.constant_bytes} bytes of constants")
-            seen += self._compare_programs(checked, claim)
+            seen += self.compare_programs(proof.artifacts, proof.commitment, claim)
         with self.stage(Stage.LEDGER) as seen:
             curve = Curve(claim.steps)
             states = check_ledger(proof, claim, curve)
@@ -158,17 +156,6 @@ class ProofVerifier(Verifier):
         if step == final:
             self.note_final(trajectory.spec, leaves)
 
-    def _compare_programs(self, checked: Checked, claim: Claim) -> list[str]:
-        """Compare the proof's programs with those of the trusted source, if there is one; return what was seen."""
-        if self._trusted is None:
-            return []
-        expected = self._trusted(checked.proof.commitment, claim.steps)
-        origin, words = origin_of(checked.proof.artifacts(), expected)
-        self.add(program_origin=origin)
-        if self._request.same_program and origin is Origin.DIFFERS:
-            raise _other_program(words, claim.environment, self.environment)
-        return [words]
-
     def _check_beginning(self, passed: _Passed) -> str | None:
         """Check what the initial state takes over, and the proofs that it comes from.
 
@@ -192,7 +179,7 @@ class ProofVerifier(Verifier):
         return ProofVerifier(
             self._request.of_ancestor(root),
             self._source,
-            trusted=self._trusted,
+            trusted=self.trusted,
             progress=WithinStage(self.progress, Stage.INITIAL_STATE.value),
             replayer=self._make_replayer,
             lineage=lineage,
@@ -251,15 +238,6 @@ def built_in_source(data_dir: Path | None = None) -> Callable[[Commitment], Sour
         return load_task(name, data_dir=data_dir).source
 
     return find
-
-
-def _other_program(words: str, claimed: Environment, here: Environment) -> ProofError | BackendError:
-    """Refuse the program, if this jax is the prover's; another jax may write the same program down in another way."""
-    differences = environment_differences(claimed, here)
-    changed = [line for line in differences if line.startswith(("jax: ", "jaxlib: "))]
-    if changed:
-        return BackendError(f"program: {words}, or were exported by another jax ({'; '.join(changed)})")
-    return ProofError("program", words)
 
 
 def _update(stretch: Stretch, segments: Segments) -> Update:

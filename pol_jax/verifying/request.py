@@ -26,6 +26,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         d_ref: a distance between two honest trainings of the task, against which drift is measured too; or None.
         jobs: how many processes replay at the same time.
         exact: whether nothing is to be accepted within a tolerance, in an earlier proof neither.
+        same_program: whether no other program than that of the trusted source is accepted.
     """
 
     nonce: bytes
@@ -33,6 +34,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     d_ref: float | None = None
     jobs: int = 1
     exact: bool = False
+    same_program: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what could not be answered.
@@ -53,7 +55,6 @@ class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         path: the proof's directory.
         policy: which segments to replay.
         secret: 32 bytes that salt the records of a private data set; or None.
-        same_program: whether no other program than that of the trusted source is accepted.
         parents: directories of proofs that the initial state may come from.
     """
 
@@ -61,7 +62,6 @@ class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     policy: Policy = RandomSegments()
     nonce: bytes = msgspec.field(default_factory=lambda: fresh_nonce())
     secret: bytes | None = None
-    same_program: bool = False
     parents: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -14,10 +14,12 @@ from typing import TypeAlias
 import jax.export
 import msgspec
 
+from pol_jax.errors import BackendError, ProofError
 from pol_jax.program.artifact import Artifacts, artifact_digests
 from pol_jax.program.stablehlo import canonical_text, parsed
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.encoding import artifact_digest
+from pol_jax.protocol.environment import Environment, environment_differences
 from pol_jax.protocol.limits import Limits
 from pol_jax.reports.report import Origin
 from pol_jax.training.export import export_task, signature_of
@@ -58,6 +60,15 @@ def origin_of(artifacts: Artifacts, expected: Expected) -> tuple[Origin, str]:
     if _text_digests(artifacts) == expected.texts:
         return Origin.TRUSTED, "programs have the text of those of the trusted source"
     return Origin.DIFFERS, "programs differ from those of the trusted source"
+
+
+def other_program(words: str, claimed: Environment, here: Environment) -> ProofError | BackendError:
+    """Refuse the program, if this jax is the prover's; another jax may write the same program down in another way."""
+    differences = environment_differences(claimed, here)
+    changed = [line for line in differences if line.startswith(("jax: ", "jaxlib: "))]
+    if changed:
+        return BackendError(f"program: {words}, or were exported by another jax ({'; '.join(changed)})")
+    return ProofError("program", words)
 
 
 def _text_digests(artifacts: Artifacts) -> tuple[str, str]:

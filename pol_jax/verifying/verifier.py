@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from msgspec.structs import replace
 
-from pol_jax.errors import BackendError, ProofError
+from pol_jax.errors import BackendError, ProofError, UsageError
 from pol_jax.judging.drift import drift_objection, with_ancestors
 from pol_jax.judging.finiteness import non_finite_leaves
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.judging.verdict import Judgement
+from pol_jax.program.artifact import Artifacts
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress
 from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.distances import HostLeaves
 from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import StateSpec
-from pol_jax.reports.report import Drift, Mode, Outcome, Replay, Report, Verdict
+from pol_jax.reports.report import Drift, Mode, Origin, Outcome, Replay, Report, Verdict
 from pol_jax.reports.wording import describe_provenance, describe_test, notices
 from pol_jax.verifying.interruption import interrupted
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
+from pol_jax.verifying.trusted_program import Trusted, origin_of, other_program
 
 
 class StageFailed(Exception):
@@ -34,14 +37,21 @@ class Verifier(ABC):
     """A verification under way.
 
     Attributes:
+        trusted: tells which programs the source that the verifier trusts gives; or None.
         progress: told of the stages and of the replayed steps.
         environment: of this process.
         report: what was found so far.
     """
 
-    def __init__(self, request: ProofRequest | OpeningRequest, progress: Progress) -> None:
-        """Begin a verification, which has found nothing yet."""
-        self.progress = progress
+    def __init__(self, request: ProofRequest | OpeningRequest, trusted: Trusted | None, progress: Progress) -> None:
+        """Begin a verification, which has found nothing yet.
+
+        Raises:
+            UsageError: no other program than the trusted one shall be accepted, and there is none.
+        """
+        if request.same_program and trusted is None:
+            raise UsageError("same_program: there is no trusted source whose program this could be")
+        self.trusted, self._same_program, self.progress = trusted, request.same_program, progress
         self.environment = current_environment()
         self.report = Report.unfinished(request.policy, request.nonce, self.environment, exact=request.exact)
 
@@ -78,6 +88,26 @@ class Verifier(ABC):
         """Add a drift to the report. A way that was only measured over values that are not there has no length."""
         unknown = bool(self.report.non_finite) and drift.distance == 0
         self.add(drift=replace(drift, distance=None) if unknown else drift)
+
+    def compare_programs(self, artifacts: Callable[[], Artifacts], commitment: Commitment, claim: Claim) -> list[str]:
+        """Compare programs, which load, with those of the trusted source, if there is one; return what was seen.
+
+        Args:
+            artifacts: reads the programs.
+            commitment: of the run.
+            claim: of the run.
+
+        Raises:
+            ProofError: they are others, where no others are accepted.
+            BackendError: likewise, but another jax than the prover's may be the cause.
+        """
+        if self.trusted is None:
+            return []
+        origin, words = origin_of(artifacts(), self.trusted(commitment, claim.steps))
+        self.add(program_origin=origin)
+        if self._same_program and origin is Origin.DIFFERS:
+            raise other_program(words, claim.environment, self.environment)
+        return [words]
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[list[str]]:
