@@ -12,6 +12,7 @@ import msgspec
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.spans import Span
+from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Expected
 
@@ -136,9 +137,15 @@ class OpeningWork(msgspec.Struct, frozen=True, tag="opening_work"):
 
 
 class ReplaySpan(msgspec.Struct, frozen=True, tag="replay_span"):
-    """To a worker: replay these steps."""
+    """To a worker: replay these steps.
+
+    Attributes:
+        span: the steps.
+        seen: of a proof, the digests of the rows and the state that the replay reads; None for an opening.
+    """
 
     span: Span
+    seen: SeenDigests | None
 
 
 class SpanReplayed(msgspec.Struct, frozen=True, tag="span_replayed"):

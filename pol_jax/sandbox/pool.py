@@ -72,7 +72,7 @@ class PooledReplayer(Replayer):
         assert proof.claim is not None  # noqa: S101  # it passed stage 2
         work = ProofWork(str(proof.root.absolute()), proof.claim.digest().hex(), proof.limits, self._secret)
         answer = answers_from(self._source, proof.commitment.data.record)
-        return (worker_process(device, work, self._shared, answer) for device in self._devices)
+        return (worker_process(device, work, self._shared, answer, proof.seen) for device in self._devices)
 
     def _replay_here(self, span: Span) -> ReplayResult:
         (result,) = super().replay([span])

@@ -7,12 +7,11 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from pol_jax.errors import PolError, ProofError
+from pol_jax.errors import PolError, ProofError, UsageError
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.limits import Limits
-from pol_jax.protocol.spans import Span
 from pol_jax.sandbox.messages import ErrorRaised, OpeningWork, ProofWork, ReplaySpan, SpanReplayed, WorkerSetup
 from pol_jax.sandbox.pipe import Pipe, exit_with
 from pol_jax.sandbox.remote_records import RemoteRecords
@@ -37,33 +36,36 @@ def work(handle: int, starter: int) -> None:
         try:
             replay = _prepare(pipe, pipe.receive(WorkerSetup))  # type: ignore[arg-type]  # a union is a type to msgspec
             while True:
-                pipe.send(SpanReplayed(replay(pipe.receive(ReplaySpan).span)))
+                pipe.send(SpanReplayed(replay(pipe.receive(ReplaySpan))))
         except PolError as error:
             pipe.send(ErrorRaised(type(error).__name__, str(error)))
 
 
-def _prepare(pipe: Pipe, setup: WorkerSetup) -> Callable[[Span], ReplayResult]:
+def _prepare(pipe: Pipe, setup: WorkerSetup) -> Callable[[ReplaySpan], ReplayResult]:
     """Return what replays a span. What was checked is checked again: nothing that was parsed crosses a pipe."""
     return _prepare_proof(pipe, setup) if isinstance(setup, ProofWork) else _prepare_opening(pipe, setup)
 
 
-def _prepare_proof(pipe: Pipe, setup: ProofWork) -> Callable[[Span], ReplayResult]:
+def _prepare_proof(pipe: Pipe, setup: ProofWork) -> Callable[[ReplaySpan], ReplayResult]:
     root = Path(setup.path)
     checked = check_commitment(root, _claim(root / claims.FILE, setup.claim, setup.limits), setup.limits)
     data = checked.proof.commitment.data
     replayer = Replayer(checked, RemoteRecords(pipe, data.record, data.records), setup.secret, pipe)
 
-    def replay(span: Span) -> ReplayResult:
-        (result,) = replayer.replay([span])
+    def replay(wanted: ReplaySpan) -> ReplayResult:
+        if wanted.seen is None:
+            raise UsageError("a worker replays the rows of a proof that were seen, and was told of none")
+        replayer.compare_with(wanted.seen)
+        (result,) = replayer.replay([wanted.span])
         return result
 
     return replay
 
 
-def _prepare_opening(pipe: Pipe, setup: OpeningWork) -> Callable[[Span], ReplayResult]:
+def _prepare_opening(pipe: Pipe, setup: OpeningWork) -> Callable[[ReplaySpan], ReplayResult]:
     claim = _claim(Path(setup.claim_file), setup.claim, setup.limits)
     opened = check_opening(read_opening(Path(setup.opening), setup.limits), claim, [], setup.limits)
-    return lambda span: replay_spans(opened, [span], pipe)[0]
+    return lambda wanted: replay_spans(opened, [wanted.span], pipe)[0]
 
 
 def _claim(path: Path, digest: str, limits: Limits) -> Claim:

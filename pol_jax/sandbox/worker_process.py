@@ -25,6 +25,7 @@ from pol_jax.sandbox.messages import (
 )
 from pol_jax.sandbox.process import Process, ProcessLost, python_process
 from pol_jax.sandbox.remote_records import AnswerRecords
+from pol_jax.storage.seen_digests import SeenDigests
 
 _CODE = "import sys; from pol_jax.sandbox.pool_worker import work; work(*map(int, sys.argv[1:]))"
 _MOST_BYTES = 2**24
@@ -38,11 +39,13 @@ class WorkerProcess:
         process: that runs `pol_jax.sandbox.pool_worker`.
         progress: told of its steps.
         answer: to its questions for records.
+        seen: of a proof, the digests of what the worker will read; None for an opening.
     """
 
     process: Process
     progress: Progress
     answer: AnswerRecords
+    seen: SeenDigests | None = None
 
     def replay(self, span: Span) -> ReplayResult:
         """Have the worker replay a span, and answer its questions until it has.
@@ -53,7 +56,7 @@ class WorkerProcess:
             ProofError: the worker found other files than those that were checked.
         """
         try:
-            self.process.send(ReplaySpan(span))
+            self.process.send(ReplaySpan(span, self.seen.of_span(span) if self.seen else None))
             while True:
                 match self._receive():
                     case SpanReplayed(result):
@@ -77,7 +80,11 @@ class WorkerProcess:
 
 @contextmanager
 def worker_process(
-    device: dict[str, str], setup: WorkerSetup, progress: Progress, answer: AnswerRecords
+    device: dict[str, str],
+    setup: WorkerSetup,
+    progress: Progress,
+    answer: AnswerRecords,
+    seen: SeenDigests | None = None,
 ) -> Iterator[WorkerProcess]:
     """Start a worker, confined as this process is; it is killed when it is no longer needed.
 
@@ -86,10 +93,11 @@ def worker_process(
         setup: what it replays spans of.
         progress: told of its steps.
         answer: to its questions for records; called by several threads, if there are several workers.
+        seen: of a proof, the digests of what the worker will read; None for an opening.
     """
     with python_process(_CODE, (), device) as process:
         process.send(setup)
-        yield WorkerProcess(process, progress, answer)
+        yield WorkerProcess(process, progress, answer, seen)
 
 
 def devices_of_workers(workers: int) -> list[dict[str, str]]:

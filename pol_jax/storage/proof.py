@@ -8,8 +8,10 @@ A run that is not finished has a journal of the open segment, and no claim yet.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -39,12 +41,14 @@ from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Segments
 from pol_jax.protocol.trees import PyTree
 from pol_jax.storage import ledger
-from pol_jax.storage.checkpoints import checkpoint_steps, load_checkpoint
+from pol_jax.storage.checkpoints import checkpoint_name, checkpoint_steps, load_checkpoint
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.journal import FILE as JOURNAL_FILE
 from pol_jax.storage.journal import read_journal, recorded_rows
-from pol_jax.storage.ledger import sealed_steps
+from pol_jax.storage.ledger import sealed_steps, segment_file
+from pol_jax.storage.seen_digests import SeenDigests, seen_before
 from pol_jax.training.pytrees import nested
+from pol_jax.training.states import Layout
 
 RECORDS_FILE: Final = "records"
 
@@ -58,12 +62,15 @@ class Proof:
         commitment: the commitment.
         claim: the claim; None while the run is not finished.
         limits: how much may be read.
+        seen: digests of what a verification has seen, with which all rows and states that are read are compared; None
+            if there is nothing to compare with.
     """
 
     root: Path
     commitment: Commitment
     claim: Claim | None
     limits: Limits = field(default_factory=Limits)
+    seen: SeenDigests | None = None
 
     @cached_property
     def segments(self) -> Segments:
@@ -132,20 +139,28 @@ class Proof:
             raise UsageError(f"step {step}: expected a step from 0 to {self.last_step}")
         if self.open_rows and step >= self.open_rows[0].step:
             return self.open_rows[step - self.open_rows[0].step]
-        return ledger.read_row(self.root, self.segments, step)
+        return next(self.rows_after(step - 1)) if self.claim else ledger.read_row(self.root, self.segments, step)
 
     def rows(self) -> Iterator[Row]:
         """Yield all rows in order, with one segment in memory at a time."""
         interval = self.commitment.schedule.interval
         if self.claim is None:
             return recorded_rows(self.root, interval, sealed_steps(self.root))
-        return ledger.read_rows(self.root, Segments(self.claim.steps, interval))
+        return self.rows_after(-1)
 
     def rows_after(self, step: int) -> Iterator[Row]:
-        """Yield the rows of a finished proof after that of ``step``, in order."""
-        for segment in range(self.segments.of_step(step + 1), len(self.segments)):
+        """Return the rows of a finished proof after that of ``step``, in order; the first segment is read now."""
+        numbers = range(self.segments.of_step(step + 1), len(self.segments))
+        read = (self._segment(number, step + 1) for number in numbers)
+        return chain(next(read, ()), chain.from_iterable(read))
+
+    def _segment(self, segment: int, first: int) -> Iterator[Row]:
+        """Read a segment now, and return its rows from step ``first`` on, each checked when it is taken."""
+        with seen_before() if self.seen else nullcontext():
             rows = ledger.read_segment(self.root, segment, self.segments.rows(segment))
-            yield from (row for row in rows if row.step > step)
+        chosen = (row for row in rows if row.step >= first)
+        seen, where = self.seen, segment_file(segment)
+        return (seen.check_row(where, row) for row in chosen) if seen else chosen
 
     def checkpoints(self) -> list[int]:
         """Return the steps that have a checkpoint, ascending."""
@@ -157,7 +172,19 @@ class Proof:
 
     def leaves(self, step: int) -> tuple[jax.Array, ...]:
         """Return the state after ``step`` from its checkpoint, as plain arrays in the order of the commitment."""
-        return tuple(jnp.array(leaf) for leaf in load_checkpoint(self.root, step, self.commitment.state))
+        return tuple(jnp.array(leaf) for leaf in self.host_leaves(step))
+
+    def host_leaves(self, step: int) -> list[np.ndarray]:
+        """Return the state after ``step`` from its checkpoint, as arrays of the host.
+
+        Raises:
+            ProofError: the checkpoint is damaged, or changed since it was checked.
+        """
+        with seen_before() if self.seen else nullcontext():
+            leaves = load_checkpoint(self.root, step, self.commitment.state)
+        if self.seen:
+            self.seen.check_state(checkpoint_name(step), step, Layout(self.commitment.state).gather(leaves).digest())
+        return leaves
 
     def final_state(self) -> PyTree:
         """Return the state after the last step, as nested dicts of arrays."""

@@ -28,7 +28,9 @@ from pol_jax.reports.wording import notices
 from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.proof import open_proof
+from pol_jax.storage.seen_digests import CHANGED
 from pol_jax.training.initial_state import digest_of
+from pol_jax.training.states import Layout
 
 MOST_ANCESTORS: Final = 16
 """How many proofs a verifier follows, one before the other."""
@@ -181,6 +183,9 @@ def _difference(initial: EarlierProof, state: StateSpec, path: Path, limits: Lim
     proof, wanted = open_proof(path, limits), taken(initial, state).values()
     assert proof.claim is not None  # noqa: S101  # it passed stage 6
     final = load_checkpoint(path, proof.claim.steps, proof.commitment.state)
+    own = (proof.claim.digest().hex(), Layout(proof.commitment.state).gather(final).digest().hex())
+    if own != (initial.claim, proof.claim.final_state) or proof.commitment.digest().hex() != proof.claim.commitment:
+        return f"the proof that it comes from {CHANGED}"
     by_path = {leaf.path: (leaf, array) for leaf, array in zip(proof.commitment.state, final, strict=True)}
     found = []
     for leaf in wanted:

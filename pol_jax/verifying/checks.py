@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
 from pol_jax.storage.inventory import check_inventory, read_bounded, scan
 from pol_jax.storage.ledger import DIRECTORY, segment_file
 from pol_jax.storage.proof import Proof
+from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.training.inputs import plan
 from pol_jax.training.keys import step_keys
 from pol_jax.training.states import Layout
@@ -78,17 +79,18 @@ def check_commitment(root: Path, claim: Claim, limits: Limits) -> Checked:
     return Checked(proof, program, records)
 
 
-def check_ledger(proof: Proof, claim: Claim, curve: Curve | None = None) -> dict[int, Digest]:
+def check_ledger(checked: Checked, claim: Claim, curve: Curve | None = None) -> Checked:
     """Stage 4: all rows are there, with the digests they must have, under the claimed root.
 
     Args:
-        proof: opened.
+        checked: passed stage 3.
         claim: its claim.
         curve: takes the losses of the rows.
 
     Returns:
-        The digest of the state at each step that may have a checkpoint.
+        The same, whose proof compares all that it reads from now on with the digests that were seen here.
     """
+    proof = checked.proof
     schedule, leaves, states = proof.commitment.schedule, list[Digest](), dict[int, Digest]()
     _check_segment_files(proof)
     for row in proof.rows():
@@ -108,7 +110,7 @@ def check_ledger(proof: Proof, claim: Claim, curve: Curve | None = None) -> dict
         raise ProofError(DIRECTORY, "its Merkle root is not the claimed one")
     if states[claim.steps].hex() != claim.final_state:
         raise ProofError(claims.FILE, f"final_state is not the digest in row {claim.steps} of the ledger")
-    return states
+    return replace(checked, proof=replace(proof, seen=SeenDigests(0, b"".join(leaves), states)))
 
 
 def check_inputs(proof: Proof, claim: Claim, records: UInt8[np.ndarray, "records 32"]) -> None:
@@ -122,20 +124,18 @@ def check_inputs(proof: Proof, claim: Claim, records: UInt8[np.ndarray, "records
         _check_row(proof, row, key, indices, records)
 
 
-def check_states(
-    proof: Proof, states: Mapping[int, Digest], observe: Callable[[int, Sequence[np.ndarray]], None] | None = None
-) -> list[int]:
+def check_states(proof: Proof, observe: Callable[[int, Sequence[np.ndarray]], None] | None = None) -> list[int]:
     """Stage 6: the first and the last checkpoint are there; each that is there has the digest that the ledger has.
 
     Args:
-        proof: opened.
-        states: digests of the states that may have a checkpoint.
+        proof: passed stage 4.
         observe: shown each step and state, in order, once it was checked.
 
     Returns:
         The steps whose checkpoints are there, ascending.
     """
-    layout = Layout(proof.commitment.state)
+    assert proof.seen is not None  # noqa: S101  # it passed stage 4
+    layout, states = Layout(proof.commitment.state), proof.seen.states
     stored = proof.checkpoints()
     for step in sorted({0, proof.segments.steps} - set(stored)):
         raise ProofError(checkpoint_name(step), "is missing")
@@ -158,9 +158,9 @@ def check_files_to_states(root: Path, limits: Limits) -> Checked:
     """
     claim = check_files(root, check_names(root, limits), limits)
     checked = check_commitment(root, claim, limits)
-    states = check_ledger(checked.proof, claim)
+    checked = check_ledger(checked, claim)
     check_inputs(checked.proof, claim, checked.records)
-    check_states(checked.proof, states)
+    check_states(checked.proof)
     return checked
 
 

@@ -12,7 +12,6 @@ from pol_jax.program.artifact import Program
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span
-from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.inputs import StepInput, step_inputs
 from pol_jax.training.task import Source
@@ -45,7 +44,7 @@ class ProofMaterial:
 
     def state(self, step: int) -> list[np.ndarray]:
         """Return the leaves of a checkpoint."""
-        return load_checkpoint(self.checked.proof.root, step, self.commitment.state)
+        return self.checked.proof.host_leaves(step)
 
     def inputs(self, span: Span) -> _Inputs:
         """Return the inputs of steps; they are read anew at each iteration, and don't stay in memory."""

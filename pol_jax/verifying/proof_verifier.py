@@ -23,7 +23,7 @@ from pol_jax.protocol.spans import Route, Segments, routes
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Curve, Update, thin
 from pol_jax.reports.report import Outcome, Report
-from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
+from pol_jax.storage.checkpoints import checkpoint_name
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.task import BUILT_IN, Source, load_task
 from pol_jax.verifying.ancestry import Lineage, check_ancestry, check_taken, lineage_of, provenance_of
@@ -133,7 +133,8 @@ class ProofVerifier(Verifier):
             seen += self.compare_programs(proof.artifacts, proof.commitment, claim)
         with self.stage(Stage.LEDGER) as seen:
             curve = Curve(claim.steps)
-            states = check_ledger(proof, claim, curve)
+            checked = check_ledger(checked, claim, curve)
+            proof = checked.proof
             self.add(curve=curve.points())
             seen.append(f"{claim.steps + 1} rows")
         with self.stage(Stage.KEYS_AND_ORDER) as seen:
@@ -141,7 +142,7 @@ class ProofVerifier(Verifier):
             seen.append(f"{claim.steps + 1} rows re-derived")
         with self.stage(Stage.STATE_DIGESTS) as seen:
             trajectory = Trajectory(proof.commitment.state)
-            checkpoints = check_states(proof, states, partial(self._see_state, trajectory, claim.steps))
+            checkpoints = check_states(proof, partial(self._see_state, trajectory, claim.steps))
             seen.append(f"{len(checkpoints)} checkpoints")
             metric = metric_of(policy)
             stretches = measure_stretches(proof, metric, self.progress) if metric else []
@@ -163,7 +164,7 @@ class ProofVerifier(Verifier):
             Why these leave open where the initial state comes from; None if they don't.
         """
         proof = passed.checked.proof
-        initial = load_checkpoint(proof.root, 0, proof.commitment.state)
+        initial = proof.host_leaves(0)
         check_taken(proof.commitment, initial, checkpoint_name(0))
         ancestry = check_ancestry(
             proof.commitment, passed.claim, self._lineage, self._verify_ancestor, self._request.limits

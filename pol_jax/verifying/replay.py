@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import jax.numpy as jnp
@@ -17,8 +16,7 @@ from pol_jax.program.artifact import Leaves, Program, executing
 from pol_jax.progress import Progress
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span
-from pol_jax.storage.checkpoints import load_checkpoint
-from pol_jax.storage.ledger import read_row, read_segment
+from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.initial_state import first_key, initial_leaves, taken_of
 from pol_jax.training.inputs import StepInput, step_inputs
@@ -59,14 +57,18 @@ class Replayer:
         )
         self._done = 0
 
+    def compare_with(self, seen: SeenDigests) -> None:
+        """Compare what is read of the proof from now on with ``seen``, as another process saw it."""
+        self._checked = replace(self._checked, proof=replace(self._checked.proof, seen=seen))
+
     def initial_is_exact(self) -> bool:
         """Whether the init program gives the ledger's initial state under the key of step 0, but for what was taken."""
         proof = self._checked.proof
         takes = proof.commitment.initial.leaves
-        given = taken_of(proof.commitment, load_checkpoint(proof.root, 0, self._layout.spec)) if takes else {}
+        given = taken_of(proof.commitment, proof.host_leaves(0)) if takes else {}
         with executing():
             state = self._layout.gather(initial_leaves(self._checked.program, proof.commitment, given))
-        return self._witness.initial(first_key(proof.commitment), state) == read_row(proof.root, proof.segments, 0)
+        return self._witness.initial(first_key(proof.commitment), state) == proof.row(0)
 
     def replay(self, spans: Iterable[Span]) -> Iterator[ReplayResult]:
         """Replay runs of steps one after the other, each from its checkpoint.
@@ -97,16 +99,8 @@ class Replayer:
 
     def _start(self, span: Span) -> _Start:
         """Read what a replay begins with and is compared with."""
-        state = load_checkpoint(self._checked.proof.root, span.start, self._layout.spec)
-        return _Start(span, self._rows(span), state)
-
-    def _rows(self, span: Span) -> Iterator[Row]:
-        """The ledger's rows of these steps: the first segment is read now, another one when it is reached."""
-        root, segments = self._checked.proof.root, self._checked.proof.segments
-        numbers = range(segments.of_step(span.start + 1), segments.of_step(span.stop) + 1)
-        read = (read_segment(root, number, segments.rows(number)) for number in numbers)
-        rows = chain(next(read), chain.from_iterable(read))
-        return (row for row in rows if row.step > span.start)
+        proof = self._checked.proof
+        return _Start(span, proof.rows_after(span.start), proof.host_leaves(span.start))
 
     def _run(self, begun: _Start, states_only: bool = False) -> ReplayResult:
         inputs = step_inputs(self._checked.proof.commitment, self._source, begun.span.start + 1, begun.span.stop + 1)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 from pol_jax.progress import Progress, Silent
 from pol_jax.protocol.challenge import Metric, Stretch
 from pol_jax.protocol.distances import distance
-from pol_jax.protocol.trees import StateSpec
-from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.proof import Proof
 
 
@@ -21,7 +18,7 @@ def measure_stretches(proof: Proof, metric: Metric, progress: Progress) -> list[
         ProofError: a checkpoint can't be read.
     """
     steps, segments, commitment = proof.checkpoints(), proof.segments, proof.commitment
-    found = magnitudes(proof.root, commitment.state, steps, metric, progress)
+    found = magnitudes(proof, steps, metric, progress)
     return [
         Stretch(
             segments=range(segments.of_step(start + 1), segments.of_step(stop) + 1),
@@ -32,14 +29,11 @@ def measure_stretches(proof: Proof, metric: Metric, progress: Progress) -> list[
     ]
 
 
-def magnitudes(
-    root: Path, spec: StateSpec, steps: Sequence[int], metric: Metric, progress: Progress | None = None
-) -> list[float]:
+def magnitudes(proof: Proof, steps: Sequence[int], metric: Metric, progress: Progress | None = None) -> list[float]:
     """Return the distances between the states of consecutive checkpoints; two states are in memory at a time.
 
     Args:
-        root: the proof's directory.
-        spec: of the states.
+        proof: whose checkpoints are read.
         steps: whose checkpoints are there, ascending.
         metric: what distance.
         progress: told of the checkpoints.
@@ -50,10 +44,10 @@ def magnitudes(
     progress, found = progress or Silent(), list[float]()
     progress.begin("measuring updates", len(steps) - 1)
     try:
-        before = load_checkpoint(root, steps[0], spec)
+        before = proof.host_leaves(steps[0])
         for step in steps[1:]:
-            after = load_checkpoint(root, step, spec)
-            found.append(distance(spec, before, after, metric))
+            after = proof.host_leaves(step)
+            found.append(distance(proof.commitment.state, before, after, metric))
             progress.at(len(found))
             before = after
     finally:

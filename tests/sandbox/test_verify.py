@@ -17,12 +17,12 @@ import psutil
 import pytest
 import tiny
 import unsandboxed
+from at_moments import At
 from forge import Forger
 from places import TESTS
 
 import pol_jax
 from pol_jax.errors import UsageError
-from pol_jax.progress import Silent
 from pol_jax.protocol.challenge import JointSegments, Policy, TopSegments
 from pol_jax.reports.report import Outcome, Report, Verdict
 from pol_jax.sandbox.bounds import Bounds
@@ -32,17 +32,6 @@ from pol_jax.training.inputs import plan
 from pol_jax.training.keys import step_keys
 
 NONCE = b"isolated"
-
-
-class At(Silent):
-    """Does something when a stage begins."""
-
-    def __init__(self, number: int, action: Callable[[], None]) -> None:
-        self._number, self._action = number, action
-
-    def stage(self, number: int) -> None:
-        if number == self._number:
-            self._action()
 
 
 def kill_child(number: int) -> Callable[[], None]:

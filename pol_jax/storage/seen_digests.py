@@ -1,0 +1,72 @@
+"""What a verification has seen of a ledger is kept as digests, since files may change while they are verified.
+
+Rows and states are too large to stay in memory, so they are read again. Without a comparison, a prover who swaps files
+in between could have one run checked and another one replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from pol_jax.errors import ProofError
+from pol_jax.protocol.encoding import DIGEST_BYTES
+from pol_jax.protocol.rows import Row
+from pol_jax.protocol.spans import Span
+
+CHANGED = "changed since it was checked"
+
+
+class SeenDigests(msgspec.Struct, frozen=True):
+    """The digests of rows and states that a verification has seen, or those of one span.
+
+    Attributes:
+        first: the step of the first row.
+        rows: the digests of the rows of consecutive steps, one after the other.
+        states: the digest of the state at each step that may have a checkpoint.
+    """
+
+    first: int
+    rows: bytes
+    states: dict[int, bytes]
+
+    def of_span(self, span: Span) -> SeenDigests:
+        """Return what a replay of ``span`` needs: the rows of its steps, and the state that it begins with."""
+        begin, end = ((step - self.first) * DIGEST_BYTES for step in (span.start + 1, span.stop + 1))
+        return SeenDigests(span.start + 1, self.rows[begin:end], {span.start: self.states[span.start]})
+
+    def check_row(self, where: str, row: Row) -> Row:
+        """Return ``row``, found in the file ``where``, if it is the row that was seen.
+
+        Raises:
+            ProofError: it is another one.
+        """
+        begin = (row.step - self.first) * DIGEST_BYTES
+        if begin < 0 or row.digest() != self.rows[begin : begin + DIGEST_BYTES]:
+            raise ProofError(where, f"{CHANGED}: row {row.step} is another one")
+        return row
+
+    def check_state(self, where: str, step: int, digest: bytes) -> None:
+        """Refuse the state in the checkpoint ``where``, if its ``digest`` is not the one that was seen.
+
+        Raises:
+            ProofError: it is another one.
+        """
+        if digest != self.states.get(step):
+            raise ProofError(where, f"{CHANGED}: its state is another one")
+
+
+@contextmanager
+def seen_before() -> Iterator[None]:
+    """Say of a file that can't be read now that it could be read before.
+
+    Raises:
+        ProofError: the file is damaged or missing.
+    """
+    try:
+        yield
+    except ProofError as error:
+        problem = str(error).partition(": ")[2]
+        raise ProofError(error.where, problem if problem.startswith(CHANGED) else f"{CHANGED}: {problem}") from error
