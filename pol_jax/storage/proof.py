@@ -155,12 +155,11 @@ class Proof:
         return chain(next(read, ()), chain.from_iterable(read))
 
     def _segment(self, segment: int, first: int) -> Iterator[Row]:
-        """Read a segment now, and return its rows from step ``first`` on, each checked when it is taken."""
+        """Read a segment now, and return its rows from step ``first`` on."""
         with seen_before() if self.seen else nullcontext():
             rows = ledger.read_segment(self.root, segment, self.segments.rows(segment))
         chosen = (row for row in rows if row.step >= first)
-        seen, where = self.seen, segment_file(segment)
-        return (seen.check_row(where, row) for row in chosen) if seen else chosen
+        return self.seen.check_rows(segment_file(segment), chosen) if self.seen else chosen
 
     def checkpoints(self) -> list[int]:
         """Return the steps that have a checkpoint, ascending."""

@@ -6,7 +6,7 @@ in between could have one run checked and another one replayed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -37,16 +37,19 @@ class SeenDigests(msgspec.Struct, frozen=True):
         begin, end = ((step - self.first) * DIGEST_BYTES for step in (span.start + 1, span.stop + 1))
         return SeenDigests(span.start + 1, self.rows[begin:end], {span.start: self.states[span.start]})
 
-    def check_row(self, where: str, row: Row) -> Row:
-        """Return ``row``, found in the file ``where``, if it is the row that was seen.
+    def check_rows(self, where: str, rows: Iterable[Row]) -> Iterator[Row]:
+        """Return those of ``rows``, found in the file ``where``, whose steps were seen; all of them are checked first.
 
         Raises:
-            ProofError: it is another one.
+            ProofError: one is another than the one that was seen.
         """
-        begin = (row.step - self.first) * DIGEST_BYTES
-        if begin < 0 or row.digest() != self.rows[begin : begin + DIGEST_BYTES]:
-            raise ProofError(where, f"{CHANGED}: row {row.step} is another one")
-        return row
+        stop = self.first + len(self.rows) // DIGEST_BYTES
+        known = [row for row in rows if self.first <= row.step < stop]
+        for row in known:
+            begin = (row.step - self.first) * DIGEST_BYTES
+            if row.digest() != self.rows[begin : begin + DIGEST_BYTES]:
+                raise ProofError(where, f"{CHANGED}: row {row.step} is another one")
+        return iter(known)
 
     def check_state(self, where: str, step: int, digest: bytes) -> None:
         """Refuse the state in the checkpoint ``where``, if its ``digest`` is not the one that was seen.
