@@ -16,6 +16,7 @@ import jax.export
 import numpy as np
 
 from pol_jax.errors import BackendError, ProofError, unreadable
+from pol_jax.program.artifact_version import has_supported_convention, unreadable_here
 from pol_jax.program.audit import Audit, audit
 from pol_jax.program.dataflow import missing_dependence
 from pol_jax.protocol.commitment import Commitment, nbytes
@@ -105,6 +106,7 @@ def load_program(artifacts: Artifacts, signature: Signature) -> Program:
     Raises:
         ProofError: the bytes are no exported program, its inputs or outputs are not those of ``signature``, it has an
             operation that is not allowed, or its step ignores its batch or its state.
+        BackendError: the programs are of a version that this jax can't read.
     """
     key, leaves, batch = signature.key(), signature.leaves(), signature.batch()
     init = _load(INIT_FILE, artifacts.init, (key,), leaves)
@@ -158,7 +160,11 @@ def _load(where: str, content: bytes, takes: tuple[Any, ...], gives: tuple[Any, 
     try:
         exported = jax.export.deserialize(bytearray(content))
     except Exception as error:  # third-party parser of hostile bytes: whatever it raises is a refusal
+        if other := unreadable_here(content):
+            raise BackendError(f"{where} {other}") from error
         raise ProofError(where, f"is no exported program ({type(error).__name__})") from error
+    if not has_supported_convention(exported):
+        raise BackendError(f"{where} {unreadable_here(content) or 'has a calling convention of another jax'}")
     # A program for fewer platforms would be another module, and could not be compared with the verifier's own export.
     if tuple(exported.platforms) != PLATFORMS or exported.nr_devices != 1:
         raise ProofError(where, f"is not for one device of {', '.join(PLATFORMS)}")

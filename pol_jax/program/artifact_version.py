@@ -1,0 +1,78 @@
+"""These functions read by which version of jax's format a program was written, apart from jax's own reader.
+
+jax reads programs for six months only. A program that this jax can't read is damaged if its version is the one that
+this jax writes itself; otherwise another jax may read it, and nothing is said about the proof.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import cache
+from typing import Final, NamedTuple
+
+import jax
+import jax.export
+import numpy as np
+
+_SERIALIZATION_FIELD: Final = 0
+_CALLING_CONVENTION_FIELD: Final = 14
+"""The places of the two fields in the flatbuffer's table, which never change."""
+
+_HIGHEST: Final = 1000
+"""No version of jax's format is that high; a higher number is damage."""
+
+
+class FormatVersion(NamedTuple):
+    """The version numbers in an exported program."""
+
+    serialization: int
+    calling_convention: int
+
+    def __str__(self) -> str:
+        """Return the version in words."""
+        return f"serialization version {self.serialization}, calling convention {self.calling_convention}"
+
+
+def read_version(artifact: bytes) -> FormatVersion | None:
+    """Return the version in an exported program, or None if it has none that can be read."""
+    try:
+        (table,) = struct.unpack_from("<I", artifact)
+        (back,) = struct.unpack_from("<i", artifact, table)
+        if table % 4 or back % 2 or table - back < 4:
+            return None
+        numbers = [
+            _field(artifact, table, table - back, at) for at in (_SERIALIZATION_FIELD, _CALLING_CONVENTION_FIELD)
+        ]
+    except struct.error:
+        return None
+    return FormatVersion(*numbers) if all(0 < number < _HIGHEST for number in numbers) else None
+
+
+def unreadable_here(artifact: bytes) -> str | None:
+    """Return why this jax may fail to read an intact program of another version, or None if it should read it."""
+    version, own = read_version(artifact), _own_version()
+    if version is None or version == own:
+        return None
+    return f"was exported by another jax ({version}; jax {jax.__version__} here writes {own}); use the prover's jax"
+
+
+def has_supported_convention(exported: jax.export.Exported) -> bool:
+    """Return whether this jax can call a program of this calling convention."""
+    lowest = jax.export.minimum_supported_calling_convention_version
+    highest = jax.export.maximum_supported_calling_convention_version
+    return bool(lowest <= exported.calling_convention_version <= highest)
+
+
+@cache
+def _own_version() -> FormatVersion | None:
+    exported = jax.export.export(jax.jit(lambda x: x))(jax.ShapeDtypeStruct((), np.float32))
+    return read_version(bytes(exported.serialize()))
+
+
+def _field(artifact: bytes, table: int, directory: int, at: int) -> int:
+    """Return a field of two bytes of the flatbuffer's table, whose directory (vtable) says where it lies."""
+    size, _, offset = (struct.unpack_from("<H", artifact, directory + place)[0] for place in (0, 2, 4 + 2 * at))
+    if size < 6 + 2 * at or not offset:
+        return 0
+    (number,) = struct.unpack_from("<H", artifact, table + offset)
+    return int(number)
