@@ -138,7 +138,7 @@ def verify(proof: Path, opening: Path | None, steps: str | None, **options: obje
 @click.option("--fraction", type=float, help="...if this share of all steps is false.  [default: 0.05]")
 @click.option("--nonce", metavar="HEX", help="Repeat an earlier draw.  [default: random]")
 def challenge(claim: Path, **options: object) -> None:
-    """Draw random steps that the prover shall open. CLAIM is a claim.json, or a proof."""
+    """Draw random steps to open, and add the first and the last one. CLAIM is a claim.json, or a proof."""
     from pol_jax.cli.openings import challenge_command
 
     challenge_command(claim, **options)  # type: ignore[arg-type]
@@ -156,6 +156,8 @@ def challenge(claim: Path, **options: object) -> None:
 @click.option("--private", type=_FILE, help="The file of secret bytes, for salted records.")
 def open_steps(proof: Path, **options: object) -> None:
     """Reveal challenged steps of PROOF: states before and after, records and ledger rows, with inclusion proofs.
+
+    An opening has the initial and the final state too, whatever steps are asked for.
 
     The states are computed again. Nothing is written if this machine does not get them bit for bit.
     """

@@ -19,10 +19,13 @@ from pol_jax.cli.main import pol
 from pol_jax.errors import UsageError
 from pol_jax.program.artifact import Artifacts, artifact_digests
 from pol_jax.program.machine import current_environment
+from pol_jax.protocol.challenge import ListedSteps
 from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.opening import Opening
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import train
 from pol_jax.reports.report import Origin, Outcome, Report, Verdict
+from pol_jax.storage.openings import write_opening
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.task import Task
 from pol_jax.verifying import trusted_program as origin
@@ -61,6 +64,42 @@ def test_another_program_is_refused_on_request(plain_proof: Path) -> None:
     report = check(plain_proof, trust(slower()), same_program=True)
     refused(report, 3, "program", "differ from those of the trusted source")
     assert report.program_origin is Origin.DIFFERS
+
+
+@pytest.mark.parametrize("same_program", [False, True])
+def test_the_program_of_an_opening_is_compared_too(
+    same_program: bool, opening: Opening, plain_proof: Path, tmp_path: Path
+) -> None:
+    write_opening(tmp_path / "opening", opening)
+    arguments: Any = (plain_proof, tmp_path / "opening", ListedSteps((8,)))
+    same = unsandboxed.verify_opening(*arguments, trusted=trust(tiny.plain()), same_program=same_program)
+    assert (same.verdict, same.program_origin) == (Verdict.ACCEPTED, Origin.TRUSTED)
+    other = unsandboxed.verify_opening(*arguments, trusted=trust(slower()), same_program=same_program)
+    assert other.program_origin is Origin.DIFFERS
+    if same_program:
+        refused(other, 3, "program", "differ from those of the trusted source")
+        with pytest.raises(UsageError, match="no trusted source"):
+            unsandboxed.verify_opening(*arguments, same_program=True)
+    else:
+        assert other.verdict is Verdict.ACCEPTED
+        assert "programs differ from those of the trusted source" in other.stages[2].detail
+
+
+def test_a_task_for_an_opening_on_the_command_line(
+    in_process: None, opening: Opening, plain_proof: Path, tmp_path: Path
+) -> None:
+    write_opening(tmp_path / "opening", opening)
+    command = ["verify", str(plain_proof / "claim.json"), "--opening", str(tmp_path / "opening"), "--steps", "8"]
+    for options, code, words in (
+        (["--task", "tiny:plain", "--same-program"], 0, "accepted"),
+        (["--task", "slower:slow_task", "--same-program"], 1, "differ from those of the trusted source"),
+        (["--task", "slower:slow_task"], 0, "accepted"),
+    ):
+        done = CliRunner().invoke(pol, [*command, *options])
+        assert done.exit_code == code, done.output
+        assert words in " ".join(done.stdout.split())
+    alone = CliRunner().invoke(pol, [*command, "--same-program"])
+    assert isinstance(alone.exception, UsageError)
 
 
 def test_another_program_under_another_jax_is_inconclusive(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
