@@ -20,6 +20,7 @@ from orbax.checkpoint import v1 as ocp
 
 from pol_jax.errors import ProofError, StorageError, UsageError, unreadable
 from pol_jax.protocol.trees import DTYPES, PyTree, StateSpec, split_pointer
+from pol_jax.storage.array_files import ArrayForm, check_arrays, check_files
 
 DIRECTORY: Final = "checkpoints"
 
@@ -65,6 +66,7 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
         raise ProofError(where, "is missing")
     names = _names(spec)
     try:
+        check_files(where, path, sum(leaf.nbytes for leaf in spec), len(spec))
         with _orbax():
             metadata = ocp.metadata(path).metadata
             if not isinstance(metadata, dict):  # Orbax returns something else if it can't read the files
@@ -77,6 +79,8 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
                 raise ProofError(where, f"has other leaves than the commitment: {different}")
             for name, leaf in expected.items():
                 _check_leaf(where, "/".join(name), stored[name], leaf.dtype, leaf.shape)
+            forms = {".".join(name): ArrayForm(leaf.dtype, leaf.shape) for name, leaf in expected.items()}
+            check_arrays(where, path, forms)
             arrays = dict(_flatten((), ocp.load(path)))
     except ProofError:
         raise

@@ -1,0 +1,99 @@
+"""The files of a checkpoint are checked before an array is unpacked, so that a small file can't fill the memory.
+
+Orbax keeps arrays in Zarr 3, in an OCDBT store. A chunk of a few bytes may unpack to gigabytes where metadata say so.
+Therefore an array must have the one form in which `save_checkpoint` writes it: one chunk, not compressed. Tensorstore
+itself refuses references that lead out of a directory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import tensorstore as ts
+
+from pol_jax.errors import ProofError
+
+_FILES: Final = frozenset({"_CHECKPOINT_METADATA", "orbax.checkpoint", "state"})
+_BYTES: Final = {"name": "bytes", "configuration": {"endian": "little"}}
+_SPARE_BYTES, _SPARE_LEAF_BYTES = 2**22, 2**14
+_MANIFEST_BYTES: Final = 2**12
+"""A manifest may be compressed, and is unpacked before anything in it can be checked."""
+
+
+class ArrayForm(msgspec.Struct, frozen=True):
+    """The form of an array that a checkpoint is to have: the name of its dtype, and its shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class _State(msgspec.Struct, frozen=True):
+    """What Orbax notes about the store of the arrays."""
+
+    use_ocdbt: bool
+    use_zarr3: bool
+
+
+def check_files(where: str, path: Path, state_bytes: int, leaves: int) -> None:
+    """Check that the files of a checkpoint are those that are expected, and not much larger than its state.
+
+    Args:
+        where: the checkpoint, for the text of an error.
+        path: its directory.
+        state_bytes: how large the state is.
+        leaves: how many leaves it has.
+
+    Raises:
+        ProofError: they are others.
+    """
+    names = {entry.name for entry in path.iterdir()}
+    for name in sorted(names - _FILES):
+        raise ProofError(where, f"is damaged: {name} has no place in a checkpoint")
+    sizes = {each: each.lstat().st_size for each in path.rglob("*") if each.is_file()}
+    if sum(sizes.values()) > 4 * state_bytes + _SPARE_BYTES + _SPARE_LEAF_BYTES * leaves:
+        raise ProofError(where, f"has {sum(sizes.values())} bytes, far more than its state")
+    if any(size > _MANIFEST_BYTES for each, size in sizes.items() if each.name == "manifest.ocdbt"):
+        raise ProofError(where, f"is damaged: its manifest has more than {_MANIFEST_BYTES} bytes")
+
+
+def check_arrays(where: str, path: Path, expected: Mapping[str, ArrayForm]) -> None:
+    """Check that arrays are stored in the one form in which they unpack to their own size.
+
+    Args:
+        where: the checkpoint, for the text of an error.
+        path: its directory.
+        expected: the form of each array, by its name in the store.
+
+    Raises:
+        ProofError: one is missing or has another form.
+    """
+    if not expected:
+        return
+    state = path / "state"
+    if msgspec.json.decode((state / "_METADATA").read_bytes(), type=_State) != _State(True, True):
+        raise ProofError(where, "is damaged: its arrays are not in OCDBT and Zarr 3")
+    store = ts.KvStore.open({"driver": "ocdbt", "base": {"driver": "file", "path": f"{state}/"}}).result()
+    documents = {name: store.read(f"{name}/zarr.json") for name in expected}
+    for name, form in expected.items():
+        stored = json.loads(documents[name].result().value or b"null")
+        if not isinstance(stored, dict) or {k: v for k, v in stored.items() if k != "fill_value"} != _document(form):
+            raise ProofError(where, f"array {name} has another form than that in which a prover saves it")
+
+
+def _document(form: ArrayForm) -> dict[str, Any]:
+    """Return what Zarr notes about an array, except the value of what was never written."""
+    shape = list(form.shape)
+    inner = {"chunk_shape": shape, "codecs": [_BYTES], "index_codecs": [_BYTES, {"name": "crc32c"}]}
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": shape,
+        "data_type": form.dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shape}},
+        "chunk_key_encoding": {"name": "default"},
+        "codecs": [{"name": "sharding_indexed", "configuration": inner}],
+    }
