@@ -8,7 +8,7 @@ from pathlib import Path
 from pol_jax.errors import UsageError
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.stages import Stage
-from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.reports.report import Origin, Outcome, Report, Verdict
 from pol_jax.training.task import Source
 from pol_jax.verifying.proof_verifier import UnknownTaskError, built_in_source
 
@@ -43,6 +43,8 @@ def cures(report: Report) -> list[str]:
     several = [each for each in report.compared if each.start >= 0 and each.stop > each.start + 1]
     if any(each.outcome is Outcome.INCONCLUSIVE for each in several):
         lines.append("to ask the prover for an opening of single steps: pol challenge, then pol open")
+    if report.program_origin is Origin.DIFFERS:
+        lines.append("to judge another program than that of the source, which you should read first: add --any-program")
     return lines
 
 

@@ -79,7 +79,8 @@ def train(task: str, **options: object) -> None:
     "--task", multiple=True, help="A task you trust, for its records and program.  [default: the proof's, if built in]"
 )
 @click.option("--parent", multiple=True, type=_FOLDER, metavar="DIR", help="An earlier proof that PROOF starts from.")
-@click.option("--same-program", is_flag=True, help="Accept only the program of --task.")
+@click.option("--same-program", is_flag=True, help="Reject another program than that of --task.")
+@click.option("--any-program", is_flag=True, help="Accept another one too.  [default: inconclusive]")
 @click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
 @click.option("--private", type=_FILE, help="The file of secret bytes, for salted records.")
 @click.option(

@@ -89,6 +89,7 @@ def verify_opening_command(
     exact: bool,
     task: tuple[str, ...],
     same_program: bool,
+    any_program: bool,
     data_dir: Path | None,
     **others: object,
 ) -> int:
@@ -107,6 +108,7 @@ def verify_opening_command(
         nonce=nonce_bytes,
         limits=Limits() if max_constants is None else Limits(constant_bytes=max_constants),
         same_program=same_program,
+        any_program=any_program,
         jobs=jobs or 1,
         d_ref=d_ref,
         exact=exact,

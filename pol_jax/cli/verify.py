@@ -26,6 +26,7 @@ from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify_proof_apart
 from pol_jax.training.task import Source, Task, load_task
 from pol_jax.verifying.request import ProofRequest, absolute, fresh_nonce
+from pol_jax.verifying.trusted_program import Trusted, trust, trust_built_in
 
 _RANGE = re.compile(r"(\d{1,12})(?:-(\d{1,12}))?\Z", re.ASCII)
 
@@ -50,6 +51,7 @@ def verify_command(
     unconfined: bool,
     max_constants: int | None,
     same_program: bool,
+    any_program: bool,
     jobs: int | None,
     d_ref: float | None,
     exact: bool,
@@ -64,6 +66,7 @@ def verify_command(
         limits=Limits() if max_constants is None else Limits(constant_bytes=max_constants),
         secret=read_secret(private) if private else None,
         same_program=same_program,
+        any_program=any_program,
         parents=tuple(map(absolute, parent)),
         jobs=jobs or 1,
         d_ref=d_ref,
@@ -74,7 +77,7 @@ def verify_command(
         report = verify_proof_apart(
             request,
             _source(task, data_dir),
-            trusted=trusted,
+            trusted=trusted or trust_built_in(data_dir),
             progress=bars,
             bounds=Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined),
         )
@@ -83,16 +86,17 @@ def verify_command(
     return publish(report, json_file, html_file)
 
 
-def trusted_task(
-    tasks: tuple[str, ...], data_dir: Path | None, same_program: bool
-) -> Callable[[Commitment, int], Task] | None:
-    """Return a function that finds the task, of those that the verifier trusts, with which a program is compared.
+def trusted_task(tasks: tuple[str, ...], data_dir: Path | None, same_program: bool) -> Trusted | None:
+    """Return what tells the program of the task that a proof is compared with, of those that the verifier trusts.
 
     Raises:
         UsageError: the verifier insists on a trusted program, and names no task.
     """
     if tasks:
-        return lambda commitment, steps: _task(tasks, commitment, data_dir, steps)
+        return trust(
+            lambda commitment, steps: _task(tasks, commitment, data_dir, steps),
+            lambda commitment, steps: _task(tasks, commitment, data_dir),
+        )
     if same_program:
         raise UsageError("--same-program: there is no source to compare with; say whose is trusted (--task)")
     return None

@@ -29,9 +29,11 @@ from pol_jax.reports.report import (
     KolmogorovSmirnov,
     Mode,
     NonFinite,
+    Origin,
     Provenance,
     Replay,
     Report,
+    Verdict,
 )
 
 
@@ -64,10 +66,12 @@ def _allowances(report: Report) -> list[str]:
 
 def notices(report: Report) -> tuple[str, ...]:
     """Return what comes before the reasons for a verdict: what nobody has shown, or only within a tolerance."""
+    unknown = report.verdict is Verdict.ACCEPTED and report.program_origin is Origin.NOT_COMPARED
     return (
         *_not_finite(report.non_finite),
         *_tolerant(report.ancestors),
         *_unproven(report.provenance, report.ancestors),
+        *(["program: not compared with any source"] if unknown else []),
     )
 
 

@@ -13,7 +13,15 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.documents import encode
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import limit_resources
-from pol_jax.sandbox.messages import ErrorRaised, ExportTrusted, FindSource, Finished, Setup, SourceFound
+from pol_jax.sandbox.messages import (
+    ErrorRaised,
+    ExportTrusted,
+    FindSource,
+    Finished,
+    ProgramExpected,
+    Setup,
+    SourceFound,
+)
 from pol_jax.sandbox.pipe import Pipe, exit_with
 from pol_jax.sandbox.pool import PooledReplayer, replay_opening_in_pool
 from pol_jax.sandbox.remote_records import RemoteRecords
@@ -47,8 +55,8 @@ def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
 def _verify(setup: Setup, pipe: Pipe) -> Report:
     request = setup.request
 
-    def trusted(commitment: Commitment, steps: int) -> Expected:
-        return pipe.ask(ExportTrusted(encode(commitment), steps), Expected)
+    def trusted(commitment: Commitment, steps: int) -> Expected | None:
+        return pipe.ask(ExportTrusted(encode(commitment), steps), ProgramExpected).expected
 
     compare = trusted if setup.has_trusted else None
     if isinstance(request, OpeningRequest):

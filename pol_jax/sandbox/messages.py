@@ -59,11 +59,17 @@ class Records(msgspec.Struct, frozen=True, tag="records"):
 class ExportTrusted(msgspec.Struct, frozen=True, tag="export_trusted"):
     """From the child: what programs does the trusted source give for this commitment (canonical JSON) and steps?
 
-    `Expected` is the answer.
+    `ProgramExpected` is the answer.
     """
 
     commitment: bytes
     steps: int
+
+
+class ProgramExpected(msgspec.Struct, frozen=True, tag="program_expected"):
+    """The answer: these programs, or None where there is no source for this proof."""
+
+    expected: Expected | None
 
 
 class StageBegun(msgspec.Struct, frozen=True, tag="stage_begun"):
@@ -156,7 +162,7 @@ class SpanReplayed(msgspec.Struct, frozen=True, tag="span_replayed"):
 
 _Work: TypeAlias = WorkBegun | WorkAdvanced | WorkEnded
 FromChild: TypeAlias = FindSource | ExportTrusted | ReadRecords | StageBegun | _Work | Finished | ErrorRaised
-ToChild: TypeAlias = Setup | SourceFound | Expected | Records
+ToChild: TypeAlias = Setup | SourceFound | ProgramExpected | Records
 
 WorkerSetup: TypeAlias = ProofWork | OpeningWork
 FromWorker: TypeAlias = ReadRecords | WorkAdvanced | SpanReplayed | ErrorRaised

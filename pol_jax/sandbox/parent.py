@@ -20,6 +20,7 @@ from pol_jax.sandbox.messages import (
     FindSource,
     Finished,
     FromChild,
+    ProgramExpected,
     ReadRecords,
     Records,
     SourceFound,
@@ -32,7 +33,7 @@ from pol_jax.sandbox.process import ProcessLost
 from pol_jax.sandbox.remote_records import answers_from
 from pol_jax.training.task import Source
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
-from pol_jax.verifying.trusted_program import Expected, Trusted
+from pol_jax.verifying.trusted_program import Trusted
 
 MOST_BATCH_BYTES: Final = 2**30
 """Of the records that a child may ask for at once: those of one step."""
@@ -71,7 +72,7 @@ class Caller:
         self.stage = Stage.LIMITS_AND_NAMES
         self.report: Report | None = None
 
-    def answer(self, message: FromChild) -> SourceFound | Expected | Records | None:
+    def answer(self, message: FromChild) -> SourceFound | ProgramExpected | Records | None:
         """React to a message of the child, and return the answer, if there is one.
 
         Raises:
@@ -116,10 +117,10 @@ class Caller:
             raise UsageError(f"a batch of this proof has more than {MOST_BATCH_BYTES} bytes; it can't be replayed here")
         return SourceFound(len(self._records))
 
-    def _export_trusted(self, content: bytes, steps: int) -> Expected:
+    def _export_trusted(self, content: bytes, steps: int) -> ProgramExpected:
         if self._trusted is None or not 1 <= steps <= self._request.limits.steps:
             raise ProcessLost("asked for a program that is not there")
-        return self._trusted(_commitment(content), steps)
+        return ProgramExpected(self._trusted(_commitment(content), steps))
 
     def _read_records(self, indices: list[int]) -> Records:
         if self._records is None:

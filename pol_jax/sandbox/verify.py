@@ -29,7 +29,7 @@ from pol_jax.training.task import Source, Task
 from pol_jax.verifying.interruption import interrupted
 from pol_jax.verifying.proof_verifier import built_in_source
 from pol_jax.verifying.request import OpeningRequest, ProofRequest, absolute, fresh_nonce
-from pol_jax.verifying.trusted_program import trust
+from pol_jax.verifying.trusted_program import Trusted, trust, trust_built_in
 
 
 def verify(
@@ -44,6 +44,7 @@ def verify(
     bounds: Bounds | None = None,
     trusted: Task | Callable[[Commitment, int], Task] | None = None,
     same_program: bool = False,
+    any_program: bool = False,
     jobs: int = 1,
     d_ref: float | None = None,
     parents: Iterable[Path | str] = (),
@@ -63,9 +64,10 @@ def verify(
         progress: told of the stages and of the replayed steps.
         bounds: on the process.
         trusted: source that the verifier trusts: the task, or a function that returns it for a commitment and a number
-            of steps. Its export, made in the caller's process, is compared with the proof's program; the report says
-            whether they are the same.
-        same_program: accept no other program than that of ``trusted``, in ``parents`` neither.
+            of steps. Its export, made in the caller's process, is compared with the proof's program: another one is
+            inconclusive. Without it and without a ``source``, it is the built-in task that a proof names.
+        same_program: reject another program than that of ``trusted``, in ``parents`` too.
+        any_program: accept another one, in ``parents`` too; the report says that it is another.
         jobs: how many processes replay at the same time; the report is the same. Worth it where a step leaves
             processors idle; each takes memory for two states.
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
@@ -83,12 +85,15 @@ def verify(
         limits=limits or Limits(),
         secret=secret,
         same_program=same_program,
+        any_program=any_program,
         jobs=jobs,
         d_ref=d_ref,
         parents=tuple(map(absolute, parents)),
         exact=exact,
     )
-    return verify_proof_apart(request, source, trusted=trusted, progress=progress, bounds=bounds)
+    expect = trust(trusted) if trusted is not None else trust_built_in() if source is None else None
+    source = built_in_source() if source is None else source
+    return verify_proof_apart(request, source, trusted=expect, progress=progress, bounds=bounds)
 
 
 def verify_opening(
@@ -102,6 +107,7 @@ def verify_opening(
     bounds: Bounds | None = None,
     trusted: Task | Callable[[Commitment, int], Task] | None = None,
     same_program: bool = False,
+    any_program: bool = False,
     d_ref: float | None = None,
     jobs: int = 1,
     exact: bool = False,
@@ -117,7 +123,8 @@ def verify_opening(
         progress: told of the stages and of the replayed steps.
         bounds: on the process.
         trusted: source that the verifier trusts, with which the opened program is compared; as for `verify`.
-        same_program: accept no other program than that of ``trusted``.
+        same_program: reject another program than that of ``trusted``.
+        any_program: accept another one; the report says that it is another.
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
         jobs: how many processes replay at the same time; each reads the opening.
         exact: accept nothing within a tolerance: what has other bits is inconclusive.
@@ -132,24 +139,25 @@ def verify_opening(
         nonce=nonce,
         limits=limits or Limits(),
         same_program=same_program,
+        any_program=any_program,
         d_ref=d_ref,
         jobs=jobs,
         exact=exact,
     )
-    return verify_opening_apart(request, trusted=trusted, progress=progress, bounds=bounds)
+    expect = None if trusted is None else trust(trusted)
+    return verify_opening_apart(request, trusted=expect, progress=progress, bounds=bounds)
 
 
 def verify_proof_apart(
     request: ProofRequest,
-    source: Source | Callable[[Commitment], Source] | None = None,
+    source: Source | Callable[[Commitment], Source],
     *,
-    trusted: Task | Callable[[Commitment, int], Task] | None = None,
+    trusted: Trusted | None = None,
     progress: Progress | None = None,
     bounds: Bounds | None = None,
 ) -> Report:
     """Answer a request about a proof in a process of its own; for arguments and errors see `verify`."""
-    source = built_in_source() if source is None else source
-    caller = Caller(request, source, progress or Silent(), None if trusted is None else trust(trusted))
+    caller = Caller(request, source, progress or Silent(), trusted)
     bounds = bounds or Bounds()
     setup = Setup(request, trusted is not None, bounds.memory_bytes)
     return _converse(setup, caller, [request.path, *request.parents], bounds)
@@ -158,13 +166,13 @@ def verify_proof_apart(
 def verify_opening_apart(
     request: OpeningRequest,
     *,
-    trusted: Task | Callable[[Commitment, int], Task] | None = None,
+    trusted: Trusted | None = None,
     progress: Progress | None = None,
     bounds: Bounds | None = None,
 ) -> Report:
     """Answer a request about an opening in a process of its own; for arguments and errors see `verify_opening`."""
     bounds = bounds or Bounds()
-    caller = Caller(request, None, progress or Silent(), None if trusted is None else trust(trusted))
+    caller = Caller(request, None, progress or Silent(), trusted)
     setup = Setup(request, trusted is not None, bounds.memory_bytes)
     return _converse(setup, caller, [request.claim, request.opening], bounds)
 

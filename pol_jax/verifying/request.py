@@ -26,7 +26,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         d_ref: a distance between two honest trainings of the task, against which drift is measured too; or None.
         jobs: how many processes replay at the same time.
         exact: whether nothing is to be accepted within a tolerance, in an earlier proof neither.
-        same_program: whether no other program than that of the trusted source is accepted.
+        same_program: whether another program than that of the trusted source is rejected.
+        any_program: whether another one is accepted; if neither is asked for, it is inconclusive.
     """
 
     nonce: bytes
@@ -35,13 +36,16 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     jobs: int = 1
     exact: bool = False
     same_program: bool = False
+    any_program: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what could not be answered.
 
         Raises:
-            UsageError: a number is out of range.
+            UsageError: a number is out of range, or two wishes contradict each other.
         """
+        if self.same_program and self.any_program:
+            raise UsageError("same_program, any_program: ask for only one of them")
         if self.jobs < 1:
             raise UsageError(f"jobs: {self.jobs}, expected at least 1")
         if self.d_ref is not None and not (math.isfinite(self.d_ref) and self.d_ref > 0):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeAlias
 
 import jax.export
@@ -23,7 +24,7 @@ from pol_jax.protocol.environment import Environment, environment_differences
 from pol_jax.protocol.limits import Limits
 from pol_jax.reports.report import Origin
 from pol_jax.training.export import export_task, signature_of
-from pol_jax.training.task import Task
+from pol_jax.training.task import BUILT_IN, Task, load_task
 
 
 class Expected(msgspec.Struct, frozen=True, tag="expected"):
@@ -33,24 +34,55 @@ class Expected(msgspec.Struct, frozen=True, tag="expected"):
     texts: tuple[str, str]
 
 
-Trusted: TypeAlias = Callable[[Commitment, int], Expected]
-"""Tells what to expect of a proof with this commitment and so many steps."""
+Trusted: TypeAlias = Callable[[Commitment, int], Expected | None]
+"""Tells what to expect of a proof with this commitment and so many steps; None where there is no source for it."""
 
 
-def trust(task: Task | Callable[[Commitment, int], Task]) -> Trusted:
+def trust(*tasks: Task | Callable[[Commitment, int], Task]) -> Trusted:
     """Return what tells the programs of a trusted task.
 
-    A program may depend on the commitment and on the number of steps, so a function may give the task for them.
+    A program may depend on the commitment and on the number of steps, so a function may give the task for them. Of
+    several tasks, that one is expected whose program the proof has; if none is, the first.
     """
 
     def expect(commitment: Commitment, steps: int) -> Expected:
-        own = task if isinstance(task, Task) else task(commitment, steps)
-        own = replace(own, batch_size=commitment.schedule.batch_size)
-        unbounded = Limits(constant_bytes=2**62)  # the verifier's own program has nothing to hide
-        artifacts = export_task(own, signature_of(own, commitment.schedule.prng), unbounded)
-        return Expected(artifact_digests(artifacts), _text_digests(artifacts))
+        first: Expected | None = None
+        for task in tasks:
+            expected = _export(task if isinstance(task, Task) else task(commitment, steps), commitment)
+            if expected.artifacts == (commitment.program.init, commitment.program.step):
+                return expected
+            first = first or expected
+        assert first is not None  # noqa: S101  # there is at least one task
+        return first
 
     return expect
+
+
+def trust_built_in(data_dir: Path | None = None) -> Trusted:
+    """Return what tells the program of the built-in task that a proof names, if it names one.
+
+    The name is the proof's, so that it says what the proof is to be compared with, and not that it is the same. The
+    program may depend on the number of steps of the run, or on the task's own, if the run was shorter.
+    """
+
+    def expect(commitment: Commitment, steps: int) -> Expected | None:
+        name = commitment.task.name
+        if name not in BUILT_IN:
+            return None
+        return trust(
+            lambda _, steps: load_task(name, data_dir=data_dir, steps=steps),
+            lambda _, steps: load_task(name, data_dir=data_dir),
+        )(commitment, steps)
+
+    return expect
+
+
+def _export(task: Task, commitment: Commitment) -> Expected:
+    """Return what a task gives under the batch size and PRNG of a commitment."""
+    own = replace(task, batch_size=commitment.schedule.batch_size)
+    unbounded = Limits(constant_bytes=2**62)  # the verifier's own program has nothing to hide
+    artifacts = export_task(own, signature_of(own, commitment.schedule.prng), unbounded)
+    return Expected(artifact_digests(artifacts), _text_digests(artifacts))
 
 
 def origin_of(artifacts: Artifacts, expected: Expected) -> tuple[Origin, str]:

@@ -41,6 +41,7 @@ class Verifier(ABC):
         progress: told of the stages and of the replayed steps.
         environment: of this process.
         report: what was found so far.
+        doubts: why nothing is accepted, whatever a replay gives.
     """
 
     def __init__(self, request: ProofRequest | OpeningRequest, trusted: Trusted | None, progress: Progress) -> None:
@@ -51,7 +52,9 @@ class Verifier(ABC):
         """
         if request.same_program and trusted is None:
             raise UsageError("same_program: there is no trusted source whose program this could be")
-        self.trusted, self._same_program, self.progress = trusted, request.same_program, progress
+        self.trusted, self._same_program, self._any_program = trusted, request.same_program, request.any_program
+        self.progress = progress
+        self.doubts: list[str] = []
         self.environment = current_environment()
         self.report = Report.unfinished(request.policy, request.nonce, self.environment, exact=request.exact)
 
@@ -103,10 +106,16 @@ class Verifier(ABC):
         """
         if self.trusted is None:
             return []
-        origin, words = origin_of(artifacts(), self.trusted(commitment, claim.steps))
+        expected = self.trusted(commitment, claim.steps)
+        if expected is None:
+            return []
+        origin, words = origin_of(artifacts(), expected)
         self.add(program_origin=origin)
-        if self._same_program and origin is Origin.DIFFERS:
-            raise other_program(words, claim.environment, self.environment)
+        if origin is Origin.DIFFERS and not self._any_program:
+            other = other_program(words, claim.environment, self.environment)
+            if self._same_program:
+                raise other
+            self.doubts.append(f"{Stage.COMMITMENT}: {other}")
         return [words]
 
     @contextmanager
@@ -147,9 +156,9 @@ class Verifier(ABC):
         tolerant = self.report.compared or any(each.mode is Mode.TOLERANCE for each in self.report.ancestors)
         mode = Mode.TOLERANCE if tolerant else Mode.BITS
         objection = self._objection(mode)
-        if objection:
-            reason = f"{Stage.REPLAY}: {objection}"
-            self.add(verdict=Verdict.INCONCLUSIVE, reasons=(reason, *judgement.reasons))
+        objections = [*self.doubts, *([f"{Stage.REPLAY}: {objection}"] if objection else [])]
+        if objections:
+            self.add(verdict=Verdict.INCONCLUSIVE, reasons=(*objections, *judgement.reasons))
         else:
             self.add(mode=mode)
 

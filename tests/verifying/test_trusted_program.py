@@ -19,7 +19,7 @@ from pol_jax.cli.main import pol
 from pol_jax.errors import UsageError
 from pol_jax.program.artifact import Artifacts, artifact_digests
 from pol_jax.program.machine import current_environment
-from pol_jax.protocol.challenge import ListedSteps
+from pol_jax.protocol.challenge import AllSegments, ListedSteps
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.opening import Opening
 from pol_jax.proving.commit import Choices
@@ -27,7 +27,7 @@ from pol_jax.proving.recording import train
 from pol_jax.reports.report import Origin, Outcome, Report, Verdict
 from pol_jax.storage.openings import write_opening
 from pol_jax.training.export import export_task, signature_of
-from pol_jax.training.task import Task
+from pol_jax.training.task import Task, load_task
 from pol_jax.verifying import trusted_program as origin
 from pol_jax.verifying.trusted_program import Expected, Trusted, origin_of, trust
 
@@ -52,12 +52,56 @@ def test_without_a_trusted_source_nothing_is_compared(plain_proof: Path) -> None
         unsandboxed.verify(plain_proof, tiny.plain().source, same_program=True)
 
 
-def test_another_program_is_told(plain_proof: Path) -> None:
-    """A true replay of another program: accepted, and the report says that it is another."""
+def test_another_program_is_accepted_on_request_only(plain_proof: Path) -> None:
+    """A true replay of another program; the report says that it is another."""
     report = check(plain_proof, trust(slower()))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.reasons[0].startswith("stage 3, commitment: program: programs differ from those of the trusted")
+    assert report.program_origin is Origin.DIFFERS
+    report = check(plain_proof, trust(slower()), any_program=True)
     assert report.verdict is Verdict.ACCEPTED
     assert report.program_origin is Origin.DIFFERS
     assert "programs differ from those of the trusted source" in report.stages[2].detail
+
+
+def test_the_program_may_be_that_of_one_of_several_tasks(plain_proof: Path) -> None:
+    report = check(plain_proof, trust(slower(), tiny.plain()), same_program=True)
+    assert (report.verdict, report.program_origin) == (Verdict.ACCEPTED, Origin.TRUSTED)
+
+
+def test_a_program_that_was_not_compared_is_told_first(plain_proof: Path) -> None:
+    for trusted in (None, lambda commitment, steps: None):
+        report = unsandboxed.verify(plain_proof, tiny.plain().source, trusted=trusted)
+        assert report.verdict is Verdict.ACCEPTED
+        assert report.reasons[0] == "program: not compared with any source"
+
+
+def named(path: Path, task: Task) -> Path:
+    """The proof of a short run of a task that calls itself by a built-in name."""
+    train(dataclasses.replace(task, name="digits"), path, steps=4, choices=Choices(interval=2))
+    return path
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_proof_that_names_a_built_in_task_is_compared_with_it(tmp_path: Path) -> None:
+    """Whether its learning rate follows the steps of the run or the task's own; and nothing else has that name."""
+    for steps in (None, 4):
+        task = load_task("digits", steps=steps)
+        report = pol_jax.verify(named(tmp_path / f"{steps}", task), policy=AllSegments())
+        assert (report.verdict, report.program_origin) == (Verdict.ACCEPTED, Origin.TRUSTED), report.reasons
+
+    def pulled(state: Any, batch: Any, key: Any) -> Any:
+        new, metrics = task.step(state, batch, key)
+        return new._replace(params=jax.tree.map(lambda leaf: 0.8 * leaf, new.params)), metrics
+
+    other = named(tmp_path / "other", dataclasses.replace(task, step=pulled))
+    report = pol_jax.verify(other, policy=AllSegments())
+    assert (report.verdict, report.program_origin) == (Verdict.INCONCLUSIVE, Origin.DIFFERS)
+    assert "program: programs differ from those of the trusted source" in report.reasons[0]
+    commands = ["verify", str(other), "--all"]
+    for options, code in (([], 3), (["--task", "digits"], 3), (["--any-program"], 0)):
+        done = CliRunner().invoke(pol, [*commands, *options])
+        assert done.exit_code == code, done.output
 
 
 def test_another_program_is_refused_on_request(plain_proof: Path) -> None:
@@ -81,7 +125,8 @@ def test_the_program_of_an_opening_is_compared_too(
         with pytest.raises(UsageError, match="no trusted source"):
             unsandboxed.verify_opening(*arguments, same_program=True)
     else:
-        assert other.verdict is Verdict.ACCEPTED
+        assert other.verdict is Verdict.INCONCLUSIVE
+        assert unsandboxed.verify_opening(*arguments, trusted=trust(slower()), any_program=True)
         assert "programs differ from those of the trusted source" in other.stages[2].detail
 
 
@@ -93,7 +138,8 @@ def test_a_task_for_an_opening_on_the_command_line(
     for options, code, words in (
         (["--task", "tiny:plain", "--same-program"], 0, "accepted"),
         (["--task", "slower:slow_task", "--same-program"], 1, "differ from those of the trusted source"),
-        (["--task", "slower:slow_task"], 0, "accepted"),
+        (["--task", "slower:slow_task"], 3, "differ from those of the trusted source"),
+        (["--task", "slower:slow_task", "--any-program"], 0, "accepted"),
     ):
         done = CliRunner().invoke(pol, [*command, *options])
         assert done.exit_code == code, done.output
@@ -188,6 +234,8 @@ def test_command(plain_proof: Path) -> None:
     same = CliRunner().invoke(pol, [*command, "tiny:plain", "--same-program"])
     assert (same.exit_code, "program: trusted source" in same.output) == (0, True), same.output
     other = CliRunner().invoke(pol, [*command, "slower:slow_task"])
+    assert (other.exit_code, "program: differs from the trusted source" in other.output) == (3, True), other.output
+    other = CliRunner().invoke(pol, [*command, "slower:slow_task", "--any-program"])
     assert (other.exit_code, "program: differs from the trusted source" in other.output) == (0, True), other.output
     other = CliRunner().invoke(pol, [*command, "slower:slow_task", "--same-program"])
     assert (other.exit_code, "stage 3, commitment: program" in other.output) == (1, True), other.output
