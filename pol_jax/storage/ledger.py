@@ -20,6 +20,7 @@ from pol_jax.errors import ProofError, unreadable
 from pol_jax.protocol.encoding import DIGEST_BYTES
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Segments
+from pol_jax.storage.parquet_pages import check_pages
 
 DIRECTORY: Final = "ledger"
 
@@ -122,10 +123,13 @@ def _read_table(where: str, content: bytes, rows: int) -> pa.Table:
         if not file.schema_arrow.equals(SCHEMA):
             raise ProofError(where, "has another schema than the ledger's")
         groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
-        if sum(group.total_byte_size for group in groups) > _byte_limit(rows):
+        columns = [group.column(at) for group in groups for at in range(group.num_columns)]
+        if sum(column.total_uncompressed_size for column in columns) > _byte_limit(rows):
             raise ProofError(where, f"unpacks to more than {_byte_limit(rows)} bytes")
-        if any(_is_expanded(group.column(column)) for group in groups for column in range(group.num_columns)):
+        if any(_is_expanded(column) for column in columns):
             raise ProofError(where, "has another encoding than PLAIN, so that its real size is not known")
+        for column in columns:
+            check_pages(content, column)  # whatever the compression, no page unpacks to more than its header says
         table = file.read(use_threads=False)
         table.validate(full=True)  # offsets in a hostile file may point outside of its data
     except (pa.ArrowException, OSError, ValueError) as error:

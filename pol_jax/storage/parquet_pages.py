@@ -1,0 +1,104 @@
+"""The pages of a Parquet file are walked before they are unpacked: each says how large it will be.
+
+The footer of a file says how large its columns are, but pyarrow unpacks what the headers of the pages say. A file of a
+few bytes may claim gigabytes there. The headers are in Thrift's compact protocol, which is read strictly here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pyarrow.parquet as pq
+
+_TYPE, _UNPACKED, _PACKED, _VALUES = 1, 2, 3, 1
+"""Numbers of the fields of a page's header: its type, its two sizes, and, further in, how many values it has."""
+
+_HEADERS: Final = {0: 5, 3: 8}
+"""The number of the field that has the further header of a data page, for each of the two types of them."""
+
+_TRUE, _FALSE, _BYTE, _INTEGERS, _BINARY, _STRUCT = 1, 2, 3, (4, 5, 6), 8, 12
+_DEEPEST: Final = 4
+
+
+def check_pages(content: bytes, column: pq.ColumnChunkMetaData) -> None:
+    """Check that the pages of a column are no larger, unpacked, than the footer says, and have no other values.
+
+    Raises:
+        ValueError: they are larger, or can't be read.
+    """
+    at, unpacked, values = column.data_page_offset, 0, 0
+    end = at + column.total_compressed_size
+    if not 0 <= at <= end <= len(content):
+        raise ValueError("a column lies outside of the file")
+    while at < end:
+        header, body = _read_struct(content, at, 0)
+        packed, size = _size(header, _PACKED), _size(header, _UNPACKED)
+        counts = header.get(_HEADERS.get(_size(header, _TYPE), 0))
+        if not isinstance(counts, dict):
+            raise ValueError("a page has a header of another kind")
+        unpacked, values, at = unpacked + body - at + size, values + _size(counts, _VALUES), body + packed
+    if at != end or unpacked > column.total_uncompressed_size or values != column.num_values:
+        raise ValueError("the pages of a column are larger than the footer says")
+
+
+def _size(fields: dict[int, Any], number: int) -> int:
+    """Return a field that is no negative number."""
+    value = fields.get(number)
+    if not isinstance(value, int) or not 0 <= value < 2**31:
+        raise ValueError("a page has a header that can't be read")
+    return value
+
+
+def _read_struct(content: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
+    """Return the fields of a struct by their numbers, and where it ends."""
+    fields, number = dict[int, Any](), 0
+    while True:
+        head, at = _byte(content, at), at + 1
+        if head == 0:
+            return fields, at
+        if head >> 4:
+            number += head >> 4
+        else:
+            number, at = _read_integer(content, at)
+        if number in fields or depth == _DEEPEST:
+            raise ValueError("a page has a header that can't be read")
+        fields[number], at = _read_value(content, at, head & 15, depth)
+
+
+def _read_value(content: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
+    if kind in (_TRUE, _FALSE):
+        return kind == _TRUE, at
+    if kind == _BYTE:
+        return _byte(content, at), at + 1
+    if kind in _INTEGERS:
+        return _read_integer(content, at)
+    if kind == _BINARY:
+        length, at = _read_varint(content, at)
+        if at + length > len(content):
+            raise ValueError("a page has a header that can't be read")
+        return None, at + length
+    if kind == _STRUCT:
+        return _read_struct(content, at, depth + 1)
+    raise ValueError("a page has a header that can't be read")
+
+
+def _read_integer(content: bytes, at: int) -> tuple[int, int]:
+    """Return an integer, which is stored with its sign in the lowest bit (zigzag), and where it ends."""
+    number, at = _read_varint(content, at)
+    return (number >> 1) ^ -(number & 1), at
+
+
+def _read_varint(content: bytes, at: int) -> tuple[int, int]:
+    number = 0
+    for shift in range(0, 70, 7):
+        byte, at = _byte(content, at), at + 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return number, at
+    raise ValueError("a page has a header that can't be read")
+
+
+def _byte(content: bytes, at: int) -> int:
+    if not 0 <= at < len(content):
+        raise ValueError("a page has a header that can't be read")
+    return content[at]

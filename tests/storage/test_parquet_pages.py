@@ -1,0 +1,64 @@
+"""Pages of Parquet files that claim to unpack to more than their columns are refused before they are unpacked."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from damage import check
+from forge import refused, take_stock
+
+from pol_jax.storage.ledger import segment_file
+from pol_jax.storage.parquet_pages import check_pages
+
+
+def varint(number: int, length: int = 0) -> bytes:
+    """An integer as Thrift's compact protocol stores it, in at least so many bytes."""
+    zigzag, found = number << 1, bytearray()
+    while zigzag > 127 or len(found) + 1 < length:
+        found.append(zigzag & 127 | 128)
+        zigzag >>= 7
+    return bytes([*found, zigzag])
+
+
+def footer_that_lies(content: bytes) -> bytes:
+    """The same file, whose footer says that its key column and its row group unpack to 1,000 bytes."""
+    group = pq.ParquetFile(io.BytesIO(content)).metadata.row_group(0)
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    head, tail = content[:footer], content[footer:]
+    for number in (group.total_byte_size, group.column(1).total_uncompressed_size):
+        assert varint(number) in tail
+        tail = tail.replace(varint(number), varint(1000, len(varint(number))))
+    return head + tail
+
+
+def test_pages_larger_than_the_footer_says(proof_copy: Path) -> None:
+    path = proof_copy / segment_file(1)
+    table = pq.read_table(path)
+    keys = pa.array([bytes(2**26), *table["key"].to_pylist()[1:]], pa.binary())
+    larger = table.set_column(1, table.schema.field(1), keys)
+    stream = io.BytesIO()
+    pq.write_table(larger, stream, compression="zstd", use_dictionary=False, write_statistics=False)
+    path.write_bytes(footer_that_lies(stream.getvalue()))
+    assert path.stat().st_size < 50_000
+    take_stock(proof_copy)
+    refused(check(proof_copy), 4, segment_file(1), "larger than the footer says")
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("compression", ["none", "zstd", "snappy"])
+def test_true_pages_pass(version: str, compression: str) -> None:
+    stream = io.BytesIO()
+    table = pa.table({"a": list(range(5000)), "b": [[1, 2]] * 5000})
+    options = {"use_dictionary": False, "data_page_size": 1000, "data_page_version": version}
+    pq.write_table(table, stream, compression=compression, **options)
+    group = pq.ParquetFile(stream).metadata.row_group(0)
+    for at in range(group.num_columns):
+        check_pages(stream.getvalue(), group.column(at))
+        with pytest.raises(ValueError, match=r"page|column"):
+            check_pages(b"\xff" * len(stream.getvalue()), group.column(at))
+        with pytest.raises(ValueError, match=r"page|column"):
+            check_pages(stream.getvalue()[: group.column(at).data_page_offset + 5], group.column(at))
