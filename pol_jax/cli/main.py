@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from pol_jax.cli.attestation_commands import COMMANDS
 from pol_jax.errors import PolError, UsageError
 
 _INTERRUPTED, _BUG = 130, 70
@@ -110,6 +111,11 @@ def train(task: str, **options: object) -> None:
     "json_file",
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="Write the report to this file; - is standard output.",
+)
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="Compare a deployed model (.safetensors, .npz) if PROOF is accepted.",
 )
 @click.option("--html", "html_file", type=_FILE, help="Write the report to this file, as one page for a browser.")
 def verify(proof: Path, opening: Path | None, steps: str | None, **options: object) -> None:
@@ -220,13 +226,8 @@ def backends(paths: tuple[Path, ...], **options: object) -> None:
     sys.exit(backends_command(paths, **options))  # type: ignore[arg-type]
 
 
-@pol.command()
-@click.argument("file", type=_FILE)
-def keygen(file: Path) -> None:
-    """Make a private Ed25519 key, write it to FILE, and print its public half."""
-    from pol_jax.attesting.key_files import write_new_key
-
-    click.echo(write_new_key(file))
+for command in COMMANDS:
+    pol.add_command(command)
 
 
 def main() -> None:

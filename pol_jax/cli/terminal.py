@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
@@ -26,6 +27,11 @@ def quiet_libraries() -> None:
     """Silence the warnings of libraries, which are about their own internals."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.getLogger("absl").setLevel(logging.CRITICAL + 1)
+
+
+def ask_passphrase(what: str, *, new: bool = False) -> str:
+    """Ask for a passphrase without showing it; a new one is asked for twice."""
+    return str(click.prompt(what, hide_input=True, confirmation_prompt=new, err=True))
 
 
 class Bars:

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pol_jax.attesting.key_files import read_public_key
-from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
+from pol_jax.cli.terminal import Bars, ask_passphrase, make_console, quiet_libraries
 from pol_jax.errors import UsageError
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.fine_tuning import Start
@@ -41,7 +41,7 @@ def train_command(
     choices = Choices(
         interval=interval,
         seed=seed,
-        prover=read_public_key(key) if key else None,
+        prover=read_public_key(key, lambda: ask_passphrase(f"Passphrase of {key}")) if key else None,
         beacon=beacon,
         secret=read_secret(private) if private else None,
         constant_bytes=max_constants,

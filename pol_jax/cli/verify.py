@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from pol_jax.attesting.weights import read_weights
 from pol_jax.cli.cures import source_of_built_in
+from pol_jax.cli.deployed_model import compare_model
 from pol_jax.cli.report_screen import publish
 from pol_jax.cli.terminal import Bars, quiet_libraries
 from pol_jax.cli.train import read_secret
@@ -55,10 +57,12 @@ def verify_command(
     jobs: int | None,
     d_ref: float | None,
     exact: bool,
+    model: Path | None,
 ) -> int:
     """Verify a proof, print the report, and return the exit code."""
     trusted = trusted_task(task, data_dir, same_program)
     quiet_libraries()
+    weights = read_weights(model) if model else None
     request = ProofRequest(
         path=absolute(proof),
         policy=_policy(confidence, fraction, top_q, metric, segments, everything),
@@ -83,7 +87,10 @@ def verify_command(
         )
     finally:
         bars.end()
-    return publish(report, json_file, html_file)
+    code = publish(report, json_file, html_file)
+    if weights is None:
+        return code
+    return compare_model(weights, proof, report, stderr=str(json_file) == "-")
 
 
 def trusted_task(tasks: tuple[str, ...], data_dir: Path | None, same_program: bool) -> Trusted | None:

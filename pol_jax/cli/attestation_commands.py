@@ -1,0 +1,119 @@
+"""This module defines the commands about who trained, when, for whose eyes, and what was signed.
+
+What a command does is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("file", metavar="KEY", type=_FILE)
+@click.option("--passphrase", is_flag=True, help="Protect the key by a passphrase, which is asked for.")
+def keygen(file: Path, passphrase: bool) -> None:
+    """Make a private Ed25519 key, write it to KEY, and print its public half."""
+    from pol_jax.attesting.key_files import write_new_key
+    from pol_jax.cli.output_file import check_new
+    from pol_jax.cli.terminal import ask_passphrase
+
+    check_new(file)
+    click.echo(write_new_key(file, ask_passphrase("Passphrase", new=True) if passphrase else None))
+
+
+@click.command()
+@click.argument("proof", type=_FOLDER)
+@click.option("--key", type=_FILE, required=True, help="The private key whose public half the commitment names.")
+@click.option("--model", type=_FILE, help="A deployed file; its digests are signed too.")
+@click.option("--out", type=_FILE, help="File to write.  [default: PROOF.claim.dsse.json, beside PROOF]")
+def sign(proof: Path, **options: object) -> None:
+    """Sign the claim of PROOF: final parameters and final state by digest (in-toto, DSSE)."""
+    from pol_jax.cli.sign import sign_command
+
+    sign_command(proof, **options)  # type: ignore[arg-type]
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@click.option("--tsa", metavar="URL", help="Ask this timestamping authority (RFC 3161).")
+@click.option(
+    "--request", type=_FILE, help="Without network: write the request to this file; or the one that was sent."
+)
+@click.option("--response", type=_FILE, help="With --request: the authority's answer.")
+@click.option("--out", type=_FILE, help="File to write the response to.")
+def timestamp(file: Path, **options: object) -> None:
+    """Have it certified that FILE was there: an envelope (pol sign), or a proof's commitment.json before step 0."""
+    from pol_jax.cli.timestamp import timestamp_command
+
+    timestamp_command(file, **options)  # type: ignore[arg-type]
+
+
+@click.command()
+@click.argument("path", type=_PATH)
+@click.option("--proof", type=_FOLDER, help="The proof of the envelope PATH.  [default: the one beside it]")
+@click.option("--signer", metavar="KEY|FILE", help="The public key that must have signed, from its owner.")
+@click.option("--timestamp", metavar="TSR", type=_FILE, help="An authority's response over the envelope.")
+@click.option("--commitment-timestamp", metavar="TSR", type=_FILE, help="An authority's response over commitment.json.")
+@click.option("--tsa-roots", metavar="PEM", type=_FILE, help="Root certificates of the authorities that you trust.")
+@click.option("--beacon-round", metavar="FILE", type=_FILE, help="The drand round that the commitment names, as JSON.")
+@click.option("--model", type=_PATH, help="A deployed model (.safetensors, .npz) that must be what was signed.")
+def check(
+    path: Path,
+    proof: Path | None,
+    signer: str | None,
+    timestamp: Path | None,
+    commitment_timestamp: Path | None,
+    tsa_roots: Path | None,
+    beacon_round: Path | None,
+    model: Path | None,
+) -> None:
+    """Check what needs no replay: signature, time, documents. PATH is an envelope (pol sign) or a proof.
+
+    Exit codes: 0 nothing failed, 1 something failed, 3 something that was asked for stays open. It is no verdict about
+    the training: pol verify gives one.
+    """
+    from pol_jax.cli.check import Tokens, check_command
+
+    tokens = Tokens(timestamp, commitment_timestamp, tsa_roots, beacon_round)
+    sys.exit(check_command(path, proof, signer, tokens, model))
+
+
+@click.command()
+@click.argument("proof", type=_FOLDER)
+@click.option(
+    "--to", "recipients", metavar="RECIPIENT", multiple=True, required=True, help="age1..., or a file of them."
+)
+@click.option("--out", type=_FILE, required=True, help="File to write.")
+def encrypt(proof: Path, recipients: tuple[str, ...], out: Path) -> None:
+    """Encrypt PROOF to readers (age, X25519). --to may be repeated."""
+    from pol_jax.attesting.encryption import encrypt as encrypt_directory
+    from pol_jax.cli.output_file import check_new
+    from pol_jax.errors import UsageError
+
+    if not (proof / "commitment.json").is_file():
+        raise UsageError(f"{proof}: there is no proof here; expected a directory with commitment.json")
+    check_new(out)
+    encrypt_directory(proof, recipients, out)
+    click.echo(f"encrypted {proof} in {out}")
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@click.option("--identity", type=_FILE, required=True, help="File with your secret identity (age-keygen).")
+@click.option("--out", type=_FOLDER, required=True, help="Directory to make.")
+def decrypt(file: Path, identity: Path, out: Path) -> None:
+    """Decrypt FILE (pol encrypt) into a new directory."""
+    from pol_jax.attesting.encryption import decrypt as decrypt_file
+
+    decrypt_file(file, identity, out)
+    click.echo(f"decrypted {file} into {out}")
+
+
+COMMANDS = (keygen, sign, timestamp, check, encrypt, decrypt)

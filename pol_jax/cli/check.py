@@ -1,0 +1,182 @@
+"""This module implements ``pol check``: what needs no replay, and no jax.
+
+Lines are collected and printed when everything held; the first check that fails is the only line, an error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from pol_jax.attesting import envelope as envelopes
+from pol_jax.attesting.attestation import Attestation, check_document, names_prover, read_attestation
+from pol_jax.attesting.beacon import BeaconRound, verify_committed_round
+from pol_jax.attesting.digests import digest_arrays, digest_file
+from pol_jax.attesting.public_key import read_signer
+from pol_jax.attesting.subjects import PARAMETERS
+from pol_jax.attesting.time_window import Timestamp, window_of
+from pol_jax.attesting.timestamp import MAX_RESPONSE_BYTES, read_roots, verify_token
+from pol_jax.attesting.weights import read_weights
+from pol_jax.cli.documents import Documents, check_documents
+from pol_jax.cli.output_file import envelope_beside, proof_beside
+from pol_jax.cli.timestamp import read_input
+from pol_jax.errors import ACCEPTED, INCONCLUSIVE, ProofError, UsageError, printable
+from pol_jax.protocol.limits import Limits
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """These are the files that are about time.
+
+    Attributes:
+        envelope: an authority's response over the envelope.
+        commitment: an authority's response over ``commitment.json``.
+        roots: PEM file of the authorities' roots.
+        beacon: the round that the commitment names.
+    """
+
+    envelope: Path | None
+    commitment: Path | None
+    roots: Path | None
+    beacon: Path | None
+
+
+@dataclass
+class Findings:
+    """What was found.
+
+    Attributes:
+        open: what stays open, which the first lines say.
+        held: what held.
+        undecided: whether something that was asked for can't be decided here.
+    """
+
+    open: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    undecided: bool = False
+
+
+def check_command(path: Path, proof: Path | None, signer: str | None, tokens: Tokens, model: Path | None) -> int:
+    """Check an envelope, a proof, or both against each other; return the exit code."""
+    findings = Findings()
+    pinned = None if signer is None else read_signer(signer)
+    file, root = _at_hand(path, proof)
+    documents = check_documents(root, Limits()) if root else None
+    content = read_input(file, envelopes.MAX_BYTES) if file else None
+    if content is not None and file is not None:
+        attestation = read_attestation(content, "claim", where=file.name, pinned=pinned)
+        _check_signer(attestation, documents, file.name, findings)
+        if model is not None:
+            _check_model(attestation, model, findings)
+    elif pinned is not None or model is not None or tokens.envelope is not None:
+        raise UsageError(f"{path}: there is no envelope beside it, which --signer, --model and --timestamp are about")
+    if documents is not None:
+        _tell_documents(documents, content is not None, findings)
+    _check_time(tokens, content, documents, findings)
+    for line in findings.open:
+        click.secho(printable(line), fg="yellow")
+    for line in findings.held:
+        click.echo(printable(line))
+    click.echo("Nothing was replayed: pol verify does that.")
+    return INCONCLUSIVE if findings.undecided else ACCEPTED
+
+
+def _at_hand(path: Path, proof: Path | None) -> tuple[Path | None, Path | None]:
+    """Return the envelope and the proof that are there; each may be found beside the other by its name."""
+    if path.is_dir():
+        if proof is not None:
+            raise UsageError("--proof: PATH is a proof already; give an envelope as PATH")
+        file = envelope_beside(path)
+        return (file if file.exists() else None), path
+    return path, proof or proof_beside(path)
+
+
+def _check_signer(attestation: Attestation, documents: Documents | None, where: str, findings: Findings) -> None:
+    (findings.open if attestation.pinned is None else findings.held).append(attestation.describe())
+    if documents is None:
+        findings.open.append(
+            "No proof is at hand (--proof), so that it stays open whether the signer is the prover whom the commitment "
+            "names."
+        )
+        findings.undecided = attestation.pinned is None
+    else:
+        check_document(attestation, documents.claim_bytes, where)
+        if names_prover(attestation, documents.commitment.prover, where):
+            findings.held.append("The signer is the prover whom the commitment names.")
+        else:
+            findings.open.append(
+                "The commitment names no prover (anonymous): the signature shows who signed, and not who trained."
+            )
+        findings.held.append("The signed claim is that of the proof.")
+    for subject in attestation.subjects:
+        findings.held.append(f"It is about {subject.name}, BLAKE3 {subject.digests.blake3}.")
+
+
+def _tell_documents(documents: Documents, signed: bool, findings: Findings) -> None:
+    claim, prover = documents.claim, documents.commitment.prover
+    if not signed:
+        who = "anonymous: its commitment names no prover" if prover is None else f"not signed; it names {prover}"
+        findings.open.append(f"The proof is {who}.")
+    findings.held += [
+        f"The proof's {documents.files} files are those of its inventory; commitment, ledger and claim agree.",
+        f"It claims {claim.steps} steps; final state {claim.final_state}, claim {claim.digest().hex()}.",
+    ]
+
+
+def _check_model(attestation: Attestation, model: Path, findings: Findings) -> None:
+    """Look for a deployed model among the subjects: the file as it is, then its arrays."""
+    named = digest_file(model) if model.is_file() else None
+    for subject in attestation.subjects:
+        if subject.digests == named:
+            findings.held.append(f"The model {model.name} was signed, as {subject.name}.")
+            return
+    if digest_arrays(read_weights(model)) == attestation.digests_of(PARAMETERS):
+        findings.held.append(f"The arrays of {model.name} are the final parameters that were signed, bit for bit.")
+        return
+    findings.undecided = True
+    findings.open.append(
+        f"The model {model.name} is not what was signed, neither as a file nor by its arrays under their names; "
+        "pol verify --model compares leaf by leaf."
+    )
+
+
+def _check_time(tokens: Tokens, envelope: bytes | None, documents: Documents | None, findings: Findings) -> None:
+    given = [file for file in (tokens.envelope, tokens.commitment, tokens.beacon) if file]
+    beacon = documents.commitment.beacon if documents else None
+    if beacon is not None and tokens.beacon is None:
+        findings.open.append(f"The commitment names the beacon {beacon}, which was not checked (--beacon-round).")
+    if not given:
+        findings.open.append("No time was checked (--timestamp, --commitment-timestamp, --beacon-round).")
+        return
+    now, commitment = datetime.now(UTC), documents.commitment_bytes if documents else None
+    over_envelope = _token(tokens.envelope, envelope, tokens.roots)
+    over_commitment = _token(tokens.commitment, commitment, tokens.roots)
+    drawn = _round(tokens.beacon, beacon, now)
+    window = window_of(
+        now=now, beacon=drawn.time if drawn else None, commitment=over_commitment, envelope=over_envelope
+    )
+    if not window:
+        raise ProofError(given[0].name, " ".join(window.problems))
+    for what, stamp in (("The signed claim", over_envelope), ("The commitment", over_commitment)):
+        findings.held += [stamp.describe(what)] if stamp else []
+    findings.held += window.describe()
+
+
+def _token(file: Path | None, message: bytes | None, roots: Path | None) -> Timestamp | None:
+    if file is None:
+        return None
+    if message is None:
+        raise UsageError("--commitment-timestamp: there is no proof at hand (--proof), whose commitment it is about")
+    response = read_input(file, MAX_RESPONSE_BYTES)
+    return verify_token(response, message, read_roots(roots) if roots else (), where=file.name)
+
+
+def _round(file: Path | None, beacon: str | None, now: datetime) -> BeaconRound | None:
+    if file is None:
+        return None
+    if beacon is None:
+        raise UsageError("--beacon-round: no proof is at hand whose commitment names a beacon")
+    return verify_committed_round(beacon, read_input(file, 2**12), now=now, where=file.name)

@@ -1,0 +1,74 @@
+"""What a finished proof's files say is read and compared with each other, without jax and without replay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pol_jax.errors import ProofError, UsageError
+from pol_jax.protocol import claim as claims
+from pol_jax.protocol import commitment as commitments
+from pol_jax.protocol import inventory, merkle
+from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.encoding import Digest
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.spans import Segments
+from pol_jax.storage import ledger
+from pol_jax.storage.inventory import check_inventory, read_bounded, scan
+
+
+@dataclass(frozen=True)
+class Documents:
+    """These are the documents of a proof whose files agree with each other.
+
+    Attributes:
+        commitment: parsed.
+        commitment_bytes: as they are stored.
+        claim: parsed.
+        claim_bytes: as they are stored.
+        files: how many files the proof has.
+    """
+
+    commitment: Commitment
+    commitment_bytes: bytes
+    claim: Claim
+    claim_bytes: bytes
+    files: int
+
+
+def check_documents(root: Path, limits: Limits) -> Documents:
+    """Return the documents of a proof, if names, inventory, commitment and ledger are those that the claim needs.
+
+    Records, programs, keys, order and checkpoints are not looked into; their bytes are those of the inventory.
+
+    Raises:
+        UsageError: there is no finished proof.
+        ProofError: the first check that fails.
+    """
+    if not (root / commitments.FILE).exists():
+        raise UsageError(f"{root}: there is no proof here; expected a directory with {commitments.FILE}")
+    if not (root / claims.FILE).exists():
+        raise UsageError(f"{root}: the run is not finished; expected a proof with {claims.FILE}")
+    sizes = scan(root, limits)
+    check_inventory(root, read_bounded(root, inventory.FILE, limits), sizes)
+    commitment_bytes, claim_bytes = (read_bounded(root, name, limits) for name in (commitments.FILE, claims.FILE))
+    commitment, claim = Commitment.parse(commitment_bytes), Claim.parse(claim_bytes)
+    if commitment.digest().hex() != claim.commitment:
+        raise ProofError(commitments.FILE, "is not the commitment that the claim names")
+    if claim.steps > limits.steps:
+        raise ProofError(claims.FILE, f"steps: {claim.steps}, more than the limit of {limits.steps}")
+    _check_ledger(root, commitment, claim)
+    return Documents(commitment, commitment_bytes, claim, claim_bytes, len(sizes))
+
+
+def _check_ledger(root: Path, commitment: Commitment, claim: Claim) -> None:
+    """Refuse a ledger whose root, or whose last state, is not the claimed one."""
+    digests, last = list[Digest](), None
+    for row in ledger.read_rows(root, Segments(claim.steps, commitment.schedule.interval)):
+        digests.append(row.digest())
+        last = row.state
+    if merkle.root(digests).hex() != claim.ledger_root:
+        raise ProofError(ledger.DIRECTORY, "its Merkle root is not the claimed one")
+    if last is None or last.hex() != claim.final_state:
+        raise ProofError(claims.FILE, f"final_state is not the digest in row {claim.steps} of the ledger")

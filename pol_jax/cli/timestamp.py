@@ -1,0 +1,66 @@
+"""This module implements ``pol timestamp``: directly, or as a request and a response that are carried as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from pol_jax.attesting.digests import sha256
+from pol_jax.attesting.timestamp import MAX_RESPONSE_BYTES, check_response, make_request
+from pol_jax.attesting.timestamp_client import ask_authority
+from pol_jax.cli.output_file import check_new, write_new
+from pol_jax.errors import UsageError, printable
+
+_MAX_DOCUMENT_BYTES: Final = 2**25
+"""Of an envelope, which is the largest document that is timestamped."""
+
+
+def timestamp_command(
+    file: Path, tsa: str | None, request: Path | None, response: Path | None, out: Path | None
+) -> None:
+    """Ask an authority and store its response; or write a request; or store the response to a request."""
+    message = read_input(file, _MAX_DOCUMENT_BYTES)
+    if tsa is not None and request is None and response is None and out is not None:
+        check_new(out)
+        asked = make_request(message)
+        _store(asked, ask_authority(tsa, asked), out, tsa)
+    elif tsa is None and request is not None and response is None and out is None:
+        write_new(request, make_request(message))
+        click.echo(f"wrote {request}; carry it to an authority, and its answer back:")
+        click.echo(f"  curl -H 'Content-Type: application/timestamp-query' --data-binary @{request} URL -o RESPONSE")
+        click.echo(f"  pol timestamp {file} --request {request} --response RESPONSE --out TSR")
+    elif tsa is None and request is not None and response is not None and out is not None:
+        asked = read_input(request, MAX_RESPONSE_BYTES)
+        if sha256(message) not in asked:
+            raise UsageError(f"{printable(str(request))}: is no request for {printable(str(file))}; pair them again")
+        _store(asked, read_input(response, MAX_RESPONSE_BYTES), out, str(response))
+    else:
+        raise UsageError(
+            "give --tsa URL --out TSR; or, without network, --request FILE, and later --request FILE --response FILE "
+            "--out TSR"
+        )
+
+
+def read_input(path: Path, most: int) -> bytes:
+    """Return the content of a file of at most ``most`` bytes.
+
+    Raises:
+        UsageError: it can't be read, or is larger.
+    """
+    where = printable(str(path))
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise UsageError(f"{where}: can't be read: {error.strerror}") from error
+    if len(content) > most:
+        raise UsageError(f"{where}: has more than {most} bytes")
+    return content
+
+
+def _store(asked: bytes, response: bytes, out: Path, where: str) -> None:
+    check_response(asked, response, where)
+    write_new(out, response)
+    click.echo(f"stored the response in {out}; pol check ... --timestamp {out} --tsa-roots PEM verifies it")
