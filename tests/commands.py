@@ -13,9 +13,14 @@ from pol_jax.cli import main as cli
 from pol_jax.errors import PolError
 
 
-def pol(*arguments: str | Path) -> Result:
-    """Run a command in this process; errors of the package become what `main` makes of them."""
-    result = CliRunner().invoke(cli.pol, [str(argument) for argument in arguments])
+def pol(*arguments: str | Path, answers: str | None = None) -> Result:
+    """Run a command in this process; errors of the package become what `main` makes of them.
+
+    Args:
+        arguments: of the command line.
+        answers: lines that are typed when it asks.
+    """
+    result = CliRunner().invoke(cli.pol, [str(argument) for argument in arguments], input=answers)
     if isinstance(result.exception, PolError):
         result.exit_code, result.stderr_bytes = result.exception.exit_code, f"pol: {result.exception}\n".encode()
     elif result.exception and not isinstance(result.exception, SystemExit):

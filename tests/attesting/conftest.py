@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from programs import needs
 from timestamp_authority import Authority
 
 from pol_jax.attesting.age_keys import write_new_identity
@@ -16,6 +17,7 @@ LONG = "/".join(["checkpoints", "0000000000", *["n" * 128] * 7])
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """A timestamping authority; tests put its files back."""
+    needs("openssl")
     return Authority(tmp_path_factory.mktemp("authority") / "tsa")
 
 

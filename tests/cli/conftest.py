@@ -1,4 +1,4 @@
-"""Runs that commands read."""
+"""Runs that commands read, and signed ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from commands import pol
 from forge import claim_of
+from programs import needs
+from timestamp_authority import Authority
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +21,23 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert f"trained {steps} steps of tiny plain" in trained.output
         assert claim_of(folder / name).digest().hex() in trained.output
     return folder
+
+
+@pytest.fixture(scope="session")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``key.pem``, its public half in ``signer``, a ``proof`` of it, and the signed claim beside."""
+    folder = tmp_path_factory.mktemp("signed")
+    made = pol("keygen", folder / "key.pem")
+    (folder / "signer").write_text(made.stdout)
+    arguments = ("--steps", "12", "--seed", "1", "--key", folder / "key.pem")
+    assert pol("train", "tiny:plain", "--out", folder / "proof", *arguments).exit_code == 0
+    signed = pol("sign", folder / "proof", "--key", folder / "key.pem")
+    assert signed.exit_code == 0, signed.output
+    return folder
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A timestamping authority, where openssl is installed."""
+    needs("openssl")
+    return Authority(tmp_path_factory.mktemp("authority") / "tsa")
