@@ -9,6 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from programs import needs
 
 from pol_jax.attesting.attestation import (
     attest_claim,
@@ -43,6 +44,7 @@ def read(content: bytes, **changes: Any) -> Any:
 
 
 def test_the_deployed_file_is_a_subject(tmp_path: Path) -> None:
+    needs("b3sum", "sha256sum")
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"weights" * 1000)
     digests = digest_arrays(ARRAYS)

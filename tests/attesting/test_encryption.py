@@ -13,6 +13,7 @@ from pathlib import Path
 import pyrage  # type: ignore[import-untyped]
 import pytest
 from directories import contents_of, left_over
+from programs import needs
 
 from pol_jax.attesting import encryption
 from pol_jax.attesting.age_keys import read_recipients, write_new_identity
@@ -44,6 +45,7 @@ def test_several_recipients_each_decrypt(proof: Path, tmp_path: Path) -> None:
 
 
 def test_age_and_tar_read_what_is_encrypted_here(proof: Path, tmp_path: Path) -> None:
+    needs("age", "age-keygen", "tar")
     subprocess.run(["age-keygen", "-o", "key"], cwd=tmp_path, check=True, capture_output=True)
     recipient = subprocess.run(["age-keygen", "-y", "key"], cwd=tmp_path, check=True, capture_output=True, text=True)
     encrypt(proof, [recipient.stdout.strip()], tmp_path / "proof.age")
@@ -55,6 +57,7 @@ def test_age_and_tar_read_what_is_encrypted_here(proof: Path, tmp_path: Path) ->
 
 
 def test_what_age_encrypts_is_read_here(proof: Path, keys: tuple[Path, str], tmp_path: Path) -> None:
+    needs("age")
     (tmp_path / "tar").write_bytes(b"".join(stream_directory(proof)))
     subprocess.run(["age", "-r", keys[1], "-o", "proof.age", "tar"], cwd=tmp_path, check=True)
     decrypt(tmp_path / "proof.age", keys[0], tmp_path / "again")

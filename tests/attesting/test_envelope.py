@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from programs import needs
 
 from pol_jax.attesting import envelope
 from pol_jax.attesting.attestation import (
@@ -53,6 +54,7 @@ def read(content: bytes, **changes: Any) -> Any:
 
 def test_openssl_verifies_the_pre_authentication_encoding(tmp_path: Path) -> None:
     """Everything is taken from the envelope's JSON and the DSSE specification, nothing from the package."""
+    needs("openssl")
     found = json.loads(ENVELOPE)
     payload, kind = base64.b64decode(found["payload"]), found["payloadType"]
     encoding = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from programs import needs
 from timestamp_authority import Authority
 
 from pol_jax.attesting.attestation import attest_claim, attest_commitment
@@ -31,6 +32,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything that the script takes, and what it must not take."""
+    needs("openssl", "b3sum", "jq")
     root = tmp_path_factory.mktemp("by hand")
     authority, other = Authority(root / "tsa"), Authority(root / "other", name="Another")
     (root / "model.safetensors").write_bytes(b"weights")
