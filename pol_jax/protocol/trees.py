@@ -86,3 +86,8 @@ def _component(key: Any) -> str:
         if hasattr(key, attribute):
             return str(getattr(key, attribute))
     return str(key)
+
+
+def has_odd_bool(array: np.ndarray) -> bool:
+    """Return whether an array of bools has another byte than 0 or 1, which libraries take for true or false at will."""
+    return array.dtype == np.bool_ and bool((np.ascontiguousarray(array).view(np.uint8) > 1).any())

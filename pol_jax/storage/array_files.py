@@ -16,6 +16,7 @@ import msgspec
 import tensorstore as ts
 
 from pol_jax.errors import ProofError
+from pol_jax.protocol.trees import DTYPES
 
 _FILES: Final = frozenset({"_CHECKPOINT_METADATA", "orbax.checkpoint", "state"})
 _BYTES: Final = {"name": "bytes", "configuration": {"endian": "little"}}
@@ -87,7 +88,8 @@ def check_arrays(where: str, path: Path, expected: Mapping[str, ArrayForm]) -> N
 def _document(form: ArrayForm) -> dict[str, Any]:
     """Return what Zarr notes about an array, except the value of what was never written."""
     shape = list(form.shape)
-    inner = {"chunk_shape": shape, "codecs": [_BYTES], "index_codecs": [_BYTES, {"name": "crc32c"}]}
+    packed = [_BYTES] if DTYPES[form.dtype].itemsize > 1 else [{"name": "bytes"}]  # a single byte has no order
+    inner = {"chunk_shape": shape, "codecs": packed, "index_codecs": [_BYTES, {"name": "crc32c"}]}
     return {
         "zarr_format": 3,
         "node_type": "array",

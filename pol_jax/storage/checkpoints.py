@@ -19,7 +19,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from pol_jax.errors import ProofError, StorageError, UsageError, unreadable
-from pol_jax.protocol.trees import DTYPES, PyTree, StateSpec, split_pointer
+from pol_jax.protocol.trees import DTYPES, PyTree, StateSpec, has_odd_bool, split_pointer
 from pol_jax.storage.array_files import ArrayForm, check_arrays, check_files
 
 DIRECTORY: Final = "checkpoints"
@@ -93,6 +93,8 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
     # The metadata of a hostile checkpoint may not be that of its arrays, so these are checked again.
     for name, leaf, array in zip(names, spec, leaves, strict=True):
         _check_leaf(where, "/".join(name), array, leaf.dtype, leaf.shape)
+        if has_odd_bool(array):
+            raise ProofError(where, f"leaf {'/'.join(name)} has a bool that is neither 0 nor 1")
     return leaves
 
 

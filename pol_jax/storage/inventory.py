@@ -82,12 +82,12 @@ def read_bounded(root: Path, name: str, limits: Limits) -> bytes:
     try:
         with _open(root, name) as file:
             size = os.fstat(file.fileno()).st_size  # reading up to the limit would allocate all of it at once
-            content = file.read(min(size, limits.file_bytes(name)) + 1)
+            content = file.read(size + 1) if size <= limits.file_bytes(name) else None
     except FileNotFoundError:
         raise ProofError(name, "is missing") from None
     except OSError as error:
         raise unreadable(name, f"can't be read: {error.strerror}", error) from error
-    if len(content) > limits.file_bytes(name):
+    if content is None or len(content) > limits.file_bytes(name):
         raise ProofError(name, f"has more than {limits.file_bytes(name)} bytes")
     return content
 

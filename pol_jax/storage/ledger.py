@@ -18,8 +18,10 @@ import pyarrow.parquet as pq
 
 from pol_jax.errors import ProofError, unreadable
 from pol_jax.protocol.encoding import DIGEST_BYTES
+from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Segments
+from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.parquet_pages import check_pages
 
 DIRECTORY: Final = "ledger"
@@ -67,13 +69,10 @@ def read_segment(root: Path, segment: int, expected: range) -> list[Row]:
     """Return the rows of a segment, which must be those of the steps ``expected``.
 
     Raises:
-        ProofError: the file is damaged, or has another schema or other rows.
+        ProofError: the file is too large or damaged, or has another schema or other rows.
     """
     where = segment_file(segment)
-    try:
-        content = (root / where).read_bytes()
-    except OSError as error:
-        raise unreadable(where, f"can't be read: {error.strerror}", error) from error
+    content = read_bounded(root, where, Limits())
     rows = _rows(where, _read_table(where, content, len(expected)))
     if [row.step for row in rows] != list(expected):
         raise ProofError(where, f"has other steps than {expected.start} to {expected.stop - 1}, in order")

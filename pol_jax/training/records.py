@@ -15,7 +15,7 @@ from jaxtyping import Integer, UInt8
 
 from pol_jax.errors import DataError
 from pol_jax.protocol.encoding import Digest, record_digests, record_salt
-from pol_jax.protocol.trees import ArraySpec
+from pol_jax.protocol.trees import ArraySpec, has_odd_bool
 from pol_jax.training.pytrees import flatten_with_paths
 from pol_jax.training.task import PyTree, Source
 
@@ -185,4 +185,6 @@ def _conform(leaf: np.ndarray, want: ArraySpec, size: int) -> np.ndarray:
     cast = np.ascontiguousarray(leaf, np.dtype(want.dtype))  # digests cover contiguous bytes
     if leaf.dtype != cast.dtype and leaf.dtype.kind in "iu" and not np.array_equal(leaf, cast):
         raise DataError(f"record leaf {want.path or '/'}: a value of {leaf.dtype} doesn't fit {want.dtype}")
+    if has_odd_bool(cast):
+        raise DataError(f"record leaf {want.path or '/'}: a bool is neither 0 nor 1")
     return cast.reshape(leaf.shape)

@@ -21,7 +21,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.opening import OpenedRow, Opening
 from pol_jax.protocol.rows import Row, decode_row
 from pol_jax.protocol.spans import Span
-from pol_jax.protocol.trees import DTYPES, ArraySpec
+from pol_jax.protocol.trees import DTYPES, ArraySpec, has_odd_bool
 from pol_jax.training.inputs import StepInput, plan, step_inputs
 from pol_jax.training.keys import step_keys
 from pol_jax.training.opened_records import CommittedRecord, OpenedRecords
@@ -258,7 +258,10 @@ def _arrays(where: str, spec: Iterable[ArraySpec], contents: Sequence[bytes]) ->
     expected = tuple(spec)
     if [len(content) for content in contents] != [leaf.nbytes for leaf in expected]:
         raise ProofError(WHERE, f"{where}: leaves have other sizes than the commitment says")
-    return [
+    arrays = [
         little_endian(np.frombuffer(content, DTYPES[leaf.dtype])).reshape(leaf.shape)
         for content, leaf in zip(contents, expected, strict=True)
     ]
+    if any(map(has_odd_bool, arrays)):
+        raise ProofError(WHERE, f"{where}: a bool is neither 0 nor 1")
+    return arrays

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,8 +12,11 @@ import pytest
 from damage import check
 from forge import refused, take_stock
 
+from pol_jax.errors import ProofError
 from pol_jax.storage.ledger import segment_file
 from pol_jax.storage.parquet_pages import check_pages
+from pol_jax.storage.proof import open_proof
+from pol_jax.verifying.diff import diff
 
 
 def varint(number: int, length: int = 0) -> bytes:
@@ -62,3 +66,9 @@ def test_true_pages_pass(version: str, compression: str) -> None:
             check_pages(b"\xff" * len(stream.getvalue()), group.column(at))
         with pytest.raises(ValueError, match=r"page|column"):
             check_pages(stream.getvalue()[: group.column(at).data_page_offset + 5], group.column(at))
+
+
+def test_file_beyond_the_limit_is_refused_by_its_size(proof_copy: Path) -> None:
+    os.truncate(proof_copy / segment_file(1), 2**40)  # sparse: takes no space, and could not be read into memory
+    with pytest.raises(ProofError, match="has more than 1073741824 bytes"):
+        diff(open_proof(proof_copy), open_proof(proof_copy))
