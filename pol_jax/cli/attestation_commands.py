@@ -64,6 +64,7 @@ def timestamp(file: Path, **options: object) -> None:
 @click.option("--tsa-roots", metavar="PEM", type=_FILE, help="Root certificates of the authorities that you trust.")
 @click.option("--beacon-round", metavar="FILE", type=_FILE, help="The drand round that the commitment names, as JSON.")
 @click.option("--model", type=_PATH, help="A deployed model (.safetensors, .npz) that must be what was signed.")
+@click.option("--arrays", is_flag=True, help="Compare what was signed with the proof's final checkpoint too (slower).")
 def check(
     path: Path,
     proof: Path | None,
@@ -73,6 +74,7 @@ def check(
     tsa_roots: Path | None,
     beacon_round: Path | None,
     model: Path | None,
+    arrays: bool,
 ) -> None:
     """Check what needs no replay: signature, time, documents. PATH is an envelope (pol sign) or a proof.
 
@@ -82,7 +84,7 @@ def check(
     from pol_jax.cli.check import Tokens, check_command
 
     tokens = Tokens(timestamp, commitment_timestamp, tsa_roots, beacon_round)
-    sys.exit(check_command(path, proof, signer, tokens, model))
+    sys.exit(check_command(path, proof, signer, tokens, model, arrays))
 
 
 @click.command()

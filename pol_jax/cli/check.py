@@ -1,4 +1,4 @@
-"""This module implements ``pol check``: what needs no replay, and no jax.
+"""This module implements ``pol check``: what needs no replay, and no jax unless the final checkpoint is asked for.
 
 Lines are collected and printed when everything held; the first check that fails is the only line, an error.
 """
@@ -16,7 +16,7 @@ from pol_jax.attesting.attestation import Attestation, check_document, names_pro
 from pol_jax.attesting.beacon import BeaconRound, verify_committed_round
 from pol_jax.attesting.digests import digest_arrays, digest_file
 from pol_jax.attesting.public_key import read_signer
-from pol_jax.attesting.subjects import PARAMETERS
+from pol_jax.attesting.subjects import PARAMETERS, STATE
 from pol_jax.attesting.time_window import Timestamp, window_of
 from pol_jax.attesting.timestamp import MAX_RESPONSE_BYTES, read_roots, verify_token
 from pol_jax.attesting.weights import read_weights
@@ -59,20 +59,27 @@ class Findings:
     undecided: bool = False
 
 
-def check_command(path: Path, proof: Path | None, signer: str | None, tokens: Tokens, model: Path | None) -> int:
+def check_command(
+    path: Path, proof: Path | None, signer: str | None, tokens: Tokens, model: Path | None, arrays: bool
+) -> int:
     """Check an envelope, a proof, or both against each other; return the exit code."""
     findings = Findings()
     pinned = None if signer is None else read_signer(signer)
     file, root = _at_hand(path, proof)
+    if arrays and root is None:
+        raise UsageError("--arrays: no proof is at hand; give --proof")
     documents = check_documents(root, Limits()) if root else None
     content = read_input(file, envelopes.MAX_BYTES) if file else None
     if content is not None and file is not None:
         attestation = read_attestation(content, "claim", where=file.name, pinned=pinned)
         _check_signer(attestation, documents, file.name, findings)
+        _check_arrays(attestation, root if arrays else None, file.name, findings)
         if model is not None:
             _check_model(attestation, model, findings)
-    elif pinned is not None or model is not None or tokens.envelope is not None:
-        raise UsageError(f"{path}: there is no envelope beside it, which --signer, --model and --timestamp are about")
+    elif pinned is not None or model is not None or tokens.envelope is not None or arrays:
+        raise UsageError(
+            f"{path}: there is no envelope beside it, which --signer, --model, --timestamp and --arrays are about"
+        )
     if documents is not None:
         _tell_documents(documents, content is not None, findings)
     _check_time(tokens, content, documents, findings)
@@ -124,6 +131,21 @@ def _tell_documents(documents: Documents, signed: bool, findings: Findings) -> N
         f"The proof's {documents.files} files are those of its inventory; commitment, ledger and claim agree.",
         f"It claims {claim.steps} steps; final state {claim.final_state}, claim {claim.digest().hex()}.",
     ]
+
+
+def _check_arrays(attestation: Attestation, root: Path | None, where: str, findings: Findings) -> None:
+    """Compare the signed digests with the final checkpoint, or say that nobody did: a signer may sign anything."""
+    if root is None:
+        findings.open.append("Whether the signed digests are those of the claimed final state stays open (--arrays).")
+        return
+    from pol_jax.cli.final_arrays import read_final_state, select_parameters  # these start jax
+    from pol_jax.storage.proof import open_proof
+
+    state = read_final_state(open_proof(root))
+    for name, arrays in ((STATE, state), (PARAMETERS, select_parameters(state))):
+        if attestation.digests_of(name) != digest_arrays(arrays):
+            raise ProofError(where, f"signs another {name} than the proof has")
+    findings.held.append("The signed digests are those of the final parameters and the final state of the proof.")
 
 
 def _check_model(attestation: Attestation, model: Path, findings: Findings) -> None:

@@ -12,8 +12,13 @@ import ml_dtypes  # noqa: F401  names of types
 import numpy as np
 import pytest
 from commands import environment, pol
+from places import TESTS
 from timestamp_authority import Authority
 
+from pol_jax.attesting.attestation import attest_claim
+from pol_jax.attesting.digests import digest_arrays
+from pol_jax.attesting.key_files import read_private_key
+from pol_jax.attesting.subjects import name_final
 from pol_jax.attesting.timestamp import make_request
 from pol_jax.cli.documents import check_documents
 from pol_jax.cli.final_arrays import read_final_state, select_parameters
@@ -143,6 +148,21 @@ def test_time_is_checked_under_given_roots(signed: Path, authority: Authority, t
     assert "No time was checked" in pol("check", envelope).stdout
 
 
+def test_the_committed_beacon_is_checked_with_its_round(tmp_path: Path) -> None:
+    vectors = TESTS / "attesting" / "vectors"
+    beacon = json.loads((vectors / "beacons.json").read_text())[2]["text"]
+    rounds = [vector["round"] for vector in json.loads((vectors / "drand_published.json").read_text())]
+    for name, found in (("right", rounds[2]), ("wrong", rounds[1])):
+        (tmp_path / name).write_text(json.dumps(found))
+    proof = tmp_path / "proof"
+    assert pol("train", "tiny:plain", "--out", proof, "--steps", "6", "--beacon", beacon).exit_code == 0
+    assert f"names the beacon {beacon}, which was not checked" in pol("check", proof).stdout
+    checked = pol("check", proof, "--beacon-round", tmp_path / "right")
+    assert checked.exit_code == 0, checked.output
+    assert "Training began after 2023-08-23 15:59:24 UTC: the commitment names a beacon of that time." in checked.stdout
+    assert pol("check", proof, "--beacon-round", tmp_path / "wrong").exit_code == 1
+
+
 def test_a_model_is_the_signed_one_or_stays_open(signed: Path, tmp_path: Path) -> None:
     parameters = select_parameters(read_final_state(open_proof(signed / "proof")))
     np.savez(tmp_path / "model.npz", **parameters)  # type: ignore[arg-type]  # its stubs know flags
@@ -159,12 +179,37 @@ def test_a_model_is_the_signed_one_or_stays_open(signed: Path, tmp_path: Path) -
     assert (deployed.exit_code, "was signed, as other.npz" in deployed.stdout) == (0, True)
 
 
-def test_calls_without_meaning_are_one_line(signed: Path, runs: Path) -> None:
-    envelope = signed / "proof.claim.dsse.json"
+def test_signed_digests_are_compared_with_the_final_checkpoint(signed: Path, tmp_path: Path) -> None:
+    held = pol("check", signed / "proof", "--arrays")
+    assert held.exit_code == 0, held.output
+    assert "final parameters and the final state of the proof" in held.stdout
+    claim, key = (signed / "proof" / "claim.json").read_bytes(), read_private_key(signed / "key.pem")
+    state = read_final_state(open_proof(signed / "proof"))
+    right, wrong = digest_arrays(state), digest_arrays({"/w": np.zeros(1)})
+    for name, parameters, whole in (
+        ("parameters", wrong, right),
+        ("state", digest_arrays(select_parameters(state)), wrong),
+    ):
+        envelope = tmp_path / name
+        subjects = name_final(parameters=parameters, state=whole)
+        envelope.write_bytes(attest_claim(claim, subjects, key))
+        arguments = ("check", envelope, "--proof", signed / "proof", "--signer", signed / "signer")
+        open_end = pol(*arguments)
+        assert (open_end.exit_code, "claimed final state stays open (--arrays)" in open_end.stdout) == (0, True)
+        refused = pol(*arguments, "--arrays")
+        assert refused.exit_code == 1
+        assert f"signs another final {name} than the proof has" in refused.stderr
+
+
+def test_calls_without_meaning_are_one_line(signed: Path, runs: Path, tmp_path: Path) -> None:
+    envelope, alone = signed / "proof.claim.dsse.json", tmp_path / "alone"
+    shutil.copyfile(envelope, alone)
     for arguments in (
         ("nowhere",),
         (signed / "proof", "--proof", runs / "a"),
         (envelope, "--beacon-round", envelope),
+        (alone, "--arrays"),
+        (runs / "a", "--arrays"),
         (runs / "a", "--timestamp", envelope),
     ):
         wrong = pol("check", *arguments)
