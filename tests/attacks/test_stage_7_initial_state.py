@@ -17,13 +17,12 @@ from fine_tuned import INTERVAL, SOURCE, STEPS, digest, tune, undecided_start
 from forge import Forger, refused
 
 from pol_jax.protocol.initial import EarlierProof, Initial
-from pol_jax.proving import commit
+from pol_jax.proving import commit, fine_tuning
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.fine_tuning import Start, choose
 from pol_jax.proving.recording import train
 from pol_jax.reports.report import Outcome, Report, Verdict
 from pol_jax.storage.proof import open_proof
-from pol_jax.training import initial_state as start
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Task
 
@@ -39,7 +38,7 @@ def lie(monkeypatch: pytest.MonkeyPatch, change: Callable[[list[np.ndarray]], li
         spec = tuple(leaf for leaf in state if leaf.path in initial.leaves)
         return msgspec.structs.replace(initial, digest=start.digest_of(spec, taken)), taken
 
-    monkeypatch.setattr(start, "choose", chosen)
+    monkeypatch.setattr(fine_tuning, "choose", chosen)
     monkeypatch.setattr(commit, "choose", chosen)
 
 
@@ -78,7 +77,7 @@ def test_leaves_that_the_named_proof_has_not(
         spec = tuple(leaf for leaf in state if leaf.path == path)
         return EarlierProof(digest(chain / "base"), (path,), start.digest_of(spec, [array])), [array]
 
-    monkeypatch.setattr(start, "choose", chosen)
+    monkeypatch.setattr(fine_tuning, "choose", chosen)
     monkeypatch.setattr(commit, "choose", chosen)
     task = Task("wider", wider, step, SOURCE, tiny.BATCH, STEPS, INTERVAL)
     train(task, tmp_path / "wide", choices=Choices(start=Start(open_proof(chain / "base"))))
