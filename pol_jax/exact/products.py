@@ -1,0 +1,73 @@
+"""Products of matrices: exact integer sums, rounded once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from jax import lax
+
+from pol_jax.exact.grid import bits_for, block_of, gridded, rounded
+from pol_jax.exact.guard import Guard
+from pol_jax.exact.values import FLOAT64, INT64, Array
+
+DimensionNumbers = tuple[tuple[Sequence[int], Sequence[int]], tuple[Sequence[int], Sequence[int]]]
+
+
+def dot_general(g: Guard, a: Array, b: Array, dimension_numbers: DimensionNumbers) -> Array:
+    """What `jax.lax.dot_general` computes of float32 arrays.
+
+    Each row of ``a`` and each column of ``b`` (what is contracted) is rounded to its own grid of `bits_for` bits. The
+    sum of the products is exact, and rounded once. A row or column that isn't finite makes NaN of its results.
+    """
+    (contract_a, contract_b), (batch_a, batch_b) = dimension_numbers
+    free_a = [axis for axis in range(a.ndim) if axis not in (*contract_a, *batch_a)]
+    free_b = [axis for axis in range(b.ndim) if axis not in (*contract_b, *batch_b)]
+    p = bits_for(math.prod(a.shape[axis] for axis in contract_a))
+    left, right = gridded(a, tuple(contract_a), p), gridded(b, tuple(contract_b), p)
+    sums = integer_dot(left.integers, right.integers, dimension_numbers, p)
+    # the result's axes are those of the batch, those of a, those of b
+    unit_a = lax.transpose(left.unit(), (*batch_a, *free_a, *contract_a))
+    unit_b = lax.transpose(right.unit(), (*batch_b, *free_b, *contract_b))
+    batch = [a.shape[axis] for axis in batch_a]
+    rows, columns = [a.shape[axis] for axis in free_a], [b.shape[axis] for axis in free_b]
+    unit_a = lax.reshape(unit_a, (*batch, *rows, *(1 for _ in columns)))
+    unit_b = lax.reshape(unit_b, (*batch, *(1 for _ in rows), *columns))
+    return rounded(g, sums, unit_a, unit_b)
+
+
+def integer_dot(a: Array, b: Array, dimension_numbers: DimensionNumbers, p: int) -> Array:
+    """`jax.lax.dot_general` of integers of ``p`` bits, held in float64; exact up to 2**53, else rounded once."""
+    (contract_a, contract_b), _ = dimension_numbers
+    if math.prod(a.shape[axis] for axis in contract_a) <= block_of(p):
+        return lax.dot_general(a, b, dimension_numbers, precision=lax.Precision.HIGHEST)
+    return _dot_in_blocks(a, b, dimension_numbers, block_of(p))
+
+
+def _dot_in_blocks(a: Array, b: Array, dimension_numbers: DimensionNumbers, block: int) -> Array:
+    """The same of longer sums: blocks in float64, their sum in int64, both exact; then rounded to float64."""
+    (contract_a, contract_b), (batch_a, batch_b) = dimension_numbers
+    left, rows = _blocks(a, batch_a, contract_a, block)
+    right, columns = _blocks(b, batch_b, contract_b, block)
+    along = tuple(range(len(batch_a) + 1))
+    last = (len(batch_a) + 2,)
+    parts = lax.dot_general(left, right, ((last, last), (along, along)), precision=lax.Precision.HIGHEST)
+    axis = len(batch_a)
+    sums = lax.reduce_sum_p.bind(lax.convert_element_type(parts, INT64), axes=(axis,), out_sharding=None)
+    batch = [a.shape[axis] for axis in batch_a]
+    return lax.reshape(lax.convert_element_type(sums, FLOAT64), (*batch, *rows, *columns))
+
+
+def _blocks(x: Array, batch: Sequence[int], contract: Sequence[int], block: int) -> tuple[Array, list[int]]:
+    """An operand as [*batch, blocks, free, block], padded with zeros, and the sizes of its free axes."""
+    free = [axis for axis in range(x.ndim) if axis not in (*batch, *contract)]
+    sizes = [x.shape[axis] for axis in free]
+    length = math.prod(x.shape[axis] for axis in contract)
+    lead = [x.shape[axis] for axis in batch]
+    x = lax.reshape(lax.transpose(x, (*batch, *contract, *free)), (*lead, length, math.prod(sizes)))
+    count = -(-length // block)
+    padding = [(0, 0, 0)] * len(lead) + [(0, count * block - length, 0), (0, 0, 0)]
+    x = lax.pad(x, lax.full((), 0, x.dtype), padding)
+    x = lax.reshape(x, (*lead, count, block, math.prod(sizes)))
+    n = len(lead)
+    return lax.transpose(x, (*range(n), n, n + 2, n + 1)), sizes

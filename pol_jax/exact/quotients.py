@@ -1,0 +1,53 @@
+"""Division and roots: correctly rounded, on any machine whose float64 division and root are nearly so.
+
+A quotient of two float32 numbers lies nowhere within 2**-49 (relative) of the middle between two float32 numbers, a
+square root nowhere within 2**-50, a reciprocal root nowhere within 2**-51.51. So an approximation in float64 that is
+better than this rounds to the same float32 as the true value, whatever its last bits are. `docs/exact.md` has the
+argument.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jax import lax
+
+from pol_jax.exact.guard import Guard
+from pol_jax.exact.values import FLOAT64, Array, Scalar, full, paired
+
+
+def divide(g: Guard, x: Array | Scalar, y: Array | Scalar) -> Array:
+    """X / y, correctly rounded, flushed to zero below 2**-100. x / 0 is an infinity or NaN as IEEE 754 has it."""
+    x, y = paired(x, y)
+    return g.narrow(lax.div(g.wide(x), lax.convert_element_type(y, FLOAT64)))
+
+
+def divide_by_constant(g: Guard, x: Array, y: float) -> Array:
+    """X / y for a number that is known now. By a power of two it is a product, with the same bits."""
+    mantissa, _ = np.frexp(y)
+    if abs(mantissa) == 0.5 and 2.0**-100 <= abs(y) <= 2.0**100:
+        return g.mul(x, 1 / y)
+    return divide(g, x, y)
+
+
+def square_root(g: Guard, x: Array) -> Array:
+    """The square root, correctly rounded; NaN below 0."""
+    return g.narrow(lax.sqrt(g.wide(x)))
+
+
+def reciprocal_root(g: Guard, x: Array) -> Array:
+    """1 / sqrt(x), correctly rounded; an infinity at 0, NaN below."""
+    root = g.sealed_wide(lax.sqrt(g.wide(x)))
+    return g.narrow(lax.div(full(root, 1), root))
+
+
+def cube_root(g: Guard, x: Array) -> Array:
+    """The cube root, by one step of Newton's method in float32 on exp(log(|x|) / 3); within 2 ulp."""
+    from pol_jax.exact.exponentials import exponential, logarithm
+    from pol_jax.exact.values import absolute, with_sign
+
+    size = absolute(x)
+    guess = exponential(g, divide(g, logarithm(g, size), 3.0))
+    correction = divide(g, g.sub(divide(g, size, g.mul(guess, guess)), guess), 3.0)
+    root = g.add(guess, correction)
+    special = lax.bitwise_or(lax.eq(size, full(size, 0)), lax.eq(size, full(size, np.inf)))
+    return with_sign(lax.select(special, size, root), x)
