@@ -119,10 +119,10 @@ def logarithm(g: Guard, x: Array) -> Array:
     r, correction = log_of_mantissa(g, m)
     low = g.add(correction, g.product(n, _LN2_LOW))
     value = g.add(g.add(r, low), g.product(n, _LN2_HIGH))
-    return _log_limits(x, g.sealed(flushed(bits(value))))
+    return limits_of_logarithm(x, g.sealed(flushed(bits(value))))
 
 
-def _log_limits(x: Array, value: Array) -> Array:
+def limits_of_logarithm(x: Array, value: Array) -> Array:
     """``value`` where ``x`` is positive and finite; the limits of the logarithm elsewhere."""
     value = lax.select(lax.eq(x, full(x, 0)), full(x, -np.inf), value)
     value = lax.select(lax.lt(x, full(x, 0)), full(x, np.nan), value)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.extend.core import Literal
 
 from pol_jax.exact import quotients
@@ -15,7 +16,7 @@ from pol_jax.exact.control import Context, Values
 from pol_jax.exact.conversions import FLOATS, narrowed, widened
 from pol_jax.exact.guard import Guard
 from pol_jax.exact.refusals import place, refuse, refuse_type
-from pol_jax.exact.rules import CONTROL, OF_ANY_TYPE, OF_FLOATS, OF_INTEGERS, UNCHANGED
+from pol_jax.exact.rules import CONTROL, EXPENSIVE, OF_ANY_TYPE, OF_FLOATS, OF_INTEGERS, UNCHANGED
 from pol_jax.exact.values import Array, canonical_constant, is_float
 
 _KEYED = frozenset({"random_bits", "random_split", "random_fold_in", "random_seed"})
@@ -85,6 +86,9 @@ def _in_float32(context: Context, equation: Any, arguments: Values) -> Values:
         results: Values = [quotients.divide_by_constant(context.guard, wide[0], float(divisor.val))]
     else:
         results = OF_FLOATS[name](context, equation.params, wide)
+    if name in EXPENSIVE:
+        # a compiler that sees but cheap operations would compute them again in every loop that uses the result
+        results = lax.optimization_barrier(list(results))
     return [
         narrowed(x, atom.aval.dtype) if is_float(x) else x for x, atom in zip(results, equation.outvars, strict=True)
     ]

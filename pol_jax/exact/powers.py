@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jax import lax
 
-from pol_jax.exact.exponentials import LARGEST, LN2, LOG2_E, log_of_mantissa, scaled_exponential, split
+from pol_jax.exact.exponentials import LARGEST, LN2, LOG2_E, limits_of_logarithm, log_of_mantissa, scaled_exponential, split
 from pol_jax.exact.guard import Guard
 from pol_jax.exact.quotients import divide
 from pol_jax.exact.values import FLOAT32, FLOAT64, INT32, Array, absolute, full, is_nan, negative
@@ -34,6 +34,12 @@ def _wide_logarithm(g: Guard, x: Array) -> Array:
     exponent = lax.convert_element_type(e, FLOAT64)
     fraction = g.sealed_wide(lax.add(g.wide(r), g.wide(correction)))
     return g.sealed_wide(lax.add(g.sealed_wide(lax.mul(exponent, full(exponent, LN2))), fraction))
+
+
+def base_two_logarithm(g: Guard, x: Array) -> Array:
+    """log2(x), exactly for powers of two."""
+    log = _wide_logarithm(g, x)
+    return limits_of_logarithm(x, g.narrow(lax.mul(log, full(log, LOG2_E))))
 
 
 def _signed(x: Array, y: Array, size: Array) -> Array:

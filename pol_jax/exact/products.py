@@ -38,7 +38,7 @@ def dot_general(g: Guard, a: Array, b: Array, dimension_numbers: DimensionNumber
 
 def integer_dot(a: Array, b: Array, dimension_numbers: DimensionNumbers, p: int) -> Array:
     """`jax.lax.dot_general` of integers of ``p`` bits, held in float64; exact up to 2**53, else rounded once."""
-    (contract_a, contract_b), _ = dimension_numbers
+    (contract_a, _), _ = dimension_numbers
     if math.prod(a.shape[axis] for axis in contract_a) <= block_of(p):
         return lax.dot_general(a, b, dimension_numbers, precision=lax.Precision.HIGHEST)
     return _dot_in_blocks(a, b, dimension_numbers, block_of(p))

@@ -30,12 +30,25 @@ from pol_jax.exact.values import Array, absolute, bits, floats, flushed, full, n
 Rule = Callable[[Context, dict[str, Any], Values], Values]
 
 UNCHANGED: Final = frozenset(
-    ["all_gather", "argmax", "argmin", "axis_index", "broadcast_in_dim", "concatenate", "copy", "copy_p", "cummax", "cummin", "dynamic_slice", "dynamic_update_slice", "empty", "empty2", "eq", "ge", "gather", "gt", "iota", "is_finite", "le", "lt", "max", "min", "mesh_cast", "name", "ne", "optimization_barrier", "pad", "pvary", "random_clone", "random_wrap", "random_unwrap", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_xor", "reshape", "rev", "select_n", "sharding_constraint", "slice", "split", "squeeze", "stop_gradient", "tie", "top_k", "transpose", "scatter-max", "scatter-min", "scatter_max", "scatter_min", "reduce_window_max", "reduce_window_min", "stack", "unstack", "tile", "expand_dims", "layout_constraint", "reshard"]
+    """
+    all_gather argmax argmin axis_index broadcast_in_dim concatenate copy cummax cummin dynamic_slice
+    dynamic_update_slice empty empty2 eq gather ge gt iota is_finite layout_constraint le lt max mesh_cast min
+    name ne optimization_barrier pad pvary random_clone random_unwrap random_wrap reduce_and reduce_max
+    reduce_min reduce_or reduce_window_max reduce_window_min reduce_xor reshape reshard rev scatter-max
+    scatter-min select_n sharding_constraint slice split squeeze stack stop_gradient top_k transpose unstack
+    """.split()
 )
 """Primitives that move, choose or compare values: exact on any machine, for floats as well."""
 
 OF_INTEGERS: Final = frozenset(
-    ["abs", "add", "add_any", "and", "clamp", "clz", "convert_element_type", "cumprod", "cumsum", "div", "dot_general", "integer_pow", "mul", "neg", "not", "or", "population_count", "pow", "psum", "random_bits", "random_fold_in", "random_seed", "random_split", "reduce_precision", "reduce_prod", "reduce_sum", "rem", "rng_bit_generator", "select_and_scatter_add", "shift_left", "shift_right_arithmetic", "shift_right_logical", "sign", "square", "sub", "threefry2x32", "xor", "bitcast_convert_type", "conv_general_dilated", "reduce_window_sum", "cumlogsumexp", "scatter-add", "scatter_add", "scatter-sub", "scatter_sub", "scatter-mul", "scatter_mul", "mulhi", "eq_to", "le_to", "lt_to"]
+    """
+    abs add add_any and bitcast_convert_type clamp clz conv_general_dilated convert_element_type cumlogsumexp
+    cumprod cumsum div dot_general eq_to integer_pow le_to lt_to mul mulhi neg not or population_count pow psum
+    random_bits random_fold_in random_seed random_split reduce reduce_precision reduce_prod reduce_sum
+    reduce_window reduce_window_sum rem rng_bit_generator scatter-add scatter-mul scatter-sub
+    select_and_scatter_add shift_left shift_right_arithmetic shift_right_logical sign square sub threefry2x32
+    xor
+    """.split()
 )
 """Primitives that are exact, and stay as they are, where no operand and no result is a float."""
 
@@ -122,6 +135,16 @@ def _integer_power(context: Context, params: dict[str, Any], arguments: Values) 
     return [powers.integer_power(context.guard, arguments[0], params["y"])]
 
 
+def _polynomial(context: Context, _: dict[str, Any], arguments: Values) -> Values:
+    """Horner's rule; coefficients come lowest first."""
+    g = context.guard
+    x, *coefficients = arguments
+    value = coefficients[-1]
+    for coefficient in coefficients[-2::-1]:
+        value = g.add(g.mul(value, x), coefficient)
+    return [stretched(value, x.shape)]
+
+
 def _scatter(_: Context, params: dict[str, Any], arguments: Values) -> Values:
     return [scatters.scatter(*arguments, params)]
 
@@ -140,15 +163,16 @@ def _gathered_from_best(_: Context, params: dict[str, Any], arguments: Values) -
 CONTROL: Final[dict[str, Rule]] = {
     "checkpoint": control.rematerialized,
     "closed_call": control.call,
+    "composite": control.call,
     "cond": control.branch,
     "core_call": control.call,
     "custom_jvp_call": control.call,
     "custom_vjp_call": control.call,
-    "custom_vjp_call_jaxpr": control.call,
     "jit": control.call,
     "pjit": control.call,
     "remat": control.rematerialized,
     "remat2": control.rematerialized,
+    "remat_opt": control.call,
     "scan": control.scan,
     "while": control.while_loop,
 }
@@ -194,10 +218,13 @@ OF_FLOATS: Final[dict[str, Rule]] = {
     "integer_pow": _integer_power,
     "log": _unary(exponentials.logarithm),
     "log1p": _unary(exponentials.logarithm_plus_one),
+    "log2": _unary(powers.base_two_logarithm),
     "logistic": _unary(exponentials.logistic),
     "mul": _binary(Guard.mul),
     "neg": _unary(lambda _, x: negative(x)),
+    "one_minus_square": _unary(lambda g, x: g.mul(g.add(1, x), g.sub(1, x))),
     "nextafter": _binary(lambda _, x, y: without_negative_zero(lax.nextafter(x, y))),
+    "polynomial": _polynomial,
     "pow": _binary(powers.power),
     "reduce_precision": _precision_reduced,
     "reduce_prod": _reduce_prod,
@@ -208,8 +235,6 @@ OF_FLOATS: Final[dict[str, Rule]] = {
     "rsqrt": _unary(quotients.reciprocal_root),
     "scatter-add": _with_params(scatters.scatter_add),
     "scatter-sub": _with_params(scatters.scatter_sub),
-    "scatter_add": _with_params(scatters.scatter_add),
-    "scatter_sub": _with_params(scatters.scatter_sub),
     "select_and_gather_add": _gathered_from_best,
     "select_and_scatter_add": _with_params(windows.scatter_to_best),
     "sign": _unary(lambda _, x: _sign(x)),
@@ -222,3 +247,11 @@ OF_FLOATS: Final[dict[str, Rule]] = {
     "tanh": _unary(exponentials.hyperbolic_tangent),
 }
 """Rules of operations on float32 arrays. Arrays of half-precision floats are widened before and rounded after."""
+
+EXPENSIVE: Final = frozenset(
+    """
+    acos acosh asin asinh atan atan2 atanh cbrt cos cosh cumlogsumexp erf erf_inv erfc exp exp2 expm1 log log1p log2
+    logistic pow rem sin sinh tan tanh
+    """.split()
+)
+"""Operations that take a long sequence of others."""

@@ -19,25 +19,30 @@ from pol_jax.exact.values import Array, full, removed
 Combine = Callable[[Array, Array], Array]
 
 
-def _folded(x: Array, combine: Combine, neutral: float) -> Array:
-    """The fold of ``x`` along its first axis."""
-    while x.shape[0] > 1:
-        if x.shape[0] % 2:
-            x = lax.pad(x, np.float32(neutral), [(0, 1, 0)] + [(0, 0, 0)] * (x.ndim - 1))
-        half = x.shape[0] // 2
-        x = combine(lax.slice_in_dim(x, 0, half), lax.slice_in_dim(x, half, 2 * half))
-    return lax.squeeze(x, [0])
+def _folded(x: Array, axis: int, combine: Combine, neutral: float) -> Array:
+    """The fold of ``x`` along an axis."""
+    while x.shape[axis] > 1:
+        if x.shape[axis] % 2:
+            x = lax.pad(x, np.float32(neutral), [(0, int(at == axis), 0) for at in range(x.ndim)])
+        half = x.shape[axis] // 2
+        x = combine(
+            lax.slice_in_dim(x, 0, half, axis=axis),
+            lax.slice_in_dim(x, half, 2 * half, axis=axis),
+        )
+    return lax.squeeze(x, [axis])
 
 
 def _reduced(x: Array, axes: Sequence[int], combine: Combine, neutral: float) -> Array:
-    axes = sorted(axis % x.ndim for axis in axes)
+    axes = sorted(axes)
     shape, count = removed(x.shape, axes), math.prod(x.shape[axis] for axis in axes)
     if not axes:
         return x
     if count == 0:
         return lax.full(shape, np.float32(neutral))
+    if axes == list(range(x.ndim - len(axes), x.ndim)):
+        return _folded(lax.reshape(x, (*shape, count)), len(shape), combine, neutral)
     others = [axis for axis in range(x.ndim) if axis not in axes]
-    return _folded(lax.reshape(lax.transpose(x, (*axes, *others)), (count, *shape)), combine, neutral)
+    return _folded(lax.reshape(lax.transpose(x, (*axes, *others)), (count, *shape)), 0, combine, neutral)
 
 
 def total(g: Guard, x: Array, axes: Sequence[int]) -> Array:

@@ -47,12 +47,12 @@ def full(like: Array, value: Scalar) -> Array:
 
 
 def paired(x: Array | Scalar, y: Array | Scalar) -> tuple[Array, Array]:
-    """Both operands in one shape: a scalar is broadcast to the other one's shape and dtype."""
-    if not isinstance(x, jax.Array):
-        assert isinstance(y, jax.Array)
-        return full(y, x), y
+    """Both operands in one shape; a number becomes an array of the other one's shape and dtype."""
     if not isinstance(y, jax.Array):
-        return x, full(x, y)
+        y, x = paired(y, x)
+        return x, y
+    if not isinstance(x, jax.Array):
+        return full(y, x), y
     shape = np.broadcast_shapes(x.shape, y.shape)
     return stretched(x, shape), stretched(y, shape)
 
