@@ -14,7 +14,6 @@ from jax import lax
 
 from pol_jax.exact.guard import Guard
 from pol_jax.exact.values import (
-    FLOAT32,
     FLOAT64,
     INFINITY,
     INT64,
@@ -45,18 +44,25 @@ def block_of(p: int) -> int:
 
 
 @dataclass(frozen=True)
-class Gridded:
-    """Values as integers, ``integers * 2**-shift``.
+class Grid:
+    """A power-of-two grid for each group of values: they become the integers nearest to values * 2**shift.
 
     Attributes:
-        integers: float64, of magnitude 2**p at most.
         shift: int32, with axes of size 1 where values share a grid.
         finite: whether all values that share a grid are finite, in the shape of ``shift``.
     """
 
-    integers: Array
     shift: Array
     finite: Array
+
+    def integers(self, x: Array) -> Array:
+        """The values as integers of at most 2**p, in float64.
+
+        Scaling by a power of two is exact, or smaller than 2**-126, which rounds to 0 like a subnormal number that a
+        machine took for zero.
+        """
+        scaled = lax.mul(x, stretched(power_of_two(self.shift), x.shape))
+        return lax.convert_element_type(lax.round(scaled, lax.RoundingMethod.TO_NEAREST_EVEN), FLOAT64)
 
     def unit(self) -> Array:
         """2**-shift in float64; NaN where not all values are finite."""
@@ -65,32 +71,26 @@ class Gridded:
         return lax.select(self.finite, unit, full(unit, np.nan))
 
 
-def gridded(x: Array, axes: Sequence[int], p: int) -> Gridded:
-    """Round ``x`` to integers of ``p`` bits; values along ``axes`` share a grid, given by their largest exponent.
-
-    Scaling by a power of two is exact, or smaller than 2**-126, which rounds to 0 like a subnormal that was flushed.
-    """
-    size = magnitude(bits(x))
-    largest = lax.reduce_max_p.bind(size, axes=tuple(axes), out_sharding=None) if axes else size
-    kept = tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
-    largest = lax.reshape(largest, kept)
-    exponent = lax.sub(lax.shift_right_logical(largest, full(largest, 23)), full(largest, 126))
+def grid_of(x: Array, axes: Sequence[int], p: int) -> Grid:
+    """The grid on which values have ``p`` bits; those along ``axes`` share one, given by their largest exponent."""
+    # a NaN makes NaN of its sums anyway, whether the largest of it and others is NaN or not
+    largest = lax.abs(x)
+    if axes:
+        largest = lax.reduce_max_p.bind(largest, axes=tuple(axes), out_sharding=None)
+    kept = tuple(1 if at in axes else length for at, length in enumerate(x.shape))
+    b = magnitude(bits(lax.reshape(largest, kept)))
+    exponent = lax.sub(lax.shift_right_logical(b, full(b, 23)), full(b, 126))
     shift = lax.min(lax.sub(full(exponent, p), exponent), full(exponent, _LARGEST_SHIFT))
-    scale = stretched(power_of_two(shift), x.shape)
-    integers = lax.round(lax.mul(x, scale), lax.RoundingMethod.TO_NEAREST_EVEN)
-    return Gridded(lax.convert_element_type(integers, FLOAT64), shift, lax.lt(largest, full(largest, INFINITY)))
+    return Grid(shift, lax.lt(b, full(b, INFINITY)))
 
 
 def rounded(g: Guard, sums: Array, *units: Array) -> Array:
-    """Integers times their units, rounded once to float32, flushed to zero below 2**-100.
+    """Integer sums, in float64 or int64, times their units: rounded once to float32, flushed to zero below 2**-100.
 
-    ``units`` are powers of two of the shape of ``sums`` or of one that broadcasts to it, so the products are exact.
+    A sum in int64 is rounded to float64 before. ``units`` are powers of two of a shape that broadcasts to that of
+    ``sums``, so that the products are exact.
     """
+    sums = lax.convert_element_type(sums, FLOAT64)
     for unit in units:
         sums = lax.mul(sums, stretched(unit, sums.shape))
     return g.narrow(sums)
-
-
-def as_float32(x: Array) -> Array:
-    """Any array as float32, converted with one rounding."""
-    return lax.convert_element_type(x, FLOAT32)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from jax import lax
 
-from pol_jax.exact.grid import bits_for, block_of, gridded, rounded
+from pol_jax.exact.grid import bits_for, block_of, grid_of, rounded
 from pol_jax.exact.guard import Guard
-from pol_jax.exact.values import FLOAT64, INT64, Array
+from pol_jax.exact.values import INT64, Array
 
 DimensionNumbers = tuple[tuple[Sequence[int], Sequence[int]], tuple[Sequence[int], Sequence[int]]]
 
@@ -21,14 +21,17 @@ def dot_general(g: Guard, a: Array, b: Array, dimension_numbers: DimensionNumber
     sum of the products is exact, and rounded once. A row or column that isn't finite makes NaN of its results.
     """
     (contract_a, contract_b), (batch_a, batch_b) = dimension_numbers
+    if list(contract_a) != list(range(a.ndim - len(contract_a), a.ndim)):
+        # products in float64 are faster where the first matrix has its rows in memory one after the other
+        return dot_general(g, *_contracted_last(a, b, dimension_numbers))
     free_a = [axis for axis in range(a.ndim) if axis not in (*contract_a, *batch_a)]
     free_b = [axis for axis in range(b.ndim) if axis not in (*contract_b, *batch_b)]
     p = bits_for(math.prod(a.shape[axis] for axis in contract_a))
-    left, right = gridded(a, tuple(contract_a), p), gridded(b, tuple(contract_b), p)
-    sums = integer_dot(left.integers, right.integers, dimension_numbers, p)
+    grid_a, grid_b = grid_of(a, tuple(contract_a), p), grid_of(b, tuple(contract_b), p)
+    sums = integer_dot(grid_a.integers(a), grid_b.integers(b), dimension_numbers, p)
     # the result's axes are those of the batch, those of a, those of b
-    unit_a = lax.transpose(left.unit(), (*batch_a, *free_a, *contract_a))
-    unit_b = lax.transpose(right.unit(), (*batch_b, *free_b, *contract_b))
+    unit_a = lax.transpose(grid_a.unit(), (*batch_a, *free_a, *contract_a))
+    unit_b = lax.transpose(grid_b.unit(), (*batch_b, *free_b, *contract_b))
     batch = [a.shape[axis] for axis in batch_a]
     rows, columns = [a.shape[axis] for axis in free_a], [b.shape[axis] for axis in free_b]
     unit_a = lax.reshape(unit_a, (*batch, *rows, *(1 for _ in columns)))
@@ -36,8 +39,18 @@ def dot_general(g: Guard, a: Array, b: Array, dimension_numbers: DimensionNumber
     return rounded(g, sums, unit_a, unit_b)
 
 
+def _contracted_last(a: Array, b: Array, dimension_numbers: DimensionNumbers) -> tuple[Array, Array, DimensionNumbers]:
+    """The same product with the axes of ``a`` in the order of the batch, the rows, the sum."""
+    (contract_a, contract_b), (batch_a, batch_b) = dimension_numbers
+    free = [axis for axis in range(a.ndim) if axis not in (*contract_a, *batch_a)]
+    # the barrier keeps compilers from undoing the transposition
+    a = lax.optimization_barrier(lax.transpose(a, (*batch_a, *free, *contract_a)))
+    last = tuple(range(a.ndim - len(contract_a), a.ndim))
+    return a, b, ((last, contract_b), (tuple(range(len(batch_a))), batch_b))
+
+
 def integer_dot(a: Array, b: Array, dimension_numbers: DimensionNumbers, p: int) -> Array:
-    """`jax.lax.dot_general` of integers of ``p`` bits, held in float64; exact up to 2**53, else rounded once."""
+    """`jax.lax.dot_general` of integers of ``p`` bits held in float64: in float64 where that is exact, else in int64."""
     (contract_a, _), _ = dimension_numbers
     if math.prod(a.shape[axis] for axis in contract_a) <= block_of(p):
         return lax.dot_general(a, b, dimension_numbers, precision=lax.Precision.HIGHEST)
@@ -45,17 +58,15 @@ def integer_dot(a: Array, b: Array, dimension_numbers: DimensionNumbers, p: int)
 
 
 def _dot_in_blocks(a: Array, b: Array, dimension_numbers: DimensionNumbers, block: int) -> Array:
-    """The same of longer sums: blocks in float64, their sum in int64, both exact; then rounded to float64."""
+    """The same of longer sums: blocks in float64, their sum in int64."""
     (contract_a, contract_b), (batch_a, batch_b) = dimension_numbers
     left, rows = _blocks(a, batch_a, contract_a, block)
     right, columns = _blocks(b, batch_b, contract_b, block)
-    along = tuple(range(len(batch_a) + 1))
-    last = (len(batch_a) + 2,)
-    parts = lax.dot_general(left, right, ((last, last), (along, along)), precision=lax.Precision.HIGHEST)
     axis = len(batch_a)
+    along, last = tuple(range(axis + 1)), (axis + 2,)
+    parts = lax.dot_general(left, right, ((last, last), (along, along)), precision=lax.Precision.HIGHEST)
     sums = lax.reduce_sum_p.bind(lax.convert_element_type(parts, INT64), axes=(axis,), out_sharding=None)
-    batch = [a.shape[axis] for axis in batch_a]
-    return lax.reshape(lax.convert_element_type(sums, FLOAT64), (*batch, *rows, *columns))
+    return lax.reshape(sums, (*(a.shape[at] for at in batch_a), *rows, *columns))
 
 
 def _blocks(x: Array, batch: Sequence[int], contract: Sequence[int], block: int) -> tuple[Array, list[int]]:

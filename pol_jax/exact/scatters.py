@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from jax import lax
 
-from pol_jax.exact.grid import gridded, rounded
+from pol_jax.exact.grid import grid_of, rounded
 from pol_jax.exact.guard import Guard
-from pol_jax.exact.values import FLOAT64, INT32, INT64, Array, full, negative
+from pol_jax.exact.values import INT32, INT64, Array, full, negative
 
 _MOST_BITS = 40
 
@@ -28,12 +28,11 @@ def scatter_add(g: Guard, operand: Array, indices: Array, updates: Array, params
     if params["unique_indices"]:
         return g.add(operand, _bound("scatter_add", full(operand, 0), indices, updates, params))
     p = min(62 - max(updates.size - 1, 0).bit_length(), _MOST_BITS)
-    grid = gridded(updates, tuple(range(updates.ndim)), p)
-    unit = lax.reshape(grid.unit(), ())
+    grid = grid_of(updates, tuple(range(updates.ndim)), p)
     finite = lax.broadcast(lax.reshape(grid.finite, ()), updates.shape)
-    integers = lax.convert_element_type(lax.select(finite, grid.integers, full(grid.integers, 0)), INT64)
+    integers = lax.convert_element_type(grid.integers(lax.select(finite, updates, full(updates, 0))), INT64)
     sums = _bound("scatter_add", lax.full(operand.shape, np.int64(0)), indices, integers, params)
-    total = rounded(g, lax.convert_element_type(sums, FLOAT64), unit)
+    total = rounded(g, sums, lax.reshape(grid.unit(), ()))
     return g.add(operand, total)
 
 
