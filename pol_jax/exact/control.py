@@ -73,7 +73,7 @@ def branch(context: Context, params: dict[str, Any], arguments: Values) -> Value
 
 def scan(context: Context, params: dict[str, Any], arguments: Values) -> Values:
     """`jax.lax.scan`."""
-    constants, carried = params["num_consts"], params["num_carry"]
+    constants, carried = _of_scan(params)
     fixed, initial, sequences = (
         arguments[:constants],
         arguments[constants : constants + carried],
@@ -93,3 +93,11 @@ def scan(context: Context, params: dict[str, Any], arguments: Values) -> Values:
         unroll=params["unroll"],
     )
     return (*carry, *collected)
+
+
+def _of_scan(params: dict[str, Any]) -> tuple[int, int]:
+    """How many operands of a scan are constants, and how many are carried; jax 0.12 has a tree of both instead."""
+    if "ft_in" in params:
+        constants, carried, _ = params["ft_in"].unpack()
+        return len(constants), len(carried)
+    return params["num_consts"], params["num_carry"]

@@ -35,7 +35,7 @@ UNCHANGED: Final = frozenset(
     dynamic_update_slice empty empty2 eq gather ge gt iota is_finite layout_constraint le lt max mesh_cast min
     name ne optimization_barrier pad pvary random_clone random_unwrap random_wrap reduce_and reduce_max
     reduce_min reduce_or reduce_window_max reduce_window_min reduce_xor reshape reshard rev scatter-max
-    scatter-min select_n sharding_constraint slice split squeeze stack stop_gradient top_k transpose unstack
+    scatter-min select_n sharding_constraint slice split squeeze stack stop_gradient tile top_k transpose unstack
     """.split()
 )
 """Primitives that move, choose or compare values: exact on any machine, for floats as well."""
