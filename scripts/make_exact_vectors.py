@@ -1,7 +1,7 @@
 """Make the test vectors of exact arithmetic, or check that the code still gives them.
 
-    python scripts/make_exact_vectors.py            writes pol_jax/exact/vectors.json
-    python scripts/make_exact_vectors.py --check    exits with 1 if the file has other bits
+python scripts/make_exact_vectors.py            writes pol_jax/exact/vectors.json
+python scripts/make_exact_vectors.py --check    exits with 1 if the file has other bits
 """
 
 from __future__ import annotations

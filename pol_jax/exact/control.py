@@ -68,7 +68,8 @@ def branch(context: Context, params: dict[str, Any], arguments: Values) -> Value
         return lambda *values: tuple(context.closed(jaxpr, values))
 
     branches = [branch_of(jaxpr) for jaxpr in params["branches"]]
-    return lax.switch(lax.convert_element_type(index, INT32), branches, *operands)
+    results: Values = lax.switch(lax.convert_element_type(index, INT32), branches, *operands)
+    return results
 
 
 def scan(context: Context, params: dict[str, Any], arguments: Values) -> Values:

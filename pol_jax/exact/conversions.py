@@ -43,7 +43,20 @@ def widened(x: Array) -> Array:
     if x.dtype == BFLOAT16:
         b = lax.convert_element_type(lax.bitcast_convert_type(x, np.uint16), INT32)
         return lax.bitcast_convert_type(lax.shift_left(b, full(b, 16)), FLOAT32)
-    return lax.convert_element_type(x, FLOAT32)
+    return _from_float16(x) if x.dtype == FLOAT16 else x
+
+
+def _from_float16(x: Array) -> Array:
+    """In integers: old processors have no conversion of float16, and compilers miss a function for it."""
+    half = lax.convert_element_type(lax.bitcast_convert_type(x, np.uint16), INT32)
+    size = lax.bitwise_and(half, full(half, 0x7FFF))
+    shifted = lax.shift_left(size, full(half, 13))
+    normal = lax.add(shifted, full(half, 112 << 23))
+    units = bits(lax.mul(lax.convert_element_type(size, FLOAT32), lax.full(x.shape, np.float32(2.0**-24))))
+    b = lax.select(lax.lt(size, full(half, 0x0400)), units, normal)
+    b = lax.select(lax.ge(size, full(half, 0x7C00)), lax.bitwise_or(shifted, full(half, INFINITY)), b)
+    sign = lax.shift_left(lax.bitwise_and(half, full(half, 0x8000)), full(half, 16))
+    return lax.bitcast_convert_type(lax.bitwise_or(b, sign), FLOAT32)
 
 
 def narrowed(x: Array, dtype: Any) -> Array:

@@ -145,7 +145,9 @@ def _gathered_sums(images: Array, filters: Array, window: Window, p: int) -> Arr
     padded = window.padded(images)
     axis = len(window.size) + 2
     elements = [
-        window.element(padded, [i * far for i, far in zip(at, window.apart, strict=True)], window.places, window.strides)
+        window.element(
+            padded, [i * far for i, far in zip(at, window.apart, strict=True)], window.places, window.strides
+        )
         for at in np.ndindex(window.size)
     ]
     rows = lax.concatenate(elements, axis)
@@ -190,7 +192,7 @@ def _over_channels(g: Guard, images: Array, filters: Array, window: Window) -> A
     of_images, of_filters = grid_of(images, shared, p), grid_of(filters, shared, p)
     size = _at_once(channels, math.prod(window.size) * places * n * groups)
 
-    def added(sums: Array, some: tuple[Array, Array]) -> tuple[Array, None]:
+    def added(sums: Array, some: tuple[Array, ...]) -> tuple[Array, None]:
         more = _sums_of_places(of_images.integers(some[0]), of_filters.integers(some[1]), window, p)
         return lax.add(sums, lax.convert_element_type(more, INT64)), None
 
@@ -207,7 +209,9 @@ def _sums_of_places(images: Array, filters: Array, window: Window, p: int) -> Ar
     """Integer sums [groups, places * n, outputs] of images and filters that have their channels first."""
     padded, axis = window.padded(images), images.ndim - 1
     elements = [
-        window.element(padded, [i * step for i, step in zip(at, window.strides, strict=True)], window.size, window.apart)
+        window.element(
+            padded, [i * step for i, step in zip(at, window.strides, strict=True)], window.size, window.apart
+        )
         for at in np.ndindex(window.places)
     ]
     rows = lax.concatenate(elements, axis)

@@ -72,8 +72,8 @@ TWO_ARGUMENTS: Final[dict[str, Operation]] = {
     "rem": lax.rem,
     "sub": lax.sub,
     "compare": lambda x, y: (x < y, x <= y, x == y, x != y),
-    "bfloat16": lambda x, y: (x.astype(jnp.bfloat16) * y.astype(jnp.bfloat16) + x.astype(jnp.bfloat16)),
-    "float16": lambda x, y: (x.astype(np.float16) * y.astype(np.float16) + x.astype(np.float16)),
+    "bfloat16": lambda x, y: x.astype(jnp.bfloat16) * y.astype(jnp.bfloat16) + x.astype(jnp.bfloat16),
+    "float16": lambda x, y: x.astype(np.float16) * y.astype(np.float16) + x.astype(np.float16),
     "bait: contraction": lambda x, y: (x * y + x, x * y - y * x, x * x - y * y, x + x * y * y),
     "bait: reassociation": lambda x, y: ((x + y) + 1.0, (x + y) - y, (x * y) * x, (x + 3.0) + 5.0, (x - y) + (y - x)),
     "bait: scan": lambda x, y: lax.scan(lambda c, _: (c * y + x, c), x, None, length=3),
@@ -112,12 +112,18 @@ def _drawn(key: Array) -> tuple[Array, ...]:
 
 
 def _softmax(x: Array) -> Array:
-    powers = lax.exp(x - lax.stop_gradient(lax.reduce_max(x, (1,)))[:, None])
-    return powers / lax.reduce_sum(powers, (1,))[:, None]
+    powers: Array = lax.exp(x - lax.stop_gradient(lax.reduce_max(x, (1,)))[:, None])
+    softmax: Array = powers / lax.reduce_sum(powers, (1,))[:, None]
+    return softmax
 
 
 OF_MATRICES: Final[dict[str, Operation]] = {
-    "argmax": lambda x, y: (lax.argmax(x, 0, np.int32), lax.argmin(y, 1, np.int32), lax.top_k(x, 3), lax.sort(y, dimension=0)),
+    "argmax": lambda x, y: (
+        lax.argmax(x, 0, np.int32),
+        lax.argmin(y, 1, np.int32),
+        lax.top_k(x, 3),
+        lax.sort(y, dimension=0),
+    ),
     "convolution": lambda x, y: _gradients(
         x.reshape(2, 4, 4, 2), y.reshape(4, 2, 2, 4), window_strides=(1, 1), padding=[(1, 2), (0, 1)]
     ),

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 from jax import lax
 
-from pol_jax.exact.exponentials import LARGEST, LN2, LOG2_E, limits_of_logarithm, log_of_mantissa, scaled_exponential, split
+from pol_jax.exact.exponentials import (
+    LARGEST,
+    LN2,
+    LOG2_E,
+    limits_of_logarithm,
+    log_of_mantissa,
+    scaled_exponential,
+    split,
+)
 from pol_jax.exact.guard import Guard
 from pol_jax.exact.quotients import divide
 from pol_jax.exact.values import FLOAT32, FLOAT64, INT32, Array, absolute, full, is_nan, negative

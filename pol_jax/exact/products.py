@@ -50,7 +50,7 @@ def _contracted_last(a: Array, b: Array, dimension_numbers: DimensionNumbers) ->
 
 
 def integer_dot(a: Array, b: Array, dimension_numbers: DimensionNumbers, p: int) -> Array:
-    """`jax.lax.dot_general` of integers of ``p`` bits held in float64: in float64 where that is exact, else in int64."""
+    """`jax.lax.dot_general` of integers of ``p`` bits: in float64 where that is exact, else in int64."""
     (contract_a, _), _ = dimension_numbers
     if math.prod(a.shape[axis] for axis in contract_a) <= block_of(p):
         return lax.dot_general(a, b, dimension_numbers, precision=lax.Precision.HIGHEST)

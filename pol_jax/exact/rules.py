@@ -29,18 +29,23 @@ from pol_jax.exact.values import Array, absolute, bits, floats, flushed, full, n
 
 Rule = Callable[[Context, dict[str, Any], Values], Values]
 
-UNCHANGED: Final = frozenset(
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+UNCHANGED: Final = _names(
     """
     all_gather argmax argmin axis_index broadcast_in_dim concatenate copy cummax cummin dynamic_slice
     dynamic_update_slice empty empty2 eq gather ge gt iota is_finite layout_constraint le lt max mesh_cast min
     name ne optimization_barrier pad pvary random_clone random_unwrap random_wrap reduce_and reduce_max
     reduce_min reduce_or reduce_window_max reduce_window_min reduce_xor reshape reshard rev scatter-max
     scatter-min select_n sharding_constraint slice split squeeze stack stop_gradient tile top_k transpose unstack
-    """.split()
+    """
 )
 """Primitives that move, choose or compare values: exact on any machine, for floats as well."""
 
-OF_INTEGERS: Final = frozenset(
+OF_INTEGERS: Final = _names(
     """
     abs add add_any and bitcast_convert_type clamp clz conv_general_dilated convert_element_type cumlogsumexp
     cumprod cumsum div dot_general eq_to integer_pow le_to lt_to mul mulhi neg not or population_count pow psum
@@ -48,7 +53,7 @@ OF_INTEGERS: Final = frozenset(
     reduce_window reduce_window_sum rem rng_bit_generator scatter-add scatter-mul scatter-sub
     select_and_scatter_add shift_left shift_right_arithmetic shift_right_logical sign square sub threefry2x32
     xor
-    """.split()
+    """
 )
 """Primitives that are exact, and stay as they are, where no operand and no result is a float."""
 
@@ -102,7 +107,8 @@ def _precision_reduced(_: Context, params: dict[str, Any], arguments: Values) ->
 
 
 def _dot(context: Context, params: dict[str, Any], arguments: Values) -> Values:
-    return [products.dot_general(context.guard, *arguments, params["dimension_numbers"])]
+    a, b = arguments
+    return [products.dot_general(context.guard, a, b, params["dimension_numbers"])]
 
 
 def _reduce_sum(context: Context, params: dict[str, Any], arguments: Values) -> Values:
@@ -146,7 +152,8 @@ def _polynomial(context: Context, _: dict[str, Any], arguments: Values) -> Value
 
 
 def _scatter(_: Context, params: dict[str, Any], arguments: Values) -> Values:
-    return [scatters.scatter(*arguments, params)]
+    operand, indices, updates = arguments
+    return [scatters.scatter(operand, indices, updates, params)]
 
 
 def _sorted(_: Context, params: dict[str, Any], arguments: Values) -> Values:
@@ -248,10 +255,10 @@ OF_FLOATS: Final[dict[str, Rule]] = {
 }
 """Rules of operations on float32 arrays. Arrays of half-precision floats are widened before and rounded after."""
 
-EXPENSIVE: Final = frozenset(
+EXPENSIVE: Final = _names(
     """
     acos acosh asin asinh atan atan2 atanh cbrt cos cosh cumlogsumexp erf erf_inv erfc exp exp2 expm1 log log1p log2
     logistic pow rem sin sinh tan tanh
-    """.split()
+    """
 )
 """Operations that take a long sequence of others."""

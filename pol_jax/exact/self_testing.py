@@ -5,10 +5,12 @@ A verifier runs it before it judges by bits: where a vector fails, this backend 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
+import jaxlib.version
 import numpy as np
 
 from pol_jax.exact.operations import OPERATIONS
@@ -42,7 +44,9 @@ class SelfTest:
         """One line for reports."""
         if self:
             return f"{self.backend} keeps {self.arithmetic}: all {self.tested} vectors have their bits"
-        return f"{self.backend} doesn't keep {self.arithmetic}: other bits for {', '.join(self.failed) or 'nothing run'}"
+        return (
+            f"{self.backend} doesn't keep {self.arithmetic}: other bits for {', '.join(self.failed) or 'nothing run'}"
+        )
 
 
 def self_test(vectors: Sequence[Vector] | None = None) -> SelfTest:
@@ -54,12 +58,10 @@ def self_test(vectors: Sequence[Vector] | None = None) -> SelfTest:
     chosen = load() if vectors is None else tuple(vectors)
     found = results_of(chosen)
     failed = tuple(
-        vector.operation
-        for vector, outputs in zip(chosen, found, strict=True)
-        if not _same(outputs, vector.outputs)
+        vector.operation for vector, outputs in zip(chosen, found, strict=True) if not _same(outputs, vector.outputs)
     )
     device = jax.devices()[0]
-    backend = f"{device.platform} ({device.device_kind}) with jaxlib {jax.lib.__version__}"
+    backend = f"{device.platform} ({device.device_kind}) with jaxlib {jaxlib.version.__version__}"
     return SelfTest(ARITHMETIC, backend, len(chosen), failed)
 
 
@@ -70,11 +72,11 @@ def results_of(vectors: Sequence[Vector]) -> list[tuple[np.ndarray, ...]]:
     return [tuple(np.asarray(leaf) for leaf in jax.tree.leaves(result)) for result in results]
 
 
-def program(vectors: Sequence[Vector]) -> object:
+def program(vectors: Sequence[Vector]) -> Callable[..., Any]:
     """The function that computes all outputs of all inputs, exactly; its last argument is any array of uint32."""
 
-    def outputs(inputs: object, key: object) -> object:
-        return [OPERATIONS[vector.operation](*arrays) for vector, arrays in zip(vectors, inputs, strict=True)]  # type: ignore[call-overload]
+    def outputs(inputs: Any, key: Any) -> Any:
+        return [OPERATIONS[vector.operation](*arrays) for vector, arrays in zip(vectors, inputs, strict=True)]
 
     return exact(outputs)
 

@@ -89,4 +89,4 @@ def _undifferentiable(function: Callable[..., list[Array]]) -> Callable[..., lis
         raise UsageError("an exact function has no derivative: differentiate first, as in exact(jax.grad(loss))")
 
     guarded.defjvp(refuse)
-    return guarded  # type: ignore[no-any-return]
+    return guarded

@@ -49,7 +49,8 @@ def decode(value: dict[str, Any]) -> np.ndarray:
     dtype = np.dtype(jnp.dtype(value["dtype"]))
     digits, text = 2 * dtype.itemsize, value["bits"]
     words = [int(text[at : at + digits], 16) for at in range(0, len(text), digits)]
-    return np.array(words, _WORDS[dtype.itemsize]).view(dtype).reshape(value["shape"])
+    array: np.ndarray = np.array(words, _WORDS[dtype.itemsize]).view(dtype).reshape(value["shape"])
+    return array
 
 
 def document(vectors: Sequence[Vector]) -> str:
