@@ -14,6 +14,7 @@ from jax import lax
 
 from pol_jax.exact.values import (
     FLOAT32,
+    INFINITY,
     INT32,
     INT64,
     Array,

@@ -92,7 +92,7 @@ def _gradients(image: Array, kernel: Array, **options: Any) -> tuple[Array, ...]
 
 
 def _maxima(x: Array) -> tuple[Array, Array]:
-    def pooled(x: Array) -> Array:
+    def pooled(x: Array) -> Any:
         return lax.reduce_window(x, -jnp.inf, lax.max, (2, 2), (1, 2), "SAME")
 
     result, backward = jax.vjp(pooled, x)
@@ -112,9 +112,8 @@ def _drawn(key: Array) -> tuple[Array, ...]:
 
 
 def _softmax(x: Array) -> Array:
-    powers: Array = lax.exp(x - lax.stop_gradient(lax.reduce_max(x, (1,)))[:, None])
-    softmax: Array = powers / lax.reduce_sum(powers, (1,))[:, None]
-    return softmax
+    powers = lax.exp(lax.sub(x, lax.broadcast_in_dim(lax.reduce_max(x, (1,)), x.shape, (0,))))
+    return lax.div(powers, lax.broadcast_in_dim(lax.reduce_sum(powers, (1,)), x.shape, (0,)))
 
 
 OF_MATRICES: Final[dict[str, Operation]] = {
