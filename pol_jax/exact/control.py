@@ -24,7 +24,7 @@ class Context:
     """
 
     guard: Guard
-    evaluate: Callable[[Any, Values, Values], list[Array]]
+    evaluate: Callable[[Any, Sequence[Any], Values], list[Array]]
 
     def closed(self, jaxpr: Any, arguments: Values) -> list[Array]:
         """The results of a closed jaxpr, or of one without constants."""

@@ -197,3 +197,13 @@ def inverse_hyperbolic_tangent(g: Guard, x: Array) -> Array:
     size = absolute(x)
     value = g.mul(logarithm_plus_one(g, divide(g, g.add(size, size), g.sub(1, size))), 0.5)
     return with_sign(value, x)
+
+
+def cube_root(g: Guard, x: Array) -> Array:
+    """The cube root, by one step of Newton's method in float32 on exp(log(|x|) / 3)."""
+    size = absolute(x)
+    guess = exponential(g, divide(g, logarithm(g, size), 3.0))
+    correction = divide(g, g.sub(divide(g, size, g.mul(guess, guess)), guess), 3.0)
+    root = g.add(guess, correction)
+    special = lax.bitwise_or(lax.eq(size, full(size, 0)), lax.eq(size, full(size, np.inf)))
+    return with_sign(lax.select(special, size, root), x)

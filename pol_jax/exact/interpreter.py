@@ -26,7 +26,7 @@ _THREEFRY = "threefry2x32"
 def interpreter(guard: Guard) -> Context:
     """The interpreter of a program whose opaque zero is the guard's."""
 
-    def evaluate(jaxpr: Any, constants: Values, arguments: Values) -> list[Array]:
+    def evaluate(jaxpr: Any, constants: Sequence[Any], arguments: Values) -> list[Array]:
         values: dict[Any, Array] = {}
 
         def read(atom: Any) -> Array:

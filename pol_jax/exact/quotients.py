@@ -38,16 +38,3 @@ def reciprocal_root(g: Guard, x: Array) -> Array:
     """1 / sqrt(x), correctly rounded; an infinity at 0, NaN below."""
     root = g.sealed_wide(lax.sqrt(g.wide(x)))
     return g.narrow(lax.div(full(root, 1), root))
-
-
-def cube_root(g: Guard, x: Array) -> Array:
-    """The cube root, by one step of Newton's method in float32 on exp(log(|x|) / 3); within 2 ulp."""
-    from pol_jax.exact.exponentials import exponential, logarithm
-    from pol_jax.exact.values import absolute, with_sign
-
-    size = absolute(x)
-    guess = exponential(g, divide(g, logarithm(g, size), 3.0))
-    correction = divide(g, g.sub(divide(g, size, g.mul(guess, guess)), guess), 3.0)
-    root = g.add(guess, correction)
-    special = lax.bitwise_or(lax.eq(size, full(size, 0)), lax.eq(size, full(size, np.inf)))
-    return with_sign(lax.select(special, size, root), x)

@@ -33,7 +33,7 @@ _INSTEAD: Final = {
     "shard_map": "use jax.jit with shardings: an exact program has the same bits on any number of devices",
     "reduce": "use jax.numpy.sum, max, min or prod, or jax.lax.associative_scan",
     "reduce_window": "use jax.lax.reduce_window with add, max or min",
-    "scatter_mul": "use unique_indices=True, or a segment sum of logarithms",
+    "scatter-mul": "use a segment sum of logarithms",
 }
 
 

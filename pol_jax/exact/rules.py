@@ -204,7 +204,7 @@ OF_FLOATS: Final[dict[str, Rule]] = {
     "atan": _unary(trigonometry.arc_tangent),
     "atan2": _binary(trigonometry.arc_tangent_of_ratio),
     "atanh": _unary(exponentials.inverse_hyperbolic_tangent),
-    "cbrt": _unary(quotients.cube_root),
+    "cbrt": _unary(exponentials.cube_root),
     "ceil": _unary(lambda _, x: without_negative_zero(lax.ceil(x))),
     "clamp": _clamp,
     "conv_general_dilated": _with_params(convolutions.convolution),

@@ -33,8 +33,10 @@ def _evaluate(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[np.ndarr
         for atom, result in zip(equation.outvars, results, strict=True):
             value = np.asarray(result)
             assert value.shape == atom.aval.shape, (equation.primitive.name, value.shape, atom.aval)
-            values[atom] = value if jax.dtypes.issubdtype(atom.aval.dtype, jax.dtypes.extended) else np.asarray(
-                value, atom.aval.dtype
+            values[atom] = (
+                value
+                if jax.dtypes.issubdtype(atom.aval.dtype, jax.dtypes.extended)
+                else np.asarray(value, atom.aval.dtype)
             )
     return [read(atom) for atom in jaxpr.outvars]
 
@@ -62,7 +64,9 @@ def _padded(given: list[np.ndarray], params: dict[str, Any]) -> np.ndarray:
     x, value = given
     for axis, (low, high, inner) in enumerate(params["padding_config"]):
         length = x.shape[axis]
-        spread = np.full((*x.shape[:axis], max(0, (length - 1) * (inner + 1) + 1), *x.shape[axis + 1 :]), value, x.dtype)
+        spread = np.full(
+            (*x.shape[:axis], max(0, (length - 1) * (inner + 1) + 1), *x.shape[axis + 1 :]), value, x.dtype
+        )
         spread[(*[slice(None)] * axis, slice(None, None, inner + 1))] = x
         sizes = [(0, 0)] * x.ndim
         sizes[axis] = (max(low, 0), max(high, 0))
@@ -83,7 +87,8 @@ def _product(given: list[np.ndarray], params: dict[str, Any]) -> np.ndarray:
     free = [of_a[i] for i in range(a.ndim) if i not in (*batch_a, *contract_a)]
     free += [of_b[i] for i in range(b.ndim) if i not in (*batch_b, *contract_b)]
     rule = f"{''.join(of_a)},{''.join(of_b)}->{''.join([of_a[i] for i in batch_a] + free)}"
-    assert np.isfinite(a).all() and np.isfinite(b).all()
+    assert np.isfinite(a).all()
+    assert np.isfinite(b).all()
     exact = np.einsum(rule, a.astype(np.int64).astype(object), b.astype(np.int64).astype(object))
     return np.asarray(exact, np.float64)
 
