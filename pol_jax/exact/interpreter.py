@@ -13,7 +13,7 @@ from jax.extend.core import Literal
 
 from pol_jax.exact import quotients
 from pol_jax.exact.control import Context, Values
-from pol_jax.exact.conversions import FLOATS, narrowed, widened
+from pol_jax.exact.conversions import FLOATS, entered, narrowed, widened
 from pol_jax.exact.guard import Guard
 from pol_jax.exact.refusals import place, refuse, refuse_type
 from pol_jax.exact.rules import CONTROL, EXPENSIVE, OF_ANY_TYPE, OF_FLOATS, OF_INTEGERS, UNCHANGED
@@ -44,9 +44,10 @@ def interpreter(guard: Guard) -> Context:
 
 
 def constant(value: Any, aval: Any = None) -> Array:
-    """A constant of a program as an array; a float is made canonical now."""
-    if isinstance(value, jax.Array):
-        return value
+    """A constant of a program as an array; a float is made canonical, now if its value is known now."""
+    keys = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.extended)
+    if keys or isinstance(value, jax.core.Tracer):
+        return entered(value)
     array = np.asarray(value, None if aval is None else aval.dtype)
     if is_float(array):
         check_type(array.dtype, "in a constant")

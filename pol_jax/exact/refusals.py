@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from jax._src import source_info_util
+from jax.extend import source_info_util
 
 from pol_jax.errors import TaskError, printable
 

@@ -25,7 +25,7 @@ from pol_jax.exact import (
 )
 from pol_jax.exact.control import Context, Values
 from pol_jax.exact.guard import Guard
-from pol_jax.exact.values import Array, absolute, bits, floats, flushed, full, negative, stretched
+from pol_jax.exact.values import FLOAT32, Array, absolute, bits, floats, flushed, full, negative, stretched
 
 Rule = Callable[[Context, dict[str, Any], Values], Values]
 
@@ -107,7 +107,7 @@ def _precision_reduced(_: Context, params: dict[str, Any], arguments: Values) ->
 
 
 def _dot(context: Context, params: dict[str, Any], arguments: Values) -> Values:
-    a, b = arguments
+    a, b = (conversions.converted(x, FLOAT32) for x in arguments)
     return [products.dot_general(context.guard, a, b, params["dimension_numbers"])]
 
 

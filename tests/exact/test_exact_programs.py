@@ -152,6 +152,15 @@ def test_a_batch_of_exact_functions_has_the_same_bits() -> None:
         assert np.asarray(jax.jit(exact(function))(row)).tobytes() == result.tobytes()
 
 
+def test_constants_are_canonical() -> None:
+    """Those of a literal, of NumPy and of jax, all of which a program may hold."""
+    held = jnp.array([-0.0, 2.0**-130, 3.0])
+    found = jax.jit(exact(lambda x: (held + 0 * x, np.float32(-0.0) * x, np.array([2.0**-126] * 3, np.float32) + x)))(
+        np.zeros(3, np.float32)
+    )
+    assert [np.asarray(part).view(np.uint32).tolist() for part in found] == [[0, 0, 0x40400000], [0] * 3, [0] * 3]
+
+
 def test_results_are_canonical() -> None:
     x = np.array([np.nan, -0.0, 2.0**-130, -np.inf], np.float32)
     x.view(np.uint32)[0] = 0xFFC12345
