@@ -69,8 +69,16 @@ def of_task(name: str, data_dir: Path | None, batch: int | None, steps: int) -> 
     """A task's exact step over flat leaves, its initial state, and batches and keys."""
     from exact_costs import flat_task
 
-    flat = flat_task(name, data_dir, batch)
-    return exact(flat.step), flat.initial(), [flat.inputs(index) for index in range(steps)]
+    task = flat_task(name, data_dir, batch)
+    state = task.initial()
+    structure = jax.tree.structure(state)
+
+    def step(leaves: list[Any], given: Any, key: Any) -> tuple[list[Any], Any]:
+        # a process without Flax and Optax knows no classes of theirs
+        new, metrics = task.step(jax.tree.unflatten(structure, leaves), given, key)
+        return jax.tree.leaves(new), metrics
+
+    return exact(step), jax.tree.leaves(state), [task.inputs(index) for index in range(steps)]
 
 
 def main() -> int:
