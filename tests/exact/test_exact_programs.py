@@ -39,6 +39,21 @@ COMPILATIONS: dict[str, dict[str, Any]] = {
 """More of them: ``scripts/exact_variants.py``."""
 OLD_MACHINE = "--xla_cpu_max_isa=SSE4_2 --xla_cpu_enable_fast_math=true"
 
+SHARDED = """
+import hashlib, sys
+import jax, numpy as np, tiny_models
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from pol_jax.exact import exact
+mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
+state = jax.device_put(tiny_models.initial(), NamedSharding(mesh, PartitionSpec()))
+step = jax.jit(exact(tiny_models.step))
+for index in range(int(sys.argv[1])):
+    batch = jax.device_put(tiny_models.batch(index), NamedSharding(mesh, PartitionSpec("batch")))
+    state, _ = step(state, batch, tiny_models.KEY)
+print(len(jax.devices()))
+print(hashlib.sha256(b"".join(np.asarray(x).tobytes() for x in jax.tree.leaves(state))).hexdigest()[:16])
+"""
+
 
 def digest(tree: Any) -> str:
     content = b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree))
@@ -92,6 +107,15 @@ def test_an_old_machine_with_one_core_has_the_same_bits(
     command = [sys.executable, "-c", CHILD, str(artifact), str(given)]
     out = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     assert out.split()[-1] == digest(state)
+
+
+def test_four_devices_have_the_same_bits(state: Any) -> None:
+    """An exact program says nothing of devices: how it is split among them changes no bit."""
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    command = [sys.executable, "-c", SHARDED, str(STEPS)]
+    out = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    assert out.split() == ["4", digest(state)]
 
 
 def test_steps_in_a_scan_are_the_same_steps(state: Any) -> None:
