@@ -26,8 +26,9 @@ def exact(function: Function) -> Function:
     It is traced, evaluated by the rules of `exact/1` (docs/exact.md), and may be jitted, vmapped, and exported, but not
     differentiated: write ``exact(jax.grad(loss))``, not ``jax.grad(exact(loss))``.
 
-    The last array among the arguments (a step's key, by convention) must be known only at run time, as it is for the
-    arguments of a jitted function: its first number, if nothing else, keeps compilers from changing roundings.
+    One number of the arguments keeps compilers from changing roundings, because they don't know it: the first one of
+    the last array that is traced (a step's key, by convention). So jit or export a function of what changes from call
+    to call, not one whose arguments are all constants.
 
     Args:
         function: a pure function of arrays and pytrees of them to arrays and pytrees of them.
@@ -40,8 +41,10 @@ def exact(function: Function) -> Function:
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         closed, shape = jax.make_jaxpr(function, return_shape=True)(*args, **kwargs)
-        leaves = [_leaf(leaf) for leaf in jax.tree.leaves((args, kwargs))]
-        results = _undifferentiable(lambda *values: _run(closed, values))(*leaves)
+        given = jax.tree.leaves((args, kwargs))
+        source = source_of_zero(given)
+        leaves = [_leaf(leaf) for leaf in given]
+        results = _undifferentiable(lambda *values: _run(closed, values, source))(*leaves)
         return jax.tree.unflatten(jax.tree.structure(shape), results)
 
     return wrapped  # type: ignore[return-value]
@@ -53,26 +56,28 @@ def _leaf(leaf: Any) -> Any:
     return array
 
 
-def _run(closed: Any, leaves: Sequence[Array]) -> list[Array]:
+def _run(closed: Any, leaves: Sequence[Array], source: int) -> list[Array]:
     # float64 and int64 values stay inside: results have the types of the function's own
     with jax.enable_x64(True):
-        guard = Guard(opaque_zero(word_of(leaves)))
+        guard = Guard(opaque_zero(_word(leaves[source])))
         return [left(x) for x in evaluated(guard, closed, [entered(leaf) for leaf in leaves])]
 
 
-def word_of(leaves: Sequence[Array]) -> Array:
-    """A uint32 scalar made of the first number of the last array that has one.
+def source_of_zero(leaves: Sequence[Any]) -> int:
+    """Which argument the opaque zero is made of: the last one with elements, if possible one that is traced.
 
     Raises:
-        UsageError: there is none.
+        UsageError: none has elements.
     """
-    for leaf in reversed(leaves):
-        if leaf.size:
-            return _word(leaf)
-    raise UsageError("exact needs an argument with elements: without one, a compiler knows all values beforehand")
+    filled = [index for index, leaf in enumerate(leaves) if np.size(leaf)]
+    if not filled:
+        raise UsageError("exact needs an argument with elements: without one, a compiler knows all values beforehand")
+    traced = [index for index in filled if isinstance(leaves[index], jax.core.Tracer)]
+    return (traced or filled)[-1]
 
 
 def _word(leaf: Array) -> Array:
+    """A uint32 scalar made of the first number of an array."""
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     first = lax.squeeze(lax.slice(lax.reshape(leaf, (leaf.size,)), (0,), (1,)), [0])
