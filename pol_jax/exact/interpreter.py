@@ -82,9 +82,9 @@ def _in_float32(context: Context, equation: Any, arguments: Values) -> Values:
     """The results of an operation on floats: computed of float32 values, rounded to the result's type."""
     name = equation.primitive.name
     wide = [widened(x) if is_float(x) else x for x in arguments]
-    divisor = equation.invars[1] if name == "div" else None
-    if isinstance(divisor, Literal):
-        results: Values = [quotients.divide_by_constant(context.guard, wide[0], float(divisor.val))]
+    divisor = _known_divisor(equation)
+    if divisor:
+        results: Values = [quotients.divide_by_constant(context.guard, wide[0], divisor)]
     else:
         results = OF_FLOATS[name](context, equation.params, wide)
     if name in EXPENSIVE:
@@ -93,6 +93,15 @@ def _in_float32(context: Context, equation: Any, arguments: Values) -> Values:
     return [
         narrowed(x, atom.aval.dtype) if is_float(x) else x for x, atom in zip(results, equation.outvars, strict=True)
     ]
+
+
+def _known_divisor(equation: Any) -> float:
+    """The finite constant that an operation divides by; 0 if there is none."""
+    divisor = equation.invars[-1]
+    if equation.primitive.name != "div" or not isinstance(divisor, Literal):
+        return 0.0
+    value = float(canonical_constant(divisor.val))
+    return value if np.isfinite(value) else 0.0
 
 
 def _bound(equation: Any, arguments: Values) -> Values:

@@ -16,17 +16,25 @@ from pol_jax.exact.values import FLOAT64, Array, Scalar, full, paired
 
 
 def divide(g: Guard, x: Array | Scalar, y: Array | Scalar) -> Array:
-    """X / y, correctly rounded, flushed to zero below 2**-100. x / 0 is an infinity or NaN as IEEE 754 has it."""
+    """The quotient x / y, correctly rounded, flushed below 2**-100. x / 0 is an infinity or NaN as IEEE 754 has it.
+
+    Where ``y`` has fewer elements, it is divided by once for each of them: a product with a reciprocal of float64 errs
+    by 2**-52, and rounds to the same float32.
+    """
+    if isinstance(x, Array) and isinstance(y, Array) and y.size < x.size:
+        reciprocal = g.sealed_wide(lax.div(full(g.wide(y), 1), g.wide(y)))
+        return g.narrow(lax.mul(*paired(g.wide(x), reciprocal)))
     x, y = paired(x, y)
     return g.narrow(lax.div(g.wide(x), lax.convert_element_type(y, FLOAT64)))
 
 
 def divide_by_constant(g: Guard, x: Array, y: float) -> Array:
-    """X / y for a number that is known now. By a power of two it is a product, with the same bits."""
+    """The quotient x / y for a float32 that is known now, and not 0: by its reciprocal, with the same bits."""
     mantissa, _ = np.frexp(y)
     if abs(mantissa) == 0.5 and 2.0**-100 <= abs(y) <= 2.0**100:
         return g.mul(x, 1 / y)
-    return divide(g, x, y)
+    wide = g.wide(x)
+    return g.narrow(lax.mul(wide, full(wide, 1 / y)))
 
 
 def square_root(g: Guard, x: Array) -> Array:

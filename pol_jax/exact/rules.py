@@ -137,6 +137,11 @@ def log_add_exp(g: Guard, x: Array, y: Array) -> Array:
     return lax.select(lax.eq(high, full(x, -np.inf)), high, value)
 
 
+def _divided(context: Context, _: dict[str, Any], arguments: Values) -> Values:
+    x, y = arguments
+    return [quotients.divide(context.guard, x, y)]
+
+
 def _integer_power(context: Context, params: dict[str, Any], arguments: Values) -> Values:
     return [powers.integer_power(context.guard, arguments[0], params["y"])]
 
@@ -213,7 +218,7 @@ OF_FLOATS: Final[dict[str, Rule]] = {
     "cumlogsumexp": _cumulative(log_add_exp, -np.inf),
     "cumprod": _cumulative(Guard.mul, 1.0),
     "cumsum": _cumulative(Guard.add, 0.0),
-    "div": _binary(quotients.divide),
+    "div": _divided,
     "dot_general": _dot,
     "erf": _unary(error_functions.error_function),
     "erf_inv": _unary(error_functions.inverse_error_function),

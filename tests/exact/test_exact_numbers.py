@@ -82,6 +82,20 @@ def _rounded_operations(x: Any, y: Any) -> Any:
     return x * y, x / y, lax.sqrt(x), lax.rsqrt(x)
 
 
+@settings(max_examples=40)
+@given(arrays, floats)
+def test_quotients_of_one_divisor_are_correctly_rounded(x: np.ndarray, y: float) -> None:
+    """Of a number at run time, of a constant, and of a constant that is a power of two."""
+    divisor = np.float32(y if of(np.float32([y]))[0] else 3)
+    found = compiled(_divided)(x, divisor)
+    for result, by in zip(found, (divisor, np.float32(0.9), np.float32(-0.125)), strict=True):
+        same(result, [rounded(a / of(np.float32([by]))[0]) for a in of(x)])
+
+
+def _divided(x: Any, y: Any) -> Any:
+    return lax.div(x, y), x / 0.9, x / -0.125
+
+
 def root_of(value: Fraction) -> Fraction:
     """A square root with an error below 2**-100, which is nearer than any root is to a middle of two floats."""
     scale = 2 ** (400 - 2 * (math.floor(math.log2(value.numerator) - math.log2(value.denominator)) // 2))
