@@ -21,7 +21,9 @@ def remainder(g: Guard, x: Array, y: Array) -> Array:
     n = lax.max(n, full(n, 1))
     rest = lax.rem(lax.mul(lax.rem(m, n), _power_modulo(difference, n)), n)
     scale = lax.bitcast_convert_type(lax.shift_left(lax.add(unit, full(unit, 1023)), full(unit, 52)), FLOAT64)
-    value = g.narrow(lax.mul(lax.convert_element_type(rest, FLOAT64), scale))
+    # a multiple of 2**-123 like x and y, of 24 bits: the conversion is exact, and there is nothing to flush
+    exact = lax.mul(lax.convert_element_type(rest, FLOAT64), scale)
+    value = g.sealed(bits(lax.convert_element_type(exact, np.float32)))
     value = lax.select(lax.lt(absolute(x), absolute(y)), absolute(x), value)
     value = with_sign(value, x)
     size_x, size_y = absolute(x), absolute(y)
