@@ -129,7 +129,7 @@ def test_steps_in_a_scan_are_the_same_steps(state: Any) -> None:
 
 def _loops(x: Any, n: Any) -> Any:
     def halved(carry: Any) -> Any:
-        return carry[0] * 0.7 + 0.1, carry[1] + 1
+        return carry[0] * 0.7 + 0.01, carry[1] + 1
 
     value, count = lax.while_loop(lambda carry: jnp.sum(carry[0]) > 1.5, halved, (x, 0))
     value = lax.cond(count > n, lambda v: v / 3, lambda v: v * 3, value)
