@@ -1,0 +1,104 @@
+"""Control flow: loops, branches, and calls, whose bodies are evaluated exactly too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jax import lax
+
+from pol_jax.exact.guard import Guard
+from pol_jax.exact.values import INT32, Array
+
+Values = Sequence[Array]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a rule works with.
+
+    Attributes:
+        guard: single operations.
+        evaluate: evaluates a jaxpr exactly, of its constants and arguments.
+    """
+
+    guard: Guard
+    evaluate: Callable[[Any, Sequence[Any], Values], list[Array]]
+
+    def closed(self, jaxpr: Any, arguments: Values) -> list[Array]:
+        """The results of a closed jaxpr, or of one without constants."""
+        inner = getattr(jaxpr, "jaxpr", None)
+        return self.evaluate(jaxpr, (), arguments) if inner is None else self.evaluate(inner, jaxpr.consts, arguments)
+
+
+def call(context: Context, params: dict[str, Any], arguments: Values) -> Values:
+    """A function called by jit, a custom derivative or another wrapper: its body takes its place."""
+    body = next(params[name] for name in ("jaxpr", "call_jaxpr", "fun_jaxpr") if name in params)
+    return context.closed(body, arguments)
+
+
+def rematerialized(context: Context, params: dict[str, Any], arguments: Values) -> Values:
+    """A function whose values are computed again in the backward pass, not kept until then."""
+    if params.get("differentiated") and params.get("prevent_cse", True):
+        arguments = lax.optimization_barrier(list(arguments))
+    return context.closed(params["jaxpr"], arguments)
+
+
+def while_loop(context: Context, params: dict[str, Any], arguments: Values) -> Values:
+    """`jax.lax.while_loop`."""
+    of_condition, of_body = params["cond_nconsts"], params["body_nconsts"]
+    condition_constants = arguments[:of_condition]
+    body_constants = arguments[of_condition : of_condition + of_body]
+
+    def condition(carry: tuple[Array, ...]) -> Array:
+        return context.closed(params["cond_jaxpr"], (*condition_constants, *carry))[0]
+
+    def body(carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        return tuple(context.closed(params["body_jaxpr"], (*body_constants, *carry)))
+
+    return lax.while_loop(condition, body, tuple(arguments[of_condition + of_body :]))
+
+
+def branch(context: Context, params: dict[str, Any], arguments: Values) -> Values:
+    """`jax.lax.cond` and `jax.lax.switch`."""
+    index, *operands = arguments
+
+    def branch_of(jaxpr: Any) -> Callable[..., tuple[Array, ...]]:
+        return lambda *values: tuple(context.closed(jaxpr, values))
+
+    branches = [branch_of(jaxpr) for jaxpr in params["branches"]]
+    results: Values = lax.switch(lax.convert_element_type(index, INT32), branches, *operands)
+    return results
+
+
+def scan(context: Context, params: dict[str, Any], arguments: Values) -> Values:
+    """`jax.lax.scan`."""
+    constants, carried = _of_scan(params)
+    fixed, initial, sequences = (
+        arguments[:constants],
+        arguments[constants : constants + carried],
+        arguments[constants + carried :],
+    )
+
+    def body(carry: tuple[Array, ...], element: tuple[Array, ...]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        results = context.closed(params["jaxpr"], (*fixed, *carry, *element))
+        return tuple(results[:carried]), tuple(results[carried:])
+
+    carry, collected = lax.scan(
+        body,
+        tuple(initial),
+        tuple(sequences),
+        length=params["length"],
+        reverse=params["reverse"],
+        unroll=params["unroll"],
+    )
+    return (*carry, *collected)
+
+
+def _of_scan(params: dict[str, Any]) -> tuple[int, int]:
+    """How many operands of a scan are constants, and how many are carried; jax 0.12 has a tree of both instead."""
+    if "ft_in" in params:
+        constants, carried, _ = params["ft_in"].unpack()
+        return len(constants), len(carried)
+    return params["num_consts"], params["num_carry"]

@@ -1,0 +1,192 @@
+"""Whole programs: control flow, transformations, export, and a training step in many compilations."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_models
+from jax import lax
+
+from pol_jax.exact import exact
+
+STEPS = 3
+CHILD = """
+import hashlib, os, pickle, sys
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+import jax, jax.export, numpy as np
+exported = jax.export.deserialize(bytearray(open(sys.argv[1], "rb").read()))
+state, inputs = pickle.load(open(sys.argv[2], "rb"))
+step = jax.jit(exported.call)
+for given in inputs:
+    state, _ = step(state, *given)
+print(hashlib.sha256(b"".join(np.asarray(x).tobytes() for x in jax.tree.leaves(state))).hexdigest()[:16])
+"""
+COMPILATIONS: dict[str, dict[str, Any]] = {
+    "no optimisation": {"xla_backend_optimization_level": "0"},
+    "fast math": {"xla_cpu_enable_fast_math": True},
+}
+"""More of them: ``scripts/exact_variants.py``."""
+OLD_MACHINE = "--xla_cpu_max_isa=SSE4_2 --xla_cpu_enable_fast_math=true"
+
+SHARDED = """
+import hashlib, sys
+import jax, numpy as np, tiny_models
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from pol_jax.exact import exact
+mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
+state = jax.device_put(tiny_models.initial(), NamedSharding(mesh, PartitionSpec()))
+step = jax.jit(exact(tiny_models.step))
+for index in range(int(sys.argv[1])):
+    batch = jax.device_put(tiny_models.batch(index), NamedSharding(mesh, PartitionSpec("batch")))
+    state, _ = step(state, batch, tiny_models.KEY)
+print(len(jax.devices()))
+print(hashlib.sha256(b"".join(np.asarray(x).tobytes() for x in jax.tree.leaves(state))).hexdigest()[:16])
+"""
+
+
+def digest(tree: Any) -> str:
+    content = b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree))
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def trained(step: Any) -> Any:
+    state = tiny_models.initial()
+    for index in range(STEPS):
+        state, _ = step(state, tiny_models.batch(index), tiny_models.KEY)
+    return state
+
+
+@pytest.fixture(scope="module")
+def exported() -> jax.export.Exported:
+    """The tiny step, for all platforms, as a proof would hold it."""
+    function = jax.jit(exact(tiny_models.step))
+    made = jax.export.export(function, platforms=["cpu", "cuda", "tpu"])(
+        tiny_models.initial(), tiny_models.batch(0), tiny_models.KEY
+    )
+    return jax.export.deserialize(made.serialize())
+
+
+@pytest.fixture(scope="module")
+def state(exported: jax.export.Exported) -> Any:
+    return trained(jax.jit(exported.call))
+
+
+def test_the_exact_step_is_near_the_plain_one(state: Any) -> None:
+    plain = trained(jax.jit(tiny_models.step))
+    for one, other, start in zip(*map(jax.tree.leaves, (state, plain, tiny_models.initial())), strict=True):
+        way = np.abs(np.asarray(other, np.float64) - start).max()
+        assert np.abs(np.asarray(one, np.float64) - other).max() <= 1e-4 * way
+
+
+@pytest.mark.parametrize("name", COMPILATIONS)
+def test_every_compilation_has_the_same_bits(name: str, exported: jax.export.Exported, state: Any) -> None:
+    arguments = (tiny_models.initial(), tiny_models.batch(0), tiny_models.KEY)
+    compiled = jax.jit(exported.call).lower(*arguments).compile(compiler_options=COMPILATIONS[name])
+    assert digest(trained(compiled)) == digest(state)
+
+
+def test_an_old_machine_with_one_core_has_the_same_bits(
+    exported: jax.export.Exported, state: Any, tmp_path: Path
+) -> None:
+    inputs = [(tiny_models.batch(index), tiny_models.KEY) for index in range(STEPS)]
+    artifact, given = tmp_path / "program", tmp_path / "inputs"
+    artifact.write_bytes(bytes(exported.serialize()))
+    given.write_bytes(pickle.dumps((tiny_models.initial(), inputs)))
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": OLD_MACHINE, "NPROC": "1"}
+    command = [sys.executable, "-c", CHILD, str(artifact), str(given)]
+    out = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    assert out.split()[-1] == digest(state)
+
+
+def test_four_devices_have_the_same_bits(state: Any) -> None:
+    """An exact program says nothing of devices: how it is split among them changes no bit."""
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    command = [sys.executable, "-c", SHARDED, str(STEPS)]
+    out = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    assert out.split() == ["4", digest(state)]
+
+
+def test_steps_in_a_scan_are_the_same_steps(state: Any) -> None:
+    batches = jax.tree.map(lambda *parts: np.stack(parts), *(tiny_models.batch(index) for index in range(STEPS)))
+
+    def all_steps(start: Any, batches: Any, key: Any) -> Any:
+        return lax.scan(lambda carry, given: tiny_models.step(carry, given, key), start, batches)[0]
+
+    assert digest(jax.jit(exact(all_steps))(tiny_models.initial(), batches, tiny_models.KEY)) == digest(state)
+
+
+def _loops(x: Any, n: Any) -> Any:
+    def halved(carry: Any) -> Any:
+        return carry[0] * 0.7 + 0.01, carry[1] + 1
+
+    value, count = lax.while_loop(lambda carry: jnp.sum(carry[0]) > 1.5, halved, (x, 0))
+    value = lax.cond(count > n, lambda v: v / 3, lambda v: v * 3, value)
+    return lax.switch(n % 3, [jnp.sin, jnp.cos, jnp.tanh], value), count
+
+
+@jax.custom_vjp
+def _clipped(x: Any) -> Any:
+    return jnp.clip(x * 1.3, -1, 1)
+
+
+_clipped.defvjp(lambda x: (_clipped(x), x), lambda x, g: (g * jnp.exp(-x * x),))
+
+
+def _many(x: Any, n: Any) -> Any:
+    return (
+        _loops(x, n),
+        jax.grad(lambda x: jnp.sum(_clipped(x) * x))(x),
+        jax.jvp(jax.nn.silu, (x,), (x,)),
+        jax.vmap(lambda v: jnp.sort(v) @ v)(jnp.outer(x, x)),
+        jax.grad(lambda x: jnp.sum(lax.associative_scan(jnp.multiply, jnp.sin(x))))(x),
+        (x.astype(jnp.bfloat16) @ x.astype(jnp.bfloat16), jnp.linalg.norm(x), jnp.median(x)),
+    )
+
+
+def test_programs_mean_the_same() -> None:
+    """Loops, branches, custom derivatives, transformations, half precision: near the plain program's results."""
+    x, n = np.linspace(-0.9, 1.7, 7).astype(np.float32), np.int32(2)
+    expected, found = jax.jit(_many)(x, n), jax.jit(exact(_many))(x, n)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert one.dtype == other.dtype
+        rough = 1e-2 if one.dtype == jnp.bfloat16 else 2e-6
+        np.testing.assert_allclose(np.asarray(one, np.float64), np.asarray(other, np.float64), rtol=rough, atol=rough)
+
+
+def test_a_batch_of_exact_functions_has_the_same_bits() -> None:
+    x = np.linspace(-2, 3, 15, dtype=np.float32).reshape(3, 5)
+
+    def function(row: Any) -> Any:
+        return jnp.exp(row) * row + jnp.sum(row)
+
+    together = np.asarray(jax.jit(jax.vmap(exact(function)))(x))
+    for row, result in zip(x, together, strict=True):
+        assert np.asarray(jax.jit(exact(function))(row)).tobytes() == result.tobytes()
+
+
+def test_constants_are_canonical() -> None:
+    """Those of a literal, of NumPy and of jax, all of which a program may hold."""
+    held = jnp.array([-0.0, 2.0**-130, 3.0])
+    found = jax.jit(exact(lambda x: (held + 0 * x, np.float32(-0.0) * x, np.array([2.0**-126] * 3, np.float32) + x)))(
+        np.zeros(3, np.float32)
+    )
+    assert [np.asarray(part).view(np.uint32).tolist() for part in found] == [[0, 0, 0x40400000], [0] * 3, [0] * 3]
+
+
+def test_results_are_canonical() -> None:
+    x = np.array([np.nan, -0.0, 2.0**-130, -np.inf], np.float32)
+    x.view(np.uint32)[0] = 0xFFC12345
+    found = np.asarray(jax.jit(exact(lambda x: x))(x)).view(np.uint32)
+    assert [hex(word) for word in found] == ["0x7fc00000", "0x0", "0x0", "0xff800000"]

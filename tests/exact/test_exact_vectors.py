@@ -1,0 +1,75 @@
+"""The vectors of exact/1: this backend gives their bits, and so does NumPy, operation by operation."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import numpy as np
+import numpy_machine
+import pytest
+
+from pol_jax.exact import ARITHMETIC, self_test
+from pol_jax.exact.operations import OF_MATRICES, ONE_ARGUMENT, OPERATIONS, TWO_ARGUMENTS
+from pol_jax.exact.self_testing import program
+from pol_jax.exact.vectors import Vector, document, load, parse
+
+VECTORS = {vector.operation: vector for vector in load()}
+
+XLA_ALONE = {"argmax", "cumulative", "indexed", "random", "windows"}
+"""Operations that select, sort, draw or scatter, which the machine of NumPy has no code for."""
+
+
+def test_every_operation_has_a_vector() -> None:
+    assert VECTORS.keys() == OPERATIONS.keys()
+    assert all(vector.outputs for vector in VECTORS.values())
+
+
+def test_this_backend_keeps_the_rules() -> None:
+    result = self_test()
+    assert result, str(result)
+    assert result.arithmetic == ARITHMETIC == "exact/1"
+    assert result.tested == len(VECTORS)
+
+
+def test_a_vector_that_fails_is_named() -> None:
+    vector = VECTORS["add"]
+    wrong = vector.outputs[0].copy()
+    wrong.view(np.uint32)[5] ^= 1
+    result = self_test([dataclasses.replace(vector, outputs=(wrong,)), VECTORS["max"]])
+    assert not result
+    assert result.failed == ("add",)
+    assert "add" in str(result)
+
+
+def test_nothing_tested_is_no_success() -> None:
+    assert not self_test([])
+
+
+def test_files_and_vectors_have_the_same_bits() -> None:
+    text = document(list(VECTORS.values()))
+    assert document(parse(text)) == text
+    for one, other in zip(parse(text), VECTORS.values(), strict=True):
+        assert one.operation == other.operation
+        for x, y in zip(one.outputs, other.outputs, strict=True):
+            assert x.dtype == y.dtype
+            assert x.tobytes() == y.tobytes()
+
+
+@pytest.mark.parametrize("name", sorted((ONE_ARGUMENT | TWO_ARGUMENTS | OF_MATRICES).keys() - XLA_ALONE))
+def test_numpy_gives_the_same_bits_operation_by_operation(name: str) -> None:
+    vector = VECTORS[name]
+    key = np.array([7, 9], np.uint32)
+    closed = jax.make_jaxpr(program([vector]))([list(vector.inputs)], key)
+    found = numpy_machine.run(closed, [*vector.inputs, key])
+    assert_same_bits(vector, found)
+
+
+def assert_same_bits(vector: Vector, found: list[np.ndarray]) -> None:
+    for expected, result in zip(vector.outputs, found, strict=True):
+        assert result.dtype == expected.dtype
+        np.testing.assert_array_equal(words(result), words(expected), err_msg=vector.operation)
+
+
+def words(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(x).view(f"uint{8 * x.dtype.itemsize}")
