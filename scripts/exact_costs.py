@@ -92,7 +92,7 @@ def flat_task(name: str, data_dir: Path | None, batch: int | None) -> FlatTask:
     """A task by its name, with keys as plain arrays; ``mlp`` is one of this script."""
     if name == "mlp":
         return dataclasses.replace(mlp(), batch=batch or 128)
-    from pol_jax.task import load_task
+    from pol_jax.training.task import load_task
 
     name = _NAMES.get(name, name)
     task = load_task(name, data_dir=None if name == "digits" else data_dir, steps=100)

@@ -31,6 +31,7 @@ PACKAGES = {
     "proving": "ground protocol program training storage verifying",
     "sandbox": "ground protocol program training storage reports judging verifying",
     "attesting": "ground",
+    "exact": "ground",
     "backends": "ground protocol program training judging verifying",
     "tasks": "ground training",
     "html": "reports",
@@ -56,6 +57,10 @@ SYSTEM_CALLS = {"pol_jax.sandbox.landlock", "pol_jax.sandbox.seccomp", "pol_jax.
 """May use ctypes, for calls that Python has no name for; none of them reads a proof."""
 
 TESTED_ELSEWHERE = {
+    "exact/test_laws.py": "exact.conversions exact.error_functions exact.exponentials exact.grid exact.powers"
+    " exact.products exact.quotients exact.remainders exact.sums exact.trigonometry exact.values",
+    "exact/test_self_testing.py": "exact.operations exact.vectors exact.windows exact.scatters exact.convolutions",
+    "exact/test_transform.py": "exact.control exact.interpreter exact.rules",
     "backends/test_measurement.py": "backends.comparison",
     "backends/test_runner.py": "backends.worker",
     "docs/test_protocol.py": "protocol.stages",
@@ -242,6 +247,7 @@ def test_every_module_has_tests_that_are_found_by_its_name() -> None:
 def test_test_files_mirror_the_packages() -> None:
     """Beside those of modules: attacks by stage; documents, notebooks and scripts; what has several modules."""
     several = {
+        "exact/test_laws.py",
         "cli/test_interrupted_train.py",
         "tasks/test_contract.py",
         "verifying/test_models_that_are_not_finite.py",

@@ -23,6 +23,7 @@ from pol_jax.proving.fine_tuning import Start, choose
 from pol_jax.proving.recording import train
 from pol_jax.reports.report import Outcome, Report, Verdict
 from pol_jax.storage.proof import open_proof
+from pol_jax.training import initial_state
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Task
 
@@ -36,7 +37,7 @@ def lie(monkeypatch: pytest.MonkeyPatch, change: Callable[[list[np.ndarray]], li
         initial, taken = choose(begin, state)
         taken = change(taken)
         spec = tuple(leaf for leaf in state if leaf.path in initial.leaves)
-        return msgspec.structs.replace(initial, digest=start.digest_of(spec, taken)), taken
+        return msgspec.structs.replace(initial, digest=initial_state.digest_of(spec, taken)), taken
 
     monkeypatch.setattr(fine_tuning, "choose", chosen)
     monkeypatch.setattr(commit, "choose", chosen)
@@ -75,7 +76,7 @@ def test_leaves_that_the_named_proof_has_not(
 
     def chosen(begin: Start, state: Any) -> tuple[Initial, list[np.ndarray]]:
         spec = tuple(leaf for leaf in state if leaf.path == path)
-        return EarlierProof(digest(chain / "base"), (path,), start.digest_of(spec, [array])), [array]
+        return EarlierProof(digest(chain / "base"), (path,), initial_state.digest_of(spec, [array])), [array]
 
     monkeypatch.setattr(fine_tuning, "choose", chosen)
     monkeypatch.setattr(commit, "choose", chosen)

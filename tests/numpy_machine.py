@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
@@ -26,7 +27,7 @@ def _evaluate(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[np.ndarr
     values.update(zip(jaxpr.invars, arguments, strict=True))
 
     def read(atom: Any) -> np.ndarray:
-        return np.asarray(atom.val, atom.aval.dtype) if isinstance(atom, Literal) else values[atom]
+        return np.asarray(atom.val, _dtype(atom)) if isinstance(atom, Literal) else values[atom]
 
     for equation in jaxpr.eqns:
         results = _apply(equation, [read(atom) for atom in equation.invars])
@@ -34,11 +35,14 @@ def _evaluate(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[np.ndarr
             value = np.asarray(result)
             assert value.shape == atom.aval.shape, (equation.primitive.name, value.shape, atom.aval)
             values[atom] = (
-                value
-                if jax.dtypes.issubdtype(atom.aval.dtype, jax.dtypes.extended)
-                else np.asarray(value, atom.aval.dtype)
+                value if jnp.issubdtype(_dtype(atom), jax.dtypes.extended) else np.asarray(value, atom.aval.dtype)
             )
     return [read(atom) for atom in jaxpr.outvars]
+
+
+def _dtype(atom: Any) -> Any:
+    """The dtype of an atom, whose abstract value is an array's."""
+    return atom.aval.dtype
 
 
 def _closed(jaxpr: Any, arguments: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -52,12 +56,14 @@ def _apply(equation: Any, given: list[np.ndarray]) -> Sequence[Any]:
         if name in ("jit", "pjit", "custom_jvp_call") and key in params:
             return _closed(params[key], given)
     if name in MANY:
-        return MANY[name](given, params)
+        results: Sequence[Any] = MANY[name](given, params)
+        return results
     return [ONE[name](given, params)]
 
 
 def _bits(x: np.ndarray, dtype: Any) -> np.ndarray:
-    return np.ascontiguousarray(x).view(dtype).reshape(x.shape)
+    viewed: np.ndarray = np.ascontiguousarray(x).view(dtype).reshape(x.shape)
+    return viewed
 
 
 def _padded(given: list[np.ndarray], params: dict[str, Any]) -> np.ndarray:
@@ -99,7 +105,8 @@ def _reduced(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _shifted(given: list[np.ndarray], _: Any) -> np.ndarray:
     unsigned = given[0].view(f"uint{8 * given[0].itemsize}")
-    return (unsigned >> given[1].astype(unsigned.dtype)).view(given[0].dtype)
+    shifted: np.ndarray = (unsigned >> given[1].astype(unsigned.dtype)).view(given[0].dtype)
+    return shifted
 
 
 def _converted(given: list[np.ndarray], params: dict[str, Any]) -> np.ndarray:

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import exact_models
 import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tiny_models
 from jax import lax
 
 from pol_jax.exact import exact
@@ -41,15 +41,15 @@ OLD_MACHINE = "--xla_cpu_max_isa=SSE4_2 --xla_cpu_enable_fast_math=true"
 
 SHARDED = """
 import hashlib, sys
-import jax, numpy as np, tiny_models
+import jax, numpy as np, exact_models
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from pol_jax.exact import exact
 mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
-state = jax.device_put(tiny_models.initial(), NamedSharding(mesh, PartitionSpec()))
-step = jax.jit(exact(tiny_models.step))
+state = jax.device_put(exact_models.initial(), NamedSharding(mesh, PartitionSpec()))
+step = jax.jit(exact(exact_models.step))
 for index in range(int(sys.argv[1])):
-    batch = jax.device_put(tiny_models.batch(index), NamedSharding(mesh, PartitionSpec("batch")))
-    state, _ = step(state, batch, tiny_models.KEY)
+    batch = jax.device_put(exact_models.batch(index), NamedSharding(mesh, PartitionSpec("batch")))
+    state, _ = step(state, batch, exact_models.KEY)
 print(len(jax.devices()))
 print(hashlib.sha256(b"".join(np.asarray(x).tobytes() for x in jax.tree.leaves(state))).hexdigest()[:16])
 """
@@ -61,18 +61,18 @@ def digest(tree: Any) -> str:
 
 
 def trained(step: Any) -> Any:
-    state = tiny_models.initial()
+    state = exact_models.initial()
     for index in range(STEPS):
-        state, _ = step(state, tiny_models.batch(index), tiny_models.KEY)
+        state, _ = step(state, exact_models.batch(index), exact_models.KEY)
     return state
 
 
 @pytest.fixture(scope="module")
 def exported() -> jax.export.Exported:
     """The tiny step, for all platforms, as a proof would hold it."""
-    function = jax.jit(exact(tiny_models.step))
+    function = jax.jit(exact(exact_models.step))
     made = jax.export.export(function, platforms=["cpu", "cuda", "tpu"])(
-        tiny_models.initial(), tiny_models.batch(0), tiny_models.KEY
+        exact_models.initial(), exact_models.batch(0), exact_models.KEY
     )
     return jax.export.deserialize(made.serialize())
 
@@ -83,15 +83,15 @@ def state(exported: jax.export.Exported) -> Any:
 
 
 def test_the_exact_step_is_near_the_plain_one(state: Any) -> None:
-    plain = trained(jax.jit(tiny_models.step))
-    for one, other, start in zip(*map(jax.tree.leaves, (state, plain, tiny_models.initial())), strict=True):
+    plain = trained(jax.jit(exact_models.step))
+    for one, other, start in zip(*map(jax.tree.leaves, (state, plain, exact_models.initial())), strict=True):
         way = np.abs(np.asarray(other, np.float64) - start).max()
         assert np.abs(np.asarray(one, np.float64) - other).max() <= 1e-4 * way
 
 
 @pytest.mark.parametrize("name", COMPILATIONS)
 def test_every_compilation_has_the_same_bits(name: str, exported: jax.export.Exported, state: Any) -> None:
-    arguments = (tiny_models.initial(), tiny_models.batch(0), tiny_models.KEY)
+    arguments = (exact_models.initial(), exact_models.batch(0), exact_models.KEY)
     compiled = jax.jit(exported.call).lower(*arguments).compile(compiler_options=COMPILATIONS[name])
     assert digest(trained(compiled)) == digest(state)
 
@@ -99,10 +99,10 @@ def test_every_compilation_has_the_same_bits(name: str, exported: jax.export.Exp
 def test_an_old_machine_with_one_core_has_the_same_bits(
     exported: jax.export.Exported, state: Any, tmp_path: Path
 ) -> None:
-    inputs = [(tiny_models.batch(index), tiny_models.KEY) for index in range(STEPS)]
+    inputs = [(exact_models.batch(index), exact_models.KEY) for index in range(STEPS)]
     artifact, given = tmp_path / "program", tmp_path / "inputs"
     artifact.write_bytes(bytes(exported.serialize()))
-    given.write_bytes(pickle.dumps((tiny_models.initial(), inputs)))
+    given.write_bytes(pickle.dumps((exact_models.initial(), inputs)))
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": OLD_MACHINE, "NPROC": "1"}
     command = [sys.executable, "-c", CHILD, str(artifact), str(given)]
     out = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
@@ -119,12 +119,12 @@ def test_four_devices_have_the_same_bits(state: Any) -> None:
 
 
 def test_steps_in_a_scan_are_the_same_steps(state: Any) -> None:
-    batches = jax.tree.map(lambda *parts: np.stack(parts), *(tiny_models.batch(index) for index in range(STEPS)))
+    batches = jax.tree.map(lambda *parts: np.stack(parts), *(exact_models.batch(index) for index in range(STEPS)))
 
     def all_steps(start: Any, batches: Any, key: Any) -> Any:
-        return lax.scan(lambda carry, given: tiny_models.step(carry, given, key), start, batches)[0]
+        return lax.scan(lambda carry, given: exact_models.step(carry, given, key), start, batches)[0]
 
-    assert digest(jax.jit(exact(all_steps))(tiny_models.initial(), batches, tiny_models.KEY)) == digest(state)
+    assert digest(jax.jit(exact(all_steps))(exact_models.initial(), batches, exact_models.KEY)) == digest(state)
 
 
 def _loops(x: Any, n: Any) -> Any:

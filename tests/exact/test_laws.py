@@ -86,10 +86,10 @@ def _rounded_operations(x: Any, y: Any) -> Any:
 @given(arrays, floats)
 def test_quotients_of_one_divisor_are_correctly_rounded(x: np.ndarray, y: float) -> None:
     """Of a number at run time, of a constant, and of a constant that is a power of two."""
-    divisor = np.float32(y if of(np.float32([y]))[0] else 3)
+    divisor = np.float32(y if of(np.array([y], np.float32))[0] else 3)
     found = compiled(_divided)(x, divisor)
     for result, by in zip(found, (divisor, np.float32(0.9), np.float32(-0.125)), strict=True):
-        same(result, [rounded(a / of(np.float32([by]))[0]) for a in of(x)])
+        same(result, [rounded(a / of(np.array([by], np.float32))[0]) for a in of(x)])
 
 
 def _divided(x: Any, y: Any) -> Any:

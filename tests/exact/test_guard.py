@@ -23,7 +23,8 @@ def test_the_opaque_zero_is_zero() -> None:
 
 
 def optimised(function: Any, *arguments: Any) -> str:
-    text: str = jax.jit(function).lower(*arguments).compile().as_text()
+    text = jax.jit(function).lower(*arguments).compile().as_text()
+    assert text is not None
     return text
 
 

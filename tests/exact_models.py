@@ -18,7 +18,8 @@ def initial() -> Any:
     generator = np.random.Generator(np.random.PCG64(3))
 
     def drawn(*shape: int) -> np.ndarray:
-        return (generator.standard_normal(shape) / np.sqrt(np.prod(shape[:-1]))).astype(np.float32)
+        weights: np.ndarray = (generator.standard_normal(shape) / np.sqrt(np.prod(shape[:-1]))).astype(np.float32)
+        return weights
 
     weights = {
         "embedding": drawn(16, WIDTH),
