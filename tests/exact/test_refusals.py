@@ -42,7 +42,7 @@ def test_the_place_in_the_users_code_is_named() -> None:
     def step(x: Any) -> Any:
         return lax.lgamma(x)
 
-    with pytest.raises(TaskError, match=r"test_exact_refusals\.py:\d+"):
+    with pytest.raises(TaskError, match=r"test_refusals\.py:\d+"):
         trace(step, X)
 
 
