@@ -158,7 +158,7 @@ def test_terminal_lists_the_worst_comparisons_first(plain_proof: Path) -> None:
     false = compared(36, 37, Outcome.FAILED, 0.25)
     console = Console(record=True, width=120, file=StringIO())
     print_report(console, msgspec.structs.replace(report, compared=(*close, *open_ones, false)))
-    _, _, table = console.export_text().partition("compared ")
+    _, _, table = console.export_text().partition("\ncompared ")
     rows = [line.split() for line in table.splitlines()[1:14]]
     assert rows[0] == ["step", "37", "2.5e-01", "1.0e-08", "5.0e-04", "5.0e-01", "failed"]
     assert rows[1][:6] == ["steps", "31", "to", "36", "not", "finite"]
