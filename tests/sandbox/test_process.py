@@ -50,7 +50,7 @@ def talking(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> Talking:
 
 
 FIND = """
-say(type="find", commitment=open("{proof}/commitment.json", "rb").read())
+say(type="find_source", commitment=open("{proof}/commitment.json", "rb").read())
 pipe.recv_bytes()
 """
 
@@ -62,11 +62,14 @@ pipe.recv_bytes()
         ("os.write(int(handle), b'xx'); time.sleep(600)", "said nothing for 3 s"),
         ("os.write(int(handle), struct.pack('!i', -1)); time.sleep(600)", "ended without a report"),
         ("os.write(int(handle), struct.pack('!i', 2**31 - 1)); time.sleep(600)", "ended without a report"),
-        ("while True: say(type='at', done=1, loss=None)", "took more than the 8 s that it has in all"),
-        ("pipe.send_bytes(b'\\x82\\xa4type\\xa4take\\xa1x' + b'\\x91' * 2000000); time.sleep(600)", "without a report"),
-        ("say(type='done', report=b'[' * 1000000)", "sent no report"),
-        (FIND + "say(type='take', indices=[0] * 4000000)", "asked for more records than a step takes"),
-        (FIND + "\nwhile True: say(type='take', indices=[0] * 4)", "doesn't read what it asked for"),
+        ("while True: say(type='work_advanced', done=1, loss=None)", "took more than the 8 s that it has in all"),
+        (
+            "pipe.send_bytes(b'\\x82\\xa4type\\xacread_records\\xa1x' + b'\\x91' * 2000000); time.sleep(600)",
+            "without a report",
+        ),
+        ("say(type='finished', report=b'[' * 1000000)", "sent no report"),
+        (FIND + "say(type='read_records', indices=[0] * 4000000)", "asked for more records than a step takes"),
+        (FIND + "\nwhile True: say(type='read_records', indices=[0] * 4)", "doesn't read what it asked for"),
     ],
     ids=["half a message", "half a header", "negative", "huge", "flood", "nested", "nested report", "many", "not read"],
 )
@@ -76,14 +79,15 @@ def test_caller_is_not_held(talking: Talking, code: str, reason: str) -> None:
 
 def test_progress_may_say_anything(talking: Talking) -> None:
     code = (
-        "say(type='begin', what='\\x1b[2J[/bad]', total=-5, done=2**62); say(type='at', done=2**63, loss=None)\n"
-        "say(type='begin', what='x' * 100000, total=0, done=1); say(type='end'); say(type='end')"
+        "say(type='work_begun', what='\\x1b[2J[/bad]', total=-5, done=2**62)\n"
+        "say(type='work_advanced', done=2**63, loss=None)\n"
+        "say(type='work_begun', what='x' * 100000, total=0, done=1); say(type='work_ended'); say(type='work_ended')"
     )
     assert "without a report" in talking(code).reasons[0]
 
 
 def test_text_of_an_error_is_escaped_and_short(talking: Talking) -> None:
     with pytest.raises(PolError) as raised:
-        talking("say(type='failed', kind='printable', text='\\x1b[2Jaccepted\\n' + 'A' * 3000); time.sleep(9)")
+        talking("say(type='error_raised', kind='printable', text='\\x1b[2Jaccepted\\n' + 'A' * 3000); time.sleep(9)")
     assert str(raised.value).isprintable()
     assert len(str(raised.value)) < 600
