@@ -122,10 +122,11 @@ class Process:
         return bytes(content)
 
     def _wait(self, event: int, end: float) -> None:
-        """Wait until the pipe is ready; no longer than ``end``."""
+        """Wait until the pipe is ready; no longer than ``end``, after which nothing is heard, ready or not."""
         poll, left = select.poll(), end - monotonic()
         poll.register(self.connection, event)
-        if left <= 0 or not poll.poll(None if left == inf else left * 1000):
+        ready = poll.poll(None if left == inf else max(left, 0) * 1000)
+        if not ready or (left <= 0 and event == POLLIN):
             raise TimeoutError
 
     def ended_well(self) -> bool:

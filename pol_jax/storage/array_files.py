@@ -51,7 +51,7 @@ def check_files(where: str, path: Path, state_bytes: int, leaves: int) -> None:
     Raises:
         ProofError: they are others.
     """
-    names = {entry.name for entry in path.iterdir()}
+    names = {entry.name for entry in path.iterdir() if not _is_empty_directory(entry)}  # no inventory lists those
     for name in sorted(names - _FILES):
         raise ProofError(where, f"is damaged: {name} has no place in a checkpoint")
     sizes = {each: each.lstat().st_size for each in path.rglob("*") if each.is_file()}
@@ -59,6 +59,10 @@ def check_files(where: str, path: Path, state_bytes: int, leaves: int) -> None:
         raise ProofError(where, f"has {sum(sizes.values())} bytes, far more than its state")
     if any(size > _MANIFEST_BYTES for each, size in sizes.items() if each.name == "manifest.ocdbt"):
         raise ProofError(where, f"is damaged: its manifest has more than {_MANIFEST_BYTES} bytes")
+
+
+def _is_empty_directory(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
 
 
 def check_arrays(where: str, path: Path, expected: Mapping[str, ArrayForm]) -> None:

@@ -55,8 +55,8 @@ DEEPER = {
     "records": (3, "is missing"),
     INIT_FILE: (3, "is missing"),
     STEP_FILE: (3, "is missing"),
-    segment_file(0): (4, "can't be read"),
-    segment_file(3): (4, "can't be read"),
+    segment_file(0): (4, "is missing"),
+    segment_file(3): (4, "is missing"),
     checkpoint_name(0): (6, "is missing"),
     checkpoint_name(24): (6, "is missing"),
 }

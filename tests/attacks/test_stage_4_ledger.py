@@ -73,7 +73,7 @@ def test_shortened_run_with_the_last_state(forger: Forger, verify_plain: Verify)
 
 def test_longer_claim(forger: Forger, verify_plain: Verify) -> None:
     forger.write(steps=2**26)
-    refused(verify_plain(forger.root), 4, segment_file(3 + 1), "can't be read")
+    refused(verify_plain(forger.root), 4, segment_file(3 + 1), "is missing")
 
 
 @pytest.mark.parametrize(
