@@ -82,7 +82,7 @@ class MagnitudeGroup:
 def measure_groups(
     dtype: str, leaf: LeafResults, *, single_step: bool = True, places: float = 1.0
 ) -> list[MagnitudeGroup]:
-    """Measure the groups of a floating-point leaf, over the elements that are finite in all results.
+    """Measure the groups of a floating-point leaf, over its elements that are finite here and as committed.
 
     An element's magnitude is that of its value before the step or of the reference, whichever is larger. Elements that
     are 0 in both, such as the moments of a weight that never has a gradient, are a group without any rounding.
@@ -98,7 +98,8 @@ def measure_groups(
     before, after = doubles(leaf.before), doubles(leaf.after)
     own = [doubles(result) for result in (leaf.reference, *leaf.others)]
     perturbed = [doubles(result) for result in leaf.perturbed]
-    finite = np.isfinite(before) & np.logical_and.reduce([np.isfinite(each) for each in (after, *own, *perturbed)])
+    before = np.where(np.isfinite(before), before, own[0])  # such an element has no update, and is judged all the same
+    finite = np.logical_and.reduce([np.isfinite(each) for each in (after, *own)])
     before, after, *rest = (each[finite] for each in (before, after, *own, *perturbed))
     own, perturbed = rest[: len(own)], rest[len(own) :]
     if not len(before):
@@ -113,7 +114,10 @@ def measure_groups(
             return _norms(a - b, place, len(count))
 
     update = np.maximum(norms(after, before), norms(own[0], before))
-    moved = _largest([norms(each, own[0]) for each in perturbed], len(count))
+    # A perturbed result that is lost hinders a failure. It excuses no element: a program could lose it on purpose.
+    lost = np.bincount(place, weights=~np.logical_and.reduce([np.isfinite(own[0]), *map(np.isfinite, perturbed)]))
+    kept = [np.where(np.isfinite(each), each, own[0]) for each in perturbed]
+    moved = _largest([norms(each, own[0]) for each in kept], len(count))
     noise = _largest([norms(a, b) for a, b in combinations(own, 2)], len(count))
     measured = {
         "update": update,
@@ -121,7 +125,7 @@ def measure_groups(
         "noise": np.maximum(noise, moved / PERTURBED_PLACES) if single_step else noise,
         "rounding": places * np.clip(ENOUGH / np.maximum(count, 1), 1, MOST_PLACES) * eps * norms(own[0], 0.0),
         "limit": share * update,
-        "reach": SAFETY_FACTOR * moved,
+        "reach": np.where(lost > 0, np.inf, SAFETY_FACTOR * moved),
     }
     return [
         MagnitudeGroup(int(count[at]), **{name: float(values[at]) for name, values in measured.items()})

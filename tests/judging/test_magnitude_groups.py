@@ -76,3 +76,19 @@ def test_elements_that_are_not_finite_are_left_to_another_rule() -> None:
     (group,) = groups_of(before, before, before, before)
     assert group.count == 1
     assert groups_of(before[:1], before[:1], before[:1], before[:1]) == []
+
+
+def test_a_perturbed_result_that_is_lost_excuses_no_element() -> None:
+    """A program could lose it on purpose, and no group would be judged."""
+    before = np.full(50, 0.5, np.float32)
+    lost = np.full(50, np.nan, np.float32)
+    (group,) = measure_groups("float32", LeafResults(before, before + 1, before, [before], [lost]))
+    assert group.count == 50
+    assert group.error > group.bound > 0
+    assert group.reach == math.inf
+
+
+def test_an_element_that_was_not_finite_before_is_judged() -> None:
+    before, own = np.full(50, np.nan, np.float32), np.full(50, 0.5, np.float32)
+    (group,) = groups_of(before, own + 1, own, own)
+    assert group.error > group.bound
