@@ -66,6 +66,20 @@ class LeafResults:
     others: Sequence[np.ndarray]
     perturbed: Sequence[np.ndarray] = ()
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the committed leaf has the bits of one of this machine's results.
+
+        Equal numbers may have other bits: a zero has a sign, and a NaN a payload.
+        """
+        return any(self.after.tobytes() == each.tobytes() for each in (self.reference, *self.others))
+
+    @property
+    def is_unmoved(self) -> bool:
+        """Whether no compilation here changes a number of the leaf."""
+        before = doubles(self.before)
+        return all(np.array_equal(before, doubles(own), equal_nan=True) for own in (self.reference, *self.others))
+
 
 class Distances(msgspec.Struct, frozen=True):
     """Euclidean distances between the results of one step, for a leaf or for all leaves as one vector.

@@ -26,7 +26,7 @@ from pol_jax.reports.report import Drift, Mode, Origin, Outcome, Replay, Report,
 from pol_jax.reports.wording import describe_provenance, describe_test, notices
 from pol_jax.verifying.interruption import interrupted
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
-from pol_jax.verifying.trusted_program import Trusted, origin_of, other_program
+from pol_jax.verifying.trusted_program import Trusted, names_of, origin_of, other_program
 
 
 class StageFailed(Exception):
@@ -109,7 +109,7 @@ class Verifier(ABC):
         expected = self.trusted(commitment, claim.steps)
         if expected is None:
             return []
-        origin, words = origin_of(artifacts(), expected)
+        origin, words = origin_of(artifacts(), names_of(commitment), expected)
         self.add(program_origin=origin)
         if origin is Origin.DIFFERS and not self._any_program:
             other = other_program(words, claim.environment, self.environment)
