@@ -107,13 +107,14 @@ class OpeningVerifier(Verifier):
             seen.append(f"{len(opening.records)} records in the data set")
         with self.stage(Stage.STATE_DIGESTS) as seen:
             states = check_opened_states(opening, commitment, rows)
+            if claim.steps in states:
+                self.see_final(commitment.state, states[claim.steps].leaves, WHERE)
             seen.append(f"{len(states)} states")
         self.add(coverage=covered_steps(request.policy, wanted, [], claim.steps))
         if len(answered) < len(wanted):
             self._leave_open(next(span for span in wanted if span not in answered), len(wanted))
             return
         opened = Opened(commitment, program, rows, records, states)
-        self._note_final(opened, claim.steps)
         with self.attempt(Stage.INITIAL_STATE):
             self._check_initial(opened)
         self._judge(opened, claim, wanted)
@@ -126,11 +127,6 @@ class OpeningVerifier(Verifier):
         if claim.steps > limits.steps:
             raise ProofError(claims.FILE, f"steps: {claim.steps}, more than the limit of {limits.steps}")
         return claim
-
-    def _note_final(self, opened: Opened, final: int) -> None:
-        """Note what is not finite in the final state, if it was opened."""
-        if final in opened.states:
-            self.note_final(opened.commitment.state, opened.states[final].leaves)
 
     def _check_initial(self, opened: Opened) -> None:
         """Check what an opened initial state takes over; no opening shows the proof that it comes from."""

@@ -91,7 +91,11 @@ def _export(task: Task, commitment: Commitment) -> Expected:
     own = replace(task, batch_size=commitment.schedule.batch_size)
     unbounded = Limits(constant_bytes=2**62)  # the verifier's own program has nothing to hide
     signature = signature_of(own, commitment.schedule.prng)
-    artifacts = export_task(own, signature, unbounded)
+    return expected_of(export_task(own, signature, unbounded), signature)
+
+
+def expected_of(artifacts: Artifacts, signature: Signature) -> Expected:
+    """Return what to expect of a proof whose programs are these, which come from trusted source."""
     return Expected(artifact_digests(artifacts), _text_digests(artifacts), _names_digest(signature))
 
 

@@ -24,6 +24,7 @@ from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.report import Drift, Mode, Origin, Outcome, Replay, Report, Verdict
 from pol_jax.reports.wording import describe_provenance, describe_test, notices
+from pol_jax.verifying.final_state import check_final
 from pol_jax.verifying.interruption import interrupted
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Trusted, names_of, origin_of, other_program
@@ -53,7 +54,7 @@ class Verifier(ABC):
         if request.same_program and trusted is None:
             raise UsageError("same_program: there is no trusted source whose program this could be")
         self.trusted, self._same_program, self._any_program = trusted, request.same_program, request.any_program
-        self.progress = progress
+        self.progress, self._final = progress, request.final
         self.doubts: list[str] = []
         self.environment = current_environment()
         self.report = Report.unfinished(request.policy, request.nonce, self.environment, exact=request.exact)
@@ -83,9 +84,14 @@ class Verifier(ABC):
         """Add to the report what a claim says."""
         self.add(claim=claim.digest().hex(), commitment=claim.commitment, claimed_environment=claim.environment)
 
-    def note_final(self, spec: StateSpec, leaves: HostLeaves) -> None:
-        """Note in the report what is not finite in the final state."""
+    def see_final(self, spec: StateSpec, leaves: HostLeaves, where: str) -> None:
+        """Note in the report what is not finite in the final state, and check that it is the one at hand, if one is.
+
+        Raises:
+            ProofError: it is another one.
+        """
         self.add(non_finite=non_finite_leaves(spec, leaves))
+        check_final(spec, leaves, self._final, where)
 
     def add_drift(self, drift: Drift) -> None:
         """Add a drift to the report. A way that was only measured over values that are not there has no length."""
