@@ -13,7 +13,6 @@ A leaf without rounding (integers, bools, PRNG keys) is equal or not.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import msgspec
@@ -28,8 +27,9 @@ from pol_jax.judging.leaf_distances import (
     same_non_finite,
 )
 from pol_jax.judging.magnitude_groups import ENOUGH, MagnitudeGroup, measure_groups
+from pol_jax.protocol.distances import finite
 from pol_jax.protocol.trees import LeafSpec
-from pol_jax.reports.report import Outcome
+from pol_jax.reports.report import Outcome, Room
 
 
 class LeafComparison(msgspec.Struct, frozen=True):
@@ -40,14 +40,15 @@ class LeafComparison(msgspec.Struct, frozen=True):
         outcome: passed, failed or inconclusive.
         reason: why, in words.
         distances: None for a leaf that is compared exactly.
-        room: by how much the leaf could be off in a false step that passes like this one; 0 for an exact leaf.
+        rooms: by how much elements of each magnitude could be off in a false step that passes like this one; none for
+            an exact leaf.
     """
 
     path: str
     outcome: Outcome
     reason: str
     distances: Distances | None
-    room: float = 0.0
+    rooms: tuple[Room, ...] = ()
 
 
 def judge_leaf(
@@ -69,13 +70,13 @@ def judge_leaf(
     if leaf.is_unmoved:
         return LeafComparison(spec.path, *_judge_unmoved(leaf, distances), distances)
     outcome, reason = _judge_non_finite(leaf) or (_judge_distances(distances, may_be_noise), describe(distances))
-    room = 0.0
+    rooms: tuple[Room, ...] = ()
     if outcome is Outcome.PASSED:
         groups = measure_groups(spec.dtype, leaf, single_step=single_step, places=places)
-        room = math.hypot(*(group.bound for group in groups))
+        rooms = tuple(Room(group.magnitude, finite(group.bound)) for group in groups)
         if distances.error > 0:
             outcome, reason = _judge_groups(groups) or (outcome, reason)
-    return LeafComparison(spec.path, outcome, reason, distances, room)
+    return LeafComparison(spec.path, outcome, reason, distances, rooms)
 
 
 def judge_loss(

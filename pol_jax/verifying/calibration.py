@@ -207,7 +207,7 @@ def _perturb_by_update(spec: StateSpec, before: State, first: State, seed: int, 
     """
     draw = np.random.Generator(np.random.PCG64(seed))
     return [
-        _move_leaf(leaf, sign * FAILURE_FACTOR * LIMIT_SHARE * finite_distance((described,), (leaf,), (moved,)), draw)
+        _move_leaf(leaf, sign * FAILURE_FACTOR * LIMIT_SHARE * finite_distance(leaf, moved), draw)
         if _is_real(described)
         else leaf
         for described, leaf, moved in zip(spec, before, first, strict=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.judging.coverage import covered_steps
+from pol_jax.judging.displacement import displacements
 from pol_jax.judging.drift import drift_of_opening
-from pol_jax.judging.leaf_distances import finite_distances
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.judging.verdict import Evidence, Judgement, judge_bits, judge_numbers
 from pol_jax.program.artifact import Artifacts
@@ -201,8 +201,8 @@ class OpeningVerifier(Verifier):
         state = opened.commitment.state
         sizes = [distance(state, opened.state(span.start), opened.state(span.stop), "l2") for span in wanted]
         ends = {0, steps} <= opened.states.keys()
-        whole = finite_distances(state, opened.state(0), opened.state(steps)) if ends else None
-        return drift_of_opening(sizes, state, whole, self.report.compared, steps, self._request.d_ref)
+        gone = displacements(state, opened.state(0), opened.state(steps)) if ends else None
+        return drift_of_opening(sizes, state, gone, self.report.compared, steps, self._request.d_ref)
 
 
 def _is_answered(span: Span, opening: Opening, rows: Mapping[int, Row]) -> bool:
