@@ -35,6 +35,13 @@ class TaskError(PolError):
     """The task breaks its contract: for example, shapes change, ``loss`` is missing, or a leaf is no array."""
 
 
+class UserCodeError(TaskError):
+    """Code of the caller's own raised an exception: ``init``, ``step``, ``evaluate``, or the source of records.
+
+    Its text says where in the caller's file that was. The exception itself is the cause of this one.
+    """
+
+
 class DataError(PolError):
     """The records are not those that the commitment fixed, or they are malformed."""
 

@@ -38,6 +38,8 @@ def locked(root: Path) -> Iterator[None]:
         StorageError: another process holds the directory, or it can't be made.
     """
     with storing(root):
+        if not root.is_dir() and (root.exists() or root.is_symlink()):
+            raise StorageError(f"{root}: is no directory; choose another path")
         root.mkdir(parents=True, exist_ok=True)
         folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -70,7 +70,7 @@ def train(task: Task, steps: int, batch_size: int | None = None, key: jax.Array 
     # Not jitted: compiling the initialisation of ResNet-20 takes longer than the rest of its test.
     state, step, losses = task.init(key), jax.jit(task.step, donate_argnums=0), []
     for i in range(steps):
-        batch = source.take(order[i * size : (i + 1) * size])
+        batch = source.records_at(order[i * size : (i + 1) * size])
         state, metrics = step(state, batch, jax.random.fold_in(key, i))
         losses.append(metrics["loss"])
     return state, [float(loss) for loss in losses]

@@ -34,6 +34,7 @@ def test_report_is_true_when_accepted(plain_proof: Path, proof_copy: Path) -> No
     assert report.reasons == ("stage 1, limits and names: claim.json: is missing; is the run finished?",)
 
 
+@pytest.mark.filterwarnings("ignore:.* the run stays open after step")
 @pytest.mark.interpreter
 def test_own_loop_gives_the_same_claim_as_train(plain_proof: Path, tmp_path: Path) -> None:
     """Whose loop it is makes no difference; neither does an interruption of it."""

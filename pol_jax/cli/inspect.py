@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from pathlib import Path
 
 from rich import filesize
@@ -31,7 +32,7 @@ def inspect_command(path: Path) -> None:
     console.print(table)
     if proof.last_step > 1:
         curve = Curve(proof.last_step)
-        for row in proof.rows():
+        for row in takewhile(lambda row: row.step <= proof.last_step, proof.rows()):  # a run may go on meanwhile
             curve.add(row.step, row.loss_value)
         _draw_curve(console, curve)
     console.print("\nThis is what the proof says about itself; pol verify checks it.", style="dim")

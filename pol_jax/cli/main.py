@@ -5,6 +5,7 @@ What a command does is in a module of its own, which is imported when the comman
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import click
 
 from pol_jax.cli.attestation_commands import COMMANDS
-from pol_jax.errors import PolError, UsageError
+from pol_jax.errors import PolError, UsageError, UserCodeError
 
 _INTERRUPTED, _BUG = 130, 70
 """The first exit code is what shells give for Ctrl-C, the second is EX_SOFTWARE of sysexits.h."""
@@ -53,6 +54,7 @@ def pol() -> None:
 @click.option(
     "--max-constants", type=click.IntRange(0), metavar="BYTES", help="Largest size of the constants in the programs."
 )
+@click.option("--evaluate/--no-evaluate", default=True, help="Run the task's own evaluation after the last step.")
 def train(task: str, **options: object) -> None:
     """Train TASK with a proof. TASK is digits, cifar10, cifar100, shakespeare, or module:attribute.
 
@@ -230,13 +232,32 @@ for command in COMMANDS:
     pol.add_command(command)
 
 
+def _remember(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    context.ensure_object(dict)[parameter.name] = wanted
+
+
+for command in pol.commands.values():
+    command.params.append(
+        click.Option(
+            ["--traceback"], is_flag=True, expose_value=False, callback=_remember, help="Show all of an exception."
+        )
+    )
+
+
 def main() -> None:
     """Run the command line; an error of the package becomes one line on standard error, and an exit code."""
     sys.unraisablehook = _show_unraisable
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that can't show a character is no reason to stop
+            stream.reconfigure(errors="backslashreplace")
+    asked: dict[str, bool] = {}
     try:
-        sys.exit(pol(standalone_mode=False))
+        sys.exit(pol(standalone_mode=False, obj=asked))
     except PolError as error:
-        click.echo(f"pol: {error}", err=True)
+        if asked.get("traceback"):
+            traceback.print_exception(error)
+        more = "; --traceback shows all of it" if isinstance(error, UserCodeError) else ""
+        click.echo(f"pol: {error}{more}", err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()

@@ -8,7 +8,8 @@ from pathlib import Path
 from rich import filesize
 
 from pol_jax.cli.cures import source_of_built_in
-from pol_jax.cli.report_screen import publish
+from pol_jax.cli.output_file import check_writable
+from pol_jax.cli.report_screen import check_files, publish
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
 from pol_jax.cli.verify import parse_list, parse_nonce, trusted_task
@@ -54,6 +55,7 @@ def open_command(
 ) -> None:
     """Compute the challenged states again, check them against the ledger, and write the opening."""
     quiet_libraries()
+    check_writable(out)
     opened, bars = open_proof(proof), Bars()
     if opened.claim is None:
         raise UsageError(f"{proof}: the run is not finished; pol train continues it")
@@ -100,6 +102,7 @@ def verify_opening_command(
             raise UsageError(f"--{option}: has no meaning for an opening, which holds everything that is needed")
     trusted = trusted_task(task, data_dir, same_program)
     quiet_libraries()
+    check_files(json_file, html_file)
     policy, nonce_bytes = _challenge(steps, nonce, confidence, fraction)
     request = OpeningRequest(
         claim=absolute(find_claim(claim)),

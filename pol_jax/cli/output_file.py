@@ -46,6 +46,22 @@ def check_new(path: Path) -> None:
             )
 
 
+def check_writable(path: Path) -> None:
+    """Check that a file can be written, before the work whose result it shall have; an existing one is not changed.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    existed = path.exists() or path.is_symlink()
+    try:
+        with path.open("ab"):
+            pass
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        raise StorageError(f"{printable(str(path))}: can't be written: {error.strerror}") from error
+
+
 def write_new(path: Path, content: bytes) -> None:
     """Write a file that is new.
 

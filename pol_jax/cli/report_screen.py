@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pol_jax.cli.cures import cures
+from pol_jax.cli.output_file import check_writable
 from pol_jax.cli.terminal import make_console
 from pol_jax.errors import StorageError
 from pol_jax.reports.html import render
@@ -35,6 +36,17 @@ _STYLES = {
     Outcome.NOT_REACHED: "dim",
 }
 _VERDICT_STYLES = {Verdict.ACCEPTED: "bold green", Verdict.REJECTED: "bold red", Verdict.INCONCLUSIVE: "bold yellow"}
+
+
+def check_files(*files: Path | None) -> None:
+    """Check that a report can be written to these files, before the verification.
+
+    Raises:
+        StorageError: it can't.
+    """
+    for file in files:
+        if file is not None and str(file) != "-":
+            check_writable(file)
 
 
 def publish(report: Report, json_file: Path | None, html_file: Path | None) -> int:

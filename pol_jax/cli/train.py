@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
 
 from pol_jax.attesting.key_files import read_public_key
 from pol_jax.cli.terminal import Bars, ask_passphrase, make_console, quiet_libraries
-from pol_jax.errors import UsageError
-from pol_jax.proving.commit import Choices
+from pol_jax.errors import TaskError, UsageError
+from pol_jax.proving.commit import SECRET_BYTES, Choices
 from pol_jax.proving.fine_tuning import Start
+from pol_jax.proving.open_run import steps_of_open_run
 from pol_jax.proving.recording import Recording
 from pol_jax.reports.wording import describe_provenance
 from pol_jax.storage.checkpoints import load_weights
 from pol_jax.storage.proof import open_proof
-from pol_jax.training.task import Task, load_task
+from pol_jax.training.task import PyTree, Task, load_task
+from pol_jax.training.user_code import calling
 from pol_jax.verifying.ancestry import provenance_of
 
 
@@ -34,6 +38,7 @@ def train_command(
     start_from_weights: Path | None,
     take: tuple[str, ...],
     max_constants: int | None,
+    evaluate: bool,
 ) -> None:
     """Train with a proof, and print where the run begins and what it has come to."""
     quiet_libraries()
@@ -47,19 +52,22 @@ def train_command(
         constant_bytes=max_constants,
         start=_start(start_from, start_from_weights, take),
     )
-    loaded = load_task(task, data_dir=data_dir, steps=steps)
+    # A task may depend on the number of steps; a run that is continued keeps the number with which it began.
+    loaded = load_task(task, data_dir=data_dir, steps=steps or steps_of_open_run(out))
     with Recording(loaded, out, steps=steps, keep_every=keep_every, choices=choices, progress=Bars()) as recording:
         _print_beginning(console, out, recording)
         recording.run()
     _print_end(console, out, loaded, recording)
+    if evaluate and loaded.evaluate and not recording.finished:
+        _evaluate(console, loaded.evaluate, recording.task_state(open_proof(out)))
 
 
 def _print_beginning(console: Console, out: Path, recording: Recording) -> None:
     """Print where the run begins or continues, and which checkpoints were skipped."""
     for line in recording.damaged:
-        console.print(f"skipped a damaged checkpoint: {line}", style="yellow")
+        console.print(f"skipped a damaged checkpoint: {line}", style="yellow", markup=False, soft_wrap=True)
     if recording.finished:
-        console.print(f"{out} is finished already")
+        console.print(f"{out} is finished already", markup=False, soft_wrap=True)
         return
     provenance = describe_provenance(provenance_of(recording.commitment))
     console.print(f"initial state: {provenance}", markup=False, soft_wrap=True)
@@ -68,14 +76,28 @@ def _print_beginning(console: Console, out: Path, recording: Recording) -> None:
 
 
 def _print_end(console: Console, out: Path, task: Task, recording: Recording) -> None:
-    """Print what the run has come to: its length, the task's evaluation and the claim."""
+    """Print what the run has come to: its length and the claim."""
     proof = open_proof(out)
     assert proof.claim is not None  # noqa: S101  # every step is recorded
-    console.print(f"trained {proof.claim.steps} steps of {task.name}; the proof is in {out}", soft_wrap=True)
-    if task.evaluate:
-        for name, value in task.evaluate(recording.task_state(proof)).items():
-            console.print(f"{name} {value:.4f}")
+    text = f"trained {proof.claim.steps} steps of {task.name}; the proof is in {out}"
+    console.print(text, markup=False, soft_wrap=True)
     console.print(f"claim {proof.claim.digest().hex()}", soft_wrap=True)
+
+
+def _evaluate(console: Console, evaluate: Callable[[PyTree], Mapping[str, float]], state: PyTree) -> None:
+    """Print what the task's own evaluation says about the final state; the proof is finished, whatever that is.
+
+    Raises:
+        UserCodeError: the evaluation raised an exception, or returned no names and numbers.
+    """
+    show = make_console(stderr=True)
+    with calling("evaluate (the proof is finished)"), show.status("evaluating") if show.is_terminal else nullcontext():
+        results = evaluate(state)
+        if not isinstance(results, Mapping):
+            raise TaskError(f"evaluate returned {type(results).__name__}; expected a dict of names and numbers")
+        lines = [f"{name} {float(value):.4f}" for name, value in results.items()]
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _start(proof: Path | None, weights: Path | None, take: tuple[str, ...]) -> Start | None:
@@ -98,6 +120,8 @@ def read_secret(path: Path) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: can't be read: {error.strerror}") from error
-    if len(content) != 32:
-        raise UsageError(f"{path}: has {len(content)} bytes, expected 32; make one with: head -c 32 /dev/urandom")
+    if len(content) != SECRET_BYTES:
+        raise UsageError(
+            f"{path}: has {len(content)} bytes, expected {SECRET_BYTES}; make one with: head -c 32 /dev/urandom"
+        )
     return content

@@ -9,7 +9,7 @@ from pathlib import Path
 from pol_jax.attesting.weights import read_weights
 from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.deployed_model import compare_model
-from pol_jax.cli.report_screen import publish
+from pol_jax.cli.report_screen import check_files, publish
 from pol_jax.cli.terminal import Bars, quiet_libraries
 from pol_jax.cli.train import read_secret
 from pol_jax.errors import UsageError
@@ -62,6 +62,7 @@ def verify_command(
     """Verify a proof, print the report, and return the exit code."""
     trusted = trusted_task(task, data_dir, same_program)
     quiet_libraries()
+    check_files(json_file, html_file)
     weights = read_weights(model) if model else None
     request = ProofRequest(
         path=absolute(proof),

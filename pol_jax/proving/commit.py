@@ -8,7 +8,7 @@ from typing import Final
 
 from pol_jax.errors import ProofError, TaskError, UsageError
 from pol_jax.files import write_whole
-from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Signature, artifact_digests
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Program, Signature, artifact_digests
 from pol_jax.progress import Progress
 from pol_jax.protocol import merkle
 from pol_jax.protocol.commitment import (
@@ -23,17 +23,23 @@ from pol_jax.protocol.commitment import (
 from pol_jax.protocol.documents import encode
 from pol_jax.protocol.encoding import FORMAT, Digest
 from pol_jax.protocol.initial import Initial, OwnKey
-from pol_jax.protocol.keys import Prng
+from pol_jax.protocol.keys import KEY_WORDS, Prng
 from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.trees import RecordSpec
 from pol_jax.proving.fine_tuning import Start, choose, taken_leaves
+from pol_jax.proving.trial import try_program
 from pol_jax.storage.proof import RECORDS_FILE
 from pol_jax.training.export import export_task, signature_of
-from pol_jax.training.records import digest_source, record_spec
+from pol_jax.training.records import digest_source
+from pol_jax.training.sources import number_of_records
 from pol_jax.training.task import Task
 
 _WITNESS_BYTES = 2**26
 PRNG: Final[Prng] = "threefry2x32"
 """The implementation of keys, unless the prover chooses another one."""
+
+SECRET_BYTES: Final = 32
+"""Of the secret that salts the records of a private data set."""
 
 
 @dataclass(frozen=True)
@@ -62,25 +68,47 @@ class Choices:
     constant_bytes: int | None = None
     start: Start | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what no commitment can express.
 
-def write_commitment(root: Path, task: Task, choices: Choices, progress: Progress) -> Commitment:
+        Raises:
+            UsageError: a number, the secret or the name of the PRNG is none that is possible.
+        """
+        for name in ("interval", "witness_interval"):
+            number = getattr(self, name)
+            if number is not None and (not isinstance(number, int) or not 1 <= number <= 2**20):
+                raise UsageError(f"{name}: expected an integer from 1 to {2**20}, got {number!r:.40}")
+        if self.secret is not None and (not isinstance(self.secret, bytes) or len(self.secret) != SECRET_BYTES):
+            got = f"{len(self.secret)} bytes" if isinstance(self.secret, bytes) else type(self.secret).__name__
+            raise UsageError(f"secret: expected {SECRET_BYTES} bytes, got {got}; secrets.token_bytes({SECRET_BYTES})")
+        if self.prng is not None and self.prng not in KEY_WORDS:
+            raise UsageError(f"prng: expected one of {', '.join(KEY_WORDS)}, got {self.prng!r:.40}")
+        if self.seed is not None and not isinstance(self.seed, str):
+            raise UsageError(f"seed: expected a text, got {type(self.seed).__name__}; str(seed)")
+
+
+def write_commitment(root: Path, task: Task, choices: Choices, progress: Progress) -> tuple[Commitment, Program]:
     """Commit to a task in the directory ``root``; the file of the commitment is written last.
+
+    Returns:
+        The commitment, and its program, ready to run.
 
     Raises:
         UsageError: ``root`` has other files than a proof's, a choice is out of bounds, or nothing can be taken over.
-        TaskError: the task breaks its contract.
+        TaskError: the task breaks its contract, or its program can't run.
     """
     _refuse_foreign(root)
     signature = signature_of(task, choices.prng or PRNG)
     limits = Limits() if choices.constant_bytes is None else Limits(constant_bytes=choices.constant_bytes)
     artifacts = export_task(task, signature, limits)
+    program = try_program(artifacts, signature, task.source)
     initial = choose(choices.start, signature.state)[0] if choices.start else OwnKey()
-    digests = _digest_records(task, choices.secret, progress)
-    program = ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics)
+    digests = _digest_records(task, signature.record, choices.secret, progress)
+    committed = ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics)
     data = DataCommitment(merkle.root(digests).hex(), len(digests), signature.record, choices.secret is not None)
-    commitment = commitment_of(task, choices, signature, program, data, initial)
+    commitment = commitment_of(task, choices, signature, committed, data, initial)
     _write_files(root, artifacts, digests, _readable(commitment))
-    return commitment
+    return commitment, program
 
 
 def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:
@@ -162,10 +190,10 @@ def _readable(commitment: Commitment) -> bytes:
     return content
 
 
-def _digest_records(task: Task, secret: bytes | None, progress: Progress) -> list[Digest]:
-    progress.begin("records", len(task.source))
+def _digest_records(task: Task, spec: RecordSpec, secret: bytes | None, progress: Progress) -> list[Digest]:
+    progress.begin("records", number_of_records(task.source))
     try:
-        return digest_source(task.source, record_spec(task.source), secret, progress.at)
+        return digest_source(task.source, spec, secret, progress.at)
     finally:
         progress.end()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -15,9 +15,7 @@ from pol_jax.protocol.documents import decode, encode
 from pol_jax.protocol.encoding import FORMAT
 from pol_jax.protocol.environment import Environment, environment_differences
 from pol_jax.protocol.keys import MAX_STEPS
-from pol_jax.storage.proof import open_proof
-
-FILE: Final = "run.json"
+from pol_jax.storage.proof import OPEN_RUN_FILE, open_proof
 
 StepCount = Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)]
 
@@ -48,6 +46,23 @@ class OpenRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_every: StepCount = 1
 
 
+def check_aim(steps: int | None, keep_every: int | None) -> None:
+    """Check the numbers that a caller asks for.
+
+    Raises:
+        UsageError: a number is no integer, or out of bounds.
+    """
+    for name, asked in (("steps", steps), ("keep_every", keep_every)):
+        if asked is not None and (not isinstance(asked, int) or not 1 <= asked <= MAX_STEPS):
+            raise UsageError(f"{name} {asked!r:.40}: expected an integer from 1 to {MAX_STEPS}")
+
+
+def steps_of_open_run(root: Path) -> int | None:
+    """Return how many steps an interrupted run in ``root`` shall have, or None if there is none."""
+    before = _before(root)
+    return before.steps if before else None
+
+
 def agree_on_aim(root: Path, steps: int | None, keep_every: int | None, default_steps: int) -> Aim:
     """Return the aim of a run: what is asked for now, else its aim before an interruption, else the default.
 
@@ -61,10 +76,8 @@ def agree_on_aim(root: Path, steps: int | None, keep_every: int | None, default_
         UsageError: a number is out of bounds, the run is finished with another number of steps, or it began on another
             backend.
     """
-    for name, asked in (("steps", steps), ("keep_every", keep_every)):
-        if asked is not None and not 1 <= asked <= MAX_STEPS:
-            raise UsageError(f"{name} {asked}: expected 1 to {MAX_STEPS}")
-    before = decode((root / FILE).read_bytes(), OpenRun, FILE) if (root / FILE).exists() else None
+    check_aim(steps, keep_every)
+    before = _before(root)
     keep_every = keep_every or (before.keep_every if before else 1)
     claim = open_proof(root).claim
     if claim is not None:
@@ -80,9 +93,14 @@ def agree_on_aim(root: Path, steps: int | None, keep_every: int | None, default_
 
 def remember(root: Path, aim: Aim) -> None:
     """Write the aim and the backend to the directory, where they stay until `forget`."""
-    write_whole(root / FILE, encode(OpenRun(FORMAT, aim.steps, current_environment(), aim.keep_every)))
+    write_whole(root / OPEN_RUN_FILE, encode(OpenRun(FORMAT, aim.steps, current_environment(), aim.keep_every)))
 
 
 def forget(root: Path) -> None:
     """Remove what `remember` wrote: the run is finished, and its claim says all of it."""
-    (root / FILE).unlink(missing_ok=True)
+    (root / OPEN_RUN_FILE).unlink(missing_ok=True)
+
+
+def _before(root: Path) -> OpenRun | None:
+    file = root / OPEN_RUN_FILE
+    return decode(file.read_bytes(), OpenRun, OPEN_RUN_FILE) if file.exists() else None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 import jax
 import jax.numpy as jnp
 
 from pol_jax.errors import DivergenceError, ProofError, StorageError, UsageError
 from pol_jax.files import locked, storing, write_whole
-from pol_jax.program.artifact import Leaves, Signature
+from pol_jax.program.artifact import Leaves, Program, Signature
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress, Silent
 from pol_jax.protocol import claim as claims
@@ -27,9 +29,12 @@ from pol_jax.protocol.rows import Row
 from pol_jax.protocol.trees import PyTree
 from pol_jax.proving.commit import Choices, check_choices, write_commitment
 from pol_jax.proving.fine_tuning import taken_leaves
-from pol_jax.proving.open_run import agree_on_aim, forget, remember
+from pol_jax.proving.open_run import Aim, agree_on_aim, check_aim, forget, remember
 from pol_jax.proving.recorder import Recorder
-from pol_jax.proving.resumption import Resumption, find_resumption
+from pol_jax.proving.resumption import Resumption, check_same_program, find_resumption
+from pol_jax.proving.state_chain import StateChain
+from pol_jax.proving.trial import running
+from pol_jax.storage.checkpoints import check_place
 from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.proof import Proof, open_proof
 from pol_jax.training.committed_records import CommittedRecords
@@ -40,6 +45,11 @@ from pol_jax.training.loop import Follower, Witness, run
 from pol_jax.training.states import Layout
 from pol_jax.training.task import Task
 from pol_jax.verifying.checks import check_files_to_states
+
+_MEMORY_IS_REUSED: Final = (
+    "pol_jax: recording.step reuses the memory of the state that it receives; what is needed afterwards must be copied"
+    " before, by jax.tree.map(jnp.copy, state)"
+)
 
 
 def train(
@@ -85,7 +95,10 @@ class Recording:
         ...         state, metrics = recording.step(state, inputs)
 
     Leaving the ``with`` block after the last step writes the claim. Leaving it earlier, by a crash or a ``break``,
-    keeps the run open, and the same code continues it.
+    keeps the run open, and the same code continues it; after a ``break``, a warning says so.
+
+    Every step must receive the state that the step before it returned. A state that was changed in between is refused
+    before the step runs, because no verifier could repeat the change.
 
     Attributes:
         program: the exported program that runs.
@@ -94,7 +107,6 @@ class Recording:
         start: the last step that is done already.
         damaged: checkpoints that were skipped when the run was continued, one line each.
         finished: whether the proof is finished already.
-        follower: takes note of every step that runs.
     """
 
     def __init__(
@@ -108,18 +120,25 @@ class Recording:
         progress: Progress | None = None,
     ) -> None:
         """Commit, or find what an interrupted run left; arguments and errors are those of `train`."""
+        if not isinstance(task, Task):
+            raise UsageError(f"expected a pol_jax.Task, got {type(task).__name__}")
         self._root, self._task = Path(out), task
         self._progress: Progress = progress or Silent()
         self._choices = choices or Choices()
         self._stack = ExitStack()
+        self.follower: Follower | None = None
+        self._entered = False
+        check_place(self._root)
+        check_aim(steps, keep_every)
         with ExitStack() as opening:
             opening.enter_context(locked(self._root))
+            opening.enter_context(jax.transfer_guard("allow"))  # whatever the caller forbids their own code
             with storing(self._root):
                 self._open(steps, keep_every, opening)
             self._stack = opening.pop_all()
 
     def _open(self, steps: int | None, keep_every: int | None, stack: ExitStack) -> None:
-        self.commitment = self._committed()
+        self.commitment, program = self._committed()
         self.finished = (self._root / inventory.FILE).exists()
         aim = agree_on_aim(self._root, steps, keep_every, self._task.steps)
         self.steps = aim.steps
@@ -130,7 +149,9 @@ class Recording:
                 f"{self._root}: the task's state is not the committed one; use the task with which the run began"
             )
         proof = open_proof(self._root)
-        self.program = proof.program()
+        if program is None and not self.finished:
+            check_same_program(proof, self._task, self.steps)
+        self.program = program or proof.program()
         layout, schedule = Layout(signature.state), self.commitment.schedule
         self.witness = Witness(
             layout,
@@ -139,7 +160,14 @@ class Recording:
         )
         if self.finished:
             self.start, self.damaged, self.leaves = self.steps, list[str](), proof.final_leaves()
-            return
+        else:
+            self._continue(aim, layout, stack)
+        self._last, self._exhausted, self._state = self.start, False, self._structure.state(self.leaves)
+        self._chain = StateChain(self._structure, self.start, self._state)
+
+    def _continue(self, aim: Aim, layout: Layout, stack: ExitStack) -> None:
+        """Find where the run continues, and open the files that it writes to."""
+        schedule = self.commitment.schedule
         resumption = find_resumption(self._root, schedule, layout, self.steps)
         remember(self._root, aim)
         self.start, self.damaged = max(0, resumption.start), resumption.damaged
@@ -151,34 +179,60 @@ class Recording:
     @property
     def state(self) -> PyTree:
         """Return the state to begin with, as the task's own pytree."""
-        return self._structure.state(self.leaves)
+        return self._state
 
     def task_state(self, proof: Proof) -> PyTree:
         """Return the final state of a finished proof, as the task's own pytree."""
         return self._structure.state(proof.final_leaves())
 
     def __iter__(self) -> Iterator[StepInput]:
-        """Yield the inputs of the remaining steps."""
-        return step_inputs(self.commitment, self._task.source, self.start + 1, self.steps + 1)
+        """Return the inputs of the remaining steps, in order; each of them is for one call of `step`."""
+        self._check_open()
+        return self._remaining()
+
+    def _remaining(self) -> Iterator[StepInput]:
+        yield from step_inputs(self.commitment, self._task.source, self._last + 1, self.steps + 1)
+        self._exhausted = True
 
     def run(self) -> None:
-        """Run all remaining steps."""
-        if not self.finished:
-            run(self.program, self.leaves, self, self.follower)
+        """Run all remaining steps.
+
+        Raises:
+            TaskError: a step can't run.
+        """
+        follower = self._check_open()
+        if self._last != self.start:
+            raise UsageError(f"run: step {self._last} was run by a loop of your own; let the loop go on to the end")
+        if not self.finished and follower:
+            with running("a step"):
+                run(self.program, self.leaves, self, follower)
+            self._last = self.steps
 
     def step(self, state: PyTree, inputs: StepInput) -> tuple[PyTree, Mapping[str, jax.Array]]:
         """Run one step of the exported program on the task's own pytree; the memory of ``state`` is reused.
 
         Args:
-            state: the state after the previous step.
+            state: the state after the previous step, as this function returned it.
             inputs: what iterating over this recording yields.
+
+        Raises:
+            UsageError: the state is another one, a step was skipped or run twice, or the recording is not open.
+            TaskError: the step can't run.
         """
-        leaves, metrics = self.program.step(self._structure.leaves(state), inputs.batch, inputs.key)
-        self.follower.follow(inputs, leaves, metrics)
-        return self._structure.state(leaves), dict(zip(self.program.signature.metrics, metrics, strict=True))
+        follower = self._check_open()
+        if inputs.step != self._last + 1 or follower is None:
+            raise UsageError(self._out_of_order(inputs.step))
+        self._chain.check(state)
+        with running(f"step {inputs.step}"):
+            leaves, metrics = self.program.step(self._structure.leaves(state), inputs.batch, inputs.key)
+            follower.follow(inputs, leaves, metrics)
+        new, self._last = self._structure.state(leaves), inputs.step
+        self._chain.extend(inputs.step, new)
+        return new, dict(zip(self.program.signature.metrics, metrics, strict=True))
 
     def __enter__(self) -> Recording:
         """Return the recording itself."""
+        self._entered = True
         if not self.finished:
             self._stack.callback(self._progress.end)
             self.follower = self._stack.enter_context(Follower(self.program, self.witness, self.recorder))
@@ -187,20 +241,68 @@ class Recording:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write the claim if all steps are done, and release the directory."""
+        """Write the claim if all steps are done, and release the directory.
+
+        Raises:
+            UsageError: the loop went over all inputs without running their steps.
+        """
+        follower, self.follower, self._entered = self.follower, None, False
         with self._stack:
-            if kind is None and not self.finished:
-                self.follower.wait()
+            if isinstance(error, RuntimeError) and "deleted" in str(error):
+                error.add_note(_MEMORY_IS_REUSED)
+            if kind is None and follower:
+                follower.wait()
                 if len(self.recorder.digests) == self.steps + 1:  # row 0 and one for each step
                     with storing(self._root):
                         self._claim()
+                else:
+                    self._left_early()
 
-    def _committed(self) -> Commitment:
+    def _check_open(self) -> Follower | None:
+        """Return the follower, which a finished run has none of.
+
+        Raises:
+            UsageError: this is not inside the ``with`` block.
+        """
+        if not self._entered:
+            raise UsageError(
+                "the recording is not open: use it inside its block, with pol_jax.Recording(...) as recording: ..."
+            )
+        return self.follower
+
+    def _out_of_order(self, step: int) -> str:
+        """Return why ``step`` can't be the next one."""
+        if step <= self._last:
+            return f"step {step}: was run already; the next one is {self._last + 1}, of {self.steps}"
+        return (
+            f"step {step}: step {self._last + 1} was not run; each step that the recording yields must be run, in"
+            " order, by recording.step"
+        )
+
+    def _left_early(self) -> None:
+        """Say that the run is not finished.
+
+        Raises:
+            UsageError: the loop has gone over all inputs, so that it can't know.
+        """
+        if self._exhausted:
+            raise UsageError(
+                f"{self._root}: the loop ended, but only {self._last} of {self.steps} steps were run by recording.step;"
+                " what was recorded is kept, and the run can be continued"
+            )
+        if self._last > self.start:
+            warnings.warn(
+                f"{self._root}: the run stays open after step {self._last} of {self.steps}; the same code continues it",
+                stacklevel=3,
+            )
+
+    def _committed(self) -> tuple[Commitment, Program | None]:
+        """Return the commitment, and the program if it was loaded to commit to it."""
         if not (self._root / commitments.FILE).exists():
             return write_commitment(self._root, self._task, self._choices, self._progress)
         commitment = open_proof(self._root).commitment
         check_choices(commitment, self._task, self._choices)
-        return commitment
+        return commitment, None
 
     def _first_leaves(self, resumption: Resumption) -> Leaves:
         if resumption.state is not None:

@@ -15,7 +15,10 @@ from pol_jax.storage import ledger
 from pol_jax.storage.checkpoints import checkpoint_steps, load_checkpoint, remove_unfinished
 from pol_jax.storage.journal import recorded_rows
 from pol_jax.storage.ledger import sealed_steps
+from pol_jax.storage.proof import Proof
 from pol_jax.training.states import Layout
+from pol_jax.training.task import Task
+from pol_jax.verifying.trusted_program import is_expected, trust
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,22 @@ def find_resumption(root: Path, schedule: Schedule, layout: Layout, steps: int) 
         after=[row for row in after if row.step > start],
         damaged=damaged,
     )
+
+
+def check_same_program(proof: Proof, task: Task, steps: int) -> None:
+    """Check that the task with which a run is continued still has the committed program.
+
+    Raises:
+        UsageError: its code was changed since the run began, or it depends on a number of steps that was changed.
+    """
+    expected = trust(task)(proof.commitment, steps)
+    assert expected is not None  # noqa: S101  # a task is given
+    if not is_expected(proof.artifacts(), expected):
+        raise UsageError(
+            f"{proof.root}: the task's program is not the one with which this run began: its code, what it is made with"
+            " (such as a learning rate), or the number of steps that it depends on was changed; undo that to continue"
+            " the run, or start a new one in another directory"
+        )
 
 
 def _check_length(root: Path, schedule: Schedule, sealed_to: int, recorded: int, steps: int) -> None:

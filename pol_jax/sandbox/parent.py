@@ -31,6 +31,7 @@ from pol_jax.sandbox.messages import (
 )
 from pol_jax.sandbox.process import ProcessLost
 from pol_jax.sandbox.remote_records import answers_from
+from pol_jax.training.sources import source_for
 from pol_jax.training.task import Source
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Trusted
@@ -111,7 +112,7 @@ class Caller:
         commitment = _commitment(content)
         if self._source is None:
             raise ProcessLost("asked for records that are not there")
-        self._records = self._source if isinstance(self._source, Source) else self._source(commitment)
+        self._records = source_for(self._source, commitment)
         self._spec, self._batch_size = commitment.data.record, commitment.schedule.batch_size
         if self._batch_size * nbytes(self._spec) > MOST_BATCH_BYTES:
             raise UsageError(f"a batch of this proof has more than {MOST_BATCH_BYTES} bytes; it can't be replayed here")

@@ -40,9 +40,9 @@ class RemoteRecords:
         return self.size
 
     def __getitem__(self, index: int) -> PyTree:
-        return jax.tree.map(lambda leaf: leaf[0], self.take(np.array([index])))
+        return jax.tree.map(lambda leaf: leaf[0], self.records_at(np.array([index])))
 
-    def take(self, indices: Integer[np.ndarray, " batch"]) -> PyTree:
+    def records_at(self, indices: Integer[np.ndarray, " batch"]) -> PyTree:
         """Return the records at ``indices`` as one batch.
 
         Raises:

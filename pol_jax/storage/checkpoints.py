@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from pol_jax.errors import ProofError, StorageError, UsageError, unreadable
+from pol_jax.errors import ProofError, StorageError, UsageError, printable, unreadable
 from pol_jax.protocol.trees import DTYPES, PyTree, StateSpec, has_odd_bool, split_pointer
 from pol_jax.storage.array_files import ArrayForm, check_arrays, check_files
 
@@ -30,6 +30,20 @@ _NAME: Final = re.compile(r"[0-9]{10}\Z")
 def checkpoint_name(step: int) -> str:
     """Return the directory of the checkpoint after ``step``, relative to the proof."""
     return f"{DIRECTORY}/{step:010d}"
+
+
+def check_place(root: Path) -> None:
+    """Check that Orbax can read checkpoints below ``root``: it takes their paths for patterns of file names.
+
+    Raises:
+        UsageError: the path has a character that means something in such a pattern, or can't be written in UTF-8.
+    """
+    path = str(root.absolute())
+    for character, name in (("[", "a bracket, ["), ("\\", "a backslash, \\")):
+        if character in path:
+            raise UsageError(f"{path}: has {name}, which Orbax takes for a part of a pattern; use a path without it")
+    if any("\udc80" <= character <= "\udcff" for character in path):
+        raise UsageError(f"{printable(path)}: is no UTF-8, which Orbax can't read; use another path")
 
 
 def save_checkpoint(root: Path, step: int, spec: StateSpec, leaves: Sequence[np.ndarray]) -> None:
@@ -60,7 +74,9 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
 
     Raises:
         ProofError: the checkpoint is missing, damaged, or has another structure.
+        UsageError: Orbax can't read below such a path.
     """
+    check_place(root)
     where, path = checkpoint_name(step), (root / checkpoint_name(step)).absolute()
     if not path.is_dir():
         raise ProofError(where, "is missing")

@@ -32,7 +32,7 @@ from pol_jax.program.artifact import (
 )
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import commitment as commitments
-from pol_jax.protocol import merkle
+from pol_jax.protocol import inventory, merkle
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.encoding import DIGEST_BYTES
@@ -51,6 +51,8 @@ from pol_jax.training.pytrees import nested
 from pol_jax.training.states import Layout
 
 RECORDS_FILE: Final = "records"
+OPEN_RUN_FILE: Final = "run.json"
+"""A run that is not finished has this file, and the journal."""
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,20 @@ def open_proof(path: Path | str, limits: Limits | None = None) -> Proof:
     if (root / claims.FILE).exists():
         claim = Claim.parse(read_bounded(root, claims.FILE, limits))
     return Proof(root, commitment, claim, limits)
+
+
+def check_finished(root: Path) -> None:
+    """Check that a directory is not that of a run that goes on or was interrupted: that is no false proof.
+
+    Raises:
+        UsageError: it is; the text says how it is continued.
+    """
+    began = (root / commitments.FILE).exists() and not (root / inventory.FILE).exists()
+    if began and any((root / name).exists() for name in (OPEN_RUN_FILE, JOURNAL_FILE)):
+        raise UsageError(
+            f"{root}: is a run that is not finished; what began it continues it (the same command or code), and the"
+            " proof can be verified when all steps are done"
+        )
 
 
 def find_claim(path: Path) -> Path:

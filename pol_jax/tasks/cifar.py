@@ -99,7 +99,7 @@ def cifar(
 
     def evaluate(state: State) -> dict[str, float]:
         batches = np.array_split(np.arange(len(test)), max(1, len(test) // EVALUATION_BATCH))
-        found = sum(int(jax.jit(correct)(state, test.take(indices))) for indices in batches)
+        found = sum(int(jax.jit(correct)(state, test.records_at(indices))) for indices in batches)
         return {"test accuracy": found / len(test)}
 
     return Task(

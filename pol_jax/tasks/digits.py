@@ -89,7 +89,7 @@ def digits(data_dir: Path | None = None, steps: int | None = None) -> Task:
 
     def evaluate(state: State) -> dict[str, float]:
         test = load("test", data_dir)
-        batch = jax.tree.map(jnp.asarray, test.take(np.arange(len(test))))
+        batch = jax.tree.map(jnp.asarray, test.records_at(np.arange(len(test))))
         _, accuracy = jax.jit(loss_of)(state.params, scaled(batch["image"]), batch["label"], None)
         return {"test accuracy": float(accuracy)}
 

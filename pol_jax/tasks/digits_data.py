@@ -18,7 +18,7 @@ from jaxtyping import Bool, Int
 
 from pol_jax.errors import StorageError
 from pol_jax.files import user_cache
-from pol_jax.training.records import Arrays, fetch, stack
+from pol_jax.training.records import Arrays, record_spec, take
 
 _EVERY = 5
 """In each class, one image of this many is for the test."""
@@ -81,8 +81,8 @@ def load(split: str, data_dir: Path | None = None) -> Arrays:
         StorageError: the data set is not prepared yet, and can't be written to ``data_dir``.
     """
     source = prepared(data_dir or user_cache()).as_data_source(split=split)
-    records = stack(fetch(source, np.arange(len(source))))
-    return Arrays({"image": records["image"], "label": records["label"].astype(np.int32)})
+    image, label = take(source, record_spec(source), np.arange(len(source)))
+    return Arrays({"image": image, "label": label.astype(np.int32)})
 
 
 def prepared(data_dir: Path) -> Digits:

@@ -75,7 +75,7 @@ def shakespeare(data_dir: Path | None = None, steps: int | None = None) -> Task:
         return State(params, optimizer_state), {"loss": loss, "accuracy": accuracy}
 
     def evaluate(state: State) -> dict[str, float]:
-        batch = validation.take(np.arange(min(len(validation), VALIDATION_WINDOWS)))
+        batch = validation.records_at(np.arange(min(len(validation), VALIDATION_WINDOWS)))
         loss, accuracy = jax.jit(loss_of)(state.params, batch["text"], None)
         return {"validation loss": float(loss), "validation accuracy": float(accuracy)}
 

@@ -48,7 +48,10 @@ class CommittedRecords:
             return expected
         for place, got, want in zip(places, digest_batch(batch, places, self._secret), expected, strict=True):
             if got != want.tobytes():
-                raise DataError(f"record {place} of the source is not the committed one; use the committed data set")
+                raise DataError(
+                    f"record {place} of the source is not the committed one; use the committed data set, and a"
+                    " source whose records are the same each time they are read (augment them inside the step)"
+                )
         self._remember(places, rows)
         return expected
 

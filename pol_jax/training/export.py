@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +11,19 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
-from pol_jax.errors import TaskError
+from pol_jax.errors import TaskError, printable
 from pol_jax.program.artifact import PLATFORMS, Artifacts, Leaves, Signature, missing_step_dependence
 from pol_jax.program.audit import Audit, audit
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.keys import KEY_WORDS
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.trees import PyTree, StateSpec
+from pol_jax.training.host_calls import host_calls
 from pol_jax.training.pytrees import state_spec
 from pol_jax.training.records import record_spec
+from pol_jax.training.sources import fetch
 from pol_jax.training.task import Task
+from pol_jax.training.user_code import calling
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ def structure_of(task: Task, prng: str) -> Structure:
     traced: list[Structure] = []
 
     def trace(data: jax.Array) -> None:
-        state = task.init(jax.random.wrap_key_data(data, impl=prng))
+        with calling("init"):
+            state = task.init(jax.random.wrap_key_data(data, impl=prng))
         traced.append(Structure(state_spec(state), jax.tree.structure(state)))
 
     jax.eval_shape(trace, jax.ShapeDtypeStruct((KEY_WORDS[prng],), np.uint32))
@@ -81,7 +85,9 @@ def export_task(task: Task, signature: Signature, limits: Limits | None = None) 
     step, names = _flat_step(task, structure, prng), signature.metrics
 
     def init(key: jax.Array) -> Leaves:
-        return structure.leaves(task.init(jax.random.wrap_key_data(key, impl=prng)))
+        with calling("init"):
+            state = task.init(jax.random.wrap_key_data(key, impl=prng))
+        return structure.leaves(state)
 
     def ordered(leaves: Leaves, batch: Leaves, key: jax.Array) -> tuple[Leaves, Leaves]:
         new, metrics = step(leaves, batch, key)
@@ -108,11 +114,15 @@ def _check_training(init: Audit, step: Audit, signature: Signature, limits: Limi
 
 
 def _flat_step(task: Task, structure: Structure, prng: str) -> Callable[..., tuple[Leaves, dict[str, jax.Array]]]:
-    record = jax.tree.structure(task.source[0])
+    record = jax.tree.structure(fetch(task.source, np.zeros(1, np.int64))[0])
 
     def step(leaves: Leaves, batch: Leaves, key: jax.Array) -> tuple[Leaves, dict[str, jax.Array]]:
         typed_key = jax.random.wrap_key_data(key, impl=prng)
-        state, metrics = task.step(structure.state(leaves), jax.tree.unflatten(record, batch), typed_key)
+        with calling("step"):
+            returned = task.step(structure.state(leaves), jax.tree.unflatten(record, batch), typed_key)
+        if not isinstance(returned, tuple | list) or len(returned) != 2:
+            raise TaskError(f"step returned {_kind(returned)}; expected a pair (state, metrics)")
+        state, metrics = returned
         _check_kept(structure.spec, state)
         return structure.leaves(state), _scalars(metrics)
 
@@ -130,13 +140,33 @@ def _check_kept(before: StateSpec, state: PyTree) -> None:
 
 
 def _scalars(metrics: Any) -> dict[str, jax.Array]:
-    if not isinstance(metrics, dict) or "loss" not in metrics:
-        raise TaskError(f"step returned metrics {metrics!r:.80}; expected a dict of scalars with a 'loss'")
+    if not isinstance(metrics, Mapping) or "loss" not in metrics:
+        got = f"names {list(metrics)}" if isinstance(metrics, Mapping) else _kind(metrics)
+        raise TaskError(f"step returned metrics with {got}; expected a dict of scalars with a 'loss'")
     for name, value in metrics.items():
-        if jnp.shape(value) != ():
-            raise TaskError(f"metric {name!r} has shape {list(jnp.shape(value))}; expected a scalar")
+        if problem := _no_scalar(name, value):
+            raise TaskError(f"metric {name!r} {problem}")
     # Sorted as in the commitment; float32, because the ledger has the bytes of the loss.
     return {name: jnp.asarray(metrics[name], jnp.float32) for name in sorted(metrics)}
+
+
+def _no_scalar(name: Any, value: Any) -> str | None:
+    """Return why a metric can't be recorded, or None if it can."""
+    if not isinstance(name, str):
+        return f"has a name that is {_kind(name)}; expected a string"
+    if not isinstance(value, bool | int | float | jax.Array | np.ndarray | np.generic):
+        return f"is {_kind(value)}; expected a scalar, so flatten what is nested and leave out what is no number"
+    if jnp.shape(value) != ():
+        return f"has shape {list(jnp.shape(value))}; expected a scalar"
+    kind = jnp.result_type(value)
+    real = jnp.issubdtype(kind, jnp.number) and not jnp.issubdtype(kind, jnp.complexfloating)
+    return None if real or kind == jnp.bool_ else f"has dtype {kind}; expected a real number"
+
+
+def _kind(value: Any) -> str:
+    """Return what a value is, in words: its class, and for a tuple or list how many elements it has."""
+    name = "None" if value is None else type(value).__name__
+    return f"{name} of {len(value)}" if isinstance(value, tuple | list) else name
 
 
 def _export(function: Callable[..., Any], name: str, prng: str, *args: Any) -> tuple[bytes, Audit]:
@@ -144,10 +174,17 @@ def _export(function: Callable[..., Any], name: str, prng: str, *args: Any) -> t
     limit = jax.config.jax_traceback_in_locations_limit  # type: ignore[attr-defined, unused-ignore]
     jax.config.update("jax_traceback_in_locations_limit", 0)
     try:
-        exported = jax.export.export(jax.jit(function), platforms=PLATFORMS)(*args)
+        jitted = jax.jit(function)
+        if calls := host_calls(jitted.trace(*args).jaxpr):
+            raise TaskError(
+                f"{name} calls back to Python ({', '.join(calls)}), which no verifier can repeat: remove the call, or"
+                " move it out of the step and return what it needs as a metric"
+            )
+        exported = jax.export.export(jitted, platforms=PLATFORMS)(*args)
         content = bytes(exported.serialize())
     except (NotImplementedError, ValueError, TypeError) as error:
-        raise TaskError(f"{name} can't be exported: {error}") from error
+        reason = " ".join(str(error).split())
+        raise TaskError(f"{name} can't be exported: {printable(reason)}") from error
     finally:
         jax.config.update("jax_traceback_in_locations_limit", limit)
     try:

@@ -16,6 +16,7 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.order import batch_indices
 from pol_jax.training.keys import step_keys
 from pol_jax.training.records import Batch, take
+from pol_jax.training.sources import number_of_records
 from pol_jax.training.task import Source
 
 # Keys and indices are computed for several steps at once: a call of jax for each step would cost more than the step.
@@ -63,9 +64,8 @@ def step_inputs(commitment: Commitment, source: Source, start: int, stop: int) -
         DataError: the number of records, or the shape of one, is not the committed one.
     """
     spec, records = commitment.data.record, commitment.data.records
-    if len(source) != records:  # the order of records is a permutation of exactly so many
-        raise DataError(
-            f"the source has {len(source)} records, but the commitment has {records}; use the committed data set"
-        )
+    size = number_of_records(source)
+    if size != records:  # the order of records is a permutation of exactly so many
+        raise DataError(f"the source has {size} records, but the commitment has {records}; use the committed data set")
     for step, key, indices in plan(commitment, start, stop):
         yield StepInput(step, key, indices, take(source, spec, indices.astype(np.int64)))

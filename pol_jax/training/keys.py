@@ -23,8 +23,9 @@ def step_keys(commitment: Digest, prng: str, start: int, stop: int) -> UInt32[np
     root = root_key(commitment, prng)
     first = start - start % _BLOCK
     starts = range(first, max(stop, first + 1), _BLOCK)
-    blocks = [_fold_in_block(root, np.uint32(block), prng) for block in starts]
-    return np.concatenate([np.asarray(block) for block in blocks])[start - first : stop - first]
+    with jax.transfer_guard("allow"):  # whatever the caller forbids their own code
+        blocks = [_fold_in_block(root, np.uint32(block), prng) for block in starts]
+        return np.concatenate([np.asarray(block) for block in blocks])[start - first : stop - first]
 
 
 @partial(jax.jit, static_argnums=2)

@@ -17,9 +17,12 @@ def flatten_with_paths(tree: PyTree) -> list[tuple[str, Any]]:
     """Return the leaves of a pytree in jax's order, each with its path.
 
     Raises:
-        TaskError: two leaves have the same path.
+        TaskError: two leaves have the same path, or the keys of a dict can't be ordered.
     """
-    pairs = [(pointer(keys), leaf) for keys, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]]
+    try:
+        pairs = [(pointer(keys), leaf) for keys, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]]
+    except ValueError as error:  # jax sorts the keys of dicts
+        raise TaskError(f"a dict has keys that can't be ordered: {str(error).splitlines()[0]}") from error
     paths = [path for path, _ in pairs]
     if len(set(paths)) != len(paths):
         twice = next(path for path in paths if paths.count(path) > 1)
@@ -55,7 +58,10 @@ def nested(spec: Sequence[ArraySpec], leaves: Sequence[Any]) -> PyTree:
 
 def _leaf_spec(path: str, leaf: Any) -> LeafSpec:
     if isinstance(leaf, bool | int | float | complex):
-        leaf = jnp.asarray(leaf)
+        try:
+            leaf = jnp.asarray(leaf)
+        except OverflowError as error:
+            raise TaskError(f"state leaf {path or '/'}: {str(error)[:80]}") from error
     if not hasattr(leaf, "dtype"):
         raise TaskError(f"state leaf {path or '/'}: expected an array, got {type(leaf).__name__}")
     prng = None

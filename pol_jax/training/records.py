@@ -7,7 +7,6 @@ cover the same arrays that a step receives.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -15,9 +14,12 @@ from jaxtyping import Integer, UInt8
 
 from pol_jax.errors import DataError
 from pol_jax.protocol.encoding import Digest, record_digests, record_salt
-from pol_jax.protocol.trees import ArraySpec, has_odd_bool
+from pol_jax.protocol.trees import DTYPES, ArraySpec
 from pol_jax.training.pytrees import flatten_with_paths
+from pol_jax.training.record_leaves import check_numbers, columns_of, conform, spec_of_record
+from pol_jax.training.sources import fetch, number_of_records
 from pol_jax.training.task import PyTree, Source
+from pol_jax.training.user_code import calling
 
 Batch = tuple[np.ndarray, ...]
 """A batch holds leaves of shape ``[batch, *shape]``, in the order of the record's specification."""
@@ -31,7 +33,12 @@ class Arrays:
     def __init__(self, tree: PyTree) -> None:
         """Hold ``tree``, whose leaves are converted to numpy arrays unless they are such arrays already."""
         self._tree = jax.tree.map(np.asarray, tree)
-        sizes = {len(leaf) for leaf in jax.tree.leaves(self._tree)}
+        leaves = flatten_with_paths(self._tree)
+        for path, leaf in leaves:
+            check_numbers(f"array {path or '/'}", leaf)
+            if leaf.ndim == 0:
+                raise DataError(f"array {path or '/'}: is a scalar; expected one leading axis of records")
+        sizes = {len(leaf) for _, leaf in leaves}
         if len(sizes) != 1:
             raise DataError(f"the arrays of a source must have the same length, got lengths {sorted(sizes)}")
         (self._size,) = sizes
@@ -44,7 +51,7 @@ class Arrays:
         """Return record ``index``."""
         return jax.tree.map(lambda leaf: leaf[index], self._tree)
 
-    def take(self, indices: Integer[np.ndarray, " batch"]) -> PyTree:
+    def records_at(self, indices: Integer[np.ndarray, " batch"]) -> PyTree:
         """Return the records at ``indices`` as one batch, which is a copy."""
         return jax.tree.map(lambda leaf: leaf[indices], self._tree)
 
@@ -55,8 +62,10 @@ class Cached:
     def __init__(self, source: Source) -> None:
         """Read from ``source``; memory is allocated when the first record shows its shape."""
         self._source = source
-        self._seen = np.zeros(len(source), bool)
-        self._tree: PyTree = None
+        self._seen = np.zeros(number_of_records(source), bool)
+        self._spec: tuple[ArraySpec, ...] = ()
+        self._leaves: Batch = ()
+        self._structure: jax.tree_util.PyTreeDef | None = None
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -64,48 +73,35 @@ class Cached:
 
     def __getitem__(self, index: int) -> PyTree:
         """Return record ``index``."""
-        return jax.tree.map(lambda leaf: leaf[0], self.take(np.array([index])))
+        return jax.tree.map(lambda leaf: leaf[0], self.records_at(np.array([index])))
 
-    def take(self, indices: Integer[np.ndarray, " batch"]) -> PyTree:
+    def records_at(self, indices: Integer[np.ndarray, " batch"]) -> PyTree:
         """Return the records at ``indices`` as one batch, which is a copy."""
         missing = np.unique(indices[~self._seen[indices]])
         if len(missing):
-            batch = stack(fetch(self._source, missing))
-            if self._tree is None:
-                self._tree = jax.tree.map(lambda x: np.empty((len(self), *x.shape[1:]), x.dtype), batch)
-            jax.tree.map(lambda store, leaf: store.__setitem__(missing, leaf), self._tree, batch)
-            self._seen[missing] = True
-        return jax.tree.map(lambda leaf: leaf[indices], self._tree)
+            self._read(missing)
+        assert self._structure is not None  # noqa: S101  # a batch has at least one record
+        return jax.tree.unflatten(self._structure, [leaf[indices] for leaf in self._leaves])
 
-
-def fetch(source: Source, indices: Integer[np.ndarray, " batch"]) -> list[PyTree]:
-    """Return the records at ``indices``, in that order."""
-    where: list[Any] = indices.tolist()
-    if hasattr(source, "__getitems__"):
-        return list(source.__getitems__(where))
-    return [source[i] for i in where]
-
-
-def stack(records: Sequence[PyTree]) -> PyTree:
-    """Return records as one batch, with a new leading axis."""
-    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *records)
+    def _read(self, missing: Integer[np.ndarray, " batch"]) -> None:
+        if self._structure is None:
+            first = fetch(self._source, missing[:1])[0]
+            self._spec, self._structure = spec_of_record(first), jax.tree.structure(first)
+            self._leaves = tuple(np.empty((len(self), *leaf.shape), DTYPES[leaf.dtype]) for leaf in self._spec)
+        for store, leaf in zip(self._leaves, take(self._source, self._spec, missing), strict=True):
+            store[missing] = leaf
+        self._seen[missing] = True
 
 
 def record_spec(source: Source) -> tuple[ArraySpec, ...]:
     """Return paths, dtypes and shapes of a record, as the first one has them.
 
     Raises:
-        DataError: there are no records, or a leaf is no array of numbers.
+        DataError: the source is none, there are no records, or a leaf is no array of numbers.
+        UserCodeError: the source raised an exception.
     """
-    if len(source) == 0:
-        raise DataError("the source has no records")
-    specs = []
-    for path, leaf in flatten_with_paths(source[0]):
-        array = np.asarray(leaf)
-        if array.dtype.kind not in "biufcV" or array.dtype.names:
-            raise DataError(f"record leaf {path or '/'}: expected an array of numbers, got {type(leaf).__name__}")
-        specs.append(ArraySpec(path=path, dtype=_canonical(array.dtype).name, shape=array.shape))
-    return tuple(specs)
+    number_of_records(source)
+    return spec_of_record(fetch(source, np.zeros(1, np.int64))[0])
 
 
 def take(source: Source, spec: Sequence[ArraySpec], indices: Integer[np.ndarray, " batch"]) -> Batch:
@@ -113,12 +109,20 @@ def take(source: Source, spec: Sequence[ArraySpec], indices: Integer[np.ndarray,
 
     Raises:
         DataError: a record has other leaves, shapes or dtypes than ``spec`` says.
+        UserCodeError: the source raised an exception.
     """
-    tree = source.take(indices) if hasattr(source, "take") else _stacked(source, indices)
+    if isinstance(source, np.ndarray | jax.Array):
+        tree: PyTree = np.asarray(source)[indices]
+    elif hasattr(source, "records_at"):
+        with calling(f"source: records {indices[0]} to {indices[-1]}"):
+            tree = source.records_at(indices)
+    else:
+        columns = columns_of(fetch(source, indices), spec, indices)
+        return tuple(conform(np.stack(column), want, len(indices)) for column, want in zip(columns, spec, strict=True))
     leaves = dict(flatten_with_paths(tree))
     if leaves.keys() != {leaf.path for leaf in spec}:
         raise DataError(f"records have leaves {list(leaves)}, expected {[leaf.path for leaf in spec]}")
-    return tuple(_conform(np.asarray(leaves[want.path]), want, len(indices)) for want in spec)
+    return tuple(conform(np.asarray(leaves[want.path]), want, len(indices)) for want in spec)
 
 
 def record_rows(batch: Batch) -> UInt8[np.ndarray, "records bytes"]:
@@ -154,7 +158,7 @@ def digest_source(
         progress: told now and then how many records are done.
     """
     digests: list[Digest] = []
-    for indices in _chunks(len(source)):
+    for indices in _chunks(number_of_records(source)):
         digests += digest_batch(take(source, spec, indices), indices, secret)
         if progress:
             progress(len(digests))
@@ -163,28 +167,3 @@ def digest_source(
 
 def _chunks(size: int) -> Iterator[Integer[np.ndarray, " chunk"]]:
     return (np.arange(start, min(start + _CHUNK, size)) for start in range(0, size, _CHUNK))
-
-
-def _stacked(source: Source, indices: Integer[np.ndarray, " batch"]) -> PyTree:
-    records = fetch(source, indices)
-    try:
-        return stack(records)
-    except ValueError as error:
-        raise DataError(f"records {indices[0]}..: {error}; all records must have the same shapes") from error
-
-
-def _canonical(dtype: np.dtype) -> np.dtype:
-    return np.dtype(jax.dtypes.canonicalize_dtype(dtype))
-
-
-def _conform(leaf: np.ndarray, want: ArraySpec, size: int) -> np.ndarray:
-    """Return ``leaf`` in the canonical dtype; no integer may change its value."""
-    if leaf.shape != (size, *want.shape) or _canonical(leaf.dtype).name != want.dtype:
-        got = f"{_canonical(leaf.dtype).name}{list(leaf.shape[1:])}"
-        raise DataError(f"record leaf {want.path or '/'}: got {got}, expected {want.dtype}{list(want.shape)}")
-    cast = np.ascontiguousarray(leaf, np.dtype(want.dtype))  # digests cover contiguous bytes
-    if leaf.dtype != cast.dtype and leaf.dtype.kind in "iu" and not np.array_equal(leaf, cast):
-        raise DataError(f"record leaf {want.path or '/'}: a value of {leaf.dtype} doesn't fit {want.dtype}")
-    if has_odd_bool(cast):
-        raise DataError(f"record leaf {want.path or '/'}: a bool is neither 0 nor 1")
-    return cast.reshape(leaf.shape)

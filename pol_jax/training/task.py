@@ -12,15 +12,19 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import jax
+import numpy as np
 
-from pol_jax.errors import PolError, TaskError, UsageError
+from pol_jax.errors import TaskError, UsageError
+from pol_jax.protocol.keys import MAX_STEPS
+from pol_jax.training.user_code import calling
 
 PyTree: TypeAlias = Any
 Key: TypeAlias = jax.Array
@@ -34,12 +38,17 @@ BUILT_IN: Mapping[str, str] = {
 }
 """This maps the name of each built-in task to its module and attribute."""
 
+_LONGEST_TEXT: Final = 256
+_LARGEST_INTEGER: Final = 2**53 - 1
+"""Of what canonical JSON can express (section 1)."""
+
 
 @runtime_checkable
 class Source(Protocol):
     """A source gives random access to records, as a TFDS or Grain data source, a list and `pol_jax.Arrays` do.
 
-    For speed, a source may also have ``take(indices) -> batch``, or ``__getitems__(indices) -> list of records``.
+    For speed, a source may also have ``records_at(indices) -> batch``, where a batch is a pytree like a record whose
+    leaves have one more leading axis, or ``__getitems__(indices) -> list of records``, as a Hugging Face data set has.
     """
 
     def __len__(self) -> int:
@@ -76,6 +85,27 @@ class Task:
     hyperparameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     evaluate: Callable[[PyTree], Mapping[str, float]] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what no run can be made of.
+
+        Raises:
+            TaskError: the name is no short text, ``init`` or ``step`` can't be called, a number is no positive integer,
+                or a hyperparameter is neither text nor a finite number.
+        """
+        if problem := _problem_of_text("name", self.name):
+            raise TaskError(f"task: {problem}")
+        for name, function in (("init", self.init), ("step", self.step), ("evaluate", self.evaluate)):
+            if not callable(function) and (name != "evaluate" or function is not None):
+                raise TaskError(f"task {self.name!r}: {name}: expected a function, got {type(function).__name__}")
+        for name, most in (("batch_size", 2**20), ("steps", MAX_STEPS), ("interval", 2**20)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= most:
+                raise TaskError(f"task {self.name!r}: {name}: expected an integer from 1 to {most}, got {value!r:.40}")
+            object.__setattr__(self, name, int(value))  # numpy's integers can't be written down
+        for name, value in self.hyperparameters.items():
+            if problem := _problem_of_text("its name", name) or _problem_of_value(value):
+                raise TaskError(f"task {self.name!r}: hyperparameter {name!r:.40}: {problem}")
+
 
 def load_task(name: str, *, data_dir: Path | None = None, steps: int | None = None) -> Task:
     """Return the task called ``name``, which is a built-in name or ``module:attribute``.
@@ -110,12 +140,8 @@ def _call(name: str, function: Callable[..., Any], data_dir: Path | None, steps:
         inspect.signature(function).bind(data_dir=data_dir, steps=steps)
     except TypeError as error:
         raise TaskError(f"task {name!r}: expected a function (data_dir, steps) -> Task: {error}") from None
-    try:
+    with calling(f"task {name!r}"):
         return function(data_dir=data_dir, steps=steps)
-    except PolError:
-        raise
-    except Exception as error:  # the caller's own code may raise anything
-        raise TaskError(f"task {name!r}: {type(error).__name__}: {error}") from error
 
 
 def _look_in_current_directory() -> None:
@@ -128,9 +154,32 @@ def _look_in_current_directory() -> None:
 
 
 def _import(name: str, module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"task {name!r}: no module named {error.name!r}; run where it can be imported") from error
-    except Exception as error:  # the caller's own code may raise anything
-        raise TaskError(f"task {name!r}: importing {module}: {type(error).__name__}: {error}") from error
+    with calling(f"task {name!r}: importing {module}"):
+        try:
+            return importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise UsageError(f"task {name!r}: no module named {error.name!r}; run where it can be imported") from error
+
+
+def _problem_of_text(what: str, text: Any) -> str | None:
+    """Return why a text can't be in a commitment, or None if it can."""
+    if not isinstance(text, str):
+        return f"{what}: expected a text, got {type(text).__name__}"
+    if len(text) > _LONGEST_TEXT:
+        return f"{what}: expected at most {_LONGEST_TEXT} characters, got {len(text)}"
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return f"{what}: has half of a pair of UTF-16 (a surrogate), which UTF-8 can't express"
+    return None
+
+
+def _problem_of_value(value: Any) -> str | None:
+    """Return why a hyperparameter can't be in a commitment, or None if it can."""
+    if isinstance(value, str):
+        return _problem_of_text("its text", value)
+    if not isinstance(value, int | float):
+        return f"expected a string, a number or a boolean, got {type(value).__name__}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"expected a finite number, got {value}"
+    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+        return f"expected an integer of at most 53 bits, got {value!r:.40}"
+    return None

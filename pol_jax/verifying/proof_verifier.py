@@ -23,8 +23,10 @@ from pol_jax.protocol.spans import Route, Segments, routes
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Curve, Update, thin
 from pol_jax.reports.report import Outcome, Report
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoints import check_place, checkpoint_name
+from pol_jax.storage.proof import check_finished
 from pol_jax.training.committed_records import CommittedRecords
+from pol_jax.training.sources import source_for
 from pol_jax.training.task import BUILT_IN, Source, load_task
 from pol_jax.verifying.ancestry import Lineage, check_ancestry, check_taken, lineage_of, provenance_of
 from pol_jax.verifying.challenged_segments import check_segments, self_test_of
@@ -102,6 +104,8 @@ class ProofVerifier(Verifier):
             raise UsageError(f"{root}: no such directory")
         if not any((root / name).exists() for name in ("commitment.json", "claim.json", "inventory.json")):
             raise UsageError(f"{root}: no proof here; expected a directory with {commitments.FILE}")
+        check_finished(root)
+        check_place(root)
         super().__init__(request, trusted, progress or Silent())
         self._request, self._root, self._source = request, root, source
         self._make_replayer = replayer
@@ -194,7 +198,7 @@ class ProofVerifier(Verifier):
         challenged = routes(map(segments.span, drawn), passed.checkpoints)
         self.add(coverage=covered_segments(request.policy, challenged, [], segments))
         steps = sum(len(route.span.steps) for route in challenged)
-        source = self._source if isinstance(self._source, Source) else self._source(checked.proof.commitment)
+        source = source_for(self._source, checked.proof.commitment)
         replayer = self._make_replayer(checked, source, request.secret, self.progress)
         self.progress.stage(Stage.REPLAY.value)
         self.progress.begin("replaying", steps + self_test_of(segments).stop)

@@ -125,6 +125,11 @@ def origin_of(artifacts: Artifacts, names: str, expected: Expected) -> tuple[Ori
     return Origin.TRUSTED, f"programs {how}"
 
 
+def is_expected(artifacts: Artifacts, expected: Expected) -> bool:
+    """Return whether programs are the expected ones, in bytes or in text."""
+    return origin_of(artifacts, expected)[0] is Origin.TRUSTED
+
+
 def other_program(words: str, claimed: Environment, here: Environment) -> ProofError | BackendError:
     """Refuse the program, if this jax is the prover's; another jax may write the same program down in another way."""
     differences = environment_differences(claimed, here)

@@ -84,6 +84,7 @@ def _measure(plan: Plan, task: Task, rounds: int, out: Path) -> Iterator[Line]:
 
 def _train_rounds(recording: Recording, task: Task, rounds: int, steps: int) -> Pairs:
     """Take turns between training with a proof and the same number of steps without one."""
+    assert recording.follower is not None  # noqa: S101  # the recording is open
     inputs, others = iter(recording), step_inputs(recording.commitment, task.source, 1, FOREVER)
     # The first steps compile; the copy is needed because a step takes over the memory of the state that it is given.
     other = train_plainly(recording.program, tuple(leaf.copy() for leaf in recording.leaves), others, 5)

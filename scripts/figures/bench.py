@@ -66,7 +66,7 @@ class Bench:
         """Export and compile a task, in the ways that are given or else in all that this machine has."""
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
-            commitment = write_commitment(root, task, Choices(), Silent())
+            commitment, _ = write_commitment(root, task, Choices(), Silent())
             artifacts = Artifacts((root / INIT_FILE).read_bytes(), (root / STEP_FILE).read_bytes())
         program = load_program(artifacts, Signature.from_commitment(commitment))
         return cls(task, artifacts, commitment, program, compile_variants(program, tried))

@@ -84,7 +84,7 @@ def small(name: str, data_dir: Path | None, steps: int) -> Task:
     if name not in RECORDS:
         return task
     first: Any = task.source
-    return replace(task, source=Arrays(first.take(np.arange(RECORDS[name]))), batch_size=BATCH)
+    return replace(task, source=Arrays(first.records_at(np.arange(RECORDS[name]))), batch_size=BATCH)
 
 
 def _see_digits(model: Any, batch: Any, key: jax.Array) -> jax.Array:

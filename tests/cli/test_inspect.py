@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from commands import pol
 from forge import claim_of
 
@@ -18,3 +20,13 @@ def test_inspect_shows_what_is_claimed(runs: Path) -> None:
     for text in ("tiny plain", "learning_rate", final_state, proof.commitment.digest().hex(), "loss"):
         assert text in shown.output
     assert "\x1b" not in shown.output
+
+
+def test_a_run_that_goes_on_while_it_is_shown(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that were added after the number of steps was read."""
+    proof = replace(open_proof(runs / "a"), claim=None)
+    proof.__dict__["last_step"] = 5
+    monkeypatch.setattr("pol_jax.cli.inspect.open_proof", lambda _: proof)
+    shown = pol("inspect", runs / "a")
+    assert shown.exit_code == 0
+    assert "5 so far; the run is not finished" in shown.output

@@ -23,6 +23,7 @@ from pol_jax.cli.verify import parse_list
 from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import METRICS, ListedSegments
 from pol_jax.protocol.stages import Stage
+from pol_jax.proving.recording import Recording
 from pol_jax.reports.report import Compared, Outcome
 from pol_jax.reports.wording import describe_distance
 
@@ -166,3 +167,45 @@ def test_terminal_lists_the_worst_comparisons_first(plain_proof: Path) -> None:
     assert [row[1] for row in rows[3:12]] == [str(step) for step in range(20, 11, -1)]
     assert rows[12] == ["11", "more", "comparisons", "are", "not", "shown"]
     assert describe_distance(0.0) == "0"
+
+
+def test_a_report_that_can_t_be_written_is_found_before_the_verification(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pol_jax.cli.verify.verify_proof_apart", lambda *_, **__: pytest.fail("was verified"))
+    for option in ("--json", "--html"):
+        for place in (tmp_path / "no folder" / "report", runs / "a" / "records" / "report", tmp_path / ("x" * 300)):
+            wrong = pol("verify", runs / "a", "--task", "tiny:plain", option, place)
+            assert wrong.exit_code == 2
+            assert "can't be written" in wrong.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.filterwarnings("ignore:.* the run stays open after step 8")
+def test_a_run_that_is_not_finished_is_no_false_proof(tmp_path: Path) -> None:
+    """Stopped on its way, or going on at this moment."""
+    with Recording(tiny.plain(), tmp_path / "proof") as recording:
+        state = recording.state
+        for inputs in recording:
+            state, _ = recording.step(state, inputs)
+            if inputs.step == 8:
+                assert pol("inspect", tmp_path / "proof").exit_code == 0
+                break
+    for command in (("verify", tmp_path / "proof", "--task", "tiny:plain"), ("check", tmp_path / "proof")):
+        wrong = pol(*command)
+        assert wrong.exit_code == 2, wrong.output
+        assert "not finished" in wrong.stderr
+    shown = pol("inspect", tmp_path / "proof")
+    assert "8 so far; the run is not finished" in shown.stdout
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_source_that_fails_is_an_error_of_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    task = "mistaken_tasks:failing"
+    assert pol("train", task, "--out", tmp_path / "proof", "--steps", "4").exit_code == 0
+    monkeypatch.setenv("POL_TEST_FAILS", "1")
+    failed = pol("verify", tmp_path / "proof", "--task", task, "--any-program")
+    assert failed.exit_code == 2, failed.output
+    assert "in __getitem__: OSError: [Errno 5] Input/output error" in failed.stderr

@@ -89,6 +89,7 @@ def test_a_damaged_or_unfinished_proof_is_no_start(plain_proof: Path, tmp_path: 
         choose(Start(open_proof(forger.root)), state)
 
 
+@pytest.mark.filterwarnings("ignore:.* the run stays open after step")
 def test_an_interrupted_run_goes_on_without_its_start(chain: Path, tmp_path: Path) -> None:
     choices = Choices(interval=INTERVAL, seed="child", start=Start(open_proof(chain / "base"), ("/params",)))
     with Recording(tiny.plain(), tmp_path / "run", steps=STEPS, choices=choices) as recording:

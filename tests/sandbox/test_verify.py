@@ -82,7 +82,7 @@ def test_wrong_calls_raise_in_the_caller(plain_proof: Path, tmp_path: Path) -> N
 
 def test_error_of_the_caller_s_source_ends_the_child(plain_proof: Path) -> None:
     class Broken(pol_jax.Arrays):
-        def take(self, indices: object) -> None:
+        def records_at(self, indices: object) -> None:
             raise ConnectionResetError("the disk with the records is gone")
 
     with pytest.raises(ConnectionResetError, match="records is gone"):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 import tiny
 from orbax.checkpoint import v1 as ocp
+from unsandboxed import verify
 
 import pol_jax
+from pol_jax.errors import UsageError
+from pol_jax.protocol.challenge import AllSegments
 
 
 def test_checkpoints_are_plain_orbax(plain_proof: Path) -> None:
@@ -19,3 +24,27 @@ def test_checkpoints_are_plain_orbax(plain_proof: Path) -> None:
     assert set(found) == {"params", "momentum", "count", "key"}  # Orbax stores no empty arrays
     np.testing.assert_array_equal(found["params"]["w"], state["params"]["w"])
     np.testing.assert_array_equal(found["key"], jax.random.key_data(state["key"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("a[b]", "has a bracket"), ("a\\b", "has a backslash"), ("a\udcffb", "is no UTF-8")],
+)
+def test_a_path_that_orbax_takes_for_a_pattern(name: str, words: str, plain_proof: Path, tmp_path: Path) -> None:
+    """What is trained there could not be read back, and an honest proof that was copied there would be rejected."""
+    root = tmp_path / name
+    with pytest.raises(UsageError, match=words):
+        pol_jax.train(tiny.plain(), root / "proof", steps=2)
+    assert not root.exists()
+    shutil.copytree(plain_proof, root / "proof")
+    with pytest.raises(UsageError, match=words):
+        verify(root / "proof", tiny.plain().source, policy=AllSegments(), nonce=b"n")
+    with pytest.raises(UsageError, match=words):
+        pol_jax.open_proof(root / "proof").final_state()
+
+
+@pytest.mark.parametrize("name", ["a*b", "a?b", "a b", "ü", "a#b", "{x}", "~", "a\nb", "s3:", "x.orbax-checkpoint-tmp"])
+def test_other_paths_are_read(name: str, plain_proof: Path, tmp_path: Path) -> None:
+    (tmp_path / "ab").mkdir()
+    root = Path(shutil.copytree(plain_proof, tmp_path / name))
+    assert pol_jax.open_proof(root).leaves(6)

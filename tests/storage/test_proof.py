@@ -26,7 +26,9 @@ def test_final_state_is_an_ordinary_pytree(plain_proof: Path) -> None:
     assert jnp.issubdtype(state["key"].dtype, jax.dtypes.prng_key)
     assert state["nothing"].shape == (0, 3)
     task = tiny.plain()
-    new, _ = task.step(state, Arrays(tiny.points()).take(np.arange(4)), jax.random.key(0))  # goes on like any state
+    new, _ = task.step(
+        state, Arrays(tiny.points()).records_at(np.arange(4)), jax.random.key(0)
+    )  # goes on like any state
     assert int(new["count"]) == tiny.STEPS + 1
 
 
@@ -45,6 +47,7 @@ def test_rows_are_found_without_reading_the_others(plain_proof: Path, proof_copy
         pol_jax.open_proof(plain_proof).row(25)
 
 
+@pytest.mark.filterwarnings("ignore:.* the run stays open after step")
 def test_open_run_can_be_read(plain_proof: Path, tmp_path: Path) -> None:
     """Before the claim is there: rows of the journal follow the sealed ones."""
     choices = pol_jax.Choices(interval=tiny.INTERVAL, seed="tests")

@@ -60,7 +60,7 @@ def test_cifar_augmentation() -> None:
 def test_cifar_records(tiny: Path) -> None:
     source = Cached(LabelledImages("cifar10", "train", tiny))
     for _ in range(2):
-        batch = source.take(np.array([3, 0, 3]))
+        batch = source.records_at(np.array([3, 0, 3]))
         np.testing.assert_array_equal(batch["image"], pictures(16)[[3, 0, 3]])
         np.testing.assert_array_equal(batch["label"], np.array([1, 0, 1], np.int32), strict=True)
     assert len(source) == 16
@@ -77,7 +77,7 @@ def test_cifar10_learns(tiny: Path) -> None:
 
 def test_cifar10_real_records(real: Path, capfd: pytest.CaptureFixture[str]) -> None:
     source = Cached(LabelledImages("cifar10", "train", real))
-    batch = source.take(np.arange(512))
+    batch = source.records_at(np.arange(512))
     assert len(source) == 50_000
     assert set(batch["label"].tolist()) == set(range(10))
     image = cifar.normalized(jnp.asarray(batch["image"]), cifar10.NORMALIZATION)

@@ -23,7 +23,7 @@ def test_contract(name: str, tiny: Path) -> None:
     assert load_task(name, data_dir=tiny).steps >= 500
     assert all(type(value) in (str, int, float, bool) for value in task.hyperparameters.values())
 
-    batch = cast(Arrays, task.source).take(np.arange(4))
+    batch = cast(Arrays, task.source).records_at(np.arange(4))
     record = task.source[0]
     assert jax.tree.all(jax.tree.map(lambda b, r: b.shape == (4, *r.shape) and b.dtype == r.dtype, batch, record))
     assert all(leaf.dtype in ("uint8", "int32") for leaf in record_spec(task.source))

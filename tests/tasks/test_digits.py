@@ -30,7 +30,7 @@ def test_digits_step_is_pure(tiny: Path) -> None:
     task = load_task("digits", data_dir=tiny)
     state, batch, step = (
         jax.jit(task.init)(KEY),
-        cast(Arrays, task.source).take(np.arange(task.batch_size)),
+        cast(Arrays, task.source).records_at(np.arange(task.batch_size)),
         jax.jit(task.step),
     )
     first, second = step(state, batch, KEY), step(state, batch, KEY)

@@ -16,7 +16,7 @@ from pol_jax.tasks import digits_data
 
 def test_digits_data(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     sources = {split: digits_data.load(split, tmp_path) for split in ("train", "test")}
-    sets = {split: source.take(np.arange(len(source))) for split, source in sources.items()}
+    sets = {split: source.records_at(np.arange(len(source))) for split, source in sources.items()}
     assert capfd.readouterr() == ("", "")
     assert {split: len(tree["label"]) for split, tree in sets.items()} == {"train": 1442, "test": 355}
     images, labels = load_digits(return_X_y=True)

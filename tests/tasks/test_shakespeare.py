@@ -15,7 +15,7 @@ from pol_jax.training.task import load_task
 def test_shakespeare_windows() -> None:
     text = np.random.default_rng(0).integers(0, 256, 64 * 5 + 40, np.uint8)
     source = shakespeare.windows(text)
-    windows = source.take(np.arange(len(source)))["text"]
+    windows = source.records_at(np.arange(len(source)))["text"]
     assert windows.shape == (5, 65)
     np.testing.assert_array_equal(windows[:, 1:].ravel(), text[1 : 64 * 5 + 1])
     np.testing.assert_array_equal(windows[1:, 0], windows[:-1, -1])

@@ -19,7 +19,7 @@ from pol_jax.verifying.compilations import compile_variants
 @pytest.fixture(scope="session", params=["plain", "linen", "nested"])
 def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     task, root = getattr(tiny, request.param)(), Path(tmp_path_factory.mktemp("program"))
-    commitment = write_commitment(root, task, Choices(seed="tolerance"), Silent())
+    commitment, _ = write_commitment(root, task, Choices(seed="tolerance"), Silent())
     artifacts = Artifacts((root / INIT_FILE).read_bytes(), (root / STEP_FILE).read_bytes())
     program = load_program(artifacts, Signature.from_commitment(commitment))
     inputs, made = list(step_inputs(commitment, task.source, 1, 10)), compile_variants(program)

@@ -41,7 +41,7 @@ def signs() -> Task:
 
 def test_a_sign_that_rounding_turns_over_is_not_false(tmp_path: Path) -> None:
     """Another jax turned one of 32768 over in one of 150 steps, where no compilation here did."""
-    commitment = write_commitment(tmp_path, signs(), Choices(seed="review"), Silent())
+    commitment, _ = write_commitment(tmp_path, signs(), Choices(seed="review"), Silent())
     program, (given,) = open_proof(tmp_path).program(), step_inputs(commitment, signs().source, 1, 2)
     compilations = compile_variants(program)
     goal, w = (np.asarray(leaf).copy() for leaf in program.init(given.key))

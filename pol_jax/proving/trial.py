@@ -1,0 +1,53 @@
+"""A program is loaded back and tried before anything is written: what fails at the first step leaves no directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+import numpy as np
+
+from pol_jax.errors import BackendError, ProofError, TaskError, printable
+from pol_jax.program.artifact import Artifacts, Program, Signature, load_program
+from pol_jax.training.records import take
+from pol_jax.training.task import Source
+
+
+def try_program(artifacts: Artifacts, signature: Signature, source: Source) -> Program:
+    """Return a task's programs, loaded as a verifier loads them, after running ``init`` and one step.
+
+    What is compiled for the trial is used by the run. The result of the trial is dropped: its key is zero, and its
+    batch has the first records.
+
+    Raises:
+        TaskError: a verifier could not load the programs, or they can't run here.
+        DataError: the records of the batch are not alike.
+    """
+    try:
+        program = load_program(artifacts, signature)
+    except (ProofError, BackendError) as error:
+        raise TaskError(
+            f"what was exported can't be loaded back: {error}; init and step must be pure functions of their arguments,"
+            " for one device"
+        ) from error
+    indices = np.arange(signature.batch_size, dtype=np.int64) % len(source)
+    batch, key = take(source, signature.record, indices), np.zeros(signature.key().shape, np.uint32)
+    with running("the first step"):
+        jax.block_until_ready(program.step(program.init(key), batch, key))
+    return program
+
+
+@contextmanager
+def running(what: str) -> Iterator[None]:
+    """Let steps run, whatever transfers the caller forbids their own code; what XLA raises becomes one line.
+
+    Raises:
+        TaskError: XLA can't compile or run ``what``, or jax's own checks (``jax_debug_nans``) stopped it.
+    """
+    try:
+        with jax.transfer_guard("allow"):
+            yield
+    except (jax.errors.JaxRuntimeError, FloatingPointError, MemoryError) as error:
+        text = printable((str(error) or type(error).__name__).splitlines()[0])
+        raise TaskError(f"{what} can't run here: {text}") from error
