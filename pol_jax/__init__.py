@@ -28,6 +28,7 @@ How data flows, package by package; each imports only those above it (``docs/arc
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from pol_jax.sandbox.verify import verify, verify_opening
     from pol_jax.storage.openings import write_opening
     from pol_jax.storage.proof import Proof, open_proof
+    from pol_jax.storage.record_directory import RecordDirectory, records_from
+    from pol_jax.tasks.nnx import from_nnx
     from pol_jax.training.records import Arrays, Cached
     from pol_jax.training.task import Source, Task, load_task
     from pol_jax.verifying.diff import Difference, diff
@@ -74,6 +77,7 @@ _HOME = {
     "Proof": "storage.proof",
     "RandomSegments": "protocol.challenge",
     "RandomSteps": "protocol.challenge",
+    "RecordDirectory": "storage.record_directory",
     "Recording": "proving.recording",
     "Report": "reports.report",
     "Source": "training.task",
@@ -84,10 +88,12 @@ _HOME = {
     "UpdateResult": "workers.verify_update",
     "Verdict": "reports.report",
     "diff": "verifying.diff",
+    "from_nnx": "tasks.nnx",
     "load_task": "training.task",
     "open_proof": "storage.proof",
     "open_steps": "proving.opener",
     "register": "workers.assignment",
+    "records_from": "storage.record_directory",
     "train": "proving.recording",
     "train_update": "workers.training",
     "verify": "sandbox.verify",
@@ -112,6 +118,7 @@ __all__ = [
     "Proof",
     "RandomSegments",
     "RandomSteps",
+    "RecordDirectory",
     "Recording",
     "Report",
     "Source",
@@ -122,10 +129,12 @@ __all__ = [
     "UpdateResult",
     "Verdict",
     "diff",
+    "from_nnx",
     "load_task",
     "open_proof",
     "open_steps",
     "register",
+    "records_from",
     "train",
     "train_update",
     "verify",
@@ -135,8 +144,15 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """Return the public names, before they are used too."""
+    return sorted({*globals(), *__all__, "__version__"})
+
+
 def __getattr__(name: str) -> Any:
     """Import a name's module when it is first used: ``import pol_jax`` costs no jax."""
+    if name == "__version__":
+        return version("pol_jax")
     if name not in _HOME:
         raise AttributeError(f"module 'pol_jax' has no attribute {name!r}")
     return getattr(import_module(f"pol_jax.{_HOME[name]}"), name)

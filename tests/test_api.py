@@ -98,3 +98,30 @@ def test_other_prng_implementation(tmp_path: Path) -> None:
     task = tiny.nested()
     pol_jax.train(task, tmp_path / "proof", steps=4, choices=pol_jax.Choices(prng="rbg"))
     assert pol_jax.verify(tmp_path / "proof", task.source)
+
+
+def test_all_metrics_of_each_step_are_told_in_order(tmp_path: Path) -> None:
+    told: list[tuple[int, dict[str, float]]] = []
+    proof = pol_jax.train(
+        tiny.plain(), tmp_path / "proof", steps=12, on_step=lambda step, metrics: told.append((step, dict(metrics)))
+    )
+    assert [step for step, _ in told] == list(range(1, 13))
+    assert all(set(metrics) == {"loss", "norm"} for _, metrics in told)
+    assert [metrics["loss"] for _, metrics in told] == [row.loss_value for row in proof.rows()][1:]
+
+
+def test_a_logger_that_fails_ends_the_run_and_spoils_nothing(tmp_path: Path) -> None:
+    def full(step: int, metrics: object) -> None:
+        if step == 8:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(pol_jax.PolError, match=r"on_step of step 8: .* in full: OSError: .*No space left"):
+        pol_jax.train(tiny.plain(), tmp_path / "proof", steps=12, on_step=full)
+    assert pol_jax.train(tiny.plain(), tmp_path / "proof").claim
+
+
+def test_names_are_listed_and_the_version_is_told() -> None:
+    assert {*pol_jax.__all__, "__version__"} <= set(dir(pol_jax))
+    assert pol_jax.__version__.count(".") == 2
+    done = subprocess.run([sys.executable, "-m", "pol_jax", "--version"], capture_output=True, text=True, check=True)
+    assert pol_jax.__version__ in done.stdout

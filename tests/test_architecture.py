@@ -78,7 +78,7 @@ TESTED_ELSEWHERE = {
     "attacks/test_other_backends.py": "program.machine protocol.environment",
     "attacks/test_documents.py": "protocol.claim",
     "storage/test_inventory.py": "protocol.inventory protocol.limits",
-    "test_api.py": "proving.recording",
+    "test_api.py": "proving.finishing proving.recording",
     "proving/test_resumption.py": "proving.commit proving.open_run proving.recorder",
     "reports/html/test_page.py": "html reports.html.closeness reports.html.course reports.html.environments"
     " reports.html.lineage reports.html.signs reports.html.strip",

@@ -52,8 +52,8 @@ def check_writable(path: Path) -> None:
     Raises:
         StorageError: it can't be written.
     """
-    existed = path.exists() or path.is_symlink()
     try:
+        existed = path.exists() or path.is_symlink()
         with path.open("ab"):
             pass
         if not existed:

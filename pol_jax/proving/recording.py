@@ -12,39 +12,31 @@ from typing import Final
 import jax
 import jax.numpy as jnp
 
-from pol_jax.errors import DivergenceError, ProofError, StorageError, UsageError
-from pol_jax.files import locked, storing, write_whole
+from pol_jax.errors import UsageError
+from pol_jax.files import locked, storing
 from pol_jax.program.artifact import Leaves, Program, Signature
-from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress, Silent
-from pol_jax.protocol import claim as claims
 from pol_jax.protocol import commitment as commitments
-from pol_jax.protocol import inventory, merkle
-from pol_jax.protocol.claim import Claim
+from pol_jax.protocol import inventory
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.documents import encode
-from pol_jax.protocol.encoding import FORMAT
-from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.trees import PyTree
 from pol_jax.proving.commit import Choices, check_choices, write_commitment
 from pol_jax.proving.fine_tuning import taken_leaves
-from pol_jax.proving.open_run import Aim, agree_on_aim, check_aim, forget, remember
+from pol_jax.proving.open_run import Aim, agree_on_aim, check_aim, remember
 from pol_jax.proving.recorder import Recorder
 from pol_jax.proving.resumption import Resumption, check_same_program, find_resumption
 from pol_jax.proving.state_chain import StateChain
 from pol_jax.proving.trial import running
 from pol_jax.storage.checkpoints import check_place
-from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.proof import Proof, open_proof
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.export import structure_of
 from pol_jax.training.initial_state import first_key, initial_leaves
 from pol_jax.training.inputs import StepInput, step_inputs
-from pol_jax.training.loop import Follower, Witness, run
+from pol_jax.training.loop import Follower, OnStep, Witness, run
 from pol_jax.training.states import Layout
 from pol_jax.training.task import Task
-from pol_jax.verifying.checks import check_files_to_states
 
 _MEMORY_IS_REUSED: Final = (
     "pol_jax: recording.step reuses the memory of the state that it receives; what is needed afterwards must be copied"
@@ -60,6 +52,7 @@ def train(
     keep_every: int | None = None,
     choices: Choices | None = None,
     progress: Progress | None = None,
+    on_step: OnStep | None = None,
 ) -> Proof:
     """Train ``task`` with a proof in the directory ``out``, or continue a run there that was interrupted.
 
@@ -71,6 +64,8 @@ def train(
             take longer to reach a segment. None for what the interrupted run had, or else for all checkpoints.
         choices: interval, seed, keys and other choices, which must not contradict an interrupted run.
         progress: told of the steps.
+        on_step: ``on_step(step, metrics)`` receives all metrics of each step as numbers, in order, for logging of
+            one's own. It is called from another thread, soon after the step has run; if it raises, the run ends.
 
     Returns:
         The finished proof.
@@ -80,7 +75,9 @@ def train(
         DivergenceError: a recomputed step differs from the ledger.
         StorageError: the directory can't be written.
     """
-    with Recording(task, out, steps=steps, keep_every=keep_every, choices=choices, progress=progress) as recording:
+    with Recording(
+        task, out, steps=steps, keep_every=keep_every, choices=choices, progress=progress, on_step=on_step
+    ) as recording:
         recording.run()
     return open_proof(out)
 
@@ -118,13 +115,14 @@ class Recording:
         keep_every: int | None = None,
         choices: Choices | None = None,
         progress: Progress | None = None,
+        on_step: OnStep | None = None,
     ) -> None:
         """Commit, or find what an interrupted run left; arguments and errors are those of `train`."""
         if not isinstance(task, Task):
             raise UsageError(f"expected a pol_jax.Task, got {type(task).__name__}")
         self._root, self._task = Path(out), task
         self._progress: Progress = progress or Silent()
-        self._choices = choices or Choices()
+        self._choices, self._on_step = choices or Choices(), on_step
         self._stack = ExitStack()
         self.follower: Follower | None = None
         self._entered = False
@@ -235,7 +233,9 @@ class Recording:
         self._entered = True
         if not self.finished:
             self._stack.callback(self._progress.end)
-            self.follower = self._stack.enter_context(Follower(self.program, self.witness, self.recorder))
+            self.follower = self._stack.enter_context(
+                Follower(self.program, self.witness, self.recorder, self._on_step)
+            )
         return self
 
     def __exit__(
@@ -254,7 +254,7 @@ class Recording:
                 follower.wait()
                 if len(self.recorder.digests) == self.steps + 1:  # row 0 and one for each step
                     with storing(self._root):
-                        self._claim()
+                        finish(self._root, self.commitment, self.recorder, self.program.constant_bytes)
                 else:
                     self._left_early()
 
@@ -275,20 +275,20 @@ class Recording:
         if step <= self._last:
             return f"step {step}: was run already; the next one is {self._last + 1}, of {self.steps}"
         return (
-            f"step {step}: step {self._last + 1} was not run; each step that the recording yields must be run, in"
-            " order, by recording.step"
+            f"step {step}: step {self._last + 1} was not run; each step that is yielded must be run, in order, by"
+            " recording.step"
         )
 
     def _left_early(self) -> None:
         """Say that the run is not finished.
 
         Raises:
-            UsageError: the loop has gone over all inputs, so that it can't know.
+            UsageError: the loop has gone over all inputs, and run no step.
         """
-        if self._exhausted:
+        if self._exhausted and self._last == self.start:
             raise UsageError(
-                f"{self._root}: the loop ended, but only {self._last} of {self.steps} steps were run by recording.step;"
-                " what was recorded is kept, and the run can be continued"
+                f"{self._root}: the loop ended, but none of the {self.steps - self.start} steps was run by recording.step;"
+                " call it for each of the inputs"
             )
         if self._last > self.start:
             warnings.warn(
@@ -315,28 +315,3 @@ class Recording:
 
     def _report(self, row: Row) -> None:
         self._progress.at(row.step, row.loss_value)
-
-    def _claim(self) -> None:
-        """Write the claim and the inventory, and read everything back before reporting that the proof is finished."""
-        assert self.recorder.last_state is not None  # noqa: S101  # the last row has a witness
-        earlier = open_proof(self._root).claim  # it exists if the run was killed while it finished
-        claim = Claim(
-            format=FORMAT,
-            commitment=self.commitment.digest().hex(),
-            ledger_root=merkle.root(self.recorder.digests).hex(),
-            steps=self.steps,
-            final_state=self.recorder.last_state.hex(),
-            environment=earlier.environment if earlier else current_environment(),
-        )
-        if earlier not in (None, claim):
-            raise DivergenceError(f"{self._root}: the existing claim is not that of the ledger; start a new run")
-        write_whole(self._root / claims.FILE, encode(claim))
-        self.recorder.remove_journal()
-        forget(self._root)
-        limits = Limits(constant_bytes=self.program.constant_bytes)  # the program was checked when it was exported
-        try:
-            write_whole(self._root / inventory.FILE, take_inventory(self._root, limits))
-            check_files_to_states(self._root, limits)  # stages 1 to 6 of a verification, on what is on the disk
-        except ProofError as error:
-            (self._root / inventory.FILE).unlink(missing_ok=True)
-            raise StorageError(f"what was written can't be read back: {error}") from error

@@ -19,6 +19,7 @@ from pol_jax.protocol.keys import KEY_WORDS
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.trees import PyTree, StateSpec
 from pol_jax.training.host_calls import host_calls
+from pol_jax.training.portable_linalg import portable_lowerings
 from pol_jax.training.pytrees import state_spec
 from pol_jax.training.records import record_spec
 from pol_jax.training.sources import fetch
@@ -180,7 +181,7 @@ def _export(function: Callable[..., Any], name: str, prng: str, *args: Any) -> t
                 f"{name} calls back to Python ({', '.join(calls)}), which no verifier can repeat: remove the call, or"
                 " move it out of the step and return what it needs as a metric"
             )
-        exported = jax.export.export(jitted, platforms=PLATFORMS)(*args)
+        exported = jax.export.export(jitted, platforms=PLATFORMS, _override_lowering_rules=portable_lowerings())(*args)
         content = bytes(exported.serialize())
     except (NotImplementedError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())

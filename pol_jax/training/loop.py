@@ -7,11 +7,11 @@ fetches what the ledger needs of each step, in order, and passes it to the obser
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import jax
 import numpy as np
@@ -23,10 +23,15 @@ from pol_jax.protocol.rows import Row
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.records import Batch
 from pol_jax.training.states import HostState, Layout, Packed
+from pol_jax.training.user_code import calling
 
 # The loop may be ahead of its follower by so many steps, and by so many bytes of copied states.
 _WAITING_STEPS = 64
 _WAITING_BYTES = 2**22
+
+
+OnStep: TypeAlias = Callable[[int, Mapping[str, float]], None]
+"""A function of the caller's own that receives the number of a step and all its metrics, in order of the steps."""
 
 
 @runtime_checkable
@@ -95,10 +100,10 @@ def run(program: Program, state: Leaves, inputs: Iterable[StepInput], follower: 
 
 @dataclass(frozen=True)
 class _Executed:
-    """An executed step is one that was dispatched, with its input, loss and packed state."""
+    """An executed step is one that was dispatched, with its input, metrics and packed state."""
 
     inputs: StepInput
-    loss: jax.Array
+    metrics: Sequence[jax.Array]
     packed: Packed | None
 
 
@@ -108,9 +113,16 @@ class Follower:
     A training loop of the user's own is followed in the same way as `run`.
     """
 
-    def __init__(self, program: Program, witness: Witness, observe: Observer) -> None:
-        """Begin to follow steps of ``program``."""
-        self._program, self._witness, self._observe = program, witness, observe
+    def __init__(self, program: Program, witness: Witness, observe: Observer, on_step: OnStep | None = None) -> None:
+        """Begin to follow steps of ``program``.
+
+        Args:
+            program: what runs.
+            witness: makes the rows.
+            observe: receives the rows.
+            on_step: receives all metrics of each step, after its row was observed.
+        """
+        self._program, self._witness, self._observe, self._on_step = program, witness, observe, on_step
         self._steps: SimpleQueue[_Executed | Event | None] = SimpleQueue()
         # The loop may be ahead by a bounded number of steps: each holds a copy of the state on the device.
         self._room = Semaphore(max(1, min(_WAITING_STEPS, _WAITING_BYTES // max(1, witness.layout.nbytes))))
@@ -131,7 +143,7 @@ class Follower:
         packed = self._witness.layout.pack(state) if self._witness.wants(inputs.step) else None
         self._room.acquire()
         self._raise()
-        self._steps.put(_Executed(inputs, self._program.loss(metrics), packed))
+        self._steps.put(_Executed(inputs, metrics, packed))
 
     def wait(self) -> None:
         """Wait until every step so far has been observed."""
@@ -173,8 +185,13 @@ class Follower:
         packed = executed.packed
         with jax.transfer_guard("allow"):  # whatever the caller forbids their own code
             state = None if packed is None else self._witness.layout.fetch(packed)
-            row = self._witness.row(executed.inputs, executed.loss, state)
+            row = self._witness.row(executed.inputs, self._program.loss(executed.metrics), state)
         self._observe(row, state)
+        if self._on_step:
+            names = self._program.signature.metrics
+            values = {name: float(value) for name, value in zip(names, executed.metrics, strict=True)}
+            with calling(f"on_step of step {row.step}"):
+                self._on_step(row.step, values)
 
 
 def _key_bytes(key: np.ndarray) -> bytes:

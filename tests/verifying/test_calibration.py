@@ -75,7 +75,7 @@ def side_of_zero() -> Task:
 
 def test_the_sign_of_a_zero_is_tried_in_one_more_step(tmp_path: Path) -> None:
     """The states have no distance: only what the next step makes of them differs."""
-    commitment = write_commitment(tmp_path, side_of_zero(), Choices(seed="zero"), Silent())
+    commitment, _ = write_commitment(tmp_path, side_of_zero(), Choices(seed="zero"), Silent())
     program, (given,) = open_proof(tmp_path).program(), step_inputs(commitment, side_of_zero().source, 1, 2)
     compilations = compile_variants(program)
     before = [np.asarray(leaf) for leaf in program.init(given.key)]
