@@ -23,6 +23,7 @@ from pol_jax.protocol.rows import Row
 from pol_jax.protocol.trees import PyTree
 from pol_jax.proving.commit import Choices, check_choices, write_commitment
 from pol_jax.proving.fine_tuning import taken_leaves
+from pol_jax.proving.finishing import finish
 from pol_jax.proving.open_run import Aim, agree_on_aim, check_aim, remember
 from pol_jax.proving.recorder import Recorder
 from pol_jax.proving.resumption import Resumption, check_same_program, find_resumption
@@ -287,8 +288,8 @@ class Recording:
         """
         if self._exhausted and self._last == self.start:
             raise UsageError(
-                f"{self._root}: the loop ended, but none of the {self.steps - self.start} steps was run by recording.step;"
-                " call it for each of the inputs"
+                f"{self._root}: the loop ended, but none of the {self.steps - self.start} steps was run by"
+                " recording.step; call it for each of the inputs"
             )
         if self._last > self.start:
             warnings.warn(

@@ -1,8 +1,8 @@
 """Records that come one after the other are written to a directory once, and are a source from then on.
 
 A row of the file ``rows`` is the bytes of one record, leaf after leaf; ``spec.json`` says which leaves there are, and
-how many records, once the last one is written. What is written can be continued: rows that are there already are compared
-with what comes again.
+how many records, once the last one is written. What was interrupted can be continued: rows that are there already are
+compared with what comes again.
 """
 
 from __future__ import annotations
