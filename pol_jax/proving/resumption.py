@@ -18,7 +18,7 @@ from pol_jax.storage.ledger import sealed_steps
 from pol_jax.storage.proof import Proof
 from pol_jax.training.states import Layout
 from pol_jax.training.task import Task
-from pol_jax.verifying.trusted_program import is_expected, trust
+from pol_jax.verifying.trusted_program import is_expected, names_of, trust
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def check_same_program(proof: Proof, task: Task, steps: int) -> None:
     """
     expected = trust(task)(proof.commitment, steps)
     assert expected is not None  # noqa: S101  # a task is given
-    if not is_expected(proof.artifacts(), expected):
+    if not is_expected(proof.artifacts(), names_of(proof.commitment), expected):
         raise UsageError(
             f"{proof.root}: the task's program is not the one with which this run began: its code, what it is made with"
             " (such as a learning rate), or the number of steps that it depends on was changed; undo that to continue"

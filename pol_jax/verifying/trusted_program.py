@@ -125,9 +125,9 @@ def origin_of(artifacts: Artifacts, names: str, expected: Expected) -> tuple[Ori
     return Origin.TRUSTED, f"programs {how}"
 
 
-def is_expected(artifacts: Artifacts, expected: Expected) -> bool:
-    """Return whether programs are the expected ones, in bytes or in text."""
-    return origin_of(artifacts, expected)[0] is Origin.TRUSTED
+def is_expected(artifacts: Artifacts, names: str, expected: Expected) -> bool:
+    """Return whether programs are the expected ones; for arguments see `origin_of`."""
+    return origin_of(artifacts, names, expected)[0] is Origin.TRUSTED
 
 
 def other_program(words: str, claimed: Environment, here: Environment) -> ProofError | BackendError:
