@@ -125,3 +125,17 @@ def test_names_are_listed_and_the_version_is_told() -> None:
     assert pol_jax.__version__.count(".") == 2
     done = subprocess.run([sys.executable, "-m", "pol_jax", "--version"], capture_output=True, text=True, check=True)
     assert pol_jax.__version__ in done.stdout
+
+
+def test_what_a_notebook_shows_is_one_line(plain_proof: Path) -> None:
+    proof, task = pol_jax.open_proof(plain_proof), tiny.plain()
+    assert repr(proof) == f"<Proof {str(plain_proof)!r}: 'tiny plain', 24 steps>"
+    assert repr(task) == "<Task 'tiny plain': Arrays, batch size 4, 24 steps, interval 6>"
+
+
+def test_a_report_is_read_again(plain_proof: Path) -> None:
+    report = pol_jax.verify(plain_proof, tiny.plain().source)
+    assert pol_jax.Report.from_json(report.to_json()) == report
+    assert repr(report).startswith("<Report: accepted, ")
+    with pytest.raises(pol_jax.PolError, match="this is no report"):
+        pol_jax.Report.from_json(b"{}")

@@ -15,7 +15,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _PATH = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(short_help="Make a private key.")
 @click.argument("file", metavar="KEY", type=_FILE)
 @click.option("--passphrase", is_flag=True, help="Protect the key by a passphrase, which is asked for.")
 def keygen(file: Path, passphrase: bool) -> None:
@@ -28,7 +28,7 @@ def keygen(file: Path, passphrase: bool) -> None:
     click.echo(write_new_key(file, ask_passphrase("Passphrase", new=True) if passphrase else None))
 
 
-@click.command()
+@click.command(short_help="Sign the claim of PROOF.")
 @click.argument("proof", type=_FOLDER)
 @click.option("--key", type=_FILE, required=True, help="The private key whose public half the commitment names.")
 @click.option("--model", type=_FILE, help="A deployed file; its digests are signed too.")
@@ -40,7 +40,7 @@ def sign(proof: Path, **options: object) -> None:
     sign_command(proof, **options)  # type: ignore[arg-type]
 
 
-@click.command()
+@click.command(short_help="Have it certified that FILE was there.")
 @click.argument("file", type=_FILE)
 @click.option("--tsa", metavar="URL", help="Ask this timestamping authority (RFC 3161).")
 @click.option(
@@ -55,7 +55,7 @@ def timestamp(file: Path, **options: object) -> None:
     timestamp_command(file, **options)  # type: ignore[arg-type]
 
 
-@click.command()
+@click.command(short_help="Check what needs no replay.")
 @click.argument("path", type=_PATH)
 @click.option("--proof", type=_FOLDER, help="The proof of the envelope PATH.  [default: the one beside it]")
 @click.option("--signer", metavar="KEY|FILE", help="The public key that must have signed, from its owner.")
@@ -87,7 +87,7 @@ def check(
     sys.exit(check_command(path, proof, signer, tokens, model, arrays))
 
 
-@click.command()
+@click.command(short_help="Encrypt PROOF to readers.")
 @click.argument("proof", type=_FOLDER)
 @click.option(
     "--to", "recipients", metavar="RECIPIENT", multiple=True, required=True, help="age1..., or a file of them."
@@ -106,7 +106,7 @@ def encrypt(proof: Path, recipients: tuple[str, ...], out: Path) -> None:
     click.echo(f"encrypted {proof} in {out}")
 
 
-@click.command()
+@click.command(short_help="Decrypt what was encrypted.")
 @click.argument("file", type=_FILE)
 @click.option("--identity", type=_FILE, required=True, help="File with your secret identity (age-keygen).")
 @click.option("--out", type=_FOLDER, required=True, help="Directory to make.")

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from rich import filesize
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from pol_jax.cli.terminal import make_console, quiet_libraries
@@ -21,15 +19,18 @@ from pol_jax.storage.inventory import scan
 from pol_jax.storage.proof import Proof, open_proof
 from pol_jax.verifying.ancestry import provenance_of
 
+_WIDEST_NAME = 24
+
 
 def inspect_command(path: Path) -> None:
     """Print what the proof says about itself, without checking any of it."""
     quiet_libraries()
     console, proof = make_console(), open_proof(path)
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in _facts(proof):
-        table.add_row(f"[bold]{escape(printable(name))}[/]", escape(printable(value)))
-    console.print(table)
+    facts = [(printable(name), printable(value)) for name, value in _facts(proof)]
+    width = min(_WIDEST_NAME, max(len(name) for name, _ in facts))
+    for name, value in facts:
+        # Not a table, which would cut the digests that people copy.
+        console.print(Text.assemble((name.ljust(width), "bold"), "  ", value), soft_wrap=True)
     if proof.last_step > 1:
         curve = Curve(proof.last_step)
         for row in takewhile(lambda row: row.step <= proof.last_step, proof.rows()):  # a run may go on meanwhile
@@ -47,7 +48,8 @@ def _facts(proof: Proof) -> list[tuple[str, str]]:
         ("task", commitment.task.name),
         *((f"  {name}", str(value)) for name, value in commitment.task.hyperparameters.items()),
         ("steps", finished),
-        ("records", f"{data.records}, {'salted' if data.salted else 'public'}, root {data.root[:16]}…"),
+        ("records", f"{data.records}, {'salted' if data.salted else 'public'}"),
+        ("  root", data.root),
         ("batch size", str(schedule.batch_size)),
         ("epochs", f"{max(0, proof.last_step) * schedule.batch_size / data.records:.2f}"),
         ("state", f"{len(commitment.state)} leaves, {filesize.decimal(nbytes(commitment.state))}"),
@@ -86,8 +88,11 @@ def _sizes(proof: Proof) -> list[tuple[str, str]]:
 
 def _draw_curve(console: Console, curve: Curve) -> None:
     """Draw the loss over the steps."""
-    import plotext
-
+    try:
+        import plotext
+    except ModuleNotFoundError:
+        console.print("\nThe learning curve needs plotext: pip install 'pol_jax[plots]'", style="dim", markup=False)
+        return
     finite = [((point.first + point.last) / 2, point.loss) for point in curve.points() if point.loss is not None]
     if not finite:
         console.print("\nThe loss is not finite at any step.", style="yellow")

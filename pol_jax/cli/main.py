@@ -33,7 +33,7 @@ def pol() -> None:
     """
 
 
-@pol.command()
+@pol.command(short_help="Train TASK with a proof.")
 @click.argument("task")
 @click.option("--out", type=_FOLDER, required=True, help="Directory of the proof; an interrupted run continues.")
 @click.option("--steps", type=click.IntRange(1), help="Steps to train.  [default: the task's]")
@@ -65,7 +65,7 @@ def train(task: str, **options: object) -> None:
     train_command(task, **options)  # type: ignore[arg-type]
 
 
-@pol.command()
+@pol.command(short_help="Check PROOF by replaying a part of it.")
 @click.argument("proof", type=click.Path(path_type=Path))
 @click.option("--opening", type=_FILE, help="Check this opening (pol open); PROOF is then a claim.json.")
 @click.option("--steps", metavar="LIST", help="With --opening: the steps that were asked for, such as 1,40-42.")
@@ -139,7 +139,7 @@ def verify(proof: Path, opening: Path | None, steps: str | None, **options: obje
     sys.exit(verify_command(proof, **options))  # type: ignore[arg-type]
 
 
-@pol.command()
+@pol.command(short_help="Draw steps for a prover to open.")
 @click.argument("claim", type=click.Path(path_type=Path))
 @click.option(
     "--confidence", type=float, help="Probability that the random steps include a false one...  [default: 0.99]"
@@ -153,7 +153,7 @@ def challenge(claim: Path, **options: object) -> None:
     challenge_command(claim, **options)  # type: ignore[arg-type]
 
 
-@pol.command("open")
+@pol.command("open", short_help="Reveal challenged steps of PROOF.")
 @_PROOF
 @click.option("--out", type=_FILE, required=True, help="File to write the opening to.")
 @click.option("--steps", metavar="LIST", help="Open these steps, such as 1,40-42.")
@@ -175,7 +175,7 @@ def open_steps(proof: Path, **options: object) -> None:
     open_command(proof, **options)  # type: ignore[arg-type]
 
 
-@pol.command()
+@pol.command(short_help="Show what PROOF says about itself.")
 @_PROOF
 def inspect(proof: Path) -> None:
     """Show what PROOF claims, such as task, steps, sizes and learning curve, without checking it."""
@@ -184,7 +184,7 @@ def inspect(proof: Path) -> None:
     inspect_command(proof)
 
 
-@pol.command()
+@pol.command(short_help="Find where two runs diverge.")
 @click.argument("a", type=_FOLDER)
 @click.argument("b", type=_FOLDER)
 def diff(a: Path, b: Path) -> None:
@@ -194,7 +194,7 @@ def diff(a: Path, b: Path) -> None:
     sys.exit(diff_command(a, b))
 
 
-@pol.command()
+@pol.command(short_help="Measure errors across XLA backends.")
 @click.argument("paths", nargs=-1, metavar="[PROOF]", type=click.Path(path_type=Path))
 @click.option("--opening", type=_FILE, help="Replay this opening (pol open) in place of PROOF.")
 @click.option("--merge", is_flag=True, help="Merge files of results instead: pol backends --merge FILE...")

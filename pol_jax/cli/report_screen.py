@@ -12,7 +12,7 @@ from rich.table import Table
 
 from pol_jax.cli.cures import cures
 from pol_jax.cli.output_file import check_writable
-from pol_jax.cli.terminal import make_console
+from pol_jax.cli.terminal import make_console, print_line
 from pol_jax.errors import StorageError
 from pol_jax.reports.html import render
 from pol_jax.reports.report import Compared, Origin, Outcome, Report, Verdict
@@ -26,6 +26,7 @@ from pol_jax.reports.wording import (
     notices,
 )
 
+_WIDTH_OF_TABLE = 70
 _MOST_COMPARED = 12
 """The table of comparisons has at most this many rows; the HTML page has more of them."""
 
@@ -62,8 +63,8 @@ def publish(report: Report, json_file: Path | None, html_file: Path | None) -> i
 def print_report(console: Console, report: Report) -> None:
     """Print what is not proven, the stages, the comparisons, the verdict with its reasons, and the coverage."""
     for line in notices(report):
-        console.print(line, style="yellow", markup=False, soft_wrap=True)
-    console.print(_stages(report))
+        print_line(console, line, "yellow")
+    _print_stages(console, report)
     if report.compared:
         console.print()
         console.print(_comparisons(report.compared))
@@ -71,9 +72,19 @@ def print_report(console: Console, report: Report) -> None:
         console.print(f"{len(report.compared) - _MOST_COMPARED} more comparisons are not shown", style="dim")
     console.print()
     console.print(f"[{_VERDICT_STYLES[report.verdict]}]{describe_verdict(report)}[/]")
-    # Lines may quote the proof, so that they have no markup; the terminal wraps them, so that copies have no breaks.
     for line in _lines(report):
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+        print_line(console, line, indent=2)
+
+
+def _print_stages(console: Console, report: Report) -> None:
+    """Print the stages as a table, or below each other where a table would break their names."""
+    if not console.is_terminal or console.width >= _WIDTH_OF_TABLE:
+        console.print(_stages(report))
+        return
+    for stage in report.stages:
+        print_line(console, f"{stage.number}  {stage.name}: {stage.outcome}", _STYLES[stage.outcome])
+        if stage.detail:
+            print_line(console, stage.detail, indent=3)
 
 
 def _stages(report: Report) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from textwrap import wrap
 
 import click
 from rich.console import Console
@@ -21,6 +22,21 @@ def make_console(*, stderr: bool = False) -> Console:
     console = Console(stderr=stderr, highlight=False)
     # Without a terminal, rich would wrap lines at 80 columns, which makes them hard to search.
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=120)
+
+
+def print_line(console: Console, line: str, style: str | None = None, indent: int = 0) -> None:
+    """Print a line that may quote a proof: no markup, and no break inside of a word, a path or a digest.
+
+    On a terminal it is wrapped between words. A word that is longer than the terminal is left whole, so that it can be
+    copied; elsewhere nothing is wrapped, so that lines can be searched.
+    """
+    before = " " * indent
+    width = console.width if console.is_terminal else 2**31
+    parts = wrap(
+        line, width, initial_indent=before, subsequent_indent=before, break_long_words=False, break_on_hyphens=False
+    )
+    for part in parts or [""]:
+        console.print(part, style=style, markup=False, soft_wrap=True)
 
 
 def quiet_libraries() -> None:
@@ -44,14 +60,14 @@ class Bars:
         self._status: Status | None = None
 
     def begin(self, what: str, total: int, done: int = 0) -> None:
-        """Show a new bar in place of the old one."""
+        """Show a new bar in place of the old one; ``total`` is 0 if nobody knows it."""
         if not self._console.is_terminal:
             return
         self.end()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
         self._bars = RichProgress(*columns, TextColumn("{task.fields[loss]}"), console=self._console)
         self._bars.start()
-        self._bars.add_task(what, total=total, completed=done, loss="")
+        self._bars.add_task(what, total=total or None, completed=done, loss="")
 
     def at(self, done: int, loss: float | None = None) -> None:
         """Move the bar."""
@@ -60,7 +76,7 @@ class Bars:
 
     def stage(self, number: int) -> None:
         """Show which stage of a verification goes on."""
-        if not self._console.is_terminal:
+        if not self._console.is_terminal or self._bars:  # a bar and this line would write over each other
             return
         self._status = self._status or self._console.status("")
         self._status.update(f"stage {number}: {Stage(number).title}")

@@ -173,7 +173,6 @@ class Recording:
         self.recorder = Recorder(self._root, schedule, layout, aim, resumption, self._report)
         stack.callback(self.recorder.close)
         self.leaves = self._first_leaves(resumption)
-        self._progress.begin("training", self.steps, self.start)
 
     @property
     def state(self) -> PyTree:
@@ -187,6 +186,8 @@ class Recording:
     def __iter__(self) -> Iterator[StepInput]:
         """Return the inputs of the remaining steps, in order; each of them is for one call of `step`."""
         self._check_open()
+        if self._last < self.steps:
+            self._progress.begin("training", self.steps, self._last)
         return self._remaining()
 
     def _remaining(self) -> Iterator[StepInput]:

@@ -386,6 +386,25 @@ class Report(msgspec.Struct, frozen=True):
     initial_test: KolmogorovSmirnov | None
     non_finite: tuple[NonFinite, ...]
 
+    def __repr__(self) -> str:
+        """Return verdict, mode and coverage in one line; `pol_jax.html.render` makes a page of all."""
+        mode = f", {self.mode}" if self.mode else ""
+        seen = self.coverage
+        covered = f", {seen.steps_replayed} of {seen.steps} steps replayed" if seen else ""
+        return f"<Report: {self.verdict}{mode}{covered}, {len(self.reasons)} reasons>"
+
+    @classmethod
+    def from_json(cls, content: bytes | str) -> Report:
+        """Return the report that `to_json` wrote; a verifier signs it, or whoever reads it trusts where it is from.
+
+        Raises:
+            UsageError: the content is no report of this version.
+        """
+        try:
+            return msgspec.json.decode(content, type=cls)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise errors.UsageError(f"this is no report: {error}") from error
+
     def __bool__(self) -> bool:
         """Return whether the proof is accepted."""
         return self.verdict is Verdict.ACCEPTED

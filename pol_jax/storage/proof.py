@@ -55,7 +55,7 @@ OPEN_RUN_FILE: Final = "run.json"
 """A run that is not finished has this file, and the journal."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Proof:
     """A proof, or a run that is not finished, in a directory.
 
@@ -73,6 +73,11 @@ class Proof:
     claim: Claim | None
     limits: Limits = field(default_factory=Limits)
     seen: SeenDigests | None = None
+
+    def __repr__(self) -> str:
+        """Return directory, task and number of steps in one line."""
+        steps = f"{self.last_step} steps, not finished" if self.claim is None else f"{self.claim.steps} steps"
+        return f"<Proof {str(self.root)!r}: {self.commitment.task.name!r}, {steps}>"
 
     @cached_property
     def segments(self) -> Segments:

@@ -69,7 +69,9 @@ class LabelledImages:
 
 
 def _decoded(record: PyTree) -> PyTree:
-    from PIL import Image
-
+    try:
+        from PIL import Image
+    except ModuleNotFoundError as error:
+        raise UsageError("images of TFDS need Pillow: pip install 'pol_jax[images]'") from error
     with Image.open(io.BytesIO(record["image"])) as image:
         return {"image": np.asarray(image, np.uint8), "label": np.int32(record["label"])}

@@ -58,7 +58,7 @@ class Source(Protocol):
         """Return record ``index``: a pytree of arrays, with the same shapes and dtypes for every record."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Task:
     """A task says what is trained, on which records, and how.
 
@@ -84,6 +84,11 @@ class Task:
     interval: int = 100
     hyperparameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     evaluate: Callable[[PyTree], Mapping[str, float]] | None = None
+
+    def __repr__(self) -> str:
+        """Return name, kind of source and schedule in one line."""
+        schedule = f"batch size {self.batch_size}, {self.steps} steps, interval {self.interval}"
+        return f"<Task {self.name!r}: {type(self.source).__name__}, {schedule}>"
 
     def __post_init__(self) -> None:
         """Refuse what no run can be made of.

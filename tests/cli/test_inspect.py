@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from commands import pol
 from forge import claim_of
 
+from pol_jax.cli import main as cli
 from pol_jax.storage.proof import open_proof
 
 
@@ -30,3 +32,12 @@ def test_a_run_that_goes_on_while_it_is_shown(runs: Path, monkeypatch: pytest.Mo
     shown = pol("inspect", runs / "a")
     assert shown.exit_code == 0
     assert "5 so far; the run is not finished" in shown.output
+
+
+def test_digests_are_never_cut(runs: Path) -> None:
+    """They are what people copy, on narrow terminals too."""
+    commitment = open_proof(runs / "a").commitment
+    for width in ("40", "80"):
+        shown = CliRunner().invoke(cli.pol, ["inspect", str(runs / "a")], env={"COLUMNS": width, "TERM": "dumb"})
+        for digest in (commitment.digest().hex(), commitment.data.root, claim_of(runs / "a").final_state):
+            assert digest in shown.output

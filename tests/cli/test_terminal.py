@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
+import tiny
+from click.testing import CliRunner
 from commands import environment
+from rich.console import Console
+from unsandboxed import verify
 
-from pol_jax.cli.terminal import Bars
+from pol_jax.cli.main import pol
+from pol_jax.cli.report_screen import print_report
+from pol_jax.cli.terminal import Bars, print_line
+from pol_jax.protocol.challenge import AllSegments
 
 
 def test_bars_are_quiet_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
@@ -60,3 +68,60 @@ def read_all(terminal: int) -> str:
         if not part:
             return b"".join(parts).decode(errors="replace")
         parts.append(part)
+
+
+def console(width: int) -> Console:
+    return Console(file=StringIO(), force_terminal=True, width=width, color_system=None, highlight=False)
+
+
+def lines(shown: Console) -> list[str]:
+    assert isinstance(shown.file, StringIO)
+    return shown.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_lines_break_between_words_only(width: int) -> None:
+    """A digest is longer than a narrow terminal, and is copied as a whole."""
+    shown, digest = console(width), "ab" * 32
+    print_line(
+        shown, f"the claim [bold]{digest}[/] comes from /a/very/long/path/of-a-proof that nobody has seen", indent=2
+    )
+    assert digest in "\n".join(lines(shown))
+    assert all(line.startswith("  ") for line in lines(shown))
+    assert [word for line in lines(shown) for word in line.split()].count("/a/very/long/path/of-a-proof") == 1
+    assert all(len(line) <= width for line in lines(shown) if digest not in line)
+
+
+def test_lines_are_whole_where_they_are_searched() -> None:
+    shown = Console(file=StringIO(), width=40)
+    print_line(shown, "word " * 50)
+    assert len(lines(shown)) == 1
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_report_on_a_narrow_terminal(width: int, plain_proof: Path) -> None:
+    report = verify(plain_proof, tiny.plain().source, policy=AllSegments(), nonce=b"n")
+    shown = console(width)
+    print_report(shown, report)
+    text = "\n".join(lines(shown))
+    for stage in report.stages:
+        assert stage.name in text
+    assert "accepted, bit for bit" in text
+    assert max(map(len, lines(shown))) <= width
+
+
+def test_a_bar_and_the_line_of_a_stage_do_not_write_over_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pol_jax.cli.terminal.make_console", lambda **_: console(100))
+    bars = Bars()
+    bars.begin("replaying", 0)
+    bars.stage(7)
+    assert bars._status is None
+    bars.end()
+    bars.stage(8)
+    assert bars._status is not None
+    bars.end()
+
+
+def test_summaries_are_not_cut() -> None:
+    shown = CliRunner().invoke(pol, ["--help"], terminal_width=80)
+    assert "..." not in shown.output.split("Commands:")[1]
