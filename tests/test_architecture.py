@@ -247,7 +247,7 @@ def test_every_module_has_tests_that_are_found_by_its_name() -> None:
 
 
 def test_test_files_mirror_the_packages() -> None:
-    """Beside those of modules: attacks by stage; documents, notebooks and scripts; what has several modules."""
+    """Beside those of modules: attacks by stage; documents, examples, notebooks and scripts; what has several modules."""
     several = {
         "backends/test_compare_backends.py",
         "exact/test_laws.py",
@@ -261,7 +261,7 @@ def test_test_files_mirror_the_packages() -> None:
     for path in TESTS.rglob("test_*.py"):
         place = path.relative_to(TESTS)
         module = ROOT / place.with_name(place.name.removeprefix("test_"))
-        apart = len(place.parts) == 1 or place.parts[0] in {"attacks", "docs", "scripts"}
+        apart = len(place.parts) == 1 or place.parts[0] in {"attacks", "docs", "examples", "scripts"}
         assert module.exists() or apart or place.as_posix() in several, place
 
 

@@ -46,10 +46,16 @@ def pol() -> None:
 @click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
 @click.option("--start-from", type=_FOLDER, metavar="PROOF", help="Fine-tune: begin with the final state of a proof.")
 @click.option(
-    "--start-from-weights", type=_FOLDER, metavar="DIR", help="Fine-tune: begin with weights of unproven origin."
+    "--start-from-weights",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Fine-tune: begin with weights of unproven origin (Orbax, .safetensors, .npz).",
 )
 @click.option(
-    "--take", multiple=True, metavar="PATH", help="Take over the leaves below PATH, such as /params.  [default: all]"
+    "--take",
+    multiple=True,
+    metavar="[FROM=]PATH",
+    help="Take over the leaves below PATH, such as /params, from below FROM.  [default: all]",
 )
 @click.option(
     "--max-constants", type=click.IntRange(0), metavar="BYTES", help="Largest size of the constants in the programs."

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pol_jax.attesting.key_files import read_public_key
+from pol_jax.attesting.weights import read_weights
 from pol_jax.cli.terminal import Bars, ask_passphrase, make_console, quiet_libraries
 from pol_jax.errors import TaskError, UsageError
 from pol_jax.proving.commit import SECRET_BYTES, Choices
@@ -16,7 +17,7 @@ from pol_jax.proving.fine_tuning import Start
 from pol_jax.proving.open_run import steps_of_open_run
 from pol_jax.proving.recording import Recording
 from pol_jax.reports.wording import describe_provenance
-from pol_jax.storage.checkpoints import load_weights
+from pol_jax.storage.foreign_weights import load_weights, nested_by_name
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.task import PyTree, Task, load_task
 from pol_jax.training.user_code import calling
@@ -107,7 +108,14 @@ def _start(proof: Path | None, weights: Path | None, take: tuple[str, ...]) -> S
         raise UsageError("--take: says what to take over; give --start-from or --start-from-weights too")
     if proof:
         return Start(open_proof(proof), take or ("",))
-    return Start(load_weights(weights), take or ("",)) if weights else None
+    return Start(_weights(weights), take or ("",)) if weights else None
+
+
+def _weights(path: Path) -> PyTree:
+    """Return weights of unproven origin, from a file by its suffix, from several files, or from an Orbax checkpoint."""
+    if path.is_file() or any(path.glob("*.safetensors")):
+        return nested_by_name(read_weights(path))
+    return load_weights(path)
 
 
 def read_secret(path: Path) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,8 @@ class Start:
         source: a finished proof, whose final state is taken over; or a pytree of arrays of unproven origin, nested as
             the task's state is.
         take: paths of leaves, or of nodes above them such as ``/params``; the empty path stands for all that match.
+            ``/model/params=/params`` takes what the source has below another path. A leaf of Flax NNX is found with or
+            without its last component, ``/value``.
     """
 
     source: Proof | PyTree
@@ -43,12 +45,14 @@ def choose(start: Start, state: StateSpec) -> tuple[Initial, list[np.ndarray]]:
         UsageError: the source is an unfinished or damaged proof, or has nothing that can be taken over.
     """
     source = start.source
-    given = _final_leaves(source) if isinstance(source, Proof) else _arrays(source)
+    found = _final_leaves(source) if isinstance(source, Proof) else _arrays(source)
+    renames = [(each.partition("=")[0], each.partition("=")[2]) if "=" in each else (each, each) for each in start.take]
+    given = {leaf.path: array for leaf in state if (array := _named(found, leaf.path, renames)) is not None}
     matching = [leaf for leaf in state if leaf.prng is None and _is_like(given.get(leaf.path), leaf)]
-    for path in start.take:
+    for origin, path in renames:
         if not any(_is_below(leaf.path, path) for leaf in matching):
-            raise UsageError(f"start: nothing to take at {path or '/'}: {_why_not(path, state, given)}")
-    spec = tuple(leaf for leaf in matching if any(_is_below(leaf.path, path) for path in start.take))
+            raise UsageError(f"start: nothing to take at {path or '/'}: {_why_not(path, state, found, given, origin)}")
+    spec = tuple(leaf for leaf in matching if any(_is_below(leaf.path, path) for _, path in renames))
     leaves = [given[leaf.path] for leaf in spec]
     paths, digest = tuple(leaf.path for leaf in spec), digest_of(spec, leaves)
     if isinstance(source, Proof):
@@ -100,11 +104,22 @@ def _is_like(array: np.ndarray | None, leaf: LeafSpec) -> bool:
     return array is not None and (array.dtype.name, array.shape) == (leaf.dtype, leaf.shape)
 
 
+def _named(found: Mapping[str, np.ndarray], path: str, renames: Sequence[tuple[str, str]]) -> np.ndarray | None:
+    """Return the array of the source for the leaf ``path``, by the first rename that it lies below."""
+    for origin, target in renames:
+        if _is_below(path, target):
+            name = origin + path.removeprefix(target)
+            for each in (name, f"{name}/value", name.removesuffix("/value")):
+                if each in found:
+                    return found[each]
+    return None
+
+
 def _is_below(path: str, above: str) -> bool:
     return path == above or path.startswith(f"{above}/")
 
 
-def _why_not(path: str, state: StateSpec, given: Mapping[str, Any]) -> str:
+def _why_not(path: str, state: StateSpec, found: Mapping[str, Any], given: Mapping[str, Any], origin: str) -> str:
     """Return why no leaf at or below ``path`` can be taken over."""
     wanted = [leaf for leaf in state if _is_below(leaf.path, path)]
     if not wanted:
@@ -114,4 +129,5 @@ def _why_not(path: str, state: StateSpec, given: Mapping[str, Any]) -> str:
         if array is not None:
             wanted_shape = f"{leaf.dtype}{list(leaf.shape)}"
             return f"{leaf.path or '/'} is {wanted_shape}, and {array.dtype.name}{list(array.shape)} in the source"
-    return f"the source has no {wanted[0].path or '/'}; it has {', '.join(list(given)[:3]) or 'no arrays'}"
+    missing = origin + wanted[0].path.removeprefix(path)
+    return f"the source has no {missing or '/'}; it has {', '.join(list(found)[:3]) or 'no arrays'}"

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from pol_jax.errors import ProofError, StorageError, UsageError, printable, unreadable
-from pol_jax.protocol.trees import DTYPES, PyTree, StateSpec, has_odd_bool, split_pointer
+from pol_jax.protocol.trees import DTYPES, StateSpec, has_odd_bool, split_pointer
 from pol_jax.storage.array_files import ArrayForm, check_arrays, check_files
 
 DIRECTORY: Final = "checkpoints"
@@ -63,7 +63,7 @@ def save_checkpoint(root: Path, step: int, spec: StateSpec, leaves: Sequence[np.
             ocp.save(target.absolute(), tree, overwrite=True)  # an interrupted run may have left a part of it
         (target / "commit_success.txt").unlink(missing_ok=True)  # it has a path of the prover's machine
     except (OSError, ValueError, RuntimeError) as error:
-        raise StorageError(f"{target}: checkpoint can't be written: {_reason(error)}") from error
+        raise StorageError(f"{target}: checkpoint can't be written: {reason_of(error)}") from error
 
 
 def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
@@ -101,7 +101,7 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
     except ProofError:
         raise
     except Exception as error:  # third-party parser of hostile files: whatever it raises is a refusal
-        raise unreadable(where, f"is damaged: {_reason(error)}", error) from error
+        raise unreadable(where, f"is damaged: {reason_of(error)}", error) from error
     empty = {
         n: np.empty(leaf.shape, DTYPES[leaf.dtype]) for n, leaf in zip(names, spec, strict=True) if 0 in leaf.shape
     }
@@ -112,21 +112,6 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
         if has_odd_bool(array):
             raise ProofError(where, f"leaf {'/'.join(name)} has a bool that is neither 0 nor 1")
     return leaves
-
-
-def load_weights(path: Path) -> PyTree:
-    """Return what any Orbax checkpoint holds, as nested dicts and lists of host arrays.
-
-    Names that are escaped, as in checkpoints of a proof, are returned unescaped.
-
-    Raises:
-        UsageError: Orbax can't read the checkpoint.
-    """
-    try:
-        with _orbax():
-            return _plain(ocp.load(path.absolute()))
-    except Exception as error:  # Orbax may raise anything for a directory that is not one of its own
-        raise UsageError(f"{path}: is no checkpoint that Orbax can read: {_reason(error)}") from error
 
 
 def checkpoint_steps(root: Path) -> list[int]:
@@ -181,12 +166,6 @@ def _safe(part: str) -> str:
     return quote(part, safe="").replace(".", "%2E").replace("~", "%7E") or "%"
 
 
-def _plain(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {"" if name == "%" else unquote(name): _plain(child) for name, child in tree.items()}
-    return [_plain(child) for child in tree] if isinstance(tree, list | tuple) else tree
-
-
 def _put(tree: dict[str, Any], names: tuple[str, ...], value: Any) -> None:
     for name in names[:-1]:
         tree = tree.setdefault(name, {})
@@ -207,7 +186,7 @@ def _check_leaf(where: str, name: str, found: Any, dtype: str, shape: tuple[int,
         raise ProofError(where, f"leaf {name} is {got[0]}{list(got[1])}, expected {dtype}{list(shape)}")
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Return the reason of an error that Orbax has wrapped, in one line."""
     text = str(error) or type(error).__name__
     for known in ("No space left on device", "Permission denied", "Read-only file system"):

@@ -19,7 +19,7 @@ from pol_jax.progress import Silent
 from pol_jax.proving.commit import Choices, write_commitment
 from pol_jax.proving.fine_tuning import Start, choose
 from pol_jax.proving.recording import Recording, train
-from pol_jax.storage.checkpoints import load_weights
+from pol_jax.storage.foreign_weights import load_weights
 from pol_jax.storage.proof import open_proof
 
 # --- from an earlier proof ---------------------------------------------------------------------------------------
@@ -65,6 +65,28 @@ def test_weights_of_any_orbax_checkpoint(chain: Path, tmp_path: Path) -> None:
 def test_nothing_to_take(source: Any, take: str, words: str, plain_proof: Path) -> None:
     with pytest.raises(UsageError, match=words):
         choose(Start(source, (take,)), open_proof(plain_proof).commitment.state)
+
+
+@pytest.mark.parametrize(
+    ("source", "take"),
+    [
+        ({"model": {"weights": WEIGHTS["params"]}}, ("/model/weights=/params",)),
+        ({"params": {"w": {"value": WEIGHTS["params"]["w"]}}}, ("/params/w",)),
+        ({"w": WEIGHTS["params"]["w"]}, ("/w=/params/w",)),
+        (WEIGHTS["params"], ("=/params",)),
+    ],
+)
+def test_leaves_may_have_another_name_in_the_source(source: Any, take: tuple[str, ...], plain_proof: Path) -> None:
+    state = open_proof(plain_proof).commitment.state
+    initial, (leaf,) = choose(Start(source, take), state)
+    assert initial.leaves == ("/params/w",)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(leaf, WEIGHTS["params"]["w"])
+
+
+def test_a_name_that_the_source_does_not_have(plain_proof: Path) -> None:
+    state = open_proof(plain_proof).commitment.state
+    with pytest.raises(UsageError, match=r"the source has no /model/b; it has /params/w"):
+        choose(Start(WEIGHTS, ("/model=/params",)), state)
 
 
 def test_leaves_of_other_shapes_come_from_the_key(plain_proof: Path) -> None:
