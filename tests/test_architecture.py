@@ -139,7 +139,7 @@ def own(name: str) -> str | None:
 def package(module: str) -> str:
     """The package that a module belongs to, as `PACKAGES` names it."""
     first = module.split(".")[1]
-    return "ground" if first in GROUND else first
+    return {"__main__": "cli"}.get(first, "ground" if first in GROUND else first)
 
 
 def test_the_modules_are_found() -> None:

@@ -79,7 +79,7 @@ def test_nothing_to_take(source: Any, take: str, words: str, plain_proof: Path) 
 def test_leaves_may_have_another_name_in_the_source(source: Any, take: tuple[str, ...], plain_proof: Path) -> None:
     state = open_proof(plain_proof).commitment.state
     initial, (leaf,) = choose(Start(source, take), state)
-    assert initial.leaves == ("/params/w",)  # type: ignore[union-attr]
+    assert initial.leaves == ("/params/w",)
     np.testing.assert_array_equal(leaf, WEIGHTS["params"]["w"])
 
 

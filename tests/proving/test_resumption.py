@@ -15,8 +15,7 @@ from pol_jax.errors import DataError, DivergenceError, StorageError, UsageError
 from pol_jax.program.artifact import Artifacts, Signature
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
-from pol_jax.proving import commit, open_run, recorder
-from pol_jax.proving import recording as prover
+from pol_jax.proving import commit, finishing, open_run, recorder
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import Recording, train
 from pol_jax.storage import journal
@@ -64,7 +63,7 @@ class Countdown:
         self.left = most
         for owner, name in (
             (commit, "write_whole"),
-            (prover, "write_whole"),
+            (finishing, "write_whole"),
             (open_run, "write_whole"),
             (recorder, "save_checkpoint"),
             (recorder, "seal"),
