@@ -247,7 +247,7 @@ def test_every_module_has_tests_that_are_found_by_its_name() -> None:
 
 
 def test_test_files_mirror_the_packages() -> None:
-    """Beside those of modules: attacks by stage; documents, examples, notebooks and scripts; what has several modules."""
+    """Beside those of modules: attacks by stage; documents, examples, notebooks, scripts; what has several modules."""
     several = {
         "backends/test_compare_backends.py",
         "exact/test_laws.py",
