@@ -79,6 +79,10 @@ class BackendError(PolError):
     exit_code = INCONCLUSIVE
 
 
+class PeerLostError(EOFError):
+    """The process at the other end of a pipe is gone; nobody is there to read an error of the package."""
+
+
 def unreadable(where: str, problem: str, error: BaseException) -> PolError:
     """Return the error to raise when a part of a proof can't be read because of ``error``.
 

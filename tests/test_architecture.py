@@ -66,7 +66,6 @@ TESTED_ELSEWHERE = {
     "backends/test_runner.py": "backends.worker",
     "docs/test_protocol.py": "protocol.stages",
     "cli/test_main.py": "errors",
-    "cli/test_verify.py": "cli.cures cli.report_screen",
     "cli/test_check.py": "cli.documents",
     "cli/test_sign.py": "cli.final_arrays cli.output_file",
     "cli/test_diff.py": "verifying.diff",

@@ -15,10 +15,10 @@ from pol_jax.backends.results import Results, read_results, write_results
 from pol_jax.backends.summary import summary
 from pol_jax.backends.table import table, write_table
 from pol_jax.backends.workload import read_workload
+from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
-from pol_jax.cli.verify import parse_list
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, BackendError, UsageError
 from pol_jax.files import storing
 from pol_jax.protocol.limits import Limits

@@ -154,7 +154,7 @@ def verify(proof: Path, opening: Path | None, steps: str | None, **options: obje
 @click.option("--nonce", metavar="HEX", help="Repeat an earlier draw.  [default: random]")
 def challenge(claim: Path, **options: object) -> None:
     """Draw random steps to open, and add the first and the last one. CLAIM is a claim.json, or a proof."""
-    from pol_jax.cli.openings import challenge_command
+    from pol_jax.cli.challenge import challenge_command
 
     challenge_command(claim, **options)  # type: ignore[arg-type]
 

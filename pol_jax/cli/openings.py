@@ -1,45 +1,29 @@
-"""This module implements ``pol challenge``, ``pol open`` and ``pol verify --opening``: challenges and their answers."""
+"""This module implements ``pol open`` and ``pol verify --opening``: answers to challenges, and their verification."""
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 from rich import filesize
 
+from pol_jax.cli.arguments import parse_nonce, step_policy
 from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.output_file import check_writable
 from pol_jax.cli.report_screen import check_files, publish
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
-from pol_jax.cli.verify import parse_list, parse_nonce, trusted_task
+from pol_jax.cli.verify import trusted_task
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import ListedSteps, RandomSteps, StepPolicy, challenged_steps
-from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.challenge import StepPolicy, challenged_steps
 from pol_jax.protocol.limits import Limits
 from pol_jax.proving.opener import open_steps
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify_opening_apart
-from pol_jax.storage.inventory import read_bounded
+from pol_jax.storage.inventory import find_claim
 from pol_jax.storage.openings import write_opening
-from pol_jax.storage.proof import find_claim, open_proof
+from pol_jax.storage.proof import open_proof
 from pol_jax.training.task import load_task
 from pol_jax.verifying.request import OpeningRequest, absolute
-
-
-def challenge_command(claim: Path, confidence: float | None, fraction: float | None, nonce: str | None) -> None:
-    """Draw steps, and print the commands that open and verify them."""
-    nonce_bytes = parse_nonce(nonce) or secrets.token_bytes(16)
-    parsed = _claim(claim)
-    steps = challenged_steps(_policy(None, confidence, fraction), parsed.steps, parsed.digest(), nonce_bytes)
-    console = make_console()
-    console.print(f"{len(steps)} of {parsed.steps} steps: {','.join(map(str, steps))}", soft_wrap=True)
-    chosen = "".join(
-        f" --{name} {value:g}" for name, value in (("confidence", confidence), ("fraction", fraction)) if value
-    )
-    draw = f"--nonce {nonce_bytes.hex()}{chosen}"
-    console.print(f"the prover runs:    pol open PROOF {draw} --out FILE", soft_wrap=True)
-    console.print(f"the verifier runs:  pol verify CLAIM --opening FILE {draw}", soft_wrap=True)
 
 
 def open_command(
@@ -132,18 +116,4 @@ def _challenge(
     nonce_bytes = parse_nonce(nonce)
     if (steps is None) == (nonce_bytes is None):
         raise UsageError("which steps? give either --steps LIST, or the --nonce of pol challenge")
-    return _policy(steps, confidence, fraction), nonce_bytes or b""
-
-
-def _policy(steps: str | None, confidence: float | None, fraction: float | None) -> StepPolicy:
-    chance = {name: x for name, x in (("confidence", confidence), ("fraction", fraction)) if x is not None}
-    if steps is None:
-        return RandomSteps(**chance)
-    if chance:
-        raise UsageError(f"--{next(iter(chance))}: is about random steps; leave out --steps")
-    return ListedSteps(parse_list(steps))
-
-
-def _claim(path: Path) -> Claim:
-    where = find_claim(path)
-    return Claim.parse(read_bounded(where.parent, where.name, Limits()))
+    return step_policy(steps, confidence, fraction), nonce_bytes or b""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from pol_jax.attesting.weights import read_weights
+from pol_jax.cli.arguments import parse_nonce
 from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.deployed_model import compare_model
 from pol_jax.cli.report_screen import check_files, publish
@@ -29,8 +29,6 @@ from pol_jax.sandbox.verify import verify_proof_apart
 from pol_jax.training.task import Source, Task, load_task
 from pol_jax.verifying.request import ProofRequest, absolute, fresh_nonce
 from pol_jax.verifying.trusted_program import Trusted, trust, trust_built_in
-
-_RANGE = re.compile(r"(\d{1,12})(?:-(\d{1,12}))?\Z", re.ASCII)
 
 
 def verify_command(
@@ -152,32 +150,3 @@ def _policy(
     if top_q is None:
         return RandomSegments(**chance)
     return JointSegments(top_q, metric or "l2", **chance) if chance else TopSegments(top_q, metric or "l2")
-
-
-def parse_list(text: str) -> tuple[int, ...]:
-    """Return the numbers of a list with ranges: ``0,3,7-9`` is 0, 3, 7, 8, 9.
-
-    Raises:
-        UsageError: the text is no such list, or has more than a million numbers.
-    """
-    numbers: list[int] = []
-    for part in text.split(","):
-        match = _RANGE.match(part.strip())
-        if not match:
-            raise UsageError(f"{text!r}: expected numbers and ranges, such as 0,3,7-9")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last - first + len(numbers) > 1_000_000:
-            raise UsageError(f"{text!r}: more than a million numbers; use --all")
-        numbers += range(first, last + 1)
-    return tuple(numbers)
-
-
-def parse_nonce(text: str | None) -> bytes | None:
-    """Return the bytes of a nonce in hex, or None if there is none."""
-    try:
-        nonce = None if text is None else bytes.fromhex(text)
-    except ValueError:
-        raise UsageError(f"--nonce {text!r}: expected hex digits") from None
-    if nonce is not None and not 1 <= len(nonce) <= 64:
-        raise UsageError(f"--nonce: expected 1 to 64 bytes in hex, got {len(nonce)}")
-    return nonce

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from pol_jax.errors import PeerLostError
 from pol_jax.sandbox.messages import (
     ExportTrusted,
     FindSource,
@@ -65,10 +66,17 @@ class Pipe:
         return msgspec.msgpack.decode(self._connection.recv_bytes(), type=kind)
 
     def ask(self, message: FindSource | ExportTrusted | ReadRecords, answer: type[T]) -> T:
-        """Send a message and wait for the answer of the other side."""
+        """Send a message and wait for the answer of the other side.
+
+        Raises:
+            PeerLostError: the other side is gone.
+        """
         with self._asking:
-            self.send(message)
-            return self.receive(answer)
+            try:
+                self.send(message)
+                return self.receive(answer)
+            except (EOFError, OSError) as error:
+                raise PeerLostError("the process that asked is gone") from error
 
     def stage(self, number: int) -> None:
         """Tell that a stage begins."""

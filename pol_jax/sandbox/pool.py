@@ -22,7 +22,7 @@ from pol_jax.protocol.spans import Span
 from pol_jax.sandbox.messages import OpeningWork, ProofWork
 from pol_jax.sandbox.remote_records import answers_from
 from pol_jax.sandbox.worker_process import WorkerProcess, devices_of_workers, worker_process
-from pol_jax.storage.proof import find_claim
+from pol_jax.storage.inventory import find_claim
 from pol_jax.training.task import Source
 from pol_jax.verifying.checks import Checked
 from pol_jax.verifying.opening_checks import Opened

@@ -24,7 +24,7 @@ from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.messages import Setup
 from pol_jax.sandbox.parent import Caller
 from pol_jax.sandbox.process import ProcessLost, child_process
-from pol_jax.storage.proof import find_claim
+from pol_jax.storage.inventory import find_claim
 from pol_jax.training.task import Source, Task
 from pol_jax.verifying.interruption import interrupted
 from pol_jax.verifying.proof_verifier import built_in_source

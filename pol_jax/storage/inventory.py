@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pol_jax.errors import ProofError, unreadable
+from pol_jax.errors import ProofError, UsageError, unreadable
+from pol_jax.protocol import claim
 from pol_jax.protocol.documents import encode
 from pol_jax.protocol.encoding import FORMAT, file_digest
 from pol_jax.protocol.inventory import FILE, Entry, Inventory, is_file_name, is_folder_name
@@ -90,6 +91,18 @@ def read_bounded(root: Path, name: str, limits: Limits) -> bytes:
     if content is None or len(content) > limits.file_bytes(name):
         raise ProofError(name, f"has more than {limits.file_bytes(name)} bytes")
     return content
+
+
+def find_claim(path: Path) -> Path:
+    """Return the file of a claim: ``path``, or the one in the directory ``path``.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    where = path / claim.FILE if path.is_dir() else path
+    if not where.is_file():
+        raise UsageError(f"{where}: there is no claim here; expected a claim.json, or a directory that has one")
+    return where
 
 
 def _check_name(where: str, status: os.stat_result, limits: Limits) -> None:

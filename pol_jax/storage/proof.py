@@ -236,15 +236,3 @@ def check_finished(root: Path) -> None:
             f"{root}: is a run that is not finished; what began it continues it (the same command or code), and the"
             " proof can be verified when all steps are done"
         )
-
-
-def find_claim(path: Path) -> Path:
-    """Return the file of a claim: ``path``, or the one in the directory ``path``.
-
-    Raises:
-        UsageError: there is no such file.
-    """
-    where = path / claims.FILE if path.is_dir() else path
-    if not where.is_file():
-        raise UsageError(f"{where}: there is no claim here; expected a claim.json, or a directory that has one")
-    return where

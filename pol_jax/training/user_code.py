@@ -10,7 +10,7 @@ from traceback import walk_tb
 from types import TracebackType
 from typing import Final
 
-from pol_jax.errors import PolError, UserCodeError, printable
+from pol_jax.errors import PeerLostError, PolError, UserCodeError, printable
 
 _PACKAGE: Final = Path(__file__).parent.parent
 _EXAMPLES: Final = _PACKAGE / "tasks"
@@ -32,7 +32,7 @@ def calling(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except PolError:
+    except (PolError, PeerLostError):
         raise
     except (Exception, SystemExit) as error:  # the caller's own code may raise anything
         place = _place(error.__traceback__)

@@ -26,9 +26,8 @@ from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span, witnessed_spans
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.report import Compared, Drift, Outcome, Verdict
-from pol_jax.storage.inventory import read_bounded
+from pol_jax.storage.inventory import find_claim, read_bounded
 from pol_jax.storage.openings import read_opening
-from pol_jax.storage.proof import find_claim
 from pol_jax.verifying.ancestry import check_taken, provenance_of
 from pol_jax.verifying.initial_test import ks_test
 from pol_jax.verifying.interruption import interrupted_replay

@@ -18,8 +18,8 @@ from tiny import NONCE
 from unsandboxed import verify
 
 from pol_jax.cli import main as cli
+from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.report_screen import print_report
-from pol_jax.cli.verify import parse_list
 from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import METRICS, ListedSegments
 from pol_jax.protocol.stages import Stage

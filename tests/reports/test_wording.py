@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pol_jax.cli.verify import _policy, parse_list
+from pol_jax.cli.arguments import parse_list
+from pol_jax.cli.verify import _policy
 from pol_jax.protocol.challenge import AllSegments, JointSegments, ListedSegments, Policy, RandomSegments, TopSegments
 from pol_jax.reports.wording import describe_policy, options, ranges
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pol_jax.errors import DataError, UserCodeError
+from pol_jax.errors import DataError, PeerLostError, UserCodeError
 from pol_jax.training.user_code import calling
 
 
@@ -52,6 +52,6 @@ def test_an_exit_is_no_verdict() -> None:
 
 
 def test_errors_of_the_package_and_interruptions_pass() -> None:
-    for error in (DataError("mine"), KeyboardInterrupt()):
+    for error in (DataError("mine"), PeerLostError(), KeyboardInterrupt()):
         with pytest.raises(type(error)), calling("step"):
             raising(error)()

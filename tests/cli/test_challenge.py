@@ -1,0 +1,35 @@
+"""`pol challenge` draws steps, in a moment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import pol
+
+COMMANDS = {"challenge": ("--nonce", "ab" * 16), "check": ()}
+
+
+@pytest.mark.parametrize("name", ["challenge", "check"])
+def test_what_needs_no_replay_needs_no_jax(name: str, plain_proof: Path) -> None:
+    """Starting jax takes seconds, and much of a small machine."""
+    script = (
+        "import sys; from pol_jax.cli.main import pol\n"
+        "try: pol(sys.argv[1:], standalone_mode=False)\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'jax', 'orbax', 'flax'} & set(sys.modules)))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", script, name, str(plain_proof), *COMMANDS[name]], capture_output=True, text=True
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_same_nonce_draws_the_same_steps(plain_proof: Path) -> None:
+    one, other = (pol("challenge", plain_proof, "--nonce", "ab" * 16) for _ in range(2))
+    assert one.exit_code == 0
+    assert one.output == other.output
+    assert "pol open PROOF --nonce" in one.output
