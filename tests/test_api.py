@@ -78,7 +78,7 @@ def test_state_and_records_may_be_any_pytree(name: str, tmp_path: Path) -> None:
     task = pol_jax.load_task(f"tiny:{name}")
     proof = pol_jax.train(task, tmp_path / "proof", steps=8, choices=pol_jax.Choices(interval=3))
     assert pol_jax.verify(tmp_path / "proof", task.source, policy=pol_jax.AllSegments())
-    losses = [row.loss_value for row in proof.rows()]
+    losses = [row.loss for row in proof.rows()]
     assert losses[0] is None
     assert all(loss is not None and np.isfinite(loss) for loss in losses[1:])
 

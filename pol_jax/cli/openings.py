@@ -30,7 +30,9 @@ def challenge_command(claim: Path, confidence: float | None, fraction: float | N
     """Draw steps, and print the commands that open and verify them."""
     nonce_bytes = parse_nonce(nonce) or secrets.token_bytes(16)
     parsed = _claim(claim)
-    steps = challenged_steps(_policy(None, confidence, fraction), parsed.steps, parsed.digest(), nonce_bytes)
+    steps = challenged_steps(
+        _policy(None, confidence, fraction), parsed.steps, parsed.digest(), nonce_bytes, parsed.format
+    )
     console = make_console()
     console.print(f"{len(steps)} of {parsed.steps} steps: {','.join(map(str, steps))}", soft_wrap=True)
     chosen = "".join(
@@ -58,7 +60,7 @@ def open_command(
     if opened.claim is None:
         raise UsageError(f"{proof}: the run is not finished; pol train continues it")
     policy, nonce_bytes = _challenge(steps, nonce, confidence, fraction)
-    drawn = challenged_steps(policy, opened.claim.steps, opened.claim.digest(), nonce_bytes)
+    drawn = challenged_steps(policy, opened.claim.steps, opened.claim.digest(), nonce_bytes, opened.claim.format)
     source = load_task(task, data_dir=data_dir).source if task else source_of_built_in(data_dir)(opened.commitment)
     try:
         opening = open_steps(opened, source, drawn, secret=read_secret(private) if private else None, progress=bars)

@@ -76,12 +76,12 @@ def judge_leaf(
     return LeafComparison(spec.path, outcome, reason, distances, room)
 
 
-def judge_loss(
+def judge_metric(
     committed: np.float32, own: Sequence[np.float32], perturbed: Sequence[np.float32]
 ) -> tuple[Outcome, str]:
-    """Judge the loss of a step: a leaf of one number, which is an update from nothing.
+    """Judge a metric of a step: a leaf of one number, which is an update from nothing.
 
-    A loss is no part of the state, so nothing can be hidden in it: its tolerance may be beyond its limit.
+    A metric is no part of the state, so nothing can be hidden in it: its tolerance may be beyond its limit.
 
     Args:
         committed: the ledger's.

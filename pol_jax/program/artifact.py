@@ -45,14 +45,25 @@ class Signature:
     batch_size: int
     prng: str
     metrics: tuple[str, ...]
+    loss: str = "loss"
 
     @classmethod
     def from_commitment(cls, commitment: Commitment) -> Signature:
         """Return the signature that a commitment fixes."""
-        schedule = commitment.schedule
+        schedule, program = commitment.schedule, commitment.program
         return cls(
-            commitment.state, commitment.data.record, schedule.batch_size, schedule.prng, commitment.program.metrics
+            commitment.state,
+            commitment.data.record,
+            schedule.batch_size,
+            schedule.prng,
+            program.metrics,
+            program.loss,
         )
+
+    @property
+    def loss_place(self) -> int:
+        """Return the place of the loss among the metrics."""
+        return self.metrics.index(self.loss)
 
     def key(self) -> jax.ShapeDtypeStruct:
         """Return shape and dtype of the key data of one PRNG key."""
@@ -95,10 +106,6 @@ class Program:
     step: Callable[[Leaves, Sequence[Any], Any], tuple[Leaves, tuple[jax.Array, ...]]]
     constant_bytes: int
 
-    def loss(self, metrics: Sequence[jax.Array]) -> jax.Array:
-        """Return the loss among the metrics that ``step`` returned."""
-        return metrics[self.signature.metrics.index("loss")]
-
 
 def load_program(artifacts: Artifacts, signature: Signature) -> Program:
     """Load programs that may come from anyone, after checking what they take, return, call and depend on.
@@ -131,8 +138,8 @@ def check_constants(program: Program, limits: Limits) -> None:
 
 def missing_step_dependence(step: Audit, signature: Signature) -> str | None:
     """Return what a step program must depend on and does not, in words, or None if nothing is missing."""
-    loss = signature.metrics.index("loss")
-    return missing_dependence(step.depends, len(signature.state), len(signature.record), loss)
+    places = len(signature.state), len(signature.record), signature.loss_place
+    return missing_dependence(step.depends, *places)
 
 
 def artifact_digests(artifacts: Artifacts) -> tuple[str, str]:

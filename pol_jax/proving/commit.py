@@ -19,7 +19,6 @@ from pol_jax.protocol.commitment import (
     Schedule,
     nbytes,
 )
-from pol_jax.protocol.documents import encode
 from pol_jax.protocol.encoding import FORMAT, Digest
 from pol_jax.protocol.initial import Initial, OwnKey
 from pol_jax.protocol.keys import Prng
@@ -48,6 +47,8 @@ class Choices:
         witness_interval: number of steps between two state digests; None for one, or more if a state exceeds 64 MiB.
         constant_bytes: size of the constants that the programs may hold; None for what verifiers allow by default.
         start: what the initial state takes over from an earlier proof or from weights; None for nothing.
+        may_stop_early: whether the run may end before its last step, at any step that the prover likes. A verifier is
+            told, because the best of many ends can be chosen by looking at test data.
     """
 
     interval: int | None = None
@@ -59,10 +60,20 @@ class Choices:
     witness_interval: int | None = None
     constant_bytes: int | None = None
     start: Start | None = None
+    may_stop_early: bool = False
 
 
-def write_commitment(root: Path, task: Task, choices: Choices, progress: Progress) -> Commitment:
+def write_commitment(
+    root: Path, task: Task, choices: Choices, progress: Progress, steps: int | None = None
+) -> Commitment:
     """Commit to a task in the directory ``root``; the file of the commitment is written last.
+
+    Args:
+        root: the proof's directory, which exists.
+        task: what is trained.
+        choices: what the prover decides beside it.
+        progress: told of the records that are digested.
+        steps: the number of steps that the run commits to; None for the task's.
 
     Raises:
         UsageError: ``root`` has other files than a proof's, a choice is out of bounds, or nothing can be taken over.
@@ -74,7 +85,7 @@ def write_commitment(root: Path, task: Task, choices: Choices, progress: Progres
     artifacts = export_task(task, signature, limits)
     initial = choose(choices.start, signature.state)[0] if choices.start else OwnKey()
     digests = _digest_records(task, choices.secret, progress)
-    commitment = _commitment(task, choices, signature, artifacts, digests, initial)
+    commitment = _commitment(task, steps or task.steps, choices, signature, artifacts, digests, initial)
     _write_files(root, artifacts, digests, _readable(commitment))
     return commitment
 
@@ -109,6 +120,7 @@ def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:
 
 def _commitment(
     task: Task,
+    steps: int,
     choices: Choices,
     signature: Signature,
     artifacts: Artifacts,
@@ -118,7 +130,7 @@ def _commitment(
     every = max(1, -(-nbytes(signature.state) // _WITNESS_BYTES))
     return Commitment(
         format=FORMAT,
-        program=ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics),
+        program=ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics, loss=signature.loss),
         state=signature.state,
         data=DataCommitment(merkle.root(digests).hex(), len(digests), signature.record, choices.secret is not None),
         schedule=Schedule(
@@ -127,19 +139,23 @@ def _commitment(
             witness_interval=choices.witness_interval or every,
             order="feistel-splitmix64-8",
             prng=choices.prng or _PRNG,
+            steps=steps,
+            may_stop_early=choices.may_stop_early,
         ),
         initial=initial,
         prover=choices.prover,
         nonce="0" if choices.seed is None else choices.seed,
         beacon=choices.beacon,
         task=Description(name=task.name, hyperparameters=dict(task.hyperparameters)),
+        arithmetic=None,
+        mesh=None,
     )
 
 
 def _readable(commitment: Commitment) -> bytes:
     """Return the bytes of the document, after checking that a verifier can read it."""
     try:
-        content = encode(commitment)
+        content = commitment.encode()
         Commitment.parse(content)
     except (ValueError, TypeError) as error:
         raise TaskError(f"the task's description can't be written: {error}; use strings, numbers, booleans") from error

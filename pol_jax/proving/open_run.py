@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 
 from pol_jax.errors import UsageError
 from pol_jax.files import write_whole
 from pol_jax.program.machine import current_environment
+from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.documents import decode, encode
-from pol_jax.protocol.encoding import FORMAT
+from pol_jax.protocol.encoding import FORMAT_1, Format
 from pol_jax.protocol.environment import Environment, environment_differences
 from pol_jax.protocol.keys import MAX_STEPS
+from pol_jax.protocol.version_1 import upgrade_open_run
 from pol_jax.storage.proof import open_proof
 
 FILE: Final = "run.json"
@@ -42,47 +44,76 @@ class Aim:
 class OpenRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An open run is the document ``run.json``, which is removed when the run is finished."""
 
-    format: Literal["pol-jax/1"]
+    format: Format
     steps: StepCount
     environment: Environment
     keep_every: StepCount = 1
 
 
-def agree_on_aim(root: Path, steps: int | None, keep_every: int | None, default_steps: int) -> Aim:
-    """Return the aim of a run: what is asked for now, else its aim before an interruption, else the default.
+def agree_on_aim(root: Path, steps: int | None, keep_every: int | None) -> Aim:
+    """Return the aim of a run: what is asked for now, else its aim before an interruption, else what it committed to.
 
     Args:
         root: the proof's directory, with a commitment.
         steps: number of steps that the caller asks for, or None.
         keep_every: which checkpoints the caller asks to keep, or None.
-        default_steps: number of steps of the task.
 
     Raises:
-        UsageError: a number is out of bounds, the run is finished with another number of steps, or it began on another
-            backend.
+        UsageError: a number is out of bounds, the commitment has another number of steps, the run is finished with
+            another one, or it began on another backend.
     """
     for name, asked in (("steps", steps), ("keep_every", keep_every)):
-        if asked is not None and not 1 <= asked <= MAX_STEPS:
-            raise UsageError(f"{name} {asked}: expected 1 to {MAX_STEPS}")
-    before = decode((root / FILE).read_bytes(), OpenRun, FILE) if (root / FILE).exists() else None
+        if asked is not None:
+            check_count(name, asked)
+    before = _read(root / FILE)
     keep_every = keep_every or (before.keep_every if before else 1)
-    claim = open_proof(root).claim
-    if claim is not None:
-        if steps not in (None, claim.steps):
-            raise UsageError(f"{root}: is finished, with {claim.steps} steps; start a new run for {steps}")
-        return Aim(claim.steps, keep_every)
+    proof = open_proof(root)
+    if proof.claim is not None:
+        if steps not in (None, proof.claim.steps):
+            raise UsageError(f"{root}: is finished, with {proof.claim.steps} steps; start a new run for {steps}")
+        return Aim(proof.claim.steps, keep_every)
     # A claim names one environment. Steps from two would not be reproduced by either.
     changed = environment_differences(before.environment, current_environment()) if before else []
     if changed:
         raise UsageError(f"{root}: was begun on another backend ({'; '.join(changed)}); continue it there")
-    return Aim(steps or (before.steps if before else default_steps), keep_every)
+    schedule = proof.commitment.schedule
+    chosen = steps or (before.steps if before else schedule.steps)
+    if chosen is None or not schedule.allows(chosen):
+        committed = f"{'at most' if schedule.may_stop_early else 'exactly'} {schedule.steps}"
+        raise UsageError(f"steps {chosen}: this run is committed to {committed}; leave it out, or start a new run")
+    return Aim(chosen, keep_every)
 
 
-def remember(root: Path, aim: Aim) -> None:
+def check_count(name: str, asked: int) -> int:
+    """Return a number of steps or checkpoints that a run can have.
+
+    Raises:
+        UsageError: it is out of bounds.
+    """
+    if not 1 <= asked <= MAX_STEPS:
+        raise UsageError(f"{name} {asked}: expected 1 to {MAX_STEPS}")
+    return asked
+
+
+def own_environment(commitment: Commitment) -> Environment:
+    """Return this process's environment, as a claim of the commitment's version says it."""
+    environment = current_environment()
+    if commitment.format != FORMAT_1:
+        return environment
+    return msgspec.structs.replace(environment, variables=None, libraries=None)
+
+
+def remember(root: Path, aim: Aim, commitment: Commitment) -> None:
     """Write the aim and the backend to the directory, where they stay until `forget`."""
-    write_whole(root / FILE, encode(OpenRun(FORMAT, aim.steps, current_environment(), aim.keep_every)))
+    open_run = OpenRun(commitment.format, aim.steps, own_environment(commitment), aim.keep_every)
+    write_whole(root / FILE, encode(open_run))
 
 
 def forget(root: Path) -> None:
     """Remove what `remember` wrote: the run is finished, and its claim says all of it."""
     (root / FILE).unlink(missing_ok=True)
+
+
+def _read(path: Path) -> OpenRun | None:
+    """Return the open run in a file, or None if there is no file; one of version 1 has an environment without them."""
+    return decode(path.read_bytes(), OpenRun, FILE, upgrade_open_run) if path.exists() else None

@@ -13,21 +13,18 @@ import jax.numpy as jnp
 from pol_jax.errors import DivergenceError, ProofError, StorageError, UsageError
 from pol_jax.files import locked, storing, write_whole
 from pol_jax.program.artifact import Leaves, Signature
-from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress, Silent
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol import inventory, merkle
-from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.claim import Claim, EnvironmentFrom
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.documents import encode
-from pol_jax.protocol.encoding import FORMAT
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.trees import PyTree
 from pol_jax.proving.commit import Choices, check_choices, write_commitment
 from pol_jax.proving.fine_tuning import taken_leaves
-from pol_jax.proving.open_run import agree_on_aim, forget, remember
+from pol_jax.proving.open_run import agree_on_aim, check_count, forget, own_environment, remember
 from pol_jax.proving.recorder import Recorder
 from pol_jax.proving.resumption import Resumption, find_resumption
 from pol_jax.storage.inventory import take_inventory
@@ -119,9 +116,9 @@ class Recording:
             self._stack = opening.pop_all()
 
     def _open(self, steps: int | None, keep_every: int | None, stack: ExitStack) -> None:
-        self.commitment = self._committed()
+        self.commitment = self._committed(steps)
         self.finished = (self._root / inventory.FILE).exists()
-        aim = agree_on_aim(self._root, steps, keep_every, self._task.steps)
+        aim = agree_on_aim(self._root, steps, keep_every)
         self.steps = aim.steps
         signature = Signature.from_commitment(self.commitment)
         self._structure = structure_of(self._task, signature.prng)
@@ -134,14 +131,15 @@ class Recording:
         layout, schedule = Layout(signature.state), self.commitment.schedule
         self.witness = Witness(
             layout,
-            CommittedRecords(proof.records(), self._choices.secret),
+            CommittedRecords(proof.records(), self._choices.secret, self.commitment.format),
             lambda step: schedule.has_witness(step, self.steps),
+            self.commitment.row_layout,
         )
         if self.finished:
             self.start, self.damaged, self.leaves = self.steps, list[str](), proof.final_leaves()
             return
-        resumption = find_resumption(self._root, schedule, layout, self.steps)
-        remember(self._root, aim)
+        resumption = find_resumption(self._root, self.commitment, layout, self.steps)
+        remember(self._root, aim, self.commitment)
         self.start, self.damaged = max(0, resumption.start), resumption.damaged
         self.recorder = Recorder(self._root, schedule, layout, aim, resumption, self._report)
         stack.callback(self.recorder.close)
@@ -195,9 +193,10 @@ class Recording:
                     with storing(self._root):
                         self._claim()
 
-    def _committed(self) -> Commitment:
+    def _committed(self, steps: int | None) -> Commitment:
         if not (self._root / commitments.FILE).exists():
-            return write_commitment(self._root, self._task, self._choices, self._progress)
+            steps = check_count("steps", self._task.steps if steps is None else steps)
+            return write_commitment(self._root, self._task, self._choices, self._progress, steps)
         commitment = open_proof(self._root).commitment
         check_choices(commitment, self._task, self._choices)
         return commitment
@@ -212,28 +211,29 @@ class Recording:
         return tuple(jnp.array(leaf) for leaf in leaves)
 
     def _report(self, row: Row) -> None:
-        self._progress.at(row.step, row.loss_value)
+        self._progress.at(row.step, row.loss)
 
     def _claim(self) -> None:
         """Write the claim and the inventory, and read everything back before reporting that the proof is finished."""
         assert self.recorder.last_state is not None  # noqa: S101  # the last row has a witness
         earlier = open_proof(self._root).claim  # it exists if the run was killed while it finished
         claim = Claim(
-            format=FORMAT,
+            format=self.commitment.format,
             commitment=self.commitment.digest().hex(),
             ledger_root=merkle.root(self.recorder.digests).hex(),
             steps=self.steps,
             final_state=self.recorder.last_state.hex(),
-            environment=earlier.environment if earlier else current_environment(),
+            environments=earlier.environments if earlier else (EnvironmentFrom(0, own_environment(self.commitment)),),
+            interventions=(),
         )
         if earlier not in (None, claim):
             raise DivergenceError(f"{self._root}: the existing claim is not that of the ledger; start a new run")
-        write_whole(self._root / claims.FILE, encode(claim))
+        write_whole(self._root / claims.FILE, claim.encode())
         self.recorder.remove_journal()
         forget(self._root)
         limits = Limits(constant_bytes=self.program.constant_bytes)  # the program was checked when it was exported
         try:
-            write_whole(self._root / inventory.FILE, take_inventory(self._root, limits))
+            write_whole(self._root / inventory.FILE, take_inventory(self._root, limits, claim.format))
             check_files_to_states(self._root, limits)  # stages 1 to 6 of a verification, on what is on the disk
         except ProofError as error:
             (self._root / inventory.FILE).unlink(missing_ok=True)

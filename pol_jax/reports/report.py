@@ -11,8 +11,9 @@ import msgspec
 
 from pol_jax import errors
 from pol_jax.protocol.challenge import Policy, StepPolicy
-from pol_jax.protocol.encoding import FORMAT
+from pol_jax.protocol.encoding import FORMAT, Format
 from pol_jax.protocol.environment import Environment
+from pol_jax.protocol.limits import RULES
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Point, Step, Update
@@ -319,7 +320,8 @@ class Report(msgspec.Struct, frozen=True):
     """A report is the result of a verification.
 
     Attributes:
-        format: version of the format.
+        format: version of the format of reports.
+        rules: number of the rules by which the verifier judged (docs/protocol.md, section 13).
         verdict: accepted, rejected or inconclusive.
         mode: how the proof was accepted, with all that it comes from: bit for bit, or within a tolerance; None if it
             was not accepted.
@@ -347,7 +349,8 @@ class Report(msgspec.Struct, frozen=True):
         non_finite: the leaves of the final state that hold a NaN or an infinity; empty if the final state is not there.
     """
 
-    format: Literal["pol-jax/1"]
+    format: Format
+    rules: int
     verdict: Verdict
     mode: Mode | None
     exact: bool
@@ -387,6 +390,7 @@ class Report(msgspec.Struct, frozen=True):
         """
         return cls(
             format=FORMAT,
+            rules=RULES,
             verdict=Verdict.REJECTED,
             mode=None,
             exact=exact,
@@ -431,6 +435,3 @@ def json_schema() -> bytes:
         if "description" in definition:
             definition["description"] = inspect.cleandoc(definition["description"])
     return msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n"
-
-
-assert FORMAT == "pol-jax/1", "the Literal types above name the format"  # noqa: S101

@@ -10,7 +10,6 @@ import msgspec
 
 from pol_jax.errors import PolError
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.documents import encode
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import limit_resources
 from pol_jax.sandbox.messages import (
@@ -56,7 +55,7 @@ def _verify(setup: Setup, pipe: Pipe) -> Report:
     request = setup.request
 
     def trusted(commitment: Commitment, steps: int) -> Expected | None:
-        return pipe.ask(ExportTrusted(encode(commitment), steps), ProgramExpected).expected
+        return pipe.ask(ExportTrusted(commitment.encode(), steps), ProgramExpected).expected
 
     compare = trusted if setup.has_trusted else None
     if isinstance(request, OpeningRequest):
@@ -64,7 +63,7 @@ def _verify(setup: Setup, pipe: Pipe) -> Report:
         return OpeningVerifier(request, trusted=compare, progress=pipe, replay=replay).run()
 
     def find_source(commitment: Commitment) -> Source:
-        found = pipe.ask(FindSource(encode(commitment)), SourceFound)
+        found = pipe.ask(FindSource(commitment.encode()), SourceFound)
         return RemoteRecords(pipe, commitment.data.record, found.records)
 
     return ProofVerifier(

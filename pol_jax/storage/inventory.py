@@ -11,8 +11,8 @@ from typing import BinaryIO, Final
 
 from pol_jax.errors import ProofError, unreadable
 from pol_jax.protocol.documents import encode
-from pol_jax.protocol.encoding import FORMAT, file_digest
-from pol_jax.protocol.inventory import FILE, Entry, Inventory, is_file_name, is_folder_name
+from pol_jax.protocol.encoding import FORMAT, Format, file_digest
+from pol_jax.protocol.inventory import FILE, Entry, Inventory, is_beside, is_file_name, is_folder_name, twin
 from pol_jax.protocol.limits import Limits
 
 _CHUNK: Final = 2**24
@@ -27,6 +27,11 @@ def scan(root: Path, limits: Limits) -> dict[str, int]:
     found: dict[str, int] = {}
     total = seen = 0
     for folder, folders, files in os.walk(root, onerror=_refuse, followlinks=False):
+        inside = Path(folder).relative_to(root)
+        folders[:] = [name for name in folders if not is_beside((inside / name).as_posix())]
+        files = [name for name in files if not is_beside((inside / name).as_posix())]
+        if second := twin(sorted(folders + files)):
+            raise ProofError((inside / second).as_posix(), "equals another name but for the case of its letters")
         for name in sorted(folders + files):
             path = Path(folder, name)
             where, status = path.relative_to(root).as_posix(), path.lstat()
@@ -40,16 +45,16 @@ def scan(root: Path, limits: Limits) -> dict[str, int]:
     return found
 
 
-def take_inventory(root: Path, limits: Limits) -> bytes:
-    """Return the inventory of the existing files, as a canonical document."""
+def take_inventory(root: Path, limits: Limits, version: Format = FORMAT) -> bytes:
+    """Return the inventory of the existing files, as a canonical document of the proof's version."""
     sizes = scan(root, limits)
     sizes.pop(FILE, None)
     entries = {name: Entry(size, _digest(root, name)) for name, size in sorted(sizes.items())}
-    return encode(Inventory(format=FORMAT, files=entries))
+    return encode(Inventory(format=version, files=entries))
 
 
-def check_inventory(root: Path, content: bytes, sizes: Mapping[str, int]) -> None:
-    """Compare the files with the inventory in ``content``: first their sizes, then their bytes.
+def check_inventory(root: Path, content: bytes, sizes: Mapping[str, int]) -> Inventory:
+    """Return the inventory in ``content``, after comparing the files with it: first their sizes, then their bytes.
 
     Args:
         root: the proof's directory.
@@ -59,7 +64,8 @@ def check_inventory(root: Path, content: bytes, sizes: Mapping[str, int]) -> Non
     Raises:
         ProofError: a file is missing, extra or changed; the text names the first one.
     """
-    listed = Inventory.parse(content).files
+    inventory = Inventory.parse(content)
+    listed = inventory.files
     existing = sizes.keys() - {FILE}
     for name in sorted(listed.keys() - existing):
         raise ProofError(name, "is missing; the inventory lists it")
@@ -71,6 +77,7 @@ def check_inventory(root: Path, content: bytes, sizes: Mapping[str, int]) -> Non
     for name, entry in sorted(listed.items()):
         if _digest(root, name) != entry.digest:
             raise ProofError(name, "differs from the inventory's digest")
+    return inventory
 
 
 def read_bounded(root: Path, name: str, limits: Limits) -> bytes:

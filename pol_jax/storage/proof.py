@@ -83,7 +83,7 @@ class Proof:
         if self.claim is not None:
             return []
         sealed, rows = sealed_steps(self.root), list[Row]()
-        for row in read_journal(self.root / JOURNAL_FILE):
+        for row in read_journal(self.root / JOURNAL_FILE, self.commitment.row_layout):
             if row.step == sealed + len(rows) + 1:
                 rows.append(row)
         return rows
@@ -139,13 +139,15 @@ class Proof:
             raise UsageError(f"step {step}: expected a step from 0 to {self.last_step}")
         if self.open_rows and step >= self.open_rows[0].step:
             return self.open_rows[step - self.open_rows[0].step]
-        return next(self.rows_after(step - 1)) if self.claim else ledger.read_row(self.root, self.segments, step)
+        if self.claim:
+            return next(self.rows_after(step - 1))
+        return ledger.read_row(self.root, self.segments, step, self.commitment.row_layout)
 
     def rows(self) -> Iterator[Row]:
         """Yield all rows in order, with one segment in memory at a time."""
         interval = self.commitment.schedule.interval
         if self.claim is None:
-            return recorded_rows(self.root, interval, sealed_steps(self.root))
+            return recorded_rows(self.root, interval, sealed_steps(self.root), self.commitment.row_layout)
         return self.rows_after(-1)
 
     def rows_after(self, step: int) -> Iterator[Row]:
@@ -157,7 +159,7 @@ class Proof:
     def _segment(self, segment: int, first: int) -> Iterator[Row]:
         """Read a segment now, and return its rows from step ``first`` on."""
         with seen_before() if self.seen else nullcontext():
-            rows = ledger.read_segment(self.root, segment, self.segments.rows(segment))
+            rows = ledger.read_segment(self.root, segment, self.segments.rows(segment), self.commitment.row_layout)
         chosen = (row for row in rows if row.step >= first)
         return self.seen.check_rows(segment_file(segment), chosen) if self.seen else chosen
 

@@ -62,10 +62,10 @@ def signature_of(task: Task, prng: str) -> Signature:
         TaskError: ``step`` changes the state's structure, shapes or dtypes, or its metrics are no scalars with a loss.
     """
     structure, record = structure_of(task, prng), record_spec(task.source)
-    shapes = Signature(structure.spec, record, task.batch_size, prng, ())
+    shapes = Signature(structure.spec, record, task.batch_size, prng, (), task.loss)
     step = _flat_step(task, structure, prng)
     _, metrics = jax.eval_shape(step, shapes.leaves(), shapes.batch(), shapes.key())
-    return Signature(structure.spec, record, task.batch_size, prng, tuple(metrics))
+    return Signature(structure.spec, record, task.batch_size, prng, tuple(metrics), task.loss)
 
 
 def export_task(task: Task, signature: Signature, limits: Limits | None = None) -> Artifacts:
@@ -114,7 +114,7 @@ def _flat_step(task: Task, structure: Structure, prng: str) -> Callable[..., tup
         typed_key = jax.random.wrap_key_data(key, impl=prng)
         state, metrics = task.step(structure.state(leaves), jax.tree.unflatten(record, batch), typed_key)
         _check_kept(structure.spec, state)
-        return structure.leaves(state), _scalars(metrics)
+        return structure.leaves(state), _scalars(metrics, task.loss)
 
     return step
 
@@ -129,13 +129,13 @@ def _check_kept(before: StateSpec, state: PyTree) -> None:
         raise TaskError(f"step changes the state: {len(before)} leaves became {len(after)}")
 
 
-def _scalars(metrics: Any) -> dict[str, jax.Array]:
-    if not isinstance(metrics, dict) or "loss" not in metrics:
-        raise TaskError(f"step returned metrics {metrics!r:.80}; expected a dict of scalars with a 'loss'")
+def _scalars(metrics: Any, loss: str) -> dict[str, jax.Array]:
+    if not isinstance(metrics, dict) or loss not in metrics:
+        raise TaskError(f"step returned metrics {metrics!r:.80}; expected a dict of scalars with a {loss!r}")
     for name, value in metrics.items():
         if jnp.shape(value) != ():
             raise TaskError(f"metric {name!r} has shape {list(jnp.shape(value))}; expected a scalar")
-    # Sorted as in the commitment; float32, because the ledger has the bytes of the loss.
+    # Sorted as in the commitment; float32, because the ledger has their bytes.
     return {name: jnp.asarray(metrics[name], jnp.float32) for name in sorted(metrics)}
 
 

@@ -19,7 +19,7 @@ from jaxtyping import UInt8, UInt64
 
 from pol_jax.program.artifact import Leaves, Program
 from pol_jax.protocol.encoding import batch_digest
-from pol_jax.protocol.rows import Row
+from pol_jax.protocol.rows import Row, RowLayout
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.records import Batch
 from pol_jax.training.states import HostState, Layout, Packed
@@ -53,18 +53,22 @@ class Witness:
         layout: the layout of the state.
         records: the committed records.
         wants: whether the row of a step has the digest of the state after it.
+        rows: which metrics the rows have.
     """
 
     layout: Layout
     records: Records
     wants: Callable[[int], bool]
+    rows: RowLayout
 
     def initial(self, key: np.ndarray, state: HostState) -> Row:
         """Return row 0, which is that of the initial state."""
-        return Row(0, _key_bytes(key), np.empty(0, np.uint64), batch_digest([]), state.digest(), None)
+        return Row(0, _key_bytes(key), np.empty(0, np.uint64), batch_digest([]), state.digest(), b"", self.rows)
 
-    def row(self, inputs: StepInput, loss: jax.Array, state: HostState | None) -> Row:
+    def row(self, inputs: StepInput, metrics: Sequence[jax.Array], state: HostState | None) -> Row:
         """Return the row of an executed step, computed from the same arrays that the step received.
+
+        ``metrics`` are those of the rows, in order.
 
         Raises:
             DataError: a record is not the committed one.
@@ -76,7 +80,8 @@ class Witness:
             indices=inputs.indices,
             batch=batch_digest([digests.tobytes()]),
             state=None if state is None else state.digest(),
-            loss=np.asarray(loss).astype("<f4", copy=False).tobytes(),
+            metrics=b"".join(np.asarray(each).astype("<f4", copy=False).tobytes() for each in metrics),
+            layout=self.rows,
         )
 
 
@@ -95,10 +100,10 @@ def run(program: Program, state: Leaves, inputs: Iterable[StepInput], follower: 
 
 @dataclass(frozen=True)
 class _Executed:
-    """An executed step is one that was dispatched, with its input, loss and packed state."""
+    """An executed step is one that was dispatched, with its input, the metrics of its row, and its packed state."""
 
     inputs: StepInput
-    loss: jax.Array
+    metrics: tuple[jax.Array, ...]
     packed: Packed | None
 
 
@@ -110,7 +115,8 @@ class Follower:
 
     def __init__(self, program: Program, witness: Witness, observe: Observer) -> None:
         """Begin to follow steps of ``program``."""
-        self._program, self._witness, self._observe = program, witness, observe
+        self._witness, self._observe = witness, observe
+        self._places = [program.signature.metrics.index(name) for name in witness.rows.metrics]
         self._steps: SimpleQueue[_Executed | Event | None] = SimpleQueue()
         # The loop may be ahead by a bounded number of steps: each holds a copy of the state on the device.
         self._room = Semaphore(max(1, min(_WAITING_STEPS, _WAITING_BYTES // max(1, witness.layout.nbytes))))
@@ -131,7 +137,7 @@ class Follower:
         packed = self._witness.layout.pack(state) if self._witness.wants(inputs.step) else None
         self._room.acquire()
         self._raise()
-        self._steps.put(_Executed(inputs, self._program.loss(metrics), packed))
+        self._steps.put(_Executed(inputs, tuple(metrics[place] for place in self._places), packed))
 
     def wait(self) -> None:
         """Wait until every step so far has been observed."""
@@ -172,7 +178,7 @@ class Follower:
     def _take(self, executed: _Executed) -> None:
         packed = executed.packed
         state = None if packed is None else self._witness.layout.fetch(packed)
-        self._observe(self._witness.row(executed.inputs, executed.loss, state), state)
+        self._observe(self._witness.row(executed.inputs, executed.metrics, state), state)
 
 
 def _key_bytes(key: np.ndarray) -> bytes:

@@ -57,13 +57,14 @@ class Task:
         name: a name for people; it is recorded in the commitment, and never trusted.
         init: ``init(key) -> state``, pure.
         step: ``step(state, batch, key) -> (state, metrics)``, pure; the new state has the structure, shapes and
-            dtypes of the old one; ``metrics`` is a dict of scalars that has a ``"loss"``.
+            dtypes of the old one; ``metrics`` is a dict of scalars, the loss among them.
         source: the training records.
         batch_size: number of records that a step receives.
         steps: number of steps to train, if the caller gives none.
         interval: number of steps between two checkpoints, if the caller gives none.
         hyperparameters: strings, numbers and booleans that describe the task for people; recorded and never trusted.
         evaluate: ``evaluate(state) -> {name: value}``, for people; it is not part of the proof.
+        loss: name of the metric that is the loss.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Task:
     interval: int = 100
     hyperparameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     evaluate: Callable[[PyTree], Mapping[str, float]] | None = None
+    loss: str = "loss"
 
 
 def load_task(name: str, *, data_dir: Path | None = None, steps: int | None = None) -> Task:

@@ -28,12 +28,12 @@ from pol_jax.judging.leaf_distances import (
     measure_leaf,
 )
 from pol_jax.judging.leaf_judgement import describe_divergence
-from pol_jax.judging.tolerance import StepComparison, judge_step, with_losses
+from pol_jax.judging.tolerance import StepComparison, judge_step, with_metric
 from pol_jax.program.artifact import Program
 from pol_jax.protocol.trees import LeafSpec, StateSpec
 from pol_jax.reports.report import Outcome
 from pol_jax.training.inputs import StepInput
-from pol_jax.verifying.compilations import Compilations, initial_state, variants
+from pol_jax.verifying.compilations import Compilations, Metrics, initial_state, variants
 
 State = Sequence[np.ndarray]
 
@@ -46,7 +46,7 @@ def judge_span(
     before: State,
     after: State,
     inputs: Iterable[StepInput],
-    losses: Sequence[np.float32] | None = None,
+    committed: Sequence[Metrics] | None = None,
 ) -> StepComparison:
     """Judge the steps between two committed states: a single one, or the fewest that have states at both ends.
 
@@ -55,28 +55,49 @@ def judge_span(
         before: leaves of the state before the first step.
         after: leaves of the state after the last one.
         inputs: of the steps, in order; at least one. Iterated once for each execution.
-        losses: that the ledger has of these steps; None to compare states alone.
+        committed: the metrics that the ledger has of these steps; None to compare states alone.
 
     Raises:
         BackendError: the program can't be executed here.
     """
     executed = [each.execute(before, inputs) for each in compilations.every]
     reference, *others = results = [state for state, _ in executed]
-    own_losses = [losses for _, losses in executed]
+    own = [metrics for _, metrics in executed]
     first_input = [each for each, _ in zip(inputs, range(1), strict=False)]
     noise_dominated = None
-    if len(own_losses[0]) == 1:
+    if len(own[0]) == 1:
         moved = [_execute_rounded(compilations, before, inputs, *each) for each in _PERTURBATIONS]
     else:
         first, *first_others = (each.run(before, first_input) for each in compilations.every)
         noise_dominated = noise_dominated_leaves(compilations.spec, before, first, first_others)
         starts = [_perturb_by_update(compilations.spec, before, first, *each) for each in _PERTURBATIONS[:2]]
         moved = [compilations.reference.execute(start, inputs) for start in starts]
-    perturbed, perturbed_losses = [state for state, _ in moved], [losses for _, losses in moved]
+    perturbed = [state for state, _ in moved]
     found = judge_step(before, after, reference, others, compilations.spec, perturbed, noise_dominated)
     if found.outcome is Outcome.PASSED and found.total.error > 0:
         found = stays_near(found, compilations, after, results, first_input)
-    return found if losses is None else with_losses(found, losses, own_losses, perturbed_losses)
+    if committed is None:
+        return found
+    return _with_metrics(found, compilations.reference.loss, committed, own, [metrics for _, metrics in moved])
+
+
+def _with_metrics(
+    found: StepComparison,
+    loss: str,
+    committed: Sequence[Metrics],
+    own: Sequence[Sequence[Metrics]],
+    perturbed: Sequence[Sequence[Metrics]],
+) -> StepComparison:
+    """Add the ledger's metrics to a judgement on states, the loss first.
+
+    Only the loss can make a step false. Others may count what comparisons decide, such as an accuracy, and a count that
+    differs by one is no rounding error of anything.
+    """
+    for name in sorted(committed[0], key=lambda name: name != loss):
+        values = [each[name] for each in committed]
+        ours, theirs = ([[each[name] for each in steps] for steps in results] for results in (own, perturbed))
+        found = with_metric(found, name, values, ours, theirs, may_fail=name == loss)
+    return found
 
 
 def stays_near(
@@ -160,20 +181,20 @@ def noise_dominated_leaves(spec: StateSpec, before: State, reference: State, oth
 
 def _execute_rounded(
     compilations: Compilations, before: State, inputs: Iterable[StepInput], seed: int, sign: int
-) -> tuple[list[np.ndarray], list[np.float32]]:
+) -> tuple[list[np.ndarray], list[Metrics]]:
     """A single step from a state whose last places are perturbed, with that perturbation taken back after the step.
 
     What is left is what the step made of it: more than rounding only where something turned over.
     """
     start = _perturb_last_places(compilations.spec, before, seed, sign)
-    moved, losses = compilations.reference.execute(start, inputs)
+    moved, metrics = compilations.reference.execute(start, inputs)
     taken_back = [
         leaf
         if a is b
         else np.asarray(doubles(leaf).reshape(leaf.shape) - (a.astype(np.float64) - b.astype(np.float64)))
         for leaf, a, b in zip(moved, start, before, strict=True)
     ]
-    return taken_back, losses
+    return taken_back, metrics
 
 
 def _perturb_last_places(spec: StateSpec, before: State, seed: int, sign: int) -> list[np.ndarray]:

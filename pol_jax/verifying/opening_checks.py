@@ -19,13 +19,14 @@ from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.encoding import Digest, batch_digest, record_digests
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.opening import OpenedRow, Opening
-from pol_jax.protocol.rows import Row, decode_row
+from pol_jax.protocol.rows import Row, RowLayout, decode_row
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import DTYPES, ArraySpec, has_odd_bool
 from pol_jax.training.inputs import StepInput, plan, step_inputs
 from pol_jax.training.keys import step_keys
 from pol_jax.training.opened_records import CommittedRecord, OpenedRecords
 from pol_jax.training.states import HostState, Layout, little_endian
+from pol_jax.verifying.agreement import check_agreement
 
 WHERE = "opening"
 
@@ -66,6 +67,9 @@ def check_opened_commitment(opening: Opening, claim: Claim, limits: Limits) -> t
     commitment = Commitment.parse(opening.commitment)
     if commitment.digest().hex() != claim.commitment:
         raise ProofError(WHERE, "commitment: is not the one that the claim names")
+    check_agreement(WHERE, commitment, claim)
+    if opening.format != claim.format:
+        raise ProofError(WHERE, f"format: got {opening.format}, and the claim has {claim.format}")
     program = load_opened_program(opening, commitment, limits)
     check_constants(program, limits)
     return commitment, program
@@ -84,26 +88,26 @@ def load_opened_program(opening: Opening, commitment: Commitment, limits: Limits
 def check_opened_rows(opening: Opening, commitment: Commitment, claim: Claim) -> dict[int, Row]:
     """Stage 4: every row is in the claimed ledger, and has what a row of its step must have."""
     rows: dict[int, Row] = {}
-    for where, opened, row in _decoded_rows(opening):
+    for where, opened, row in _decoded_rows(opening, commitment.row_layout):
         _check_in_ledger(where, opened, row, claim)
         rows[row.step] = row
         if (row.state is not None) != commitment.schedule.has_witness(row.step, claim.steps):
             raise ProofError(WHERE, f"{where}: state_digest {'is missing' if row.state is None else 'must be missing'}")
-        check_loss(where, row)
+        check_metrics(where, row)
     if claim.steps in rows and (rows[claim.steps].state or b"").hex() != claim.final_state:
         raise ProofError(WHERE, f"the claim's final_state is not the digest in row {claim.steps}")
     return rows
 
 
-def decode_opened_rows(opening: Opening) -> dict[int, Row]:
+def decode_opened_rows(opening: Opening, layout: RowLayout) -> dict[int, Row]:
     """Decode the rows, by step, if they ascend. This doesn't check that they are in a ledger: that takes the claim."""
-    return {row.step: row for _, _, row in _decoded_rows(opening)}
+    return {row.step: row for _, _, row in _decoded_rows(opening, layout)}
 
 
-def check_loss(where: str, row: Row) -> None:
-    """Refuse a row without the loss of its step; row 0 has none."""
-    if (row.loss is None) != (row.step == 0):
-        raise ProofError(WHERE, f"{where}: loss {'is missing' if row.loss is None else 'must be missing'}")
+def check_metrics(where: str, row: Row) -> None:
+    """Refuse a row without the metrics of its step; row 0 has none."""
+    if problem := row.metrics_problem:
+        raise ProofError(WHERE, f"{where}: {problem}")
 
 
 def check_opened_inputs(
@@ -185,11 +189,11 @@ def check_opening(opening: Opening, claim: Claim, executed: Sequence[Span], limi
     return Opened(commitment, program, rows, records, check_opened_states(opening, commitment, rows))
 
 
-def _decoded_rows(opening: Opening) -> Iterator[tuple[str, OpenedRow, Row]]:
+def _decoded_rows(opening: Opening, layout: RowLayout) -> Iterator[tuple[str, OpenedRow, Row]]:
     """Yield each row with its place, decoded: one at a time, so that the first that is wrong in any way is named."""
     before = -1
     for at, opened in enumerate(opening.rows):
-        where, row = f"rows[{at}]", decode_row(opened.row)
+        where, row = f"rows[{at}]", decode_row(opened.row, layout)
         if row is None:
             raise ProofError(WHERE, f"{where}: is no row")
         if row.step <= before:

@@ -20,7 +20,6 @@ from pol_jax.protocol import claim as claims
 from pol_jax.protocol.challenge import challenged_steps
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.distances import distance
-from pol_jax.protocol.environment import environment_differences
 from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span, witnessed_spans
@@ -96,7 +95,7 @@ class OpeningVerifier(Verifier):
             self.add(task=commitment.task.name, provenance=provenance_of(commitment))
             seen.append("programs match")
             seen += self.compare_programs(lambda: Artifacts(opening.init, opening.step), commitment, claim)
-        drawn = challenged_steps(request.policy, claim.steps, claim.digest(), request.nonce)
+        drawn = challenged_steps(request.policy, claim.steps, claim.digest(), request.nonce, claim.format)
         wanted = witnessed_spans(commitment.schedule, drawn, claim.steps)
         with self.stage(Stage.LEDGER) as seen:
             rows = check_opened_rows(opening, commitment, claim)
@@ -181,7 +180,7 @@ class OpeningVerifier(Verifier):
         results = self._replay_spans(opened, claim, wanted, self.progress)
         differing = [result for result in results if not result.exact]
         repeated = replay_spans(opened, [result.span for result in differing[:1]], Silent())
-        differences = environment_differences(claim.environment, self.environment)
+        differences = claim.environment_differences(self.environment)
         evidence = Evidence(differences, initial, None, results, repeated == differing[:1], "step")
         judgement = judge_bits(evidence)
         if judgement.verdict is Verdict.INCONCLUSIVE:

@@ -18,7 +18,6 @@ from pol_jax.protocol.challenge import Stretch, draw, metric_of
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.distances import HostLeaves
-from pol_jax.protocol.environment import environment_differences
 from pol_jax.protocol.spans import Route, Segments, routes
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Curve, Update, thin
@@ -190,7 +189,8 @@ class ProofVerifier(Verifier):
         """Go through stages 7 to 9 together: only a replay tells what an initial state with other bits means."""
         checked, request = passed.checked, self._request
         segments = checked.proof.segments
-        drawn = draw(request.policy, len(segments), passed.claim.digest(), request.nonce, passed.stretches)
+        claim = passed.claim
+        drawn = draw(request.policy, len(segments), claim.digest(), request.nonce, passed.stretches, claim.format)
         challenged = routes(map(segments.span, drawn), passed.checkpoints)
         self.add(coverage=covered_segments(request.policy, challenged, [], segments))
         steps = sum(len(route.span.steps) for route in challenged)
@@ -213,8 +213,9 @@ class ProofVerifier(Verifier):
     def _replay(self, passed: _Passed, source: Source, replayer: Replayer, challenged: Sequence[Route]) -> Judgement:
         """Replay the challenged segments, and add to the report what that gives."""
         checked, claim, policy = passed.checked, passed.claim, self._request.policy
-        material = ProofMaterial(checked, source, CommittedRecords(checked.records, self._request.secret))
-        differences = environment_differences(claim.environment, self.environment)
+        records = CommittedRecords(checked.records, self._request.secret, claim.format)
+        material = ProofMaterial(checked, source, records)
+        differences = claim.environment_differences(self.environment)
         found = check_segments(material, replayer, policy, challenged, passed.checkpoints, differences, self.progress)
         self.add(coverage=found.coverage, compared=found.compared, self_test=found.self_test, replays=found.replays)
         segments, d_ref = len(checked.proof.segments), self._request.d_ref

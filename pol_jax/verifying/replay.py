@@ -53,7 +53,10 @@ class Replayer:
         salts = secret if proof.commitment.data.salted else None  # of a chain of proofs, some may be about private data
         self._layout = Layout(proof.commitment.state)
         self._witness = Witness(
-            self._layout, CommittedRecords(checked.records, salts), lambda step: schedule.has_witness(step, steps)
+            self._layout,
+            CommittedRecords(checked.records, salts, proof.commitment.format),
+            lambda step: schedule.has_witness(step, steps),
+            proof.commitment.row_layout,
         )
         self._done = 0
 
@@ -111,7 +114,7 @@ class Replayer:
 
     def _report(self, row: Row) -> None:
         self._done += 1
-        self._progress.at(self._done, row.loss_value)
+        self._progress.at(self._done, row.loss)
 
 
 MakeReplayer: TypeAlias = Callable[[Checked, Source, bytes | None, Progress], Replayer]

@@ -15,7 +15,7 @@ from made_steps import FAILED, INCONCLUSIVE, PASSED, State, Step, made, spec_of,
 
 from pol_jax.judging.leaf_distances import COARSE_LIMIT_SHARE, FAILURE_FACTOR, LIMIT_SHARE, SAFETY_FACTOR
 from pol_jax.judging.magnitude_groups import BINADES
-from pol_jax.judging.tolerance import StepComparison, judge_step, with_losses
+from pol_jax.judging.tolerance import StepComparison, judge_step, with_metric
 from pol_jax.protocol.trees import LeafSpec
 from pol_jax.reports.report import Outcome
 
@@ -325,8 +325,8 @@ def test_a_loss_that_chaos_explains_is_not_false() -> None:
     state = [np.full(100, 0.1)]
     found = judge_step([np.zeros(100)], state, state, [state, state], SPEC)
     own = [[np.float32(1.0)]] * 3
-    assert with_losses(found, [np.float32(1.1)], own).outcome is Outcome.FAILED
-    assert with_losses(found, [np.float32(1.1)], own, [[np.float32(1.02)]]).outcome is Outcome.INCONCLUSIVE
+    assert with_metric(found, "loss", [np.float32(1.1)], own).outcome is Outcome.FAILED
+    assert with_metric(found, "loss", [np.float32(1.1)], own, [[np.float32(1.02)]]).outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(("ulps", "outcome"), [(0, Outcome.PASSED), (1, Outcome.INCONCLUSIVE)])
@@ -371,7 +371,7 @@ def test_a_leaf_that_no_compilation_changes_keeps_its_bits_after_several_steps_t
 
 def losses(committed: float, *own: float, perturbed: float | None = None) -> StepComparison:
     found, moved = made().compared(), [np.float32(own[0] if perturbed is None else perturbed)]
-    return with_losses(found, [np.float32(committed)], [[np.float32(each)] for each in own], [moved])
+    return with_metric(found, "loss", [np.float32(committed)], [[np.float32(each)] for each in own], [moved])
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import tiny
 from pol_jax.errors import DataError, DivergenceError, StorageError, UsageError
 from pol_jax.program.artifact import Artifacts, Signature
 from pol_jax.protocol.limits import Limits
-from pol_jax.protocol.rows import Row
 from pol_jax.proving import commit, open_run, recorder
 from pol_jax.proving import recording as prover
 from pol_jax.proving.commit import Choices
@@ -220,9 +220,9 @@ def test_recomputed_step_that_differs_is_reported_and_not_overwritten(tmp_path: 
     """A row in the journal that the recomputation contradicts: silent data corruption."""
     path = tmp_path / "proof"
     interrupted(path)
-    rows = journal.read_journal(path / journal.FILE)
+    rows = journal.read_journal(path / journal.FILE, open_proof(path).commitment.row_layout)
     step = rows[-1].step
-    rows[-1] = Row(step, rows[-1].key, rows[-1].indices, rows[-1].batch, bytes(32), rows[-1].loss)
+    rows[-1] = replace(rows[-1], step=step, state=bytes(32))
     journal.Journal(path / journal.FILE, rows).close()
     before = (path / journal.FILE).read_bytes()
     with pytest.raises(DivergenceError, match=rf"step {step}: recomputed state_digest"):
