@@ -53,6 +53,10 @@ def pol() -> None:
 @click.option(
     "--max-constants", type=click.IntRange(0), metavar="BYTES", help="Largest size of the constants in the programs."
 )
+@click.option(
+    "--arithmetic", type=click.Choice(["exact"]), help="Train with the same bits on every backend, at a cost in speed."
+)
+@click.option("--may-stop-early", is_flag=True, help="Commit to at most this many steps; verifiers are told.")
 def train(task: str, **options: object) -> None:
     """Train TASK with a proof. TASK is digits, cifar10, cifar100, shakespeare, or module:attribute.
 

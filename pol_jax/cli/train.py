@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 
@@ -34,6 +36,8 @@ def train_command(
     start_from_weights: Path | None,
     take: tuple[str, ...],
     max_constants: int | None,
+    arithmetic: Literal["exact"] | None,
+    may_stop_early: bool,
 ) -> None:
     """Train with a proof, and print where the run begins and what it has come to."""
     quiet_libraries()
@@ -46,8 +50,11 @@ def train_command(
         secret=read_secret(private) if private else None,
         constant_bytes=max_constants,
         start=_start(start_from, start_from_weights, take),
+        may_stop_early=may_stop_early,
     )
     loaded = load_task(task, data_dir=data_dir, steps=steps)
+    if arithmetic:
+        loaded = replace(loaded, arithmetic=arithmetic)
     with Recording(loaded, out, steps=steps, keep_every=keep_every, choices=choices, progress=Bars()) as recording:
         _print_beginning(console, out, recording)
         recording.run()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pol_jax.errors import ProofError, TaskError, UsageError
+from pol_jax.exact import ARITHMETIC
 from pol_jax.files import write_whole
 from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Signature, artifact_digests
 from pol_jax.progress import Progress
@@ -99,6 +100,7 @@ def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:
     schedule = commitment.schedule
     pairs = {
         "task": (task.name, commitment.task.name),
+        "arithmetic": (task.arithmetic and ARITHMETIC, commitment.arithmetic),
         "batch size": (task.batch_size, schedule.batch_size),
         "interval": (choices.interval, schedule.interval),
         "witness interval": (choices.witness_interval, schedule.witness_interval),
@@ -147,7 +149,7 @@ def _commitment(
         nonce="0" if choices.seed is None else choices.seed,
         beacon=choices.beacon,
         task=Description(name=task.name, hyperparameters=dict(task.hyperparameters)),
-        arithmetic=None,
+        arithmetic=ARITHMETIC if task.arithmetic == "exact" else None,
         mesh=None,
     )
 

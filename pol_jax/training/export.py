@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pol_jax.errors import TaskError
+from pol_jax.exact import exact
 from pol_jax.program.artifact import PLATFORMS, Artifacts, Leaves, Signature, missing_step_dependence
 from pol_jax.program.audit import Audit, audit
 from pol_jax.protocol.commitment import nbytes
@@ -88,6 +89,8 @@ def export_task(task: Task, signature: Signature, limits: Limits | None = None) 
         return new, tuple(metrics[name] for name in names)
 
     # The names of these functions are part of the exported bytes.
+    if task.arithmetic == "exact":
+        init, ordered = exact(init), exact(ordered)
     init_artifact, init_audit = _export(init, "init", prng, signature.key())
     step_artifact, step_audit = _export(ordered, "step", prng, signature.leaves(), signature.batch(), signature.key())
     _check_training(init_audit, step_audit, signature, limits or Limits())

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import jax
 
@@ -65,6 +65,8 @@ class Task:
         hyperparameters: strings, numbers and booleans that describe the task for people; recorded and never trusted.
         evaluate: ``evaluate(state) -> {name: value}``, for people; it is not part of the proof.
         loss: name of the metric that is the loss.
+        arithmetic: ``"exact"`` for programs that have the same bits on every backend, at a cost in speed
+            (`pol_jax.exact`); None for the backend's own arithmetic.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Task:
     hyperparameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     evaluate: Callable[[PyTree], Mapping[str, float]] | None = None
     loss: str = "loss"
+    arithmetic: Literal["exact"] | None = None
 
 
 def load_task(name: str, *, data_dir: Path | None = None, steps: int | None = None) -> Task:

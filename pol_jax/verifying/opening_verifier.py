@@ -29,6 +29,7 @@ from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.openings import read_opening
 from pol_jax.storage.proof import find_claim
 from pol_jax.verifying.ancestry import check_taken, provenance_of
+from pol_jax.verifying.backend_differences import backend_differences
 from pol_jax.verifying.initial_test import ks_test
 from pol_jax.verifying.interruption import interrupted_replay
 from pol_jax.verifying.numeric_comparison import compare_initial, compare_spans
@@ -180,10 +181,13 @@ class OpeningVerifier(Verifier):
         results = self._replay_spans(opened, claim, wanted, self.progress)
         differing = [result for result in results if not result.exact]
         repeated = replay_spans(opened, [result.span for result in differing[:1]], Silent())
-        differences = claim.environment_differences(self.environment)
-        evidence = Evidence(differences, initial, None, results, repeated == differing[:1], "step")
+        exact_arithmetic = opened.commitment.arithmetic is not None
+        differences = backend_differences(opened.commitment, claim, self.environment)
+        decided = initial is not False and not differing
+        found = () if decided else differences()
+        evidence = Evidence(found, initial, None, results, repeated == differing[:1], exact_arithmetic, "step")
         judgement = judge_bits(evidence)
-        if judgement.verdict is Verdict.INCONCLUSIVE:
+        if judgement.verdict is Verdict.INCONCLUSIVE and not exact_arithmetic:
             compared = self._compare(opened, initial, differing)
             self.add(compared=compared)
             judgement = judge_numbers(judgement, compared, len(results) - len(differing), "step")

@@ -26,6 +26,7 @@ from pol_jax.storage.checkpoints import checkpoint_name
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.task import BUILT_IN, Source, load_task
 from pol_jax.verifying.ancestry import Lineage, check_ancestry, check_taken, lineage_of, provenance_of
+from pol_jax.verifying.backend_differences import backend_differences
 from pol_jax.verifying.challenged_segments import check_segments, self_test_of
 from pol_jax.verifying.checks import (
     Checked,
@@ -215,7 +216,7 @@ class ProofVerifier(Verifier):
         checked, claim, policy = passed.checked, passed.claim, self._request.policy
         records = CommittedRecords(checked.records, self._request.secret, claim.format)
         material = ProofMaterial(checked, source, records)
-        differences = claim.environment_differences(self.environment)
+        differences = backend_differences(checked.proof.commitment, claim, self.environment)
         found = check_segments(material, replayer, policy, challenged, passed.checkpoints, differences, self.progress)
         self.add(coverage=found.coverage, compared=found.compared, self_test=found.self_test, replays=found.replays)
         segments, d_ref = len(checked.proof.segments), self._request.d_ref

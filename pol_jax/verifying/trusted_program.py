@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import jax.export
 import msgspec
@@ -79,7 +79,8 @@ def trust_built_in(data_dir: Path | None = None) -> Trusted:
 
 def _export(task: Task, commitment: Commitment) -> Expected:
     """Return what a task gives under the batch size and PRNG of a commitment."""
-    own = replace(task, batch_size=commitment.schedule.batch_size)
+    arithmetic: Literal["exact"] | None = None if commitment.arithmetic is None else "exact"
+    own = replace(task, batch_size=commitment.schedule.batch_size, arithmetic=arithmetic)
     unbounded = Limits(constant_bytes=2**62)  # the verifier's own program has nothing to hide
     artifacts = export_task(own, signature_of(own, commitment.schedule.prng), unbounded)
     return Expected(artifact_digests(artifacts), _text_digests(artifacts))
