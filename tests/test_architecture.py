@@ -81,6 +81,7 @@ TESTED_ELSEWHERE = {
     "attacks/test_other_backends.py": "program.machine protocol.environment",
     "attacks/test_documents.py": "protocol.claim",
     "storage/test_inventory.py": "protocol.inventory protocol.limits",
+    "storage/test_interventions.py": "proving.interventions",
     "test_api.py": "proving.recording",
     "proving/test_resumption.py": "proving.commit proving.open_run proving.recorder",
     "reports/html/test_page.py": "html reports.html.closeness reports.html.course reports.html.environments"

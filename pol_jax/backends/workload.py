@@ -83,6 +83,8 @@ def read_workload(opening: Opening, steps: Iterable[int] | None = None, limits: 
         UsageError: a step that is not in the opening.
         ProofError: the opening contradicts itself, or its program may not run.
     """
+    if opening.interventions:
+        raise UsageError("the opening has interventions, which are not measured; open other steps")
     commitment = Commitment.parse(opening.commitment)
     program = load_opened_program(opening, commitment, limits or Limits())
     rows = decode_opened_rows(opening, commitment.row_layout)
@@ -96,7 +98,7 @@ def read_workload(opening: Opening, steps: Iterable[int] | None = None, limits: 
     spans = every if steps is None else _choose(every, sorted(set(steps)))
     if not spans:
         raise UsageError("the opening has no step with the states before and after it, and its records")
-    opened = Opened(commitment, program, rows, records, states)
+    opened = Opened(commitment, program, rows, records, states, {})
     return Workload(opening.claim.hex(), opening.step, opened, spans, tuple(_segments(spans)))
 
 

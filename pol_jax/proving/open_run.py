@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,6 +12,7 @@ import msgspec
 from pol_jax.errors import UsageError
 from pol_jax.files import write_whole
 from pol_jax.program.machine import current_environment
+from pol_jax.protocol.claim import Intervention
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.documents import decode, encode
 from pol_jax.protocol.encoding import FORMAT_1, Format
@@ -48,6 +50,7 @@ class OpenRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: StepCount
     environment: Environment
     keep_every: StepCount = 1
+    interventions: tuple[Intervention, ...] = ()
 
 
 def agree_on_aim(root: Path, steps: int | None, keep_every: int | None) -> Aim:
@@ -103,9 +106,16 @@ def own_environment(commitment: Commitment) -> Environment:
     return msgspec.structs.replace(environment, variables=None, libraries=None)
 
 
-def remember(root: Path, aim: Aim, commitment: Commitment) -> None:
-    """Write the aim and the backend to the directory, where they stay until `forget`."""
-    open_run = OpenRun(commitment.format, aim.steps, own_environment(commitment), aim.keep_every)
+def past_interventions(root: Path) -> tuple[Intervention, ...]:
+    """Return the interventions of an interrupted run, ascending by step."""
+    before = _read(root / FILE)
+    return before.interventions if before else ()
+
+
+def remember(root: Path, aim: Aim, commitment: Commitment, interventions: Sequence[Intervention] = ()) -> None:
+    """Write the aim, the backend and the interventions to the directory, where they stay until `forget`."""
+    environment = own_environment(commitment)
+    open_run = OpenRun(commitment.format, aim.steps, environment, aim.keep_every, tuple(interventions))
     write_whole(root / FILE, encode(open_run))
 
 

@@ -20,7 +20,7 @@ from pol_jax.protocol import claim as claims
 from pol_jax.protocol import merkle
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.encoding import DIGEST_BYTES, record_digests
-from pol_jax.protocol.opening import OpenedRecord, OpenedRow, OpenedState, Opening
+from pol_jax.protocol.opening import OpenedIntervention, OpenedRecord, OpenedRow, OpenedState, Opening
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span, routes, witnessed_spans
 from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
@@ -79,6 +79,18 @@ def open_steps(
         ),
         states=tuple(OpenedState(step, _contents(states[step].leaves)) for step in sorted(states)),
         records=_records(proof, source, indices, secret),
+        interventions=_interventions(proof, wanted),
+    )
+
+
+def _interventions(proof: Proof, wanted: Sequence[Span]) -> tuple[OpenedIntervention, ...]:
+    """Return those after which a step of a span begins."""
+    before = sorted({step - 1 for span in wanted for step in span.steps})
+    changes = ((step, proof.changes(step)) for step in before)
+    return tuple(
+        OpenedIntervention(step, _contents([changed[place] for place in sorted(changed)]))
+        for step, changed in changes
+        if changed
     )
 
 
@@ -116,7 +128,7 @@ def _regenerate(
             state = ends[0] if start == 0 else _committed_state(proof, layout, start)
             keeper.begin(proof, start, state)
             with Follower(program, witness, keeper) as follower:
-                inputs = step_inputs(proof.commitment, source, start + 1, stop + 1)
+                inputs = step_inputs(proof.commitment, source, start + 1, stop + 1, proof.changes)
                 run(program, tuple(jnp.array(leaf) for leaf in state.leaves), inputs, follower)
     finally:
         progress.end()

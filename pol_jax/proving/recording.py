@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,8 @@ from pol_jax.protocol.rows import Row
 from pol_jax.protocol.trees import PyTree
 from pol_jax.proving.commit import Choices, check_choices, write_commitment
 from pol_jax.proving.fine_tuning import taken_leaves
-from pol_jax.proving.open_run import agree_on_aim, check_count, forget, own_environment, remember
+from pol_jax.proving.interventions import Interventions
+from pol_jax.proving.open_run import agree_on_aim, check_count, forget, own_environment
 from pol_jax.proving.recorder import Recorder
 from pol_jax.proving.resumption import Resumption, find_resumption
 from pol_jax.storage.inventory import take_inventory
@@ -138,8 +140,9 @@ class Recording:
         if self.finished:
             self.start, self.damaged, self.leaves = self.steps, list[str](), proof.final_leaves()
             return
+        self._interventions = Interventions(self._root, self.commitment, aim)
         resumption = find_resumption(self._root, self.commitment, layout, self.steps)
-        remember(self._root, aim, self.commitment)
+        self._interventions.remember()
         self.start, self.damaged = max(0, resumption.start), resumption.damaged
         self.recorder = Recorder(self._root, schedule, layout, aim, resumption, self._report)
         stack.callback(self.recorder.close)
@@ -157,7 +160,10 @@ class Recording:
 
     def __iter__(self) -> Iterator[StepInput]:
         """Yield the inputs of the remaining steps."""
-        return step_inputs(self.commitment, self._task.source, self.start + 1, self.steps + 1)
+        changes = self._interventions.changes
+        for inputs in step_inputs(self.commitment, self._task.source, self.start + 1, self.steps + 1, changes):
+            self._begun = inputs.step
+            yield inputs
 
     def run(self) -> None:
         """Run all remaining steps."""
@@ -171,9 +177,31 @@ class Recording:
             state: the state after the previous step.
             inputs: what iterating over this recording yields.
         """
-        leaves, metrics = self.program.step(self._structure.leaves(state), inputs.batch, inputs.key)
+        leaves = inputs.begin(self._structure.leaves(state))
+        leaves, metrics = self.program.step(leaves, inputs.batch, inputs.key)
         self.follower.follow(inputs, leaves, metrics)
         return self._structure.state(leaves), dict(zip(self.program.signature.metrics, metrics, strict=True))
+
+    def intervene(self, state: PyTree, leaves: Mapping[str, Any], reason: str) -> PyTree:
+        """Return the state with new leaves, from which the next step starts: an intervention, which the claim names.
+
+        Call it inside the loop, before `step`. A report names every intervention first: nothing shows where the new
+        values come from. A change of the state without this call makes the run one that no replay reproduces.
+
+        Args:
+            state: the state before the step whose inputs the loop has yielded last.
+            leaves: the new arrays, by their paths as JSON pointers, such as ``/optimizer/learning_rate``.
+            reason: why, in at most 256 characters; verifiers read it.
+
+        Raises:
+            UsageError: there is no such leaf, an array has another shape or dtype, or a leaf is a PRNG key.
+            DivergenceError: an interrupted run recorded another intervention after this step.
+            StorageError: the leaves can't be written.
+        """
+        self.follower.wait()
+        changed = self._interventions.add(self._begun - 1, leaves, reason)
+        before = self._structure.leaves(state)
+        return self._structure.state([changed.get(place, leaf) for place, leaf in enumerate(before)])
 
     def __enter__(self) -> Recording:
         """Return the recording itself."""
@@ -224,7 +252,7 @@ class Recording:
             steps=self.steps,
             final_state=self.recorder.last_state.hex(),
             environments=earlier.environments if earlier else (EnvironmentFrom(0, own_environment(self.commitment)),),
-            interventions=(),
+            interventions=self._interventions.made,
         )
         if earlier not in (None, claim):
             raise DivergenceError(f"{self._root}: the existing claim is not that of the ledger; start a new run")

@@ -11,6 +11,7 @@ import msgspec
 
 from pol_jax import errors
 from pol_jax.protocol.challenge import Policy, StepPolicy
+from pol_jax.protocol.claim import Intervention
 from pol_jax.protocol.encoding import FORMAT, Format
 from pol_jax.protocol.environment import Environment
 from pol_jax.protocol.limits import RULES
@@ -346,6 +347,8 @@ class Report(msgspec.Struct, frozen=True):
         claimed_environment: the environment in which the run was made, as the prover says.
         environment: the environment of the verification.
         program_origin: whether the program is the one that the verifier exports from source that it trusts.
+        interventions: changes of the state from outside the program, as the claim names them.
+        may_stop_early: whether the prover could choose where the run ends; None if stage 3 was not passed.
         non_finite: the leaves of the final state that hold a NaN or an infinity; empty if the final state is not there.
     """
 
@@ -375,6 +378,8 @@ class Report(msgspec.Struct, frozen=True):
     drift: Drift | None
     initial_test: KolmogorovSmirnov | None
     non_finite: tuple[NonFinite, ...]
+    interventions: tuple[Intervention, ...]
+    may_stop_early: bool | None
 
     def __bool__(self) -> bool:
         """Return whether the proof is accepted."""
@@ -415,6 +420,8 @@ class Report(msgspec.Struct, frozen=True):
             drift=None,
             initial_test=None,
             non_finite=(),
+            interventions=(),
+            may_stop_early=None,
         )
 
     def with_stage(self, stage: Stage, outcome: Outcome, detail: str = "") -> Report:

@@ -42,6 +42,7 @@ from pol_jax.protocol.spans import Segments
 from pol_jax.protocol.trees import PyTree
 from pol_jax.storage import ledger
 from pol_jax.storage.checkpoints import checkpoint_name, checkpoint_steps, load_checkpoint
+from pol_jax.storage.interventions import load_intervention
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.journal import FILE as JOURNAL_FILE
 from pol_jax.storage.journal import read_journal, recorded_rows
@@ -186,6 +187,17 @@ class Proof:
         if self.seen:
             self.seen.check_state(checkpoint_name(step), step, Layout(self.commitment.state).gather(leaves).digest())
         return leaves
+
+    def changes(self, step: int) -> dict[int, np.ndarray]:
+        """Return the leaves that an intervention after ``step`` put into the state, by their places; none if none did.
+
+        Raises:
+            ProofError: they are not those that the claim names.
+        """
+        found = (each for each in self.claim.interventions if each.after == step) if self.claim else ()
+        for intervention in found:
+            return load_intervention(self.root, intervention, self.commitment.state)
+        return {}
 
     def final_state(self) -> PyTree:
         """Return the state after the last step, as nested dicts of arrays."""

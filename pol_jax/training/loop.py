@@ -92,7 +92,7 @@ def run(program: Program, state: Leaves, inputs: Iterable[StepInput], follower: 
         The last state, after every step has been observed.
     """
     for each in inputs:
-        state, metrics = program.step(state, each.batch, each.key)
+        state, metrics = program.step(each.begin(state), each.batch, each.key)
         follower.follow(each, state, metrics)
     follower.wait()
     return state

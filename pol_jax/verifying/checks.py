@@ -24,6 +24,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.reports.curves import Curve
 from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
+from pol_jax.storage.interventions import intervention_name, intervention_steps
 from pol_jax.storage.inventory import check_inventory, read_bounded, scan
 from pol_jax.storage.ledger import DIRECTORY, segment_file
 from pol_jax.storage.proof import Proof
@@ -151,7 +152,18 @@ def check_states(proof: Proof, observe: Callable[[int, Sequence[np.ndarray]], No
             raise ProofError(checkpoint_name(step), f"its state is not the one in row {step} of the ledger")
         if observe:
             observe(step, leaves)
+    _check_interventions(proof)
     return stored
+
+
+def _check_interventions(proof: Proof) -> None:
+    """Refuse other interventions than those of the claim, whose leaves are read here."""
+    assert proof.claim is not None  # noqa: S101  # it passed stage 2
+    claimed = {each.after for each in proof.claim.interventions}
+    for step in sorted(set(intervention_steps(proof.root)) - claimed):
+        raise ProofError(intervention_name(step), "is no intervention that the claim names")
+    for step in sorted(claimed):
+        proof.changes(step)
 
 
 def check_files_to_states(root: Path, limits: Limits) -> Checked:

@@ -112,7 +112,7 @@ class Compilation:
         with executing():
             leaves: Leaves = tuple(jnp.array(leaf) for leaf in state)
             for each in inputs:
-                leaves, metrics = self.step(leaves, each.batch, each.key)
+                leaves, metrics = self.step(each.begin(leaves), each.batch, each.key)
                 values.append(dict(zip(self.metrics, map(np.float32, metrics), strict=True)))
             return [np.asarray(leaf) for leaf in leaves], values
 

@@ -22,7 +22,8 @@ from pol_jax.protocol.opening import OpenedRow, Opening
 from pol_jax.protocol.rows import Row, RowLayout, decode_row
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import DTYPES, ArraySpec, has_odd_bool
-from pol_jax.training.inputs import StepInput, plan, step_inputs
+from pol_jax.training.initial_state import digest_of
+from pol_jax.training.inputs import Changed, StepInput, plan, step_inputs
 from pol_jax.training.keys import step_keys
 from pol_jax.training.opened_records import CommittedRecord, OpenedRecords
 from pol_jax.training.states import HostState, Layout, little_endian
@@ -41,6 +42,7 @@ class Opened:
         rows: of the ledger, by step.
         records: as a source.
         states: by step; they have the digests of their rows.
+        changed: what interventions put into the state, by the step after which they did.
     """
 
     commitment: Commitment
@@ -48,6 +50,7 @@ class Opened:
     rows: Mapping[int, Row]
     records: OpenedRecords
     states: Mapping[int, HostState]
+    changed: Mapping[int, Changed]
 
     def state(self, step: int) -> Sequence[np.ndarray]:
         """Leaves of an opened state."""
@@ -55,7 +58,11 @@ class Opened:
 
     def inputs(self, span: Span) -> list[StepInput]:
         """Of the steps of a span whose records were opened."""
-        return list(step_inputs(self.commitment, self.records, span.start + 1, span.stop + 1))
+        return list(step_inputs(self.commitment, self.records, span.start + 1, span.stop + 1, self.changes))
+
+    def changes(self, step: int) -> Changed:
+        """What an intervention after a step put into the state."""
+        return self.changed.get(step, {})
 
     def rows_of(self, span: Span) -> list[Row]:
         """Of the steps of a span."""
@@ -145,6 +152,29 @@ def check_opened_states(opening: Opening, commitment: Commitment, rows: Mapping[
     return states
 
 
+def check_interventions(
+    opening: Opening, commitment: Commitment, claim: Claim, executed: Sequence[Span]
+) -> dict[int, Changed]:
+    """Stage 6: each intervention is one of the claim, and those before the steps of the spans are there."""
+    claimed, found = {each.after: each for each in claim.interventions}, dict[int, Changed]()
+    for at, opened in enumerate(opening.interventions):
+        where = f"interventions[{at}]"
+        if found and opened.after <= max(found):
+            raise ProofError(WHERE, f"{where}: step {opened.after} is not after the one before")
+        if opened.after not in claimed:
+            raise ProofError(WHERE, f"{where}: the claim has none after step {opened.after}")
+        named = set(claimed[opened.after].leaves)
+        places = [place for place, leaf in enumerate(commitment.state) if leaf.path in named]
+        spec = tuple(commitment.state[place] for place in places)
+        leaves = _arrays(where, spec, opened.leaves)
+        if digest_of(spec, leaves) != claimed[opened.after].digest:
+            raise ProofError(WHERE, f"{where}: is not what the claim names")
+        found[opened.after] = dict(zip(places, leaves, strict=True))
+    for step in sorted({step - 1 for span in executed for step in span.steps} & claimed.keys() - found.keys()):
+        raise ProofError(WHERE, f"interventions: the one after step {step} is missing")
+    return found
+
+
 def missing_ends(opened: Opened, steps: int, *, within_tolerance: bool) -> str | None:
     """Return which end of the run an opening leaves out, in words, and what to ask for; None if it shows both ends.
 
@@ -186,7 +216,8 @@ def check_opening(opening: Opening, claim: Claim, executed: Sequence[Span], limi
     commitment, program = check_opened_commitment(opening, claim, limits)
     rows = check_opened_rows(opening, commitment, claim)
     records = check_opened_inputs(opening, commitment, rows, executed)
-    return Opened(commitment, program, rows, records, check_opened_states(opening, commitment, rows))
+    states = check_opened_states(opening, commitment, rows)
+    return Opened(commitment, program, rows, records, states, check_interventions(opening, commitment, claim, executed))
 
 
 def _decoded_rows(opening: Opening, layout: RowLayout) -> Iterator[tuple[str, OpenedRow, Row]]:

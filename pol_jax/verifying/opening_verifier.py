@@ -28,7 +28,7 @@ from pol_jax.reports.report import Compared, Drift, Outcome, Verdict
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.openings import read_opening
 from pol_jax.storage.proof import find_claim
-from pol_jax.verifying.ancestry import check_taken, provenance_of
+from pol_jax.verifying.ancestry import check_taken
 from pol_jax.verifying.backend_differences import backend_differences
 from pol_jax.verifying.initial_test import ks_test
 from pol_jax.verifying.interruption import interrupted_replay
@@ -36,6 +36,7 @@ from pol_jax.verifying.numeric_comparison import compare_initial, compare_spans
 from pol_jax.verifying.opening_checks import (
     WHERE,
     Opened,
+    check_interventions,
     check_opened_commitment,
     check_opened_inputs,
     check_opened_rows,
@@ -93,7 +94,7 @@ class OpeningVerifier(Verifier):
             seen.append("opens this claim")
         with self.stage(Stage.COMMITMENT) as seen:
             commitment, program = check_opened_commitment(opening, claim, request.limits)
-            self.add(task=commitment.task.name, provenance=provenance_of(commitment))
+            self.add_commitment(commitment)
             seen.append("programs match")
             seen += self.compare_programs(lambda: Artifacts(opening.init, opening.step), commitment, claim)
         drawn = challenged_steps(request.policy, claim.steps, claim.digest(), request.nonce, claim.format)
@@ -107,12 +108,13 @@ class OpeningVerifier(Verifier):
             seen.append(f"{len(opening.records)} records in the data set")
         with self.stage(Stage.STATE_DIGESTS) as seen:
             states = check_opened_states(opening, commitment, rows)
+            changed = check_interventions(opening, commitment, claim, answered)
             seen.append(f"{len(states)} states")
         self.add(coverage=covered_steps(request.policy, wanted, [], claim.steps))
         if len(answered) < len(wanted):
             self._leave_open(next(span for span in wanted if span not in answered), len(wanted))
             return
-        opened = Opened(commitment, program, rows, records, states)
+        opened = Opened(commitment, program, rows, records, states, changed)
         self._note_final(opened, claim.steps)
         with self.attempt(Stage.INITIAL_STATE):
             self._check_initial(opened)

@@ -25,7 +25,7 @@ from pol_jax.reports.report import Outcome, Report
 from pol_jax.storage.checkpoints import checkpoint_name
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.task import BUILT_IN, Source, load_task
-from pol_jax.verifying.ancestry import Lineage, check_ancestry, check_taken, lineage_of, provenance_of
+from pol_jax.verifying.ancestry import Lineage, check_ancestry, check_taken, lineage_of
 from pol_jax.verifying.backend_differences import backend_differences
 from pol_jax.verifying.challenged_segments import check_segments, self_test_of
 from pol_jax.verifying.checks import (
@@ -127,7 +127,7 @@ class ProofVerifier(Verifier):
         with self.stage(Stage.COMMITMENT) as seen:
             checked = check_commitment(self._root, claim, limits)
             proof = checked.proof
-            self.add(task=proof.commitment.task.name, provenance=provenance_of(proof.commitment))
+            self.add_commitment(proof.commitment)
             seen.append(f"{len(checked.records)} records, programs match")
             seen.append(f"{checked.program.constant_bytes} bytes of constants")
             seen += self.compare_programs(proof.artifacts, proof.commitment, claim)

@@ -106,7 +106,8 @@ class Replayer:
         return _Start(span, proof.rows_after(span.start), proof.host_leaves(span.start))
 
     def _run(self, begun: _Start, states_only: bool = False) -> ReplayResult:
-        inputs = step_inputs(self._checked.proof.commitment, self._source, begun.span.start + 1, begun.span.stop + 1)
+        proof, span = self._checked.proof, begun.span
+        inputs = step_inputs(proof.commitment, self._source, span.start + 1, span.stop + 1, proof.changes)
         state = tuple(jnp.array(leaf) for leaf in begun.state)
         begun.state.clear()  # the next replay's state is in memory already; there is no room for a third
         comparer = RowComparer(begun.rows, begun.span, self._report, states_only=states_only)

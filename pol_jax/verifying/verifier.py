@@ -24,6 +24,7 @@ from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.report import Drift, Mode, Origin, Outcome, Replay, Report, Verdict
 from pol_jax.reports.wording import describe_provenance, describe_test, notices
+from pol_jax.verifying.ancestry import provenance_of
 from pol_jax.verifying.interruption import interrupted
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Trusted, origin_of, other_program
@@ -81,7 +82,17 @@ class Verifier(ABC):
 
     def add_claim(self, claim: Claim) -> None:
         """Add to the report what a claim says."""
-        self.add(claim=claim.digest().hex(), commitment=claim.commitment, claimed_environment=claim.environment)
+        self.add(
+            claim=claim.digest().hex(),
+            commitment=claim.commitment,
+            claimed_environment=claim.environment,
+            interventions=claim.interventions,
+        )
+
+    def add_commitment(self, commitment: Commitment) -> None:
+        """Add to the report what a commitment says."""
+        may_stop_early = commitment.schedule.steps is not None and commitment.schedule.may_stop_early
+        self.add(task=commitment.task.name, provenance=provenance_of(commitment), may_stop_early=may_stop_early)
 
     def note_final(self, spec: StateSpec, leaves: HostLeaves) -> None:
         """Note in the report what is not finite in the final state."""
