@@ -46,13 +46,13 @@ def is_beside(name: str) -> bool:
     return name in _BESIDE or name.rpartition("/")[2] in _ANYWHERE
 
 
-def twin(names: Iterable[str]) -> str | None:
-    """Return a name that equals another one but for the case of its letters, or None: some systems have only one."""
-    seen: set[str] = set()
+def twins(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return two names that are equal but for the case of their letters, or None: some systems have only one of them."""
+    seen: dict[str, str] = {}
     for name in names:
         if name.lower() in seen:
-            return name
-        seen.add(name.lower())
+            return seen[name.lower()], name
+        seen[name.lower()] = name
     return None
 
 
@@ -94,6 +94,8 @@ class Inventory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in inventory.files:
             if not is_file_name(name) or is_beside(name) or name == FILE:
                 raise ProofError(FILE, f"files: {name[:80]!r} has no place in an inventory")
-        if second := twin(inventory.files):
-            raise ProofError(FILE, f"files: {second[:80]!r} equals another name but for the case of its letters")
+        if pair := twins(inventory.files):
+            raise ProofError(
+                FILE, f"files: {pair[0][:80]!r} and {pair[1][:80]!r} are equal but for the case of letters"
+            )
         return inventory

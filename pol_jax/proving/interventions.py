@@ -14,7 +14,7 @@ from pol_jax.protocol.claim import Intervention
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.encoding import FORMAT_1
 from pol_jax.protocol.initial import problem_of_leaves
-from pol_jax.proving.open_run import Aim, past_interventions, remember
+from pol_jax.proving.open_run import Aim, remember
 from pol_jax.storage.interventions import DIRECTORY, intervention_name, load_intervention, save_intervention
 from pol_jax.training.initial_state import digest_of
 from pol_jax.training.states import little_endian
@@ -29,12 +29,14 @@ class Interventions:
         made: all so far, ascending by step.
     """
 
-    def __init__(self, root: Path, commitment: Commitment, aim: Aim) -> None:
-        """Find those of an interrupted run in ``root``, and remove what was being written when it was killed."""
-        self._root, self._commitment, self._aim = root, commitment, aim
-        self.made = past_interventions(root)
+    def __init__(self, root: Path, commitment: Commitment, aim: Aim, made: tuple[Intervention, ...]) -> None:
+        """Begin with those that were ``made`` in a run in ``root``."""
+        self._root, self._commitment, self._aim, self.made = root, commitment, aim, made
+
+    def remove_unfinished(self) -> None:
+        """Remove what was being written when the run was killed."""
         complete = {intervention_name(each.after) for each in self.made}
-        directory = root / DIRECTORY
+        directory = self._root / DIRECTORY
         for entry in directory.iterdir() if directory.is_dir() else ():
             if f"{DIRECTORY}/{entry.name}" not in complete:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

@@ -26,7 +26,7 @@ from pol_jax.protocol.trees import PyTree
 from pol_jax.proving.commit import Choices, check_choices, write_commitment
 from pol_jax.proving.fine_tuning import taken_leaves
 from pol_jax.proving.interventions import Interventions
-from pol_jax.proving.open_run import agree_on_aim, check_count, forget, own_environment
+from pol_jax.proving.open_run import agree_on_aim, check_count, forget, own_environment, past_interventions
 from pol_jax.proving.recorder import Recorder
 from pol_jax.proving.resumption import Resumption, find_resumption
 from pol_jax.storage.inventory import take_inventory
@@ -137,11 +137,13 @@ class Recording:
             lambda step: schedule.has_witness(step, self.steps),
             self.commitment.row_layout,
         )
+        made = proof.claim.interventions if proof.claim else past_interventions(self._root)
+        self._interventions = Interventions(self._root, self.commitment, aim, made)
         if self.finished:
             self.start, self.damaged, self.leaves = self.steps, list[str](), proof.final_leaves()
             return
-        self._interventions = Interventions(self._root, self.commitment, aim)
         resumption = find_resumption(self._root, self.commitment, layout, self.steps)
+        self._interventions.remove_unfinished()
         self._interventions.remember()
         self.start, self.damaged = max(0, resumption.start), resumption.damaged
         self.recorder = Recorder(self._root, schedule, layout, aim, resumption, self._report)

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 from pol_jax.errors import ProofError, unreadable
 from pol_jax.protocol.documents import encode
 from pol_jax.protocol.encoding import FORMAT, Format, file_digest
-from pol_jax.protocol.inventory import FILE, Entry, Inventory, is_beside, is_file_name, is_folder_name, twin
+from pol_jax.protocol.inventory import FILE, Entry, Inventory, is_beside, is_file_name, is_folder_name, twins
 from pol_jax.protocol.limits import Limits
 
 _CHUNK: Final = 2**24
@@ -30,8 +30,8 @@ def scan(root: Path, limits: Limits) -> dict[str, int]:
         inside = Path(folder).relative_to(root)
         folders[:] = [name for name in folders if not is_beside((inside / name).as_posix())]
         files = [name for name in files if not is_beside((inside / name).as_posix())]
-        if second := twin(sorted(folders + files)):
-            raise ProofError((inside / second).as_posix(), "equals another name but for the case of its letters")
+        if pair := twins(sorted(folders + files)):
+            raise ProofError((inside / pair[0]).as_posix(), f"equals {pair[1]!r} but for the case of letters")
         for name in sorted(folders + files):
             path = Path(folder, name)
             where, status = path.relative_to(root).as_posix(), path.lstat()

@@ -156,3 +156,16 @@ def test_a_run_that_conceals_it_is_rejected(proof: Path) -> None:
 def test_one_on_leaves_that_are_not_there_is_refused(proof: Path) -> None:
     edit_document(proof, "claim.json", lambda plain: plain["interventions"][0].update(leaves=["/params/c"]))
     refused(verified(proof), 3, "intervention after step 2")
+
+
+def test_a_finished_run_keeps_it(proof: Path) -> None:
+    train(proof)
+    assert verified(proof).verdict is Verdict.ACCEPTED
+
+
+def test_a_run_killed_after_its_claim_keeps_it(proof: Path, whole: Path) -> None:
+    (proof / "inventory.json").unlink()
+    (proof / "interventions" / "0000000002.tmp-of-orbax").mkdir()
+    train(proof, change=None)
+    assert claim_of(proof) == claim_of(whole)
+    assert verified(proof).verdict is Verdict.ACCEPTED
