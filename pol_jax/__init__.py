@@ -19,6 +19,7 @@ How data flows, package by package; each imports only those above it (``docs/arc
     verifying   the nine stages of a verification
     proving     commit, record, resume, claim, open
     sandbox     verification in a confined process, replay in several
+    workers     the updates of untrusted workers
     attesting   who trained it
 
 ``backends`` measures the reproduction error across XLA backends, ``tasks`` are ready-made, ``cli`` is the command line.
@@ -52,13 +53,19 @@ if TYPE_CHECKING:
     from pol_jax.training.records import Arrays, Cached
     from pol_jax.training.task import Source, Task, load_task
     from pol_jax.verifying.diff import Difference, diff
+    from pol_jax.workers.assignment import Assignment, Data, register
+    from pol_jax.workers.training import train_update
+    from pol_jax.workers.trusted_task import TrustedTask
+    from pol_jax.workers.verify_update import UpdateResult, verify_update
 
 _HOME = {
     "AllSegments": "protocol.challenge",
     "Arrays": "training.records",
+    "Assignment": "workers.assignment",
     "Bounds": "sandbox.bounds",
     "Cached": "training.records",
     "Choices": "proving.commit",
+    "Data": "workers.assignment",
     "Difference": "verifying.diff",
     "JointSegments": "protocol.challenge",
     "ListedSegments": "protocol.challenge",
@@ -73,23 +80,30 @@ _HOME = {
     "Start": "proving.fine_tuning",
     "Task": "training.task",
     "TopSegments": "protocol.challenge",
+    "TrustedTask": "workers.trusted_task",
+    "UpdateResult": "workers.verify_update",
     "Verdict": "reports.report",
     "diff": "verifying.diff",
     "load_task": "training.task",
     "open_proof": "storage.proof",
     "open_steps": "proving.opener",
+    "register": "workers.assignment",
     "train": "proving.recording",
+    "train_update": "workers.training",
     "verify": "sandbox.verify",
     "verify_opening": "sandbox.verify",
+    "verify_update": "workers.verify_update",
     "write_opening": "storage.openings",
 }
 
 __all__ = [
     "AllSegments",
     "Arrays",
+    "Assignment",
     "Bounds",
     "Cached",
     "Choices",
+    "Data",
     "Difference",
     "JointSegments",
     "ListedSegments",
@@ -104,14 +118,19 @@ __all__ = [
     "Start",
     "Task",
     "TopSegments",
+    "TrustedTask",
+    "UpdateResult",
     "Verdict",
     "diff",
     "load_task",
     "open_proof",
     "open_steps",
+    "register",
     "train",
+    "train_update",
     "verify",
     "verify_opening",
+    "verify_update",
     "write_opening",
 ]
 

@@ -31,6 +31,7 @@ PACKAGES = {
     "verifying": "ground protocol program exact training storage reports judging",
     "proving": "ground protocol program exact training storage verifying",
     "sandbox": "ground protocol program training storage reports judging verifying",
+    "workers": "ground protocol program training storage reports judging verifying proving sandbox",
     "attesting": "ground protocol",
     "backends": "ground protocol program training judging verifying",
     "tasks": "ground training",
@@ -86,6 +87,7 @@ TESTED_ELSEWHERE = {
     "proving/test_resumption.py": "proving.commit proving.open_run proving.recorder",
     "reports/html/test_page.py": "html reports.html.closeness reports.html.course reports.html.environments"
     " reports.html.lineage reports.html.signs reports.html.strip",
+    "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
     "sandbox/test_verify.py": "sandbox.child sandbox.pipe sandbox.remote_records",
     "sandbox/test_confinement.py": "sandbox.capabilities sandbox.landlock sandbox.seccomp"
     " sandbox.system_calls sandbox.variables",

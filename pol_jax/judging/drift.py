@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from pol_jax.judging.leaf_distances import finite_distances
+from pol_jax.judging.displacement import Displacement, displacements
 from pol_jax.protocol.challenge import JointSegments, Policy, RandomSegments
 from pol_jax.protocol.distances import HostLeaves, distance, finite
 from pol_jax.protocol.sampling import false_segments
@@ -59,15 +59,15 @@ class Trajectory:
         return self._spec
 
     @property
-    def distances(self) -> list[float] | None:
-        """The distance between the first and the last state for each leaf; None where there is only one state.
+    def displacements(self) -> list[Displacement] | None:
+        """How far each leaf went from the first to the last state; None where there is only one state.
 
         Elements that are not finite are left out, as in a comparison: else a program could keep a leaf that is never
         finite, and take the bound on drift away.
         """
         if self._first is None or self._last is None or self._first is self._last[1]:
             return None
-        return finite_distances(self._spec, self._first, self._last[1])
+        return displacements(self._spec, self._first, self._last[1])
 
 
 def drift_of(
@@ -103,10 +103,10 @@ def drift_of(
         if possible < count:
             count, confidence = possible, policy.confidence
     largest = sorted(unchecked, key=lambda size: math.inf if size is None else size, reverse=True)[:count]
-    distances = trajectory.distances
-    leaf, share = largest_share(trajectory.spec, distances, compared, steps)
+    gone = trajectory.displacements
+    leaf, share = largest_share(trajectory.spec, gone, compared, steps)
     return Drift(
-        distance=_whole(distances),
+        distance=_whole(gone),
         path=_sum(sizes),
         unchecked=_sum(largest),
         confidence=confidence,
@@ -122,7 +122,7 @@ def drift_of(
 def drift_of_opening(
     sizes: Sequence[float],
     spec: StateSpec,
-    distances: Sequence[float] | None,
+    gone: Sequence[Displacement] | None,
     compared: Sequence[Compared],
     steps: int,
     d_ref: float | None,
@@ -132,15 +132,15 @@ def drift_of_opening(
     Args:
         sizes: of the updates of the opened spans.
         spec: of the states.
-        distances: from the initial state to the last one, for each leaf, if both were opened.
+        gone: how far each leaf went from the initial state to the last one, if both were opened.
         compared: what was compared as numbers.
         steps: T.
         d_ref: a distance between two honest trainings, if the verifier gave one.
     """
     updates = [finite(size) for size in sizes]
-    leaf, share = largest_share(spec, distances, compared, steps)
+    leaf, share = largest_share(spec, gone, compared, steps)
     return Drift(
-        distance=_whole(distances),
+        distance=_whole(gone),
         path=None,
         unchecked=None,
         confidence=None,
@@ -168,26 +168,24 @@ def tolerated_drift(compared: Sequence[Compared], steps: int) -> float | None:
 
 
 def largest_share(
-    spec: StateSpec, distances: Sequence[float] | None, compared: Sequence[Compared], steps: int
+    spec: StateSpec, gone: Sequence[Displacement] | None, compared: Sequence[Compared], steps: int
 ) -> tuple[str | None, float | None]:
     """The leaf that tolerated errors could have led furthest astray, against its own way, and that share.
 
-    Each leaf is held against itself: a counter that runs far, or a large parameter, must not excuse another leaf.
+    Each leaf is held against itself, and its small elements against themselves too: a counter that runs far, or a large
+    parameter, must not excuse another one.
 
     Returns:
-        None and 0 where no steps passed within a tolerance; None and None where the distances are not known.
+        None and 0 where no steps passed within a tolerance; None and None where it is not known how far leaves went.
     """
     passed = [each for each in compared if each.passed and not each.is_initial]
     if not passed:
         return None, 0.0
-    if distances is None:
+    if gone is None:
         return None, None
     repeated = steps / sum(len(each.span.steps) for each in passed)
-    rooms = [_sum(of_leaf) for of_leaf in zip(*(each.rooms for each in passed), strict=True)]
-    shares = [
-        math.inf if room is None else _share(room * repeated, distance)
-        for room, distance in zip(rooms, distances, strict=True)
-    ]
+    rooms = zip(*(each.rooms for each in passed), strict=True)
+    shares = [leaf.share(of_leaf, repeated) for leaf, of_leaf in zip(gone, rooms, strict=True)]
     at = max(range(len(shares)), key=shares.__getitem__)
     return spec[at].path, finite(shares[at])
 
@@ -244,13 +242,9 @@ def _lies_in(span: Span, runs: Iterable[Span]) -> bool:
     return any(run.start <= span.start and span.stop <= run.stop for run in runs)
 
 
-def _whole(distances: Sequence[float] | None) -> float | None:
+def _whole(gone: Sequence[Displacement] | None) -> float | None:
     """The distance of all leaves together."""
-    return None if distances is None else finite(math.hypot(*distances))
-
-
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else math.inf if part else 0.0
+    return None if gone is None else finite(math.hypot(*(leaf.distance for leaf in gone)))
 
 
 def _sum(sizes: Sequence[float | None]) -> float | None:

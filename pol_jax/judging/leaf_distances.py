@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from pol_jax.protocol.trees import DTYPES, StateSpec
+from pol_jax.protocol.trees import DTYPES
 
 SAFETY_FACTOR: Final = 10.0
 """The tolerance over the noise. The compilations here sample the distribution of rounding errors only a few times, and
@@ -65,6 +65,20 @@ class LeafResults:
     reference: np.ndarray
     others: Sequence[np.ndarray]
     perturbed: Sequence[np.ndarray] = ()
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the committed leaf has the bits of one of this machine's results.
+
+        Equal numbers may have other bits: a zero has a sign, and a NaN a payload.
+        """
+        return any(self.after.tobytes() == each.tobytes() for each in (self.reference, *self.others))
+
+    @property
+    def is_unmoved(self) -> bool:
+        """Whether no compilation here changes a number of the leaf."""
+        before = doubles(self.before)
+        return all(np.array_equal(before, doubles(own), equal_nan=True) for own in (self.reference, *self.others))
 
 
 class Distances(msgspec.Struct, frozen=True):
@@ -176,23 +190,8 @@ def total(leaves: Sequence[Distances]) -> Distances:
     )
 
 
-def finite_distance(spec: StateSpec, first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float:
-    """The Euclidean distance between two states, over the elements of all leaves that are finite in both."""
-    return math.hypot(*finite_distances(spec, first, second))
-
-
-def finite_distances(spec: StateSpec, first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> list[float]:
-    """The Euclidean distance between two states for each leaf, over the elements that are finite in both.
-
-    It is 0 for a leaf that is not floating point.
-    """
-    return [
-        _finite_distance(*pair) if is_floating(leaf.dtype) else 0.0
-        for leaf, *pair in zip(spec, first, second, strict=True)
-    ]
-
-
-def _finite_distance(first: np.ndarray, second: np.ndarray) -> float:
+def finite_distance(first: np.ndarray, second: np.ndarray) -> float:
+    """The Euclidean distance between two floating-point leaves, over the elements that are finite in both."""
     found = 0.0
     for at in range(0, first.size, _CHUNK):  # no second copy in a wider type
         a, b = (doubles(np.ravel(array)[at : at + _CHUNK]) for array in (first, second))

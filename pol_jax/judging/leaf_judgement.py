@@ -13,7 +13,6 @@ A leaf without rounding (integers, bools, PRNG keys) is equal or not.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import msgspec
@@ -28,8 +27,9 @@ from pol_jax.judging.leaf_distances import (
     same_non_finite,
 )
 from pol_jax.judging.magnitude_groups import ENOUGH, MagnitudeGroup, measure_groups
+from pol_jax.protocol.distances import finite
 from pol_jax.protocol.trees import LeafSpec
-from pol_jax.reports.report import Outcome
+from pol_jax.reports.report import Outcome, Room
 
 
 class LeafComparison(msgspec.Struct, frozen=True):
@@ -40,14 +40,15 @@ class LeafComparison(msgspec.Struct, frozen=True):
         outcome: passed, failed or inconclusive.
         reason: why, in words.
         distances: None for a leaf that is compared exactly.
-        room: by how much the leaf could be off in a false step that passes like this one; 0 for an exact leaf.
+        rooms: by how much elements of each magnitude could be off in a false step that passes like this one; none for
+            an exact leaf.
     """
 
     path: str
     outcome: Outcome
     reason: str
     distances: Distances | None
-    room: float = 0.0
+    rooms: tuple[Room, ...] = ()
 
 
 def judge_leaf(
@@ -66,14 +67,16 @@ def judge_leaf(
         outcome, reason = _judge_exactly(leaf)
         return LeafComparison(spec.path, outcome, reason, None)
     distances = measure_leaf(spec.dtype, leaf)
+    if leaf.is_unmoved:
+        return LeafComparison(spec.path, *_judge_unmoved(leaf, distances), distances)
     outcome, reason = _judge_non_finite(leaf) or (_judge_distances(distances, may_be_noise), describe(distances))
-    room = 0.0
-    if outcome is Outcome.PASSED and not _is_frozen(distances):
+    rooms: tuple[Room, ...] = ()
+    if outcome is Outcome.PASSED:
         groups = measure_groups(spec.dtype, leaf, single_step=single_step, places=places)
-        room = math.hypot(*(group.bound for group in groups))
+        rooms = tuple(Room(group.magnitude, finite(group.bound)) for group in groups)
         if distances.error > 0:
             outcome, reason = _judge_groups(groups) or (outcome, reason)
-    return LeafComparison(spec.path, outcome, reason, distances, room)
+    return LeafComparison(spec.path, outcome, reason, distances, rooms)
 
 
 def judge_metric(
@@ -137,6 +140,15 @@ def _judge_exactly(leaf: LeafResults) -> tuple[Outcome, str]:
     return _failed_if(certain), "differs; has no rounding"
 
 
+def _judge_unmoved(leaf: LeafResults, found: Distances) -> tuple[Outcome, str]:
+    """A leaf that no compilation changes must be as it was: where nothing is computed, nothing is rounded."""
+    if leaf.is_exact:
+        return Outcome.PASSED, "unchanged"
+    if unlike := _judge_non_finite(leaf):
+        return unlike
+    return _failed_if(found.error > max(found.tolerance, found.reach)), f"no step changes it; {describe(found)}"
+
+
 def _judge_non_finite(leaf: LeafResults) -> tuple[Outcome, str] | None:
     """What NaNs and infinities decide; None where the committed leaf has them where this machine has them.
 
@@ -160,8 +172,6 @@ def _judge_distances(found: Distances, may_be_noise: bool) -> Outcome:
     # last place, not for what several steps have grown to the size of the update.
     if found.infinitesimal and (may_be_noise or found.floor_decides):
         return Outcome.PASSED
-    if _is_frozen(found):  # where nothing is computed, nothing is rounded
-        return _failed_if(found.error > max(found.tolerance, found.reach))
     return _failed_if(found.tolerance <= found.limit and is_beyond_rounding(found))
 
 
@@ -183,11 +193,6 @@ def _judge_groups(groups: Sequence[MagnitudeGroup]) -> tuple[Outcome, str] | Non
     worst = max(failed or off, key=lambda group: group.error - group.bound)
     numbers = f"error {worst.error:.1e}, allowed {worst.bound:.1e}, update {worst.update:.1e}"
     return _failed_if(bool(failed)), f"{worst.count} elements of like magnitude: {numbers}"
-
-
-def _is_frozen(found: Distances) -> bool:
-    """Whether no compilation here changes the leaf in this step."""
-    return found.expected == 0 and found.noise == 0
 
 
 def _failed_if(certain: bool) -> Outcome:

@@ -46,6 +46,7 @@ class MagnitudeGroup:
     """What was measured of the elements of like magnitude; all distances are Euclidean.
 
     Attributes:
+        magnitude: of the elements (`magnitudes_of`).
         count: how many elements.
         update: between the committed leaf before and after, or the one that this machine expects, if that is larger.
         error: between the committed leaf after and the reference.
@@ -56,6 +57,7 @@ class MagnitudeGroup:
         reach: how far this machine's results from perturbed states are, with a factor of safety.
     """
 
+    magnitude: int
     count: int
     update: float
     error: float
@@ -106,12 +108,12 @@ def measure_groups(
         return []
     eps = float(ml_dtypes.finfo(DTYPES[dtype]).eps)  # type: ignore[no-untyped-call]
     share = LIMIT_SHARE if eps < FINE_EPS else COARSE_LIMIT_SHARE
-    place = _places(before, own[0])
+    magnitudes, place = np.unique(magnitudes_of(before, own[0]), return_inverse=True)
     count = np.bincount(place)
 
     def norms(a: np.ndarray, b: np.ndarray | float) -> np.ndarray:
         with np.errstate(over="ignore"):
-            return _norms(a - b, place, len(count))
+            return group_norms(a - b, place, len(count))
 
     update = np.maximum(norms(after, before), norms(own[0], before))
     # A perturbed result that is lost hinders a failure. It excuses no element: a program could lose it on purpose.
@@ -128,20 +130,20 @@ def measure_groups(
         "reach": np.where(lost > 0, np.inf, SAFETY_FACTOR * moved),
     }
     return [
-        MagnitudeGroup(int(count[at]), **{name: float(values[at]) for name, values in measured.items()})
-        for at in np.flatnonzero(count)
+        MagnitudeGroup(
+            int(magnitudes[at]), int(count[at]), **{name: float(each[at]) for name, each in measured.items()}
+        )
+        for at in range(len(count))
     ]
 
 
-def _places(before: Flat, reference: Flat) -> Int64[np.ndarray, " n"]:
-    """Number the groups from 0, and give every element the number of its group."""
-    largest = np.maximum(np.abs(before), np.abs(reference))
-    exponent = np.where(largest > 0, np.frexp(largest)[1] // BINADES, _ZERO)
-    places: np.ndarray = np.unique(exponent, return_inverse=True)[1]
-    return places.astype(np.int64)
+def magnitudes_of(first: Flat, second: Flat) -> Int64[np.ndarray, " n"]:
+    """The magnitude of each element: the exponent of the larger one of two finite values, divided by `BINADES`."""
+    largest = np.maximum(np.abs(first), np.abs(second))
+    return np.where(largest > 0, np.frexp(largest)[1] // BINADES, _ZERO).astype(np.int64)
 
 
-def _norms(difference: Flat, place: Int64[np.ndarray, " n"], groups: int) -> Float64[np.ndarray, " groups"]:
+def group_norms(difference: Flat, place: Int64[np.ndarray, " n"], groups: int) -> Float64[np.ndarray, " groups"]:
     """The Euclidean norm of each group, scaled by its largest element: squares of tiny numbers would be 0."""
     with np.errstate(over="ignore", invalid="ignore"):
         absolute = np.abs(difference)

@@ -47,7 +47,7 @@ def is_beside(name: str) -> bool:
 
 
 def twins(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return two names that are equal but for the case of their letters, or None: some systems have only one of them."""
+    """Return two names that are equal but for the case of letters, or None: some systems have only one of them."""
     seen: dict[str, str] = {}
     for name in names:
         if name.lower() in seen:

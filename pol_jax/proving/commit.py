@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pol_jax.errors import ProofError, TaskError, UsageError
 from pol_jax.exact import ARITHMETIC
@@ -31,7 +32,8 @@ from pol_jax.training.records import digest_source, record_spec
 from pol_jax.training.task import Task
 
 _WITNESS_BYTES = 2**26
-_PRNG: Prng = "threefry2x32"
+PRNG: Final[Prng] = "threefry2x32"
+"""The implementation of keys, unless the prover chooses another one."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,14 @@ def write_commitment(
         TaskError: the task breaks its contract.
     """
     _refuse_foreign(root)
-    signature = signature_of(task, choices.prng or _PRNG)
+    signature = signature_of(task, choices.prng or PRNG)
     limits = Limits() if choices.constant_bytes is None else Limits(constant_bytes=choices.constant_bytes)
     artifacts = export_task(task, signature, limits)
     initial = choose(choices.start, signature.state)[0] if choices.start else OwnKey()
     digests = _digest_records(task, choices.secret, progress)
-    commitment = _commitment(task, steps or task.steps, choices, signature, artifacts, digests, initial)
+    program = ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics, loss=signature.loss)
+    data = DataCommitment(merkle.root(digests).hex(), len(digests), signature.record, choices.secret is not None)
+    commitment = commitment_of(task, steps or task.steps, choices, signature, program, data, initial)
     _write_files(root, artifacts, digests, _readable(commitment))
     return commitment
 
@@ -120,27 +124,38 @@ def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:
         )
 
 
-def _commitment(
+def commitment_of(
     task: Task,
     steps: int,
     choices: Choices,
     signature: Signature,
-    artifacts: Artifacts,
-    digests: list[Digest],
+    program: ProgramCommitment,
+    data: DataCommitment,
     initial: Initial,
 ) -> Commitment:
+    """Return what a prover commits to who makes these choices about a task; nothing is read, exported or written.
+
+    Args:
+        task: what is trained.
+        steps: the number of steps.
+        choices: the prover's.
+        signature: of the task's programs.
+        program: the digests of the programs.
+        data: the digests of the records.
+        initial: what the initial state takes over.
+    """
     every = max(1, -(-nbytes(signature.state) // _WITNESS_BYTES))
     return Commitment(
         format=FORMAT,
-        program=ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics, loss=signature.loss),
+        program=program,
         state=signature.state,
-        data=DataCommitment(merkle.root(digests).hex(), len(digests), signature.record, choices.secret is not None),
+        data=data,
         schedule=Schedule(
             batch_size=task.batch_size,
             interval=choices.interval or task.interval,
             witness_interval=choices.witness_interval or every,
             order="feistel-splitmix64-8",
-            prng=choices.prng or _PRNG,
+            prng=choices.prng or PRNG,
             steps=steps,
             may_stop_early=choices.may_stop_early,
         ),

@@ -121,6 +121,18 @@ class Replay(msgspec.Struct, frozen=True):
     fields: tuple[str, ...]
 
 
+class Room(msgspec.Struct, frozen=True):
+    """How far elements of a leaf could be off in a false comparison that passes.
+
+    Attributes:
+        magnitude: of the elements: the binary exponent of their values, divided by 4 and rounded down.
+        size: Euclidean distance; None if it is not finite.
+    """
+
+    magnitude: int
+    size: float | None
+
+
 class Compared(msgspec.Struct, frozen=True):
     """A comparison says how far committed steps are from this machine's results, if bits can't decide (section 14.1).
 
@@ -142,8 +154,8 @@ class Compared(msgspec.Struct, frozen=True):
         cosine: cosine distance.
         infinitesimal: whether the update can't be told from rounding.
         segments: the challenged segments among the steps; none for an opening.
-        rooms: for each leaf of the state, in its order, how far it could be off in a false comparison that passes like
-            this one; 0 where nothing is rounded. Empty if this one does not pass.
+        rooms: for each leaf of the state, in its order, how far its elements of each magnitude could be off in a false
+            comparison that passes like this one; none where nothing is rounded. Empty if this one does not pass.
     """
 
     start: int
@@ -160,7 +172,7 @@ class Compared(msgspec.Struct, frozen=True):
     cosine: float | None
     infinitesimal: bool
     segments: tuple[Step, ...] = ()
-    rooms: tuple[float | None, ...] = ()
+    rooms: tuple[tuple[Room, ...], ...] = ()
 
     @property
     def span(self) -> Span:
@@ -213,7 +225,8 @@ class Drift(msgspec.Struct, frozen=True):
         updates: number of updates that were measured.
         infinitesimal: number of them that are far below the median update.
         share: largest share of a leaf's own distance from the initial to the final state that tolerated errors could
-            make up over the run; None if that is not finite, and 0 if all is equal bit for bit.
+            make up over the run, of all its elements or of those up to some magnitude; None if that is not finite, and
+            0 if all is equal bit for bit.
         leaf: path of that leaf; None if no tolerance was needed, or the distances are not known.
     """
 

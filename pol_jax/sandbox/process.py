@@ -221,7 +221,7 @@ def _scratch() -> Iterator[str]:
 
 def _module_paths() -> list[str]:
     """Return where the process finds this package: beside this one, and on this process's absolute paths."""
-    beside_us = str(Path(__file__).resolve().parents[1])
+    beside_us = str(Path(__file__).resolve().parents[2])
     return [beside_us, *(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path))]
 
 

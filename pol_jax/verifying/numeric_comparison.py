@@ -95,5 +95,5 @@ def compared_as(start: int, stop: int, found: StepComparison) -> Compared:
         linf=finite(found.linf),
         cosine=finite(found.cosine),
         infinitesimal=whole.infinitesimal,
-        rooms=tuple(finite(leaf.room) for leaf in found.leaves) if found.outcome is Outcome.PASSED else (),
+        rooms=tuple(leaf.rooms for leaf in found.leaves) if found.outcome is Outcome.PASSED else (),
     )

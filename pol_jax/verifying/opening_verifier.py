@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.judging.coverage import covered_steps
+from pol_jax.judging.displacement import displacements
 from pol_jax.judging.drift import drift_of_opening
-from pol_jax.judging.leaf_distances import finite_distances
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.judging.verdict import Evidence, Judgement, judge_bits, judge_numbers
 from pol_jax.program.artifact import Artifacts
@@ -109,13 +109,14 @@ class OpeningVerifier(Verifier):
         with self.stage(Stage.STATE_DIGESTS) as seen:
             states = check_opened_states(opening, commitment, rows)
             changed = check_interventions(opening, commitment, claim, answered)
+            if claim.steps in states:
+                self.see_final(commitment.state, states[claim.steps].leaves, WHERE)
             seen.append(f"{len(states)} states")
         self.add(coverage=covered_steps(request.policy, wanted, [], claim.steps))
         if len(answered) < len(wanted):
             self._leave_open(next(span for span in wanted if span not in answered), len(wanted))
             return
         opened = Opened(commitment, program, rows, records, states, changed)
-        self._note_final(opened, claim.steps)
         with self.attempt(Stage.INITIAL_STATE):
             self._check_initial(opened)
         self._judge(opened, claim, wanted)
@@ -128,11 +129,6 @@ class OpeningVerifier(Verifier):
         if claim.steps > limits.steps:
             raise ProofError(claims.FILE, f"steps: {claim.steps}, more than the limit of {limits.steps}")
         return claim
-
-    def _note_final(self, opened: Opened, final: int) -> None:
-        """Note what is not finite in the final state, if it was opened."""
-        if final in opened.states:
-            self.note_final(opened.commitment.state, opened.states[final].leaves)
 
     def _check_initial(self, opened: Opened) -> None:
         """Check what an opened initial state takes over; no opening shows the proof that it comes from."""
@@ -210,8 +206,8 @@ class OpeningVerifier(Verifier):
         state = opened.commitment.state
         sizes = [distance(state, opened.state(span.start), opened.state(span.stop), "l2") for span in wanted]
         ends = {0, steps} <= opened.states.keys()
-        whole = finite_distances(state, opened.state(0), opened.state(steps)) if ends else None
-        return drift_of_opening(sizes, state, whole, self.report.compared, steps, self._request.d_ref)
+        gone = displacements(state, opened.state(0), opened.state(steps)) if ends else None
+        return drift_of_opening(sizes, state, gone, self.report.compared, steps, self._request.d_ref)
 
 
 def _is_answered(span: Span, opening: Opening, rows: Mapping[int, Row]) -> bool:

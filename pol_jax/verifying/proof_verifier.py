@@ -152,10 +152,10 @@ class ProofVerifier(Verifier):
         return _Passed(checked, claim, checkpoints, stretches, trajectory)
 
     def _see_state(self, trajectory: Trajectory, final: int, step: int, leaves: HostLeaves) -> None:
-        """Measure a state as it is read, and note what is not finite in the final one."""
+        """Measure a state as it is read, and look at the final one."""
         trajectory.add(step, leaves)
         if step == final:
-            self.note_final(trajectory.spec, leaves)
+            self.see_final(trajectory.spec, leaves, checkpoint_name(step))
 
     def _check_beginning(self, passed: _Passed) -> str | None:
         """Check what the initial state takes over, and the proofs that it comes from.

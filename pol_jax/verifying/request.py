@@ -17,6 +17,18 @@ from pol_jax.protocol.challenge import ListedSegments, Policy, RandomSegments, S
 from pol_jax.protocol.limits import Limits
 
 
+class FinalLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A leaf that the final state must have, such as one of a model at hand.
+
+    Attributes:
+        path: of the leaf.
+        digest: hex state digest of this leaf alone.
+    """
+
+    path: str
+    digest: str
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a verifier asks of a proof and of an opening alike.
 
@@ -28,6 +40,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         exact: whether nothing is to be accepted within a tolerance, in an earlier proof neither.
         same_program: whether another program than that of the trusted source is rejected.
         any_program: whether another one is accepted; if neither is asked for, it is inconclusive.
+        final: leaves that the final state must have; a proof that ends in others is rejected, and an opening too.
     """
 
     nonce: bytes
@@ -37,6 +50,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     exact: bool = False
     same_program: bool = False
     any_program: bool = False
+    final: tuple[FinalLeaf, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what could not be answered.
@@ -81,10 +95,10 @@ class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Ask the same of an earlier proof, in the directory ``path``, that the initial state comes from.
 
         Listed segments are those of this proof alone, so an earlier one is asked for random segments. ``d_ref`` is a
-        distance between trainings of this proof's task.
+        distance between trainings of this proof's task, and ``final`` is about this proof's end.
         """
         policy = RandomSegments() if isinstance(self.policy, ListedSegments) else self.policy
-        return msgspec.structs.replace(self, path=str(path), policy=policy, d_ref=None)
+        return msgspec.structs.replace(self, path=str(path), policy=policy, d_ref=None, final=())
 
 
 class OpeningRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="opening"):

@@ -16,7 +16,7 @@ import jax.export
 import msgspec
 
 from pol_jax.errors import BackendError, ProofError
-from pol_jax.program.artifact import Artifacts, artifact_digests
+from pol_jax.program.artifact import Artifacts, Signature, artifact_digests
 from pol_jax.program.stablehlo import canonical_text, parsed
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.encoding import artifact_digest
@@ -28,10 +28,18 @@ from pol_jax.training.task import BUILT_IN, Task, load_task
 
 
 class Expected(msgspec.Struct, frozen=True, tag="expected"):
-    """What the trusted source gives: hex digests of init and step, as bytes and as text."""
+    """What the trusted source gives.
+
+    Attributes:
+        artifacts: hex digests of init and step, as bytes.
+        texts: the same of their texts.
+        names: hex digest of what their arguments and results are called (`names_of`). A program works on lists of
+            arrays, and doesn't know which are the parameters.
+    """
 
     artifacts: tuple[str, str]
     texts: tuple[str, str]
+    names: str
 
 
 Trusted: TypeAlias = Callable[[Commitment, int], Expected | None]
@@ -49,7 +57,8 @@ def trust(*tasks: Task | Callable[[Commitment, int], Task]) -> Trusted:
         first: Expected | None = None
         for task in tasks:
             expected = _export(task if isinstance(task, Task) else task(commitment, steps), commitment)
-            if expected.artifacts == (commitment.program.init, commitment.program.step):
+            own = (expected.artifacts, expected.names)
+            if own == ((commitment.program.init, commitment.program.step), names_of(commitment)):
                 return expected
             first = first or expected
         assert first is not None  # noqa: S101  # there is at least one task
@@ -82,17 +91,39 @@ def _export(task: Task, commitment: Commitment) -> Expected:
     arithmetic: Literal["exact"] | None = None if commitment.arithmetic is None else "exact"
     own = replace(task, batch_size=commitment.schedule.batch_size, arithmetic=arithmetic)
     unbounded = Limits(constant_bytes=2**62)  # the verifier's own program has nothing to hide
-    artifacts = export_task(own, signature_of(own, commitment.schedule.prng), unbounded)
-    return Expected(artifact_digests(artifacts), _text_digests(artifacts))
+    signature = signature_of(own, commitment.schedule.prng)
+    return expected_of(export_task(own, signature, unbounded), signature)
 
 
-def origin_of(artifacts: Artifacts, expected: Expected) -> tuple[Origin, str]:
-    """Compare a proof's programs, which load, with the expected ones; return the result, also in words."""
-    if artifact_digests(artifacts) == expected.artifacts:
-        return Origin.TRUSTED, "programs are those of the trusted source, byte for byte"
-    if _text_digests(artifacts) == expected.texts:
-        return Origin.TRUSTED, "programs have the text of those of the trusted source"
-    return Origin.DIFFERS, "programs differ from those of the trusted source"
+def expected_of(artifacts: Artifacts, signature: Signature) -> Expected:
+    """Return what to expect of a proof whose programs are these, which come from trusted source."""
+    return Expected(artifact_digests(artifacts), _text_digests(artifacts), _names_digest(signature))
+
+
+def names_of(commitment: Commitment) -> str:
+    """Return a digest of what the leaves of states and records, and the metrics, are called, in the program's order."""
+    return _names_digest(Signature.from_commitment(commitment))
+
+
+def origin_of(artifacts: Artifacts, names: str, expected: Expected) -> tuple[Origin, str]:
+    """Compare a proof's programs, which load, with the expected ones; return the result, also in words.
+
+    Args:
+        artifacts: the programs.
+        names: of their arguments and results (`names_of`).
+        expected: what the trusted source gives.
+    """
+    same_bytes = artifact_digests(artifacts) == expected.artifacts
+    if not same_bytes and _text_digests(artifacts) != expected.texts:
+        return Origin.DIFFERS, "programs differ from those of the trusted source"
+    if names != expected.names:
+        return Origin.DIFFERS, "leaves or metrics have other names than those of the trusted source"
+    how = (
+        "are those of the trusted source, byte for byte"
+        if same_bytes
+        else "have the text of those of the trusted source"
+    )
+    return Origin.TRUSTED, f"programs {how}"
 
 
 def other_program(words: str, claimed: Environment, here: Environment) -> ProofError | BackendError:
@@ -102,6 +133,12 @@ def other_program(words: str, claimed: Environment, here: Environment) -> ProofE
     if changed:
         return BackendError(f"program: {words}, or were exported by another jax ({'; '.join(changed)})")
     return ProofError("program", words)
+
+
+def _names_digest(signature: Signature) -> str:
+    state = [(leaf.path, leaf.dtype, leaf.shape, leaf.prng) for leaf in signature.state]
+    record = [(leaf.path, leaf.dtype, leaf.shape) for leaf in signature.record]
+    return artifact_digest("names", msgspec.json.encode((state, record, signature.metrics, signature.loss))).hex()
 
 
 def _text_digests(artifacts: Artifacts) -> tuple[str, str]:

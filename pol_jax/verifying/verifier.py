@@ -25,9 +25,10 @@ from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.report import Drift, Mode, Origin, Outcome, Replay, Report, Verdict
 from pol_jax.reports.wording import describe_provenance, describe_test, notices
 from pol_jax.verifying.ancestry import provenance_of
+from pol_jax.verifying.final_state import check_final
 from pol_jax.verifying.interruption import interrupted
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
-from pol_jax.verifying.trusted_program import Trusted, origin_of, other_program
+from pol_jax.verifying.trusted_program import Trusted, names_of, origin_of, other_program
 
 
 class StageFailed(Exception):
@@ -54,7 +55,7 @@ class Verifier(ABC):
         if request.same_program and trusted is None:
             raise UsageError("same_program: there is no trusted source whose program this could be")
         self.trusted, self._same_program, self._any_program = trusted, request.same_program, request.any_program
-        self.progress = progress
+        self.progress, self._final = progress, request.final
         self.doubts: list[str] = []
         self.environment = current_environment()
         self.report = Report.unfinished(request.policy, request.nonce, self.environment, exact=request.exact)
@@ -94,9 +95,14 @@ class Verifier(ABC):
         may_stop_early = commitment.schedule.steps is not None and commitment.schedule.may_stop_early
         self.add(task=commitment.task.name, provenance=provenance_of(commitment), may_stop_early=may_stop_early)
 
-    def note_final(self, spec: StateSpec, leaves: HostLeaves) -> None:
-        """Note in the report what is not finite in the final state."""
+    def see_final(self, spec: StateSpec, leaves: HostLeaves, where: str) -> None:
+        """Note in the report what is not finite in the final state, and check that it is the one at hand, if one is.
+
+        Raises:
+            ProofError: it is another one.
+        """
         self.add(non_finite=non_finite_leaves(spec, leaves))
+        check_final(spec, leaves, self._final, where)
 
     def add_drift(self, drift: Drift) -> None:
         """Add a drift to the report. A way that was only measured over values that are not there has no length."""
@@ -120,7 +126,7 @@ class Verifier(ABC):
         expected = self.trusted(commitment, claim.steps)
         if expected is None:
             return []
-        origin, words = origin_of(artifacts(), expected)
+        origin, words = origin_of(artifacts(), names_of(commitment), expected)
         self.add(program_origin=origin)
         if origin is Origin.DIFFERS and not self._any_program:
             other = other_program(words, claim.environment, self.environment)

@@ -94,6 +94,37 @@ def coarse() -> Task:
     return Task("coarse", init, step, records(), BATCH, STEPS)
 
 
+def adapted() -> Task:
+    """A small adapter in float32 is trained on weights in bfloat16 that no step changes; examples are counted."""
+
+    def init(key: Key) -> PyTree:
+        base = jax.random.normal(key, shape(), jnp.bfloat16)
+        return {"adapter": jnp.zeros(shape()), "base": base, "examples": jnp.float32(0)}
+
+    def step(state: PyTree, batch: PyTree, key: Key) -> tuple[PyTree, PyTree]:
+        base = state["base"].astype(jnp.float32)
+        loss, gradient = jax.value_and_grad(lambda adapter: loss_of(base + adapter, batch))(state["adapter"])
+        new = {"adapter": state["adapter"] - 0.1 * gradient, "examples": state["examples"] + 1000.0}
+        return {**state, **new}, {"loss": loss}
+
+    return Task("adapted", init, step, records(), BATCH, STEPS)
+
+
+def rounded() -> Task:
+    """One vector of parameters, which are rounded to a grid in each step, and of a count of examples."""
+
+    def init(key: Key) -> PyTree:
+        return {"vector": jnp.append(jax.random.normal(key, shape()).ravel(), 0.0)}
+
+    def step(state: PyTree, batch: PyTree, key: Key) -> tuple[PyTree, PyTree]:
+        vector = state["vector"]
+        loss, gradient = jax.value_and_grad(lambda vector: loss_of(vector[:-1].reshape(shape()), batch))(vector)
+        moved = vector + 1e4 - 1e4 - 0.1 * gradient
+        return {"vector": moved.at[-1].set(vector[-1] + 1000.0 * BATCH)}, {"loss": loss}
+
+    return Task("rounded", init, step, records(), BATCH, STEPS)
+
+
 def steered(task: Task, path: Path, change: Change) -> Report:
     """The report on a run of true steps, after each of which ``change`` may alter the state."""
     train(task, path, steps=STEPS, choices=Choices(interval=1, seed="steered"))
@@ -169,7 +200,32 @@ def test_a_counter_excuses_no_steered_leaf(tmp_path: Path) -> None:
     assert report.reasons
 
 
-@pytest.mark.parametrize("task", [adam, flat, coarse], ids=lambda task: task.__name__)
+def test_weights_that_no_step_changes_stay(tmp_path: Path) -> None:
+    """One element in each step, by less than a unit in the last place of the largest one."""
+
+    def change(step: int, leaves: list[np.ndarray]) -> list[np.ndarray]:
+        base = next(leaf for leaf in leaves if leaf.dtype == jnp.bfloat16)
+        base.reshape(-1)[step % 3] = np.nextafter(base.reshape(-1)[step % 3], jnp.bfloat16(100))
+        return leaves
+
+    report = steered(adapted(), tmp_path / "proof", change)
+    assert report.verdict is not Verdict.ACCEPTED
+    assert any("leaf /base" in reason for reason in report.reasons), report.reasons
+
+
+def test_a_counter_in_the_same_vector_excuses_no_parameters(tmp_path: Path) -> None:
+    """They have all the room that a step's own rounding leaves, and less than a tenth of what the counter moves."""
+
+    def change(step: int, leaves: list[np.ndarray]) -> list[np.ndarray]:
+        leaves[0][:-1] += np.sign(3 - leaves[0][:-1]) * np.float32(1e-3)
+        return leaves
+
+    report = steered(rounded(), tmp_path / "proof", change)
+    assert report.verdict is not Verdict.ACCEPTED
+    assert any("of the distance of leaf /vector" in reason for reason in report.reasons), report.reasons
+
+
+@pytest.mark.parametrize("task", [adam, flat, coarse, adapted, rounded], ids=lambda task: task.__name__)
 def test_these_tasks_are_accepted_bit_for_bit(task: Callable[[], Task], tmp_path: Path) -> None:
     path = tmp_path / "proof"
     train(task(), path, steps=STEPS, choices=Choices(interval=3))

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from pol_jax.judging.displacement import Displacement
 from pol_jax.judging.drift import (
     LARGEST_SHARE,
     Trajectory,
@@ -22,7 +23,7 @@ from pol_jax.protocol.challenge import AllSegments, JointSegments, ListedSegment
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import DTYPES, LeafSpec
 from pol_jax.reports.curves import Update
-from pol_jax.reports.report import Compared, Outcome
+from pol_jax.reports.report import Compared, Outcome, Room
 
 
 def trajectory(*sizes: float) -> Trajectory:
@@ -38,8 +39,8 @@ def trajectory(*sizes: float) -> Trajectory:
 def test_a_course_has_updates_and_a_distance() -> None:
     found = trajectory(3.0, -1.0, 2.0)
     assert [(each.start, each.stop, each.magnitude) for each in found.updates] == [(0, 10, 3), (10, 20, 1), (20, 30, 2)]
-    assert found.distances == [4.0]
-    assert trajectory().distances is None
+    assert [leaf.distance for leaf in found.displacements or []] == [4.0]
+    assert trajectory().displacements is None
     assert trajectory(math.nan).updates == [Update(0, 10, None)]
 
 
@@ -67,7 +68,7 @@ def test_infinitesimal_updates_are_counted() -> None:
 
 
 def compared(start: int, stop: int, tolerance: float, limit: float, outcome: Outcome = Outcome.PASSED) -> Compared:
-    rooms = (min(tolerance, limit) / 1000,)
+    rooms = ((Room(0, min(tolerance, limit) / 1000),),)
     return Compared(start, stop, outcome, (), 1.0, 0.0, tolerance, limit, 0.0, 0.0, 0.0, 0.0, False, rooms=rooms)
 
 
@@ -88,18 +89,22 @@ def test_tolerances_add_up_over_the_run() -> None:
 def test_no_leaf_excuses_another() -> None:
     """A counter, or a parameter that runs far, carried a steered leaf in a total."""
     spec = tuple(LeafSpec(path, "float64", (1,), (1,), None) for path in ("/params", "/count"))
-    passed = [msgspec.structs.replace(compared(0, 1, 0.5, 0.1), rooms=(0.2, 0.0))]
-    leaf, share = largest_share(spec, [100.0, 1e6], passed, 10)
+    passed = [msgspec.structs.replace(compared(0, 1, 0.5, 0.1), rooms=((Room(0, 0.2),), ()))]
+    leaf, share = largest_share(spec, [gone(100.0), gone(1e6)], passed, 10)
     assert leaf == "/params"
     assert share == pytest.approx(0.02)
-    assert largest_share(spec, [0.0, 1e6], passed, 10) == ("/params", None)
+    assert largest_share(spec, [gone(0.0), gone(1e6)], passed, 10) == ("/params", None)
     assert largest_share(spec, None, passed, 10) == (None, None)
     assert largest_share(spec, None, [], 10) == (None, 0.0)
-    drift = drift_of_opening([1.0], spec, [1.0, 1e6], passed, 10, None)
+    drift = drift_of_opening([1.0], spec, [gone(1.0), gone(1e6)], passed, 10, None)
     objection = drift_objection(drift)
     assert objection is not None
     assert objection.startswith("tolerances add up to 200.0% of the distance of leaf /params")
-    assert drift_objection(drift_of_opening([1.0], spec, [100.0, 1e6], passed, 10, None)) is None
+    assert drift_objection(drift_of_opening([1.0], spec, [gone(100.0), gone(1e6)], passed, 10, None)) is None
+
+
+def gone(distance: float) -> Displacement:
+    return Displacement({0: distance}, {0: int(distance > 0)})
 
 
 def trajectory_of(dtype: str, *states: list[complex]) -> Trajectory:
@@ -109,15 +114,19 @@ def trajectory_of(dtype: str, *states: list[complex]) -> Trajectory:
     return trajectory
 
 
+def distances(trajectory: Trajectory) -> list[float]:
+    return [leaf.distance for leaf in trajectory.displacements or []]
+
+
 def test_what_is_never_finite_takes_no_bound_away() -> None:
     """A program may keep a leaf that is no number for that alone."""
     trajectory = trajectory_of("float32", [0, np.nan], [1, np.nan], [3, np.nan])
-    assert trajectory.distances == [3, 0]
-    assert trajectory_of("float32", [0, np.inf], [4, 1]).distances == [4, 0]
+    assert distances(trajectory) == [3, 0]
+    assert distances(trajectory_of("float32", [0, np.inf], [4, 1])) == [4, 0]
     drift = drift_of(trajectory, AllSegments(), 2, [], [], 2, None)
     assert drift_objection(msgspec.structs.replace(drift, tolerated=0.31))
     assert not drift_objection(msgspec.structs.replace(drift, tolerated=0.29))
 
 
 def test_complex_leaves_go_some_way() -> None:
-    assert trajectory_of("complex64", [0, 1], [3j, 5]).distances == [5, 0]
+    assert distances(trajectory_of("complex64", [0, 1], [3j, 5])) == [5, 0]

@@ -112,6 +112,20 @@ def test_a_frozen_leaf_stays() -> None:
     assert step.compared(after=ulp).outcome is INCONCLUSIVE  # nothing is computed, so nothing is rounded
     for change in (1e-13, 1e-6, 1.0, 1e6):
         assert step.compared(after=with_leaf(step.after, 2, frozen + change)).outcome is FAILED
+    one = frozen.copy()
+    one[0] = np.nextafter(one[0], np.inf)  # less than a unit in the last place of the largest element
+    assert step.compared(after=with_leaf(step.after, 2, one)).outcome is INCONCLUSIVE
+
+
+def test_a_frozen_zero_keeps_its_sign() -> None:
+    step = made()
+    frozen = np.zeros(50)
+    own = [with_leaf(state, 2, frozen) for state in (step.reference, *step.others)]
+    step = replace(step, before=with_leaf(step.before, 2, frozen), reference=own[0], others=own[1:])
+    assert step.compared(after=with_leaf(step.after, 2, frozen)).outcome is PASSED
+    assert step.compared(after=with_leaf(step.after, 2, -frozen)).outcome is INCONCLUSIVE
+    signed = [own[1], with_leaf(own[2], 2, -frozen)]
+    assert step.compared(others=signed, after=with_leaf(step.after, 2, -frozen)).outcome is PASSED
 
 
 def test_a_leaf_whose_update_is_skipped_fails() -> None:

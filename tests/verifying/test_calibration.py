@@ -59,6 +59,34 @@ def test_a_sign_that_rounding_turns_over_is_not_false(tmp_path: Path) -> None:
     assert judge_span(compilations, [goal, w], [goal, w], [given]).outcome is FAILED
 
 
+def side_of_zero() -> Task:
+    """Goes up or down by the sign of a zero, which lies in a leaf beside a counter."""
+
+    def init(key: Key) -> PyTree:
+        return {"w": jax.random.normal(key, (64,)), "zero": jnp.zeros(2)}
+
+    def step(state: PyTree, batch: PyTree, key: Key) -> tuple[PyTree, dict[str, jax.Array]]:
+        way = jnp.arctan2(state["zero"][0], -1.0) * jnp.mean(batch["x"])
+        new = {"w": state["w"] * (1 - 1e-2 * way), "zero": state["zero"].at[1].add(1.0)}
+        return new, {"loss": jnp.mean(jnp.square(state["w"])) + 0 * way}
+
+    return Task("side of zero", init, step, Arrays(tiny.points()), tiny.BATCH, 1, 1)
+
+
+def test_the_sign_of_a_zero_is_tried_in_one_more_step(tmp_path: Path) -> None:
+    """The states have no distance: only what the next step makes of them differs."""
+    commitment = write_commitment(tmp_path, side_of_zero(), Choices(seed="zero"), Silent())
+    program, (given,) = open_proof(tmp_path).program(), step_inputs(commitment, side_of_zero().source, 1, 2)
+    compilations = compile_variants(program)
+    before = [np.asarray(leaf) for leaf in program.init(given.key)]
+    w, zero = compilations.reference.run(before, [given])
+    assert judge_span(compilations, before, [w, zero], [given]).outcome is PASSED
+    found = judge_span(compilations, before, [w, zero * np.array([-1, 1], np.float32)], [given])
+    assert found.total.error == 0
+    assert found.outcome is INCONCLUSIVE
+    assert any("one more step leads elsewhere" in reason for reason in found.reasons), found.reasons
+
+
 def test_a_leaf_that_the_first_step_leaves_alone_is_not_noise_dominated() -> None:
     """An optimizer that gathers gradients of several steps moves nothing in the first."""
     step = made()

@@ -11,7 +11,7 @@ import pytest
 import tiny
 import unsandboxed
 from click.testing import CliRunner
-from forge import refused
+from forge import Forger, refused
 from slower import slower
 
 import pol_jax
@@ -104,6 +104,25 @@ def test_a_proof_that_names_a_built_in_task_is_compared_with_it(tmp_path: Path) 
         assert done.exit_code == code, done.output
 
 
+@pytest.mark.parametrize("renamed", ["state", "record", "metrics"])
+def test_a_trusted_program_with_other_names_is_another_one(renamed: str, proof_copy: Path) -> None:
+    """A program works on lists of arrays: what they are called, such as "params", is in the commitment alone."""
+    forger = Forger(proof_copy)
+
+    def rename(plain: Any) -> None:
+        if renamed == "metrics":
+            plain["program"]["metrics"] = ["a", "loss"]  # the norm is the loss now
+        else:
+            for leaf in plain["state"] if renamed == "state" else plain["data"]["record"]:
+                leaf["path"] = "/other" + leaf["path"]
+
+    forger.commit_to(rename)
+    forger.write_documents()
+    report = check(proof_copy, trust(tiny.plain()), same_program=True)
+    refused(report, 3, "program", "leaves or metrics have other names than those of the trusted source")
+    assert report.program_origin is Origin.DIFFERS
+
+
 def test_another_program_is_refused_on_request(plain_proof: Path) -> None:
     report = check(plain_proof, trust(slower()), same_program=True)
     refused(report, 3, "program", "differ from those of the trusted source")
@@ -183,15 +202,16 @@ def test_export_takes_schedule_and_steps_of_the_proof(tmp_path: Path) -> None:
 
 def test_same_text_in_other_bytes_is_the_same_program() -> None:
     artifacts = export_task(tiny.nested(), signature_of(tiny.nested(), PRNG))
-    true = Expected(artifact_digests(artifacts), origin._text_digests(artifacts))
-    other = Expected(("0" * 64, "0" * 64), true.texts)
-    assert origin_of(artifacts, true)[0] is Origin.TRUSTED
-    assert origin_of(artifacts, other) == (
+    true = trusted_digests(artifacts)
+    other = Expected(("0" * 64, "0" * 64), true.texts, true.names)
+    assert origin_of(artifacts, "names", true)[0] is Origin.TRUSTED
+    assert origin_of(artifacts, "names", other) == (
         Origin.TRUSTED,
         "programs have the text of those of the trusted source",
     )
     for texts in ((true.texts[0], "0" * 64), ("0" * 64, true.texts[1])):
-        assert origin_of(artifacts, Expected(other.artifacts, texts))[0] is Origin.DIFFERS
+        assert origin_of(artifacts, "names", Expected(other.artifacts, texts, true.names))[0] is Origin.DIFFERS
+    assert origin_of(artifacts, "other names", other)[0] is Origin.DIFFERS
 
 
 def test_text_has_no_names_of_places() -> None:
@@ -247,8 +267,8 @@ def test_artifacts_are_compared_as_a_pair() -> None:
     artifacts = export_task(tiny.plain(), signature_of(tiny.plain(), PRNG))
     expected = trusted_digests(artifacts)
     swapped = Artifacts(artifacts.step, artifacts.init)
-    assert origin_of(swapped, expected)[0] is Origin.DIFFERS
+    assert origin_of(swapped, "names", expected)[0] is Origin.DIFFERS
 
 
 def trusted_digests(artifacts: Artifacts) -> Expected:
-    return Expected(artifact_digests(artifacts), origin._text_digests(artifacts))
+    return Expected(artifact_digests(artifacts), origin._text_digests(artifacts), "names")

@@ -1,0 +1,92 @@
+"""An assignment is what a coordinator asks a worker to train: it leaves the worker nothing to choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pol_jax.errors import UsageError
+from pol_jax.protocol import merkle
+from pol_jax.protocol.keys import MAX_STEPS
+from pol_jax.protocol.trees import PyTree
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.fine_tuning import Start
+from pol_jax.training.records import digest_source, record_spec
+from pol_jax.training.task import Source
+
+
+@dataclass(frozen=True)
+class Data:
+    """The records of a worker, as it registered them before the first round: they can't be changed afterwards.
+
+    Attributes:
+        root: hex Merkle root over the digests of the records.
+        records: how many there are.
+        salted: whether the digests are salted, so that they tell nothing of the records.
+    """
+
+    root: str
+    records: int
+    salted: bool = False
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a coordinator asks a worker to train.
+
+    Attributes:
+        seed: any text; no two workers and no two rounds may have the same one. It decides keys and order of records.
+        steps: number of steps.
+        batch_size: number of records of a step.
+        interval: number of steps between two checkpoints.
+        data: the worker's records.
+        take: paths of the leaves that the worker takes over from the global model, or of nodes above them. These
+            leaves of its final state are its update.
+        prover: the worker's public key, ``ed25519:`` and 64 hex digits; or None.
+    """
+
+    seed: str
+    steps: int
+    batch_size: int
+    interval: int
+    data: Data
+    take: tuple[str, ...] = ("/params",)
+    prover: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what nobody could train.
+
+        Raises:
+            UsageError: a number is out of range, or the data have no Merkle root.
+        """
+        for name in ("steps", "batch_size", "interval"):
+            number = getattr(self, name)
+            if not 1 <= number <= MAX_STEPS:
+                raise UsageError(f"assignment: {name} {number}: expected 1 to {MAX_STEPS}")
+        if len(self.data.root) != 64 or not set(self.data.root) <= set("0123456789abcdef"):
+            raise UsageError(f"assignment: data.root {self.data.root[:80]!r}: expected 64 hex digits")
+
+    def choices(self, previous: PyTree, secret: bytes | None = None) -> Choices:
+        """Return what a prover who follows this assignment chooses.
+
+        Args:
+            previous: the global model that the worker starts from.
+            secret: of a worker whose data are salted.
+        """
+        return Choices(
+            interval=self.interval,
+            seed=self.seed,
+            prover=self.prover,
+            secret=secret,
+            start=Start(previous, self.take),
+        )
+
+
+def register(source: Source, secret: bytes | None = None) -> Data:
+    """Return what a worker registers of its records.
+
+    Args:
+        source: the records.
+        secret: 32 bytes that salt their digests, or None.
+    """
+    digests = digest_source(source, record_spec(source), secret)
+    return Data(merkle.root(digests).hex(), len(digests), secret is not None)

@@ -1,0 +1,101 @@
+"""A worker's commitment and claim are held against its assignment: this takes milliseconds, and replays nothing.
+
+An assignment leaves nothing open, so that the coordinator knows the whole commitment beforehand, but for the bytes of
+the programs: another jax may write the same program down in another way. Those are compared when they are there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pol_jax.errors import ProofError
+from pol_jax.program.artifact import Artifacts
+from pol_jax.protocol import claim as claims
+from pol_jax.protocol import commitment as commitments
+from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.commitment import Commitment, DataCommitment, ProgramCommitment, differing_fields
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.trees import PyTree
+from pol_jax.proving.commit import commitment_of
+from pol_jax.proving.fine_tuning import Start, choose
+from pol_jax.storage.inventory import read_bounded
+from pol_jax.workers.assignment import Assignment
+from pol_jax.workers.trusted_task import TrustedTask
+
+_MEANINGS = {
+    "nonce": "the seed is of another round or another worker",
+    "initial": "it starts from other weights than those that were sent out",
+    "data": "it was trained on other data than this worker registered",
+    "prover": "it is in the name of another key than that of this worker",
+    "schedule": "it has another number of steps, batch size or interval than assigned",
+    "program": "it returns other metrics than the task",
+    "state": "its state is not that of the task",
+    "beacon": "it names a beacon, which was not assigned",
+    "task": "it describes another task",
+    "format": "it has another format",
+}
+"""What it means that a part of a commitment is not the expected one; what comes first is told first."""
+
+_RANKS = list(_MEANINGS)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a coordinator knows of a proof before it has seen it.
+
+    Attributes:
+        commitment: of a proof that follows the assignment.
+        steps: how many it has.
+        artifacts: the programs of the trusted task.
+    """
+
+    commitment: Commitment
+    steps: int
+    artifacts: Artifacts
+
+
+def expect(trusted: TrustedTask, assignment: Assignment, previous: PyTree) -> Expectation:
+    """Return what a proof that follows the assignment has.
+
+    Raises:
+        UsageError: the global model has nothing of what the worker is to take over.
+        TaskError: the task breaks its contract.
+    """
+    export = trusted.export(assignment.batch_size)
+    signature, data = export.signature, assignment.data
+    initial, _ = choose(Start(previous, assignment.take), signature.state)
+    commitment = commitment_of(
+        replace(trusted.task, batch_size=assignment.batch_size),
+        assignment.steps,
+        assignment.choices(previous),
+        signature,
+        ProgramCommitment(*export.expected.artifacts, metrics=signature.metrics, loss=signature.loss),
+        DataCommitment(data.root, data.records, signature.record, data.salted),
+        initial,
+    )
+    return Expectation(commitment, assignment.steps, export.artifacts)
+
+
+def check_documents(root: Path, expected: Expectation, limits: Limits) -> Claim:
+    """Return the claim in a directory, if it and the commitment beside it are what was asked for.
+
+    Raises:
+        ProofError: one is missing or malformed, or something else was trained; the text says what.
+    """
+    claim = Claim.parse(read_bounded(root, claims.FILE, limits))
+    commitment = Commitment.parse(read_bounded(root, commitments.FILE, limits))
+    if commitment.digest().hex() != claim.commitment:
+        raise ProofError(commitments.FILE, "is not the commitment that the claim names")
+    found = differing_fields(commitment, expected.commitment)
+    differing = [each for each in found if each[0] not in ("program.init", "program.step")]
+    for name, theirs, ours in sorted(differing, key=lambda each: _RANKS.index(_part(each[0]))):
+        raise ProofError(commitments.FILE, f"{_MEANINGS[_part(name)]}: {name} is {theirs}, expected {ours}")
+    if claim.steps != expected.steps:
+        raise ProofError(claims.FILE, f"trained {claim.steps} steps, expected {expected.steps}")
+    return claim
+
+
+def _part(name: str) -> str:
+    """Return the part of a commitment that a field belongs to, such as "data" of ``data.root``."""
+    return name.partition(".")[0].partition("[")[0]

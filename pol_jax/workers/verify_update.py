@@ -1,0 +1,197 @@
+"""A coordinator takes a worker's update only with a proof that it was trained as assigned.
+
+What costs nothing is checked first: claim and commitment against the assignment, and the update's arrays. Only what
+agrees with all of it is read whole, in the confined process of every verification, where the update is held against
+the final state before anything is replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from pol_jax.errors import PolError, ProofError, UsageError, printable
+from pol_jax.judging.finiteness import non_finite_leaves
+from pol_jax.protocol import claim as claims
+from pol_jax.protocol.challenge import Policy, RandomSegments, RandomSteps, StepPolicy
+from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.trees import PyTree
+from pol_jax.reports.report import Report, Verdict
+from pol_jax.reports.wording import notices
+from pol_jax.sandbox.bounds import Bounds
+from pol_jax.sandbox.verify import verify_opening_apart, verify_proof_apart
+from pol_jax.training.pytrees import flatten_with_paths
+from pol_jax.training.task import Source, Task
+from pol_jax.verifying.final_state import final_leaves
+from pol_jax.verifying.request import FinalLeaf, OpeningRequest, ProofRequest, absolute, fresh_nonce
+from pol_jax.workers.assignment import Assignment
+from pol_jax.workers.documents import Expectation, check_documents, expect
+from pol_jax.workers.limits import limits_of
+from pol_jax.workers.trusted_task import TrustedTask
+
+Evidence: TypeAlias = Path | str | tuple[Path | str, Path | str]
+"""A proof's directory; or a directory with ``claim.json`` and ``commitment.json``, and the file of an opening."""
+
+BOUNDS = Bounds(silence_seconds=300, total_seconds=1800)
+"""On a verification, unless the coordinator says otherwise: no worker holds it up longer."""
+
+
+@dataclass(frozen=True)
+class UpdateResult:
+    """What a coordinator knows of an update, whose truth value is "accepted".
+
+    Attributes:
+        verdict: accepted, rejected or inconclusive; only an accepted update may be aggregated.
+        reason: why, in one line.
+        steps: how many steps were assigned.
+        replayed: how many of them this verification executed again.
+        report: of the verification; None if the update was refused without one.
+    """
+
+    verdict: Verdict
+    reason: str
+    steps: int
+    replayed: int = 0
+    report: Report | None = field(default=None, repr=False)
+
+    def __bool__(self) -> bool:
+        """Return whether the update is accepted."""
+        return self.verdict is Verdict.ACCEPTED
+
+
+def verify_update(
+    previous: PyTree,
+    update: PyTree,
+    proof: Evidence,
+    assignment: Assignment,
+    *,
+    trusted: Task | TrustedTask,
+    policy: Policy | StepPolicy | None = None,
+    source: Source | None = None,
+    nonce: bytes | None = None,
+    secret: bytes | None = None,
+    seen: Container[str] = (),
+    bounds: Bounds = BOUNDS,
+    exact: bool = False,
+) -> UpdateResult:
+    """Check that a worker's update is what it was assigned to train.
+
+    Nothing that a worker sends raises an error, holds the coordinator up, or takes more memory than an honest answer.
+
+    Args:
+        previous: the global model that was sent out, nested as the task's state is.
+        update: what the worker returned, likewise: the leaves that it took over, as they are after the last step.
+        proof: the directory of its proof; or a directory with its claim and commitment, and the file of its opening,
+            for a coordinator who has no copy of the worker's records.
+        assignment: what this worker was asked for in this round.
+        trusted: the task, whose program the proof must have. A `TrustedTask` is exported only once.
+        policy: what to replay; None for random segments or steps, 99% sure to meet a false one if 5% are false.
+        source: the coordinator's copy of the worker's records, for a proof; None for those of the trusted task.
+        nonce: decides the draw. For an opening, that of the challenge; for a proof, None for a fresh one.
+        secret: 32 bytes that salt the records of a worker whose data are salted.
+        seen: hex digests of the claims that were handed in before.
+        bounds: on the process that reads the proof.
+        exact: accept nothing within a tolerance: what has other bits here is inconclusive.
+
+    Raises:
+        UsageError: the call itself is wrong: the policy is not for this kind of proof, the global model has nothing to
+            take over, or an opening comes without the nonce of its challenge.
+        TaskError: the trusted task breaks its contract.
+    """
+    asked = _Asked(policy, nonce, exact, isinstance(proof, tuple))
+    trusted = trusted if isinstance(trusted, TrustedTask) else TrustedTask(trusted)
+    expected = expect(trusted, assignment, previous)
+    root = Path(proof[0] if isinstance(proof, tuple) else proof)
+    limits = limits_of(expected)
+    try:
+        claim = check_documents(root, expected, limits)
+        if claim.digest().hex() in seen:
+            raise ProofError("claim", "was handed in before")
+        final = check_update(update, expected)
+    except PolError as error:
+        return UpdateResult(Verdict.REJECTED, str(error), assignment.steps)
+    if isinstance(proof, tuple):
+        opening = Path(proof[1])
+        if not opening.is_file():
+            return UpdateResult(Verdict.REJECTED, "opening: is missing", assignment.steps)
+        request = asked.of_opening(root, opening, limits, final)
+        report = verify_opening_apart(request, trusted=trusted.expect, bounds=bounds)
+    else:
+        records = trusted.task.source if source is None else source
+        proof_request = asked.of_proof(root, secret, limits, final)
+        report = verify_proof_apart(proof_request, records, trusted=trusted.expect, bounds=bounds)
+    return _result(report, claim, assignment)
+
+
+def check_update(update: PyTree, expected: Expectation) -> tuple[FinalLeaf, ...]:
+    """Return what to ask of the final state, so that it has this update.
+
+    Raises:
+        ProofError: the update is not made of leaves of the state, lacks one that was assigned, or is not finite.
+    """
+    state = expected.commitment.state
+    try:
+        arrays = {path: np.asarray(value) for path, value in flatten_with_paths(update)}
+        final = final_leaves(update, state)
+    except (PolError, TypeError, ValueError, RecursionError) as error:
+        raise ProofError("update", printable(str(error)) or type(error).__name__) from None
+    for path in expected.commitment.initial.leaves:
+        if path not in arrays:
+            raise ProofError("update", f"leaf {path or '/'} is missing")
+    spec = tuple(leaf for leaf in state if leaf.path in arrays)
+    for leaf in non_finite_leaves(spec, [arrays[leaf.path] for leaf in spec]):
+        raise ProofError("update", f"leaf {leaf.path or '/'} has a NaN or an infinity, which nobody can aggregate")
+    return final
+
+
+class _Asked:
+    """What the coordinator asks of a proof or of an opening, whatever the worker sends."""
+
+    def __init__(self, policy: Policy | StepPolicy | None, nonce: bytes | None, exact: bool, opening: bool) -> None:
+        policy = policy or (RandomSteps() if opening else RandomSegments())
+        if isinstance(policy, StepPolicy) != opening:
+            unit, found = ("segments", "an opening") if opening else ("steps", "a proof")
+            raise UsageError(f"policy: is about {unit}, and this is {found}; give one of the other kind")
+        if opening and nonce is None:
+            raise UsageError("nonce: an opening answers a challenge; give the nonce of that challenge")
+        self._policy: Any = policy
+        self._nonce, self._exact = fresh_nonce() if nonce is None else nonce, exact
+
+    def of_proof(self, root: Path, secret: bytes | None, limits: Limits, final: tuple[FinalLeaf, ...]) -> ProofRequest:
+        return ProofRequest(path=absolute(root), secret=secret, **self._of_all(limits, final))
+
+    def of_opening(self, root: Path, opening: Path, limits: Limits, final: tuple[FinalLeaf, ...]) -> OpeningRequest:
+        claim = absolute(root / claims.FILE)
+        return OpeningRequest(claim=claim, opening=absolute(opening), **self._of_all(limits, final))
+
+    def _of_all(self, limits: Limits, final: tuple[FinalLeaf, ...]) -> dict[str, Any]:
+        """Return what a request has of a proof and of an opening alike."""
+        return {
+            "policy": self._policy,
+            "nonce": self._nonce,
+            "limits": limits,
+            "same_program": True,
+            "exact": self._exact,
+            "final": final,
+        }
+
+
+def _result(report: Report, claim: Claim, assignment: Assignment) -> UpdateResult:
+    """Return what a report says about the update whose claim was checked against the assignment."""
+    reason = report.reasons[len(notices(report))]
+    verdict = report.verdict
+    if report.claim not in (None, claim.digest().hex()):
+        verdict, reason = Verdict.REJECTED, "claim: is another one than when it was held against the assignment"
+    return UpdateResult(verdict, reason, assignment.steps, replayed_steps(report), report)
+
+
+def replayed_steps(report: Report) -> int:
+    """Return how many steps a verification executed again, the self-test and comparisons included."""
+    ran = [*([report.self_test] if report.self_test else []), *report.replays]
+    replayed = sum((each.stop if each.mismatch is None else each.mismatch) - each.start for each in ran)
+    return replayed + sum(len(each.span.steps) for each in report.compared if not each.is_initial)

@@ -1,0 +1,103 @@
+"""A forger of proofs: it executes the steps of a finished run again, changes what it likes, and hashes all of it anew.
+
+What comes out passes every check that needs no replay.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+from unittest.mock import patch
+
+import jax.numpy as jnp
+import msgspec
+import numpy as np
+
+from pol_jax.files import write_whole
+from pol_jax.protocol import claim as claims
+from pol_jax.protocol import inventory, merkle
+from pol_jax.protocol.documents import encode
+from pol_jax.protocol.environment import Environment
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.opening import Opening
+from pol_jax.protocol.rows import Row
+from pol_jax.protocol.spans import witnessed_spans
+from pol_jax.proving import opener
+from pol_jax.storage.checkpoints import checkpoint_name, save_checkpoint
+from pol_jax.storage.inventory import take_inventory
+from pol_jax.storage.ledger import DIRECTORY, seal
+from pol_jax.storage.proof import Proof, open_proof
+from pol_jax.training.inputs import StepInput, step_inputs
+from pol_jax.training.states import HostState, Layout
+from pol_jax.training.task import Source
+
+HostLeaves: TypeAlias = Sequence[np.ndarray]
+Change: TypeAlias = Callable[[int, HostLeaves, HostLeaves], HostLeaves]
+"""Returns the forged state after a step: given its number, the state before it and the true one after it."""
+
+
+def forge(
+    root: Path,
+    source: Source,
+    change: Change = lambda _step, _before, after: after,
+    *,
+    change_batch: Callable[[StepInput], StepInput] = lambda inputs: inputs,
+    environment: Environment | None = None,
+) -> dict[int, HostState]:
+    """Rewrite the finished proof in ``root``, and return all states that it has now, by their steps.
+
+    Args:
+        root: the proof's directory.
+        source: its records.
+        change: changes the state after each step; later steps begin with the changed one.
+        change_batch: changes what a step receives, while the ledger keeps the digest of the committed batch.
+        environment: that the claim names; None for the true one.
+    """
+    proof = open_proof(root)
+    layout, steps, interval = Layout(proof.commitment.state), proof.segments.steps, proof.segments.interval
+    program, rows = proof.program(), list(proof.rows())
+    state: HostLeaves = proof.host_leaves(0)
+    states = {0: layout.gather(state)}
+    for inputs in step_inputs(proof.commitment, source, 1, steps + 1):
+        given = change_batch(inputs)
+        leaves, metrics = program.step(tuple(jnp.array(leaf) for leaf in state), given.batch, given.key)
+        state = change(given.step, state, [np.asarray(leaf) for leaf in leaves])
+        states[given.step] = layout.gather(state)
+        values = b"".join(np.asarray(each).astype("<f4").tobytes() for each in metrics)
+        rows[given.step] = replace(rows[given.step], state=states[given.step].digest(), metrics=values)
+        if given.step % interval == 0 or given.step == steps:
+            shutil.rmtree(root / checkpoint_name(given.step))
+            save_checkpoint(root, given.step, layout.spec, state)
+    rewrite(proof, rows, environment)
+    return states
+
+
+def open_forged(root: Path, source: Source, steps: Iterable[int], states: Mapping[int, HostState]) -> Opening:
+    """Open a forged proof: with the forged states, and without a look at what is false in it."""
+    with patch.object(opener, "_check_claim"), patch.object(opener, "_regenerate") as regenerate:
+        proof = open_proof(root)
+        assert proof.claim is not None  # noqa: S101  # it is finished
+        spans = witnessed_spans(proof.commitment.schedule, steps, proof.claim.steps)
+        shown = {0, proof.claim.steps} | {step for span in spans for step in (span.start, span.stop)}
+        regenerate.return_value = {step: states[step] for step in shown}
+        return opener.open_steps(proof, source, steps)
+
+
+def rewrite(proof: Proof, rows: Sequence[Row], environment: Environment | None = None) -> None:
+    """Write a ledger of these rows, with a claim and an inventory that agree with it."""
+    assert proof.claim is not None  # noqa: S101  # it is finished
+    shutil.rmtree(proof.root / DIRECTORY)
+    for segment in range(len(proof.segments)):
+        seal(proof.root, segment, [rows[step] for step in proof.segments.rows(segment)])
+    claim = msgspec.structs.replace(
+        proof.claim,
+        ledger_root=merkle.root([row.digest() for row in rows]).hex(),
+        final_state=(rows[-1].state or b"").hex(),
+        environment=environment or proof.claim.environment,
+    )
+    write_whole(proof.root / claims.FILE, encode(claim))
+    (proof.root / inventory.FILE).unlink()
+    write_whole(proof.root / inventory.FILE, take_inventory(proof.root, Limits()))

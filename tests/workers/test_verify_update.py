@@ -1,0 +1,314 @@
+"""What a coordinator accepts, what it refuses before it replays anything, and what a worker can't do to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import federation
+import numpy as np
+import pytest
+from federation import INTERVAL, STEPS, TRUSTED, assignment, judge, model, site, task
+from places import SCRIPTS, TESTS
+from untrusted.behaviours import BYZANTINE, Answer, honest, steering
+
+from pol_jax import (
+    AllSegments,
+    Assignment,
+    Bounds,
+    Data,
+    ListedSegments,
+    ListedSteps,
+    UpdateResult,
+    Verdict,
+    open_proof,
+    register,
+    train_update,
+    verify_update,
+)
+from pol_jax.errors import DataError, UsageError
+from pol_jax.storage.ledger import segment_file
+from pol_jax.workers.documents import expect
+
+
+@pytest.fixture(scope="module")
+def answer(tmp_path_factory: pytest.TempPathFactory) -> Answer:
+    """Of an honest worker."""
+    return honest(site(0, tmp_path_factory.mktemp("honest")))
+
+
+@pytest.fixture
+def answer_copy(answer: Answer, tmp_path: Path) -> Answer:
+    """Whose proof a test may damage."""
+    return replace(answer, proof=Path(shutil.copytree(answer.proof, tmp_path / "copy")))
+
+
+def refused_at_once(result: UpdateResult, *words: str) -> None:
+    """Rejected by documents or arrays alone, in one line."""
+    assert result.verdict is Verdict.REJECTED
+    assert result.report is None
+    assert result.replayed == 0
+    assert all(word in result.reason for word in words), result.reason
+    assert "\n" not in result.reason
+
+
+def refused(result: UpdateResult, stage: int, *words: str) -> None:
+    """Rejected by the verification, in a stage."""
+    assert result.verdict is Verdict.REJECTED, result
+    assert result.report is not None
+    assert result.reason.startswith(f"stage {stage}, "), result.reason
+    assert all(word in result.reason for word in words), result.reason
+
+
+def test_an_honest_update_is_accepted(answer: Answer) -> None:
+    """In the true sandbox; the cost is that of every step, and of the self-test."""
+    result = judge(answer)
+    assert result, result.reason
+    assert "were reproduced bit for bit" in result.reason
+    assert (result.steps, result.replayed) == (STEPS, STEPS + INTERVAL)
+
+
+def test_the_coordinator_knows_the_commitment_beforehand(answer: Answer) -> None:
+    expected = expect(TRUSTED, assignment(0), model(1))
+    assert expected.commitment == open_proof(answer.proof).commitment
+
+
+def test_a_false_update_costs_no_replay_and_is_one_line(answer: Answer) -> None:
+    """In the true sandbox; the reason names the leaf."""
+    wrong = {"params": {**answer.update["params"], "b": answer.update["params"]["b"] + np.float32(1e-3)}}
+    result = judge(replace(answer, update=wrong))
+    refused(result, 6, "leaf /params/b is not that of the model at hand")
+    assert result.replayed == 0
+    assert len(repr(result)) < 400
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("name", BYZANTINE)
+def test_every_byzantine_behaviour_is_caught(name: str, tmp_path: Path) -> None:
+    elsewhere = "can't be judged here"  # what a worker does to say that its backend is another one
+    reasons = {
+        "random weights": (6, "is not that of the model at hand"),
+        "sign flip": (6, "is not that of the model at hand"),
+        "scaled": (6, "is not that of the model at hand"),
+        "stale": (0, "it starts from other weights than those that were sent out"),
+        "copied": (0, "the seed is of another round or another worker"),
+        "lazy": (0, f"trained {STEPS // 3} steps, expected {STEPS}"),
+        "flipped labels": (0, "it was trained on other data than this worker registered"),
+        "hidden flipped labels": (9, "are not what this machine gives"),
+        "forged ledger": (9, "are not what this machine gives"),
+        "false states between": (9, f"the replay of step {INTERVAL + 1} differs from the ledger (state_digest)"),
+        "another program": (3, "programs differ from those of the trusted source"),
+        "hidden program": (9, "are not what this machine gives"),
+        "steering": (9, elsewhere),
+    }
+    stage, words = reasons[name]
+    result = judge(BYZANTINE[name](site(0, tmp_path)))
+    if words == elsewhere:
+        assert result.verdict is Verdict.INCONCLUSIVE
+        assert words in result.reason
+    elif stage:
+        refused(result, stage, words)
+    else:
+        refused_at_once(result, words)
+    assert stage == 9 or result.replayed == 0
+
+
+STEPS_ASKED = ListedSteps((1, 4, STEPS))
+
+
+def judge_opening(answer: Answer, folder: Path, opening: bytes, **asked: Any) -> UpdateResult:
+    """Verify an answer of worker 0 by claim and opening, without its records."""
+    documents = folder / "documents"
+    documents.mkdir(exist_ok=True)
+    for name in ("claim.json", "commitment.json"):
+        shutil.copyfile(answer.proof / name, documents / name)
+    (folder / "an opening").write_bytes(opening)
+    given: dict[str, Any] = {"policy": STEPS_ASKED, "nonce": b"challenge"} | asked
+    evidence = documents, folder / "an opening"
+    return verify_update(model(1), answer.update, evidence, assignment(0), trusted=TRUSTED, **given)
+
+
+@pytest.fixture(scope="module")
+def opening(answer: Answer) -> bytes:
+    """Of the steps that are asked for."""
+    return answer.open(task(0).source, STEPS_ASKED.steps).encode()
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_coordinator_without_the_records_asks_for_an_opening(answer: Answer, opening: bytes, tmp_path: Path) -> None:
+    result = judge_opening(answer, tmp_path, opening)
+    assert result, result.reason
+    assert result.replayed == 3
+    wrong = replace(answer, update={"params": {n: -leaf for n, leaf in answer.update["params"].items()}})
+    refused(judge_opening(wrong, tmp_path, opening), 6, "is not that of the model at hand")
+    other = judge_opening(answer, tmp_path, opening, policy=ListedSteps((1, 5, STEPS)))
+    assert other.verdict is Verdict.INCONCLUSIVE
+    assert "leaves out step 5, which was challenged" in other.reason
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_forged_step_is_met_in_an_opening(tmp_path: Path) -> None:
+    forged = BYZANTINE["forged ledger"](site(0, tmp_path))
+    opening = forged.open(task(0).source, STEPS_ASKED.steps).encode()
+    refused(judge_opening(forged, tmp_path, opening), 9, "step 1 is not what this machine gives")
+
+
+@pytest.mark.parametrize("share", [1e-3, 3e-7])
+@pytest.mark.usefixtures("in_process")
+def test_who_steers_under_another_backend_s_name_is_not_accepted(share: float, tmp_path: Path) -> None:
+    """Each step is moved by a share of its own length that a norm over all elements would take for rounding."""
+    steered = steering(site(0, tmp_path), share)
+    opening = steered.open(task(0).source, STEPS_ASKED.steps).encode()
+    result = judge_opening(steered, tmp_path, opening)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "can't be judged here" in result.reason
+
+
+def test_an_honest_worker_under_another_build_of_xla_is_accepted(tmp_path: Path) -> None:
+    """Its bits are others in every step; it opens its steps on its own machine."""
+    flags = os.environ | {"XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2"}
+    paths = os.pathsep.join(map(str, (TESTS.parent, TESTS, SCRIPTS)))
+    command = [sys.executable, federation.__file__, str(tmp_path)]
+    subprocess.run(command, check=True, env=flags | {"PYTHONPATH": paths})
+    with np.load(tmp_path / "update.npz") as arrays:
+        answer = Answer({"params": dict(arrays)}, tmp_path / "worker 0")
+    result = judge_opening(answer, tmp_path, (tmp_path / "opening").read_bytes())
+    assert result, result.reason
+    assert result.report is not None
+    assert {each.start for each in result.report.compared} == {0, 3, STEPS - 1}, "no bits are equal"
+
+
+# --- bad input ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("update", "words"),
+    [
+        (None, "leaf /params/b is missing"),
+        ({"params": {"w": np.zeros((16, 3), np.float32)}}, "leaf /params/b is missing"),
+        ({"params": {"w": np.zeros((16, 4), np.float32)}}, "is float32[16, 4], expected float32[16, 3]"),
+        ({"params": {"w": np.zeros((16, 3))}}, "is float64[16, 3], expected float32[16, 3]"),
+        ({"params": {"w": "rubbish"}}, "leaf /params/w: is str"),
+        ({"params": {"w": [[1], [2, 3]]}}, "the state has none of this name"),
+        ({"params": {"v": np.zeros(3)}}, "leaf /params/v: the state has none of this name"),
+        ({"params": {"w": np.full((16, 3), np.nan, np.float32), "b": np.zeros(3, np.float32)}}, "/params/w has a NaN"),
+    ],
+)
+def test_an_update_that_is_rubbish_is_one_line(answer: Answer, update: Any, words: str) -> None:
+    refused_at_once(judge(replace(answer, update=update)), "update: ", words)
+
+
+RUBBISH = {"missing": None, "empty": b"", "words": b"rubbish", "deep": b"[" * 2**15, "large": b"0" * 2**20}
+
+
+@pytest.mark.parametrize("name", ["claim.json", "commitment.json"])
+@pytest.mark.parametrize(
+    "content", [None, b"", b"rubbish", b"[" * 2**15, b"0" * 2**20], ids=["missing", "empty", "words", "deep", "large"]
+)
+def test_documents_that_are_rubbish_are_one_line(name: str, content: bytes | None, answer_copy: Answer) -> None:
+    (answer_copy.proof / name).unlink()
+    if content is not None:
+        (answer_copy.proof / name).write_bytes(content)
+    refused_at_once(judge(answer_copy), f"{name}: ")
+
+
+SEGMENT = segment_file(0)
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("records", "more than the limit"), (SEGMENT, "more than the limit"), ("gigabytes", "no file")],
+)
+def test_gigabytes_are_refused_by_their_size(name: str, words: str, answer_copy: Answer) -> None:
+    """Nothing is read of them: the file is sparse."""
+    assert name == "gigabytes" or (answer_copy.proof / name).exists()
+    with (answer_copy.proof / name).open("ab") as file:
+        file.truncate(2**40)
+    refused(judge(answer_copy), 1, name, words)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_an_opening_of_gigabytes_is_refused_by_its_size(answer: Answer, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"")
+    os.truncate(tmp_path / "large", 2**40)
+    evidence = answer.proof, tmp_path / "large"
+    result = verify_update(model(1), answer.update, evidence, assignment(0), trusted=TRUSTED, nonce=b"x")
+    refused(result, 1, "has more than")
+
+
+def test_a_pipe_that_trickles_is_no_file(answer_copy: Answer, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    evidence = answer_copy.proof, tmp_path / "pipe"
+    result = verify_update(model(1), answer_copy.update, evidence, assignment(0), trusted=TRUSTED, nonce=b"x")
+    refused_at_once(result, "opening: is missing")
+    (answer_copy.proof / "claim.json").unlink()
+    os.mkfifo(answer_copy.proof / "claim.json")
+    refused_at_once(judge(answer_copy), "claim.json: ", "plain file")
+
+
+def test_a_claim_that_was_seen_is_refused(answer: Answer) -> None:
+    claim = open_proof(answer.proof).claim
+    assert claim is not None
+    refused_at_once(judge(answer, seen={claim.digest().hex()}), "claim: was handed in before")
+
+
+def test_another_key_than_the_enrolled_one_is_refused(answer: Answer) -> None:
+    asked = replace(assignment(0), prover="ed25519:" + "ab" * 32)
+    result = verify_update(model(1), answer.update, answer.proof, asked, trusted=TRUSTED, source=task(0).source)
+    refused_at_once(result, "it is in the name of another key than that of this worker")
+
+
+def test_time_in_all_is_bounded(answer: Answer) -> None:
+    result = judge(answer, bounds=Bounds(total_seconds=0.01))
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "took more than the 0.01 s" in result.reason
+
+
+@pytest.mark.usefixtures("in_process")
+def test_other_records_at_the_coordinator_reject_nobody(answer: Answer) -> None:
+    result = judge(answer, source=task(1).source)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "cannot judge with these records" in result.reason
+
+
+# --- the call itself ---------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_call_is_an_error_whatever_the_worker_sent(answer: Answer, tmp_path: Path) -> None:
+    evidence = tmp_path, tmp_path / "nothing"
+    for proof, asked, words in (
+        (answer.proof, {"policy": STEPS_ASKED}, "is about steps, and this is a proof"),
+        (evidence, {"policy": AllSegments(), "nonce": b"x"}, "is about segments, and this is an opening"),
+        (evidence, {"policy": STEPS_ASKED}, "give the nonce of that challenge"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            verify_update(model(1), answer.update, proof, assignment(0), trusted=TRUSTED, **asked)
+
+
+@pytest.mark.parametrize(
+    "change", [{"steps": 0}, {"batch_size": 0}, {"interval": -1}, {"data": Data("no root", 3)}], ids=str
+)
+def test_an_assignment_that_nobody_could_train_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="assignment: "):
+        replace(assignment(0), **change)
+
+
+def test_a_worker_does_not_train_on_records_that_it_did_not_register(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not those that the assignment names"):
+        train_update(task(1), model(1), assignment(0), tmp_path / "proof")
+
+
+@pytest.mark.usefixtures("in_process")
+def test_salted_records_are_verified_with_the_secret(tmp_path: Path) -> None:
+    secret = bytes(range(32))
+    asked: Assignment = replace(assignment(0), data=register(task(0).source, secret))
+    proof, update = train_update(task(0), model(1), asked, tmp_path / "proof", secret=secret)
+    trusted: dict[str, Any] = {"trusted": TRUSTED, "source": task(0).source, "policy": ListedSegments((0,))}
+    assert verify_update(model(1), update, proof.root, asked, secret=secret, **trusted)
+    assert verify_update(model(1), update, proof.root, asked, **trusted).verdict is not Verdict.REJECTED
