@@ -149,7 +149,7 @@ FALSE_ROWS: dict[str, tuple[Callable[[Forger], dict[str, Any]], int, str]] = {
     "a chosen batch": (_chosen_indices, 5, "row 12: indices are not those that the commitment gives"),
     "a batch cut short": (lambda f: {"indices": f.rows[12].indices[:1]}, 5, "row 12: has 1 indices, expected a batch"),
     "a batch of other records": (lambda f: {"batch": f.rows[11].batch}, 5, "row 12: batch_digest is not that of its"),
-    "no loss": (lambda f: {"loss": None}, 4, "loss is missing"),
+    "no metrics": (lambda f: {"metrics": b""}, 4, "metrics: got 0, expected 2"),
     "no state digest": (lambda f: {"state": None}, 4, "state_digest is missing"),
 }
 

@@ -97,7 +97,7 @@ def test_every_byzantine_behaviour_is_caught(name: str, tmp_path: Path) -> None:
         "scaled": (6, "is not that of the model at hand"),
         "stale": (0, "it starts from other weights than those that were sent out"),
         "copied": (0, "the seed is of another round or another worker"),
-        "lazy": (0, f"trained {STEPS // 3} steps, expected {STEPS}"),
+        "lazy": (0, f"schedule.steps is {STEPS // 3}, expected {STEPS}"),
         "flipped labels": (0, "it was trained on other data than this worker registered"),
         "hidden flipped labels": (9, "are not what this machine gives"),
         "forged ledger": (9, "are not what this machine gives"),
