@@ -94,7 +94,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_configure() -> None:
     """Compile a program once: for all tests, for all processes that run them or that they start, and for later runs.
 
-    One folder for each version of jax and kind of processor, for which XLA compiles.
+    One folder for each version of jax and kind of processor, for which XLA compiles. XLA's own caches are off, as they are
+    in the sandbox's child: with one of them on, every key names its folder, and the child would find nothing here.
     """
     kind = artifact_digest("processors", describe_processors().encode()).hex()[:16]
     try:
@@ -105,7 +106,8 @@ def pytest_configure() -> None:
         folder = Path(tempfile.mkdtemp(prefix="pol-tests-"))
     directory = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
     jax.config.update("jax_compilation_cache_dir", directory)
-    for name, value in {"min_compile_time_secs": 0, "min_entry_size_bytes": -1}.items():
+    settings = {"min_compile_time_secs": 0, "min_entry_size_bytes": -1, "enable_xla_caches": "none"}
+    for name, value in settings.items():
         os.environ.setdefault(f"JAX_PERSISTENT_CACHE_{name.upper()}", str(value))
         jax.config.update(f"jax_persistent_cache_{name}", value)
 
