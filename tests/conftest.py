@@ -11,7 +11,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from unsandboxed import verify  # noqa: E402
 
 from pol_jax.errors import StorageError  # noqa: E402
 from pol_jax.files import user_cache  # noqa: E402
+from pol_jax.program.artifact import load_program  # noqa: E402
 from pol_jax.program.machine import describe_processors  # noqa: E402
 from pol_jax.protocol.challenge import AllSegments, ListedSteps  # noqa: E402
 from pol_jax.protocol.encoding import artifact_digest  # noqa: E402
@@ -119,6 +121,16 @@ def pytest_configure() -> None:
     for name, value in settings.items():
         os.environ.setdefault(f"JAX_PERSISTENT_CACHE_{name.upper()}", str(value))
         jax.config.update(f"jax_persistent_cache_{name}", value)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _load_once() -> Iterator[None]:
+    """Load, audit and compile the same bytes of a program once: a refusal is not remembered, nor anything elsewhere."""
+    once = lru_cache(maxsize=16)(load_program)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pol_jax.storage.proof.load_program", once)
+        patch.setattr("pol_jax.verifying.opening_checks.load_program", once)
+        yield
 
 
 @pytest.fixture(scope="session")
