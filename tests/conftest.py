@@ -105,8 +105,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_configure() -> None:
     """Compile a program once: for all tests, for all processes that run them or that they start, and for later runs.
 
-    One folder for each version of jax and kind of processor, for which XLA compiles. XLA's own caches are off, as they are
-    in the sandbox's child: with one of them on, every key names its folder, and the child would find nothing here.
+    One folder for each version of jax and kind of processor, for which XLA compiles. XLA's own caches are off, as they
+    are in the sandbox's child: with one of them on, every key names its folder, and the child would find nothing here.
     """
     kind = artifact_digest("processors", describe_processors().encode()).hex()[:16]
     try:
