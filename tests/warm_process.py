@@ -68,6 +68,7 @@ class WarmProcess:
         return int(self.server.stdout.readline())
 
     def _says_more(self, seconds: float) -> bool:
+        assert self.server.stdout is not None
         return bool(select.select([self.server.stdout], [], [], seconds)[0])
 
 
