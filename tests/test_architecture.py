@@ -34,9 +34,10 @@ PACKAGES = {
     "workers": "ground protocol program training storage reports judging verifying proving sandbox",
     "attesting": "ground protocol",
     "backends": "ground protocol program training judging verifying",
+    "integrations": "ground protocol training verifying sandbox",
     "tasks": "ground training",
     "html": "reports",
-    "cli": "ground protocol training storage reports verifying proving sandbox attesting backends",
+    "cli": "ground protocol training storage reports verifying proving sandbox attesting backends integrations",
 }
 """Which packages each package may import, itself left out; in the order in which they are read.
 
@@ -48,10 +49,22 @@ GROUND = {"errors", "files", "progress"}
 WITHOUT_IO = ("protocol", "reports", "judging")
 """Packages of rules: they touch no file, process or socket."""
 
-OUTSIDE = {"click", "rich", "plotext", "matplotlib", "flax", "optax", "tensorflow_datasets", "sklearn", "PIL"}
-"""For the command line, plots, tasks; the core has no use for them."""
+OUTSIDE = {
+    "click",
+    "rich",
+    "plotext",
+    "matplotlib",
+    "flax",
+    "optax",
+    "tensorflow_datasets",
+    "sklearn",
+    "PIL",
+    "ray",
+    "flwr",
+}
+"""For the command line, plots, tasks, engines; the core has no use for them."""
 
-FREE = ("pol_jax.cli", "pol_jax.tasks", "pol_jax.backends")
+FREE = ("pol_jax.cli", "pol_jax.tasks", "pol_jax.backends", "pol_jax.integrations")
 """Packages that may use libraries of `OUTSIDE`."""
 
 SYSTEM_CALLS = {"pol_jax.sandbox.landlock", "pol_jax.sandbox.seccomp", "pol_jax.sandbox.capabilities"}
@@ -88,6 +101,7 @@ TESTED_ELSEWHERE = {
     "reports/html/test_page.py": "html reports.html.closeness reports.html.course reports.html.environments"
     " reports.html.lineage reports.html.signs reports.html.strip",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
+    "cli/test_shards.py": "verifying.facts verifying.shard",
     "sandbox/test_verify.py": "sandbox.child sandbox.pipe sandbox.remote_records",
     "sandbox/test_confinement.py": "sandbox.capabilities sandbox.landlock sandbox.seccomp"
     " sandbox.system_calls sandbox.variables",

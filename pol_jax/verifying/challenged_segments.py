@@ -15,7 +15,6 @@ from pol_jax.protocol.challenge import Policy
 from pol_jax.protocol.spans import Route, Segments, Span, routes_between_checkpoints
 from pol_jax.reports.report import Compared, Coverage, Outcome, Replay, Verdict
 from pol_jax.verifying.backend_differences import Differences
-from pol_jax.verifying.numeric_comparison import compare_initial, compare_spans
 from pol_jax.verifying.proof_material import ProofMaterial
 from pol_jax.verifying.replay import Replayer
 from pol_jax.verifying.verifier import replay_of
@@ -136,11 +135,12 @@ def _compare(
     material: ProofMaterial, routes: Sequence[Route], evidence: Evidence, replayer: Replayer, progress: Progress
 ) -> tuple[Compared, ...]:
     """The initial state and the steps between checkpoints, compared as numbers."""
-    initial = [] if evidence.initial_exact else [compare_initial(material)]
+    initial = [] if evidence.initial_exact else [replayer.compare_initial(material)]
     segments = material.checked.proof.segments
+    found = replayer.compare_spans(material, [route.span for route in routes], progress)
     compared = [
         msgspec.structs.replace(each, segments=tuple(segments.of_step(target.stop) for target in route.targets))
-        for route, each in zip(routes, compare_spans(material, [route.span for route in routes], progress), strict=True)
+        for route, each in zip(routes, found, strict=True)
     ]
     return (*initial, *require_states_on_the_way(replayer, compared))
 
@@ -157,10 +157,15 @@ def require_states_on_the_way(replayer: Replayer, compared: Sequence[Compared]) 
     """
     checked = []
     for each in compared:
-        if each.passed and each.error == 0 and not each.is_initial:
+        if ends_bit_for_bit(each):
             result = replayer.replay_states(each.span)
             if not result.exact:
                 reason = f"its last state is reproduced bit for bit, but the state after step {result.mismatch} is not"
                 each = msgspec.structs.replace(each, outcome=Outcome.INCONCLUSIVE, reasons=(reason,))
         checked.append(each)
     return checked
+
+
+def ends_bit_for_bit(compared: Compared) -> bool:
+    """Return whether steps passed because their last state has the bits that this machine gives."""
+    return compared.passed and compared.error == 0 and not compared.is_initial

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -16,6 +16,7 @@ from pol_jax.program.artifact import Leaves, Program, executing
 from pol_jax.progress import Progress
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span
+from pol_jax.reports.report import Compared
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.initial_state import first_key, initial_leaves, taken_of
@@ -24,6 +25,7 @@ from pol_jax.training.loop import Follower, Witness, run
 from pol_jax.training.states import HostState, Layout
 from pol_jax.training.task import Source
 from pol_jax.verifying.checks import Checked
+from pol_jax.verifying.numeric_comparison import CommittedSteps, compare_initial, compare_spans
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,14 @@ class Replayer:
             BackendError: the program can't be executed here.
         """
         return self._run(self._start(span), states_only=True)
+
+    def compare_initial(self, material: CommittedSteps) -> Compared:
+        """Compare the initial state as numbers; see `pol_jax.verifying.numeric_comparison`."""
+        return compare_initial(material)
+
+    def compare_spans(self, material: CommittedSteps, spans: Sequence[Span], progress: Progress) -> Iterator[Compared]:
+        """Compare spans as numbers; see `pol_jax.verifying.numeric_comparison`."""
+        return compare_spans(material, spans, progress)
 
     def _start(self, span: Span) -> _Start:
         """Read what a replay begins with and is compared with."""
