@@ -158,7 +158,7 @@ def test_a_forged_step_is_met_in_an_opening(tmp_path: Path) -> None:
     refused(judge_opening(forged, tmp_path, opening), 9, "step 1 is not what this machine gives")
 
 
-@pytest.mark.parametrize("share", [1e-3, 3e-7])
+@pytest.mark.parametrize("share", [1e-3, 3e-6])
 @pytest.mark.usefixtures("in_process")
 def test_who_steers_under_another_backend_s_name_is_not_accepted(share: float, tmp_path: Path) -> None:
     """Each step is moved by a share of its own length that a norm over all elements would take for rounding."""
