@@ -7,9 +7,9 @@ proof under the same path, and have this package and the same backend.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pol_jax.errors import BackendError, PolError, UsageError, printable
 from pol_jax.protocol.commitment import Commitment
@@ -18,9 +18,6 @@ from pol_jax.sandbox.verify import find_facts_apart
 from pol_jax.training.task import Source
 from pol_jax.verifying.facts import Facts, Share, merge_facts, parse_facts
 from pol_jax.verifying.request import ProofRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 RETRIES: Final = 3
 """So often a task is run again whose worker died."""
