@@ -34,7 +34,7 @@ PACKAGES = {
     "workers": "ground protocol program training storage reports judging verifying proving sandbox",
     "attesting": "ground protocol",
     "backends": "ground protocol program training judging verifying",
-    "integrations": "ground protocol training verifying sandbox",
+    "integrations": "ground protocol training storage reports verifying proving sandbox workers",
     "tasks": "ground training",
     "html": "reports",
     "cli": "ground protocol training storage reports verifying proving sandbox attesting backends integrations",
@@ -102,6 +102,7 @@ TESTED_ELSEWHERE = {
     " reports.html.lineage reports.html.signs reports.html.strip",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
     "cli/test_shards.py": "verifying.facts verifying.shard",
+    "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.records",
     "sandbox/test_verify.py": "sandbox.child sandbox.pipe sandbox.remote_records",
     "sandbox/test_confinement.py": "sandbox.capabilities sandbox.landlock sandbox.seccomp"
     " sandbox.system_calls sandbox.variables",
