@@ -201,7 +201,7 @@ class ProvenStrategy(Strategy):
         new = [node for node in nodes if node not in self._registered]
         for node, reply in self._ask(REGISTER, {node: RecordDict() for node in new}).items():
             try:
-                record = reply.content.get("registration")
+                record = _content(reply).get("registration")
                 data, name = data_in(record), str(record["worker"])
                 self._check_enrolled(name, data)
             except (PolError, KeyError, TypeError) as error:
@@ -227,10 +227,8 @@ class ProvenStrategy(Strategy):
                 continue
             worker.reply = reply
             try:
-                if not reply.has_content():
-                    raise ProofError("reply", f"an error: {printable(str(reply.error.reason), 200)}")
                 worker.documents = folder / str(node)
-                self._check_reply(round, worker, reply.content)
+                self._check_reply(round, worker, _content(reply))
             except PolError as error:
                 round.results[worker.name] = UpdateResult(Verdict.REJECTED, str(error), self._plan.steps)
             else:
@@ -267,13 +265,12 @@ class ProvenStrategy(Strategy):
 
     def _judge(self, round: _Round, worker: _Worker, answer: Message | None, opening: Path) -> UpdateResult:
         assert worker.assignment is not None and worker.documents is not None  # noqa: S101, PT018
-        if answer is None or not answer.has_content():
-            reason = "it did not answer its challenge" + ("" if answer is None else ": it failed")
-            return UpdateResult(Verdict.REJECTED, reason, self._plan.steps)
+        if answer is None:
+            return UpdateResult(Verdict.REJECTED, "it did not answer its challenge in time", self._plan.steps)
         expected = expect(self._trusted, worker.assignment, tree_of(round.previous))
         try:
             most = limits_of(expected).opening_bytes
-            opening.write_bytes(bytes_in(answer.content.get("answer"), "opening", most))
+            opening.write_bytes(bytes_in(_content(answer).get("answer"), "opening", most))
         except ProofError as error:
             return UpdateResult(Verdict.REJECTED, str(error), self._plan.steps)
         return verify_update(
@@ -301,6 +298,17 @@ class ProvenStrategy(Strategy):
             if node in questions:
                 answers.setdefault(node, reply)
         return answers
+
+
+def _content(reply: Message) -> RecordDict:
+    """Return what a worker replied.
+
+    Raises:
+        ProofError: it replied with an error.
+    """
+    if not reply.has_content():
+        raise ProofError("reply", f"an error: {printable(str(reply.error.reason), 200)}")
+    return reply.content
 
 
 def _order(name: str) -> tuple[int, str]:

@@ -175,18 +175,21 @@ def test_who_is_not_enrolled_takes_no_part(tmp_path: Path, caplog: pytest.LogCap
     assert "worker 4 is not enrolled" in caplog.text
 
 
-def test_a_reply_that_is_an_error_is_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["query.pol_jax_register", "train", CHALLENGE])
+def test_a_reply_that_is_an_error_is_left_out(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     class Failing(Network):
         def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
             messages = list(messages)
             replies = super().send_and_receive(messages, timeout=timeout)
-            if messages and messages[0].metadata.message_type == "train":
-                return [Message(Error(0, "it\nfailed"), reply_to=messages[0]), *replies[:-1]]
-            return replies
+            failed = [
+                Message(Error(0, "it\nfailed"), reply_to=each) for each in messages if each.metadata.dst_node_id == 100
+            ]
+            kept = [reply for reply in replies if reply.metadata.src_node_id != 100]
+            return [*failed, *kept] if messages and messages[0].metadata.message_type == kind else replies
 
     strategy, _ = wrapped(FedAvg(fraction_evaluate=0.0), Failing(client(tmp_path), 2, {}))
-    assert strategy.results[1]["0"].reason == r"reply: an error: it\nfailed"
-    assert strategy.results[1]["1"]
+    assert r"reply: an error: it\nfailed" in caplog.text
+    assert [name for name, result in strategy.results[1].items() if result] == ["1"]
 
 
 def test_records_are_read_as_they_were_written() -> None:
