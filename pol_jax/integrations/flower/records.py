@@ -98,7 +98,7 @@ def data_in(record: Any) -> Data:
 def _read_array(name: str, array: Array, like: Array) -> np.ndarray:
     wanted = like.numpy()
     buffer = BytesIO()
-    np.save(buffer, np.zeros_like(wanted, order="C"), allow_pickle=False)
+    np.save(buffer, np.zeros_like(wanted, order="C"))
     header = buffer.getvalue()[: buffer.tell() - wanted.nbytes]
     if len(array.data) != len(header) + wanted.nbytes or not array.data.startswith(header):
         raise ProofError("update", f"array {printable(name, 80)} is no {wanted.dtype}{list(wanted.shape)}")

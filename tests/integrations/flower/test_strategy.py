@@ -116,7 +116,9 @@ def wrapped(inner: Strategy, grid: Network, rounds: int = 1, **changes: Any) -> 
     return strategy, strategy.start(grid, arrays_of(model(1)), num_rounds=rounds).arrays
 
 
-def test_only_proven_updates_are_aggregated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_only_proven_updates_are_aggregated(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two honest workers of nine: the result is that of the two alone, to the bit, whoever answers first."""
     cheats: dict[tuple[int, str], Cheat] = {
         (2, "train"): arrays_changed(lambda array: -array),
@@ -128,6 +130,7 @@ def test_only_proven_updates_are_aggregated(tmp_path: Path, caplog: pytest.LogCa
         (8, CHALLENGE): record_changed("answer", opening=b"x" * 2**24),
     }
     caplog.set_level(logging.INFO, "pol_jax")
+    monkeypatch.setattr("secrets.token_hex", lambda _size: "the same in both runs")
     network = Network(client(tmp_path), 9, cheats)
     strategy, got = wrapped(FedAvg(fraction_evaluate=0.0), network)
     reasons = {name: result.reason for name, result in strategy.results[1].items()}
