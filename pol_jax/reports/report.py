@@ -298,6 +298,13 @@ class Ancestor(msgspec.Struct, frozen=True):
             return 0.0
         return math.inf if self.drift is None or self.drift.tolerated is None else self.drift.tolerated
 
+    @property
+    def share(self) -> float:
+        """Return which share of a leaf's distance in this run tolerances could make up: infinite if it is not known."""
+        if self.verdict is not Verdict.ACCEPTED or self.mode is Mode.BITS:
+            return 0.0
+        return math.inf if self.drift is None or self.drift.share is None else self.drift.share
+
 
 class NonFinite(msgspec.Struct, frozen=True):
     """A leaf of the final state that holds a NaN or an infinity.
