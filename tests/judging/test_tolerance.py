@@ -117,6 +117,24 @@ def test_a_frozen_leaf_stays() -> None:
     assert step.compared(after=with_leaf(step.after, 2, one)).outcome is INCONCLUSIVE
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
+def test_a_nan_holds_no_hidden_bits(dtype: str) -> None:
+    """NaNs in a leaf that moves otherwise: one that is another NaN is at no distance, and could hold a weight."""
+    step = made(dtypes=("float32", "float32", dtype))
+    lost = [with_leaf(state, 2, state[2].copy()) for state in (step.reference, *step.others, step.after)]
+    for state in lost:
+        state[2][:10] = np.nan
+    step = replace(step, reference=lost[0], others=lost[1:3])
+    assert step.compared(after=lost[3]).leaves[2].outcome is PASSED
+    odd = with_leaf(lost[3], 2, lost[3][2].copy())
+    odd[2].view(np.uint8)[0] ^= 1
+    assert np.isnan(odd[2][0])
+    found = step.compared(after=odd)
+    assert found.leaves[2].outcome is INCONCLUSIVE
+    assert "1 NaNs with other bits than here" in found.leaves[2].reason
+    assert step.compared(others=[odd, lost[1]], after=odd).leaves[2].outcome is PASSED
+
+
 def test_a_frozen_zero_keeps_its_sign() -> None:
     step = made()
     frozen = np.zeros(50)
