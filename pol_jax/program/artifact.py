@@ -99,12 +99,14 @@ class Program:
         init: ``init(key data) -> leaves``.
         step: ``step(leaves, batch, key data) -> (leaves, metrics)``; the leaves passed in are donated.
         constant_bytes: size of the constants in ``init`` and ``step`` together.
+        packed_bytes: size of both, compressed.
     """
 
     signature: Signature
     init: Callable[[Any], Leaves]
     step: Callable[[Leaves, Sequence[Any], Any], tuple[Leaves, tuple[jax.Array, ...]]]
     constant_bytes: int
+    packed_bytes: int
 
 
 def load_program(artifacts: Artifacts, signature: Signature) -> Program:
@@ -123,8 +125,9 @@ def load_program(artifacts: Artifacts, signature: Signature) -> Program:
     if problem:
         raise ProofError(STEP_FILE, problem)
     constants = init_audit.constant_bytes + step_audit.constant_bytes
+    packed = init_audit.packed_bytes + step_audit.packed_bytes
     # Donating the old state saves memory for a second one, and the bits of the result depend on it (section 9).
-    return Program(signature, jax.jit(init.call), jax.jit(step.call, donate_argnums=0), constants)
+    return Program(signature, jax.jit(init.call), jax.jit(step.call, donate_argnums=0), constants, packed)
 
 
 def check_constants(program: Program, limits: Limits) -> None:

@@ -46,7 +46,7 @@ from pol_jax.verifying.opening_checks import (
 from pol_jax.verifying.opening_replay import ReplaySpans, initial_is_exact, replay_here, replay_spans
 from pol_jax.verifying.request import OpeningRequest
 from pol_jax.verifying.trusted_program import Trusted
-from pol_jax.verifying.verifier import Verifier, replay_of
+from pol_jax.verifying.verifier import Verifier, describe_size, replay_of
 
 
 class OpeningVerifier(Verifier):
@@ -95,7 +95,7 @@ class OpeningVerifier(Verifier):
         with self.stage(Stage.COMMITMENT) as seen:
             commitment, program = check_opened_commitment(opening, claim, request.limits)
             self.add_commitment(commitment)
-            seen.append("programs match")
+            seen += ["programs match", describe_size(program)]
             seen += self.compare_programs(lambda: Artifacts(opening.init, opening.step), commitment, claim)
         drawn = challenged_steps(request.policy, claim.steps, claim.digest(), request.nonce, claim.format)
         wanted = witnessed_spans(commitment.schedule, drawn, claim.steps)

@@ -44,7 +44,7 @@ from pol_jax.verifying.replay import MakeReplayer, Replayer
 from pol_jax.verifying.request import ProofRequest
 from pol_jax.verifying.trusted_program import Trusted
 from pol_jax.verifying.update_sizes import measure_stretches
-from pol_jax.verifying.verifier import Verifier
+from pol_jax.verifying.verifier import Verifier, describe_size
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class ProofVerifier(Verifier):
             proof = checked.proof
             self.add_commitment(proof.commitment)
             seen.append(f"{len(checked.records)} records, programs match")
-            seen.append(f"{checked.program.constant_bytes} bytes of constants")
+            seen.append(describe_size(checked.program))
             seen += self.compare_programs(proof.artifacts, proof.commitment, claim)
         with self.stage(Stage.LEDGER) as seen:
             curve = Curve(claim.steps)

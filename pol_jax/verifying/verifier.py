@@ -14,11 +14,11 @@ from pol_jax.judging.drift import drift_objection, with_ancestors
 from pol_jax.judging.finiteness import non_finite_leaves
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.judging.verdict import Judgement
-from pol_jax.program.artifact import Artifacts
+from pol_jax.program.artifact import Artifacts, Program
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress
 from pol_jax.protocol.claim import Claim
-from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.distances import HostLeaves
 from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import StateSpec
@@ -195,6 +195,13 @@ class Verifier(ABC):
         words += [f"that is {self.report.ancestors[0].verdict}"] if self.report.ancestors else []
         words += [describe_test(self.report.initial_test)] if self.report.initial_test else []
         return "; ".join(words)
+
+
+def describe_size(program: Program) -> str:
+    """Return what a program could hold of a model, in words: a reader can tell whether all of one fits in."""
+    state = nbytes(program.signature.state)
+    constants, packed = program.constant_bytes, program.packed_bytes
+    return f"{constants} bytes of constants; compressed, the programs have {packed} bytes; a state has {state}"
 
 
 def replay_of(segment: int, result: ReplayResult) -> Replay:
