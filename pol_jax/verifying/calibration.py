@@ -265,7 +265,7 @@ def _shake(spec: StateSpec, before: State, reference: State, seed: int, sign: in
     """
     draw = np.random.Generator(np.random.PCG64(seed))
     return [
-        _shake_leaf(leaf, result, sign * np.where(draw.random(leaf.shape) < 0.5, 1.0, -1.0))
+        _shake_leaf(leaf, result, np.asarray(sign * np.where(draw.random(leaf.shape) < 0.5, 1.0, -1.0)))
         if described.dtype in _FINE and leaf.size
         else leaf
         for described, leaf, result in zip(spec, before, reference, strict=True)
