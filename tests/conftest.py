@@ -1,27 +1,39 @@
 """Settings and shared proofs of the tests.
 
 Annotations of `pol_jax` are checked while tests run (shapes and dtypes by jaxtyping, the rest by beartype); nowhere
-else, the package itself doesn't import them.
+else, the package itself doesn't import them. A call of a function that jaxtyping has wrapped takes ten times as long as
+one that beartype has: it wraps the modules that name it, where shapes are; and those whose functions take other
+functions' names, which it wraps before they do and beartype after.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import jax
 import pytest
+from beartype import BeartypeConf
+from beartype.claw import beartype_package
 from jaxtyping import install_import_hook
 
 TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent / "scripts")]  # task names such as tiny:plain, and modules of scripts
-install_import_hook("pol_jax", "beartype.beartype")
+SHAPED = [
+    ".".join(path.relative_to(TESTS.parent).with_suffix("").parts)
+    for path in (TESTS.parent / "pol_jax").rglob("*.py")
+    if re.search(r"jaxtyping|\bwraps\(", path.read_text(encoding="utf-8"))
+]
+beartype_package("pol_jax", conf=BeartypeConf(claw_is_pep526=False, warning_cls_on_decorator_exception=None))
+install_import_hook(SHAPED, "beartype.beartype")
 
 import tiny  # noqa: E402
 import unsandboxed  # noqa: E402
@@ -33,6 +45,7 @@ from unsandboxed import verify  # noqa: E402
 
 from pol_jax.errors import StorageError  # noqa: E402
 from pol_jax.files import user_cache  # noqa: E402
+from pol_jax.program.artifact import load_program  # noqa: E402
 from pol_jax.program.machine import describe_processors  # noqa: E402
 from pol_jax.protocol.challenge import AllSegments, ListedSteps  # noqa: E402
 from pol_jax.protocol.encoding import artifact_digest  # noqa: E402
@@ -94,7 +107,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_configure() -> None:
     """Compile a program once: for all tests, for all processes that run them or that they start, and for later runs.
 
-    One folder for each version of jax and kind of processor, for which XLA compiles.
+    One folder for each version of jax and kind of processor, for which XLA compiles. XLA's own caches are off, as they
+    are in the sandbox's child: with one of them on, every key names its folder, and the child would find nothing here.
     """
     kind = artifact_digest("processors", describe_processors().encode()).hex()[:16]
     try:
@@ -105,9 +119,20 @@ def pytest_configure() -> None:
         folder = Path(tempfile.mkdtemp(prefix="pol-tests-"))
     directory = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
     jax.config.update("jax_compilation_cache_dir", directory)
-    for name, value in {"min_compile_time_secs": 0, "min_entry_size_bytes": -1}.items():
+    settings = {"min_compile_time_secs": 0, "min_entry_size_bytes": -1, "enable_xla_caches": "none"}
+    for name, value in settings.items():
         os.environ.setdefault(f"JAX_PERSISTENT_CACHE_{name.upper()}", str(value))
         jax.config.update(f"jax_persistent_cache_{name}", value)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _load_once() -> Iterator[None]:
+    """Load, audit and compile the same bytes of a program once: a refusal is not remembered, nor anything elsewhere."""
+    once = lru_cache(maxsize=16)(load_program)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pol_jax.storage.proof.load_program", once)
+        patch.setattr("pol_jax.verifying.opening_checks.load_program", once)
+        yield
 
 
 @pytest.fixture(scope="session")

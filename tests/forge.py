@@ -21,7 +21,7 @@ from pol_jax.program.artifact import STEP_FILE
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol import inventory, merkle
-from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.claim import Claim, EnvironmentFrom
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.documents import encode
 from pol_jax.protocol.encoding import DIGEST_BYTES, artifact_digest, batch_digest
@@ -66,8 +66,12 @@ class Forger:
         return [np.asarray(leaf) for leaf in self._proof.leaves(step)]
 
     def change(self, step: int, /, **fields: Any) -> None:
-        """Change fields of a row."""
-        self.rows[step] = dataclasses.replace(self.rows[step], **fields)
+        """Change fields of a row; ``loss`` stands for the bytes of one of its metrics."""
+        row = self.rows[step]
+        if "loss" in fields:
+            at = 4 * row.layout.metrics.index(row.layout.loss)
+            fields["metrics"] = row.metrics[:at] + fields.pop("loss") + row.metrics[at + 4 :]
+        self.rows[step] = dataclasses.replace(row, **fields)
 
     def set_state(self, step: int, leaves: Iterable[np.ndarray]) -> None:
         """Change the state after a step: its checkpoint and the digest in its row."""
@@ -98,6 +102,7 @@ class Forger:
             self.layout,
             CommittedRecords(self._proof.records()),
             lambda step: schedule.has_witness(step, self.claim.steps),
+            self.commitment.row_layout,
         )
 
         def observe(row: Row, state: HostState | None) -> None:
@@ -129,9 +134,11 @@ class Forger:
 
     def write_documents(self, **claimed: Any) -> None:
         """Write commitment, claim and inventory; ``claimed`` overrides fields of the claim."""
+        if "environment" in claimed:
+            claimed["environments"] = (EnvironmentFrom(0, claimed.pop("environment")),)
         fields = {"commitment": self.commitment.digest().hex()} | claimed
-        (self.root / commitments.FILE).write_bytes(encode(self.commitment))
-        (self.root / claims.FILE).write_bytes(encode(msgspec.structs.replace(self.claim, **fields)))
+        (self.root / commitments.FILE).write_bytes(self.commitment.encode())
+        (self.root / claims.FILE).write_bytes(msgspec.structs.replace(self.claim, **fields).encode())
         take_stock(self.root)
 
     def commit_to(self, change: Callable[[Any], None]) -> None:

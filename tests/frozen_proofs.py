@@ -12,6 +12,7 @@ from freeze import Frozen
 from places import TESTS
 
 from pol_jax.protocol.challenge import AllSegments, ListedSteps
+from pol_jax.protocol.encoding import FORMAT
 from pol_jax.protocol.opening import Opening, parse_opening
 from pol_jax.reports.report import Report
 from pol_jax.training.records import Arrays
@@ -22,6 +23,11 @@ PROOFS = [folder / name for folder in FOLDERS for name in CATALOGUE]
 OPENINGS = [path for folder in FOLDERS for path in sorted(folder.glob("*.opening"))]
 
 folder_cases = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+todays_proof_cases = pytest.mark.parametrize(
+    "proof",
+    [proof for proof in PROOFS if proof.parents[1].name == FORMAT.replace("/", "-")],
+    ids=lambda path: f"{path.parent.name}-{path.name}",
+)
 proof_cases = pytest.mark.parametrize("proof", PROOFS, ids=lambda path: f"{path.parent.name}-{path.name}")
 opening_cases = pytest.mark.parametrize("opening", OPENINGS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 

@@ -23,8 +23,12 @@ ITEM_BYTES = {
 }
 
 
-def digest(context: str, payload: bytes, length: int = 32) -> bytes:
-    return blake3(payload, derive_key_context="pol-jax/1 " + context).digest(length=length)
+def digest(context: str, payload: bytes, length: int = 32, version: int = 1) -> bytes:
+    return blake3(payload, derive_key_context=f"pol-jax/{version} {context}").digest(length=length)
+
+
+def version_of(document: dict[str, Any]) -> int:
+    return {"pol-jax/1": 1, "pol-jax/2": 2}[document["format"]]
 
 
 def u64(value: int) -> bytes:
@@ -176,13 +180,27 @@ def taken_digest(state: list[dict[str, Any]], leaves: list[bytes], taken: list[s
     return state_digest([leaf for leaf, _ in pairs], [content for _, content in pairs])
 
 
+def record_salt(secret: bytes, index: int, record: bytes, version: int = 2) -> bytes:
+    """``record`` is the digest that the record has without a salt."""
+    if version == 1:
+        return digest("record salt", secret + u64(index))
+    return digest("record salt", secret + u64(index) + record, version=2)
+
+
 def row_bytes(
-    step: int, key: bytes, indices: list[int], batch: bytes, state: bytes | None, loss: bytes | None
+    step: int,
+    key: bytes,
+    indices: list[int],
+    batch: bytes,
+    state: bytes | None,
+    metrics: bytes,
+    version: int = 2,
 ) -> bytes:
     content = u64(step) + u64(len(key)) + key + u64(len(indices)) + b"".join(map(u64, indices)) + batch
-    for optional in (state, loss):
-        content += b"\0" if optional is None else b"\1" + optional
-    return content
+    content += b"\0" if state is None else b"\1" + state
+    if version == 1:
+        return content + (b"\1" + metrics if metrics else b"\0")
+    return content + u64(len(metrics) // 4) + metrics
 
 
 # --- keys --------------------------------------------------------------------------------------------------------
@@ -201,7 +219,7 @@ def threefry(key: tuple[int, int], count: tuple[int, int]) -> tuple[int, int]:
 
 
 def step_key(commitment: bytes, prng: str, step: int) -> list[int]:
-    count = {"threefry2x32": 2, "rbg": 4}[prng]
+    count = {"threefry2x32": 2, "rbg": 4, "unsafe_rbg": 4}[prng]
     root = [int.from_bytes(commitment[4 * at : 4 * at + 4], "little") for at in range(count)]
     return [word for at in range(0, count, 2) for word in threefry((root[at], root[at + 1]), (0, step))]
 
@@ -243,10 +261,23 @@ def sample_size(segments: int, confidence: str, fraction: str) -> int:
     return drawn
 
 
-def random_segments(claim: bytes, nonce: bytes, policy: dict[str, Any], segments: int) -> set[int]:
-    key = digest("challenge", claim + u64(len(nonce)) + nonce + canonical(policy).encode())
+def random_segments(claim: bytes, nonce: bytes, policy: dict[str, Any], segments: int, version: int = 2) -> set[int]:
+    payload = claim + u64(len(nonce)) + nonce + canonical(policy).encode()
     count = sample_size(segments, number(policy["confidence"]), number(policy["fraction"]))
-    return {place(key, 0, segments, at) for at in range(count)}
+    if version == 1:
+        key = digest("challenge", payload)
+        return {place(key, 0, segments, at) for at in range(count)}
+    stream = digest("challenge", payload, 8 * (2 * count + 64), version=2)
+    words = [int.from_bytes(stream[at : at + 8], "little") for at in range(0, len(stream), 8)]
+    numbers, taken = list(range(segments)), 0
+    for at in range(count):
+        left = segments - at
+        while words[taken] >= 2**64 // left * left:
+            taken += 1
+        other = at + words[taken] % left
+        taken += 1
+        numbers[at], numbers[other] = numbers[other], numbers[at]
+    return set(numbers[:count])
 
 
 def top_segments(q: int, stretches: Sequence[Sequence[Any]]) -> set[int]:
@@ -266,22 +297,27 @@ def top_segments(q: int, stretches: Sequence[Sequence[Any]]) -> set[int]:
 
 
 def draw(
-    claim: bytes, nonce: bytes, policy: dict[str, Any], segments: int, stretches: Sequence[Sequence[Any]] = ()
+    claim: bytes,
+    nonce: bytes,
+    policy: dict[str, Any],
+    segments: int,
+    stretches: Sequence[Sequence[Any]] = (),
+    version: int = 2,
 ) -> list[int]:
     chosen = set[int]()
     if policy["policy"] in ("random", "joint"):
-        chosen |= random_segments(claim, nonce, policy, segments)
+        chosen |= random_segments(claim, nonce, policy, segments, version)
     if policy["policy"] in ("top", "joint"):
         chosen |= top_segments(policy["q"], stretches)
     return sorted(chosen)
 
 
-def draw_steps(claim: bytes, nonce: bytes, policy: dict[str, Any], steps: int) -> list[int]:
-    return sorted(at + 1 for at in random_segments(claim, nonce, policy, steps))
+def draw_steps(claim: bytes, nonce: bytes, policy: dict[str, Any], steps: int, version: int = 2) -> list[int]:
+    return sorted(at + 1 for at in random_segments(claim, nonce, policy, steps, version))
 
 
-def challenged_steps(claim: bytes, nonce: bytes, policy: dict[str, Any], steps: int) -> list[int]:
-    return sorted({1, steps, *draw_steps(claim, nonce, policy, steps)})
+def challenged_steps(claim: bytes, nonce: bytes, policy: dict[str, Any], steps: int, version: int = 2) -> list[int]:
+    return sorted({1, steps, *draw_steps(claim, nonce, policy, steps, version)})
 
 
 # --- magnitudes --------------------------------------------------------------------------------------------------
@@ -350,10 +386,13 @@ def pack(value: Any) -> bytes:
 
 def opened(opening: dict[str, Any], claim: bytes) -> dict[int, bytes]:
     """What an opening shows under a claim, checked as section 14 says but for the replay: states' digests by step."""
-    if opening["claim"] != digest("claim", claim):
-        raise Refused("another claim")
     claimed, commitment = parse(claim), parse(opening["commitment"])
-    seed = digest("commitment", opening["commitment"])
+    version = version_of(claimed)
+    if opening["claim"] != digest("claim", claim, version=version):
+        raise Refused("another claim")
+    if {opening["format"], commitment["format"]} != {claimed["format"]}:
+        raise Refused("another version")
+    seed = digest("commitment", opening["commitment"], version=version)
     programs = {name: digest(f"{name} program", opening[name]).hex() for name in ("init", "step")}
     committed = {name: commitment["program"][name] for name in programs}
     if seed.hex() != claimed["commitment"] or programs != committed:
@@ -372,12 +411,13 @@ def opened(opening: dict[str, Any], claim: bytes) -> dict[int, bytes]:
             "batch", b"".join(map(records.__getitem__, drawn))
         ):
             raise Refused("another batch digest")
-        root = merkle_check(digest("ledger row", content), step, claimed["steps"] + 1, each["path"])
+        root = merkle_check(digest("ledger row", content, version=version), step, claimed["steps"] + 1, each["path"])
         if root.hex() != claimed["ledger_root"]:
             raise Refused("not in the ledger")
         rows[step] = content[at + 33 : at + 65] if content[at + 32] else None
     for each in opening["states"]:
-        if state_digest(commitment["state"], each["leaves"]) != rows[each["step"]]:
+        leaves = each["leaves"] if version == 1 else [b"".join(parts) for parts in each["leaves"]]
+        if state_digest(commitment["state"], leaves) != rows[each["step"]]:
             raise Refused("another state")
     return {each["step"]: rows[each["step"]] for each in opening["states"]}
 

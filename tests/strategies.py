@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from pol_jax.protocol.rows import Row
+from pol_jax.protocol.rows import Row, RowLayout
 from pol_jax.protocol.trees import DTYPES, LeafSpec
 
 
@@ -36,12 +36,15 @@ _digest = st.binary(min_size=32, max_size=32)
 _word = st.sampled_from([0x7F800001, 0x7FC00000, 0xFFC12345, 0xFF800000, 0x80000000, 1]) | st.integers(0, 2**32 - 1)
 
 
-_loss = _word.map(lambda word: struct.pack("<I", word))
+LAYOUTS = st.sampled_from([RowLayout(), RowLayout(("accuracy", "loss", "norm")), RowLayout(version="pol-jax/1")])
+
+
+_metric = _word.map(lambda word: struct.pack("<I", word))
 
 
 @st.composite
 def row_lists(draw: st.DrawFn, start: int = 0, most: int = 6) -> list[Row]:
-    words, batch = draw(st.sampled_from([2, 4])), draw(st.integers(0, 5))
+    words, batch, layout = draw(st.sampled_from([2, 4])), draw(st.integers(0, 5)), draw(LAYOUTS)
     indices = st.lists(st.integers(0, 2**64 - 1), min_size=batch, max_size=batch)
 
     def row(step: int) -> Row:
@@ -51,7 +54,8 @@ def row_lists(draw: st.DrawFn, start: int = 0, most: int = 6) -> list[Row]:
             indices=np.array([] if step == 0 else draw(indices), np.uint64),
             batch=draw(_digest),
             state=draw(st.none() | _digest),
-            loss=None if step == 0 else draw(st.none() | _loss),
+            metrics=b"" if step == 0 else b"".join(draw(_metric) for _ in layout.metrics),
+            layout=layout,
         )
 
     return [row(step) for step in range(start, start + draw(st.integers(1, most)))]
@@ -59,7 +63,7 @@ def row_lists(draw: st.DrawFn, start: int = 0, most: int = 6) -> list[Row]:
 
 def _row(step: int, batch: int = 3) -> Row:
     indices = np.arange(batch if step else 0, dtype=np.uint64)
-    return Row(step, bytes(8), indices, bytes(32), bytes(32), bytes(4) if step else None)
+    return Row(step, bytes(8), indices, bytes(32), bytes(32), bytes(4) if step else b"")
 
 
 _X64 = {"int64", "uint64", "float64", "complex128"}

@@ -34,7 +34,6 @@ def test_report_is_true_when_accepted(plain_proof: Path, proof_copy: Path) -> No
     assert report.reasons == ("stage 1, limits and names: claim.json: is missing; is the run finished?",)
 
 
-@pytest.mark.filterwarnings("ignore:.* the run stays open after step")
 @pytest.mark.interpreter
 def test_own_loop_gives_the_same_claim_as_train(plain_proof: Path, tmp_path: Path) -> None:
     """Whose loop it is makes no difference; neither does an interruption of it."""
@@ -79,7 +78,7 @@ def test_state_and_records_may_be_any_pytree(name: str, tmp_path: Path) -> None:
     task = pol_jax.load_task(f"tiny:{name}")
     proof = pol_jax.train(task, tmp_path / "proof", steps=8, choices=pol_jax.Choices(interval=3))
     assert pol_jax.verify(tmp_path / "proof", task.source, policy=pol_jax.AllSegments())
-    losses = [row.loss_value for row in proof.rows()]
+    losses = [row.loss for row in proof.rows()]
     assert losses[0] is None
     assert all(loss is not None and np.isfinite(loss) for loss in losses[1:])
 
@@ -107,7 +106,7 @@ def test_all_metrics_of_each_step_are_told_in_order(tmp_path: Path) -> None:
     )
     assert [step for step, _ in told] == list(range(1, 13))
     assert all(set(metrics) == {"loss", "norm"} for _, metrics in told)
-    assert [metrics["loss"] for _, metrics in told] == [row.loss_value for row in proof.rows()][1:]
+    assert [metrics["loss"] for _, metrics in told] == [row.loss for row in proof.rows()][1:]
 
 
 def test_a_logger_that_fails_ends_the_run_and_spoils_nothing(tmp_path: Path) -> None:

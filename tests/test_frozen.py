@@ -7,7 +7,16 @@ from pathlib import Path
 import freeze
 import pytest
 from forge import claim_of
-from frozen_proofs import CATALOGUE, FOLDERS, opened, opening_cases, proof_cases, verified, verified_opening
+from frozen_proofs import (
+    CATALOGUE,
+    FOLDERS,
+    opened,
+    opening_cases,
+    proof_cases,
+    todays_proof_cases,
+    verified,
+    verified_opening,
+)
 from msgspec.structs import replace
 
 from pol_jax.program.machine import current_environment
@@ -67,7 +76,7 @@ def test_a_frozen_opening_is_verified_for_ever(opening: Path) -> None:
         assert not report.compared
 
 
-@proof_cases
+@todays_proof_cases
 def test_the_same_run_makes_the_same_claim_and_opening_today(proof: Path, tmp_path: Path) -> None:
     frozen, claim = CATALOGUE[proof.name], claim_of(proof)
     if claim.environment != current_environment():

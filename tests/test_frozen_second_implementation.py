@@ -17,6 +17,8 @@ from orbax.checkpoint import v1 as ocp
 
 from pol_jax.protocol.challenge import RandomSegments, draw
 from pol_jax.protocol.documents import encode
+from pol_jax.protocol.encoding import FORMAT_1
+from pol_jax.protocol.opening import Opening
 
 
 def document(path: Path) -> Any:
@@ -28,8 +30,11 @@ def rows_of(proof: Path) -> list[dict[str, Any]]:
 
 
 def bytes_of(row: dict[str, Any]) -> bytes:
-    loss = None if row["loss"] is None else np.float32(row["loss"]).tobytes()
-    return second.row_bytes(row["step"], row["key"], row["indices"], row["batch_digest"], row["state_digest"], loss)
+    version = 1 if "loss" in row else 2
+    values = row["metrics"] if version == 2 else [] if row["loss"] is None else [row["loss"]]
+    metrics = bytes(np.array(values, np.float32).tobytes())
+    head = (row["step"], row["key"], row["indices"], row["batch_digest"], row["state_digest"])
+    return second.row_bytes(*head, metrics, version)
 
 
 def leaves_of(proof: Path, step: int) -> list[bytes]:
@@ -47,7 +52,9 @@ def leaves_of(proof: Path, step: int) -> list[bytes]:
 @proof_cases
 def test_it_agrees_on_documents_and_files(proof: Path) -> None:
     claim, commitment = document(proof / "claim.json"), document(proof / "commitment.json")
-    assert second.digest("commitment", (proof / "commitment.json").read_bytes()).hex() == claim["commitment"]
+    version = second.version_of(claim)
+    content = (proof / "commitment.json").read_bytes()
+    assert second.digest("commitment", content, version=version).hex() == claim["commitment"]
     for name in ("init", "step"):
         artifact = (proof / f"program/{name}.jax_export").read_bytes()
         assert second.digest(f"{name} program", artifact).hex() == commitment["program"][name]
@@ -61,7 +68,8 @@ def test_it_agrees_on_records(proof: Path) -> None:
     found = []
     for index in range(data["records"]):
         content = b"".join(freeze.records()[leaf["path"][1:]][index].tobytes() for leaf in data["record"])
-        salt = second.digest("record salt", secret + second.u64(index)) if secret else b""
+        version = second.version_of(document(proof / "claim.json"))
+        salt = second.record_salt(secret, index, second.digest("record", content), version) if secret else b""
         found.append(second.digest("salted record" if secret else "record", salt + content))
     assert b"".join(found) == (proof / "records").read_bytes()
     assert second.merkle_root(found).hex() == data["root"]
@@ -79,7 +87,8 @@ def test_it_agrees_on_the_ledger(proof: Path) -> None:
         assert row["indices"] == drawn
         assert row["batch_digest"] == second.digest("batch", b"".join(content[32 * at :][:32] for at in drawn))
     assert len(rows) == claim["steps"] + 1
-    digests = [second.digest("ledger row", bytes_of(row)) for row in rows]
+    version = second.version_of(claim)
+    digests = [second.digest("ledger row", bytes_of(row), version=version) for row in rows]
     assert second.merkle_root(digests).hex() == claim["ledger_root"]
     assert rows[-1]["state_digest"].hex() == claim["final_state"]
 
@@ -96,25 +105,38 @@ def test_it_agrees_on_states(proof: Path) -> None:
         taken = second.taken_digest(commitment["state"], leaves_of(proof, 0), initial["leaves"])
         assert taken.hex() == initial["digest"]
         parent = proof.parent / str(CATALOGUE[proof.name].parent)
-        assert second.digest("claim", (parent / "claim.json").read_bytes()).hex() == initial["claim"]
+        claim = (parent / "claim.json").read_bytes()
+        assert second.digest("claim", claim, version=second.version_of(second.parse(claim))).hex() == initial["claim"]
 
 
 @proof_cases
 def test_it_agrees_on_the_draw(proof: Path) -> None:
     claim, policy = claim_of(proof), RandomSegments(confidence=0.5, fraction=0.5)
-    digest = second.digest("claim", (proof / "claim.json").read_bytes())
+    content = (proof / "claim.json").read_bytes()
+    version = second.version_of(second.parse(content))
+    digest = second.digest("claim", content, version=version)
     segments = -(-claim.steps // CATALOGUE[proof.name].interval)
-    expected = second.draw(digest, tiny.NONCE, json.loads(encode(policy)), segments)
-    assert draw(policy, segments, claim.digest(), tiny.NONCE) == expected
+    expected = second.draw(digest, tiny.NONCE, json.loads(encode(policy)), segments, version=version)
+    assert draw(policy, segments, claim.digest(), tiny.NONCE, version=claim.format) == expected
 
 
 @opening_cases
 def test_it_agrees_on_openings(opening: Path) -> None:
     parsed, claim = opened(opening), opening.with_suffix("") / "claim.json"
-    fields = {name: plain(getattr(parsed, name)) for name in parsed.__struct_fields__}
+    fields = stored_fields(parsed)
     assert second.pack(fields) == opening.read_bytes()
     states = second.opened(fields, claim.read_bytes())
     assert all(min(states) < step <= max(states) for step in CATALOGUE[opening.stem].opened)
+
+
+def stored_fields(opening: Opening) -> dict[str, Any]:
+    """The fields of an opening as its version stores them."""
+    fields = {name: plain(getattr(opening, name)) for name in opening.__struct_fields__}
+    if opening.format == FORMAT_1:
+        return {name: value for name, value in fields.items() if name not in ("interventions", "decisions")}
+    for state in fields["states"]:
+        state["leaves"] = [[leaf] if leaf else [] for leaf in state["leaves"]]
+    return fields
 
 
 def plain(value: Any) -> Any:

@@ -1,8 +1,4 @@
-"""Public keys of signers are Ed25519 points, written ``ed25519:`` and 64 hex digits.
-
-A point of small order is refused: with such a "key" one signature can hold for every message, so that it names nobody.
-A point that is not written canonically is refused too: one key has one text, which is compared as text.
-"""
+"""Public keys of signers are Ed25519 points, written ``ed25519:`` and 64 hex digits."""
 
 from __future__ import annotations
 
@@ -15,19 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from pol_jax.errors import ProofError, UsageError, printable
+from pol_jax.protocol.signers import problem_of_key
 
 PREFIX: Final = "ed25519:"
 
 _MAX_FILE_BYTES: Final = 2**14
 _TEXT: Final = re.compile(r"(?:ed25519:)?([0-9a-f]{64})\Z")
-
-_P: Final = 2**255 - 19
-_D: Final = -121665 * pow(121666, -1, _P) % _P
-"""The field's prime and the curve's constant, RFC 8032 section 5.1."""
-
-_ORDER_8: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
-_SMALL_ORDER: Final = frozenset({0, 1, _P - 1, _ORDER_8, _P - _ORDER_8})
-"""The y coordinates of the eight points whose order divides 8."""
 
 
 def public_text(key: Ed25519PrivateKey | Ed25519PublicKey) -> str:
@@ -46,7 +35,7 @@ def parse_public_text(text: str, where: str) -> bytes:
     if not text.startswith(PREFIX) or not found:
         raise ProofError(where, f"got the key {text[:80]!r}; expected 'ed25519:' and 64 hex digits")
     raw = bytes.fromhex(found[1])
-    if problem := _problem_of(raw):
+    if problem := problem_of_key(raw):
         raise ProofError(where, f"the key {text} is {problem}; expected what pol keygen makes")
     return raw
 
@@ -59,7 +48,7 @@ def read_signer(given: str) -> str:
     """
     found = _TEXT.match(given)
     raw = bytes.fromhex(found[1]) if found else _read_file(Path(given))
-    if problem := _problem_of(raw):
+    if problem := problem_of_key(raw):
         raise UsageError(f"{printable(given)}: this public key is {problem}; expected what pol keygen makes")
     return PREFIX + raw.hex()
 
@@ -90,17 +79,3 @@ def _from_pem(content: bytes, where: str) -> bytes:
     if not isinstance(key, Ed25519PublicKey):
         raise UsageError(f"{where}: expected an Ed25519 public key, got {type(key).__name__}")
     return key.public_bytes_raw()
-
-
-def _problem_of(raw: bytes) -> str | None:
-    """Return what is wrong with a point (RFC 8032 section 5.1.3), or None."""
-    number = int.from_bytes(raw, "little")
-    sign, y = number >> 255, number % 2**255
-    if y >= _P or (sign and y in (1, _P - 1)):  # x is 0 at these two, and 0 has no sign
-        return "not a canonical point of the curve"
-    if y in _SMALL_ORDER:
-        return "a point of small order, for which anyone can sign"
-    x_squared = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
-    if pow(x_squared, (_P - 1) // 2, _P) != 1:
-        return "not a point of the curve"
-    return None

@@ -12,7 +12,7 @@ from pol_jax.backends.results import Error, Reproduction
 from pol_jax.backends.runner import BackendRun
 from pol_jax.backends.workload import Workload, as_state
 from pol_jax.errors import printable
-from pol_jax.judging.tolerance import StepComparison, judge_step, with_losses
+from pol_jax.judging.tolerance import StepComparison, judge_step, with_metric
 from pol_jax.protocol.challenge import Metric
 from pol_jax.protocol.distances import distance, finite
 from pol_jax.protocol.spans import Span
@@ -104,7 +104,7 @@ def _judge(
     before, after = workload.opened.state(span.start), workload.opened.state(span.stop)
     found = judge_step(before, after, got.leaves, others, workload.commitment.state)
     own = [losses, *(_losses(ran, f"{name}/loss/{span.stop}", span) for name in names)]
-    return with_losses(found, workload.losses(span), own)
+    return with_metric(found, workload.commitment.program.loss, workload.losses(span), own)
 
 
 def _state(workload: Workload, ran: BackendRun, name: str) -> HostState:

@@ -30,7 +30,7 @@ from pol_jax.verifying.compilations import DEFAULT, variants
 from pol_jax.verifying.opening_checks import (
     WHERE,
     Opened,
-    check_loss,
+    check_metrics,
     check_opened_inputs,
     check_opened_states,
     decode_opened_rows,
@@ -68,7 +68,7 @@ class Workload:
 
     def losses(self, span: Span) -> list[np.float32]:
         """Return the losses that the ledger has of the steps of a span."""
-        return [np.frombuffer(row.loss or b"", "<f4")[0] for row in self.opened.rows_of(span)]
+        return [row.values[row.layout.loss] for row in self.opened.rows_of(span)]
 
 
 def read_workload(opening: Opening, steps: Iterable[int] | None = None, limits: Limits | None = None) -> Workload:
@@ -83,20 +83,22 @@ def read_workload(opening: Opening, steps: Iterable[int] | None = None, limits: 
         UsageError: a step that is not in the opening.
         ProofError: the opening contradicts itself, or its program may not run.
     """
+    if opening.interventions:
+        raise UsageError("the opening has interventions, which are not measured; open other steps")
     commitment = Commitment.parse(opening.commitment)
     program = load_opened_program(opening, commitment, limits or Limits())
-    rows = decode_opened_rows(opening)
+    rows = decode_opened_rows(opening, commitment.row_layout)
     for step, row in rows.items():
         if step > MAX_STEPS:
             raise ProofError(WHERE, f"row {step}: no run has more than {MAX_STEPS} steps")
-        check_loss(f"row {step}", row)
+        check_metrics(f"row {step}", row)
     every = _executable_spans(opening, commitment, rows)
     records = check_opened_inputs(opening, commitment, rows, every)
     states = check_opened_states(opening, commitment, rows)
     spans = every if steps is None else _choose(every, sorted(set(steps)))
     if not spans:
         raise UsageError("the opening has no step with the states before and after it, and its records")
-    opened = Opened(commitment, program, rows, records, states)
+    opened = Opened(commitment, program, rows, records, states, {})
     return Workload(opening.claim.hex(), opening.step, opened, spans, tuple(_segments(spans)))
 
 
@@ -108,7 +110,7 @@ def encode_workload(workload: Workload) -> bytes:
         "state": [(leaf.dtype, leaf.shape) for leaf in commitment.state],
         "batch": [(leaf.dtype, (batch_size, *leaf.shape)) for leaf in commitment.data.record],
         "key_words": KEY_WORDS[commitment.schedule.prng],
-        "loss": signature.metrics.index("loss"),
+        "loss": signature.loss_place,
         "spans": [(span.start, span.stop) for span in workload.spans],
         "segments": [[(span.start, span.stop) for span in segment] for segment in workload.segments],
         "variants": {

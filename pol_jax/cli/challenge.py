@@ -17,7 +17,9 @@ def challenge_command(claim: Path, confidence: float | None, fraction: float | N
     """Draw steps, and print the commands that open and verify them."""
     nonce_bytes = parse_nonce(nonce) or secrets.token_bytes(16)
     parsed = _claim(claim)
-    steps = challenged_steps(step_policy(None, confidence, fraction), parsed.steps, parsed.digest(), nonce_bytes)
+    steps = challenged_steps(
+        step_policy(None, confidence, fraction), parsed.steps, parsed.digest(), nonce_bytes, parsed.format
+    )
     console = make_console()
     console.print(f"{len(steps)} of {parsed.steps} steps: {','.join(map(str, steps))}", soft_wrap=True)
     chosen = "".join(

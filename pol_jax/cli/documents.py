@@ -65,7 +65,7 @@ def check_documents(root: Path, limits: Limits) -> Documents:
 def _check_ledger(root: Path, commitment: Commitment, claim: Claim) -> None:
     """Refuse a ledger whose root, or whose last state, is not the claimed one."""
     digests, last = list[Digest](), None
-    for row in ledger.read_rows(root, Segments(claim.steps, commitment.schedule.interval)):
+    for row in ledger.read_rows(root, Segments(claim.steps, commitment.schedule.interval), commitment.row_layout):
         digests.append(row.digest())
         last = row.state
     if merkle.root(digests).hex() != claim.ledger_root:

@@ -34,7 +34,7 @@ def inspect_command(path: Path) -> None:
     if proof.last_step > 1:
         curve = Curve(proof.last_step)
         for row in takewhile(lambda row: row.step <= proof.last_step, proof.rows()):  # a run may go on meanwhile
-            curve.add(row.step, row.loss_value)
+            curve.add(row.step, row.loss)
         _draw_curve(console, curve)
     console.print("\nThis is what the proof says about itself; pol verify checks it.", style="dim")
 

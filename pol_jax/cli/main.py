@@ -61,6 +61,10 @@ def pol() -> None:
     "--max-constants", type=click.IntRange(0), metavar="BYTES", help="Largest size of the constants in the programs."
 )
 @click.option("--evaluate/--no-evaluate", default=True, help="Run the task's own evaluation after the last step.")
+@click.option(
+    "--arithmetic", type=click.Choice(["exact"]), help="Train with the same bits on every backend, at a cost in speed."
+)
+@click.option("--may-stop-early", is_flag=True, help="Commit to at most this many steps; verifiers are told.")
 def train(task: str, **options: object) -> None:
     """Train TASK with a proof. TASK is digits, cifar10, cifar100, shakespeare, or module:attribute.
 
@@ -112,6 +116,9 @@ def train(task: str, **options: object) -> None:
     "--d-ref", type=click.FloatRange(0, min_open=True), metavar="L2", help="l2 distance between two honest trainings."
 )
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Number of processes that replay.  [default: 1]")
+@click.option("--shard", metavar="I/N", help="Execute the I-th of N shares alone, and write what it finds (--out).")
+@click.option("--out", type=_FILE, metavar="FACTS", help="With --shard: the file for pol merge-reports.")
+@click.option("--ray", metavar="ADDRESS", help="Spread the replays over a running Ray cluster (extra: ray).")
 @click.option("--exact", is_flag=True, help="Accept equal bits only, and nothing within a tolerance.")
 @click.option("--unconfined", is_flag=True, help="Do not restrict files and network of the process that reads PROOF.")
 @click.option(
@@ -143,6 +150,33 @@ def verify(proof: Path, opening: Path | None, steps: str | None, **options: obje
     from pol_jax.cli.verify import verify_command
 
     sys.exit(verify_command(proof, **options))  # type: ignore[arg-type]
+
+
+@pol.command("merge-reports", short_help="Judge PROOF by the facts of all shards.")
+@_PROOF
+@click.argument("facts", nargs=-1, required=True, type=_FILE)
+@click.option("--task", multiple=True, help="As for pol verify.")
+@click.option("--parent", multiple=True, type=_FOLDER, metavar="DIR", help="As for pol verify.")
+@click.option("--same-program", is_flag=True, help="As for pol verify.")
+@click.option("--any-program", is_flag=True, help="As for pol verify.")
+@click.option("--exact", is_flag=True, help="As for pol verify.")
+@click.option("--data-dir", type=_FOLDER, help="As for pol verify.")
+@click.option("--private", type=_FILE, help="As for pol verify.")
+@click.option("--d-ref", type=click.FloatRange(0, min_open=True), metavar="L2", help="As for pol verify.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), help="As for pol verify."
+)
+@click.option("--html", "html_file", type=_FILE, help="As for pol verify.")
+def merge_reports(proof: Path, facts: tuple[Path, ...], **options: object) -> None:
+    """Judge PROOF by the FACTS of all shards (pol verify --shard), on the backend on which they were found.
+
+    The report is that of a verification without shards.
+    """
+    from pol_jax.cli.verify import verify_command
+
+    left_out = dict.fromkeys(("confidence", "fraction", "top_q", "metric", "segments", "nonce", "model", "jobs"))
+    limits = {"timeout": 900.0, "total_timeout": None, "unconfined": False, "max_constants": None, "everything": False}
+    sys.exit(verify_command(proof, facts=facts, **left_out, **limits, **options))  # type: ignore[arg-type]
 
 
 @pol.command(short_help="Draw steps for a prover to open.")

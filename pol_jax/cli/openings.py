@@ -44,7 +44,7 @@ def open_command(
     if opened.claim is None:
         raise UsageError(f"{proof}: the run is not finished; pol train continues it")
     policy, nonce_bytes = _challenge(steps, nonce, confidence, fraction)
-    drawn = challenged_steps(policy, opened.claim.steps, opened.claim.digest(), nonce_bytes)
+    drawn = challenged_steps(policy, opened.claim.steps, opened.claim.digest(), nonce_bytes, opened.claim.format)
     source = load_task(task, data_dir=data_dir).source if task else source_of_built_in(data_dir)(opened.commitment)
     try:
         opening = open_steps(opened, source, drawn, secret=read_secret(private) if private else None, progress=bars)

@@ -16,7 +16,6 @@ from pol_jax.cli.output_file import check_new, envelope_beside, write_new
 from pol_jax.cli.terminal import ask_passphrase, quiet_libraries
 from pol_jax.errors import UsageError
 from pol_jax.protocol.claim import Claim
-from pol_jax.protocol.documents import encode
 from pol_jax.storage.proof import Proof, open_proof
 
 
@@ -33,7 +32,7 @@ def sign_command(proof: Path, key: Path, model: Path | None, out: Path | None) -
     subjects = name_final(
         parameters=digest_arrays(select_parameters(state)), state=digest_arrays(state), deployed=model
     )
-    envelope = attest_claim(encode(claim), subjects, private)
+    envelope = attest_claim(claim.encode(), subjects, private)
     signed = read_attestation(envelope, "claim", where=out.name, pinned=public_text(private))
     write_new(out, envelope)
     if opened.commitment.prover is None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 
@@ -40,6 +42,8 @@ def train_command(
     take: tuple[str, ...],
     max_constants: int | None,
     evaluate: bool,
+    arithmetic: Literal["exact"] | None,
+    may_stop_early: bool,
 ) -> None:
     """Train with a proof, and print where the run begins and what it has come to."""
     quiet_libraries()
@@ -52,9 +56,12 @@ def train_command(
         secret=read_secret(private) if private else None,
         constant_bytes=max_constants,
         start=_start(start_from, start_from_weights, take),
+        may_stop_early=may_stop_early,
     )
     # A task may depend on the number of steps; a run that is continued keeps the number with which it began.
     loaded = load_task(task, data_dir=data_dir, steps=steps or steps_of_open_run(out))
+    if arithmetic:
+        loaded = replace(loaded, arithmetic=arithmetic)
     with Recording(loaded, out, steps=steps, keep_every=keep_every, choices=choices, progress=Bars()) as recording:
         _print_beginning(console, out, recording)
         recording.run()

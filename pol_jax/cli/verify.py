@@ -6,13 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pol_jax.attesting.weights import read_weights
-from pol_jax.cli.arguments import parse_nonce
+from pol_jax.cli.arguments import parse_list, parse_nonce
 from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.deployed_model import compare_model
 from pol_jax.cli.report_screen import check_files, publish
+from pol_jax.cli.shards import check_shards, find_shard, read_facts
 from pol_jax.cli.terminal import Bars, quiet_libraries
 from pol_jax.cli.train import read_secret
 from pol_jax.errors import UsageError
+from pol_jax.integrations.ray_cluster import find_facts_on_cluster
 from pol_jax.protocol.challenge import (
     AllSegments,
     JointSegments,
@@ -56,16 +58,25 @@ def verify_command(
     d_ref: float | None,
     exact: bool,
     model: Path | None,
+    shard: str | None = None,
+    out: Path | None = None,
+    ray: str | None = None,
+    facts: tuple[Path, ...] = (),
 ) -> int:
-    """Verify a proof, print the report, and return the exit code."""
+    """Verify a proof, print the report, and return the exit code.
+
+    Where there are ``facts`` of shards, they say what to verify, and take the place of all replays.
+    """
+    check_shards(shard, out, ray, nonce)
+    found = read_facts(facts) if facts else None
     trusted = trusted_task(task, data_dir, same_program)
     quiet_libraries()
     check_files(json_file, html_file)
     weights = read_weights(model) if model else None
     request = ProofRequest(
         path=absolute(proof),
-        policy=_policy(confidence, fraction, top_q, metric, segments, everything),
-        nonce=parse_nonce(nonce) or fresh_nonce(),
+        policy=found.policy if found else _policy(confidence, fraction, top_q, metric, segments, everything),
+        nonce=bytes.fromhex(found.nonce) if found else parse_nonce(nonce) or fresh_nonce(),
         limits=Limits() if max_constants is None else Limits(constant_bytes=max_constants),
         secret=read_secret(private) if private else None,
         same_program=same_program,
@@ -75,15 +86,15 @@ def verify_command(
         d_ref=d_ref,
         exact=exact,
     )
+    bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined)
+    source, trusted = _source(task, data_dir), trusted or trust_built_in(data_dir)
+    if shard is not None:
+        return find_shard(request, shard, out, source, bounds)
+    if ray is not None:
+        found = find_facts_on_cluster(ray, request, source, bounds=bounds)
     bars = Bars()
     try:
-        report = verify_proof_apart(
-            request,
-            _source(task, data_dir),
-            trusted=trusted or trust_built_in(data_dir),
-            progress=bars,
-            bounds=Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined),
-        )
+        report = verify_proof_apart(request, source, trusted=trusted, progress=bars, bounds=bounds, facts=found)
     finally:
         bars.end()
     code = publish(report, json_file, html_file)

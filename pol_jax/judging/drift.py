@@ -220,11 +220,21 @@ def drift_objection(drift: Drift) -> str | None:
 
 
 def with_ancestors(drift: Drift, ancestors: Sequence[Ancestor]) -> Drift:
-    """Add to what tolerances allow in a run what they allowed in the earlier runs that its initial state comes from."""
-    before = sum(each.tolerated for each in ancestors)
-    if not before:
+    """Add to what tolerances allow in a run what they allowed in the earlier runs that its initial state comes from.
+
+    Shares of leaves add up too: runs of a chain, each of which stays within its bound, must not go beyond it together.
+    """
+    before, share = (sum(each.tolerated for each in ancestors), sum(each.share for each in ancestors))
+    if not before and not share:
         return drift
-    return msgspec.structs.replace(drift, tolerated=math.inf if drift.tolerated is None else drift.tolerated + before)
+    worst = max(ancestors, key=lambda each: each.share)
+    leaf = drift.leaf if drift.leaf is not None or worst.drift is None else worst.drift.leaf
+    return msgspec.structs.replace(
+        drift,
+        tolerated=math.inf if drift.tolerated is None else drift.tolerated + before,
+        share=None if drift.share is None else finite(drift.share + share),
+        leaf=leaf,
+    )
 
 
 def _join(spans: Iterable[Span]) -> list[Span]:

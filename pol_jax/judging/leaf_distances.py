@@ -205,6 +205,23 @@ def same_non_finite(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(np.array_equal(first, second, equal_nan=True))
 
 
+def odd_nans(leaf: LeafResults) -> int:
+    """How many NaNs of the committed leaf have other bits than any of this machine's results has at their places.
+
+    A NaN has no distance to another one, and more bits than a model needs.
+    """
+    after = _bits(leaf.after)
+    known = np.logical_or.reduce([after == _bits(each) for each in (leaf.reference, *leaf.others)])
+    return int(np.count_nonzero(np.isnan(doubles(leaf.after)) & ~known))
+
+
+def _bits(leaf: np.ndarray) -> np.ndarray:
+    """The bits of each real number of a leaf."""
+    flat = np.ascontiguousarray(leaf).reshape(-1)
+    width = flat.dtype.itemsize // (2 if np.iscomplexobj(flat) else 1)
+    return flat.view(f"u{width}")
+
+
 def doubles(leaf: np.ndarray) -> Flat:
     """A floating-point leaf as one vector of doubles; a complex number is two elements of it."""
     flat = np.ravel(leaf)

@@ -24,6 +24,7 @@ from pol_jax.judging.leaf_distances import (
     LeafResults,
     is_floating,
     measure_leaf,
+    odd_nans,
     same_non_finite,
 )
 from pol_jax.judging.magnitude_groups import ENOUGH, MagnitudeGroup, measure_groups
@@ -79,12 +80,12 @@ def judge_leaf(
     return LeafComparison(spec.path, outcome, reason, distances, rooms)
 
 
-def judge_loss(
+def judge_metric(
     committed: np.float32, own: Sequence[np.float32], perturbed: Sequence[np.float32]
 ) -> tuple[Outcome, str]:
-    """Judge the loss of a step: a leaf of one number, which is an update from nothing.
+    """Judge a metric of a step: a leaf of one number, which is an update from nothing.
 
-    A loss is no part of the state, so nothing can be hidden in it: its tolerance may be beyond its limit.
+    A metric is no part of the state, so nothing can be hidden in it: its tolerance may be beyond its limit.
 
     Args:
         committed: the ledger's.
@@ -158,7 +159,10 @@ def _judge_non_finite(leaf: LeafResults) -> tuple[Outcome, str] | None:
     if not all(same_non_finite(leaf.reference, other) for other in leaf.others):
         return Outcome.INCONCLUSIVE, "NaN or infinity, but not under every compilation here"
     if same_non_finite(leaf.reference, leaf.after):
-        return None
+        odd = odd_nans(leaf)
+        return (
+            (Outcome.INCONCLUSIVE, f"{odd} NaNs with other bits than here; they could hold anything") if odd else None
+        )
     certain = all(same_non_finite(leaf.reference, each) for each in leaf.perturbed)
     return _failed_if(certain), "NaN or infinity where this machine has a number, or the reverse"
 

@@ -6,7 +6,7 @@ its whole update. The way of a judgement:
 
 1. each leaf is measured (`pol_jax.judging.leaf_distances`) and judged (`pol_jax.judging.leaf_judgement`), once;
 2. all floating-point leaves are judged as one vector, so that many small errors can't add up unseen;
-3. the losses of the ledger are judged in the same way;
+3. the metrics of the ledger are judged in the same way;
 4. the worst outcome is that of the step, with the reasons of those that have it.
 
 What passes is never far off: its error is at most the limit, whatever the noise. Where the noise leaves no room below
@@ -32,7 +32,7 @@ from pol_jax.judging.leaf_judgement import (
     is_beyond_rounding,
     is_within_tolerance,
     judge_leaf,
-    judge_loss,
+    judge_metric,
 )
 from pol_jax.protocol.distances import HostLeaves, distance
 from pol_jax.protocol.trees import StateSpec
@@ -113,27 +113,34 @@ def judge_step(
     return StepComparison(outcome, reasons, whole, leaves, l1, l2, linf, distance(spec, reference, after, "cosine"))
 
 
-def with_losses(
+def with_metric(
     found: StepComparison,
+    name: str,
     committed: Sequence[np.float32],
     own: Sequence[Sequence[np.float32]],
     perturbed: Sequence[Sequence[np.float32]] = (),
+    *,
+    may_fail: bool = True,
 ) -> StepComparison:
-    """Add the losses of the ledger to a judgement on states: each counts as a leaf of one number.
+    """Add a metric of the ledger to a judgement on states: each value counts as a leaf of one number.
 
     Args:
         found: the judgement on the states.
-        committed: the loss of each step.
-        own: this machine's losses, the reference's first; each of as many steps.
+        name: of the metric.
+        committed: its value in each step.
+        own: this machine's, the reference's first; each of as many steps.
         perturbed: the reference's from perturbed states; each of as many steps.
+        may_fail: whether a value that no rounding explains makes the step false, and not only undecided.
     """
-    for at, loss in enumerate(committed):
-        outcome, reason = judge_loss(loss, [each[at] for each in own], [each[at] for each in perturbed])
+    for at, value in enumerate(committed):
+        outcome, reason = judge_metric(value, [each[at] for each in own], [each[at] for each in perturbed])
+        if outcome is Outcome.FAILED and not may_fail:
+            outcome = Outcome.INCONCLUSIVE
         if outcome is not Outcome.PASSED:
             worst = Outcome.FAILED if Outcome.FAILED in (outcome, found.outcome) else outcome
             reasons = (
                 *(found.reasons if found.outcome is worst else ()),
-                *((f"loss: {reason}",) if outcome is worst else ()),
+                *((f"{name}: {reason}",) if outcome is worst else ()),
             )
             found = msgspec.structs.replace(found, outcome=worst, reasons=reasons)
     return found

@@ -2,7 +2,8 @@
 
 Bits are judged first. They can accept on any backend: a forger can't match bits by luck. They may reject only where
 this backend has shown that it is the prover's: the environments are equal, and it reproduces this very program on the
-self-test or on another segment. Anywhere else a difference says nothing, and numbers are compared in place of bits.
+self-test or on another segment; or where the program is in exact arithmetic, whose rules this backend keeps. Anywhere
+else a difference says nothing, and numbers are compared in place of bits.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Evidence:
         self_test: the replay of the first steps; None for an opening, which has none.
         segments: what the replays say of each challenged segment; one that was not reached counts as one that differs.
         repeatable: whether the first difference was the same when it was replayed again; True if there was none.
+        exact_arithmetic: whether the program computes alike on every backend. This one has then shown by a self-test
+            that it keeps the rules, or the first field says that it doesn't.
         unit: of the challenge: segments of a proof, or steps of an opening.
     """
 
@@ -35,6 +38,7 @@ class Evidence:
     self_test: ReplayResult | None
     segments: Sequence[ReplayResult]
     repeatable: bool
+    exact_arithmetic: bool = False
     unit: str = "segment"
 
 
@@ -154,7 +158,11 @@ def _why_undecided(evidence: Evidence) -> list[str]:
         return [f"{here} this backend gives other bits when it repeats a step"]
     if evidence.environment_differences:
         listed = "; ".join(evidence.environment_differences)
+        if evidence.exact_arithmetic:
+            return [f"{here} {listed}"]
         return [f"{here} this is not the prover's backend ({listed})"]
+    if evidence.exact_arithmetic:
+        return []
     if not any(part and part.exact for part in (evidence.self_test, *evidence.segments)):
         neither = "no challenged" if evidence.self_test is None else "neither the self-test nor any challenged"
         return [f"{here} this backend reproduces {neither} {evidence.unit}"]

@@ -45,14 +45,25 @@ class Signature:
     batch_size: int
     prng: str
     metrics: tuple[str, ...]
+    loss: str = "loss"
 
     @classmethod
     def from_commitment(cls, commitment: Commitment) -> Signature:
         """Return the signature that a commitment fixes."""
-        schedule = commitment.schedule
+        schedule, program = commitment.schedule, commitment.program
         return cls(
-            commitment.state, commitment.data.record, schedule.batch_size, schedule.prng, commitment.program.metrics
+            commitment.state,
+            commitment.data.record,
+            schedule.batch_size,
+            schedule.prng,
+            program.metrics,
+            program.loss,
         )
+
+    @property
+    def loss_place(self) -> int:
+        """Return the place of the loss among the metrics."""
+        return self.metrics.index(self.loss)
 
     def key(self) -> jax.ShapeDtypeStruct:
         """Return shape and dtype of the key data of one PRNG key."""
@@ -88,16 +99,14 @@ class Program:
         init: ``init(key data) -> leaves``.
         step: ``step(leaves, batch, key data) -> (leaves, metrics)``; the leaves passed in are donated.
         constant_bytes: size of the constants in ``init`` and ``step`` together.
+        packed_bytes: size of both, compressed.
     """
 
     signature: Signature
     init: Callable[[Any], Leaves]
     step: Callable[[Leaves, Sequence[Any], Any], tuple[Leaves, tuple[jax.Array, ...]]]
     constant_bytes: int
-
-    def loss(self, metrics: Sequence[jax.Array]) -> jax.Array:
-        """Return the loss among the metrics that ``step`` returned."""
-        return metrics[self.signature.metrics.index("loss")]
+    packed_bytes: int
 
 
 def load_program(artifacts: Artifacts, signature: Signature) -> Program:
@@ -116,8 +125,9 @@ def load_program(artifacts: Artifacts, signature: Signature) -> Program:
     if problem:
         raise ProofError(STEP_FILE, problem)
     constants = init_audit.constant_bytes + step_audit.constant_bytes
+    packed = init_audit.packed_bytes + step_audit.packed_bytes
     # Donating the old state saves memory for a second one, and the bits of the result depend on it (section 9).
-    return Program(signature, jax.jit(init.call), jax.jit(step.call, donate_argnums=0), constants)
+    return Program(signature, jax.jit(init.call), jax.jit(step.call, donate_argnums=0), constants, packed)
 
 
 def check_constants(program: Program, limits: Limits) -> None:
@@ -131,8 +141,8 @@ def check_constants(program: Program, limits: Limits) -> None:
 
 def missing_step_dependence(step: Audit, signature: Signature) -> str | None:
     """Return what a step program must depend on and does not, in words, or None if nothing is missing."""
-    loss = signature.metrics.index("loss")
-    return missing_dependence(step.depends, len(signature.state), len(signature.record), loss)
+    places = len(signature.state), len(signature.record), signature.loss_place
+    return missing_dependence(step.depends, *places)
 
 
 def artifact_digests(artifacts: Artifacts) -> tuple[str, str]:

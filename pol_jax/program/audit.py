@@ -13,7 +13,7 @@ from jax.extend.mlir import ir
 
 from pol_jax.program.dataflow import dependences
 from pol_jax.program.operations import DEVICE_KEYS, refused_operations
-from pol_jax.program.stablehlo import constant_bytes, functions, only_block, parsed
+from pol_jax.program.stablehlo import constant_bytes, functions, only_block, packed_bytes, parsed
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,13 @@ class Audit:
 
     Attributes:
         constant_bytes: size of its constants.
+        packed_bytes: size of all of it, compressed.
         depends: for each result, the arguments that may flow into it. Both are numbered in the flat order in which the
             program's caller passes and receives them.
     """
 
     constant_bytes: int
+    packed_bytes: int
     depends: tuple[frozenset[int], ...]
 
 
@@ -42,7 +44,7 @@ def audit(exported: jax.export.Exported, prng: str = "threefry2x32") -> Audit:
     """
     with parsed(exported.mlir_module()) as module:
         _refuse(module, prng)
-        size, depends = constant_bytes(module), dependences(module)
+        size, packed, depends = constant_bytes(module), packed_bytes(module), dependences(module)
         arguments = len(only_block(functions(module)["main"].regions[0]).arguments)
     # jax leaves arguments that no result needs out of ``main``, and puts the number of the platform before the others,
     # unless the program is the same on all platforms.
@@ -51,7 +53,7 @@ def audit(exported: jax.export.Exported, prng: str = "threefry2x32") -> Audit:
     if hidden not in (0, 1) or len(depends) != len(exported.out_avals):
         raise ValueError("its main function takes or returns other arrays than the program")
     used = (frozenset(kept[index - hidden] for index in each if index >= hidden) for each in depends)
-    return Audit(size, tuple(used))
+    return Audit(size, packed, tuple(used))
 
 
 def _refuse(module: ir.Module, prng: str) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+from collections.abc import Iterator, Mapping
+from importlib.metadata import distributions
 from pathlib import Path
 
 import jax
@@ -12,6 +15,13 @@ import jaxlib.version
 from pol_jax.protocol.environment import Environment
 
 _VECTOR_FLAGS = ("sse4", "avx", "fma", "amx", "asimd", "sve")
+
+_VIRTUAL_DEVICES = "--xla_force_host_platform_device_count="
+_VARIABLES = ("LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE", "TF_XLA_FLAGS")
+_VARIABLE_PREFIXES = ("CUBLAS_", "CUDNN_", "NCCL_")
+_LIBRARIES = re.compile(
+    r"libtpu|jax-(cuda|rocm)\d*-(pjrt|plugin)|nvidia-(cublas|cudnn|cufft|cusolver|cusparse|nccl)(-cu\d+)?"
+)
 
 
 def current_environment() -> Environment:
@@ -26,13 +36,15 @@ def current_environment() -> Environment:
         process_count=jax.process_count(),
         jax=jax.__version__,
         jaxlib=jaxlib.version.__version__,
-        xla_flags=tuple(sorted(os.environ.get("XLA_FLAGS", "").split())),
+        xla_flags=tuple(sorted(_flags(os.environ.get("XLA_FLAGS", "")))),
         machine=platform.machine(),
         cpu=cpu,
         cpu_features=features,
         cpu_count=_processors(),
         collectives=_collectives(),
         shardings=(),
+        variables=_variables(os.environ),
+        libraries=_libraries(device.platform),
     )
 
 
@@ -40,6 +52,25 @@ def describe_processors() -> str:
     """Return kind and number of this machine's processors, which XLA compiles for beside its version and flags."""
     cpu, features = processor()
     return f"{platform.machine()}, {cpu}, {' '.join(features)}, {_processors()}"
+
+
+def _flags(variable: str) -> Iterator[str]:
+    """Return the words of ``XLA_FLAGS`` that decide bits: into how many devices processors are divided does not."""
+    return (word for word in variable.split() if not word.startswith(_VIRTUAL_DEVICES))
+
+
+def _variables(values: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the environment variables by which accelerators' libraries are told how to compute, sorted."""
+    chosen = (name for name in values if name in _VARIABLES or name.startswith(_VARIABLE_PREFIXES))
+    return tuple(sorted(f"{name}={values[name]}"[:1024] for name in chosen))
+
+
+def _libraries(device_platform: str) -> tuple[str, ...]:
+    """Return names and versions of the installed libraries of accelerators, sorted; none where the CPU computes."""
+    if device_platform == "cpu":
+        return ()
+    found = {(each.metadata["Name"] or "").lower(): each.version for each in distributions()}
+    return tuple(sorted(f"{name} {version}" for name, version in found.items() if _LIBRARIES.fullmatch(name)))
 
 
 def _processors() -> int:
@@ -58,10 +89,15 @@ def _collectives() -> str:
 def processor() -> tuple[str, tuple[str, ...]]:
     """Return model and vector instruction sets of the processor, from Linux's cpuinfo or Python's platform module."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+        return processor_of(Path("/proc/cpuinfo").read_text())
     except OSError:
         return platform.processor() or "unknown", ()
+
+
+def processor_of(cpuinfo: str) -> tuple[str, tuple[str, ...]]:
+    """Return model and vector instruction sets, sorted, of the first processor in the text of ``/proc/cpuinfo``."""
+    lines = cpuinfo.split("\n\n")[0].splitlines()
     fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     flags = fields.get("flags", fields.get("Features", "")).split()
     model = fields.get("model name", platform.processor() or "unknown")
-    return model, tuple(sorted(flag for flag in flags if flag.startswith(_VECTOR_FLAGS)))
+    return model, tuple(sorted({flag for flag in flags if flag.startswith(_VECTOR_FLAGS)}))

@@ -5,6 +5,7 @@ The text is not searched by patterns, because a constant can be written in many 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -63,18 +64,22 @@ def constant_bytes(module: ir.Module) -> int:
     """Return how many bytes the constants of a module have. A splat, which repeats one value, counts as that one value.
 
     A tensor counts in whatever operation it is an attribute of. A splat can hide no more than one number, however large
-    its tensor is; many splats together count as much as one large constant.
+    its tensor is; many splats together count as much as one large constant. The places at which slices are cut out of
+    an array, such as one that counts up, are numbers too.
     """
-    return sum(
-        _value_bytes(operation, index, name)
-        for operation in operations(module.operation)
-        for index, name in enumerate(operation.attributes)
-    )
+    every = list(operations(module.operation))
+    values = sum(_value_bytes(each, index, name) for each in every for index, name in enumerate(each.attributes))
+    return values + -(-sum(map(_place_bits, every)) // 8)
 
 
 def canonical_text(module: ir.Module) -> str:
     """Return the module as MLIR prints it without locations; equal programs have equal texts, whoever exported them."""
     return str(module.operation.get_asm(enable_debug_info=False))
+
+
+def packed_bytes(module: ir.Module) -> int:
+    """Return how many bytes a module has without locations and compressed: no more than that can be hidden in it."""
+    return len(zlib.compress(canonical_text(module).encode()))
 
 
 def _value_bytes(operation: ir.Operation, index: int, name: str) -> int:
@@ -87,6 +92,28 @@ def _value_bytes(operation: ir.Operation, index: int, name: str) -> int:
     if isinstance(attribute, ir.DenseElementsAttr):
         return _tensor_bytes(attribute.type, attribute.is_splat)
     return _tensor_bytes(getattr(attribute, "type", None), splat=False)
+
+
+def _place_bits(operation: ir.Operation) -> int:
+    """Return how many binary digits there are in the numbers that say where a slice or a padding lies.
+
+    A slice of one element, or up to the end of an axis, has no number for its length.
+    """
+    if operation.name == "stablehlo.pad":
+        names = ("edge_padding_low", "edge_padding_high", "interior_padding")
+        return sum(abs(number).bit_length() for name in names for number in _numbers(operation, name))
+    if operation.name != "stablehlo.slice":
+        return 0
+    kind: Any = operation.operands[0].type
+    axes = zip(_numbers(operation, "start_indices"), _numbers(operation, "limit_indices"), strict=True)
+    return sum(
+        start.bit_length() + (0 if limit in (start + 1, kind.get_dim_size(axis)) else (limit - start).bit_length())
+        for axis, (start, limit) in enumerate(axes)
+    )
+
+
+def _numbers(operation: ir.Operation, name: str) -> list[int]:
+    return list(ir.DenseI64ArrayAttr(operation.attributes[name]))
 
 
 def _tensor_bytes(kind: Any, splat: bool) -> int:

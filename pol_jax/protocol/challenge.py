@@ -1,8 +1,8 @@
 """A challenge chooses the segments that are replayed, by the verifier's policy (docs/protocol.md, section 12).
 
-Nothing of the policy comes from the proof. A random draw is a function of claim digest, nonce and policy: the first
-places of a permutation of the segments, by the same network that orders records. The largest updates are a function
-of the states that the ledger commits to. Anyone can repeat both: the draw from a report, the updates from the proof.
+Nothing of the policy comes from the proof. A random draw is a function of claim digest, nonce and policy. The largest
+updates are a function of the states that the ledger commits to. Anyone can repeat both: the draw from a report, the
+updates from the proof.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 import msgspec
@@ -17,9 +18,9 @@ import numpy as np
 
 from pol_jax.errors import UsageError
 from pol_jax.protocol.documents import encode
-from pol_jax.protocol.encoding import Digest, draw_key, order_keys
+from pol_jax.protocol.encoding import DIGEST_BYTES, FORMAT, FORMAT_1, Digest, Format, draw_key, order_keys
 from pol_jax.protocol.order import ROUNDS, permute
-from pol_jax.protocol.sampling import segments_needed
+from pol_jax.protocol.sampling import sample, segments_needed
 
 Metric = Literal["l1", "l2", "linf", "cosine"]
 METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
@@ -142,17 +143,19 @@ def check_policy(policy: Policy) -> Policy:
     return policy
 
 
-def challenged_steps(policy: StepPolicy, steps: int, claim: Digest, nonce: bytes) -> list[int]:
+def challenged_steps(
+    policy: StepPolicy, steps: int, claim: Digest, nonce: bytes, version: Format = FORMAT
+) -> list[int]:
     """Return the steps that the prover is asked to open, ascending: those that are drawn and, with them, the ends.
 
     Random steps alone rarely include the first one, which shows that the run begins with the initial state, or the last
     one, which leads to the claimed model. The arguments and errors are those of `draw_steps`.
     """
-    drawn = draw_steps(policy, steps, claim, nonce)
+    drawn = draw_steps(policy, steps, claim, nonce, version)
     return sorted({1, *drawn, steps}) if isinstance(policy, RandomSteps) else drawn
 
 
-def draw_steps(policy: StepPolicy, steps: int, claim: Digest, nonce: bytes) -> list[int]:
+def draw_steps(policy: StepPolicy, steps: int, claim: Digest, nonce: bytes, version: Format = FORMAT) -> list[int]:
     """Return the steps that are drawn or listed, ascending (section 12.3).
 
     Args:
@@ -160,13 +163,14 @@ def draw_steps(policy: StepPolicy, steps: int, claim: Digest, nonce: bytes) -> l
         steps: T; the run has the steps 1 to T.
         claim: digest of the claim.
         nonce: bytes that the prover could not foresee.
+        version: of the claim; it decides how the draw is made.
 
     Raises:
         UsageError: the policy would check nothing, or names a step that the run does not have.
     """
     if isinstance(policy, RandomSteps):
         _check_shares(policy.confidence, policy.fraction)
-        return sorted(step + 1 for step in _random(policy, steps, claim, nonce))
+        return sorted(step + 1 for step in _random(policy, steps, claim, nonce, version))
     if not policy.steps:
         raise UsageError("steps: an empty list would check nothing; name at least one")
     for step in policy.steps:
@@ -181,7 +185,12 @@ def metric_of(policy: Policy | StepPolicy) -> Metric | None:
 
 
 def draw(
-    policy: Policy, segments: int, claim: Digest, nonce: bytes, stretches: Sequence[Stretch] | None = None
+    policy: Policy,
+    segments: int,
+    claim: Digest,
+    nonce: bytes,
+    stretches: Sequence[Stretch] | None = None,
+    version: Format = FORMAT,
 ) -> list[int]:
     """Return the segments to replay, ascending.
 
@@ -191,6 +200,7 @@ def draw(
         claim: digest of the claim.
         nonce: bytes that the prover could not foresee.
         stretches: all segments, measured and in order, if the policy ranks them.
+        version: of the claim; it decides how the draw is made.
 
     Raises:
         UsageError: the policy would check nothing, or names a segment that the proof does not have.
@@ -203,11 +213,11 @@ def draw(
         case ListedSegments():
             return _listed(policy, segments)
         case RandomSegments():
-            return sorted(_random(policy, segments, claim, nonce))
+            return sorted(_random(policy, segments, claim, nonce, version))
         case TopSegments():
             return sorted(_top(policy.q, segments, stretches or ()))
         case JointSegments():
-            return sorted(_top(policy.q, segments, stretches or ()) | _random(policy, segments, claim, nonce))
+            return sorted(_top(policy.q, segments, stretches or ()) | _random(policy, segments, claim, nonce, version))
 
 
 def by_chance(policy: Policy | StepPolicy, segments: int, replayed: int) -> int:
@@ -230,11 +240,13 @@ def _check_shares(confidence: float, fraction: float) -> None:
 
 
 def _random(
-    policy: RandomSegments | JointSegments | RandomSteps, segments: int, claim: Digest, nonce: bytes
+    policy: RandomSegments | JointSegments | RandomSteps, segments: int, claim: Digest, nonce: bytes, version: Format
 ) -> set[int]:
     count = segments_needed(segments, policy.confidence, policy.fraction)
-    keys = order_keys(draw_key(claim, nonce, encode(policy)), 0, ROUNDS)[:, None]
-    return set(permute(keys, segments, np.arange(count, dtype=np.uint64)).tolist())
+    if version == FORMAT_1:
+        keys = order_keys(draw_key(claim, nonce, encode(policy), DIGEST_BYTES, FORMAT_1), 0, ROUNDS)[:, None]
+        return set(permute(keys, segments, np.arange(count, dtype=np.uint64)).tolist())
+    return sample(segments, count, partial(draw_key, claim, nonce, encode(policy)))
 
 
 def _top(q: int, segments: int, stretches: Sequence[Stretch]) -> set[int]:

@@ -14,18 +14,22 @@ import msgspec
 
 from pol_jax.errors import ProofError
 from pol_jax.protocol.documents import HexDigest, decode, encode
-from pol_jax.protocol.encoding import FORMAT, Digest, document_digest
+from pol_jax.protocol.encoding import FORMAT_1, Digest, Format, document_digest
 from pol_jax.protocol.initial import Initial, problem_of
-from pol_jax.protocol.keys import KEY_WORDS, Prng
+from pol_jax.protocol.keys import KEY_WORDS, MAX_STEPS, Prng
+from pol_jax.protocol.mesh import Mesh, problem_of_mesh
 from pol_jax.protocol.order import MAX_RECORDS
+from pol_jax.protocol.rows import RowLayout
+from pol_jax.protocol.signers import problem_of_key
 from pol_jax.protocol.trees import DTYPES, ArraySpec, LeafSpec, RecordSpec, StateSpec
+from pol_jax.protocol.version_1 import downgrade_commitment, upgrade_commitment
 
 ShortText = Annotated[str, msgspec.Meta(max_length=256)]
 
 FILE: Final = "commitment.json"
 
-MAX_PIECES: Final = 2**20
-"""All leaves of a state together have at most this many pieces."""
+MAX_PIECES: Final = 2**24
+"""All leaves of a state together have at most this many pieces; in version 1 a sixteenth of it."""
 
 MAX_SEGMENT_RECORDS: Final = 2**27
 """The records of all batches of a segment are at most this many: 1 GiB of indices in one file of the ledger."""
@@ -39,12 +43,14 @@ class ProgramCommitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     Attributes:
         init: digest of the artifact of ``init``.
         step: digest of the artifact of ``step``.
-        metrics: names of the scalars that ``step`` returns after the state, sorted; one of them is ``loss``.
+        metrics: names of the scalars that ``step`` returns after the state, sorted; one of them is the loss.
+        loss: name of the metric that is the loss; in version 1 it is always ``loss``.
     """
 
     init: HexDigest
     step: HexDigest
     metrics: tuple[ShortText, ...]
+    loss: ShortText
 
 
 class DataCommitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,6 +78,8 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         witness_interval: number of steps between two state digests in the ledger.
         order: name of the algorithm that orders the records.
         prng: implementation of the PRNG keys.
+        steps: T, the number of steps of the run; None in version 1, whose prover chooses it at the end.
+        may_stop_early: whether ``steps`` is only the largest number of steps.
     """
 
     batch_size: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
@@ -79,6 +87,12 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     witness_interval: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
     order: Literal["feistel-splitmix64-8"]
     prng: Prng
+    steps: Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)] | None
+    may_stop_early: bool
+
+    def allows(self, steps: int) -> bool:
+        """Return whether a run may end after ``steps`` steps."""
+        return self.steps in (None, steps) or (self.may_stop_early and steps < (self.steps or 0))
 
     def has_witness(self, step: int, steps: int) -> bool:
         """Return whether the ledger's row of ``step`` has the digest of the state, in a run of ``steps`` steps."""
@@ -113,9 +127,11 @@ class Commitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         nonce: any text of the prover's choice.
         beacon: a public random value that nobody knew before some moment, or None.
         task: a description for people.
+        arithmetic: ``exact/1`` if both programs compute in exact arithmetic (`pol_jax.exact`), else None.
+        mesh: over which devices state and batch were cut in training; None if each array was whole on one device.
     """
 
-    format: Literal["pol-jax/1"]
+    format: Format
     program: ProgramCommitment
     state: tuple[LeafSpec, ...]
     data: DataCommitment
@@ -125,10 +141,24 @@ class Commitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nonce: ShortText
     beacon: ShortText | None
     task: Description
+    arithmetic: Literal["exact/1"] | None
+    mesh: Mesh | None
+
+    @property
+    def row_layout(self) -> RowLayout:
+        """Return which metrics the rows of the ledger hold."""
+        program = self.program
+        metrics = (program.loss,) if self.format == FORMAT_1 else program.metrics
+        return RowLayout(metrics, program.loss, self.format)
+
+    def encode(self) -> bytes:
+        """Return the bytes of the canonical document."""
+        plain = msgspec.to_builtins(self)
+        return encode(downgrade_commitment(plain) if self.format == FORMAT_1 else plain)
 
     def digest(self) -> Digest:
         """Return the digest of the canonical document."""
-        return document_digest("commitment", encode(self))
+        return document_digest("commitment", self.encode(), self.format)
 
     @classmethod
     def parse(cls, content: bytes) -> Commitment:
@@ -137,23 +167,47 @@ class Commitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises:
             ProofError: ``content`` is no commitment; the text names the field.
         """
-        commitment = decode(content, cls, FILE)
+        commitment = decode(content, cls, FILE, upgrade_commitment)
         _check_leaves("state", commitment.state)
         _check_leaves("data.record", commitment.data.record)
         for index, leaf in enumerate(commitment.state):
             _check_pieces(f"state[{index}]", leaf)
-        if sum(math.prod(leaf.pieces) for leaf in commitment.state) > MAX_PIECES:
-            raise ProofError(FILE, f"state: more than {MAX_PIECES} pieces")
+        if sum(math.prod(leaf.pieces) for leaf in commitment.state) > _max_pieces(commitment.format):
+            raise ProofError(FILE, f"state: more than {_max_pieces(commitment.format)} pieces")
         if commitment.schedule.batch_size * commitment.schedule.interval > MAX_SEGMENT_RECORDS:
             raise ProofError(FILE, f"schedule: batch_size times interval is more than {MAX_SEGMENT_RECORDS}")
-        metrics = commitment.program.metrics
         problem = problem_of(commitment.initial, commitment.state)
         if problem:
             raise ProofError(FILE, f"initial.leaves: {problem}")
-        # The order of the names says which result of the step is which metric; sorting leaves only one order.
-        if "loss" not in metrics or list(metrics) != sorted(set(metrics)):
-            raise ProofError(FILE, f"program.metrics: got {list(metrics)}, expected sorted names, 'loss' among them")
+        _check_metrics(commitment.program)
+        _check_version(commitment)
         return commitment
+
+
+def _max_pieces(version: Format) -> int:
+    return MAX_PIECES // 16 if version == FORMAT_1 else MAX_PIECES
+
+
+def _check_metrics(program: ProgramCommitment) -> None:
+    names = program.metrics
+    # The order of the names says which result of the step is which metric; sorting leaves only one order.
+    if program.loss not in names or list(names) != sorted(set(names)):
+        raise ProofError(FILE, f"program.metrics: got {list(names)}, expected sorted names with {program.loss!r}")
+
+
+def _check_version(commitment: Commitment) -> None:
+    """Refuse what one of the two versions does not have."""
+    schedule = commitment.schedule
+    if commitment.format == FORMAT_1:
+        if "unsafe_rbg" in (schedule.prng, *(leaf.prng for leaf in commitment.state)):
+            raise ProofError(FILE, "prng: got 'unsafe_rbg', which pol-jax/1 does not have")
+        return
+    if schedule.steps is None:
+        raise ProofError(FILE, "schedule.steps: got null, expected a number of steps")
+    if commitment.prover and (problem := problem_of_key(bytes.fromhex(commitment.prover[8:]))):
+        raise ProofError(FILE, f"prover: the key is {problem}")
+    if commitment.mesh and (problem := problem_of_mesh(commitment.mesh, commitment.state)):
+        raise ProofError(FILE, f"mesh: {problem}")
 
 
 def differing_fields(a: Commitment, b: Commitment) -> list[tuple[str, str, str]]:
@@ -216,6 +270,3 @@ def _check_pieces(field: str, leaf: LeafSpec) -> None:
 def nbytes(leaves: Sequence[LeafSpec | ArraySpec]) -> int:
     """Return how many bytes all leaves have together."""
     return sum(leaf.nbytes for leaf in leaves)
-
-
-assert FORMAT == "pol-jax/1", "the Literal types above name the format"  # noqa: S101

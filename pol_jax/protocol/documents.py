@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 import rfc8785
 
 from pol_jax.errors import ProofError
+from pol_jax.protocol.encoding import FORMAT_1
+
+Upgrade = Callable[[Any, str], Any]
 
 T = TypeVar("T")
 
@@ -39,13 +43,15 @@ def encode(value: Any) -> bytes:
         raise ValueError(f"canonical JSON can't express this value: {error}") from error
 
 
-def decode(content: bytes, kind: type[T], where: str) -> T:
+def decode(content: bytes, kind: type[T], where: str, upgrade: Upgrade | None = None) -> T:
     """Return the document of type ``kind`` that ``content`` holds. Law: ``encode(decode(b, ...)) == b``.
 
     Args:
         content: the bytes of the document, whose number was checked before.
         kind: a frozen `msgspec.Struct`, which says which fields there are, with their types and patterns.
         where: name of the file, for the texts of errors.
+        upgrade: turns a document of pol-jax/1 into one of today's form (`pol_jax.protocol.version_1`); None if both
+            have the same form.
 
     Raises:
         ProofError: ``content`` is not JSON, not canonical, or not a ``kind``; the text names the field.
@@ -54,6 +60,8 @@ def decode(content: bytes, kind: type[T], where: str) -> T:
     try:
         if rfc8785.dumps(plain) != content:  # this finds every spelling that is not the canonical one
             raise ProofError(where, "not canonical JSON (RFC 8785); expected sorted keys, no spaces, shortest numbers")
+        if upgrade and isinstance(plain, dict) and plain.get("format") == FORMAT_1:
+            plain = upgrade(plain, where)
         return msgspec.convert(plain, kind, strict=True)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:  # the latter: half a surrogate pair in a key
         raise ProofError(where, f"not canonical JSON: {error}") from None

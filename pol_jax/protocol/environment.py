@@ -32,7 +32,9 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         cpu_features: vector instruction sets of the processor, sorted.
         cpu_count: number of processors that the process may use, which is XLA's number of threads.
         collectives: implementation of collectives between processes on CPU, or "none".
-        shardings: how the state's leaves are distributed over devices; empty if each leaf is whole on one device.
+        shardings: always empty; the mesh of the commitment says how the state's leaves are cut.
+        variables: ``NAME=value`` of environment variables that decide bits, sorted; None in version 1.
+        libraries: ``name version`` of the accelerator's libraries, sorted; None in version 1.
     """
 
     platform: LongText
@@ -49,12 +51,19 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cpu_count: PositiveInteger
     collectives: LongText
     shardings: tuple[LongText, ...]
+    variables: tuple[LongText, ...] | None
+    libraries: tuple[LongText, ...] | None
 
 
 def environment_differences(a: Environment, b: Environment) -> list[str]:
-    """Return what differs between two environments, in one line for each field."""
-    fields = ((name, getattr(a, name), getattr(b, name)) for name in a.__struct_fields__)
-    return [f"{name}: {_text(x)} against {_text(y)}" for name, x, y in fields if x != y]
+    """Return what differs between two environments, in one line for each field that decides bits.
+
+    How many processes there are decides nothing, nor into how many virtual devices they divide processors. What a
+    claim of version 1 does not say is not compared.
+    """
+    ignored = {"process_count", "device_count"} if a.platform == b.platform == "cpu" else {"process_count"}
+    pairs = ((name, getattr(a, name), getattr(b, name)) for name in a.__struct_fields__ if name not in ignored)
+    return [f"{name}: {_text(x)} against {_text(y)}" for name, x, y in pairs if x != y and None not in (x, y)]
 
 
 def _text(value: object) -> str:

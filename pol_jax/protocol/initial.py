@@ -60,10 +60,13 @@ def taken(initial: Initial, state: StateSpec) -> dict[int, LeafSpec]:
 
 def problem_of(initial: Initial, state: StateSpec) -> str | None:
     """Return what is wrong with the leaves that ``initial`` takes over, in words, or None if nothing is."""
-    if isinstance(initial, OwnKey):
-        return None
-    leaves = taken(initial, state).values()
-    if not initial.leaves or tuple(leaf.path for leaf in leaves) != initial.leaves:
+    return None if isinstance(initial, OwnKey) else problem_of_leaves(initial.leaves, state)
+
+
+def problem_of_leaves(paths: tuple[str, ...], state: StateSpec) -> str | None:
+    """Return what is wrong with the paths of leaves that come from outside the program, in words, or None."""
+    leaves = [leaf for leaf in state if leaf.path in set(paths)]
+    if not paths or tuple(leaf.path for leaf in leaves) != paths:
         return "expected one or more paths of leaves of the state, in the order of the state, none twice"
     keys = [leaf.path for leaf in leaves if leaf.prng is not None]
     return f"{keys[0][:60]!r} is a PRNG key, which can only come from the commitment" if keys else None

@@ -14,11 +14,14 @@ from jaxtyping import UInt32
 
 from pol_jax.protocol.encoding import Digest
 
-Prng: TypeAlias = Literal["threefry2x32", "rbg"]
+Prng: TypeAlias = Literal["threefry2x32", "rbg", "unsafe_rbg"]
 """A commitment may name one of these PRNG implementations."""
 
-KEY_WORDS: Final[Mapping[str, int]] = {"threefry2x32": 2, "rbg": 4}
+KEY_WORDS: Final[Mapping[str, int]] = {"threefry2x32": 2, "rbg": 4, "unsafe_rbg": 4}
 """For each PRNG implementation, this is how many ``uint32`` words its keys have."""
+
+FOLDED_AS: Final[Mapping[str, str]] = {"unsafe_rbg": "rbg"}
+"""Keys of steps are folded as those of another implementation where jax's own folding depends on the device."""
 
 MAX_STEPS: Final = 2**32 - 1
 """A run has at most this many steps, because ``fold_in`` takes a number of 32 bits."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+RULES: Final = 2
+"""The rules of judging, limits included, have this number; every report names it. A change of a verdict changes it."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""These functions say how many segments a random draw needs, and with which probability it meets a false one.
+"""These functions say how many segments a random draw needs, which ones it draws, and how likely it meets a false one.
 
 A draw is without replacement, so the number of false segments that it meets is hypergeometric (docs/protocol.md,
 section 12.1).
@@ -7,6 +7,8 @@ section 12.1).
 from __future__ import annotations
 
 import math
+import struct
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 _NEAR = 1e-9
@@ -30,6 +32,39 @@ def segments_needed(segments: int, confidence: float, fraction: float) -> int:
         else:
             low = middle + 1
     return low
+
+
+def sample(segments: int, count: int, stream: Callable[[int], bytes]) -> set[int]:
+    """Return ``count`` different numbers below ``segments``, each set of them with the same probability.
+
+    They are the first places of a shuffle by Fisher and Yates; of its swaps, only those that matter are kept.
+
+    Args:
+        segments: at least ``count``.
+        count: how many are drawn.
+        stream: returns the first n bytes of a random stream.
+    """
+    numbers, moved, drawn = _words(stream, count), dict[int, int](), set[int]()
+    for at in range(count):
+        other = at + _uniform(numbers, segments - at)
+        drawn.add(moved.get(other, other))
+        moved[other] = moved.get(at, at)
+    return drawn
+
+
+def _uniform(numbers: Iterator[int], bound: int) -> int:
+    """Return a number below ``bound``; those that would make some of them more likely are passed over."""
+    end = 2**64 - 2**64 % bound
+    return next(number for number in numbers if number < end) % bound
+
+
+def _words(stream: Callable[[int], bytes], count: int) -> Iterator[int]:
+    """Yield the integers ``u64`` of a stream, without an end."""
+    start, stop = 0, count + 8
+    while True:
+        content = stream(8 * stop)
+        yield from struct.unpack(f"<{stop - start}Q", content[8 * start :])
+        start, stop = stop, 2 * stop
 
 
 def false_segments(segments: int, fraction: float) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pol_jax.errors import ProofError, TaskError, UsageError
+from pol_jax.exact import ARITHMETIC
 from pol_jax.files import write_whole
 from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Program, Signature, artifact_digests
 from pol_jax.progress import Progress
@@ -20,7 +21,6 @@ from pol_jax.protocol.commitment import (
     Schedule,
     nbytes,
 )
-from pol_jax.protocol.documents import encode
 from pol_jax.protocol.encoding import FORMAT, Digest
 from pol_jax.protocol.initial import Initial, OwnKey
 from pol_jax.protocol.keys import KEY_WORDS, Prng
@@ -56,6 +56,8 @@ class Choices:
         witness_interval: number of steps between two state digests; None for one, or more if a state exceeds 64 MiB.
         constant_bytes: size of the constants that the programs may hold; None for what verifiers allow by default.
         start: what the initial state takes over from an earlier proof or from weights; None for nothing.
+        may_stop_early: whether the run may end before its last step, at any step that the prover likes. A verifier is
+            told, because the best of many ends can be chosen by looking at test data.
     """
 
     interval: int | None = None
@@ -67,6 +69,7 @@ class Choices:
     witness_interval: int | None = None
     constant_bytes: int | None = None
     start: Start | None = None
+    may_stop_early: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no commitment can express.
@@ -87,8 +90,17 @@ class Choices:
             raise UsageError(f"seed: expected a text, got {type(self.seed).__name__}; str(seed)")
 
 
-def write_commitment(root: Path, task: Task, choices: Choices, progress: Progress) -> tuple[Commitment, Program]:
+def write_commitment(
+    root: Path, task: Task, choices: Choices, progress: Progress, steps: int | None = None
+) -> tuple[Commitment, Program]:
     """Commit to a task in the directory ``root``; the file of the commitment is written last.
+
+    Args:
+        root: the proof's directory, which exists.
+        task: what is trained.
+        choices: what the prover decides beside it.
+        progress: told of the records that are digested.
+        steps: the number of steps that the run commits to; None for the task's.
 
     Returns:
         The commitment, and its program, ready to run.
@@ -104,9 +116,9 @@ def write_commitment(root: Path, task: Task, choices: Choices, progress: Progres
     program = try_program(artifacts, signature, task.source)
     initial = choose(choices.start, signature.state)[0] if choices.start else OwnKey()
     digests = _digest_records(task, signature.record, choices.secret, progress)
-    committed = ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics)
+    committed = ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics, loss=signature.loss)
     data = DataCommitment(merkle.root(digests).hex(), len(digests), signature.record, choices.secret is not None)
-    commitment = commitment_of(task, choices, signature, committed, data, initial)
+    commitment = commitment_of(task, steps or task.steps, choices, signature, committed, data, initial)
     _write_files(root, artifacts, digests, _readable(commitment))
     return commitment, program
 
@@ -120,6 +132,7 @@ def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:
     schedule = commitment.schedule
     pairs = {
         "task": (task.name, commitment.task.name),
+        "arithmetic": (task.arithmetic and ARITHMETIC, commitment.arithmetic),
         "batch size": (task.batch_size, schedule.batch_size),
         "interval": (choices.interval, schedule.interval),
         "witness interval": (choices.witness_interval, schedule.witness_interval),
@@ -141,6 +154,7 @@ def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:
 
 def commitment_of(
     task: Task,
+    steps: int,
     choices: Choices,
     signature: Signature,
     program: ProgramCommitment,
@@ -151,6 +165,7 @@ def commitment_of(
 
     Args:
         task: what is trained.
+        steps: the number of steps.
         choices: the prover's.
         signature: of the task's programs.
         program: the digests of the programs.
@@ -169,19 +184,23 @@ def commitment_of(
             witness_interval=choices.witness_interval or every,
             order="feistel-splitmix64-8",
             prng=choices.prng or PRNG,
+            steps=steps,
+            may_stop_early=choices.may_stop_early,
         ),
         initial=initial,
         prover=choices.prover,
         nonce="0" if choices.seed is None else choices.seed,
         beacon=choices.beacon,
         task=Description(name=task.name, hyperparameters=dict(task.hyperparameters)),
+        arithmetic=ARITHMETIC if task.arithmetic == "exact" else None,
+        mesh=None,
     )
 
 
 def _readable(commitment: Commitment) -> bytes:
     """Return the bytes of the document, after checking that a verifier can read it."""
     try:
-        content = encode(commitment)
+        content = commitment.encode()
         Commitment.parse(content)
     except (ValueError, TypeError) as error:
         raise TaskError(f"the task's description can't be written: {error}; use strings, numbers, booleans") from error

@@ -6,22 +6,25 @@ from pathlib import Path
 
 from pol_jax.errors import DivergenceError, ProofError, StorageError
 from pol_jax.files import write_whole
-from pol_jax.program.machine import current_environment
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import inventory, merkle
-from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.claim import Claim, EnvironmentFrom, Intervention
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.documents import encode
-from pol_jax.protocol.encoding import FORMAT
 from pol_jax.protocol.limits import Limits
-from pol_jax.proving.open_run import forget
+from pol_jax.proving.open_run import forget, own_environment
 from pol_jax.proving.recorder import Recorder
 from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.proof import open_proof
 from pol_jax.verifying.checks import check_files_to_states
 
 
-def finish(root: Path, commitment: Commitment, recorder: Recorder, constant_bytes: int) -> None:
+def finish(
+    root: Path,
+    commitment: Commitment,
+    recorder: Recorder,
+    constant_bytes: int,
+    interventions: tuple[Intervention, ...],
+) -> None:
     """Write the claim and the inventory, and read everything back before reporting that the proof is finished.
 
     Args:
@@ -29,6 +32,7 @@ def finish(root: Path, commitment: Commitment, recorder: Recorder, constant_byte
         commitment: the commitment of the run.
         recorder: what recorded every step.
         constant_bytes: size of the constants in the programs, which were checked when they were exported.
+        interventions: all of the run.
 
     Raises:
         DivergenceError: a claim is there already, and is another one.
@@ -37,21 +41,22 @@ def finish(root: Path, commitment: Commitment, recorder: Recorder, constant_byte
     assert recorder.last_state is not None  # noqa: S101  # the last row has a witness
     earlier = open_proof(root).claim  # it exists if the run was killed while it finished
     claim = Claim(
-        format=FORMAT,
+        format=commitment.format,
         commitment=commitment.digest().hex(),
         ledger_root=merkle.root(recorder.digests).hex(),
         steps=len(recorder.digests) - 1,
         final_state=recorder.last_state.hex(),
-        environment=earlier.environment if earlier else current_environment(),
+        environments=earlier.environments if earlier else (EnvironmentFrom(0, own_environment(commitment)),),
+        interventions=interventions,
     )
     if earlier not in (None, claim):
         raise DivergenceError(f"{root}: the existing claim is not that of the ledger; start a new run")
-    write_whole(root / claims.FILE, encode(claim))
+    write_whole(root / claims.FILE, claim.encode())
     recorder.remove_journal()
     forget(root)
     limits = Limits(constant_bytes=constant_bytes)
     try:
-        write_whole(root / inventory.FILE, take_inventory(root, limits))
+        write_whole(root / inventory.FILE, take_inventory(root, limits, claim.format))
         check_files_to_states(root, limits)  # stages 1 to 6 of a verification, on what is on the disk
     except ProofError as error:
         (root / inventory.FILE).unlink(missing_ok=True)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
 from pol_jax.errors import UsageError
 from pol_jax.files import write_whole
 from pol_jax.program.machine import current_environment
+from pol_jax.protocol.claim import Intervention
+from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.documents import decode, encode
-from pol_jax.protocol.encoding import FORMAT
+from pol_jax.protocol.encoding import FORMAT_1, Format
 from pol_jax.protocol.environment import Environment, environment_differences
 from pol_jax.protocol.keys import MAX_STEPS
+from pol_jax.protocol.version_1 import upgrade_open_run
 from pol_jax.storage.proof import OPEN_RUN_FILE, open_proof
 
 StepCount = Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)]
@@ -40,10 +44,11 @@ class Aim:
 class OpenRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An open run is the document ``run.json``, which is removed when the run is finished."""
 
-    format: Literal["pol-jax/1"]
+    format: Format
     steps: StepCount
     environment: Environment
     keep_every: StepCount = 1
+    interventions: tuple[Intervention, ...] = ()
 
 
 def check_aim(steps: int | None, keep_every: int | None) -> None:
@@ -59,41 +64,61 @@ def check_aim(steps: int | None, keep_every: int | None) -> None:
 
 def steps_of_open_run(root: Path) -> int | None:
     """Return how many steps an interrupted run in ``root`` shall have, or None if there is none."""
-    before = _before(root)
+    before = _read(root / OPEN_RUN_FILE)
     return before.steps if before else None
 
 
-def agree_on_aim(root: Path, steps: int | None, keep_every: int | None, default_steps: int) -> Aim:
-    """Return the aim of a run: what is asked for now, else its aim before an interruption, else the default.
+def agree_on_aim(root: Path, steps: int | None, keep_every: int | None) -> Aim:
+    """Return the aim of a run: what is asked for now, else its aim before an interruption, else what it committed to.
 
     Args:
         root: the proof's directory, with a commitment.
         steps: number of steps that the caller asks for, or None.
         keep_every: which checkpoints the caller asks to keep, or None.
-        default_steps: number of steps of the task.
 
     Raises:
-        UsageError: a number is out of bounds, the run is finished with another number of steps, or it began on another
-            backend.
+        UsageError: a number is out of bounds, the commitment has another number of steps, the run is finished with
+            another one, or it began on another backend.
     """
     check_aim(steps, keep_every)
-    before = _before(root)
+    before = _read(root / OPEN_RUN_FILE)
     keep_every = keep_every or (before.keep_every if before else 1)
-    claim = open_proof(root).claim
-    if claim is not None:
-        if steps not in (None, claim.steps):
-            raise UsageError(f"{root}: is finished, with {claim.steps} steps; start a new run for {steps}")
-        return Aim(claim.steps, keep_every)
+    proof = open_proof(root)
+    if proof.claim is not None:
+        if steps not in (None, proof.claim.steps):
+            raise UsageError(f"{root}: is finished, with {proof.claim.steps} steps; start a new run for {steps}")
+        return Aim(proof.claim.steps, keep_every)
     # A claim names one environment. Steps from two would not be reproduced by either.
     changed = environment_differences(before.environment, current_environment()) if before else []
     if changed:
         raise UsageError(f"{root}: was begun on another backend ({'; '.join(changed)}); continue it there")
-    return Aim(steps or (before.steps if before else default_steps), keep_every)
+    schedule = proof.commitment.schedule
+    chosen = steps or (before.steps if before else schedule.steps)
+    if chosen is None or not schedule.allows(chosen):
+        committed = f"{'at most' if schedule.may_stop_early else 'exactly'} {schedule.steps}"
+        raise UsageError(f"steps {chosen}: this run is committed to {committed}; leave it out, or start a new run")
+    return Aim(chosen, keep_every)
 
 
-def remember(root: Path, aim: Aim) -> None:
-    """Write the aim and the backend to the directory, where they stay until `forget`."""
-    write_whole(root / OPEN_RUN_FILE, encode(OpenRun(FORMAT, aim.steps, current_environment(), aim.keep_every)))
+def own_environment(commitment: Commitment) -> Environment:
+    """Return this process's environment, as a claim of the commitment's version says it."""
+    environment = current_environment()
+    if commitment.format != FORMAT_1:
+        return environment
+    return msgspec.structs.replace(environment, variables=None, libraries=None)
+
+
+def past_interventions(root: Path) -> tuple[Intervention, ...]:
+    """Return the interventions of an interrupted run, ascending by step."""
+    before = _read(root / OPEN_RUN_FILE)
+    return before.interventions if before else ()
+
+
+def remember(root: Path, aim: Aim, commitment: Commitment, interventions: Sequence[Intervention] = ()) -> None:
+    """Write the aim, the backend and the interventions to the directory, where they stay until `forget`."""
+    environment = own_environment(commitment)
+    open_run = OpenRun(commitment.format, aim.steps, environment, aim.keep_every, tuple(interventions))
+    write_whole(root / OPEN_RUN_FILE, encode(open_run))
 
 
 def forget(root: Path) -> None:
@@ -101,6 +126,6 @@ def forget(root: Path) -> None:
     (root / OPEN_RUN_FILE).unlink(missing_ok=True)
 
 
-def _before(root: Path) -> OpenRun | None:
-    file = root / OPEN_RUN_FILE
-    return decode(file.read_bytes(), OpenRun, OPEN_RUN_FILE) if file.exists() else None
+def _read(path: Path) -> OpenRun | None:
+    """Return the open run in a file, or None if there is no file; one of version 1 has an environment without them."""
+    return decode(path.read_bytes(), OpenRun, OPEN_RUN_FILE, upgrade_open_run) if path.exists() else None

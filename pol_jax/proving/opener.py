@@ -19,10 +19,8 @@ from pol_jax.progress import Progress, Silent
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import merkle
 from pol_jax.protocol.claim import Claim
-from pol_jax.protocol.documents import encode
-from pol_jax.protocol.encoding import DIGEST_BYTES, FORMAT, record_salt
-from pol_jax.protocol.environment import environment_differences
-from pol_jax.protocol.opening import OpenedRecord, OpenedRow, OpenedState, Opening
+from pol_jax.protocol.encoding import DIGEST_BYTES, record_digests
+from pol_jax.protocol.opening import OpenedIntervention, OpenedRecord, OpenedRow, OpenedState, Opening
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span, routes, witnessed_spans
 from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
@@ -32,7 +30,7 @@ from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.initial_state import initial_leaves, taken_of
 from pol_jax.training.inputs import step_inputs
 from pol_jax.training.loop import Follower, Witness, run
-from pol_jax.training.records import take
+from pol_jax.training.records import record_rows, salts_of, take
 from pol_jax.training.states import HostState, Layout, little_endian
 from pol_jax.training.task import Source
 from pol_jax.verifying.ancestry import check_taken
@@ -70,9 +68,9 @@ def open_steps(
     states = _regenerate(proof, source, wanted, secret, progress or Silent())
     indices = sorted({int(index) for span in wanted for step in span.steps for index in rows[step].indices})
     return Opening(
-        format=FORMAT,
+        format=proof.claim.format,
         claim=proof.claim.digest(),
-        commitment=encode(proof.commitment),
+        commitment=proof.commitment.encode(),
         init=read_bounded(proof.root, INIT_FILE, proof.limits),
         step=read_bounded(proof.root, STEP_FILE, proof.limits),
         rows=tuple(
@@ -81,6 +79,18 @@ def open_steps(
         ),
         states=tuple(OpenedState(step, _contents(states[step].leaves)) for step in sorted(states)),
         records=_records(proof, source, indices, secret),
+        interventions=_interventions(proof, wanted),
+    )
+
+
+def _interventions(proof: Proof, wanted: Sequence[Span]) -> tuple[OpenedIntervention, ...]:
+    """Return those after which a step of a span begins."""
+    before = sorted({step - 1 for span in wanted for step in span.steps})
+    changes = ((step, proof.changes(step)) for step in before)
+    return tuple(
+        OpenedIntervention(step, _contents([changed[place] for place in sorted(changed)]))
+        for step, changed in changes
+        if changed
     )
 
 
@@ -107,8 +117,8 @@ def _regenerate(
     layout, program = Layout(proof.commitment.state), proof.program()
     ends = {step: _committed_state(proof, layout, step) for step in (0, steps)}
     _check_initial(proof, program, layout, ends[0])
-    records = CommittedRecords(proof.records(), secret)
-    witness = Witness(layout, records, lambda step: schedule.has_witness(step, steps))
+    records = CommittedRecords(proof.records(), secret, proof.commitment.format)
+    witness = Witness(layout, records, lambda step: schedule.has_witness(step, steps), proof.commitment.row_layout)
     found = routes(wanted, proof.checkpoints())
     keeper = _Keeper({step for span in wanted for step in (span.start, span.stop)}, progress.at)
     progress.begin("regenerating", sum(len(route.span.steps) for route in found))
@@ -118,7 +128,7 @@ def _regenerate(
             state = ends[0] if start == 0 else _committed_state(proof, layout, start)
             keeper.begin(proof, start, state)
             with Follower(program, witness, keeper) as follower:
-                inputs = step_inputs(proof.commitment, source, start + 1, stop + 1)
+                inputs = step_inputs(proof.commitment, source, start + 1, stop + 1, proof.changes)
                 run(program, tuple(jnp.array(leaf) for leaf in state.leaves), inputs, follower)
     finally:
         progress.end()
@@ -141,7 +151,7 @@ def _check_initial(proof: Proof, program: Program, layout: Layout, state: HostSt
         derived = initial_leaves(program, proof.commitment, taken_of(proof.commitment, state.leaves))
     if layout.gather(derived).digest() == state.digest():
         return
-    differences = environment_differences(proof.claim.environment, current_environment())
+    differences = proof.claim.environment_differences(current_environment())
     if differences:
         raise BackendError(
             f"this machine can't regenerate the initial state: it is not the prover's ({'; '.join(differences)}); "
@@ -198,10 +208,13 @@ def _records(proof: Proof, source: Source, indices: Sequence[int], secret: bytes
     batch = take(source, proof.commitment.data.record, np.array(indices, np.int64))
     content = proof.records().tobytes()
     leaves = [content[begin : begin + DIGEST_BYTES] for begin in range(0, len(content), DIGEST_BYTES)]
+    salts: Sequence[bytes | None] = [None] * len(indices)
+    if secret is not None:
+        salts = salts_of(secret, indices, record_digests(record_rows(batch)), proof.commitment.format)
     return tuple(
         OpenedRecord(
             index=index,
-            salt=None if secret is None else record_salt(secret, index),
+            salt=salts[at],
             leaves=_contents([leaf[at, ...] for leaf in batch]),
             path=tuple(path),
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,8 @@ from pol_jax.protocol.trees import PyTree
 from pol_jax.proving.commit import Choices, check_choices, write_commitment
 from pol_jax.proving.fine_tuning import taken_leaves
 from pol_jax.proving.finishing import finish
-from pol_jax.proving.open_run import Aim, agree_on_aim, check_aim, remember
+from pol_jax.proving.interventions import Interventions
+from pol_jax.proving.open_run import Aim, agree_on_aim, check_aim, past_interventions
 from pol_jax.proving.recorder import Recorder
 from pol_jax.proving.resumption import Resumption, check_same_program, find_resumption
 from pol_jax.proving.state_chain import StateChain
@@ -137,9 +138,9 @@ class Recording:
             self._stack = opening.pop_all()
 
     def _open(self, steps: int | None, keep_every: int | None, stack: ExitStack) -> None:
-        self.commitment, program = self._committed()
+        self.commitment, program = self._committed(steps)
         self.finished = (self._root / inventory.FILE).exists()
-        aim = agree_on_aim(self._root, steps, keep_every, self._task.steps)
+        aim = agree_on_aim(self._root, steps, keep_every)
         self.steps = aim.steps
         signature = Signature.from_commitment(self.commitment)
         self._structure = structure_of(self._task, signature.prng)
@@ -154,9 +155,12 @@ class Recording:
         layout, schedule = Layout(signature.state), self.commitment.schedule
         self.witness = Witness(
             layout,
-            CommittedRecords(proof.records(), self._choices.secret),
+            CommittedRecords(proof.records(), self._choices.secret, self.commitment.format),
             lambda step: schedule.has_witness(step, self.steps),
+            self.commitment.row_layout,
         )
+        made = proof.claim.interventions if proof.claim else past_interventions(self._root)
+        self._interventions = Interventions(self._root, self.commitment, aim, made)
         if self.finished:
             self.start, self.damaged, self.leaves = self.steps, list[str](), proof.final_leaves()
         else:
@@ -167,8 +171,9 @@ class Recording:
     def _continue(self, aim: Aim, layout: Layout, stack: ExitStack) -> None:
         """Find where the run continues, and open the files that it writes to."""
         schedule = self.commitment.schedule
-        resumption = find_resumption(self._root, schedule, layout, self.steps)
-        remember(self._root, aim)
+        resumption = find_resumption(self._root, self.commitment, layout, self.steps)
+        self._interventions.remove_unfinished()
+        self._interventions.remember()
         self.start, self.damaged = max(0, resumption.start), resumption.damaged
         self.recorder = Recorder(self._root, schedule, layout, aim, resumption, self._report)
         stack.callback(self.recorder.close)
@@ -191,7 +196,8 @@ class Recording:
         return self._remaining()
 
     def _remaining(self) -> Iterator[StepInput]:
-        yield from step_inputs(self.commitment, self._task.source, self._last + 1, self.steps + 1)
+        changes = self._interventions.changes
+        yield from step_inputs(self.commitment, self._task.source, self._last + 1, self.steps + 1, changes)
         self._exhausted = True
 
     def run(self) -> None:
@@ -224,11 +230,38 @@ class Recording:
             raise UsageError(self._out_of_order(inputs.step))
         self._chain.check(state)
         with running(f"step {inputs.step}"):
-            leaves, metrics = self.program.step(self._structure.leaves(state), inputs.batch, inputs.key)
+            begun = inputs.begin(self._structure.leaves(state))
+            leaves, metrics = self.program.step(begun, inputs.batch, inputs.key)
             follower.follow(inputs, leaves, metrics)
         new, self._last = self._structure.state(leaves), inputs.step
         self._chain.extend(inputs.step, new)
         return new, dict(zip(self.program.signature.metrics, metrics, strict=True))
+
+    def intervene(self, state: PyTree, leaves: Mapping[str, Any], reason: str) -> PyTree:
+        """Return the state with new leaves, from which the next step starts: an intervention, which the claim names.
+
+        Call it inside the loop, before `step`. A report names every intervention first: nothing shows where the new
+        values come from. A change of the state without this call is refused by the next step.
+
+        Args:
+            state: the state that the last step returned.
+            leaves: the new arrays, by their paths as JSON pointers, such as ``/optimizer/learning_rate``.
+            reason: why, in at most 256 characters; verifiers read it.
+
+        Raises:
+            UsageError: there is no such leaf, an array has another shape or dtype, or a leaf is a PRNG key.
+            DivergenceError: an interrupted run recorded another intervention after this step.
+            StorageError: the leaves can't be written.
+        """
+        if (follower := self._check_open()) is None:
+            raise UsageError("intervention: the run is finished")
+        self._chain.check(state)
+        follower.wait()
+        changed = self._interventions.add(self._last, leaves, reason)
+        before = self._structure.leaves(state)
+        new = self._structure.state([changed.get(place, leaf) for place, leaf in enumerate(before)])
+        self._chain.extend(self._last, new)
+        return new
 
     def __enter__(self) -> Recording:
         """Return the recording itself."""
@@ -256,7 +289,8 @@ class Recording:
                 follower.wait()
                 if len(self.recorder.digests) == self.steps + 1:  # row 0 and one for each step
                     with storing(self._root):
-                        finish(self._root, self.commitment, self.recorder, self.program.constant_bytes)
+                        made = self._interventions.made
+                        finish(self._root, self.commitment, self.recorder, self.program.constant_bytes, made)
                 else:
                     self._left_early()
 
@@ -298,10 +332,11 @@ class Recording:
                 stacklevel=3,
             )
 
-    def _committed(self) -> tuple[Commitment, Program | None]:
+    def _committed(self, steps: int | None) -> tuple[Commitment, Program | None]:
         """Return the commitment, and the program if it was loaded to commit to it."""
         if not (self._root / commitments.FILE).exists():
-            return write_commitment(self._root, self._task, self._choices, self._progress)
+            steps = self._task.steps if steps is None else steps
+            return write_commitment(self._root, self._task, self._choices, self._progress, steps)
         commitment = open_proof(self._root).commitment
         check_choices(commitment, self._task, self._choices)
         return commitment, None
@@ -316,4 +351,4 @@ class Recording:
         return tuple(jnp.array(leaf) for leaf in leaves)
 
     def _report(self, row: Row) -> None:
-        self._progress.at(row.step, row.loss_value)
+        self._progress.at(row.step, row.loss)

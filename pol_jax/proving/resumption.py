@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from pol_jax.errors import ProofError, UsageError
-from pol_jax.protocol.commitment import Schedule
+from pol_jax.protocol.commitment import Commitment, Schedule
 from pol_jax.protocol.encoding import Digest
 from pol_jax.protocol.rows import Row
 from pol_jax.storage import ledger
@@ -46,7 +47,7 @@ class Resumption:
     damaged: list[str]
 
 
-def find_resumption(root: Path, schedule: Schedule, layout: Layout, steps: int) -> Resumption:
+def find_resumption(root: Path, commitment: Commitment, layout: Layout, steps: int) -> Resumption:
     """Return what an interrupted run left in ``root``, after removing files that it was writing when it was killed.
 
     Raises:
@@ -56,14 +57,15 @@ def find_resumption(root: Path, schedule: Schedule, layout: Layout, steps: int) 
     remove_unfinished(root)
     for leftover in (*root.glob("*.tmp"), *(root / ledger.DIRECTORY).glob("*.tmp")):
         leftover.unlink()
-    sealed_to = sealed_steps(root)
+    schedule, sealed_to = commitment.schedule, sealed_steps(root)
+    recorded = partial(recorded_rows, root, schedule.interval, sealed_to, commitment.row_layout)
     witnessed, digests = {}, []
-    for row in recorded_rows(root, schedule.interval, sealed_to):
+    for row in recorded():
         digests.append(row.digest())
         witnessed[row.step] = row.state
     _check_length(root, schedule, sealed_to, len(digests) - 1, steps)
     start, state, damaged = _last_good(root, layout, witnessed)
-    after = [row for row in recorded_rows(root, schedule.interval, sealed_to) if row.step > min(start, sealed_to)]
+    after = [row for row in recorded() if row.step > min(start, sealed_to)]
     return Resumption(
         start=start,
         state=state,

@@ -14,7 +14,7 @@ from pol_jax.training.pytrees import flatten_with_paths
 
 _CURES = (
     "no verifier could repeat that: make the change inside the task's step (it may depend on a counter in the state),"
-    " or end this run and start another from the changed state (pol_jax.Start)"
+    " or commit to it: state = recording.intervene(state, {path: value}, reason)"
 )
 
 

@@ -11,8 +11,10 @@ import msgspec
 
 from pol_jax import errors
 from pol_jax.protocol.challenge import Policy, StepPolicy
-from pol_jax.protocol.encoding import FORMAT
+from pol_jax.protocol.claim import Intervention
+from pol_jax.protocol.encoding import FORMAT, Format
 from pol_jax.protocol.environment import Environment
+from pol_jax.protocol.limits import RULES
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Point, Step, Update
@@ -296,6 +298,13 @@ class Ancestor(msgspec.Struct, frozen=True):
             return 0.0
         return math.inf if self.drift is None or self.drift.tolerated is None else self.drift.tolerated
 
+    @property
+    def share(self) -> float:
+        """Return which share of a leaf's distance in this run tolerances could make up: infinite if it is not known."""
+        if self.verdict is not Verdict.ACCEPTED or self.mode is Mode.BITS:
+            return 0.0
+        return math.inf if self.drift is None or self.drift.share is None else self.drift.share
+
 
 class NonFinite(msgspec.Struct, frozen=True):
     """A leaf of the final state that holds a NaN or an infinity.
@@ -332,7 +341,8 @@ class Report(msgspec.Struct, frozen=True):
     """A report is the result of a verification.
 
     Attributes:
-        format: version of the format.
+        format: version of the format of reports.
+        rules: number of the rules by which the verifier judged (docs/protocol.md, section 13).
         verdict: accepted, rejected or inconclusive.
         mode: how the proof was accepted, with all that it comes from: bit for bit, or within a tolerance; None if it
             was not accepted.
@@ -357,10 +367,13 @@ class Report(msgspec.Struct, frozen=True):
         claimed_environment: the environment in which the run was made, as the prover says.
         environment: the environment of the verification.
         program_origin: whether the program is the one that the verifier exports from source that it trusts.
+        interventions: changes of the state from outside the program, as the claim names them.
+        may_stop_early: whether the prover could choose where the run ends; None if stage 3 was not passed.
         non_finite: the leaves of the final state that hold a NaN or an infinity; empty if the final state is not there.
     """
 
-    format: Literal["pol-jax/1"]
+    format: Format
+    rules: int
     verdict: Verdict
     mode: Mode | None
     exact: bool
@@ -385,6 +398,8 @@ class Report(msgspec.Struct, frozen=True):
     drift: Drift | None
     initial_test: KolmogorovSmirnov | None
     non_finite: tuple[NonFinite, ...]
+    interventions: tuple[Intervention, ...]
+    may_stop_early: bool | None
 
     def __repr__(self) -> str:
         """Return verdict, mode and coverage in one line; `pol_jax.html.render` makes a page of all."""
@@ -419,6 +434,7 @@ class Report(msgspec.Struct, frozen=True):
         """
         return cls(
             format=FORMAT,
+            rules=RULES,
             verdict=Verdict.REJECTED,
             mode=None,
             exact=exact,
@@ -443,6 +459,8 @@ class Report(msgspec.Struct, frozen=True):
             drift=None,
             initial_test=None,
             non_finite=(),
+            interventions=(),
+            may_stop_early=None,
         )
 
     def with_stage(self, stage: Stage, outcome: Outcome, detail: str = "") -> Report:
@@ -463,6 +481,3 @@ def json_schema() -> bytes:
         if "description" in definition:
             definition["description"] = inspect.cleandoc(definition["description"])
     return msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n"
-
-
-assert FORMAT == "pol-jax/1", "the Literal types above name the format"  # noqa: S101

@@ -21,6 +21,7 @@ from pol_jax.protocol.challenge import (
     StepPolicy,
     TopSegments,
 )
+from pol_jax.protocol.claim import Intervention
 from pol_jax.reports.report import (
     Ancestor,
     Beginning,
@@ -66,12 +67,25 @@ def _allowances(report: Report) -> list[str]:
 
 def notices(report: Report) -> tuple[str, ...]:
     """Return what comes before the reasons for a verdict: what nobody has shown, or only within a tolerance."""
+    early = report.verdict is Verdict.ACCEPTED and report.may_stop_early is True
     unknown = report.verdict is Verdict.ACCEPTED and report.program_origin is Origin.NOT_COMPARED
     return (
         *_not_finite(report.non_finite),
+        *map(_intervened, report.interventions),
         *_tolerant(report.ancestors),
         *_unproven(report.provenance, report.ancestors),
         *(["program: not compared with any source"] if unknown else []),
+        *(["the prover chose where the run ends: it was committed to a largest number of steps only"] * early),
+    )
+
+
+def _intervened(intervention: Intervention) -> str:
+    """Return a warning of a change of the state that no program made."""
+    paths = ", ".join(printable(path or "/", 60) for path in intervention.leaves[:4])
+    more = f" and {len(intervention.leaves) - 4} more" if len(intervention.leaves) > 4 else ""
+    return (
+        f"after step {intervention.after} the state was changed from outside the program ({paths}{more}), and nothing"
+        f" shows where the new values come from; the prover's reason: {printable(intervention.reason, 256)}"
     )
 
 

@@ -8,14 +8,14 @@ from multiprocessing.connection import Connection
 
 import msgspec
 
-from pol_jax.errors import PolError
+from pol_jax.errors import PolError, UsageError
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.documents import encode
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import limit_resources
 from pol_jax.sandbox.messages import (
     ErrorRaised,
     ExportTrusted,
+    FactsFound,
     FindSource,
     Finished,
     ProgramExpected,
@@ -26,9 +26,12 @@ from pol_jax.sandbox.pipe import Pipe, exit_with
 from pol_jax.sandbox.pool import PooledReplayer, replay_opening_in_pool
 from pol_jax.sandbox.remote_records import RemoteRecords
 from pol_jax.training.task import Source
+from pol_jax.verifying.facts import Facts, FactsReplayer, Share
 from pol_jax.verifying.opening_verifier import OpeningVerifier
 from pol_jax.verifying.proof_verifier import ProofVerifier
-from pol_jax.verifying.request import OpeningRequest
+from pol_jax.verifying.replay import MakeReplayer
+from pol_jax.verifying.request import OpeningRequest, ProofRequest
+from pol_jax.verifying.shard import find_facts
 from pol_jax.verifying.trusted_program import Expected
 
 
@@ -46,8 +49,11 @@ def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
         setup = pipe.receive(Setup)
         limit_resources(setup.memory_bytes)
         try:
-            report = _with_remarks(_verify(setup, pipe), unrestricted)
-            pipe.send(Finished(msgspec.json.encode(report)))
+            if setup.share is not None:
+                pipe.send(FactsFound(msgspec.json.encode(_find_facts(setup, setup.share, pipe))))
+            else:
+                report = _with_remarks(_verify(setup, pipe), unrestricted)
+                pipe.send(Finished(msgspec.json.encode(report)))
         except PolError as error:
             pipe.send(ErrorRaised(type(error).__name__, str(error)))
 
@@ -56,24 +62,36 @@ def _verify(setup: Setup, pipe: Pipe) -> Report:
     request = setup.request
 
     def trusted(commitment: Commitment, steps: int) -> Expected | None:
-        return pipe.ask(ExportTrusted(encode(commitment), steps), ProgramExpected).expected
+        return pipe.ask(ExportTrusted(commitment.encode(), steps), ProgramExpected).expected
 
     compare = trusted if setup.has_trusted else None
     if isinstance(request, OpeningRequest):
         replay = partial(replay_opening_in_pool, request=request)
         return OpeningVerifier(request, trusted=compare, progress=pipe, replay=replay).run()
 
-    def find_source(commitment: Commitment) -> Source:
-        found = pipe.ask(FindSource(encode(commitment)), SourceFound)
-        return RemoteRecords(pipe, commitment.data.record, found.records)
-
     return ProofVerifier(
         request,
-        find_source,
+        partial(_find_source, pipe),
         trusted=compare,
         progress=pipe,
-        replayer=partial(PooledReplayer, jobs=request.jobs),
+        replayer=partial(FactsReplayer, facts=setup.facts) if setup.facts else _pooled(request),
     ).run()
+
+
+def _find_facts(setup: Setup, share: Share, pipe: Pipe) -> Facts:
+    request = setup.request
+    if isinstance(request, OpeningRequest):
+        raise UsageError("shard: an opening is too small to be shared among machines")
+    return find_facts(request, share, partial(_find_source, pipe), progress=pipe, make_replayer=_pooled(request))
+
+
+def _pooled(request: ProofRequest) -> MakeReplayer:
+    return partial(PooledReplayer, jobs=request.jobs)
+
+
+def _find_source(pipe: Pipe, commitment: Commitment) -> Source:
+    found = pipe.ask(FindSource(commitment.encode()), SourceFound)
+    return RemoteRecords(pipe, commitment.data.record, found.records)
 
 
 def _with_remarks(report: Report, remarks: Sequence[str]) -> Report:

@@ -195,11 +195,15 @@ def _read_manifest(kept: Path, store: Path, key: bytes) -> dict[str, str]:
 
 def _plain_content(path: Path) -> bytes | None:
     """Return the content of a plain file of bounded size; None for links, folders, pipes and larger files."""
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:  # a link, which may be one of ours into the user's own cache: what comes after it is kept
+        return None
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > FILE_BYTES:
+        os.close(file)
+        return None
     with os.fdopen(file, "rb") as opened:
-        status = os.fstat(opened.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size > FILE_BYTES:
-            return None
         return opened.read(FILE_BYTES)
 
 

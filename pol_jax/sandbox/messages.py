@@ -13,6 +13,7 @@ from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.spans import Span
 from pol_jax.storage.seen_digests import SeenDigests
+from pol_jax.verifying.facts import Facts, Share
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Expected
 
@@ -24,11 +25,15 @@ class Setup(msgspec.Struct, frozen=True, tag="setup"):
         request: what the verifier asks.
         has_trusted: whether the caller has source that it trusts, so that the child can ask for its program.
         memory_bytes: of address space that the child may take, or None.
+        share: of a proof's verification, for which the child is to find facts; None for a whole verification.
+        facts: of all shards of a proof's verification, which the child is to judge by; None to execute itself.
     """
 
     request: ProofRequest | OpeningRequest
     has_trusted: bool
     memory_bytes: int | None
+    share: Share | None = None
+    facts: Facts | None = None
 
 
 class FindSource(msgspec.Struct, frozen=True, tag="find_source"):
@@ -103,6 +108,12 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     report: bytes
 
 
+class FactsFound(msgspec.Struct, frozen=True, tag="facts_found"):
+    """From the child of a shard, last of all: the facts, as JSON."""
+
+    facts: bytes
+
+
 class ErrorRaised(msgspec.Struct, frozen=True, tag="error_raised"):
     """From the child or a worker: it ends with an error of this package, told by its class."""
 
@@ -161,7 +172,9 @@ class SpanReplayed(msgspec.Struct, frozen=True, tag="span_replayed"):
 
 
 _Work: TypeAlias = WorkBegun | WorkAdvanced | WorkEnded
-FromChild: TypeAlias = FindSource | ExportTrusted | ReadRecords | StageBegun | _Work | Finished | ErrorRaised
+FromChild: TypeAlias = (
+    FindSource | ExportTrusted | ReadRecords | StageBegun | _Work | Finished | FactsFound | ErrorRaised
+)
 ToChild: TypeAlias = Setup | SourceFound | ProgramExpected | Records
 
 WorkerSetup: TypeAlias = ProofWork | OpeningWork

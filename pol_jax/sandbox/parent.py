@@ -17,6 +17,7 @@ from pol_jax.reports.report import Report
 from pol_jax.sandbox.messages import (
     ErrorRaised,
     ExportTrusted,
+    FactsFound,
     FindSource,
     Finished,
     FromChild,
@@ -33,6 +34,7 @@ from pol_jax.sandbox.process import ProcessLost
 from pol_jax.sandbox.remote_records import answers_from
 from pol_jax.training.sources import source_for
 from pol_jax.training.task import Source
+from pol_jax.verifying.facts import Facts, parse_facts
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Trusted
 
@@ -49,6 +51,7 @@ class Caller:
     Attributes:
         stage: that the child has reached.
         report: once the child has sent it.
+        facts: likewise, from the child of a shard.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Caller:
         self._batch_size = 0
         self.stage = Stage.LIMITS_AND_NAMES
         self.report: Report | None = None
+        self.facts: Facts | None = None
 
     def answer(self, message: FromChild) -> SourceFound | ProgramExpected | Records | None:
         """React to a message of the child, and return the answer, if there is one.
@@ -94,6 +98,8 @@ class Caller:
                 return self._read_records(indices)
             case Finished(report):
                 self.report = self._checked_report(report)
+            case FactsFound(facts):
+                self.facts = self._checked_facts(facts)
             case ErrorRaised(kind, text):
                 found = getattr(errors, kind, PolError)
                 raise (found if found in (UsageError, errors.StorageError) else PolError)(errors.printable(text))
@@ -142,6 +148,16 @@ class Caller:
         if (report.nonce, report.policy, report.exact) != (asked.nonce.hex(), asked.policy, asked.exact):
             raise ProcessLost("sent the report of another verification")
         return report
+
+    def _checked_facts(self, content: bytes) -> Facts:
+        """Return the child's facts, if they are about this verification."""
+        try:
+            facts = parse_facts(content, "the child")
+        except UsageError as error:
+            raise ProcessLost("sent no facts") from error
+        if (facts.nonce, facts.policy) != (self._request.nonce.hex(), self._request.policy):
+            raise ProcessLost("sent the facts of another verification")
+        return facts
 
 
 def _commitment(content: bytes) -> Commitment:

@@ -26,6 +26,7 @@ from pol_jax.sandbox.parent import Caller
 from pol_jax.sandbox.process import ProcessLost, child_process
 from pol_jax.storage.inventory import find_claim
 from pol_jax.training.task import Source, Task
+from pol_jax.verifying.facts import Facts, Share
 from pol_jax.verifying.interruption import interrupted
 from pol_jax.verifying.proof_verifier import built_in_source
 from pol_jax.verifying.request import OpeningRequest, ProofRequest, absolute, fresh_nonce
@@ -155,12 +156,16 @@ def verify_proof_apart(
     trusted: Trusted | None = None,
     progress: Progress | None = None,
     bounds: Bounds | None = None,
+    facts: Facts | None = None,
 ) -> Report:
-    """Answer a request about a proof in a process of its own; for arguments and errors see `verify`."""
+    """Answer a request about a proof in a process of its own; for arguments and errors see `verify`.
+
+    Where there are ``facts`` of shards, they take the place of what would be executed.
+    """
     caller = Caller(request, source, progress or Silent(), trusted)
     bounds = bounds or Bounds()
-    setup = Setup(request, trusted is not None, bounds.memory_bytes)
-    return _converse(setup, caller, [request.path, *request.parents], bounds)
+    setup = Setup(request, trusted is not None, bounds.memory_bytes, facts=facts)
+    return _report(setup, caller, [request.path, *request.parents], bounds)
 
 
 def verify_opening_apart(
@@ -174,22 +179,58 @@ def verify_opening_apart(
     bounds = bounds or Bounds()
     caller = Caller(request, None, progress or Silent(), trusted)
     setup = Setup(request, trusted is not None, bounds.memory_bytes)
-    return _converse(setup, caller, [request.claim, request.opening], bounds)
+    return _report(setup, caller, [request.claim, request.opening], bounds)
 
 
-def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> Report:
-    """Start a child that may read these paths, and answer what it asks, until there is a report or it is lost."""
-    end = inf if bounds.total_seconds is None else monotonic() + bounds.total_seconds
+def find_facts_apart(
+    request: ProofRequest,
+    share: Share,
+    source: Source | Callable[[Commitment], Source],
+    *,
+    progress: Progress | None = None,
+    bounds: Bounds | None = None,
+) -> Facts:
+    """Find the facts of one shard of a verification, in a process of its own.
+
+    Raises:
+        BackendError: the process was lost.
+        PolError: it found an error; a verification says what that means for the proof.
+    """
+    caller, bounds = Caller(request, source, progress or Silent()), bounds or Bounds()
+    setup = Setup(request, False, bounds.memory_bytes, share=share)
     try:
-        with child_process(readable, bounds.confined, processes=setup.request.jobs > 1) as child:
-            child.send(setup, end)
-            while caller.report is None:
-                answer = caller.answer(child.receive(bounds, end))
-                if answer is not None:
-                    child.send(answer, end)
+        _converse(setup, caller, [request.path], bounds)
+    except ProcessLost as lost:
+        raise BackendError(f"the process that reads the proof {lost}") from lost
+    if caller.facts is None:
+        raise BackendError("the process that reads the proof sent a report in place of facts")
+    return caller.facts
+
+
+def _report(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> Report:
+    """Return the report of a child; without one, that which says so."""
+    try:
+        _converse(setup, caller, readable, bounds)
     except ProcessLost as lost:
         return _without_child(setup, caller.stage, str(lost))
+    if caller.report is None:
+        return _without_child(setup, caller.stage, "sent facts in place of a report")
     return caller.report
+
+
+def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> None:
+    """Start a child that may read these paths, and answer what it asks, until it has nothing left to say.
+
+    Raises:
+        ProcessLost: it died or fell silent before.
+    """
+    end = inf if bounds.total_seconds is None else monotonic() + bounds.total_seconds
+    with child_process(readable, bounds.confined, processes=setup.request.jobs > 1) as child:
+        child.send(setup, end)
+        while caller.report is None and caller.facts is None:
+            answer = caller.answer(child.receive(bounds, end))
+            if answer is not None:
+                child.send(answer, end)
 
 
 def _without_child(setup: Setup, reached: Stage, what: str) -> Report:

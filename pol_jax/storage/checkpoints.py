@@ -52,11 +52,16 @@ def save_checkpoint(root: Path, step: int, spec: StateSpec, leaves: Sequence[np.
     Raises:
         StorageError: the checkpoint can't be written.
     """
+    save_leaves(root, checkpoint_name(step), spec, leaves)
+
+
+def save_leaves(root: Path, name: str, spec: StateSpec, leaves: Sequence[np.ndarray]) -> None:
+    """Save leaves in the directory ``name`` of a proof; otherwise like `save_checkpoint`."""
     tree: dict[str, Any] = {}
     for names, array in zip(_names(spec), leaves, strict=True):
         if array.size:  # Orbax refuses empty arrays; the specification says everything about them
             _put(tree, names, array)
-    target = root / checkpoint_name(step)
+    target = root / name
     target.parent.mkdir(exist_ok=True)
     try:
         with _orbax():
@@ -76,8 +81,13 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
         ProofError: the checkpoint is missing, damaged, or has another structure.
         UsageError: Orbax can't read below such a path.
     """
+    return load_leaves(root, checkpoint_name(step), spec)
+
+
+def load_leaves(root: Path, where: str, spec: StateSpec) -> list[np.ndarray]:
+    """Return the leaves in the directory ``where`` of a proof; otherwise like `load_checkpoint`."""
     check_place(root)
-    where, path = checkpoint_name(step), (root / checkpoint_name(step)).absolute()
+    path = (root / where).absolute()
     if not path.is_dir():
         raise ProofError(where, "is missing")
     names = _names(spec)

@@ -12,8 +12,8 @@ from typing import BinaryIO, Final
 from pol_jax.errors import ProofError, UsageError, unreadable
 from pol_jax.protocol import claim
 from pol_jax.protocol.documents import encode
-from pol_jax.protocol.encoding import FORMAT, file_digest
-from pol_jax.protocol.inventory import FILE, Entry, Inventory, is_file_name, is_folder_name
+from pol_jax.protocol.encoding import FORMAT, Format, file_digest
+from pol_jax.protocol.inventory import FILE, Entry, Inventory, is_beside, is_file_name, is_folder_name, twins
 from pol_jax.protocol.limits import Limits
 
 _CHUNK: Final = 2**24
@@ -28,6 +28,11 @@ def scan(root: Path, limits: Limits) -> dict[str, int]:
     found: dict[str, int] = {}
     total = seen = 0
     for folder, folders, files in os.walk(root, onerror=_refuse, followlinks=False):
+        inside = Path(folder).relative_to(root)
+        folders[:] = [name for name in folders if not is_beside((inside / name).as_posix())]
+        files = [name for name in files if not is_beside((inside / name).as_posix())]
+        if pair := twins(sorted(folders + files)):
+            raise ProofError((inside / pair[0]).as_posix(), f"equals {pair[1]!r} but for the case of letters")
         for name in sorted(folders + files):
             path = Path(folder, name)
             where, status = path.relative_to(root).as_posix(), path.lstat()
@@ -41,16 +46,16 @@ def scan(root: Path, limits: Limits) -> dict[str, int]:
     return found
 
 
-def take_inventory(root: Path, limits: Limits) -> bytes:
-    """Return the inventory of the existing files, as a canonical document."""
+def take_inventory(root: Path, limits: Limits, version: Format = FORMAT) -> bytes:
+    """Return the inventory of the existing files, as a canonical document of the proof's version."""
     sizes = scan(root, limits)
     sizes.pop(FILE, None)
     entries = {name: Entry(size, _digest(root, name)) for name, size in sorted(sizes.items())}
-    return encode(Inventory(format=FORMAT, files=entries))
+    return encode(Inventory(format=version, files=entries))
 
 
-def check_inventory(root: Path, content: bytes, sizes: Mapping[str, int]) -> None:
-    """Compare the files with the inventory in ``content``: first their sizes, then their bytes.
+def check_inventory(root: Path, content: bytes, sizes: Mapping[str, int]) -> Inventory:
+    """Return the inventory in ``content``, after comparing the files with it: first their sizes, then their bytes.
 
     Args:
         root: the proof's directory.
@@ -60,7 +65,8 @@ def check_inventory(root: Path, content: bytes, sizes: Mapping[str, int]) -> Non
     Raises:
         ProofError: a file is missing, extra or changed; the text names the first one.
     """
-    listed = Inventory.parse(content).files
+    inventory = Inventory.parse(content)
+    listed = inventory.files
     existing = sizes.keys() - {FILE}
     for name in sorted(listed.keys() - existing):
         raise ProofError(name, "is missing; the inventory lists it")
@@ -72,6 +78,7 @@ def check_inventory(root: Path, content: bytes, sizes: Mapping[str, int]) -> Non
     for name, entry in sorted(listed.items()):
         if _digest(root, name) != entry.digest:
             raise ProofError(name, "differs from the inventory's digest")
+    return inventory
 
 
 def read_bounded(root: Path, name: str, limits: Limits) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pol_jax.protocol.rows import Row, decode_row
+from pol_jax.protocol.rows import Row, RowLayout, decode_row
 from pol_jax.protocol.spans import Segments
 from pol_jax.storage import ledger
 
@@ -47,7 +47,7 @@ class Journal:
         self._file.close()
 
 
-def read_journal(path: Path) -> list[Row]:
+def read_journal(path: Path, layout: RowLayout) -> list[Row]:
     """Return the rows in a journal up to the first frame that is not whole, or none if there is no file."""
     try:
         content = path.read_bytes()
@@ -59,7 +59,7 @@ def read_journal(path: Path) -> list[Row]:
         frame = content[position + _HEAD.size : position + _HEAD.size + length]
         if len(frame) != length or zlib.crc32(frame) != checksum:
             break
-        row = decode_row(frame)
+        row = decode_row(frame, layout)
         if row is None:
             break
         rows.append(row)
@@ -72,12 +72,12 @@ def _frame(row: Row) -> bytes:
     return _HEAD.pack(len(content), zlib.crc32(content)) + content
 
 
-def recorded_rows(root: Path, interval: int, sealed_to: int) -> Iterator[Row]:
+def recorded_rows(root: Path, interval: int, sealed_to: int, layout: RowLayout) -> Iterator[Row]:
     """Yield the sealed rows, then those of the journal that follow them without a gap."""
     if sealed_to >= 0:
-        yield from ledger.read_rows(root, Segments(sealed_to, interval))
+        yield from ledger.read_rows(root, Segments(sealed_to, interval), layout)
     expected = sealed_to + 1
-    for row in read_journal(root / FILE):
+    for row in read_journal(root / FILE, layout):
         if row.step == expected:
             yield row
             expected += 1

@@ -17,25 +17,36 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pol_jax.errors import ProofError, unreadable
-from pol_jax.protocol.encoding import DIGEST_BYTES
+from pol_jax.protocol.encoding import DIGEST_BYTES, FORMAT_1
 from pol_jax.protocol.limits import Limits
-from pol_jax.protocol.rows import Row
+from pol_jax.protocol.rows import Row, RowLayout
 from pol_jax.protocol.spans import Segments
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.parquet_pages import check_pages
 
 DIRECTORY: Final = "ledger"
 
-SCHEMA: Final = pa.schema(
-    [
-        pa.field("step", pa.uint64(), nullable=False),
-        pa.field("key", pa.binary(), nullable=False),
-        pa.field("indices", pa.list_(pa.field("element", pa.uint64(), nullable=False)), nullable=False),
-        pa.field("batch_digest", pa.binary(DIGEST_BYTES), nullable=False),
-        pa.field("state_digest", pa.binary(DIGEST_BYTES)),
-        pa.field("loss", pa.float32()),
-    ]
+_COMMON: Final = (
+    pa.field("step", pa.uint64(), nullable=False),
+    pa.field("key", pa.binary(), nullable=False),
+    pa.field("indices", pa.list_(pa.field("element", pa.uint64(), nullable=False)), nullable=False),
+    pa.field("batch_digest", pa.binary(DIGEST_BYTES), nullable=False),
+    pa.field("state_digest", pa.binary(DIGEST_BYTES)),
 )
+_METRICS: Final = pa.field("metrics", pa.list_(pa.field("element", pa.float32(), nullable=False)), nullable=False)
+
+SCHEMA: Final = pa.schema([*_COMMON, _METRICS])
+SCHEMA_1: Final = pa.schema([*_COMMON, pa.field("loss", pa.float32())])
+"""Version 1 has the loss in the place of all metrics."""
+
+
+def schema_of(layout: RowLayout) -> pa.Schema:
+    """Return the columns of a file whose rows have this layout."""
+    return SCHEMA_1 if layout.version == FORMAT_1 else SCHEMA
+
+
+_CODECS: Final = frozenset({"ZSTD", "UNCOMPRESSED"})
+"""Hostile bytes reach no decompressor beside the one that is needed."""
 
 
 def segment_file(segment: int) -> str:
@@ -51,13 +62,15 @@ def seal(root: Path, segment: int, rows: Sequence[Row]) -> None:
         "indices": pa.array([row.indices for row in rows], SCHEMA.field("indices").type),
         "batch_digest": pa.array([row.batch for row in rows], pa.binary(DIGEST_BYTES)),
         "state_digest": pa.array([row.state for row in rows], pa.binary(DIGEST_BYTES)),
-        "loss": _losses(rows),
     }
+    schema = schema_of(rows[0].layout)
+    last = schema.field(len(_COMMON))
+    columns[last.name] = _losses(rows) if schema is SCHEMA_1 else _metrics(rows)
     target = root / segment_file(segment)
     target.parent.mkdir(exist_ok=True)
     temporary = target.with_suffix(".tmp")
     with temporary.open("wb") as file:
-        table = pa.table(columns, schema=SCHEMA)
+        table = pa.table(columns, schema=schema)
         # Readers refuse dictionaries; see `_is_expanded`.
         pq.write_table(table, file, compression="zstd", write_page_checksum=True, use_dictionary=False)
         file.flush()
@@ -65,31 +78,31 @@ def seal(root: Path, segment: int, rows: Sequence[Row]) -> None:
     temporary.replace(target)
 
 
-def read_segment(root: Path, segment: int, expected: range) -> list[Row]:
-    """Return the rows of a segment, which must be those of the steps ``expected``.
+def read_segment(root: Path, segment: int, expected: range, layout: RowLayout) -> list[Row]:
+    """Return the rows of a segment, which must be those of the steps ``expected``, with the metrics of ``layout``.
 
     Raises:
         ProofError: the file is too large or damaged, or has another schema or other rows.
     """
     where = segment_file(segment)
     content = read_bounded(root, where, Limits())
-    rows = _rows(where, _read_table(where, content, len(expected)))
+    rows = _rows(where, _read_table(where, content, len(expected), schema_of(layout)), layout)
     if [row.step for row in rows] != list(expected):
         raise ProofError(where, f"has other steps than {expected.start} to {expected.stop - 1}, in order")
     return rows
 
 
-def read_row(root: Path, segments: Segments, step: int) -> Row:
+def read_row(root: Path, segments: Segments, step: int, layout: RowLayout) -> Row:
     """Return the row of one step, after reading one file."""
     segment = segments.of_step(step)
     expected = segments.rows(segment)
-    return read_segment(root, segment, expected)[step - expected.start]
+    return read_segment(root, segment, expected, layout)[step - expected.start]
 
 
-def read_rows(root: Path, segments: Segments) -> Iterator[Row]:
+def read_rows(root: Path, segments: Segments, layout: RowLayout) -> Iterator[Row]:
     """Yield all rows in order, with one segment in memory at a time."""
     for segment in range(len(segments)):
-        yield from read_segment(root, segment, segments.rows(segment))
+        yield from read_segment(root, segment, segments.rows(segment), layout)
 
 
 def last_step(root: Path, segment: int) -> int:
@@ -104,11 +117,18 @@ def last_step(root: Path, segment: int) -> int:
 
 def _losses(rows: Sequence[Row]) -> pa.Array:
     """Return the losses as float32, bit for bit: a NaN keeps its payload."""
-    raw = b"".join(row.loss or bytes(4) for row in rows)
-    return pa.array(np.frombuffer(raw, "<f4"), pa.float32(), mask=np.array([row.loss is None for row in rows]))
+    raw = b"".join(row.metrics or bytes(4) for row in rows)
+    return pa.array(np.frombuffer(raw, "<f4"), pa.float32(), mask=np.array([not row.metrics for row in rows]))
 
 
-def _read_table(where: str, content: bytes, rows: int) -> pa.Table:
+def _metrics(rows: Sequence[Row]) -> pa.Array:
+    """Return the metrics of each row as a list of float32, bit for bit."""
+    ends = np.cumsum([0, *(len(row.metrics) // 4 for row in rows)], dtype=np.int32)
+    values = np.frombuffer(b"".join(row.metrics for row in rows), "<f4")
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(values, pa.float32()), type=_METRICS.type)
+
+
+def _read_table(where: str, content: bytes, rows: int, schema: pa.Schema) -> pa.Table:
     try:
         file = pq.ParquetFile(
             io.BytesIO(content),
@@ -119,10 +139,12 @@ def _read_table(where: str, content: bytes, rows: int) -> pa.Table:
         metadata = file.metadata
         if metadata.num_rows != rows:
             raise ProofError(where, f"has {metadata.num_rows} rows, expected {rows}")
-        if not file.schema_arrow.equals(SCHEMA):
+        if not file.schema_arrow.equals(schema):
             raise ProofError(where, "has another schema than the ledger's")
         groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
         columns = [group.column(at) for group in groups for at in range(group.num_columns)]
+        if not _CODECS.issuperset(column.compression for column in columns):
+            raise ProofError(where, "is compressed, but not by zstd")
         if sum(column.total_uncompressed_size for column in columns) > _byte_limit(rows):
             raise ProofError(where, f"unpacks to more than {_byte_limit(rows)} bytes")
         if any(_is_expanded(column) for column in columns):
@@ -146,27 +168,34 @@ def _byte_limit(rows: int) -> int:
     return min((rows + 1) * 2**23, 2**31)
 
 
-def _rows(where: str, table: pa.Table) -> list[Row]:
-    columns = {name: table[name].combine_chunks() for name in SCHEMA.names}
-    for field in SCHEMA:
+def _rows(where: str, table: pa.Table, layout: RowLayout) -> list[Row]:
+    columns = {name: table[name].combine_chunks() for name in table.schema.names}
+    for field in table.schema:
         if not field.nullable and columns[field.name].null_count:
             raise ProofError(where, f"column {field.name} has a null")
-    lists = columns["indices"]
-    ends, indices = lists.offsets.to_numpy().tolist(), lists.values.to_numpy(zero_copy_only=False).astype(np.uint64)
-    losses = columns["loss"]
-    bits = losses.fill_null(0).to_numpy(zero_copy_only=False).astype("<f4").view("<u4").astype("<u4")
+    indices = _lists(columns["indices"], "<u8")
+    metrics = _single_bytes(columns["loss"]) if "loss" in columns else _list_bytes(columns["metrics"])
     plain = [columns[name].to_pylist() for name in ("step", "key", "batch_digest", "state_digest")]
     return [
-        Row(
-            step,
-            key,
-            indices[ends[at] : ends[at + 1]],
-            batch,
-            state,
-            bits[at].tobytes() if losses[at].is_valid else None,
-        )
-        for at, (step, key, batch, state) in enumerate(zip(*plain, strict=True))
+        Row(step, key, chosen, batch, state, values, layout)
+        for step, key, batch, state, chosen, values in zip(*plain, indices, metrics, strict=True)
     ]
+
+
+def _lists(column: pa.ListArray, dtype: str) -> list[np.ndarray]:
+    ends = column.offsets.to_numpy().tolist()
+    values = column.values.to_numpy(zero_copy_only=False).astype(dtype)
+    return [values[ends[at] : ends[at + 1]] for at in range(len(column))]
+
+
+def _list_bytes(column: pa.ListArray) -> list[bytes]:
+    return [values.tobytes() for values in _lists(column, "<f4")]
+
+
+def _single_bytes(column: pa.Array) -> list[bytes]:
+    """Return the bytes of each number, bit for bit; none where the row has no number."""
+    bits = column.fill_null(0).to_numpy(zero_copy_only=False).astype("<f4").view("<u4").astype("<u4")
+    return [bits[at].tobytes() if column[at].is_valid else b"" for at in range(len(column))]
 
 
 def sealed_steps(root: Path) -> int:

@@ -42,6 +42,7 @@ from pol_jax.protocol.spans import Segments
 from pol_jax.protocol.trees import PyTree
 from pol_jax.storage import ledger
 from pol_jax.storage.checkpoints import checkpoint_name, checkpoint_steps, load_checkpoint
+from pol_jax.storage.interventions import load_intervention
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.journal import FILE as JOURNAL_FILE
 from pol_jax.storage.journal import read_journal, recorded_rows
@@ -90,7 +91,7 @@ class Proof:
         if self.claim is not None:
             return []
         sealed, rows = sealed_steps(self.root), list[Row]()
-        for row in read_journal(self.root / JOURNAL_FILE):
+        for row in read_journal(self.root / JOURNAL_FILE, self.commitment.row_layout):
             if row.step == sealed + len(rows) + 1:
                 rows.append(row)
         return rows
@@ -146,13 +147,15 @@ class Proof:
             raise UsageError(f"step {step}: expected a step from 0 to {self.last_step}")
         if self.open_rows and step >= self.open_rows[0].step:
             return self.open_rows[step - self.open_rows[0].step]
-        return next(self.rows_after(step - 1)) if self.claim else ledger.read_row(self.root, self.segments, step)
+        if self.claim:
+            return next(self.rows_after(step - 1))
+        return ledger.read_row(self.root, self.segments, step, self.commitment.row_layout)
 
     def rows(self) -> Iterator[Row]:
         """Yield all rows in order, with one segment in memory at a time."""
         interval = self.commitment.schedule.interval
         if self.claim is None:
-            return recorded_rows(self.root, interval, sealed_steps(self.root))
+            return recorded_rows(self.root, interval, sealed_steps(self.root), self.commitment.row_layout)
         return self.rows_after(-1)
 
     def rows_after(self, step: int) -> Iterator[Row]:
@@ -164,7 +167,7 @@ class Proof:
     def _segment(self, segment: int, first: int) -> Iterator[Row]:
         """Read a segment now, and return its rows from step ``first`` on."""
         with seen_before() if self.seen else nullcontext():
-            rows = ledger.read_segment(self.root, segment, self.segments.rows(segment))
+            rows = ledger.read_segment(self.root, segment, self.segments.rows(segment), self.commitment.row_layout)
         chosen = (row for row in rows if row.step >= first)
         return self.seen.check_rows(segment_file(segment), chosen) if self.seen else chosen
 
@@ -191,6 +194,17 @@ class Proof:
         if self.seen:
             self.seen.check_state(checkpoint_name(step), step, Layout(self.commitment.state).gather(leaves).digest())
         return leaves
+
+    def changes(self, step: int) -> dict[int, np.ndarray]:
+        """Return the leaves that an intervention after ``step`` put into the state, by their places; none if none did.
+
+        Raises:
+            ProofError: they are not those that the claim names.
+        """
+        found = (each for each in self.claim.interventions if each.after == step) if self.claim else ()
+        for intervention in found:
+            return load_intervention(self.root, intervention, self.commitment.state)
+        return {}
 
     def final_state(self) -> PyTree:
         """Return the state after the last step, as nested dicts of arrays."""

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Integer, UInt8, UInt64
 
 from pol_jax.errors import DataError
-from pol_jax.protocol.encoding import DIGEST_BYTES
+from pol_jax.protocol.encoding import DIGEST_BYTES, FORMAT, Format
 from pol_jax.training.records import Batch, digest_batch, record_rows
 
 _REMEMBERED_BYTES: Final = 2**26
@@ -21,14 +21,17 @@ class CommittedRecords:
     digest, and several times faster for small records. Data sets of more than 64 MiB are digested each time.
     """
 
-    def __init__(self, digests: UInt8[np.ndarray, "records 32"], secret: bytes | None = None) -> None:
+    def __init__(
+        self, digests: UInt8[np.ndarray, "records 32"], secret: bytes | None = None, version: Format = FORMAT
+    ) -> None:
         """Check records against ``digests``.
 
         Args:
             digests: the committed digests of all records, in the order of the source.
             secret: 32 bytes that salt the records of a private data set; None for a public one.
+            version: of the commitment.
         """
-        self._digests, self._secret = digests, secret
+        self._digests, self._secret, self._version = digests, secret, version
         self._seen: Bool[np.ndarray, " records"] = np.zeros(len(digests), bool)
         self._rows: UInt8[np.ndarray, "records bytes"] | None = None
 
@@ -46,7 +49,8 @@ class CommittedRecords:
         expected, rows = self._digests[places], record_rows(batch)
         if self._remembers(places, rows):
             return expected
-        for place, got, want in zip(places, digest_batch(batch, places, self._secret), expected, strict=True):
+        digests = digest_batch(batch, places, self._secret, self._version)
+        for place, got, want in zip(places, digests, expected, strict=True):
             if got != want.tobytes():
                 raise DataError(
                     f"record {place} of the source is not the committed one; use the committed data set, and a"

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pol_jax.errors import TaskError, printable
+from pol_jax.exact import exact
 from pol_jax.program.artifact import PLATFORMS, Artifacts, Leaves, Signature, missing_step_dependence
 from pol_jax.program.audit import Audit, audit
 from pol_jax.protocol.commitment import nbytes
@@ -67,10 +68,10 @@ def signature_of(task: Task, prng: str) -> Signature:
         TaskError: ``step`` changes the state's structure, shapes or dtypes, or its metrics are no scalars with a loss.
     """
     structure, record = structure_of(task, prng), record_spec(task.source)
-    shapes = Signature(structure.spec, record, task.batch_size, prng, ())
+    shapes = Signature(structure.spec, record, task.batch_size, prng, (), task.loss)
     step = _flat_step(task, structure, prng)
     _, metrics = jax.eval_shape(step, shapes.leaves(), shapes.batch(), shapes.key())
-    return Signature(structure.spec, record, task.batch_size, prng, tuple(metrics))
+    return Signature(structure.spec, record, task.batch_size, prng, tuple(metrics), task.loss)
 
 
 def export_task(task: Task, signature: Signature, limits: Limits | None = None) -> Artifacts:
@@ -95,6 +96,8 @@ def export_task(task: Task, signature: Signature, limits: Limits | None = None) 
         return new, tuple(metrics[name] for name in names)
 
     # The names of these functions are part of the exported bytes.
+    if task.arithmetic == "exact":
+        init, ordered = exact(init), exact(ordered)
     init_artifact, init_audit = _export(init, "init", prng, signature.key())
     step_artifact, step_audit = _export(ordered, "step", prng, signature.leaves(), signature.batch(), signature.key())
     _check_training(init_audit, step_audit, signature, limits or Limits())
@@ -125,7 +128,7 @@ def _flat_step(task: Task, structure: Structure, prng: str) -> Callable[..., tup
             raise TaskError(f"step returned {_kind(returned)}; expected a pair (state, metrics)")
         state, metrics = returned
         _check_kept(structure.spec, state)
-        return structure.leaves(state), _scalars(metrics)
+        return structure.leaves(state), _scalars(metrics, task.loss)
 
     return step
 
@@ -140,14 +143,14 @@ def _check_kept(before: StateSpec, state: PyTree) -> None:
         raise TaskError(f"step changes the state: {len(before)} leaves became {len(after)}")
 
 
-def _scalars(metrics: Any) -> dict[str, jax.Array]:
-    if not isinstance(metrics, Mapping) or "loss" not in metrics:
+def _scalars(metrics: Any, loss: str) -> dict[str, jax.Array]:
+    if not isinstance(metrics, Mapping) or loss not in metrics:
         got = f"names {list(metrics)}" if isinstance(metrics, Mapping) else _kind(metrics)
-        raise TaskError(f"step returned metrics with {got}; expected a dict of scalars with a 'loss'")
+        raise TaskError(f"step returned metrics with {got}; expected a dict of scalars with a {loss!r}")
     for name, value in metrics.items():
         if problem := _no_scalar(name, value):
             raise TaskError(f"metric {name!r} {problem}")
-    # Sorted as in the commitment; float32, because the ledger has the bytes of the loss.
+    # Sorted as in the commitment; float32, because the ledger has their bytes.
     return {name: jnp.asarray(metrics[name], jnp.float32) for name in sorted(metrics)}
 
 

@@ -5,19 +5,34 @@ It never depends on the past of an iterator. Therefore a run can be resumed, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt32, UInt64
 
 from pol_jax.errors import DataError
+from pol_jax.program.artifact import Leaves
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.order import batch_indices
 from pol_jax.training.keys import step_keys
 from pol_jax.training.records import Batch, take
 from pol_jax.training.sources import number_of_records
 from pol_jax.training.task import Source
+
+Changed: TypeAlias = Mapping[int, np.ndarray]
+"""New leaves of a state, by their places in it."""
+
+Changes: TypeAlias = Callable[[int], Changed]
+"""Returns what an intervention after a step changed; nothing if there was none."""
+
+
+def unchanged(_step: int) -> Changed:
+    """Return no change, whatever the step: most runs have no interventions."""
+    return {}
+
 
 # Keys and indices are computed for several steps at once: a call of jax for each step would cost more than the step.
 _BLOCK_STEPS = 256
@@ -33,12 +48,21 @@ class StepInput:
         key: key data of the step's PRNG key.
         indices: indices of the batch's records, in order.
         batch: the leaves of the batch, each of shape ``[batch, *shape]``.
+        changed: leaves that take the place of those of the state before the step, by their places in it: an
+            intervention. Almost always empty.
     """
 
     step: int
     key: UInt32[np.ndarray, " words"]
     indices: UInt64[np.ndarray, " batch"]
     batch: Batch
+    changed: Changed = field(default_factory=dict)
+
+    def begin(self, state: Leaves) -> Leaves:
+        """Return the state from which the step starts, with the leaves that an intervention has changed."""
+        if not self.changed:
+            return state
+        return tuple(jnp.array(self.changed.get(place, leaf)) for place, leaf in enumerate(state))
 
 
 def plan(
@@ -54,8 +78,10 @@ def plan(
         yield from zip(range(first, last), keys, indices, strict=True)
 
 
-def step_inputs(commitment: Commitment, source: Source, start: int, stop: int) -> Iterator[StepInput]:
-    """Yield the inputs of the steps from ``start`` up to ``stop - 1``.
+def step_inputs(
+    commitment: Commitment, source: Source, start: int, stop: int, changes: Changes = unchanged
+) -> Iterator[StepInput]:
+    """Yield the inputs of the steps from ``start`` up to ``stop - 1``; ``changes`` tells of interventions.
 
     Records are read only when they are needed. The loop runs ahead of the device, so that reading costs no time unless
     it takes longer than the step itself.
@@ -68,4 +94,4 @@ def step_inputs(commitment: Commitment, source: Source, start: int, stop: int) -
     if size != records:  # the order of records is a permutation of exactly so many
         raise DataError(f"the source has {size} records, but the commitment has {records}; use the committed data set")
     for step, key, indices in plan(commitment, start, stop):
-        yield StepInput(step, key, indices, take(source, spec, indices.astype(np.int64)))
+        yield StepInput(step, key, indices, take(source, spec, indices.astype(np.int64)), changes(step - 1))

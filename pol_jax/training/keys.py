@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt32
 
 from pol_jax.protocol.encoding import Digest
-from pol_jax.protocol.keys import root_key
+from pol_jax.protocol.keys import FOLDED_AS, root_key
 
 _BLOCK = 256
 
@@ -23,8 +23,9 @@ def step_keys(commitment: Digest, prng: str, start: int, stop: int) -> UInt32[np
     root = root_key(commitment, prng)
     first = start - start % _BLOCK
     starts = range(first, max(stop, first + 1), _BLOCK)
+    impl = FOLDED_AS.get(prng, prng)
     with jax.transfer_guard("allow"):  # whatever the caller forbids their own code
-        blocks = [_fold_in_block(root, np.uint32(block), prng) for block in starts]
+        blocks = [_fold_in_block(root, np.uint32(block), impl) for block in starts]
         return np.concatenate([np.asarray(block) for block in blocks])[start - first : stop - first]
 
 

@@ -19,7 +19,7 @@ from jaxtyping import UInt8, UInt64
 
 from pol_jax.program.artifact import Leaves, Program
 from pol_jax.protocol.encoding import batch_digest
-from pol_jax.protocol.rows import Row
+from pol_jax.protocol.rows import Row, RowLayout
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.records import Batch
 from pol_jax.training.states import HostState, Layout, Packed
@@ -58,18 +58,22 @@ class Witness:
         layout: the layout of the state.
         records: the committed records.
         wants: whether the row of a step has the digest of the state after it.
+        rows: which metrics the rows have.
     """
 
     layout: Layout
     records: Records
     wants: Callable[[int], bool]
+    rows: RowLayout
 
     def initial(self, key: np.ndarray, state: HostState) -> Row:
         """Return row 0, which is that of the initial state."""
-        return Row(0, _key_bytes(key), np.empty(0, np.uint64), batch_digest([]), state.digest(), None)
+        return Row(0, _key_bytes(key), np.empty(0, np.uint64), batch_digest([]), state.digest(), b"", self.rows)
 
-    def row(self, inputs: StepInput, loss: jax.Array, state: HostState | None) -> Row:
+    def row(self, inputs: StepInput, metrics: Sequence[jax.Array], state: HostState | None) -> Row:
         """Return the row of an executed step, computed from the same arrays that the step received.
+
+        ``metrics`` are those of the rows, in order.
 
         Raises:
             DataError: a record is not the committed one.
@@ -81,7 +85,8 @@ class Witness:
             indices=inputs.indices,
             batch=batch_digest([digests.tobytes()]),
             state=None if state is None else state.digest(),
-            loss=np.asarray(loss).astype("<f4", copy=False).tobytes(),
+            metrics=b"".join(np.asarray(each).astype("<f4", copy=False).tobytes() for each in metrics),
+            layout=self.rows,
         )
 
 
@@ -92,7 +97,7 @@ def run(program: Program, state: Leaves, inputs: Iterable[StepInput], follower: 
         The last state, after every step has been observed.
     """
     for each in inputs:
-        state, metrics = program.step(state, each.batch, each.key)
+        state, metrics = program.step(each.begin(state), each.batch, each.key)
         follower.follow(each, state, metrics)
     follower.wait()
     return state
@@ -123,6 +128,7 @@ class Follower:
             on_step: receives all metrics of each step, after its row was observed.
         """
         self._program, self._witness, self._observe, self._on_step = program, witness, observe, on_step
+        self._places = [program.signature.metrics.index(name) for name in witness.rows.metrics]
         self._steps: SimpleQueue[_Executed | Event | None] = SimpleQueue()
         # The loop may be ahead by a bounded number of steps: each holds a copy of the state on the device.
         self._room = Semaphore(max(1, min(_WAITING_STEPS, _WAITING_BYTES // max(1, witness.layout.nbytes))))
@@ -185,7 +191,8 @@ class Follower:
         packed = executed.packed
         with jax.transfer_guard("allow"):  # whatever the caller forbids their own code
             state = None if packed is None else self._witness.layout.fetch(packed)
-            row = self._witness.row(executed.inputs, self._program.loss(executed.metrics), state)
+            recorded = tuple(executed.metrics[place] for place in self._places)
+            row = self._witness.row(executed.inputs, recorded, state)
         self._observe(row, state)
         if self._on_step:
             names = self._program.signature.metrics

@@ -6,14 +6,14 @@ cover the same arrays that a step receives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import jax
 import numpy as np
 from jaxtyping import Integer, UInt8
 
 from pol_jax.errors import DataError
-from pol_jax.protocol.encoding import Digest, record_digests, record_salt
+from pol_jax.protocol.encoding import FORMAT, Digest, Format, record_digests, record_salt
 from pol_jax.protocol.trees import DTYPES, ArraySpec
 from pol_jax.training.pytrees import flatten_with_paths
 from pol_jax.training.record_leaves import check_numbers, columns_of, conform, spec_of_record
@@ -131,16 +131,27 @@ def record_rows(batch: Batch) -> UInt8[np.ndarray, "records bytes"]:
     return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
 
 
-def digest_batch(batch: Batch, indices: Integer[np.ndarray, " batch"], secret: bytes | None) -> list[Digest]:
+def digest_batch(
+    batch: Batch, indices: Integer[np.ndarray, " batch"], secret: bytes | None, version: Format = FORMAT
+) -> list[Digest]:
     """Return the digest of each record of a batch, computed from the arrays themselves.
 
     Args:
         batch: a batch, as `take` returns it.
         indices: the places of the records in the source, which decide their salts.
         secret: 32 bytes for a private data set, None for a public one.
+        version: of the commitment; it decides how salts are made.
     """
-    salts = None if secret is None else [record_salt(secret, i) for i in indices.tolist()]
-    return record_digests(record_rows(batch), salts)
+    rows = record_rows(batch)
+    public = record_digests(rows)
+    if secret is None:
+        return public
+    return record_digests(rows, salts_of(secret, indices.tolist(), public, version))
+
+
+def salts_of(secret: bytes, indices: Iterable[int], public: Iterable[Digest], version: Format) -> list[bytes]:
+    """Return the salt of each record, given its place and its digest without a salt."""
+    return [record_salt(secret, index, record, version) for index, record in zip(indices, public, strict=True)]
 
 
 def digest_source(

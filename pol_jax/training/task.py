@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import numpy as np
@@ -66,13 +66,16 @@ class Task:
         name: a name for people; it is recorded in the commitment, and never trusted.
         init: ``init(key) -> state``, pure.
         step: ``step(state, batch, key) -> (state, metrics)``, pure; the new state has the structure, shapes and
-            dtypes of the old one; ``metrics`` is a dict of scalars that has a ``"loss"``.
+            dtypes of the old one; ``metrics`` is a dict of scalars, the loss among them.
         source: the training records.
         batch_size: number of records that a step receives.
         steps: number of steps to train, if the caller gives none.
         interval: number of steps between two checkpoints, if the caller gives none.
         hyperparameters: strings, numbers and booleans that describe the task for people; recorded and never trusted.
         evaluate: ``evaluate(state) -> {name: value}``, for people; it is not part of the proof.
+        loss: name of the metric that is the loss.
+        arithmetic: ``"exact"`` for programs that have the same bits on every backend, at a cost in speed
+            (`pol_jax.exact`); None for the backend's own arithmetic.
     """
 
     name: str
@@ -84,6 +87,8 @@ class Task:
     interval: int = 100
     hyperparameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     evaluate: Callable[[PyTree], Mapping[str, float]] | None = None
+    loss: str = "loss"
+    arithmetic: Literal["exact"] | None = None
 
     def __repr__(self) -> str:
         """Return name, kind of source and schedule in one line."""

@@ -14,7 +14,7 @@ from pol_jax.progress import Progress
 from pol_jax.protocol.challenge import Policy
 from pol_jax.protocol.spans import Route, Segments, Span, routes_between_checkpoints
 from pol_jax.reports.report import Compared, Coverage, Outcome, Replay, Verdict
-from pol_jax.verifying.numeric_comparison import compare_initial, compare_spans
+from pol_jax.verifying.backend_differences import Differences
 from pol_jax.verifying.proof_material import ProofMaterial
 from pol_jax.verifying.replay import Replayer
 from pol_jax.verifying.verifier import replay_of
@@ -55,10 +55,12 @@ def check_segments(
     policy: Policy,
     routes: Sequence[Route],
     checkpoints: Sequence[int],
-    environment_differences: Sequence[str],
+    differences: Differences,
     progress: Progress,
 ) -> SegmentsResult:
     """Replay the challenged segments, and compare as numbers what bits cannot decide (section 13.1).
+
+    A program in exact arithmetic is judged by bits alone.
 
     Args:
         material: of the proof.
@@ -66,7 +68,7 @@ def check_segments(
         policy: the verifier's.
         routes: to the challenged segments.
         checkpoints: the steps whose checkpoints are there, ascending.
-        environment_differences: between the claimed environment and this one, one line each.
+        differences: tells why other bits here would say nothing about the proof.
         progress: told of comparisons.
 
     Raises:
@@ -76,13 +78,14 @@ def check_segments(
     """
     segments = material.checked.proof.segments
     targets = [target for route in routes for target in route.targets]
-    evidence, results = replay_segments(replayer, routes, segments, environment_differences)
+    exact_arithmetic = material.commitment.arithmetic is not None
+    evidence, results = replay_segments(replayer, routes, segments, differences, exact_arithmetic=exact_arithmetic)
     judgement, coverage = judge_bits(evidence), covered_segments(policy, routes, results, segments)
     # Without replays, where the self-test failed in another environment, there is nothing to pair with the targets.
     by_segment = {segments.of_step(a.stop): b for a, b in zip(targets, evidence.segments, strict=False)}
     replays = tuple(replay_of(segment, by_segment[segment]) for segment in coverage.replayed)
     compared: tuple[Compared, ...] = ()
-    if judgement.verdict is Verdict.INCONCLUSIVE:
+    if judgement.verdict is Verdict.INCONCLUSIVE and not exact_arithmetic:
         exact = {replay.segment for replay in replays if replay.mismatch is None}
         differing = [target for target in targets if segments.of_step(target.stop) not in exact]
         between = routes_between_checkpoints(differing, checkpoints)
@@ -95,7 +98,12 @@ def check_segments(
 
 
 def replay_segments(
-    replayer: Replayer, routes: Sequence[Route], segments: Segments, environment_differences: Sequence[str]
+    replayer: Replayer,
+    routes: Sequence[Route],
+    segments: Segments,
+    differences: Differences,
+    *,
+    exact_arithmetic: bool,
 ) -> tuple[Evidence, list[ReplayResult]]:
     """Replay the self-test and the challenged segments. The first replay that differs is run a second time.
 
@@ -108,7 +116,7 @@ def replay_segments(
     initial_exact = replayer.initial_is_exact()
     self_test = self_test_of(segments)
     (first,) = replayer.replay([self_test])
-    bits_decide = first.exact or not environment_differences
+    bits_decide = first.exact or not differences()
     replayed = routes if bits_decide else []
     results = list(replayer.replay(route.span for route in replayed))
     differing = [result for result in (first, *results) if not result.exact][:1]
@@ -116,18 +124,23 @@ def replay_segments(
     by_target = [
         result.for_target(target) for route, result in zip(replayed, results, strict=True) for target in route.targets
     ]
-    return Evidence(environment_differences, initial_exact, first, by_target, repeated == differing), results
+    decided = initial_exact and not differing
+    evidence = Evidence(
+        () if decided else differences(), initial_exact, first, by_target, repeated == differing, exact_arithmetic
+    )
+    return evidence, results
 
 
 def _compare(
     material: ProofMaterial, routes: Sequence[Route], evidence: Evidence, replayer: Replayer, progress: Progress
 ) -> tuple[Compared, ...]:
     """The initial state and the steps between checkpoints, compared as numbers."""
-    initial = [] if evidence.initial_exact else [compare_initial(material)]
+    initial = [] if evidence.initial_exact else [replayer.compare_initial(material)]
     segments = material.checked.proof.segments
+    found = replayer.compare_spans(material, [route.span for route in routes], progress)
     compared = [
         msgspec.structs.replace(each, segments=tuple(segments.of_step(target.stop) for target in route.targets))
-        for route, each in zip(routes, compare_spans(material, [route.span for route in routes], progress), strict=True)
+        for route, each in zip(routes, found, strict=True)
     ]
     return (*initial, *require_states_on_the_way(replayer, compared))
 
@@ -144,10 +157,15 @@ def require_states_on_the_way(replayer: Replayer, compared: Sequence[Compared]) 
     """
     checked = []
     for each in compared:
-        if each.passed and each.error == 0 and not each.is_initial:
+        if ends_bit_for_bit(each):
             result = replayer.replay_states(each.span)
             if not result.exact:
                 reason = f"its last state is reproduced bit for bit, but the state after step {result.mismatch} is not"
                 each = msgspec.structs.replace(each, outcome=Outcome.INCONCLUSIVE, reasons=(reason,))
         checked.append(each)
     return checked
+
+
+def ends_bit_for_bit(compared: Compared) -> bool:
+    """Return whether steps passed because their last state has the bits that this machine gives."""
+    return compared.passed and compared.error == 0 and not compared.is_initial

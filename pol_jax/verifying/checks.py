@@ -24,6 +24,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.reports.curves import Curve
 from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
+from pol_jax.storage.interventions import intervention_name, intervention_steps
 from pol_jax.storage.inventory import check_inventory, read_bounded, scan
 from pol_jax.storage.ledger import DIRECTORY, segment_file
 from pol_jax.storage.proof import Proof
@@ -31,6 +32,7 @@ from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.training.inputs import plan
 from pol_jax.training.keys import step_keys
 from pol_jax.training.states import Layout
+from pol_jax.verifying.agreement import check_agreement
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,10 @@ def check_names(root: Path, limits: Limits) -> dict[str, int]:
 
 def check_files(root: Path, sizes: Mapping[str, int], limits: Limits) -> Claim:
     """Stage 2: the files are those of the inventory, byte for byte; the claim parses."""
-    check_inventory(root, read_bounded(root, inventory.FILE, limits), sizes)
+    listed = check_inventory(root, read_bounded(root, inventory.FILE, limits), sizes)
     claim = Claim.parse(read_bounded(root, claims.FILE, limits))
+    if listed.format != claim.format:
+        raise ProofError(inventory.FILE, f"format: got {listed.format}, and the claim has {claim.format}")
     if claim.steps > limits.steps:
         raise ProofError(claims.FILE, f"steps: {claim.steps}, more than the limit of {limits.steps}")
     return claim
@@ -71,6 +75,7 @@ def check_commitment(root: Path, claim: Claim, limits: Limits) -> Checked:
     commitment = Commitment.parse(read_bounded(root, commitments.FILE, limits))
     if commitment.digest().hex() != claim.commitment:
         raise ProofError(commitments.FILE, "is not the commitment that the claim names")
+    check_agreement(commitments.FILE, commitment, claim)
     if nbytes(commitment.state) > limits.state_bytes:
         raise ProofError(commitments.FILE, f"state: more than the limit of {limits.state_bytes} bytes")
     proof = Proof(root, commitment, claim, limits)
@@ -99,13 +104,13 @@ def check_ledger(checked: Checked, claim: Claim, curve: Curve | None = None) -> 
             raise ProofError(
                 where, f"row {row.step}: state_digest {'is missing' if row.state is None else 'must be missing'}"
             )
-        if (row.loss is None) != (row.step == 0):
-            raise ProofError(where, f"row {row.step}: loss {'is missing' if row.loss is None else 'must be missing'}")
+        if problem := row.metrics_problem:
+            raise ProofError(where, f"row {row.step}: {problem}")
         if row.state is not None and schedule.has_checkpoint(row.step, claim.steps):
             states[row.step] = row.state
         leaves.append(row.digest())
         if curve:
-            curve.add(row.step, row.loss_value)
+            curve.add(row.step, row.loss)
     if merkle.root(leaves).hex() != claim.ledger_root:
         raise ProofError(DIRECTORY, "its Merkle root is not the claimed one")
     if states[claim.steps].hex() != claim.final_state:
@@ -147,7 +152,18 @@ def check_states(proof: Proof, observe: Callable[[int, Sequence[np.ndarray]], No
             raise ProofError(checkpoint_name(step), f"its state is not the one in row {step} of the ledger")
         if observe:
             observe(step, leaves)
+    _check_interventions(proof)
     return stored
+
+
+def _check_interventions(proof: Proof) -> None:
+    """Refuse other interventions than those of the claim, whose leaves are read here."""
+    assert proof.claim is not None  # noqa: S101  # it passed stage 2
+    claimed = {each.after for each in proof.claim.interventions}
+    for step in sorted(set(intervention_steps(proof.root)) - claimed):
+        raise ProofError(intervention_name(step), "is no intervention that the claim names")
+    for step in sorted(claimed):
+        proof.changes(step)
 
 
 def check_files_to_states(root: Path, limits: Limits) -> Checked:

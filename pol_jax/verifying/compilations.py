@@ -23,6 +23,9 @@ from pol_jax.training.inputs import StepInput
 
 _Option = str | bool
 
+Metrics = Mapping[str, np.float32]
+"""The metrics of one step, by name."""
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -79,12 +82,14 @@ class Compilation:
 
     Attributes:
         variant: how.
-        loss: place of the loss among the metrics.
+        metrics: names of the metrics, in the order in which the step returns them.
+        loss: name of the one that is the loss.
         step: ``step(leaves, batch, key data) -> (leaves, metrics)``; the leaves passed in are donated.
     """
 
     variant: Variant
-    loss: int
+    metrics: tuple[str, ...]
+    loss: str
     step: Callable[[Leaves, Sequence[Any], Any], tuple[Leaves, tuple[jax.Array, ...]]]
 
     def run(self, state: Sequence[np.ndarray], inputs: Iterable[StepInput]) -> list[np.ndarray]:
@@ -97,19 +102,19 @@ class Compilation:
 
     def execute(
         self, state: Sequence[np.ndarray], inputs: Iterable[StepInput]
-    ) -> tuple[list[np.ndarray], list[np.float32]]:
-        """Execute like `run`, and return the loss of each step too.
+    ) -> tuple[list[np.ndarray], list[Metrics]]:
+        """Execute like `run`, and return the metrics of each step too.
 
         Raises:
             BackendError: the program can't be executed here.
         """
-        losses = list[np.float32]()
+        values = list[Metrics]()
         with executing():
             leaves: Leaves = tuple(jnp.array(leaf) for leaf in state)
             for each in inputs:
-                leaves, metrics = self.step(leaves, each.batch, each.key)
-                losses.append(np.float32(metrics[self.loss]))
-            return [np.asarray(leaf) for leaf in leaves], losses
+                leaves, metrics = self.step(each.begin(leaves), each.batch, each.key)
+                values.append(dict(zip(self.metrics, map(np.float32, metrics), strict=True)))
+            return [np.asarray(leaf) for leaf in leaves], values
 
 
 @dataclass(frozen=True)
@@ -144,8 +149,8 @@ def compile_step(program: Program, variant: Variant) -> Compilation:
     jitted = cast(jax.stages.Wrapped, program.step)
     with executing():
         lowered = jitted.lower(signature.leaves(), signature.batch(), signature.key())
-        loss = signature.metrics.index("loss")
-        return Compilation(variant, loss, lowered.compile(compiler_options=dict(variant.options) or None))
+        compiled = lowered.compile(compiler_options=dict(variant.options) or None)
+        return Compilation(variant, signature.metrics, signature.loss, compiled)
 
 
 def compile_variants(program: Program, tried: Sequence[Variant] | None = None) -> Compilations:

@@ -19,13 +19,15 @@ from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.encoding import Digest, batch_digest, record_digests
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.opening import OpenedRow, Opening
-from pol_jax.protocol.rows import Row, decode_row
+from pol_jax.protocol.rows import Row, RowLayout, decode_row
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import DTYPES, ArraySpec, has_odd_bool
-from pol_jax.training.inputs import StepInput, plan, step_inputs
+from pol_jax.training.initial_state import digest_of
+from pol_jax.training.inputs import Changed, StepInput, plan, step_inputs
 from pol_jax.training.keys import step_keys
 from pol_jax.training.opened_records import CommittedRecord, OpenedRecords
 from pol_jax.training.states import HostState, Layout, little_endian
+from pol_jax.verifying.agreement import check_agreement
 
 WHERE = "opening"
 
@@ -40,6 +42,7 @@ class Opened:
         rows: of the ledger, by step.
         records: as a source.
         states: by step; they have the digests of their rows.
+        changed: what interventions put into the state, by the step after which they did.
     """
 
     commitment: Commitment
@@ -47,6 +50,7 @@ class Opened:
     rows: Mapping[int, Row]
     records: OpenedRecords
     states: Mapping[int, HostState]
+    changed: Mapping[int, Changed]
 
     def state(self, step: int) -> Sequence[np.ndarray]:
         """Leaves of an opened state."""
@@ -54,7 +58,11 @@ class Opened:
 
     def inputs(self, span: Span) -> list[StepInput]:
         """Of the steps of a span whose records were opened."""
-        return list(step_inputs(self.commitment, self.records, span.start + 1, span.stop + 1))
+        return list(step_inputs(self.commitment, self.records, span.start + 1, span.stop + 1, self.changes))
+
+    def changes(self, step: int) -> Changed:
+        """What an intervention after a step put into the state."""
+        return self.changed.get(step, {})
 
     def rows_of(self, span: Span) -> list[Row]:
         """Of the steps of a span."""
@@ -66,6 +74,9 @@ def check_opened_commitment(opening: Opening, claim: Claim, limits: Limits) -> t
     commitment = Commitment.parse(opening.commitment)
     if commitment.digest().hex() != claim.commitment:
         raise ProofError(WHERE, "commitment: is not the one that the claim names")
+    check_agreement(WHERE, commitment, claim)
+    if opening.format != claim.format:
+        raise ProofError(WHERE, f"format: got {opening.format}, and the claim has {claim.format}")
     program = load_opened_program(opening, commitment, limits)
     check_constants(program, limits)
     return commitment, program
@@ -84,26 +95,26 @@ def load_opened_program(opening: Opening, commitment: Commitment, limits: Limits
 def check_opened_rows(opening: Opening, commitment: Commitment, claim: Claim) -> dict[int, Row]:
     """Stage 4: every row is in the claimed ledger, and has what a row of its step must have."""
     rows: dict[int, Row] = {}
-    for where, opened, row in _decoded_rows(opening):
+    for where, opened, row in _decoded_rows(opening, commitment.row_layout):
         _check_in_ledger(where, opened, row, claim)
         rows[row.step] = row
         if (row.state is not None) != commitment.schedule.has_witness(row.step, claim.steps):
             raise ProofError(WHERE, f"{where}: state_digest {'is missing' if row.state is None else 'must be missing'}")
-        check_loss(where, row)
+        check_metrics(where, row)
     if claim.steps in rows and (rows[claim.steps].state or b"").hex() != claim.final_state:
         raise ProofError(WHERE, f"the claim's final_state is not the digest in row {claim.steps}")
     return rows
 
 
-def decode_opened_rows(opening: Opening) -> dict[int, Row]:
+def decode_opened_rows(opening: Opening, layout: RowLayout) -> dict[int, Row]:
     """Decode the rows, by step, if they ascend. This doesn't check that they are in a ledger: that takes the claim."""
-    return {row.step: row for _, _, row in _decoded_rows(opening)}
+    return {row.step: row for _, _, row in _decoded_rows(opening, layout)}
 
 
-def check_loss(where: str, row: Row) -> None:
-    """Refuse a row without the loss of its step; row 0 has none."""
-    if (row.loss is None) != (row.step == 0):
-        raise ProofError(WHERE, f"{where}: loss {'is missing' if row.loss is None else 'must be missing'}")
+def check_metrics(where: str, row: Row) -> None:
+    """Refuse a row without the metrics of its step; row 0 has none."""
+    if problem := row.metrics_problem:
+        raise ProofError(WHERE, f"{where}: {problem}")
 
 
 def check_opened_inputs(
@@ -139,6 +150,29 @@ def check_opened_states(opening: Opening, commitment: Commitment, rows: Mapping[
             raise ProofError(WHERE, f"{where}: is not the state in row {opened.step} of the ledger")
         states[opened.step] = state
     return states
+
+
+def check_interventions(
+    opening: Opening, commitment: Commitment, claim: Claim, executed: Sequence[Span]
+) -> dict[int, Changed]:
+    """Stage 6: each intervention is one of the claim, and those before the steps of the spans are there."""
+    claimed, found = {each.after: each for each in claim.interventions}, dict[int, Changed]()
+    for at, opened in enumerate(opening.interventions):
+        where = f"interventions[{at}]"
+        if found and opened.after <= max(found):
+            raise ProofError(WHERE, f"{where}: step {opened.after} is not after the one before")
+        if opened.after not in claimed:
+            raise ProofError(WHERE, f"{where}: the claim has none after step {opened.after}")
+        named = set(claimed[opened.after].leaves)
+        places = [place for place, leaf in enumerate(commitment.state) if leaf.path in named]
+        spec = tuple(commitment.state[place] for place in places)
+        leaves = _arrays(where, spec, opened.leaves)
+        if digest_of(spec, leaves) != claimed[opened.after].digest:
+            raise ProofError(WHERE, f"{where}: is not what the claim names")
+        found[opened.after] = dict(zip(places, leaves, strict=True))
+    for step in sorted({step - 1 for span in executed for step in span.steps} & claimed.keys() - found.keys()):
+        raise ProofError(WHERE, f"interventions: the one after step {step} is missing")
+    return found
 
 
 def missing_ends(opened: Opened, steps: int, *, within_tolerance: bool) -> str | None:
@@ -182,14 +216,15 @@ def check_opening(opening: Opening, claim: Claim, executed: Sequence[Span], limi
     commitment, program = check_opened_commitment(opening, claim, limits)
     rows = check_opened_rows(opening, commitment, claim)
     records = check_opened_inputs(opening, commitment, rows, executed)
-    return Opened(commitment, program, rows, records, check_opened_states(opening, commitment, rows))
+    states = check_opened_states(opening, commitment, rows)
+    return Opened(commitment, program, rows, records, states, check_interventions(opening, commitment, claim, executed))
 
 
-def _decoded_rows(opening: Opening) -> Iterator[tuple[str, OpenedRow, Row]]:
+def _decoded_rows(opening: Opening, layout: RowLayout) -> Iterator[tuple[str, OpenedRow, Row]]:
     """Yield each row with its place, decoded: one at a time, so that the first that is wrong in any way is named."""
     before = -1
     for at, opened in enumerate(opening.rows):
-        where, row = f"rows[{at}]", decode_row(opened.row)
+        where, row = f"rows[{at}]", decode_row(opened.row, layout)
         if row is None:
             raise ProofError(WHERE, f"{where}: is no row")
         if row.step <= before:

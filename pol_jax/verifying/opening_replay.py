@@ -33,7 +33,12 @@ def replay_spans(opened: Opened, wanted: Sequence[Span], progress: Progress) -> 
     Raises:
         BackendError: the program can't be executed here.
     """
-    witness = Witness(Layout(opened.commitment.state), opened.records, lambda step: opened.rows[step].state is not None)
+    witness = Witness(
+        Layout(opened.commitment.state),
+        opened.records,
+        lambda step: opened.rows[step].state is not None,
+        opened.commitment.row_layout,
+    )
     results = list[ReplayResult]()
     for span in wanted:
         state = tuple(jnp.array(leaf) for leaf in opened.states[span.start].leaves)

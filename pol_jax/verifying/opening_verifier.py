@@ -20,7 +20,6 @@ from pol_jax.protocol import claim as claims
 from pol_jax.protocol.challenge import challenged_steps
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.distances import distance
-from pol_jax.protocol.environment import environment_differences
 from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span, witnessed_spans
@@ -28,13 +27,15 @@ from pol_jax.protocol.stages import Stage
 from pol_jax.reports.report import Compared, Drift, Outcome, Verdict
 from pol_jax.storage.inventory import find_claim, read_bounded
 from pol_jax.storage.openings import read_opening
-from pol_jax.verifying.ancestry import check_taken, provenance_of
+from pol_jax.verifying.ancestry import check_taken
+from pol_jax.verifying.backend_differences import backend_differences
 from pol_jax.verifying.initial_test import ks_test
 from pol_jax.verifying.interruption import interrupted_replay
 from pol_jax.verifying.numeric_comparison import compare_initial, compare_spans
 from pol_jax.verifying.opening_checks import (
     WHERE,
     Opened,
+    check_interventions,
     check_opened_commitment,
     check_opened_inputs,
     check_opened_rows,
@@ -44,7 +45,7 @@ from pol_jax.verifying.opening_checks import (
 from pol_jax.verifying.opening_replay import ReplaySpans, initial_is_exact, replay_here, replay_spans
 from pol_jax.verifying.request import OpeningRequest
 from pol_jax.verifying.trusted_program import Trusted
-from pol_jax.verifying.verifier import Verifier, replay_of
+from pol_jax.verifying.verifier import Verifier, describe_size, replay_of
 
 
 class OpeningVerifier(Verifier):
@@ -92,10 +93,10 @@ class OpeningVerifier(Verifier):
             seen.append("opens this claim")
         with self.stage(Stage.COMMITMENT) as seen:
             commitment, program = check_opened_commitment(opening, claim, request.limits)
-            self.add(task=commitment.task.name, provenance=provenance_of(commitment))
-            seen.append("programs match")
+            self.add_commitment(commitment)
+            seen += ["programs match", describe_size(program)]
             seen += self.compare_programs(lambda: Artifacts(opening.init, opening.step), commitment, claim)
-        drawn = challenged_steps(request.policy, claim.steps, claim.digest(), request.nonce)
+        drawn = challenged_steps(request.policy, claim.steps, claim.digest(), request.nonce, claim.format)
         wanted = witnessed_spans(commitment.schedule, drawn, claim.steps)
         with self.stage(Stage.LEDGER) as seen:
             rows = check_opened_rows(opening, commitment, claim)
@@ -106,6 +107,7 @@ class OpeningVerifier(Verifier):
             seen.append(f"{len(opening.records)} records in the data set")
         with self.stage(Stage.STATE_DIGESTS) as seen:
             states = check_opened_states(opening, commitment, rows)
+            changed = check_interventions(opening, commitment, claim, answered)
             if claim.steps in states:
                 self.see_final(commitment.state, states[claim.steps].leaves, WHERE)
             seen.append(f"{len(states)} states")
@@ -113,7 +115,7 @@ class OpeningVerifier(Verifier):
         if len(answered) < len(wanted):
             self._leave_open(next(span for span in wanted if span not in answered), len(wanted))
             return
-        opened = Opened(commitment, program, rows, records, states)
+        opened = Opened(commitment, program, rows, records, states, changed)
         with self.attempt(Stage.INITIAL_STATE):
             self._check_initial(opened)
         self._judge(opened, claim, wanted)
@@ -176,10 +178,13 @@ class OpeningVerifier(Verifier):
         results = self._replay_spans(opened, claim, wanted, self.progress)
         differing = [result for result in results if not result.exact]
         repeated = replay_spans(opened, [result.span for result in differing[:1]], Silent())
-        differences = environment_differences(claim.environment, self.environment)
-        evidence = Evidence(differences, initial, None, results, repeated == differing[:1], "step")
+        exact_arithmetic = opened.commitment.arithmetic is not None
+        differences = backend_differences(opened.commitment, claim, self.environment)
+        decided = initial is not False and not differing
+        found = () if decided else differences()
+        evidence = Evidence(found, initial, None, results, repeated == differing[:1], exact_arithmetic, "step")
         judgement = judge_bits(evidence)
-        if judgement.verdict is Verdict.INCONCLUSIVE:
+        if judgement.verdict is Verdict.INCONCLUSIVE and not exact_arithmetic:
             compared = self._compare(opened, initial, differing)
             self.add(compared=compared)
             judgement = judge_numbers(judgement, compared, len(results) - len(differing), "step")

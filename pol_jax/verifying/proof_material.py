@@ -64,6 +64,8 @@ class _Inputs:
 
     def __iter__(self) -> Iterator[StepInput]:
         material = self.material
-        for each in step_inputs(material.commitment, material.source, self.span.start + 1, self.span.stop + 1):
+        proof, span = material.checked.proof, self.span
+        inputs = step_inputs(material.commitment, material.source, span.start + 1, span.stop + 1, proof.changes)
+        for each in inputs:
             material.records.check(each.batch, each.indices)
             yield each

@@ -18,7 +18,6 @@ from pol_jax.protocol.challenge import Stretch, draw, metric_of
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.distances import HostLeaves
-from pol_jax.protocol.environment import environment_differences
 from pol_jax.protocol.spans import Route, Segments, routes
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Curve, Update, thin
@@ -28,7 +27,8 @@ from pol_jax.storage.proof import check_finished
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.sources import source_for
 from pol_jax.training.task import BUILT_IN, Source, load_task
-from pol_jax.verifying.ancestry import Lineage, check_ancestry, check_taken, lineage_of, provenance_of
+from pol_jax.verifying.ancestry import Lineage, check_ancestry, check_taken, lineage_of
+from pol_jax.verifying.backend_differences import backend_differences
 from pol_jax.verifying.challenged_segments import check_segments, self_test_of
 from pol_jax.verifying.checks import (
     Checked,
@@ -46,7 +46,7 @@ from pol_jax.verifying.replay import MakeReplayer, Replayer
 from pol_jax.verifying.request import ProofRequest
 from pol_jax.verifying.trusted_program import Trusted
 from pol_jax.verifying.update_sizes import measure_stretches
-from pol_jax.verifying.verifier import Verifier
+from pol_jax.verifying.verifier import Verifier, describe_size
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ class ProofVerifier(Verifier):
         with self.stage(Stage.COMMITMENT) as seen:
             checked = check_commitment(self._root, claim, limits)
             proof = checked.proof
-            self.add(task=proof.commitment.task.name, provenance=provenance_of(proof.commitment))
+            self.add_commitment(proof.commitment)
             seen.append(f"{len(checked.records)} records, programs match")
-            seen.append(f"{checked.program.constant_bytes} bytes of constants")
+            seen.append(describe_size(checked.program))
             seen += self.compare_programs(proof.artifacts, proof.commitment, claim)
         with self.stage(Stage.LEDGER) as seen:
             curve = Curve(claim.steps)
@@ -194,7 +194,8 @@ class ProofVerifier(Verifier):
         """Go through stages 7 to 9 together: only a replay tells what an initial state with other bits means."""
         checked, request = passed.checked, self._request
         segments = checked.proof.segments
-        drawn = draw(request.policy, len(segments), passed.claim.digest(), request.nonce, passed.stretches)
+        claim = passed.claim
+        drawn = draw(request.policy, len(segments), claim.digest(), request.nonce, passed.stretches, claim.format)
         challenged = routes(map(segments.span, drawn), passed.checkpoints)
         self.add(coverage=covered_segments(request.policy, challenged, [], segments))
         steps = sum(len(route.span.steps) for route in challenged)
@@ -217,8 +218,9 @@ class ProofVerifier(Verifier):
     def _replay(self, passed: _Passed, source: Source, replayer: Replayer, challenged: Sequence[Route]) -> Judgement:
         """Replay the challenged segments, and add to the report what that gives."""
         checked, claim, policy = passed.checked, passed.claim, self._request.policy
-        material = ProofMaterial(checked, source, CommittedRecords(checked.records, self._request.secret))
-        differences = environment_differences(claim.environment, self.environment)
+        records = CommittedRecords(checked.records, self._request.secret, claim.format)
+        material = ProofMaterial(checked, source, records)
+        differences = backend_differences(checked.proof.commitment, claim, self.environment)
         found = check_segments(material, replayer, policy, challenged, passed.checkpoints, differences, self.progress)
         self.add(coverage=found.coverage, compared=found.compared, self_test=found.self_test, replays=found.replays)
         segments, d_ref = len(checked.proof.segments), self._request.d_ref

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -16,6 +16,7 @@ from pol_jax.program.artifact import Leaves, Program, executing
 from pol_jax.progress import Progress
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span
+from pol_jax.reports.report import Compared
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.initial_state import first_key, initial_leaves, taken_of
@@ -24,6 +25,7 @@ from pol_jax.training.loop import Follower, Witness, run
 from pol_jax.training.states import HostState, Layout
 from pol_jax.training.task import Source
 from pol_jax.verifying.checks import Checked
+from pol_jax.verifying.numeric_comparison import CommittedSteps, compare_initial, compare_spans
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,10 @@ class Replayer:
         salts = secret if proof.commitment.data.salted else None  # of a chain of proofs, some may be about private data
         self._layout = Layout(proof.commitment.state)
         self._witness = Witness(
-            self._layout, CommittedRecords(checked.records, salts), lambda step: schedule.has_witness(step, steps)
+            self._layout,
+            CommittedRecords(checked.records, salts, proof.commitment.format),
+            lambda step: schedule.has_witness(step, steps),
+            proof.commitment.row_layout,
         )
         self._done = 0
 
@@ -97,13 +102,22 @@ class Replayer:
         """
         return self._run(self._start(span), states_only=True)
 
+    def compare_initial(self, material: CommittedSteps) -> Compared:
+        """Compare the initial state as numbers; see `pol_jax.verifying.numeric_comparison`."""
+        return compare_initial(material)
+
+    def compare_spans(self, material: CommittedSteps, spans: Sequence[Span], progress: Progress) -> Iterator[Compared]:
+        """Compare spans as numbers; see `pol_jax.verifying.numeric_comparison`."""
+        return compare_spans(material, spans, progress)
+
     def _start(self, span: Span) -> _Start:
         """Read what a replay begins with and is compared with."""
         proof = self._checked.proof
         return _Start(span, proof.rows_after(span.start), proof.host_leaves(span.start))
 
     def _run(self, begun: _Start, states_only: bool = False) -> ReplayResult:
-        inputs = step_inputs(self._checked.proof.commitment, self._source, begun.span.start + 1, begun.span.stop + 1)
+        proof, span = self._checked.proof, begun.span
+        inputs = step_inputs(proof.commitment, self._source, span.start + 1, span.stop + 1, proof.changes)
         state = tuple(jnp.array(leaf) for leaf in begun.state)
         begun.state.clear()  # the next replay's state is in memory already; there is no room for a third
         comparer = RowComparer(begun.rows, begun.span, self._report, states_only=states_only)
@@ -111,7 +125,7 @@ class Replayer:
 
     def _report(self, row: Row) -> None:
         self._done += 1
-        self._progress.at(self._done, row.loss_value)
+        self._progress.at(self._done, row.loss)
 
 
 MakeReplayer: TypeAlias = Callable[[Checked, Source, bytes | None, Progress], Replayer]

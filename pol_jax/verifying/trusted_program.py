@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import jax.export
 import msgspec
@@ -88,7 +88,8 @@ def trust_built_in(data_dir: Path | None = None) -> Trusted:
 
 def _export(task: Task, commitment: Commitment) -> Expected:
     """Return what a task gives under the batch size and PRNG of a commitment."""
-    own = replace(task, batch_size=commitment.schedule.batch_size)
+    arithmetic: Literal["exact"] | None = None if commitment.arithmetic is None else "exact"
+    own = replace(task, batch_size=commitment.schedule.batch_size, arithmetic=arithmetic)
     unbounded = Limits(constant_bytes=2**62)  # the verifier's own program has nothing to hide
     signature = signature_of(own, commitment.schedule.prng)
     return expected_of(export_task(own, signature, unbounded), signature)
@@ -142,7 +143,7 @@ def other_program(words: str, claimed: Environment, here: Environment) -> ProofE
 def _names_digest(signature: Signature) -> str:
     state = [(leaf.path, leaf.dtype, leaf.shape, leaf.prng) for leaf in signature.state]
     record = [(leaf.path, leaf.dtype, leaf.shape) for leaf in signature.record]
-    return artifact_digest("names", msgspec.json.encode((state, record, signature.metrics))).hex()
+    return artifact_digest("names", msgspec.json.encode((state, record, signature.metrics, signature.loss))).hex()
 
 
 def _text_digests(artifacts: Artifacts) -> tuple[str, str]:

@@ -14,16 +14,17 @@ from pol_jax.judging.drift import drift_objection, with_ancestors
 from pol_jax.judging.finiteness import non_finite_leaves
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.judging.verdict import Judgement
-from pol_jax.program.artifact import Artifacts
+from pol_jax.program.artifact import Artifacts, Program
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress
 from pol_jax.protocol.claim import Claim
-from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.distances import HostLeaves
 from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.report import Drift, Mode, Origin, Outcome, Replay, Report, Verdict
 from pol_jax.reports.wording import describe_provenance, describe_test, notices
+from pol_jax.verifying.ancestry import provenance_of
 from pol_jax.verifying.final_state import check_final
 from pol_jax.verifying.interruption import interrupted
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
@@ -82,7 +83,17 @@ class Verifier(ABC):
 
     def add_claim(self, claim: Claim) -> None:
         """Add to the report what a claim says."""
-        self.add(claim=claim.digest().hex(), commitment=claim.commitment, claimed_environment=claim.environment)
+        self.add(
+            claim=claim.digest().hex(),
+            commitment=claim.commitment,
+            claimed_environment=claim.environment,
+            interventions=claim.interventions,
+        )
+
+    def add_commitment(self, commitment: Commitment) -> None:
+        """Add to the report what a commitment says."""
+        may_stop_early = commitment.schedule.steps is not None and commitment.schedule.may_stop_early
+        self.add(task=commitment.task.name, provenance=provenance_of(commitment), may_stop_early=may_stop_early)
 
     def see_final(self, spec: StateSpec, leaves: HostLeaves, where: str) -> None:
         """Note in the report what is not finite in the final state, and check that it is the one at hand, if one is.
@@ -184,6 +195,13 @@ class Verifier(ABC):
         words += [f"that is {self.report.ancestors[0].verdict}"] if self.report.ancestors else []
         words += [describe_test(self.report.initial_test)] if self.report.initial_test else []
         return "; ".join(words)
+
+
+def describe_size(program: Program) -> str:
+    """Return what a program could hold of a model, in words: a reader can tell whether all of one fits in."""
+    state = nbytes(program.signature.state)
+    constants, packed = program.constant_bytes, program.packed_bytes
+    return f"{constants} bytes of constants; compressed, the programs have {packed} bytes; a state has {state}"
 
 
 def replay_of(segment: int, result: ReplayResult) -> Replay:

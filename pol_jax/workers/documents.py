@@ -28,7 +28,7 @@ _MEANINGS = {
     "initial": "it starts from other weights than those that were sent out",
     "data": "it was trained on other data than this worker registered",
     "prover": "it is in the name of another key than that of this worker",
-    "schedule": "it has another batch size or interval than assigned",
+    "schedule": "it has another number of steps, batch size or interval than assigned",
     "program": "it returns other metrics than the task",
     "state": "its state is not that of the task",
     "beacon": "it names a beacon, which was not assigned",
@@ -67,9 +67,10 @@ def expect(trusted: TrustedTask, assignment: Assignment, previous: PyTree) -> Ex
     initial, _ = choose(Start(previous, assignment.take), signature.state)
     commitment = commitment_of(
         replace(trusted.task, batch_size=assignment.batch_size),
+        assignment.steps,
         assignment.choices(previous),
         signature,
-        ProgramCommitment(*export.expected.artifacts, metrics=signature.metrics),
+        ProgramCommitment(*export.expected.artifacts, metrics=signature.metrics, loss=signature.loss),
         DataCommitment(data.root, data.records, signature.record, data.salted),
         initial,
     )

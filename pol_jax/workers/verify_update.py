@@ -109,10 +109,7 @@ def verify_update(
     root = Path(proof[0] if isinstance(proof, tuple) else proof)
     limits = limits_of(expected)
     try:
-        claim = check_documents(root, expected, limits)
-        if claim.digest().hex() in seen:
-            raise ProofError("claim", "was handed in before")
-        final = check_update(update, expected)
+        claim, final = check_claim(root, update, expected, seen)
     except PolError as error:
         return UpdateResult(Verdict.REJECTED, str(error), assignment.steps)
     if isinstance(proof, tuple):
@@ -126,6 +123,29 @@ def verify_update(
         proof_request = asked.of_proof(root, secret, limits, final)
         report = verify_proof_apart(proof_request, records, trusted=trusted.expect, bounds=bounds)
     return _result(report, claim, assignment)
+
+
+def check_claim(
+    root: Path, update: PyTree, expected: Expectation, seen: Container[str] = ()
+) -> tuple[Claim, tuple[FinalLeaf, ...]]:
+    """Check what costs no replay and no process: this comes before a challenge, too.
+
+    Args:
+        root: a directory with the worker's claim and commitment.
+        update: what the worker returned.
+        expected: what is known of its proof.
+        seen: hex digests of the claims that were handed in before.
+
+    Returns:
+        The claim, and what to ask of the final state, so that it has this update.
+
+    Raises:
+        PolError: the update can't be accepted, whatever the proof is; the text says why.
+    """
+    claim = check_documents(root, expected, limits_of(expected))
+    if claim.digest().hex() in seen:
+        raise ProofError("claim", "was handed in before")
+    return claim, check_update(update, expected)
 
 
 def check_update(update: PyTree, expected: Expectation) -> tuple[FinalLeaf, ...]:

@@ -52,7 +52,7 @@ def _write_long_ledger(out: Path, steps: int) -> None:
             Row(step, key.tobytes(), indices, nothing, digests[32 * at : 32 * at + 32], b"\0\0\0\0")
             for at, (step, key, indices) in enumerate(plan(proof.commitment, start + 1, start + INTERVAL + 1))
         ]
-        first = [Row(0, b"\0" * 8, rows[0].indices[:0], nothing, nothing, None)] if segment == 0 else []
+        first = [Row(0, b"\0" * 8, rows[0].indices[:0], nothing, nothing, b"")] if segment == 0 else []
         seal(out, segment, first + rows)
     assert proof.claim is not None  # noqa: S101  # the run was finished
     (out / "claim.json").write_bytes(encode(msgspec.structs.replace(proof.claim, steps=steps)))

@@ -19,7 +19,7 @@ import numpy as np
 from pol_jax.files import write_whole
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import inventory, merkle
-from pol_jax.protocol.documents import encode
+from pol_jax.protocol.claim import EnvironmentFrom
 from pol_jax.protocol.environment import Environment
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.opening import Opening
@@ -66,8 +66,8 @@ def forge(
         leaves, metrics = program.step(tuple(jnp.array(leaf) for leaf in state), given.batch, given.key)
         state = change(given.step, state, [np.asarray(leaf) for leaf in leaves])
         states[given.step] = layout.gather(state)
-        loss = np.asarray(program.loss(metrics)).astype("<f4").tobytes()
-        rows[given.step] = replace(rows[given.step], state=states[given.step].digest(), loss=loss)
+        values = b"".join(np.asarray(each).astype("<f4").tobytes() for each in metrics)
+        rows[given.step] = replace(rows[given.step], state=states[given.step].digest(), metrics=values)
         if given.step % interval == 0 or given.step == steps:
             shutil.rmtree(root / checkpoint_name(given.step))
             save_checkpoint(root, given.step, layout.spec, state)
@@ -96,8 +96,8 @@ def rewrite(proof: Proof, rows: Sequence[Row], environment: Environment | None =
         proof.claim,
         ledger_root=merkle.root([row.digest() for row in rows]).hex(),
         final_state=(rows[-1].state or b"").hex(),
-        environment=environment or proof.claim.environment,
+        environments=(EnvironmentFrom(0, environment or proof.claim.environment),),
     )
-    write_whole(proof.root / claims.FILE, encode(claim))
+    write_whole(proof.root / claims.FILE, claim.encode())
     (proof.root / inventory.FILE).unlink()
     write_whole(proof.root / inventory.FILE, take_inventory(proof.root, Limits()))

@@ -15,10 +15,12 @@ from pol_jax.protocol.challenge import (
     draw_steps,
 )
 from pol_jax.protocol.documents import encode
+from pol_jax.protocol.encoding import Format
 from pol_jax.protocol.sampling import false_segments, segments_needed
 from vectors.form import Vector, number, pattern
 
 CLAIM: Final = pattern(32, 50)
+VERSIONS: Final[tuple[Format, ...]] = ("pol-jax/2", "pol-jax/1")
 SHARES: Final = ((0.5, 0.5), (0.9, 0.1), (0.99, 0.05), (0.95, 0.07), (0.999, 0.001), (0.3, 0.1))
 """Confidence, and the fraction of false segments that is to be noticed with it."""
 
@@ -61,12 +63,14 @@ def draws() -> list[Vector]:
     """Make draws of segments at random."""
     return [
         {
+            "format": version,
             "claim": CLAIM.hex(),
             "nonce": nonce.hex(),
             "policy": encode(policy).decode(),
             "segments": segments,
-            "drawn": draw(policy, segments, CLAIM, nonce),
+            "drawn": draw(policy, segments, CLAIM, nonce, version=version),
         }
+        for version in VERSIONS
         for segments, nonce, policy in DRAWS
     ]
 
@@ -75,12 +79,14 @@ def steps() -> list[Vector]:
     """Make draws of steps, which openings answer."""
     return [
         {
+            "format": version,
             "claim": CLAIM.hex(),
             "nonce": nonce.hex(),
             "policy": encode(policy).decode(),
             "steps": steps,
-            "drawn": draw_steps(policy, steps, CLAIM, nonce),
+            "drawn": draw_steps(policy, steps, CLAIM, nonce, version),
         }
+        for version in VERSIONS
         for steps, nonce, policy in STEP_DRAWS
     ]
 
@@ -108,12 +114,14 @@ def ranked() -> list[Vector]:
     ]
     return [
         {
+            "format": version,
             "claim": CLAIM.hex(),
             "nonce": b"nonce".hex(),
             "policy": encode(policy).decode(),
             "segments": each[-1].segments.stop,
             "stretches": [[x.segments.start, x.segments.stop, x.epoch, number(x.magnitude)] for x in each],
-            "drawn": draw(policy, each[-1].segments.stop, CLAIM, b"nonce", each),
+            "drawn": draw(policy, each[-1].segments.stop, CLAIM, b"nonce", each, version),
         }
+        for version in VERSIONS
         for each, policy in cases
     ]

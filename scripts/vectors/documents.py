@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from pol_jax.protocol import encoding
-from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.documents import encode
 from vectors import byte_wounds, field_wounds
 from vectors.form import Vector
-from vectors.valid_documents import COMMITMENT, DOCUMENTS, FROM_PROOF, FROM_WEIGHTS, PARSERS
+from vectors.valid_documents import (
+    CLAIM,
+    COMMITMENT,
+    COMMITMENT_1,
+    DOCUMENTS,
+    DOCUMENTS_1,
+    ENVIRONMENT,
+    FROM_PROOF,
+    FROM_WEIGHTS,
+    INTERVENTION,
+    MESH,
+    PARSERS,
+    PROVER,
+)
 
 
 def vectors() -> Vector:
@@ -23,15 +34,26 @@ def vectors() -> Vector:
 
 
 def accepted() -> list[Vector]:
-    """Make a vector of each valid document; an inventory has no digest."""
-    found = []
-    for kind, value in DOCUMENTS.items():
-        content = encode(value)
-        PARSERS[kind](content)
-        digest = None if kind == "inventory" else encoding.document_digest(kind, content).hex()
-        found.append({"kind": kind, "text": content.decode(), "digest": digest})
-    for initial in (FROM_PROOF, FROM_WEIGHTS):
-        content = encode(COMMITMENT | {"initial": initial})
-        digest = Commitment.parse(content).digest().hex()
-        found.append({"kind": "commitment", "text": content.decode(), "digest": digest})
-    return found
+    """Make a vector of each valid document, those of today's version first."""
+    changes: list[Vector] = [
+        {"initial": FROM_PROOF},
+        {"initial": FROM_WEIGHTS},
+        {"arithmetic": "exact/1", "mesh": MESH},
+        {"schedule": COMMITMENT["schedule"] | {"may_stop_early": True, "prng": "unsafe_rbg"}},
+        {"program": COMMITMENT["program"] | {"loss": "nll", "metrics": ["accuracy", "nll"]}, "prover": PROVER},
+    ]
+    later = [{"environment": ENVIRONMENT | {"variables": ["NCCL_ALGO=Ring"]}, "from": at} for at in (0, 150)]
+    return [
+        *(_accepted(kind, value) for kind, value in DOCUMENTS.items()),
+        *(_accepted("commitment", COMMITMENT | change) for change in changes),
+        _accepted("claim", CLAIM | {"environments": later, "interventions": [INTERVENTION]}),
+        *(_accepted(kind, value) for kind, value in DOCUMENTS_1.items()),
+        *(_accepted("commitment", COMMITMENT_1 | {"initial": each}) for each in (FROM_PROOF, FROM_WEIGHTS)),
+    ]
+
+
+def _accepted(kind: str, value: Vector) -> Vector:
+    content = encode(value)
+    parsed = PARSERS[kind](content)
+    digest = None if value is DOCUMENTS_1["inventory"] else parsed.digest().hex()
+    return {"kind": kind, "text": content.decode(), "digest": digest}

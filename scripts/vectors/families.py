@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from vectors import challenge, digests, documents, keys, magnitudes, order, rows, starts, states, trees
+from vectors import challenge, digests, documents, keys, magnitudes, order, processors, rows, starts, states, trees
 
 FAMILIES: Final[dict[str, Callable[[], Any]]] = {
     "digests": digests.vectors,
@@ -18,4 +18,5 @@ FAMILIES: Final[dict[str, Callable[[], Any]]] = {
     "challenge": challenge.vectors,
     "magnitudes": magnitudes.vectors,
     "documents": documents.vectors,
+    "processors": processors.vectors,
 }

@@ -14,7 +14,7 @@ STEPS: Final = (0, 1, 2, 255, 256, 257, 10**6, 2**32 - 1)
 
 def vectors() -> list[Vector]:
     """Make the root key and keys of steps, as 32-bit words, for each commitment and each PRNG."""
-    return [_vector(commitment, prng) for commitment in COMMITMENTS for prng in ("threefry2x32", "rbg")]
+    return [_vector(commitment, prng) for commitment in COMMITMENTS for prng in ("threefry2x32", "rbg", "unsafe_rbg")]
 
 
 def _vector(commitment: bytes, prng: str) -> Vector:

@@ -29,11 +29,14 @@ COMMITMENT: Final[Vector] = {
         "root": encoding.digest("record", b"root").hex(),
         "salted": False,
     },
-    "format": "pol-jax/1",
+    "arithmetic": None,
+    "format": "pol-jax/2",
     "initial": {"origin": "key"},
+    "mesh": None,
     "nonce": "0",
     "program": {
         "init": encoding.artifact_digest("init program", b"i").hex(),
+        "loss": "loss",
         "metrics": ["accuracy", "loss"],
         "step": encoding.artifact_digest("step program", b"s").hex(),
     },
@@ -42,7 +45,9 @@ COMMITMENT: Final[Vector] = {
         "batch_size": 64,
         "interval": 50,
         "order": "feistel-splitmix64-8",
+        "may_stop_early": False,
         "prng": "threefry2x32",
+        "steps": 300,
         "witness_interval": 1,
     },
     "state": [
@@ -52,29 +57,43 @@ COMMITMENT: Final[Vector] = {
     "task": {"hyperparameters": {"adam": True, "rate": 0.005, "width": 32}, "name": "digits"},
 }
 
+ENVIRONMENT_1: Final[Vector] = {
+    "collectives": "none",
+    "cpu": "a processor",
+    "cpu_count": 2,
+    "cpu_features": ["avx2", "fma"],
+    "device_count": 1,
+    "device_kind": "cpu",
+    "jax": "0.12.0",
+    "jaxlib": "0.12.0",
+    "machine": "x86_64",
+    "platform": "cpu",
+    "platform_version": "cpu",
+    "process_count": 1,
+    "shardings": [],
+    "xla_flags": [],
+}
+ENVIRONMENT: Final[Vector] = ENVIRONMENT_1 | {"libraries": [], "variables": []}
+
+INTERVENTION: Final[Vector] = {
+    "after": 100,
+    "digest": encoding.state_digest(bytes(32), []).hex(),
+    "leaves": ["/params/kernel"],
+    "reason": "back to an earlier state after a spike of the loss",
+}
+
 CLAIM: Final[Vector] = {
-    "commitment": encoding.document_digest("commitment", encode(COMMITMENT)).hex(),
-    "environment": {
-        "collectives": "none",
-        "cpu": "a processor",
-        "cpu_count": 2,
-        "cpu_features": ["avx2", "fma"],
-        "device_count": 1,
-        "device_kind": "cpu",
-        "jax": "0.12.0",
-        "jaxlib": "0.12.0",
-        "machine": "x86_64",
-        "platform": "cpu",
-        "platform_version": "cpu",
-        "process_count": 1,
-        "shardings": [],
-        "xla_flags": [],
-    },
+    "commitment": encoding.document_digest("commitment", encode(COMMITMENT), encoding.FORMAT).hex(),
+    "environments": [{"environment": ENVIRONMENT, "from": 0}],
     "final_state": encoding.state_digest(bytes(32), []).hex(),
-    "format": "pol-jax/1",
+    "format": "pol-jax/2",
+    "interventions": [],
     "ledger_root": encoding.row_digest(b"").hex(),
     "steps": 300,
 }
+
+PROVER: Final = "ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+"""A commitment may name this key, which is that of the first test of RFC 8032."""
 
 ENTRY: Final[Vector] = {"digest": encoding.file_digest([b"x"]).hex(), "size": 1}
 """An inventory says this of a file."""
@@ -91,13 +110,45 @@ INVENTORY: Final[Vector] = {
             "checkpoints/0000000000/state/d/00ff",
         )
     },
-    "format": "pol-jax/1",
+    "format": "pol-jax/2",
 }
 
 DOCUMENTS: Final[dict[str, Vector]] = {"commitment": COMMITMENT, "claim": CLAIM, "inventory": INVENTORY}
 
+
+def _without(value: Vector, *names: str) -> Vector:
+    return {name: each for name, each in value.items() if name not in names}
+
+
+_PROGRAM_1: Final = _without(COMMITMENT["program"], "loss")
+_SCHEDULE_1: Final = _without(COMMITMENT["schedule"], "steps", "may_stop_early")
+
+COMMITMENT_1: Final[Vector] = _without(COMMITMENT, "arithmetic", "mesh") | {
+    "format": "pol-jax/1",
+    "program": _PROGRAM_1,
+    "schedule": _SCHEDULE_1,
+}
+CLAIM_1: Final[Vector] = _without(CLAIM, "environments", "interventions") | {
+    "commitment": encoding.document_digest("commitment", encode(COMMITMENT_1), encoding.FORMAT_1).hex(),
+    "environment": ENVIRONMENT_1,
+    "format": "pol-jax/1",
+}
+INVENTORY_1: Final[Vector] = INVENTORY | {"format": "pol-jax/1"}
+
+DOCUMENTS_1: Final[dict[str, Vector]] = {"commitment": COMMITMENT_1, "claim": CLAIM_1, "inventory": INVENTORY_1}
+"""The same documents in version 1."""
+
+MESH: Final[Vector] = {
+    "axes": [{"name": "data", "size": 4}, {"name": "model", "size": 2}],
+    "batch": ["data"],
+    "state": [[["model"], []], [[]]],
+}
+"""A commitment says this of a run on eight devices, which cut the kernel in two and each batch in four."""
+
 _TAKEN: Final[Vector] = {"digest": encoding.state_digest(bytes(32), []).hex(), "leaves": ["/params/kernel"]}
 
-FROM_PROOF: Final[Vector] = {"claim": encoding.document_digest("claim", b"{}").hex(), "origin": "proof", **_TAKEN}
+_EARLIER: Final = encoding.document_digest("claim", b"{}", encoding.FORMAT).hex()
+
+FROM_PROOF: Final[Vector] = {"claim": _EARLIER, "origin": "proof", **_TAKEN}
 FROM_WEIGHTS: Final[Vector] = {"origin": "weights", **_TAKEN}
 """A commitment says this of an initial state with a leaf from an earlier proof, or from weights without a proof."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pol_jax.protocol.documents import encode
-from vectors.valid_documents import FROM_PROOF, FROM_WEIGHTS
+from vectors.valid_documents import FROM_PROOF, FROM_WEIGHTS, INTERVENTION, MESH
 
 Lines = dict[str, list[str]]
 """Each block has lines, and the name of its mark."""
@@ -20,7 +20,9 @@ def blocks(vectors: dict[str, Any]) -> dict[str, str]:
         **_digests(vectors["digests"]),
         **_documents(vectors["documents"]["accepted"]),
         **_states(vectors["states"][0], vectors["starts"][0]),
-        "row": _labelled(vectors["rows"][1], ("bytes", "digest")),
+        "row": _labelled(vectors["rows"][1], ("metrics", "bytes", "digest")),
+        "processor": _processor(vectors["processors"][0]),
+        "row of version one": _labelled(vectors["rows"][-4], ("metrics", "bytes", "digest")),
         "tree": _tree(vectors["trees"]),
         "keys": _keys(vectors["keys"][0]),
         "order": _order(vectors["order"]),
@@ -60,20 +62,25 @@ def _shown(value: Any) -> str:
 def _digests(digests: list[dict[str, Any]]) -> Lines:
     first = {vector["context"]: vector for vector in reversed(digests)}
     return {
-        "contexts": sorted(f"pol-jax/1 {context}" for context in first),
-        "record": _labelled(first["record"], ("payload", "digest")),
-        "salted": _labelled(first["salted record"], ("payload", "digest")),
+        "contexts": sorted(first),
+        "record": _labelled(first["pol-jax/1 record"], ("payload", "digest")),
+        "salted": _labelled(first["pol-jax/1 salted record"], ("payload", "digest")),
     }
 
 
 def _documents(accepted: list[dict[str, Any]]) -> Lines:
     commitment, claim, inventory = accepted[:3]
+    old = {each["kind"]: each for each in reversed(accepted) if '"format":"pol-jax/1"' in each["text"]}
     return {
         "commitment": [commitment["text"]],
         "commitment digest": [commitment["digest"]],
         "claim": [claim["text"]],
         "claim digest": [claim["digest"]],
-        "inventory": [inventory["text"]],
+        "inventory": [inventory["text"], inventory["digest"]],
+        "mesh": [encode(MESH).decode()],
+        "intervention": [encode(INTERVENTION).decode()],
+        "commitment of version one": [old["commitment"]["text"], old["commitment"]["digest"]],
+        "claim of version one": [old["claim"]["text"], old["claim"]["digest"]],
         "initial": [encode(initial).decode() for initial in (FROM_PROOF, FROM_WEIGHTS)],
     }
 
@@ -84,6 +91,10 @@ def _states(state: dict[str, Any], start: dict[str, Any]) -> Lines:
         "state": _labelled(state | named, ("spec", "spec digest", "leaf", "digest")),
         "taken": _labelled(start | {"leaf": start["leaves"][1]}, ("state", "leaf", "taken", "digest")),
     }
+
+
+def _processor(vector: dict[str, Any]) -> list[str]:
+    return [*vector["cpuinfo"].expandtabs(4).splitlines(), "", *_labelled(vector, ("cpu", "cpu_features"))]
 
 
 def _tree(trees: dict[str, Any]) -> list[str]:
@@ -114,7 +125,10 @@ def _order(order: dict[str, Any]) -> list[str]:
 def _draws(challenge: dict[str, Any]) -> Lines:
     ranked = ("claim", "nonce", "policy", "segments", "stretches", "drawn")
     return {
+        "draw of version one": _labelled(
+            challenge["draws"][len(challenge["draws"]) // 2 + 1], ("claim", "nonce", "policy", "segments", "drawn")
+        ),
         "draw": _labelled(challenge["draws"][1], ("claim", "nonce", "policy", "segments", "drawn")),
         "step draw": _labelled(challenge["steps"][1], ("claim", "nonce", "policy", "steps", "drawn")),
-        "top draw": _labelled(challenge["ranked"][-2], ranked),
+        "top draw": _labelled(challenge["ranked"][len(challenge["ranked"]) // 2 - 2], ranked),
     }

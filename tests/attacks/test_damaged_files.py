@@ -35,13 +35,13 @@ def until_stage_6(monkeypatch: pytest.MonkeyPatch) -> None:
 def same_meaning(root: Path, name: str, original: Forger) -> bool:
     """Whether a proof that was changed in one file still says the same, but for where it ran."""
     proof = open_proof(root)
-    environment = proof.claim.environment if proof.claim else None
+    environments = proof.claim.environments if proof.claim else ()
     same = proof.commitment == original.commitment and list(proof.rows()) == original.rows
     if name.startswith("checkpoints/"):
         step = int(name.split("/")[1])
         pairs = zip(load_checkpoint(root, step, proof.commitment.state), original.states[step], strict=True)
         same = same and all((x.tobytes(), x.dtype, x.shape) == (y.tobytes(), y.dtype, y.shape) for x, y in pairs)
-    return same and proof.claim == msgspec.structs.replace(original.claim, environment=environment)
+    return same and proof.claim == msgspec.structs.replace(original.claim, environments=environments)
 
 
 def refused_or_the_same(root: Path, name: str, new: bytes, original: Forger) -> bool:

@@ -15,7 +15,8 @@ Spelling = Callable[[bytes], bytes]
 
 
 EDITS: list[tuple[str, Callable[[Any], None], str]] = [
-    ("claim.json", put("format", value="pol-jax/2"), "$.format"),
+    ("claim.json", put("format", value="pol-jax/3"), "$.format"),
+    ("claim.json", put("format", value="pol-jax/1"), "environments: is no field of pol-jax/1"),
     ("claim.json", put("extra", value=1), "extra"),
     ("claim.json", drop("steps"), "steps"),
     ("claim.json", put("steps", value=0), "$.steps"),
@@ -30,10 +31,10 @@ EDITS: list[tuple[str, Callable[[Any], None], str]] = [
     ("claim.json", put("final_state", value="ab" * 31), "$.final_state"),
     ("claim.json", put("commitment", value=["ab" * 32]), "$.commitment"),
     ("claim.json", put("environment", value={}), "environment"),
-    ("claim.json", put("environment", "cpu", value="x" * 1025), "$.environment.cpu"),
-    ("claim.json", put("environment", "device_count", value="8"), "$.environment.device_count"),
-    ("claim.json", put("environment", "xla_flags", value="--x"), "$.environment.xla_flags"),
-    ("claim.json", put("environment", "\x1b[2J", value=1), "\\x1b[2J"),
+    ("claim.json", put("environments", 0, "environment", "cpu", value="x" * 1025), "environment.cpu"),
+    ("claim.json", put("environments", 0, "environment", "device_count", value="8"), "environment.device_count"),
+    ("claim.json", put("environments", 0, "environment", "xla_flags", value="--x"), "environment.xla_flags"),
+    ("claim.json", put("environments", 0, "environment", "\x1b[2J", value=1), "\\x1b[2J"),
     ("inventory.json", put("format", value="x"), "$.format"),
     ("inventory.json", put("files", value=[]), "$.files"),
     (
@@ -96,7 +97,7 @@ def test_document_with_a_wrong_field(proof_copy: Path, name: str, change: Callab
 
 def again(content: bytes) -> bytes:
     """A field twice, with the values of an honest and of another document."""
-    return content.replace(b'"format":"pol-jax/1"', b'"format":"pol-jax/1","format":"pol-jax/1"')
+    return content.replace(b'"format":"pol-jax/2"', b'"format":"pol-jax/1","format":"pol-jax/2"')
 
 
 SPELLINGS: list[tuple[str, Spelling, str]] = [
@@ -109,21 +110,21 @@ SPELLINGS: list[tuple[str, Spelling, str]] = [
         "canon",
     ),
     ("escaped", lambda c: c.replace(b'"format"', b'"\\u0066ormat"'), "not canonical"),
-    ("not a number", lambda c: c.replace(b'"pol-jax/1"', b"NaN"), "NaN is no JSON number"),
-    ("infinite", lambda c: c.replace(b'"pol-jax/1"', b"-Infinity"), "-Infinity is no JSON number"),
-    ("overflow", lambda c: c.replace(b'"pol-jax/1"', b"1e999"), "not canonical"),
-    ("many digits", lambda c: c.replace(b'"pol-jax/1"', b"9" * 5000), "digits"),
-    ("beyond 2^53", lambda c: c.replace(b'"pol-jax/1"', b"9007199254740993"), "not canonical"),
-    ("minus zero", lambda c: c.replace(b'"pol-jax/1"', b"-0"), "not canonical"),
-    ("float for int", lambda c: c.replace(b'"pol-jax/1"', b"1.0"), "not canonical"),
-    ("deep", lambda c: c.replace(b'"pol-jax/1"', b"[" * 10**6 + b"]" * 10**6), "nested deeper than 16"),
+    ("not a number", lambda c: c.replace(b'"pol-jax/2"', b"NaN"), "NaN is no JSON number"),
+    ("infinite", lambda c: c.replace(b'"pol-jax/2"', b"-Infinity"), "-Infinity is no JSON number"),
+    ("overflow", lambda c: c.replace(b'"pol-jax/2"', b"1e999"), "not canonical"),
+    ("many digits", lambda c: c.replace(b'"pol-jax/2"', b"9" * 5000), "digits"),
+    ("beyond 2^53", lambda c: c.replace(b'"pol-jax/2"', b"9007199254740993"), "not canonical"),
+    ("minus zero", lambda c: c.replace(b'"pol-jax/2"', b"-0"), "not canonical"),
+    ("float for int", lambda c: c.replace(b'"pol-jax/2"', b"1.0"), "not canonical"),
+    ("deep", lambda c: c.replace(b'"pol-jax/2"', b"[" * 10**6 + b"]" * 10**6), "nested deeper than 16"),
     ("half open", lambda c: b"[" * 10**6, "nested deeper than 16"),
     (
         "hidden depth",
-        lambda c: c.replace(b'"pol-jax/1"', b'"' + b"]" * 99 + b'",' + b"[" * 99),
+        lambda c: c.replace(b'"pol-jax/2"', b'"' + b"]" * 99 + b'",' + b"[" * 99),
         "nested deeper than 16",
     ),
-    ("half a pair", lambda c: c.replace(b'"pol-jax/1"', b'"\\ud800"'), "not canonical"),
+    ("half a pair", lambda c: c.replace(b'"pol-jax/2"', b'"\\ud800"'), "not canonical"),
     ("half a pair in a key", lambda c: c.replace(b'"format"', b'"\\ud800"'), "not canonical"),
     ("mark", lambda c: b"\xef\xbb\xbf" + c, "not JSON"),
     ("UTF-16", lambda c: c.decode().encode("utf-16"), "not UTF-8"),

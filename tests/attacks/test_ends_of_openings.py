@@ -21,7 +21,7 @@ from pol_jax.program.machine import current_environment
 from pol_jax.progress import Silent
 from pol_jax.protocol.challenge import RandomSteps, challenged_steps, draw_steps
 from pol_jax.protocol.opening import Opening
-from pol_jax.protocol.rows import decode_row
+from pol_jax.protocol.rows import RowLayout, decode_row
 from pol_jax.protocol.spans import Span
 from pol_jax.proving import opener
 from pol_jax.proving.opener import open_steps
@@ -31,11 +31,12 @@ from pol_jax.storage.proof import open_proof
 
 CHECK = Callable[..., Report]
 T = 24
+LAYOUT = RowLayout(("loss", "norm"))
 
 
 def without(opening: Opening, *, rows: tuple[int, ...] = (), states: tuple[int, ...] = ()) -> Opening:
     """The opening without these rows and states, as a prover may send it."""
-    kept = [(each, decode_row(each.row)) for each in opening.rows]
+    kept = [(each, decode_row(each.row, LAYOUT)) for each in opening.rows]
     return replace(
         opening,
         rows=tuple(each for each, row in kept if row is not None and row.step not in rows),
@@ -188,6 +189,6 @@ def test_a_false_claim_is_not_opened(field: str, proof_copy: Path) -> None:
 def test_whatever_is_asked_for_both_ends_are_opened(plain_proof: Path) -> None:
     opening = open_steps(open_proof(plain_proof), SOURCE, (9,))
     assert [state.step for state in opening.states] == [0, 8, 9, T]
-    rows = [decode_row(each.row) for each in opening.rows]
+    rows = [decode_row(each.row, LAYOUT) for each in opening.rows]
     assert [row.step for row in rows if row is not None] == [0, 8, 9, T]
     assert STEPS[-1] == T

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import msgspec
 import pytest
 import tiny
 from forge import Forger, edit_document, refused, take_stock
@@ -136,7 +137,7 @@ def test_program_of_another_signature(forger: Forger, verify_plain: Verify, woun
         ("schedule.prng", "rbg", 3),
         ("nonce", "mine", 5),
         ("beacon", "a later one", 5),
-        ("prover", "ed25519:" + "0" * 64, 5),
+        ("prover", "ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", 5),
         ("task.name", "stolen", 5),
     ],
 )
@@ -177,3 +178,30 @@ def wounds() -> Iterator[tuple[str, Any, str]]:
 def test_initial_that_breaks_the_rules(change: dict[str, Any], words: str, child: Forger, verify_chain: Verify) -> None:
     edit_document(child.root, "commitment.json", lambda plain: plain["initial"].update(change))
     refused(verify_chain(child.root, "base"), 3, "commitment.json", words)
+
+
+@pytest.mark.parametrize("steps", [18, 30])
+def test_other_steps_than_committed(steps: int, forger: Forger, verify_plain: Verify) -> None:
+    """The prover who may choose the end can choose the best of many."""
+    forger.write(steps=steps)
+    refused(verify_plain(forger.root), 3, "schedule.steps", f"the claim has {steps} steps, committed were 24")
+
+
+@pytest.mark.parametrize("name", ["claim.json", "commitment.json", "inventory.json"])
+def test_documents_of_two_versions(name: str, forger: Forger, verify_plain: Verify) -> None:
+    """Each is a good document of its version."""
+    old = "pol-jax/1"
+    if name == "commitment.json":
+        forger.commitment = msgspec.structs.replace(forger.commitment, format=old)
+        forger.write_documents()
+    elif name == "claim.json":
+        forger.write_documents(format=old)
+        edit_document(forger.root, "inventory.json", lambda plain: plain.update(format=old))
+    else:
+        edit_document(forger.root, name, lambda plain: plain.update(format=old))
+    refused(
+        verify_plain(forger.root),
+        2 if name == "inventory.json" else 3,
+        name if name != "claim.json" else "commit",
+        "format",
+    )

@@ -11,7 +11,8 @@ import pytest
 import tiny
 from forge import Forger, refused, take_stock
 
-from pol_jax.proving.commit import Choices
+from pol_jax.progress import Silent
+from pol_jax.proving.commit import Choices, write_commitment
 from pol_jax.proving.recording import train
 from pol_jax.reports.report import Report
 from pol_jax.storage.checkpoints import checkpoint_name
@@ -58,12 +59,35 @@ def test_row_changed_under_its_root(forger: Forger, verify_plain: Verify) -> Non
     refused(verify_plain(forger.root), 4, "ledger", "Merkle root is not the claimed one")
 
 
-def test_shortened_claim(forger: Forger, verify_plain: Verify) -> None:
-    forger.write(steps=18)
-    refused(verify_plain(forger.root), 4, segment_file(3), "none of the 3 segments of 18 steps")
+@pytest.fixture(scope="session")
+def loose_proof(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A proof of 24 steps, whose commitment lets the prover choose the end."""
+    path = tmp_path_factory.mktemp("loose") / "proof"
+    path.mkdir()
+    choices = Choices(interval=6, seed="loose", may_stop_early=True)
+    write_commitment(path, tiny.plain(), choices, Silent(), steps=2**26)
+    train(tiny.plain(), path, steps=24)
+    return path
 
 
-def test_shortened_run_with_the_last_state(forger: Forger, verify_plain: Verify) -> None:
+@pytest.fixture
+def loose(loose_proof: Path, tmp_path: Path) -> Forger:
+    return Forger(Path(shutil.copytree(loose_proof, tmp_path / "loose")))
+
+
+def test_an_early_end_is_accepted_and_told(loose_proof: Path, verify_plain: Verify) -> None:
+    report = verify_plain(loose_proof)
+    assert report
+    assert any("the prover chose where the run ends" in reason for reason in report.reasons)
+
+
+def test_shortened_claim(loose: Forger, verify_plain: Verify) -> None:
+    loose.write(steps=18)
+    refused(verify_plain(loose.root), 4, segment_file(3), "none of the 3 segments of 18 steps")
+
+
+def test_shortened_run_with_the_last_state(loose: Forger, verify_plain: Verify) -> None:
+    forger = loose
     last = forger.claim.final_state
     del forger.rows[19:], forger.states[24]
     shutil.rmtree(forger.root / checkpoint_name(24))
@@ -71,9 +95,9 @@ def test_shortened_run_with_the_last_state(forger: Forger, verify_plain: Verify)
     refused(verify_plain(forger.root), 4, "claim.json", "final_state", "row 18")
 
 
-def test_longer_claim(forger: Forger, verify_plain: Verify) -> None:
-    forger.write(steps=2**26)
-    refused(verify_plain(forger.root), 4, segment_file(3 + 1), "is missing")
+def test_longer_claim(loose: Forger, verify_plain: Verify) -> None:
+    loose.write(steps=2**26)
+    refused(verify_plain(loose.root), 4, segment_file(3 + 1), "is missing")
 
 
 @pytest.mark.parametrize(
@@ -82,8 +106,10 @@ def test_longer_claim(forger: Forger, verify_plain: Verify) -> None:
         (9, {"state": None}, "row 9: state_digest is missing"),
         (12, {"state": None}, "row 12: state_digest is missing"),
         (24, {"state": None}, "row 24: state_digest is missing"),
-        (9, {"loss": None}, "row 9: loss is missing"),
-        (0, {"loss": b"\0\0\0\0"}, "row 0: loss must be missing"),
+        (9, {"metrics": b""}, "row 9: metrics: got 0, expected 2"),
+        (9, {"metrics": bytes(4)}, "row 9: metrics: got 1, expected 2"),
+        (9, {"metrics": bytes(12)}, "row 9: metrics: got 3, expected 2"),
+        (0, {"metrics": bytes(8)}, "row 0: metrics: got 2, expected 0"),
     ],
 )
 def test_row_without_what_it_must_have(

@@ -133,7 +133,7 @@ def steered(task: Task, path: Path, change: Change) -> Report:
     leaves = [leaf.copy() for leaf in forger.states[0]]
     for inputs in step_inputs(forger.commitment, task.source, 1, STEPS + 1):
         new, metrics = program.step(tuple(jnp.array(leaf) for leaf in leaves), inputs.batch, inputs.key)
-        loss = np.float32(program.loss(metrics))
+        loss = np.float32(metrics[program.signature.loss_place])
         leaves = change(inputs.step, [np.array(leaf) for leaf in new])
         forger.set_state(inputs.step, [leaf.copy() for leaf in leaves])
         forger.change(inputs.step, loss=loss.tobytes())

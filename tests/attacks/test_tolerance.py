@@ -32,9 +32,10 @@ def elsewhere(forger: Forger) -> Environment:
     return msgspec.structs.replace(forger.claim.environment, cpu="an abacus")
 
 
-def nudged(loss: bytes | None) -> bytes:
+def nudged(loss: float | None) -> bytes:
     """Off by one unit in the last place."""
-    return bytes(np.nextafter(np.frombuffer(loss or b"", "<f4"), np.float32(np.inf)).tobytes())
+    assert loss is not None
+    return bytes(np.nextafter(np.float32(loss), np.float32(np.inf)).tobytes())
 
 
 # --- a proof with few checkpoints --------------------------------------------------------------------------------

@@ -66,8 +66,8 @@ DAMAGES: dict[str, tuple[Callable[[Opening], Opening], str]] = {
         "no run has more",
     ),
     "loss left out": (
-        lambda o: replace(o, rows=(*o.rows[:-1], replace(o.rows[-1], row=o.rows[-1].row[:-5] + b"\0"))),
-        "row 24: loss is missing",
+        lambda o: replace(o, rows=(*o.rows[:-1], replace(o.rows[-1], row=o.rows[-1].row[:-16] + bytes(8)))),
+        "row 24: metrics: got 0, expected 2",
     ),
     "program": (lambda o: replace(o, step=flipped(o.step, 100)), "not the committed program"),
     "commitment": (lambda o: replace(o, commitment=b"{}"), "commitment.json"),

@@ -26,8 +26,8 @@ def test_diff_finds_the_first_step_that_diverges(proof_copy: Path, plain_proof: 
 
     from pol_jax.storage.ledger import read_segment, seal
 
-    segments = open_proof(proof_copy).segments
-    rows = read_segment(proof_copy, 1, segments.rows(1))
+    proof = open_proof(proof_copy)
+    rows = read_segment(proof_copy, 1, proof.segments.rows(1), proof.commitment.row_layout)
     seal(proof_copy, 1, [replace(row, state=bytes(32)) if row.step >= 9 else row for row in rows])
     diverged = pol("diff", plain_proof, proof_copy)
     assert diverged.exit_code == 1

@@ -8,13 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from places import TESTS
+from warm_process import WarmProcess, warm_process
 
 from pol_jax.storage.proof import open_proof
 
@@ -37,29 +37,31 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(TESTS), "JAX_PLATFORMS": "cpu"}
 
 
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProcess]:
+    """Runs commands in processes of their own that don't import everything again."""
+    with warm_process(tmp_path_factory.mktemp("said"), environment()) as process:
+        yield process
+
+
 def train_arguments(out: Path) -> list[str]:
     return ["train", "tiny:plain", "--out", str(out), "--steps", str(LONG), "--interval", "100"]
 
 
 @pytest.mark.parametrize(("most", "keep_every"), [(10, 1), (4, 4)])
-def test_killed_ten_times_ends_with_the_same_claim(tmp_path: Path, most: int, keep_every: int) -> None:
+def test_killed_ten_times_ends_with_the_same_claim(
+    warm: WarmProcess, tmp_path: Path, most: int, keep_every: int
+) -> None:
     """SIGKILL at random moments of one run: while it starts, trains, writes, removes what it does not keep."""
     moments, kills = random.Random(20260601), 0
     killed, once = ([*train_arguments(tmp_path / name), "--keep-every", f"{keep_every}"] for name in ("killed", "once"))
     while kills < most:
-        command = [sys.executable, "-m", "pol_jax.cli", *killed]
-        process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + moments.uniform(0.5, 4.5)
-        while time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.01)
-        has_finished = process.poll() is not None
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        ended = warm.run(*killed, kill_after=moments.uniform(0.05, 2.0))
+        assert ended.returncode in (-signal.SIGKILL, 0), ended.stderr
         kills += 1
-        if has_finished:
+        if ended.returncode == 0:
             shutil.rmtree(tmp_path / "killed")
-    for arguments in (killed, once):
-        finished = pol(*arguments)
+    for finished in (pol(*killed), warm.run(*once)):
         assert finished.returncode == 0, finished.stderr
     assert claim_of(tmp_path / "killed") == claim_of(tmp_path / "once")
     for name in ("killed", "once"):
@@ -83,16 +85,16 @@ def remount(disk: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], check=True)
 
 
-def test_full_disk_is_one_line_and_what_is_there_stays_usable(small_disk: Path) -> None:
+def test_full_disk_is_one_line_and_what_is_there_stays_usable(warm: WarmProcess, small_disk: Path) -> None:
     out = small_disk / "proof"
     full = pol(*train_arguments(out))
     assert full.returncode == 2
     assert len(full.stderr.strip().splitlines()) == 1, full.stderr
     assert "No space left on device" in full.stderr
-    assert pol("inspect", out).returncode == 0
+    assert warm.run("inspect", out).returncode == 0
     remount(small_disk, "size=50m")
-    assert pol(*train_arguments(out)).returncode == 0
-    assert pol("verify", out, "--task", "tiny:plain", "--segments", "0,29").returncode == 0
+    assert warm.run(*train_arguments(out)).returncode == 0
+    assert warm.run("verify", out, "--task", "tiny:plain", "--segments", "0,29").returncode == 0
 
 
 def test_read_only_directory_is_one_line(small_disk: Path) -> None:

@@ -182,7 +182,6 @@ def test_a_report_that_can_t_be_written_is_found_before_the_verification(
 
 
 @pytest.mark.usefixtures("in_process")
-@pytest.mark.filterwarnings("ignore:.* the run stays open after step 8")
 def test_a_run_that_is_not_finished_is_no_false_proof(tmp_path: Path) -> None:
     """Stopped on its way, or going on at this moment."""
     with Recording(tiny.plain(), tmp_path / "proof") as recording:

@@ -15,7 +15,7 @@ from made_steps import FAILED, INCONCLUSIVE, PASSED, State, Step, made, spec_of,
 
 from pol_jax.judging.leaf_distances import COARSE_LIMIT_SHARE, FAILURE_FACTOR, LIMIT_SHARE, SAFETY_FACTOR
 from pol_jax.judging.magnitude_groups import BINADES
-from pol_jax.judging.tolerance import StepComparison, judge_step, with_losses
+from pol_jax.judging.tolerance import StepComparison, judge_step, with_metric
 from pol_jax.protocol.trees import LeafSpec
 from pol_jax.reports.report import Outcome
 
@@ -115,6 +115,24 @@ def test_a_frozen_leaf_stays() -> None:
     one = frozen.copy()
     one[0] = np.nextafter(one[0], np.inf)  # less than a unit in the last place of the largest element
     assert step.compared(after=with_leaf(step.after, 2, one)).outcome is INCONCLUSIVE
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
+def test_a_nan_holds_no_hidden_bits(dtype: str) -> None:
+    """NaNs in a leaf that moves otherwise: one that is another NaN is at no distance, and could hold a weight."""
+    step = made(dtypes=("float32", "float32", dtype))
+    lost = [with_leaf(state, 2, state[2].copy()) for state in (step.reference, *step.others, step.after)]
+    for state in lost:
+        state[2][:10] = np.nan
+    step = replace(step, reference=lost[0], others=lost[1:3])
+    assert step.compared(after=lost[3]).leaves[2].outcome is PASSED
+    odd = with_leaf(lost[3], 2, lost[3][2].copy())
+    odd[2].view(np.uint8)[0] ^= 1
+    assert np.isnan(odd[2][0])
+    found = step.compared(after=odd)
+    assert found.leaves[2].outcome is INCONCLUSIVE
+    assert "1 NaNs with other bits than here" in found.leaves[2].reason
+    assert step.compared(others=[odd, lost[1]], after=odd).leaves[2].outcome is PASSED
 
 
 def test_a_frozen_zero_keeps_its_sign() -> None:
@@ -339,8 +357,8 @@ def test_a_loss_that_chaos_explains_is_not_false() -> None:
     state = [np.full(100, 0.1)]
     found = judge_step([np.zeros(100)], state, state, [state, state], SPEC)
     own = [[np.float32(1.0)]] * 3
-    assert with_losses(found, [np.float32(1.1)], own).outcome is Outcome.FAILED
-    assert with_losses(found, [np.float32(1.1)], own, [[np.float32(1.02)]]).outcome is Outcome.INCONCLUSIVE
+    assert with_metric(found, "loss", [np.float32(1.1)], own).outcome is Outcome.FAILED
+    assert with_metric(found, "loss", [np.float32(1.1)], own, [[np.float32(1.02)]]).outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(("ulps", "outcome"), [(0, Outcome.PASSED), (1, Outcome.INCONCLUSIVE)])
@@ -385,7 +403,7 @@ def test_a_leaf_that_no_compilation_changes_keeps_its_bits_after_several_steps_t
 
 def losses(committed: float, *own: float, perturbed: float | None = None) -> StepComparison:
     found, moved = made().compared(), [np.float32(own[0] if perturbed is None else perturbed)]
-    return with_losses(found, [np.float32(committed)], [[np.float32(each)] for each in own], [moved])
+    return with_metric(found, "loss", [np.float32(committed)], [[np.float32(each)] for each in own], [moved])
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.export
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from exported_functions import TARGET, VECTOR, exported
 from jax import lax
@@ -34,6 +37,36 @@ def test_constants_are_counted_however_they_are_spelled(constant: str, size: int
     text += '{-# dialect_resources: { builtin: { blob: "0x040000000000803F0000004000004040" } } #-}'
     with parsed(text) as module:
         assert constant_bytes(module) == size
+
+
+def test_places_of_slices_and_paddings_are_numbers_too() -> None:
+    """One that starts at a number, of an array that counts up, is that number."""
+
+    def size(function: Callable[[jax.Array], jax.Array]) -> int:
+        return audit(exported(function, jax.ShapeDtypeStruct((2**16, 4), "float32"))).constant_bytes
+
+    assert size(lambda x: x[:10]) == 1
+    assert size(lambda x: x[40_000:40_001, 1:]) == 3  # 16 digits and 1, and none for the lengths
+    assert size(lambda x: x[40_000:]) == 2
+    assert size(lambda x: x[40_000:50_000]) == 4
+    assert size(lambda x: jnp.concatenate([x[at : at + 1] for at in range(32768, 32868)])) == 200
+    assert size(lambda x: jnp.pad(x, ((1000, 60), (0, 0)))) == 4 + 2  # the 0 that is filled in, and 10 and 6 digits
+
+
+def test_a_model_in_the_order_of_a_few_constants_shows_in_the_size() -> None:
+    """16 constants, which are joined in an order that says everything."""
+
+    def packed(levels: np.ndarray) -> int:
+        def function(x: jax.Array) -> jax.Array:
+            known = [jnp.full(1, at / 16) for at in range(16)]
+            return jnp.concatenate([known[at] for at in levels.tolist()]) * x
+
+        found = audit(exported(function, jax.ShapeDtypeStruct((), "float32")))
+        assert found.constant_bytes <= 16 * 4
+        return found.packed_bytes
+
+    secret = np.random.default_rng(0).integers(0, 16, 2000)
+    assert packed(secret) - packed(np.zeros(2000, int)) > 500  # bytes that are needed to write it
 
 
 def test_constants_of_regions_and_callees_count() -> None:

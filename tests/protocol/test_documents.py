@@ -19,11 +19,13 @@ from pol_jax.protocol.documents import decode, encode
 @pytest.mark.parametrize("vector", vectors("documents")["accepted"], ids=lambda vector: vector["kind"])
 def test_accepted_documents(vector: dict[str, Any]) -> None:
     content = vector["text"].encode()
-    assert encode(PARSERS[vector["kind"]](content)) == content
+    parsed = PARSERS[vector["kind"]](content)
+    assert (parsed.encode() if vector["kind"] != "inventory" else encode(parsed)) == content
     assert second.canonical(second.parse(content)).encode() == content
     if vector["digest"]:
-        assert second.digest(vector["kind"], content).hex() == vector["digest"]
-        assert PARSERS[vector["kind"]](content).digest().hex() == vector["digest"]
+        version = second.version_of(second.parse(content))
+        assert second.digest(vector["kind"], content, version=version).hex() == vector["digest"]
+        assert parsed.digest().hex() == vector["digest"]
 
 
 @pytest.mark.parametrize("vector", vectors("documents")["refused"], ids=lambda vector: vector["name"])

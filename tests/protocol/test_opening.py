@@ -29,10 +29,11 @@ def test_second_implementation_reads_private_records(tmp_path: Path) -> None:
 
 def test_more_or_less_than_an_opening(opening: Opening) -> None:
     content = opening.encode()
-    longer = msgspec.msgpack.encode(msgspec.to_builtins(opening) | {"more": 1})
+    fields = msgspec.msgpack.decode(content)
+    longer = msgspec.msgpack.encode(fields | {"more": 1})
     for wrong in (content + b"\0", content[:-1], longer):
         with pytest.raises(ProofError):
             parse_opening(wrong, "it")
-    reordered = msgspec.msgpack.encode(dict(reversed(msgspec.structs.asdict(opening).items())))
+    reordered = msgspec.msgpack.encode(dict(reversed(fields.items())))
     with pytest.raises(ProofError, match="canonical"):
         parse_opening(reordered, "it")

@@ -8,8 +8,10 @@ from stored_vectors import unhex, vectors
 
 def test_rows() -> None:
     for vector in vectors("rows"):
-        optional = unhex(vector["state_digest"]), unhex(vector["loss"])
+        version, metrics = second.version_of(vector), bytes.fromhex(vector["metrics"])
         key, batch = bytes.fromhex(vector["key"]), bytes.fromhex(vector["batch_digest"])
-        content = second.row_bytes(vector["step"], key, vector["indices"], batch, *optional)
+        content = second.row_bytes(
+            vector["step"], key, vector["indices"], batch, unhex(vector["state_digest"]), metrics, version
+        )
         assert content.hex() == vector["bytes"]
-        assert second.digest("ledger row", content).hex() == vector["digest"]
+        assert second.digest("ledger row", content, version=version).hex() == vector["digest"]

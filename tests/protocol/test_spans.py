@@ -59,7 +59,13 @@ def test_segments_hold_every_row_once(steps: int, interval: int) -> None:
 
 def test_spans_end_where_the_ledger_has_digests() -> None:
     schedule = Schedule(
-        batch_size=1, interval=10, witness_interval=4, order="feistel-splitmix64-8", prng="threefry2x32"
+        batch_size=1,
+        interval=10,
+        witness_interval=4,
+        order="feistel-splitmix64-8",
+        prng="threefry2x32",
+        steps=13,
+        may_stop_early=False,
     )
     found = witnessed_spans(schedule, (1, 3, 4, 5, 9, 10, 11, 13), 13)
     assert found == [Span(0, 4), Span(4, 8), Span(8, 10), Span(10, 12), Span(12, 13)]

@@ -111,7 +111,6 @@ def test_a_damaged_or_unfinished_proof_is_no_start(plain_proof: Path, tmp_path: 
         choose(Start(open_proof(forger.root)), state)
 
 
-@pytest.mark.filterwarnings("ignore:.* the run stays open after step")
 def test_an_interrupted_run_goes_on_without_its_start(chain: Path, tmp_path: Path) -> None:
     choices = Choices(interval=INTERVAL, seed="child", start=Start(open_proof(chain / "base"), ("/params",)))
     with Recording(tiny.plain(), tmp_path / "run", steps=STEPS, choices=choices) as recording:
@@ -131,7 +130,7 @@ def test_an_interrupted_run_goes_on_without_its_start(chain: Path, tmp_path: Pat
 def test_a_run_killed_before_its_first_checkpoint_needs_its_start_again(chain: Path, tmp_path: Path) -> None:
     choices = Choices(interval=INTERVAL, seed="child", start=Start(open_proof(chain / "base"), ("/params",)))
     (tmp_path / "run").mkdir()
-    write_commitment(tmp_path / "run", tiny.plain(), choices, Silent())
+    write_commitment(tmp_path / "run", tiny.plain(), choices, Silent(), steps=STEPS)
     with pytest.raises(UsageError, match="give the same start again"):
         train(tiny.plain(), tmp_path / "run", steps=STEPS)
     train(tiny.plain(), tmp_path / "run", steps=STEPS, choices=choices)

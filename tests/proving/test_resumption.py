@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import tiny
 
 from pol_jax.errors import DataError, DivergenceError, StorageError, UsageError
 from pol_jax.program.artifact import Artifacts, Signature
+from pol_jax.progress import Silent
 from pol_jax.protocol.limits import Limits
-from pol_jax.protocol.rows import Row
 from pol_jax.proving import commit, finishing, open_run, recorder
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import Recording, train
@@ -219,9 +220,9 @@ def test_recomputed_step_that_differs_is_reported_and_not_overwritten(tmp_path: 
     """A row in the journal that the recomputation contradicts: silent data corruption."""
     path = tmp_path / "proof"
     interrupted(path)
-    rows = journal.read_journal(path / journal.FILE)
+    rows = journal.read_journal(path / journal.FILE, open_proof(path).commitment.row_layout)
     step = rows[-1].step
-    rows[-1] = Row(step, rows[-1].key, rows[-1].indices, rows[-1].batch, bytes(32), rows[-1].loss)
+    rows[-1] = replace(rows[-1], step=step, state=bytes(32))
     journal.Journal(path / journal.FILE, rows).close()
     before = (path / journal.FILE).read_bytes()
     with pytest.raises(DivergenceError, match=rf"step {step}: recomputed state_digest"):
@@ -264,7 +265,7 @@ def test_choices_that_contradict_the_run_are_refused(tmp_path: Path) -> None:
         ({"choices": Choices(interval=6, seed="resume", secret=bytes(32))}, "public"),
         ({"choices": Choices(interval=6, seed="resume", prng="rbg")}, "prng rbg"),
         ({"choices": Choices(interval=6, seed="resume", witness_interval=2)}, "witness interval 2"),
-        ({"steps": 3}, "more than the 3"),
+        ({"steps": 3}, "committed to exactly 12"),
     ):
         with pytest.raises(UsageError, match=word):
             resume(path, **changes)
@@ -297,35 +298,51 @@ def test_claim_that_is_there_keeps_its_environment(
 
 def test_run_that_ended_at_its_last_step_is_not_continued(tmp_path: Path) -> None:
     """A checkpoint that only the former last step has: nothing is overwritten, and the former call goes on."""
-    path = tmp_path / "proof"
+    path, loose = tmp_path / "proof", dataclasses.replace(CHOICES, may_stop_early=True)
+
+    def end_at(path: Path, steps: int) -> None:
+        if not (path / "commitment.json").exists():
+            path.mkdir()
+            commit.write_commitment(path, tiny.plain(), loose, Silent(), steps=20)
+        resume(path, steps=steps, choices=loose)
+
     with pytest.MonkeyPatch.context() as monkeypatch:
         countdown = Countdown(monkeypatch, 10**6)
-        resume(tmp_path / "counted", steps=10)
+        end_at(tmp_path / "counted", 10)
     count = 10**6 - countdown.left
     for most in range(count - 8, count):
         with pytest.MonkeyPatch.context() as monkeypatch:
             Countdown(monkeypatch, most)
             with pytest.raises(Killed):
-                resume(path, steps=10)
+                end_at(path, 10)
         if (path / "checkpoints/0000000010").exists():
             with pytest.raises(UsageError, match=r"was ended at step 10|is finished, with 10"):
-                resume(path, steps=20)
-            resume(path, steps=10)
+                end_at(path, 20)
+            end_at(path, 10)
             shutil.rmtree(path)
         else:
-            resume(path, steps=20)
+            end_at(path, 20)
             claim = open_proof(path).claim
             assert claim is not None
             assert claim.steps == 20
             shutil.rmtree(path)
 
 
+def test_a_run_that_may_stop_early_stops_no_later_than_it_has(tmp_path: Path) -> None:
+    path, loose = tmp_path / "proof", dataclasses.replace(CHOICES, may_stop_early=True)
+    interrupted(path, choices=loose)
+    with pytest.raises(UsageError, match="more than the 3"):
+        resume(path, steps=3, choices=loose)
+    with pytest.raises(UsageError, match="committed to at most 12"):
+        resume(path, steps=13, choices=loose)
+
+
 def test_refused_call_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "proof"
     interrupted(path)
     before = (path / "run.json").read_bytes()
-    with pytest.raises(UsageError, match="more than the 3"):
-        resume(path, steps=3)
+    with pytest.raises(UsageError, match="committed to exactly 12"):
+        resume(path, steps=13)
     assert (path / "run.json").read_bytes() == before
 
 

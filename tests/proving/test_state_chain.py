@@ -112,7 +112,6 @@ def test_numbers_of_the_host_are_the_same_state(tmp_path: Path) -> None:
     assert open_proof(tmp_path / "proof").claim
 
 
-@pytest.mark.filterwarnings("ignore:.* the run stays open after step 1")
 def test_a_state_whose_memory_was_reused(tmp_path: Path) -> None:
     with Recording(tiny.plain(), tmp_path / "proof", steps=12) as recording:
         inputs = iter(recording)

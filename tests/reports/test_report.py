@@ -24,7 +24,7 @@ SCHEMA = ROOT / "docs" / "report.schema.json"
 
 def test_report_has_curve_and_replays(plain_proof: Path) -> None:
     report = verify(plain_proof, tiny.plain().source, policy=ListedSegments((1, 3)), nonce=NONCE)
-    losses = [row.loss_value for row in open_proof(plain_proof).rows()][1:]
+    losses = [row.loss for row in open_proof(plain_proof).rows()][1:]
     assert report.task == "tiny plain"
     assert [(point.first, point.loss) for point in report.curve] == list(enumerate(losses, 1))
     assert [(each.segment, each.start, each.stop, each.mismatch) for each in report.replays] == [

@@ -163,8 +163,11 @@ def test_only_plain_files_are_taken_over(cache: Path, tmp_path: Path) -> None:
     (made / "something else").write_bytes(b"compiled")
     with (made / "jit_e-1-cache").open("wb") as large:
         large.truncate(FILE_BYTES + 1)
+    (made / "jit_f-1-cache").write_bytes(b"compiled")
     keep(made, b"key")
-    assert [path.name for path in kept(cache)] == ["jit_a-1-cache"]
+    assert sorted(path.name for path in kept(cache)) == ["jit_a-1-cache", "jit_f-1-cache"]
+    provide(tmp_path / "provided", b"key")
+    assert sorted(path.name for path in (tmp_path / "provided").iterdir()) == ["jit_a-1-cache", "jit_f-1-cache"]
 
 
 def test_full_disk_is_no_obstacle(plain_proof: Path, cache: Path) -> None:

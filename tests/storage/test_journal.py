@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import _row, law, row_lists
+from strategies import LAYOUTS, _row, law, row_lists
 
-from pol_jax.protocol.rows import Row
+from pol_jax.protocol.rows import Row, RowLayout
 from pol_jax.storage.journal import Journal, read_journal
 
 
@@ -26,40 +26,43 @@ def test_a_torn_journal_keeps_every_whole_row(tmp_path_factory: pytest.TempPathF
         ends.append(path.stat().st_size)
     journal.close()
     content = path.read_bytes()
-    assert read_journal(path) == rows
+    layout = rows[0].layout
+    assert read_journal(path, layout) == rows
     for size in range(len(content)):
         whole = rows[: sum(end <= size for end in ends)]
         path.write_bytes(content[:size])
-        assert read_journal(path) == whole
+        assert read_journal(path, layout) == whole
         path.write_bytes(content[:size] + bytes(64))  # what a file system may leave after a power loss
-        found = read_journal(path)
+        found = read_journal(path, layout)
         assert len(found) >= len(whole)  # zeros may complete a row that ends with zeros
         assert found == rows[: len(found)]
 
 
 @law(100)
-@given(st.binary(max_size=120), st.booleans())
-def test_a_journal_of_anything_is_read(tmp_path_factory: pytest.TempPathFactory, content: bytes, framed: bool) -> None:
+@given(st.binary(max_size=120), st.booleans(), LAYOUTS)
+def test_a_journal_of_anything_is_read(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, framed: bool, layout: RowLayout
+) -> None:
     path = tmp_path_factory.mktemp("journal") / "journal"
     frame = struct.pack("<II", len(content), zlib.crc32(content))
     path.write_bytes(frame + content if framed else content)
-    for row in read_journal(path):
+    for row in read_journal(path, layout):
         assert row.encode() == content
 
 
-@pytest.mark.parametrize("tail", [b"", b"\1", b"\1" + bytes(3), b"\1" + bytes(5), b"\0\0", b"\2" + bytes(4)])
+@pytest.mark.parametrize("tail", [b"", bytes(7), bytes(9), b"\1" + bytes(10), b"\1" + bytes(12), b"\2" + bytes(11)])
 def test_a_journal_ends_where_no_row_is(tmp_path: Path, tail: bytes) -> None:
-    content = _row(1).encode()[:-5] + tail
+    content = _row(1).encode()[:-12] + tail
     whole = Journal(tmp_path / "journal", [_row(1)])
     whole.close()
     frame = struct.pack("<II", len(content), zlib.crc32(content)) + content
     with (tmp_path / "journal").open("ab") as file:
         file.write(frame)
-    assert read_journal(tmp_path / "journal") == [_row(1)]
+    assert read_journal(tmp_path / "journal", RowLayout()) == [_row(1)]
 
 
 def test_a_journal_that_is_not_there_has_no_rows(tmp_path: Path) -> None:
-    assert read_journal(tmp_path / "journal") == []
+    assert read_journal(tmp_path / "journal", RowLayout()) == []
 
 
 def test_a_cleared_journal_goes_on(tmp_path: Path) -> None:
@@ -67,4 +70,4 @@ def test_a_cleared_journal_goes_on(tmp_path: Path) -> None:
     journal.clear()
     journal.append(_row(2))
     journal.close()
-    assert read_journal(tmp_path / "journal") == [_row(2)]
+    assert read_journal(tmp_path / "journal", RowLayout()) == [_row(2)]

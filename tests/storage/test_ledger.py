@@ -12,7 +12,8 @@ from hypothesis import given
 from strategies import _row, law, row_lists
 
 from pol_jax.errors import ProofError
-from pol_jax.protocol.rows import Row
+from pol_jax.protocol.encoding import FORMAT_1
+from pol_jax.protocol.rows import Row, RowLayout
 from pol_jax.protocol.spans import Segments
 from pol_jax.storage.ledger import read_row, read_segment, seal, segment_file
 
@@ -23,31 +24,34 @@ def test_sealed_rows_come_back_byte_for_byte(tmp_path_factory: pytest.TempPathFa
     root = tmp_path_factory.mktemp("ledger")
     seal(root, 0, rows)
     expected = range(len(rows))
-    assert read_segment(root, 0, expected) == rows
+    layout = rows[0].layout
+    assert read_segment(root, 0, expected, layout) == rows
     for row in rows:
         indices = row.indices.tolist()
-        assert row.encode() == second.row_bytes(row.step, row.key, indices, row.batch, row.state, row.loss)
+        assert row.encode() == second.row_bytes(
+            row.step, row.key, indices, row.batch, row.state, row.metrics, 1 if layout.version == FORMAT_1 else 2
+        )
     for wrong in (range(1, len(rows) + 1), range(len(rows) + 1)):
         with pytest.raises(ProofError, match=segment_file(0)):
-            read_segment(root, 0, wrong)
+            read_segment(root, 0, wrong, layout)
 
 
 def test_one_row_is_read_from_its_file(tmp_path: Path) -> None:
     segments = Segments(5, 2)
     for segment in range(len(segments)):
         seal(tmp_path, segment, [_row(step) for step in segments.rows(segment)])
-    assert [read_row(tmp_path, segments, step).step for step in range(6)] == list(range(6))
+    assert [read_row(tmp_path, segments, step, RowLayout()).step for step in range(6)] == list(range(6))
 
 
 def test_a_segment_in_a_dictionary_encoding_is_refused(tmp_path: Path) -> None:
     """Two kilobytes of it can stand for more than any memory."""
-    rows = [Row(step, bytes(8), np.zeros(2**18, np.uint64), bytes(32), None, None) for step in range(3)]
+    rows = [Row(step, bytes(8), np.zeros(2**18, np.uint64), bytes(32), None, b"") for step in range(3)]
     seal(tmp_path, 0, rows)
     path = tmp_path / segment_file(0)
     pq.write_table(pq.read_table(path), path, compression="zstd", use_dictionary=True)
     assert path.stat().st_size < 5000
     with pytest.raises(ProofError, match="encoding"):
-        read_segment(tmp_path, 0, range(3))
+        read_segment(tmp_path, 0, range(3), RowLayout())
 
 
 def test_any_flipped_byte_of_a_segment_is_refused_or_harmless(tmp_path: Path) -> None:
@@ -59,7 +63,7 @@ def test_any_flipped_byte_of_a_segment_is_refused_or_harmless(tmp_path: Path) ->
     for at in range(0, len(content), 7):
         path.write_bytes(content[:at] + bytes([content[at] ^ 0x40]) + content[at + 1 :])
         try:
-            assert read_segment(tmp_path, 0, range(3)) == rows
+            assert read_segment(tmp_path, 0, range(3), RowLayout()) == rows
         except ProofError:
             refused += 1
     assert refused > len(content) // 7 // 2

@@ -47,7 +47,6 @@ def test_rows_are_found_without_reading_the_others(plain_proof: Path, proof_copy
         pol_jax.open_proof(plain_proof).row(25)
 
 
-@pytest.mark.filterwarnings("ignore:.* the run stays open after step")
 def test_open_run_can_be_read(plain_proof: Path, tmp_path: Path) -> None:
     """Before the claim is there: rows of the journal follow the sealed ones."""
     choices = pol_jax.Choices(interval=tiny.INTERVAL, seed="tests")

@@ -23,7 +23,7 @@ def test_what_was_seen_is_passed_on() -> None:
 
 def test_what_is_other_than_seen_is_refused() -> None:
     with pytest.raises(ProofError, match="ledger: changed since it was checked: row 2"):
-        SEEN.check_rows("ledger", [ROWS[1], dataclasses.replace(ROWS[2], loss=b"abcd")])
+        SEEN.check_rows("ledger", [ROWS[1], dataclasses.replace(ROWS[2], metrics=b"abcd")])
     for step, digest in ((3, b"a" * 32), (1, b"a" * 32)):
         with pytest.raises(ProofError, match="there: changed since it was checked"):
             SEEN.check_state("there", step, digest)

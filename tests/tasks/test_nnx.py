@@ -49,7 +49,7 @@ def test_it_is_proven_and_verified(tmp_path: Path) -> None:
     init, step = from_nnx(build, train_step)
     task = Task("nnx", init, step, Arrays(tiny.points()), tiny.BATCH, 40, 10)
     proof = train(task, tmp_path / "proof")
-    losses = [row.loss_value for row in proof.rows() if row.loss_value is not None]
+    losses = [row.loss for row in proof.rows() if row.loss is not None]
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
     report = verify(tmp_path / "proof", task.source, policy=AllSegments(), nonce=b"n")
     assert report.verdict == "accepted", report.reasons

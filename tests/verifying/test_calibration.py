@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import tiny
 from made_steps import FAILED, INCONCLUSIVE, PASSED, made, with_leaf
@@ -57,6 +58,48 @@ def test_a_sign_that_rounding_turns_over_is_not_false(tmp_path: Path) -> None:
     found = compared(0, 2)
     assert found.outcome is INCONCLUSIVE, (found.total.error, found.total.reach, found.outcome)
     assert judge_span(compilations, [goal, w], [goal, w], [given]).outcome is FAILED
+
+
+def moments() -> Task:
+    """Adam, where a few gradients are 0, as differences are here that are a last place elsewhere."""
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2))
+
+    def init(key: Key) -> PyTree:
+        w = jax.random.normal(key, (256,))
+        return {"w": w, "optimizer": optimizer.init(w)}
+
+    def step(state: PyTree, batch: PyTree, key: Key) -> tuple[PyTree, dict[str, jax.Array]]:
+        slope = (jnp.arange(256) >= 4) * jnp.mean(batch["x"])
+        update, moments = optimizer.update(slope * state["w"], state["optimizer"])
+        return {"w": state["w"] + update, "optimizer": moments}, {
+            "loss": jnp.mean(jnp.square(state["w"])) + 0 * slope[0]
+        }
+
+    return Task("moments", init, step, Arrays(tiny.points()), tiny.BATCH, 2, 1)
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_gradient_that_is_the_rest_of_rounding_is_not_false(at: int, tmp_path: Path) -> None:
+    """Adam makes a whole step of it. A clipped run was rejected under another instruction set for a few of these."""
+    commitment, _ = write_commitment(tmp_path, moments(), Choices(seed="moments"), Silent())
+    program, given = open_proof(tmp_path).program(), list(step_inputs(commitment, moments().source, 1, 3))
+    compilations = compile_variants(program)
+    states = [[np.asarray(leaf) for leaf in program.init(given[0].key)]]
+    for each in given:
+        states.append(compilations.reference.run(states[-1], [each]))
+    before, after = states[at : at + 2]
+    (w,) = (place for place, leaf in enumerate(compilations.spec) if leaf.path == "/w")
+
+    def moved(elements: int) -> StepComparison:
+        changed = with_leaf(after, w, after[w].copy())
+        changed[w][:elements] += np.float32(1e-2)
+        return judge_span(compilations, before, changed, given[at : at + 1])
+
+    found = moved(4)
+    assert found.outcome is INCONCLUSIVE, found.reasons
+    assert "rounding may decide here" in found.reasons[0]
+    assert moved(256).outcome is FAILED
+    assert judge_span(compilations, before, before, given[at : at + 1]).outcome is FAILED
 
 
 def side_of_zero() -> Task:

@@ -38,10 +38,10 @@ def layered(plain_proof: Path) -> tuple[Program, Commitment]:
 
     commitment = open_proof(plain_proof).commitment
     state = state_spec({f"{at:02}": jnp.zeros(SIZE) for at in range(22)})
-    program = ProgramCommitment("00" * 32, "11" * 32, ("loss",))
+    program = ProgramCommitment("00" * 32, "11" * 32, ("loss",), "loss")
     commitment = msgspec.structs.replace(commitment, state=state, program=program)
     return Program(
-        Signature.from_commitment(commitment), jax.jit(init), lambda *_: pytest.fail("stepped"), 0
+        Signature.from_commitment(commitment), jax.jit(init), lambda *_: pytest.fail("stepped"), 0, 0
     ), commitment
 
 

@@ -105,6 +105,25 @@ def test_tolerances_of_earlier_proofs_count_in_the_drift(chain: Path) -> None:
     assert with_ancestors(drift, [msgspec.structs.replace(far, mode=Mode.BITS)]) == drift
 
 
+def test_shares_of_leaves_of_earlier_proofs_add_up(chain: Path) -> None:
+    """Sixteen runs, each of which leads a leaf by a tenth of its way, would make another model."""
+    report = check(chain / "of_abroad", chain / "abroad")
+    drift, (parent,) = report.drift, report.ancestors
+    assert drift is not None
+    assert parent.drift is not None
+    assert 0 < parent.share == parent.drift.share
+    each = msgspec.structs.replace(
+        parent, drift=msgspec.structs.replace(parent.drift, share=0.6 * LARGEST_SHARE, leaf="/w", tolerated=0.0)
+    )
+    assert drift_objection(with_ancestors(drift, [each])) is None
+    objection = drift_objection(with_ancestors(drift, [each, each]))
+    assert objection is not None
+    assert objection.startswith("tolerances add up to 12.0% of the distance of leaf /w")
+    unknown = msgspec.structs.replace(each, drift=msgspec.structs.replace(parent.drift, share=None))
+    assert drift_objection(with_ancestors(drift, [unknown])) is not None
+    assert with_ancestors(drift, [msgspec.structs.replace(each, mode=Mode.BITS)]) == drift
+
+
 def test_only_equal_bits_are_accepted_on_request(chain: Path) -> None:
     report = check(chain / "abroad", exact=True)
     assert (report.verdict, report.mode, report.exact) == (Verdict.INCONCLUSIVE, None, True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jax
 import msgspec
+import numpy as np
 import pytest
 import tiny
 from forge import refused
@@ -20,7 +21,7 @@ from opened_steps import SECRET, SOURCE, STEPS
 from places import ROOT, TESTS
 
 from pol_jax.protocol.challenge import ListedSteps
-from pol_jax.protocol.encoding import record_salt
+from pol_jax.protocol.encoding import record_digests, record_salt
 from pol_jax.protocol.opening import Opening
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.opener import open_steps
@@ -66,7 +67,9 @@ def test_sparse_witnesses_and_private_records(
     assert {state.step for state in opening.states} == ({0, 4, 8, 11} if witness_interval == 4 else {0, 6, 11})
     assert check_opening(opening, (2, 11), tmp_path / "proof")
     if secret is not None:
-        assert opening.records[0].salt == record_salt(secret, opening.records[0].index)
+        record = opening.records[0]
+        (public,) = record_digests(np.frombuffer(b"".join(record.leaves), np.uint8)[None])
+        assert record.salt == record_salt(secret, record.index, public)
         bare = replace(opening, records=tuple(replace(record, salt=None) for record in opening.records))
         refused(check_opening(bare, (2, 11), tmp_path / "proof"), 5, "records[0]", "salt is missing")
 

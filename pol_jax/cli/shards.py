@@ -1,0 +1,100 @@
+"""This module implements ``pol verify --shard`` and ``pol merge-reports``: many find facts, one place judges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from pol_jax.cli.terminal import Bars
+from pol_jax.errors import StorageError, UsageError
+from pol_jax.files import write_whole
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.sandbox.bounds import Bounds
+from pol_jax.sandbox.verify import find_facts_apart
+from pol_jax.training.task import Source
+from pol_jax.verifying.facts import Facts, Share, merge_facts, parse_facts
+from pol_jax.verifying.request import ProofRequest
+
+_SHARE = re.compile(r"(\d{1,6})/(\d{1,6})\Z", re.ASCII)
+_MOST_BYTES = 2**28
+
+
+def check_shards(shard: str | None, out: Path | None, ray: str | None, nonce: str | None) -> None:
+    """Check options that only go together.
+
+    Raises:
+        UsageError: one is missing, or there are two ways to share the work.
+    """
+    if shard is not None and ray is not None:
+        raise UsageError("--shard and --ray: give one of them")
+    if (shard is None) != (out is None):
+        raise UsageError("--shard and --out: give both: a shard writes the facts that it finds, and gives no verdict")
+    if shard is not None and nonce is None:
+        raise UsageError(
+            "--shard: all shards must make the same draw; give each the same --nonce (openssl rand -hex 16)"
+        )
+
+
+def parse_share(text: str) -> Share:
+    """Return the share that ``I/N`` names.
+
+    Raises:
+        UsageError: the text names none.
+    """
+    match = _SHARE.match(text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"--shard {text!r}: expected I/N, such as 3/8, with I from 1 to N")
+    return Share(int(match[1]), int(match[2]))
+
+
+def find_shard(
+    request: ProofRequest,
+    share: str,
+    out: Path | None,
+    source: Callable[[Commitment], Source],
+    bounds: Bounds,
+) -> int:
+    """Find the facts of a shard, write them, and return the exit code.
+
+    Raises:
+        StorageError: the file can't be written.
+    """
+    assert out is not None  # noqa: S101  # it goes with the shard
+    bars = Bars()
+    try:
+        facts = find_facts_apart(request, parse_share(share), source, progress=bars, bounds=bounds)
+    finally:
+        bars.end()
+    try:
+        write_whole(out, facts.to_json())
+    except OSError as error:
+        raise StorageError(f"{out}: can't be written: {error.strerror}") from error
+    differing = len({result.span for result in facts.replays if not result.exact})
+    click.echo(
+        f"shard {share}: {len(facts.replays)} replays, {differing} of them other than the ledger says, and "
+        f"{len(facts.compared)} comparisons are in {out}; pol merge-reports judges them"
+    )
+    return 0
+
+
+def read_facts(paths: Sequence[Path]) -> Facts:
+    """Return what all shards found together.
+
+    Raises:
+        UsageError: a file can't be read, or these are not all shards of one verification.
+    """
+    return merge_facts([_read(path) for path in paths])
+
+
+def _read(path: Path) -> Facts:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: can't be read: {error.strerror}") from error
+    if len(content) > _MOST_BYTES:
+        raise UsageError(f"{path}: has more than {_MOST_BYTES} bytes; expected the facts of a shard")
+    return parse_facts(content, str(path))

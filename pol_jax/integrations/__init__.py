@@ -1,0 +1,1 @@
+"""Engines that others have: each is an extra, and nothing of the core needs one."""

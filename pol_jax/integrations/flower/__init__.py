@@ -1,0 +1,1 @@
+"""Federated learning with Flower, where only proven updates are aggregated (extra ``flower``)."""

@@ -1,0 +1,116 @@
+"""Flower's records, and what they mean here: a model, an assignment, a claim, an opening.
+
+What comes from a worker is read strictly: an array must be the very bytes that would be written for one of its dtype
+and shape, so that no header can make this process allocate memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from io import BytesIO
+from typing import Any, Final
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord
+
+from pol_jax.errors import ProofError, printable
+from pol_jax.protocol.trees import PyTree, split_pointer
+from pol_jax.training.pytrees import flatten_with_paths
+from pol_jax.workers.assignment import Assignment, Data
+
+ARRAYS: Final = "arrays"
+ASSIGNMENT: Final = "pol_jax.assignment"
+CLAIM: Final = "pol_jax.claim"
+REGISTER: Final = "query.pol_jax_register"
+CHALLENGE: Final = "query.pol_jax_challenge"
+"""The names of records and messages between a strategy and its workers."""
+
+
+def arrays_of(model: PyTree) -> ArrayRecord:
+    """Return a model as Flower sends it: arrays by their paths. Law: `tree_of` gives the model back as nested dicts."""
+    pairs = flatten_with_paths(model)
+    return ArrayRecord({path: Array(np.ascontiguousarray(leaf).reshape(np.shape(leaf))) for path, leaf in pairs})
+
+
+def tree_of(record: ArrayRecord) -> PyTree:
+    """Return the arrays of a record that this process or its coordinator made, as nested dicts."""
+    return _nested({name: array.numpy() for name, array in record.items()})
+
+
+def read_update(record: Any, like: ArrayRecord) -> PyTree:
+    """Return the arrays of a worker, which must be like those that it was sent.
+
+    Raises:
+        ProofError: they are not.
+    """
+    if not isinstance(record, ArrayRecord) or list(record) != list(like):
+        raise ProofError("update", "has other arrays than the model that was sent out")
+    return _nested({name: _read_array(name, record[name], like[name]) for name in like})
+
+
+def in_dtypes_of(like: ArrayRecord, record: ArrayRecord) -> ArrayRecord:
+    """Return arrays in the dtypes of those that are like them: strategies such as FedAdam return doubles."""
+    return ArrayRecord({name: Array(array.numpy().astype(like[name].numpy().dtype)) for name, array in record.items()})
+
+
+def assignment_record(assignment: Assignment) -> ConfigRecord:
+    """Return an assignment as Flower sends it. Law: `read_assignment` gives it back."""
+    fields = asdict(assignment) | {"take": list(assignment.take), "prover": assignment.prover or ""}
+    data = fields.pop("data")
+    return ConfigRecord(fields | {f"data.{name}": value for name, value in data.items()})
+
+
+def read_assignment(record: ConfigRecord) -> Assignment:
+    """Return the assignment that the coordinator sent."""
+    fields: dict[str, Any] = dict(record)
+    data = Data(**{name: fields.pop(f"data.{name}") for name in ("root", "records", "salted")})
+    return Assignment(**fields | {"take": tuple(fields["take"]), "prover": fields["prover"] or None, "data": data})
+
+
+def bytes_in(record: Any, name: str, most: int) -> bytes:
+    """Return bytes that a worker sent.
+
+    Raises:
+        ProofError: there are none, or more than ``most``.
+    """
+    content = record.get(name) if isinstance(record, ConfigRecord) else None
+    if not isinstance(content, bytes):
+        raise ProofError(name, "is missing")
+    if len(content) > most:
+        raise ProofError(name, f"has {len(content)} bytes, more than the limit of {most}")
+    return content
+
+
+def data_in(record: Any) -> Data:
+    """Return what a worker registers.
+
+    Raises:
+        ProofError: it is nothing of the kind.
+    """
+    fields = dict(record) if isinstance(record, ConfigRecord) else {}
+    root, records, salted = (fields.get(name) for name in ("root", "records", "salted"))
+    right = isinstance(root, str) and len(root) == 64 and set(root) <= set("0123456789abcdef")
+    if not right or type(records) is not int or not 1 <= records < 2**48 or type(salted) is not bool:
+        raise ProofError("registration", f"is malformed: {printable(repr(fields), 80)}")
+    return Data(str(root), records, salted)
+
+
+def _read_array(name: str, array: Array, like: Array) -> np.ndarray:
+    wanted = like.numpy()
+    buffer = BytesIO()
+    np.save(buffer, np.zeros_like(wanted, order="C"))
+    header = buffer.getvalue()[: buffer.tell() - wanted.nbytes]
+    if len(array.data) != len(header) + wanted.nbytes or not array.data.startswith(header):
+        raise ProofError("update", f"array {printable(name, 80)} is no {wanted.dtype}{list(wanted.shape)}")
+    return np.frombuffer(array.data, wanted.dtype, offset=len(header)).reshape(wanted.shape)
+
+
+def _nested(arrays: dict[str, np.ndarray]) -> PyTree:
+    tree: dict[str, Any] = {}
+    for name, array in arrays.items():
+        *parents, last = split_pointer(name) or [""]
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = array
+    return tree

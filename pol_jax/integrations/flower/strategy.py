@@ -1,0 +1,316 @@
+"""A Flower strategy that hands only proven updates to the strategy that it wraps.
+
+In each round: what is cheap is checked of every reply; those that pass are challenged, with a nonce drawn after their
+claims; the openings are verified; and what is accepted goes on, sorted by the workers' names, so that a sum of floating
+numbers does not depend on who answered first.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+
+from pol_jax.errors import PolError, ProofError, printable
+from pol_jax.integrations.flower.records import (
+    ARRAYS,
+    ASSIGNMENT,
+    CHALLENGE,
+    CLAIM,
+    REGISTER,
+    assignment_record,
+    bytes_in,
+    data_in,
+    in_dtypes_of,
+    read_update,
+    tree_of,
+)
+from pol_jax.protocol.challenge import RandomSteps, challenged_steps
+from pol_jax.protocol.trees import PyTree
+from pol_jax.reports.report import Verdict
+from pol_jax.sandbox.bounds import Bounds
+from pol_jax.training.task import Task
+from pol_jax.workers.assignment import Assignment, Data
+from pol_jax.workers.documents import expect
+from pol_jax.workers.limits import limits_of
+from pol_jax.workers.share import steps_within
+from pol_jax.workers.trusted_task import TrustedTask
+from pol_jax.workers.verify_update import BOUNDS, UpdateResult, check_claim, verify_update
+
+_LOG = logging.getLogger("pol_jax")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What workers are asked for in each round, and how much of it is checked.
+
+    Attributes:
+        steps: number of steps of a worker.
+        batch_size: number of records of a step.
+        interval: number of steps between two checkpoints.
+        take: paths of the leaves that workers take over from the global model, or of nodes above them.
+        share: of a worker's steps that the coordinator replays at most.
+        fraction: the share of false steps that the report's probability is about.
+        answer_seconds: how long a worker may take to register, and to answer a challenge; later it is left out.
+        bounds: on the process that verifies an opening.
+    """
+
+    steps: int
+    batch_size: int
+    interval: int
+    take: tuple[str, ...] = ("/params",)
+    share: int | float = 0.25
+    fraction: float = 0.05
+    answer_seconds: int | float = 600
+    bounds: Bounds = BOUNDS
+
+
+@dataclass
+class _Worker:
+    """A node that has registered, and what it does in this round."""
+
+    name: str
+    data: Data
+    assignment: Assignment | None = None
+    reply: Message | None = None
+    update: PyTree = None
+    documents: Path | None = None
+    nonce: bytes = b""
+    challenged: Sequence[int] = ()
+
+
+@dataclass
+class _Round:
+    """A round under way."""
+
+    previous: ArrayRecord
+    workers: dict[int, _Worker] = field(default_factory=dict)
+    results: dict[str, UpdateResult] = field(default_factory=dict)
+
+
+class ProvenStrategy(Strategy):
+    """Wraps any Flower strategy, which aggregates what is proven.
+
+    Example:
+        >>> strategy = ProvenStrategy(FedAvg(fraction_evaluate=0.0), task, Plan(steps=100, batch_size=64, interval=10))
+        >>> strategy.start(grid=grid, initial_arrays=arrays_of(model), num_rounds=10)
+        >>> strategy.results[1]["3"].reason
+        'stage 6, state digests: opening: the final state's leaf /params/w is not that of the model at hand'
+
+    Attributes:
+        results: of each round, by the names of the workers.
+    """
+
+    def __init__(
+        self, inner: Strategy, trusted: Task | TrustedTask, plan: Plan, *, enrolled: Mapping[str, Data] | None = None
+    ) -> None:
+        """Wrap a strategy.
+
+        Args:
+            inner: aggregates the accepted updates, and evaluates.
+            trusted: the task that workers are to train.
+            plan: what they are asked for.
+            enrolled: what each worker registered beforehand, by its name; nobody else takes part. None to take what
+                a worker registers when it is first seen; it can't be changed afterwards.
+        """
+        self.inner, self._plan, self._enrolled = inner, plan, enrolled
+        self._trusted = trusted if isinstance(trusted, TrustedTask) else TrustedTask(trusted)
+        self._policy: RandomSteps = steps_within(plan.share, plan.steps, plan.fraction)
+        self._registered: dict[int, _Worker] = {}
+        self._seen: set[str] = set()
+        self._round: _Round | None = None
+        self._grid: Grid | None = None
+        self.results: dict[int, dict[str, UpdateResult]] = {}
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Send each worker the model, and what it is assigned."""
+        messages = list(self.inner.configure_train(server_round, arrays, config, grid))
+        self._grid, self._round = grid, _Round(arrays)
+        self._register([message.metadata.dst_node_id for message in messages])
+        nonce, assigned = secrets.token_hex(8), []
+        for message in messages:
+            node = message.metadata.dst_node_id
+            if node not in self._registered:
+                continue
+            known = self._registered[node]
+            assignment = Assignment(
+                seed=f"round {server_round} of {nonce} worker {known.name}",
+                steps=self._plan.steps,
+                batch_size=self._plan.batch_size,
+                interval=self._plan.interval,
+                data=known.data,
+                take=self._plan.take,
+            )
+            self._round.workers[node] = _Worker(known.name, known.data, assignment)
+            content = RecordDict(dict(message.content) | {ASSIGNMENT: assignment_record(assignment)})
+            kind = message.metadata.message_type
+            assigned.append(Message(content=content, dst_node_id=node, message_type=kind))
+        return assigned
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Verify the replies, and hand those that are accepted to the wrapped strategy."""
+        assert self._round is not None  # noqa: S101  # a round is configured before it is aggregated
+        with tempfile.TemporaryDirectory(prefix="pol-round-") as folder:
+            passed = self._check_replies(self._round, replies, Path(folder))
+            accepted = self._challenge(self._round, passed, Path(folder))
+        for worker in self._round.workers.values():
+            missing = UpdateResult(Verdict.REJECTED, "it did not answer in time", self._plan.steps)
+            result = self._round.results.setdefault(worker.name, missing)
+            if not result:
+                _LOG.warning("round %d: worker %s is left out: %s", server_round, worker.name, result.reason)
+        self.results[server_round] = dict(sorted(self._round.results.items(), key=lambda item: _order(item[0])))
+        replies = [worker.reply for worker in accepted if worker.reply]
+        arrays, metrics = self.inner.aggregate_train(server_round, replies)
+        return None if arrays is None else in_dtypes_of(self._round.previous, arrays), metrics
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Evaluate as the wrapped strategy does."""
+        return self.inner.configure_evaluate(server_round, arrays, config, grid)
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Aggregate evaluations as the wrapped strategy does; nothing proves them."""
+        return self.inner.aggregate_evaluate(server_round, replies)
+
+    def summary(self) -> None:
+        """Log what is checked, and the wrapped strategy's summary."""
+        _LOG.info(
+            "proven updates only: of %d steps of each worker, at most %g%% are replayed; if %g%% of them were false, "
+            "one would be met with probability %.3f",
+            self._plan.steps,
+            100 * self._plan.share,
+            100 * self._plan.fraction,
+            self._policy.confidence,
+        )
+        self.inner.summary()
+
+    def _register(self, nodes: Iterable[int]) -> None:
+        """Ask new nodes what they register."""
+        new = [node for node in nodes if node not in self._registered]
+        for node, reply in self._ask(REGISTER, {node: RecordDict() for node in new}).items():
+            try:
+                record = _content(reply).get("registration")
+                data, name = data_in(record), str(record["worker"])
+                self._check_enrolled(name, data)
+            except (PolError, KeyError, TypeError) as error:
+                _LOG.warning("node %d does not take part: %s", node, printable(str(error)))
+                continue
+            self._registered[node] = _Worker(name, data)
+
+    def _check_enrolled(self, name: str, data: Data) -> None:
+        if not name.isprintable() or len(name) > 64:
+            raise ProofError("registration", f"the name {printable(name, 64)} is not printable, or too long")
+        if any(worker.name == name for worker in self._registered.values()):
+            raise ProofError("registration", f"worker {name} is there already")
+        if self._enrolled is not None and self._enrolled.get(name) != data:
+            raise ProofError("registration", f"worker {name} is not enrolled with these records")
+
+    def _check_replies(self, round: _Round, replies: Iterable[Message], folder: Path) -> dict[int, _Worker]:
+        """Return the workers whose replies are what was asked for, as far as claim and arrays tell, by their nodes."""
+        passed = {}
+        for reply in replies:
+            node = reply.metadata.src_node_id
+            worker = round.workers.get(node)
+            if worker is None or worker.reply is not None or worker.assignment is None:
+                continue
+            worker.reply = reply
+            try:
+                worker.documents = folder / str(node)
+                self._check_reply(round, worker, _content(reply))
+            except PolError as error:
+                round.results[worker.name] = UpdateResult(Verdict.REJECTED, str(error), self._plan.steps)
+            else:
+                passed[node] = worker
+        return passed
+
+    def _check_reply(self, round: _Round, worker: _Worker, content: RecordDict) -> None:
+        assert worker.assignment is not None and worker.documents is not None  # noqa: S101, PT018
+        expected = expect(self._trusted, worker.assignment, tree_of(round.previous))
+        worker.update = read_update(content.get(ARRAYS), round.previous)
+        worker.documents.mkdir()
+        for name in ("claim", "commitment"):
+            document = bytes_in(content.get(CLAIM), name, limits_of(expected).document_bytes)
+            (worker.documents / f"{name}.json").write_bytes(document)
+        claim, _ = check_claim(worker.documents, worker.update, expected, self._seen)
+        self._seen.add(claim.digest().hex())
+        worker.nonce = secrets.token_bytes(16)  # drawn now: the claim is fixed
+        worker.challenged = challenged_steps(self._policy, claim.steps, claim.digest(), worker.nonce)
+
+    def _challenge(self, round: _Round, workers: Mapping[int, _Worker], folder: Path) -> list[_Worker]:
+        """Challenge workers, verify their openings, and return those that are accepted, in the order of their names."""
+        questions = {
+            node: RecordDict({"challenge": ConfigRecord({"steps": list(worker.challenged)})})
+            for node, worker in workers.items()
+        }
+        answers, accepted = self._ask(CHALLENGE, questions), []
+        for node, worker in sorted(workers.items(), key=lambda pair: _order(pair[1].name)):
+            result = self._judge(round, worker, answers.get(node), folder / f"{node}.opening")
+            round.results[worker.name] = result
+            if result and worker.reply is not None:
+                del worker.reply.content[CLAIM]
+                accepted.append(worker)
+        return accepted
+
+    def _judge(self, round: _Round, worker: _Worker, answer: Message | None, opening: Path) -> UpdateResult:
+        assert worker.assignment is not None and worker.documents is not None  # noqa: S101, PT018
+        if answer is None:
+            return UpdateResult(Verdict.REJECTED, "it did not answer its challenge in time", self._plan.steps)
+        expected = expect(self._trusted, worker.assignment, tree_of(round.previous))
+        try:
+            most = limits_of(expected).opening_bytes
+            opening.write_bytes(bytes_in(_content(answer).get("answer"), "opening", most))
+        except ProofError as error:
+            return UpdateResult(Verdict.REJECTED, str(error), self._plan.steps)
+        return verify_update(
+            tree_of(round.previous),
+            worker.update,
+            (worker.documents, opening),
+            worker.assignment,
+            trusted=self._trusted,
+            policy=self._policy,
+            nonce=worker.nonce,
+            bounds=self._plan.bounds,
+        )
+
+    def _ask(self, kind: str, questions: Mapping[int, RecordDict]) -> dict[int, Message]:
+        """Ask nodes, and return what arrives in time; the first answer of each node counts."""
+        assert self._grid is not None  # noqa: S101  # nothing is asked before a round is configured
+        if not questions:
+            return {}
+        messages = [
+            Message(content=content, dst_node_id=node, message_type=kind) for node, content in questions.items()
+        ]
+        answers: dict[int, Message] = {}
+        for reply in self._grid.send_and_receive(messages, timeout=self._plan.answer_seconds):
+            node = reply.metadata.src_node_id
+            if node in questions:
+                answers.setdefault(node, reply)
+        return answers
+
+
+def _content(reply: Message) -> RecordDict:
+    """Return what a worker replied.
+
+    Raises:
+        ProofError: it replied with an error.
+    """
+    if not reply.has_content():
+        raise ProofError("reply", f"an error: {printable(str(reply.error.reason), 200)}")
+    return reply.content
+
+
+def _order(name: str) -> tuple[int, str]:
+    """Return the place of a worker: numbers by their size, other names by the alphabet."""
+    return len(name), name

@@ -1,0 +1,76 @@
+"""A mesh is the grid of devices over which the arrays of a run were cut (docs/protocol.md, section 2.1).
+
+It decides bits: a sum over a cut axis is a sum over devices. The programs are the same with a mesh and without one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Final
+
+import msgspec
+
+from pol_jax.protocol.trees import LeafSpec, StateSpec
+
+AxisName = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Cut = tuple[AxisName, ...]
+"""The names of the axes of the mesh that together cut one axis of an array; empty where it is whole."""
+
+_MAX_AXES: Final = 16
+_MAX_DEVICES: Final = 2**20
+
+
+class MeshAxis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An axis of a mesh has a name, and a number of devices along it."""
+
+    name: AxisName
+    size: Annotated[int, msgspec.Meta(ge=1, le=_MAX_DEVICES)]
+
+
+class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A mesh says how the state and the batch were cut.
+
+    Attributes:
+        axes: the axes, in order; at least one.
+        state: for each leaf of the state, in order: for each of its axes, what cuts it.
+        batch: what cuts the first axis of every array of the batch.
+    """
+
+    axes: tuple[MeshAxis, ...]
+    state: tuple[tuple[Cut, ...], ...]
+    batch: Cut
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Return the number of devices along each axis, by name."""
+        return {axis.name: axis.size for axis in self.axes}
+
+
+def problem_of_mesh(mesh: Mesh, state: StateSpec) -> str | None:
+    """Return what is wrong with a mesh for this state, in words, or None if nothing is."""
+    sizes = mesh.sizes
+    if not 1 <= len(mesh.axes) == len(sizes) <= _MAX_AXES or math.prod(sizes.values()) > _MAX_DEVICES:
+        return f"axes: expected 1 to {_MAX_AXES} of different names, and at most {_MAX_DEVICES} devices"
+    if len(mesh.state) != len(state):
+        return f"state: got {len(mesh.state)} leaves, expected {len(state)}"
+    if not _are_axes(mesh.batch, sizes):
+        return f"batch: got {list(mesh.batch)}, expected different axes of {list(sizes)}"
+    found = (_problem_of_leaf(cuts, leaf, sizes) for cuts, leaf in zip(mesh.state, state, strict=True))
+    return next(filter(None, found), None)
+
+
+def _problem_of_leaf(cuts: tuple[Cut, ...], leaf: LeafSpec, sizes: dict[str, int]) -> str | None:
+    where = f"state: the leaf {leaf.path!r}"
+    if len(cuts) != len(leaf.shape):
+        return f"{where}: got cuts of {len(cuts)} axes, expected {len(leaf.shape)}"
+    if not _are_axes([name for cut in cuts for name in cut], sizes):
+        return f"{where}: expected axes of {list(sizes)}, each at most once"
+    for cut, pieces in zip(cuts, leaf.pieces, strict=True):
+        parts = math.prod(sizes[name] for name in cut)
+        if pieces % parts:  # each device digests whole pieces
+            return f"{where}: {pieces} pieces of an axis don't fall into {parts} equal parts"
+    return None
+
+
+def _are_axes(names: Cut | list[str], sizes: dict[str, int]) -> bool:
+    return len(set(names)) == len(names) and set(names) <= sizes.keys()

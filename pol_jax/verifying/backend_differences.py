@@ -1,0 +1,31 @@
+"""Whether this backend can judge a run by bits: it is the prover's, or the program computes alike on every one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from pol_jax.exact import self_test
+from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.environment import Environment
+
+Differences = Callable[[], Sequence[str]]
+"""Returns why other bits on this backend would say nothing about the proof, one line each; empty if they do."""
+
+
+def backend_differences(commitment: Commitment, claim: Claim, mine: Environment) -> Differences:
+    """Return what tells whether this backend can judge by bits (section 13.1); it is asked only where bits differ.
+
+    A program in exact arithmetic has the same bits on every backend that keeps its rules, which a self-test shows. Any
+    other program may have other bits where the environment is not the one that the claim names.
+    """
+
+    @cache
+    def differences() -> Sequence[str]:
+        if commitment.arithmetic is None:
+            return claim.environment_differences(mine)
+        found = self_test()
+        return [] if found else [str(found)]
+
+    return differences

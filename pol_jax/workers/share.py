@@ -1,0 +1,29 @@
+"""How sharply a challenge can look that costs a coordinator no more than a share of what the training cost."""
+
+from __future__ import annotations
+
+from pol_jax.errors import UsageError
+from pol_jax.protocol.challenge import RandomSteps
+from pol_jax.protocol.sampling import detection_probability, false_segments, segments_needed
+
+_ALMOST = 1 - 1e-9
+
+
+def steps_within(share: int | float, steps: int, fraction: float = 0.05) -> RandomSteps:
+    """Return the random challenge that is the most likely to meet a false step, within a share of all steps.
+
+    Args:
+        share: of the worker's steps that the coordinator replays at most, the first and the last one included.
+        steps: of the worker.
+        fraction: the share of false steps that the confidence is about.
+
+    Raises:
+        UsageError: the share has no room for the first, the last and one random step.
+    """
+    drawn = min(int(share * steps) - 2, steps)
+    if drawn < 1:
+        raise UsageError(f"share {share:g} of {steps} steps: expected room for 3 steps, of which one is random")
+    confidence = min(detection_probability(steps, false_segments(steps, fraction), drawn), _ALMOST)
+    while segments_needed(steps, confidence, fraction) > drawn:  # a rounding error could ask for one step more
+        confidence *= _ALMOST
+    return RandomSteps(confidence, fraction)

@@ -1,0 +1,234 @@
+"""Flower with workers that cheat: only proven updates reach the wrapped strategy; skipped without Flower."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from federation import INTERVAL, STEPS, TRUSTED, assignment, model, task
+from tiny import BATCH
+
+pytest.importorskip("flwr", reason="the extra 'flower' is not installed")
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAdam, FedAvg, Krum, Strategy
+from flwr.supercore.task_identity import TaskIdentity
+
+from pol_jax.errors import ProofError, UsageError
+from pol_jax.integrations.flower.client import proving_client, worker_name
+from pol_jax.integrations.flower.records import (
+    arrays_of,
+    assignment_record,
+    data_in,
+    read_assignment,
+    read_update,
+    tree_of,
+)
+from pol_jax.integrations.flower.strategy import Plan, ProvenStrategy
+
+pytestmark = [pytest.mark.usefixtures("in_process"), pytest.mark.filterwarnings("default")]
+
+PLAN = Plan(steps=STEPS, batch_size=BATCH, interval=INTERVAL, share=0.5)
+Cheat = Callable[[RecordDict], RecordDict | None]
+
+
+class Network(Grid):
+    """Workers in this process; what they send is changed on the way, and arrives in another order."""
+
+    def __init__(self, app: ClientApp, workers: int, cheats: dict[tuple[int, str], Cheat]) -> None:
+        self.contexts = {
+            100 + number: Context(7, 100 + number, {"partition-id": number}, RecordDict(), {})
+            for number in range(workers)
+        }
+        self._app, self._cheats = app, cheats
+        self.asked: list[tuple[str, int]] = []
+
+    def set_run(self, run: Any) -> None: ...
+
+    @property
+    def run(self) -> Any:
+        return None
+
+    def create_message(self, *arguments: Any, **named: Any) -> Message:
+        raise NotImplementedError
+
+    def get_node_ids(self) -> list[int]:
+        return list(self.contexts)
+
+    def push_messages(self, messages: Iterable[Message]) -> list[str]:
+        raise NotImplementedError
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        raise NotImplementedError
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        replies = []
+        for message in messages:
+            node, kind = message.metadata.dst_node_id, message.metadata.message_type
+            self.asked.append((kind, node - 100))
+            cheat = self._cheats.get((node - 100, kind), lambda content: content)
+            content = cheat(self._app(message, self.contexts[node]).content)
+            if content is not None:  # else it doesn't answer in time
+                replies.append(Message(content=content, reply_to=message))
+        return replies[::-1]
+
+
+@pytest.fixture(autouse=True)
+def identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Flower's runtime sets it."""
+    for name in ("task_id", "run_id", "node_id"):
+        monkeypatch.setattr(TaskIdentity, f"_{name}", 1)
+
+
+def client(folder: Path) -> ClientApp:
+    """Of workers whose number decides their records."""
+    return proving_client(lambda context: task(int(worker_name(context))), folder)
+
+
+def arrays_changed(change: Callable[[np.ndarray], np.ndarray]) -> Cheat:
+    """Change every array of an update."""
+
+    def cheat(content: RecordDict) -> RecordDict:
+        record = ArrayRecord({name: Array(change(array.numpy())) for name, array in content["arrays"].items()})
+        return RecordDict(dict(content) | {"arrays": record})
+
+    return cheat
+
+
+def record_changed(name: str, **fields: Any) -> Cheat:
+    """Change fields of a record."""
+    return lambda content: RecordDict(dict(content) | {name: ConfigRecord(dict(content[name]) | fields)})
+
+
+CHALLENGE = "query.pol_jax_challenge"
+
+
+def wrapped(inner: Strategy, grid: Network, rounds: int = 1, **changes: Any) -> tuple[ProvenStrategy, Any]:
+    """Run a wrapped strategy."""
+    strategy = ProvenStrategy(inner, TRUSTED, replace(PLAN, **changes.pop("plan", {})), **changes)
+    return strategy, strategy.start(grid, arrays_of(model(1)), num_rounds=rounds).arrays
+
+
+def test_only_proven_updates_are_aggregated(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two honest workers of nine: the result is that of the two alone, to the bit, whoever answers first."""
+    cheats: dict[tuple[int, str], Cheat] = {
+        (2, "train"): arrays_changed(lambda array: -array),
+        (3, "train"): lambda _content: None,
+        (4, "train"): lambda _content: RecordDict({"rubbish": ConfigRecord({"a": 1})}),
+        (5, "train"): record_changed("pol_jax.claim", claim=b"x" * 2**22),
+        (6, CHALLENGE): lambda _content: None,
+        (7, CHALLENGE): record_changed("answer", opening=b"rubbish"),
+        (8, CHALLENGE): record_changed("answer", opening=b"x" * 2**24),
+    }
+    caplog.set_level(logging.INFO, "pol_jax")
+    monkeypatch.setattr("secrets.token_hex", lambda _size: "the same in both runs")
+    network = Network(client(tmp_path), 9, cheats)
+    strategy, got = wrapped(FedAvg(fraction_evaluate=0.0), network)
+    reasons = {name: result.reason for name, result in strategy.results[1].items()}
+    words = {
+        "0": "bit for bit",
+        "1": "bit for bit",
+        "2": "the final state's leaf /params/b is not that of the model at hand",
+        "3": "it did not answer in time",
+        "4": "update: has other arrays than the model that was sent out",
+        "5": "claim: has 4194304 bytes, more than the limit",
+        "6": "it did not answer its challenge",
+        "7": "opening: is no opening",
+        "8": "opening: has 16777216 bytes, more than the limit",
+    }
+    assert list(reasons) == list(words)
+    for name, word in words.items():
+        assert word in reasons[name], (name, reasons[name])
+    assert [name for name, result in strategy.results[1].items() if result] == ["0", "1"]
+    assert all(result.replayed <= PLAN.share * STEPS for result in strategy.results[1].values())
+    challenged = {worker for kind, worker in network.asked if kind == CHALLENGE}
+    assert challenged == {0, 1, 2, 6, 7, 8}, "cheap checks come first"
+    assert "round 1: worker 3 is left out: it did not answer in time" in caplog.text
+    alone = Network(client(tmp_path / "alone"), 2, {})
+    _, expected = wrapped(FedAvg(fraction_evaluate=0.0), alone)
+    for name, array in expected.items():
+        assert got[name].data == array.data
+
+
+@pytest.mark.parametrize("inner", [FedAdam, Krum])
+def test_any_strategy_can_be_wrapped(inner: type[Strategy], tmp_path: Path) -> None:
+    more = {"num_malicious_nodes": 0} if inner is Krum else {}
+    strategy, got = wrapped(inner(fraction_evaluate=0.0, **more), Network(client(tmp_path), 2, {}), rounds=2)
+    assert all(strategy.results[number][name] for number in (1, 2) for name in ("0", "1"))
+    assert list(got) == ["/params/b", "/params/w"]
+
+
+def test_who_is_not_enrolled_takes_no_part(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    enrolled = {str(worker): assignment(worker).data for worker in (0, 2, 3)} | {"1": assignment(0).data}
+    cheats = {(3, "query.pol_jax_register"): record_changed("registration", root="no root")}
+    network = Network(client(tmp_path), 5, cheats)
+    strategy, _ = wrapped(FedAvg(fraction_evaluate=0.0), network, enrolled=enrolled)
+    assert list(strategy.results[1]) == ["0", "2"]
+    assert "worker 1 is not enrolled with these records" in caplog.text
+    assert "registration: is malformed" in caplog.text
+    assert "worker 4 is not enrolled" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["query.pol_jax_register", "train", CHALLENGE])
+def test_a_reply_that_is_an_error_is_left_out(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Network):
+        def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+            messages = list(messages)
+            replies = super().send_and_receive(messages, timeout=timeout)
+            failed = [
+                Message(Error(0, "it\nfailed"), reply_to=each) for each in messages if each.metadata.dst_node_id == 100
+            ]
+            kept = [reply for reply in replies if reply.metadata.src_node_id != 100]
+            return [*failed, *kept] if messages and messages[0].metadata.message_type == kind else replies
+
+    strategy, _ = wrapped(FedAvg(fraction_evaluate=0.0), Failing(client(tmp_path), 2, {}))
+    assert r"reply: an error: it\nfailed" in caplog.text
+    assert [name for name, result in strategy.results[1].items() if result] == ["1"]
+
+
+def test_records_are_read_as_they_were_written() -> None:
+    given = replace(assignment(0), prover="ed25519:" + "0" * 64)
+    for each in (given, assignment(1)):
+        assert read_assignment(assignment_record(each)) == each
+    tree = tree_of(arrays_of(model(1)))
+    assert all(np.array_equal(tree["params"][name], leaf) for name, leaf in model(1)["params"].items())
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        Array("float32", (16, 3), "numpy.ndarray", b"rubbish"),
+        Array(np.zeros((16, 3))),
+        Array(np.zeros((3, 16), np.float32)),
+        Array(np.asfortranarray(np.zeros((16, 3), np.float32))),
+    ],
+)
+def test_an_array_has_one_form(array: Array) -> None:
+    like = arrays_of(model(1))
+    with pytest.raises(ProofError, match=r"array /params/w is no float32\[16, 3\]"):
+        read_update(ArrayRecord({"/params/b": like["/params/b"], "/params/w": array}), like)
+
+
+def test_what_is_no_registration_is_refused() -> None:
+    data = assignment(0).data
+    right = {"root": data.root, "records": data.records, "salted": data.salted}
+    assert data_in(ConfigRecord(right)) == data
+    for wrong in ({}, right | {"root": 3}, right | {"records": 0}, right | {"salted": 1}, right | {"root": "A" * 64}):
+        with pytest.raises(ProofError, match="registration: is malformed"):
+            data_in(ConfigRecord(wrong))
+    with pytest.raises(ProofError, match="registration: is malformed"):
+        data_in(None)
+
+
+def test_a_share_without_room_for_a_challenge_is_refused() -> None:
+    with pytest.raises(UsageError, match="expected room for 3 steps"):
+        ProvenStrategy(FedAvg(), TRUSTED, replace(PLAN, share=0.1))
