@@ -23,7 +23,7 @@ def test_who_sends_noise_is_left_out(script: str, tmp_path: Path) -> None:
         "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),  # the data of digits
         "PYTHONPATH": str(TESTS.parent),
         "TMPDIR": str(tmp_path),
-        "RAY_TMPDIR": "/tmp",  # a path of its sockets has at most 107 bytes
+        "RAY_TMPDIR": "/tmp",  # noqa: S108  # a path of its sockets has at most 107 bytes
         "FLWR_TELEMETRY_ENABLED": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
