@@ -45,6 +45,10 @@ def schema_of(layout: RowLayout) -> pa.Schema:
     return SCHEMA_1 if layout.version == FORMAT_1 else SCHEMA
 
 
+_CODECS: Final = frozenset({"ZSTD", "UNCOMPRESSED"})
+"""Hostile bytes reach no decompressor beside the one that is needed."""
+
+
 def segment_file(segment: int) -> str:
     """Return the path of a segment's file, relative to the proof."""
     return f"{DIRECTORY}/{segment:010d}.parquet"
@@ -139,6 +143,8 @@ def _read_table(where: str, content: bytes, rows: int, schema: pa.Schema) -> pa.
             raise ProofError(where, "has another schema than the ledger's")
         groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
         columns = [group.column(at) for group in groups for at in range(group.num_columns)]
+        if not _CODECS.issuperset(column.compression for column in columns):
+            raise ProofError(where, "is compressed, but not by zstd")
         if sum(column.total_uncompressed_size for column in columns) > _byte_limit(rows):
             raise ProofError(where, f"unpacks to more than {_byte_limit(rows)} bytes")
         if any(_is_expanded(column) for column in columns):

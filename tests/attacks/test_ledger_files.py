@@ -29,6 +29,12 @@ def test_ledger_rewritten_by_other_tools_is_the_same_ledger(proof_copy: Path) ->
     assert rewritten(proof_copy, lambda table: table, compression="none", row_group_size=2)
 
 
+@pytest.mark.parametrize("codec", ["snappy", "gzip", "lz4", "brotli"])
+def test_ledger_compressed_by_something_else(proof_copy: Path, codec: str) -> None:
+    report = rewritten(proof_copy, lambda table: table, compression=codec)
+    refused(report, 4, segment_file(1), "is compressed, but not by zstd")
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [

@@ -21,11 +21,13 @@ from opened_steps import SOURCE, STEPS, open_blindly
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Silent
 from pol_jax.protocol.challenge import ListedSteps
+from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.opening import OpenedState, Opening
 from pol_jax.protocol.spans import Span
 from pol_jax.proving import opener
 from pol_jax.proving.opener import open_steps
 from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import open_proof
 
 # --- attacks: each part, for its own reason, at its own stage ----------------------------------------------------
@@ -115,6 +117,15 @@ def test_challenged_step_that_is_left_out_decides_nothing(
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.stages[7].outcome is Outcome.INCONCLUSIVE
     assert "leaves out step 1" in report.reasons[0]
+
+
+def test_a_state_beyond_the_limit(opening: Opening, plain_proof: Path, tmp_path: Path) -> None:
+    write_opening(tmp_path / "opening", opening)
+    size = sum(len(leaf) for leaf in opening.states[0].leaves)
+    given: Any = (plain_proof, tmp_path / "opening", ListedSteps(STEPS))
+    assert unsandboxed.verify_opening(*given, limits=Limits(state_bytes=size)).verdict is Verdict.ACCEPTED
+    found = unsandboxed.verify_opening(*given, limits=Limits(state_bytes=size - 1))
+    refused(found, 3, "state: more than the limit")
 
 
 def test_steps_that_were_not_asked_for_prove_nothing(opening: Opening, check_opening: Callable[..., Report]) -> None:
