@@ -81,7 +81,6 @@ TESTED_ELSEWHERE = {
     "protocol/test_documents.py": "protocol.mesh protocol.version_1",
     "attesting/test_public_key.py": "protocol.signers",
     "attacks/test_stage_3_commitment.py": "verifying.agreement",
-    "verifying/test_modes.py": "verifying.backend_differences",
     "cli/test_main.py": "errors",
     "cli/test_verify.py": "cli.cures cli.report_screen",
     "cli/test_check.py": "cli.documents",
