@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -27,6 +28,7 @@ def train_command(
     steps: int | None,
     interval: int | None,
     keep_every: int | None,
+    self_check: str | None,
     seed: str | None,
     key: Path | None,
     beacon: str | None,
@@ -55,7 +57,16 @@ def train_command(
     loaded = load_task(task, data_dir=data_dir, steps=steps)
     if arithmetic:
         loaded = replace(loaded, arithmetic=arithmetic)
-    with Recording(loaded, out, steps=steps, keep_every=keep_every, choices=choices, progress=Bars()) as recording:
+    recorded = Recording(
+        loaded,
+        out,
+        steps=steps,
+        keep_every=keep_every,
+        choices=choices,
+        progress=Bars(),
+        self_check=_every(self_check),
+    )
+    with recorded as recording:
         _print_beginning(console, out, recording)
         recording.run()
     _print_end(console, out, loaded, recording)
@@ -83,6 +94,16 @@ def _print_end(console: Console, out: Path, task: Task, recording: Recording) ->
         for name, value in task.evaluate(recording.task_state(proof)).items():
             console.print(f"{name} {value:.4f}")
     console.print(f"claim {proof.claim.digest().hex()}", soft_wrap=True)
+
+
+def _every(text: str | None) -> int | None:
+    """Return N of ``1/N``."""
+    if text is None:
+        return None
+    match = re.match(r"1/([1-9]\d{0,8})\Z", text, re.ASCII)
+    if not match:
+        raise UsageError(f"--self-check {text!r}: expected 1/N, such as 1/20, for one segment of N")
+    return int(match[1])
 
 
 def _start(proof: Path | None, weights: Path | None, take: tuple[str, ...]) -> Start | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pol_jax.errors import DivergenceError, ProofError, StorageError, UsageError
 from pol_jax.files import locked, storing, write_whole
@@ -29,13 +30,14 @@ from pol_jax.proving.interventions import Interventions
 from pol_jax.proving.open_run import agree_on_aim, check_count, forget, own_environment, past_interventions
 from pol_jax.proving.recorder import Recorder
 from pol_jax.proving.resumption import Resumption, find_resumption
+from pol_jax.proving.self_check import Executor, SelfChecker
 from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.proof import Proof, open_proof
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.export import structure_of
 from pol_jax.training.initial_state import first_key, initial_leaves
 from pol_jax.training.inputs import StepInput, step_inputs
-from pol_jax.training.loop import Follower, Witness, run
+from pol_jax.training.loop import Follower, Observer, Witness, run
 from pol_jax.training.states import Layout
 from pol_jax.training.task import Task
 from pol_jax.verifying.checks import check_files_to_states
@@ -49,6 +51,7 @@ def train(
     keep_every: int | None = None,
     choices: Choices | None = None,
     progress: Progress | None = None,
+    self_check: int | None = None,
 ) -> Proof:
     """Train ``task`` with a proof in the directory ``out``, or continue a run there that was interrupted.
 
@@ -60,16 +63,20 @@ def train(
             take longer to reach a segment. None for what the interrupted run had, or else for all checkpoints.
         choices: interval, seed, keys and other choices, which must not contradict an interrupted run.
         progress: told of the steps.
+        self_check: one segment of so many, chosen by chance, is executed a second time when it ends, so that silent
+            data corruption is found. None for no segment.
 
     Returns:
         The finished proof.
 
     Raises:
         UsageError: the directory has other files than a proof's, or the choices contradict the run in it.
-        DivergenceError: a recomputed step differs from the ledger.
+        DivergenceError: a recomputed step differs from the ledger, or gives another result the second time.
         StorageError: the directory can't be written.
     """
-    with Recording(task, out, steps=steps, keep_every=keep_every, choices=choices, progress=progress) as recording:
+    with Recording(
+        task, out, steps=steps, keep_every=keep_every, choices=choices, progress=progress, self_check=self_check
+    ) as recording:
         recording.run()
     return open_proof(out)
 
@@ -105,11 +112,13 @@ class Recording:
         keep_every: int | None = None,
         choices: Choices | None = None,
         progress: Progress | None = None,
+        self_check: int | None = None,
     ) -> None:
         """Commit, or find what an interrupted run left; arguments and errors are those of `train`."""
         self._root, self._task = Path(out), task
         self._progress: Progress = progress or Silent()
         self._choices = choices or Choices()
+        self._self_check = None if self_check is None else check_count("self_check", self_check)
         self._stack = ExitStack()
         with ExitStack() as opening:
             opening.enter_context(locked(self._root))
@@ -162,8 +171,7 @@ class Recording:
 
     def __iter__(self) -> Iterator[StepInput]:
         """Yield the inputs of the remaining steps."""
-        changes = self._interventions.changes
-        for inputs in step_inputs(self.commitment, self._task.source, self.start + 1, self.steps + 1, changes):
+        for inputs in self._inputs(self.start + 1, self.steps + 1):
             self._begun = inputs.step
             yield inputs
 
@@ -209,7 +217,7 @@ class Recording:
         """Return the recording itself."""
         if not self.finished:
             self._stack.callback(self._progress.end)
-            self.follower = self._stack.enter_context(Follower(self.program, self.witness, self.recorder))
+            self.follower = self._stack.enter_context(Follower(self.program, self.witness, self._observer()))
         return self
 
     def __exit__(
@@ -222,6 +230,18 @@ class Recording:
                 if len(self.recorder.digests) == self.steps + 1:  # row 0 and one for each step
                     with storing(self._root):
                         self._claim()
+
+    def _observer(self) -> Observer:
+        """Return what takes the rows of this run."""
+        if self._self_check is None:
+            return self.recorder
+        schedule, executor = self.commitment.schedule, Executor(self.program, self.witness, self._inputs)
+        checker = SelfChecker(self.recorder, executor, schedule, self.steps, self._self_check)
+        checker.begin(self.start, self.witness.layout.gather([np.asarray(leaf) for leaf in self.leaves]))
+        return checker
+
+    def _inputs(self, start: int, stop: int) -> Iterator[StepInput]:
+        return step_inputs(self.commitment, self._task.source, start, stop, self._interventions.changes)
 
     def _committed(self, steps: int | None) -> Commitment:
         if not (self._root / commitments.FILE).exists():
