@@ -93,6 +93,8 @@ def check_documents(root: Path, expected: Expectation, limits: Limits) -> Claim:
         raise ProofError(commitments.FILE, f"{_MEANINGS[_part(name)]}: {name} is {theirs}, expected {ours}")
     if claim.steps != expected.steps:
         raise ProofError(claims.FILE, f"trained {claim.steps} steps, expected {expected.steps}")
+    for intervention in claim.interventions:  # nothing of it was assigned, whatever the prover's reason is
+        raise ProofError(claims.FILE, f"it changed the state from outside after step {intervention.after}")
     return claim
 
 

@@ -104,6 +104,7 @@ def test_every_byzantine_behaviour_is_caught(name: str, tmp_path: Path) -> None:
         "false states between": (9, f"the replay of step {INTERVAL + 1} differs from the ledger (state_digest)"),
         "another program": (3, "programs differ from those of the trusted source"),
         "hidden program": (9, "are not what this machine gives"),
+        "intervening": (0, f"changed the state from outside after step {STEPS - 1}"),
         "steering": (9, elsewhere),
     }
     stage, words = reasons[name]
