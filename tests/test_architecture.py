@@ -81,7 +81,6 @@ TESTED_ELSEWHERE = {
     "protocol/test_documents.py": "protocol.mesh protocol.version_1",
     "attesting/test_public_key.py": "protocol.signers",
     "attacks/test_stage_3_commitment.py": "verifying.agreement",
-    "verifying/test_modes.py": "verifying.backend_differences",
     "cli/test_main.py": "errors",
     "cli/test_check.py": "cli.documents",
     "cli/test_verify.py": "cli.arguments cli.cures cli.report_screen",
@@ -102,7 +101,8 @@ TESTED_ELSEWHERE = {
     " reports.html.lineage reports.html.signs reports.html.strip",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
     "cli/test_shards.py": "verifying.facts verifying.shard",
-    "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.records",
+    "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.plan"
+    " integrations.flower.records integrations.flower.registry",
     "sandbox/test_verify.py": "sandbox.child sandbox.pipe sandbox.remote_records",
     "sandbox/test_confinement.py": "sandbox.capabilities sandbox.landlock sandbox.seccomp"
     " sandbox.system_calls sandbox.variables",
@@ -271,6 +271,7 @@ def test_test_files_mirror_the_packages() -> None:
     several = {
         "backends/test_compare_backends.py",
         "exact/test_laws.py",
+        "integrations/flower/test_example.py",
         "cli/test_interrupted_train.py",
         "tasks/test_contract.py",
         "verifying/test_models_that_are_not_finite.py",

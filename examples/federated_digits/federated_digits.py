@@ -23,8 +23,9 @@ from flwr.serverapp.strategy import FedAvg
 
 from pol_jax import Arrays, Task, load_task
 from pol_jax.integrations.flower.client import proving_client, worker_name
+from pol_jax.integrations.flower.plan import Plan
 from pol_jax.integrations.flower.records import arrays_of, tree_of
-from pol_jax.integrations.flower.strategy import Plan, ProvenStrategy
+from pol_jax.integrations.flower.strategy import ProvenStrategy
 
 WORKERS, ROUNDS, STEPS = 3, 2, 20
 PLAN = Plan(steps=STEPS, batch_size=32, interval=5, share=0.25)

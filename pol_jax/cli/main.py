@@ -39,6 +39,7 @@ def pol() -> None:
 @click.option("--steps", type=click.IntRange(1), help="Steps to train.  [default: the task's]")
 @click.option("--interval", type=click.IntRange(1), help="Steps between checkpoints.  [default: the task's]")
 @click.option("--keep-every", type=click.IntRange(1), metavar="M", help="Keep every M-th checkpoint.  [default: all]")
+@click.option("--self-check", metavar="1/N", help="Execute one segment of N twice, to find silent data corruption.")
 @click.option("--seed", default=None, help="Any text; it decides PRNG keys and order of records.  [default: 0]")
 @click.option("--key", type=_FILE, help="Your private key (pol keygen); its public half enters the commitment.")
 @click.option("--beacon", default=None, help="A public random value, which shows that the run began after it.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -32,6 +33,7 @@ def train_command(
     steps: int | None,
     interval: int | None,
     keep_every: int | None,
+    self_check: str | None,
     seed: str | None,
     key: Path | None,
     beacon: str | None,
@@ -62,7 +64,16 @@ def train_command(
     loaded = load_task(task, data_dir=data_dir, steps=steps or steps_of_open_run(out))
     if arithmetic:
         loaded = replace(loaded, arithmetic=arithmetic)
-    with Recording(loaded, out, steps=steps, keep_every=keep_every, choices=choices, progress=Bars()) as recording:
+    recorded = Recording(
+        loaded,
+        out,
+        steps=steps,
+        keep_every=keep_every,
+        choices=choices,
+        progress=Bars(),
+        self_check=_every(self_check),
+    )
+    with recorded as recording:
         _print_beginning(console, out, recording)
         recording.run()
     _print_end(console, out, loaded, recording)
@@ -106,6 +117,16 @@ def _evaluate(console: Console, evaluate: Callable[[PyTree], Mapping[str, float]
         lines = [f"{name} {float(value):.4f}" for name, value in results.items()]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
+
+
+def _every(text: str | None) -> int | None:
+    """Return N of ``1/N``."""
+    if text is None:
+        return None
+    match = re.match(r"1/([1-9]\d{0,8})\Z", text, re.ASCII)
+    if not match:
+        raise UsageError(f"--self-check {text!r}: expected 1/N, such as 1/20, for one segment of N")
+    return int(match[1])
 
 
 def _start(proof: Path | None, weights: Path | None, take: tuple[str, ...]) -> Start | None:

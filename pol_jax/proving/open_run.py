@@ -58,8 +58,19 @@ def check_aim(steps: int | None, keep_every: int | None) -> None:
         UsageError: a number is no integer, or out of bounds.
     """
     for name, asked in (("steps", steps), ("keep_every", keep_every)):
-        if asked is not None and (not isinstance(asked, int) or not 1 <= asked <= MAX_STEPS):
-            raise UsageError(f"{name} {asked!r:.40}: expected an integer from 1 to {MAX_STEPS}")
+        if asked is not None:
+            check_count(name, asked)
+
+
+def check_count(name: str, asked: int) -> int:
+    """Return a number of steps, checkpoints or segments that a run can have.
+
+    Raises:
+        UsageError: it is no integer, or out of bounds.
+    """
+    if not isinstance(asked, int) or not 1 <= asked <= MAX_STEPS:
+        raise UsageError(f"{name} {asked!r:.40}: expected an integer from 1 to {MAX_STEPS}")
+    return asked
 
 
 def steps_of_open_run(root: Path) -> int | None:

@@ -92,6 +92,10 @@ class Recorder:
         if self._on_row:
             self._on_row(row)
 
+    def drop_open_rows(self) -> None:
+        """Remove the rows after the last sealed segment from the journal; the run is then continued before them."""
+        self._journal.clear()
+
     def close(self) -> None:
         """Close the journal; everything that was recorded is kept."""
         self._journal.close()

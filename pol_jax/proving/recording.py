@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pol_jax.errors import UsageError
 from pol_jax.files import locked, storing
@@ -25,9 +26,10 @@ from pol_jax.proving.commit import Choices, check_choices, write_commitment
 from pol_jax.proving.fine_tuning import taken_leaves
 from pol_jax.proving.finishing import finish
 from pol_jax.proving.interventions import Interventions
-from pol_jax.proving.open_run import Aim, agree_on_aim, check_aim, past_interventions
+from pol_jax.proving.open_run import Aim, agree_on_aim, check_aim, check_count, past_interventions
 from pol_jax.proving.recorder import Recorder
 from pol_jax.proving.resumption import Resumption, check_same_program, find_resumption
+from pol_jax.proving.self_check import Executor, SelfChecker
 from pol_jax.proving.state_chain import StateChain
 from pol_jax.proving.trial import running
 from pol_jax.storage.checkpoints import check_place
@@ -36,7 +38,7 @@ from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.export import structure_of
 from pol_jax.training.initial_state import first_key, initial_leaves
 from pol_jax.training.inputs import StepInput, step_inputs
-from pol_jax.training.loop import Follower, OnStep, Witness, run
+from pol_jax.training.loop import Follower, Observer, OnStep, Witness, run
 from pol_jax.training.states import Layout
 from pol_jax.training.task import Task
 
@@ -55,6 +57,7 @@ def train(
     choices: Choices | None = None,
     progress: Progress | None = None,
     on_step: OnStep | None = None,
+    self_check: int | None = None,
 ) -> Proof:
     """Train ``task`` with a proof in the directory ``out``, or continue a run there that was interrupted.
 
@@ -68,17 +71,26 @@ def train(
         progress: told of the steps.
         on_step: ``on_step(step, metrics)`` receives all metrics of each step as numbers, in order, for logging of
             one's own. It is called from another thread, soon after the step has run; if it raises, the run ends.
+        self_check: one segment of so many, chosen by chance, is executed a second time when it ends, so that silent
+            data corruption is found. None for no segment.
 
     Returns:
         The finished proof.
 
     Raises:
         UsageError: the directory has other files than a proof's, or the choices contradict the run in it.
-        DivergenceError: a recomputed step differs from the ledger.
+        DivergenceError: a recomputed step differs from the ledger, or gives another result the second time.
         StorageError: the directory can't be written.
     """
     with Recording(
-        task, out, steps=steps, keep_every=keep_every, choices=choices, progress=progress, on_step=on_step
+        task,
+        out,
+        steps=steps,
+        keep_every=keep_every,
+        choices=choices,
+        progress=progress,
+        on_step=on_step,
+        self_check=self_check,
     ) as recording:
         recording.run()
     return open_proof(out)
@@ -118,6 +130,7 @@ class Recording:
         choices: Choices | None = None,
         progress: Progress | None = None,
         on_step: OnStep | None = None,
+        self_check: int | None = None,
     ) -> None:
         """Commit, or find what an interrupted run left; arguments and errors are those of `train`."""
         if not isinstance(task, Task):
@@ -125,6 +138,7 @@ class Recording:
         self._root, self._task = Path(out), task
         self._progress: Progress = progress or Silent()
         self._choices, self._on_step = choices or Choices(), on_step
+        self._self_check = None if self_check is None else check_count("self_check", self_check)
         self._stack = ExitStack()
         self.follower: Follower | None = None
         self._entered = False
@@ -196,8 +210,7 @@ class Recording:
         return self._remaining()
 
     def _remaining(self) -> Iterator[StepInput]:
-        changes = self._interventions.changes
-        yield from step_inputs(self.commitment, self._task.source, self._last + 1, self.steps + 1, changes)
+        yield from self._inputs(self._last + 1, self.steps + 1)
         self._exhausted = True
 
     def run(self) -> None:
@@ -269,7 +282,7 @@ class Recording:
         if not self.finished:
             self._stack.callback(self._progress.end)
             self.follower = self._stack.enter_context(
-                Follower(self.program, self.witness, self.recorder, self._on_step)
+                Follower(self.program, self.witness, self._observer(), self._on_step)
             )
         return self
 
@@ -331,6 +344,18 @@ class Recording:
                 f"{self._root}: the run stays open after step {self._last} of {self.steps}; the same code continues it",
                 stacklevel=3,
             )
+
+    def _observer(self) -> Observer:
+        """Return what takes the rows of this run."""
+        if self._self_check is None:
+            return self.recorder
+        schedule, executor = self.commitment.schedule, Executor(self.program, self.witness, self._inputs)
+        checker = SelfChecker(self.recorder, executor, schedule, self.steps, self._self_check)
+        checker.begin(self.start, self.witness.layout.gather([np.asarray(leaf) for leaf in self.leaves]))
+        return checker
+
+    def _inputs(self, start: int, stop: int) -> Iterator[StepInput]:
+        return step_inputs(self.commitment, self._task.source, start, stop, self._interventions.changes)
 
     def _committed(self, steps: int | None) -> tuple[Commitment, Program | None]:
         """Return the commitment, and the program if it was loaded to commit to it."""

@@ -40,15 +40,15 @@ def test_ledger_compressed_by_something_else(proof_copy: Path, codec: str) -> No
     [
         (lambda t: t.slice(0, 5), "has 5 rows, expected 6"),
         (lambda t: pa.concat_tables([t, t]), "has 12 rows, expected 6"),
-        (lambda t: t.drop_columns(["loss"]), "another schema"),
-        (lambda t: t.append_column("extra", t["loss"]), "another schema"),
+        (lambda t: t.drop_columns(["metrics"]), "another schema"),
+        (lambda t: t.append_column("extra", t["metrics"]), "another schema"),
         (
-            lambda t: t.rename_columns(["step", "key", "indices", "state_digest", "batch_digest", "loss"]),
+            lambda t: t.rename_columns(["step", "key", "indices", "state_digest", "batch_digest", "metrics"]),
             "another schema",
         ),
-        (lambda t: t.set_column(5, "loss", t["loss"].cast(pa.float64())), "another schema"),
+        (lambda t: t.set_column(5, "metrics", t["metrics"].cast(pa.list_(pa.float64()))), "another schema"),
         (lambda t: t.set_column(0, "step", t["step"].cast(pa.int64())), "another schema"),
-        (lambda t: t.select(["step", "indices", "key", "batch_digest", "state_digest", "loss"]), "another schema"),
+        (lambda t: t.select(["step", "indices", "key", "batch_digest", "state_digest", "metrics"]), "another schema"),
         (lambda t: t.take(list(range(5, -1, -1))), "other steps than 7 to 12"),
     ],
 )

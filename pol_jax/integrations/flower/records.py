@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import Any, Final
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 from pol_jax.errors import ProofError, printable
 from pol_jax.protocol.trees import PyTree, split_pointer
@@ -65,6 +65,17 @@ def read_assignment(record: ConfigRecord) -> Assignment:
     fields: dict[str, Any] = dict(record)
     data = Data(**{name: fields.pop(f"data.{name}") for name in ("root", "records", "salted")})
     return Assignment(**fields | {"take": tuple(fields["take"]), "prover": fields["prover"] or None, "data": data})
+
+
+def content_of(reply: Message) -> RecordDict:
+    """Return what a worker replied.
+
+    Raises:
+        ProofError: it replied with an error.
+    """
+    if not reply.has_content():
+        raise ProofError("reply", f"an error: {printable(str(reply.error.reason), 200)}")
+    return reply.content
 
 
 def bytes_in(record: Any, name: str, most: int) -> bytes:

@@ -18,67 +18,41 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
-from pol_jax.errors import PolError, ProofError, printable
+from pol_jax.errors import PolError, ProofError
+from pol_jax.integrations.flower.plan import Plan
 from pol_jax.integrations.flower.records import (
     ARRAYS,
     ASSIGNMENT,
     CHALLENGE,
     CLAIM,
-    REGISTER,
     assignment_record,
     bytes_in,
-    data_in,
+    content_of,
     in_dtypes_of,
     read_update,
     tree_of,
 )
+from pol_jax.integrations.flower.registry import Registry
 from pol_jax.protocol.challenge import RandomSteps, challenged_steps
 from pol_jax.protocol.trees import PyTree
 from pol_jax.reports.report import Verdict
-from pol_jax.sandbox.bounds import Bounds
 from pol_jax.training.task import Task
 from pol_jax.workers.assignment import Assignment, Data
 from pol_jax.workers.documents import expect
 from pol_jax.workers.limits import limits_of
 from pol_jax.workers.share import steps_within
 from pol_jax.workers.trusted_task import TrustedTask
-from pol_jax.workers.verify_update import BOUNDS, UpdateResult, check_claim, verify_update
+from pol_jax.workers.verify_update import UpdateResult, check_claim, verify_update
 
 _LOG = logging.getLogger("pol_jax")
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What workers are asked for in each round, and how much of it is checked.
-
-    Attributes:
-        steps: number of steps of a worker.
-        batch_size: number of records of a step.
-        interval: number of steps between two checkpoints.
-        take: paths of the leaves that workers take over from the global model, or of nodes above them.
-        share: of a worker's steps that the coordinator replays at most.
-        fraction: the share of false steps that the report's probability is about.
-        answer_seconds: how long a worker may take to register, and to answer a challenge; later it is left out.
-        bounds: on the process that verifies an opening.
-    """
-
-    steps: int
-    batch_size: int
-    interval: int
-    take: tuple[str, ...] = ("/params",)
-    share: int | float = 0.25
-    fraction: float = 0.05
-    answer_seconds: int | float = 600
-    bounds: Bounds = BOUNDS
-
-
 @dataclass
 class _Worker:
-    """A node that has registered, and what it does in this round."""
+    """What a worker is asked for in this round, and what it has answered."""
 
     name: str
-    data: Data
-    assignment: Assignment | None = None
+    assignment: Assignment
     reply: Message | None = None
     update: PyTree = None
     documents: Path | None = None
@@ -120,10 +94,10 @@ class ProvenStrategy(Strategy):
             enrolled: what each worker registered beforehand, by its name; nobody else takes part. None to take what
                 a worker registers when it is first seen; it can't be changed afterwards.
         """
-        self.inner, self._plan, self._enrolled = inner, plan, enrolled
+        self.inner, self._plan = inner, plan
         self._trusted = trusted if isinstance(trusted, TrustedTask) else TrustedTask(trusted)
         self._policy: RandomSteps = steps_within(plan.share, plan.steps, plan.fraction)
-        self._registered: dict[int, _Worker] = {}
+        self._registry = Registry(enrolled)
         self._seen: set[str] = set()
         self._round: _Round | None = None
         self._grid: Grid | None = None
@@ -135,22 +109,16 @@ class ProvenStrategy(Strategy):
         """Send each worker the model, and what it is assigned."""
         messages = list(self.inner.configure_train(server_round, arrays, config, grid))
         self._grid, self._round = grid, _Round(arrays)
-        self._register([message.metadata.dst_node_id for message in messages])
+        self._registry.register([message.metadata.dst_node_id for message in messages], self._ask)
         nonce, assigned = secrets.token_hex(8), []
         for message in messages:
             node = message.metadata.dst_node_id
-            if node not in self._registered:
+            if node not in self._registry.members:
                 continue
-            known = self._registered[node]
-            assignment = Assignment(
-                seed=f"round {server_round} of {nonce} worker {known.name}",
-                steps=self._plan.steps,
-                batch_size=self._plan.batch_size,
-                interval=self._plan.interval,
-                data=known.data,
-                take=self._plan.take,
-            )
-            self._round.workers[node] = _Worker(known.name, known.data, assignment)
+            known = self._registry.members[node]
+            seed = f"round {server_round} of {nonce} worker {known.name}"
+            assignment = self._plan.assignment(seed, known.data)
+            self._round.workers[node] = _Worker(known.name, assignment)
             content = RecordDict(dict(message.content) | {ASSIGNMENT: assignment_record(assignment)})
             kind = message.metadata.message_type
             assigned.append(Message(content=content, dst_node_id=node, message_type=kind))
@@ -196,39 +164,18 @@ class ProvenStrategy(Strategy):
         )
         self.inner.summary()
 
-    def _register(self, nodes: Iterable[int]) -> None:
-        """Ask new nodes what they register."""
-        new = [node for node in nodes if node not in self._registered]
-        for node, reply in self._ask(REGISTER, {node: RecordDict() for node in new}).items():
-            try:
-                record = _content(reply).get("registration")
-                data, name = data_in(record), str(record["worker"])
-                self._check_enrolled(name, data)
-            except (PolError, KeyError, TypeError) as error:
-                _LOG.warning("node %d does not take part: %s", node, printable(str(error)))
-                continue
-            self._registered[node] = _Worker(name, data)
-
-    def _check_enrolled(self, name: str, data: Data) -> None:
-        if not name.isprintable() or len(name) > 64:
-            raise ProofError("registration", f"the name {printable(name, 64)} is not printable, or too long")
-        if any(worker.name == name for worker in self._registered.values()):
-            raise ProofError("registration", f"worker {name} is there already")
-        if self._enrolled is not None and self._enrolled.get(name) != data:
-            raise ProofError("registration", f"worker {name} is not enrolled with these records")
-
     def _check_replies(self, round: _Round, replies: Iterable[Message], folder: Path) -> dict[int, _Worker]:
         """Return the workers whose replies are what was asked for, as far as claim and arrays tell, by their nodes."""
         passed = {}
         for reply in replies:
             node = reply.metadata.src_node_id
             worker = round.workers.get(node)
-            if worker is None or worker.reply is not None or worker.assignment is None:
+            if worker is None or worker.reply is not None:
                 continue
             worker.reply = reply
             try:
                 worker.documents = folder / str(node)
-                self._check_reply(round, worker, _content(reply))
+                self._check_reply(round, worker, content_of(reply))
             except PolError as error:
                 round.results[worker.name] = UpdateResult(Verdict.REJECTED, str(error), self._plan.steps)
             else:
@@ -236,7 +183,7 @@ class ProvenStrategy(Strategy):
         return passed
 
     def _check_reply(self, round: _Round, worker: _Worker, content: RecordDict) -> None:
-        assert worker.assignment is not None and worker.documents is not None  # noqa: S101, PT018
+        assert worker.documents is not None  # noqa: S101  # it has replied
         expected = expect(self._trusted, worker.assignment, tree_of(round.previous))
         worker.update = read_update(content.get(ARRAYS), round.previous)
         worker.documents.mkdir()
@@ -264,13 +211,13 @@ class ProvenStrategy(Strategy):
         return accepted
 
     def _judge(self, round: _Round, worker: _Worker, answer: Message | None, opening: Path) -> UpdateResult:
-        assert worker.assignment is not None and worker.documents is not None  # noqa: S101, PT018
+        assert worker.documents is not None  # noqa: S101  # it has replied
         if answer is None:
             return UpdateResult(Verdict.REJECTED, "it did not answer its challenge in time", self._plan.steps)
         expected = expect(self._trusted, worker.assignment, tree_of(round.previous))
         try:
             most = limits_of(expected).opening_bytes
-            opening.write_bytes(bytes_in(_content(answer).get("answer"), "opening", most))
+            opening.write_bytes(bytes_in(content_of(answer).get("answer"), "opening", most))
         except ProofError as error:
             return UpdateResult(Verdict.REJECTED, str(error), self._plan.steps)
         return verify_update(
@@ -298,17 +245,6 @@ class ProvenStrategy(Strategy):
             if node in questions:
                 answers.setdefault(node, reply)
         return answers
-
-
-def _content(reply: Message) -> RecordDict:
-    """Return what a worker replied.
-
-    Raises:
-        ProofError: it replied with an error.
-    """
-    if not reply.has_content():
-        raise ProofError("reply", f"an error: {printable(str(reply.error.reason), 200)}")
-    return reply.content
 
 
 def _order(name: str) -> tuple[int, str]:

@@ -98,9 +98,14 @@ def _finite(share: float) -> float | None:
 def _up(height: _Height) -> Markup:
     """Return the horizontal lines; that of the update is stronger than the others."""
     marks = [tag("line", x1="0%", x2="100%", y1="100%", y2="100%", class_="base")]
-    rows = [(share, height.axis.name(share)) for share in height.axis.ticks()]
-    rows += [(0.0, "0")] * height.zero + [(math.inf, "\u221e")] * height.infinite
-    for share, name in rows:
+    outside = [(0.0, "0")] * height.zero + [(math.inf, "\u221e")] * height.infinite
+    taken = [height.at(share) for share, _ in outside]
+    rows = [
+        (share, height.axis.name(share))
+        for share in height.axis.ticks()
+        if all(abs(height.at(share) - place) >= _APART for place in taken)
+    ]
+    for share, name in (*rows, *outside):
         place = f"{height.at(share):.2f}%"
         marks.append(tag("line", x1="0%", x2="100%", y1=place, y2=place, class_="grid"))
         marks.append(tag("text", name, x="-8", y=place, dy="0.32em", text_anchor="end"))

@@ -23,6 +23,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from pol_jax.errors import ProofError, UsageError
 from pol_jax.integrations.flower.client import proving_client, worker_name
+from pol_jax.integrations.flower.plan import Plan
 from pol_jax.integrations.flower.records import (
     arrays_of,
     assignment_record,
@@ -31,7 +32,7 @@ from pol_jax.integrations.flower.records import (
     read_update,
     tree_of,
 )
-from pol_jax.integrations.flower.strategy import Plan, ProvenStrategy
+from pol_jax.integrations.flower.strategy import ProvenStrategy
 
 pytestmark = [pytest.mark.usefixtures("in_process"), pytest.mark.filterwarnings("default")]
 

@@ -1,0 +1,65 @@
+"""Who takes part in a federation, and with which records: fixed when a worker is first seen, or before."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from flwr.app import Message, RecordDict
+
+from pol_jax.errors import PolError, ProofError, printable
+from pol_jax.integrations.flower.records import REGISTER, content_of, data_in
+from pol_jax.workers.assignment import Data
+
+_LOG = logging.getLogger("pol_jax")
+_LONGEST_NAME = 64
+
+
+@dataclass(frozen=True)
+class Member:
+    """A worker that takes part.
+
+    Attributes:
+        name: of the worker.
+        data: its records.
+    """
+
+    name: str
+    data: Data
+
+
+class Registry:
+    """The members of a federation.
+
+    Attributes:
+        members: by their nodes.
+    """
+
+    def __init__(self, enrolled: Mapping[str, Data] | None) -> None:
+        """Let workers in that are enrolled with their records; None to let anyone in, once for each name."""
+        self._enrolled = enrolled
+        self.members: dict[int, Member] = {}
+
+    def register(
+        self, nodes: Iterable[int], ask: Callable[[str, Mapping[int, RecordDict]], Mapping[int, Message]]
+    ) -> None:
+        """Ask nodes that are new what they register; what is registered stays."""
+        new = {node: RecordDict() for node in nodes if node not in self.members}
+        for node, reply in sorted(ask(REGISTER, new).items()):
+            try:
+                self.members[node] = self._member(reply)
+            except PolError as error:
+                _LOG.warning("node %d does not take part: %s", node, error)
+
+    def _member(self, reply: Message) -> Member:
+        record = content_of(reply).get("registration")
+        data = data_in(record)
+        name = record.get("worker")
+        if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name) <= _LONGEST_NAME:
+            raise ProofError("registration", f"the name {printable(repr(name), 80)} is not printable, or too long")
+        if any(member.name == name for member in self.members.values()):
+            raise ProofError("registration", f"worker {name} is there already")
+        if self._enrolled is not None and self._enrolled.get(name) != data:
+            raise ProofError("registration", f"worker {name} is not enrolled with these records")
+        return Member(name, data)
