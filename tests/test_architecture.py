@@ -29,7 +29,7 @@ PACKAGES = {
     "reports": "ground protocol",
     "judging": "protocol reports",
     "verifying": "ground protocol program exact training storage reports judging",
-    "proving": "ground protocol program exact training storage verifying",
+    "proving": "ground protocol program exact training storage judging verifying",
     "sandbox": "ground protocol program training storage reports judging verifying",
     "workers": "ground protocol program training storage reports judging verifying proving sandbox",
     "attesting": "ground protocol",
