@@ -30,7 +30,7 @@ from pol_jax.reports.report import Outcome, UsedDecisions
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.calibration import judge_span
 from pol_jax.verifying.compilations import Compilation, Compilations
-from pol_jax.verifying.decided_spans import judge_decided
+from pol_jax.verifying.decided_spans import FollowedSteps
 from pol_jax.verifying.observed_steps import ObservedSteps
 
 ENOUGH = 100
@@ -135,12 +135,14 @@ def _judge(
     steps = observed.ordered(own)
     entries = {each.step: entries_by_site(each, steps.kinds, "this step") for each in log.write(before, honest, inputs)}
 
+    followed = FollowedSteps(steps, verifier, before, inputs, entries)
+
     def judge(after: State) -> StepComparison:
         found = judge_span(verifier, before, after, inputs)
         if found.outcome is Outcome.PASSED:
             return found
-        decided, used = judge_decided(steps, verifier, before, after, inputs, metrics, entries)
-        judged.used.append(used)
+        decided = followed.judge(after, metrics)
+        judged.used.append(followed.described)
         return decided if decided.outcome is Outcome.PASSED else found
 
     judged.honest.append(judge(honest))

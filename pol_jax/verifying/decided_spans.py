@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from pol_jax.judging.decision_bounds import NearTies, SiteBounds
-from pol_jax.judging.decision_use import LeafRooms, choice_rooms, total_choices, with_choices
+from pol_jax.judging.decision_use import choice_rooms, total_choices, with_choices
 from pol_jax.judging.tolerance import StepComparison
 from pol_jax.protocol.decision_entries import Entries, EntriesBySite, count_entries, overlaid, without
 from pol_jax.protocol.distances import finite
@@ -58,30 +58,56 @@ def judge_decided(
     Raises:
         BackendError: the program can't be executed or followed here.
     """
-    followed = _Followed(steps, before)
-    for each in inputs:
-        followed.go_on(each, offered.get(each.step, {}))
-    decided = _DecidedCompilations.of(compilations, steps, followed.used)
-    choices = followed.choices(compilations)
-    found = with_choices(judge_span(decided, before, after, inputs, committed), choices)
-    given = sum(count_entries(offered.get(each.step, {})) for each in inputs)
-    used = sum(count_entries(each) for each in followed.used.values())
-    moved = total_choices(choices)
-    return found, UsedDecisions(given, used, finite(followed.farthest), moved, followed.unused)
+    followed = FollowedSteps(steps, compilations, before, inputs, offered)
+    return followed.judge(after, committed), followed.described
 
 
-class _Followed:
-    """The states of each compilation along some steps, with the entries that were used on the way."""
+class FollowedSteps:
+    """Some steps from a state, under each compilation, with the entries that are used on the way."""
 
-    def __init__(self, steps: ObservedSteps, before: State) -> None:
-        self._steps = steps
+    def __init__(
+        self,
+        steps: ObservedSteps,
+        compilations: Compilations,
+        before: State,
+        inputs: Sequence[StepInput],
+        offered: Offered,
+    ) -> None:
+        """Execute the steps, and find the entries that are usable.
+
+        Args:
+            steps: the instrumented step, under the same compilations.
+            compilations: of the proof's program.
+            before: leaves of the state before the first step.
+            inputs: of the steps, in order.
+            offered: the prover's entries, by step.
+
+        Raises:
+            BackendError: the program can't be executed or followed here.
+        """
+        self._steps, self._compilations, self._before, self._inputs = steps, compilations, before, inputs
         self._states = [before] * len(steps.variants)
         self._wrong = [before] * len(_SIDES)
-        self.used: dict[int, EntriesBySite] = {}
-        self.farthest = 0.0
-        self.unused: str | None = None
+        self._used: dict[int, EntriesBySite] = {}
+        self._farthest = 0.0
+        self._unused: str | None = None
+        for each in inputs:
+            self._go_on(each, offered.get(each.step, {}))
+        self._given = sum(count_entries(offered.get(each.step, {})) for each in inputs)
+        self._choices = choice_rooms(compilations.spec, self._states[0], self._wrong)
 
-    def go_on(self, given: StepInput, offered: EntriesBySite) -> None:
+    def judge(self, after: State, committed: Sequence[Metrics] | None) -> StepComparison:
+        """Judge a committed state after the steps, and the metrics that the ledger has of them."""
+        decided = _DecidedCompilations.of(self._compilations, self._steps, self._used)
+        return with_choices(judge_span(decided, self._before, after, self._inputs, committed), self._choices)
+
+    @property
+    def described(self) -> UsedDecisions:
+        """What was used, in the form of a report."""
+        used = sum(count_entries(each) for each in self._used.values())
+        return UsedDecisions(self._given, used, finite(self._farthest), total_choices(self._choices), self._unused)
+
+    def _go_on(self, given: StepInput, offered: EntriesBySite) -> None:
         """Execute one more step under every compilation, with those of the offered entries that are usable."""
         steps = self._steps
         executions = [partial(steps.observe, at, state, given) for at, state in enumerate(self._states)]
@@ -94,11 +120,7 @@ class _Followed:
             for state, side in zip(self._wrong, _SIDES, strict=True)
         ]
         self._states = [reference.state, *(each(used).state for each in executions[1:])]
-        self.used[given.step] = used
-
-    def choices(self, compilations: Compilations) -> list[LeafRooms]:
-        """Return how far each leaf is moved if all near ties are chosen wrongly."""
-        return choice_rooms(compilations.spec, self._states[0], self._wrong)
+        self._used[given.step] = used
 
     def _note(
         self,
@@ -112,18 +134,18 @@ class _Followed:
         """Note how far from a tie entries were used, and the entry that is least like this machine's own value."""
         for site, each in used.items():
             of_used = near[site].distance[np.isin(near[site].indices, each.indices)]
-            self.farthest = max(self.farthest, float(of_used.max(initial=0.0)))
+            self._farthest = max(self._farthest, float(of_used.max(initial=0.0)))
         worst = max(
             ((_worst(bounds, site, each, found), site) for site, each in unused.items()),
             default=None,
             key=lambda at: at[0],
         )
-        if worst is not None and self.unused is None:
+        if worst is not None and self._unused is None:
             (off, index, own, value), site = worst
             allowed = bounds.bound(site)
             why = f"off by {off:.1e} of {allowed:.1e}" if off > allowed else "which is too far from a tie"
             name = self._steps.name(site)
-            self.unused = f"step {step}, {name}, element {index}: {value:.9g}, {own:.9g} here, {why}"
+            self._unused = f"step {step}, {name}, element {index}: {value:.9g}, {own:.9g} here, {why}"
 
 
 def _worst(bounds: SiteBounds, site: int, entries: Entries, found: Observation) -> tuple[float, int, float, float]:
