@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
+from example_reports import compared
 from made_steps import made, spec_of
 
 from pol_jax.judging.decision_use import choice_rooms, total_choices, with_choices
-from pol_jax.reports.report import Outcome, Room
+from pol_jax.reports.report import Outcome, Room, UsedDecisions
 
 SPEC = spec_of("float32", "int32", size=4)
 
@@ -37,6 +39,14 @@ def test_a_number_that_is_lost_could_be_anywhere() -> None:
     choices = choice_rooms(SPEC, own, [turned])
     assert choices[0][0].size is None
     assert total_choices(choices) is None
+
+
+def test_what_tolerances_allow_includes_the_choices() -> None:
+    plain = compared(1, 1e-6)
+    decided = msgspec.structs.replace(plain, decisions=UsedDecisions(3, 2, 0.5, 0.25, None))
+    assert decided.allowed == (plain.allowed or 0) + 0.25
+    unbounded = msgspec.structs.replace(plain, decisions=UsedDecisions(3, 2, 0.5, None, None))
+    assert unbounded.allowed is None
 
 
 def test_rooms_of_a_step_that_passes_grow() -> None:
