@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -26,7 +26,8 @@ ENOUGH: Final = 16
 """Elements that show the spread of a site well; of fewer ones the bound is larger."""
 
 
-class NearTies(NamedTuple):
+@dataclass(frozen=True)
+class NearTies:
     """The elements of one site that are near a tie.
 
     Attributes:
@@ -97,7 +98,8 @@ class SiteBounds:
     def within(self, entries: EntriesBySite, values: Values) -> dict[int, Entries]:
         """Return the entries whose value is within the bound of this machine's own, wherever the ties are."""
         kept = dict[int, Entries]()
-        for site, (indices, given) in entries.items():
+        for site, each in entries.items():
+            indices, given = each.indices, each.values
             own = values(self.sites[site]).reshape(-1)
             there = indices < own.size
             off = np.abs(own[indices[there]].astype(np.float64) - given[there].astype(np.float64))
@@ -110,10 +112,10 @@ class SiteBounds:
         """Return the entries that may be used: within the bound, where this machine's own value is near a tie too."""
         near = self.near(values)
         kept = dict[int, Entries]()
-        for site, (indices, given) in self.within(entries, values).items():
-            ok = np.isin(indices, near[site].indices) if site in near else np.zeros(len(indices), bool)
+        for site, each in self.within(entries, values).items():
+            ok = np.isin(each.indices, near[site].indices) if site in near else np.zeros(len(each.indices), bool)
             if ok.any():
-                kept[site] = Entries(indices[ok], given[ok])
+                kept[site] = Entries(each.indices[ok], each.values[ok])
         return kept
 
 

@@ -7,9 +7,10 @@ where an element can't tie: it is not finite, or has nothing beside it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -29,7 +30,8 @@ MOST_OFFSETS: Final = 4096
 """Elements of a window beyond which its ties are not looked for."""
 
 
-class TieDistance(NamedTuple):
+@dataclass(frozen=True)
+class TieDistance:
     """The distances of one operand of a decision from a tie.
 
     Attributes:

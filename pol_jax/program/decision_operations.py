@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from jax.extend.mlir import ir
@@ -25,7 +26,8 @@ _TOP_K: Final = frozenset({"TopK", "mhlo.topk", "stablehlo.dynamic_top_k"})
 _LARGEST, _SMALLEST = frozenset({"GT", "GE"}), frozenset({"LT", "LE"})
 
 
-class Candidate(NamedTuple):
+@dataclass(frozen=True)
+class Candidate:
     """Operands of an operation that may tie.
 
     Attributes:

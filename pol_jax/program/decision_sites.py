@@ -141,9 +141,11 @@ class _Finder:
                 for region in operation.regions:
                     self.read(only_block(region))
             else:
-                for operands, make in candidates(operation):
-                    if any(self._may_differ(operand) for operand in operands):
-                        tie = make(*(self._operand(operand, block, operation.name) for operand in operands))
+                for candidate in candidates(operation):
+                    if any(self._may_differ(operand) for operand in candidate.operands):
+                        tie = candidate.tie(
+                            *(self._operand(operand, block, operation.name) for operand in candidate.operands)
+                        )
                         self.found.deciders.append(Decider(operation.name, tie))
 
     def _may_differ(self, value: Any) -> bool:

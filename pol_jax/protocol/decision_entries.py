@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from pol_jax.protocol.decisions import MAX_ENTRIES, SiteEntries, StepDecisions
 from pol_jax.protocol.trees import DTYPES
 
 
-class SiteKind(NamedTuple):
+@dataclass(frozen=True)
+class SiteKind:
     """What entries of a site must look like: all that is known of it without running anything.
 
     Attributes:
@@ -29,7 +30,8 @@ class SiteKind(NamedTuple):
     nested: bool
 
 
-class Entries(NamedTuple):
+@dataclass(frozen=True)
+class Entries:
     """The entries of one site.
 
     Attributes:
@@ -61,13 +63,13 @@ def entries_by_site(step: StepDecisions, sites: Sequence[SiteKind], where: str) 
         name = f"decisions: step {step.step}: site {each.site}"
         if each.site >= len(sites):
             raise ProofError(where, f"{name}: the program has {len(sites)} sites")
-        dtype, size, nested = sites[each.site]
+        kind = sites[each.site]
         indices = np.frombuffer(each.indices, "<u8").astype(np.int64)
-        if len(each.values) != each.count * DTYPES[dtype].itemsize:
-            raise ProofError(where, f"{name}: values are not of {dtype}")
-        if not size or (not nested and indices[-1] >= size):
-            raise ProofError(where, f"{name}: index {indices[-1]}: the site has {size} elements")
-        values = np.frombuffer(each.values, DTYPES[dtype].newbyteorder("<")).astype(DTYPES[dtype])
+        if len(each.values) != each.count * DTYPES[kind.dtype].itemsize:
+            raise ProofError(where, f"{name}: values are not of {kind.dtype}")
+        if not kind.size or (not kind.nested and indices[-1] >= kind.size):
+            raise ProofError(where, f"{name}: index {indices[-1]}: the site has {kind.size} elements")
+        values = np.frombuffer(each.values, DTYPES[kind.dtype].newbyteorder("<")).astype(DTYPES[kind.dtype])
         if not np.isfinite(values.astype(np.float64)).all():
             raise ProofError(where, f"{name}: a value is not finite")
         found[each.site] = Entries(indices, values)
@@ -117,11 +119,12 @@ def overlaid(entries: EntriesBySite, above: EntriesBySite) -> dict[int, Entries]
 
 def _where(entries: EntriesBySite, others: EntriesBySite, *, inside: bool) -> dict[int, Entries]:
     kept = dict[int, Entries]()
-    for site, (indices, values) in entries.items():
+    for site, each in entries.items():
+        indices = each.indices
         there = np.isin(indices, others[site].indices) if site in others else np.zeros(len(indices), bool)
         wanted = there if inside else ~there
         if wanted.any():
-            kept[site] = Entries(indices[wanted], values[wanted])
+            kept[site] = Entries(indices[wanted], each.values[wanted])
     return kept
 
 

@@ -198,7 +198,8 @@ class ObservedSteps:
 
     def _given(self, entries: EntriesBySite) -> tuple[jax.Array, ...]:
         given = list(self._nothing)
-        for site, (indices, values) in entries.items():
+        for site, each in entries.items():
+            indices, values = each.indices, each.values
             kind, shown = self._step.nothing_given()[site], self._step.sites[site]
             bits = np.full(kind.shape, own_bits(shown.dtype), kind.dtype)
             there = indices < shown.size * (self._step.capacity if shown.nested else 1)
