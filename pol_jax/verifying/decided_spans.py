@@ -7,8 +7,7 @@ more than rounding and the choices that rounding leaves open, and how far those 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -98,7 +97,7 @@ class FollowedSteps:
 
     def judge(self, after: State, committed: Sequence[Metrics] | None) -> StepComparison:
         """Judge a committed state after the steps, and the metrics that the ledger has of them."""
-        decided = _DecidedCompilations.of(self._compilations, self._steps, self._used)
+        decided = _DecidedCompilations(self._compilations, self._steps, self._used)
         return with_choices(judge_span(decided, self._before, after, self._inputs, committed), self._choices)
 
     @property
@@ -175,51 +174,50 @@ def _put(near: Mapping[int, NearTies], step: int, side: int) -> dict[int, Entrie
     return found
 
 
-@dataclass(frozen=True)
 class _DecidedCompilation(Compilation):
-    """A compilation that uses entries: each step its own.
+    """A compilation that uses entries: each step its own."""
 
-    Attributes:
-        steps: the instrumented step.
-        which: the compilation, by its place among the variants of ``steps``.
-        used: entries by step.
-    """
+    _observe: Callable[[State, StepInput, EntriesBySite], Observation]
+    _used: Offered
 
-    steps: ObservedSteps
-    which: int
-    used: Offered
+    def __init__(self, plain: Compilation, steps: ObservedSteps, which: int, used: Offered) -> None:
+        """Let a compilation use entries.
+
+        Args:
+            plain: the compilation.
+            steps: the instrumented step.
+            which: the compilation, by its place among the variants of ``steps``.
+            used: entries by step.
+        """
+        super().__init__(plain.variant, plain.metrics, plain.loss, plain.step)
+        vars(self).update(_observe=partial(steps.observe, which), _used=used)  # it is frozen
 
     def execute(self, state: State, inputs: Iterable[StepInput]) -> tuple[list[np.ndarray], list[Metrics]]:
         """Execute a step for each of ``inputs``, with its entries."""
         metrics, leaves = list[Metrics](), list(state)
         for each in inputs:
-            found = self.steps.observe(self.which, leaves, each, self.used.get(each.step, {}))
+            found = self._observe(leaves, each, self._used.get(each.step, {}))
             leaves = found.state
             metrics.append(found.metrics)
         return leaves, metrics
 
 
-@dataclass(frozen=True)
 class _DecidedCompilations(Compilations):
     """Compilations that use the same entries."""
 
-    steps: ObservedSteps | None = None
+    _steps: ObservedSteps
 
-    @classmethod
-    def of(cls, plain: Compilations, steps: ObservedSteps, used: Offered) -> _DecidedCompilations:
+    def __init__(self, plain: Compilations, steps: ObservedSteps, used: Offered) -> None:
         """Let compilations use entries."""
-        reference, *others = (
-            _DecidedCompilation(each.variant, each.metrics, each.loss, each.step, steps, at, used)
-            for at, each in enumerate(plain.every)
-        )
-        return cls(plain.spec, reference, tuple(others), plain.refused, steps)
+        every = [_DecidedCompilation(each, steps, at, used) for at, each in enumerate(plain.every)]
+        super().__init__(plain.spec, every[0], tuple(every[1:]), plain.refused)
+        vars(self).update(_steps=steps)  # it is frozen
 
     def next_states(
         self, after: State, results: Sequence[State], inputs: Iterable[StepInput]
     ) -> tuple[State, Sequence[State]]:
         """Execute one more step, in which the reference's own near ties decide for all that are as near."""
-        assert self.steps is not None  # noqa: S101  # `of` has them
-        (given, *_), steps = inputs, self.steps
+        (given, *_), steps = inputs, self._steps
         own = [partial(steps.observe, 0, state, given) for state in results]
         bounds = steps.calibrate(own)
         reference = own[0]({})
