@@ -89,11 +89,19 @@ def check_documents(root: Path, expected: Expectation, limits: Limits) -> Claim:
         raise ProofError(commitments.FILE, "is not the commitment that the claim names")
     found = differing_fields(commitment, expected.commitment)
     differing = [each for each in found if each[0] not in ("program.init", "program.step")]
-    for name, theirs, ours in sorted(differing, key=lambda each: _RANKS.index(_part(each[0]))):
-        raise ProofError(commitments.FILE, f"{_MEANINGS[_part(name)]}: {name} is {theirs}, expected {ours}")
+    for name, theirs, ours in sorted(differing, key=lambda each: _rank(each[0])):
+        meaning = _MEANINGS.get(_part(name), "it was not assigned")
+        raise ProofError(commitments.FILE, f"{meaning}: {name} is {theirs}, expected {ours}")
     if claim.steps != expected.steps:
         raise ProofError(claims.FILE, f"trained {claim.steps} steps, expected {expected.steps}")
+    for intervention in claim.interventions:  # nothing of it was assigned, whatever the prover's reason is
+        raise ProofError(claims.FILE, f"it changed the state from outside after step {intervention.after}")
     return claim
+
+
+def _rank(name: str) -> int:
+    """Return the place at which a field is told; one without a meaning of its own comes last."""
+    return _RANKS.index(_part(name)) if _part(name) in _RANKS else len(_RANKS)
 
 
 def _part(name: str) -> str:

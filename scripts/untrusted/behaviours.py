@@ -14,11 +14,12 @@ import jax
 import msgspec
 import numpy as np
 
-from pol_jax import Arrays, Assignment, Source, Task, open_proof, open_steps, register, train_update
+from pol_jax import Arrays, Assignment, Recording, Source, Task, open_proof, open_steps, register, train_update
 from pol_jax.protocol.initial import taken
 from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.trees import PyTree
 from pol_jax.training.inputs import StepInput
+from pol_jax.training.pytrees import flatten_with_paths
 from pol_jax.training.states import HostState
 from pol_jax.workers.training import final_update
 from untrusted.forging import Change, HostLeaves, forge, open_forged, rewrite
@@ -172,6 +173,21 @@ def hidden_program(site: Site) -> Answer:
     return _answer(answer.proof, forge(answer.proof, site.task.source, double))
 
 
+def intervening(site: Site) -> Answer:
+    """Replace the weights before the last step, and say so: an intervention, which a claim may name."""
+    task = replace(site.task, batch_size=site.assignment.batch_size)
+    choices = site.assignment.choices(site.previous)
+    weights = dict(flatten_with_paths(site.previous))
+    with Recording(task, site.folder, steps=site.assignment.steps, choices=choices) as recording:
+        state = recording.state
+        for inputs in recording:
+            if inputs.step == site.assignment.steps:
+                new = {path: site.random.normal(0, 1, leaf.shape).astype(leaf.dtype) for path, leaf in weights.items()}
+                state = recording.intervene(state, new, "better weights")
+            state, _ = recording.step(state, inputs)
+    return Answer(final_update(open_proof(site.folder)), site.folder)
+
+
 def steering(site: Site, share: float = 1e-4) -> Answer:
     """Name another backend, and move every step a little towards a target: by ``share`` of the step's own length."""
     answer, target = honest(site), _target(site)
@@ -199,6 +215,7 @@ BYZANTINE: Final[Mapping[str, Behaviour]] = {
     "false states between": false_states_between,
     "another program": another_program,
     "hidden program": hidden_program,
+    "intervening": intervening,
     "steering": steering,
 }
 """All behaviours but the honest one, by their names in tables."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import challenged_steps
-from pol_jax.protocol.sampling import segments_needed
+from pol_jax.protocol.sampling import false_segments, segments_needed
 from pol_jax.workers.share import steps_within
 
 
@@ -22,3 +23,17 @@ def test_no_challenge_costs_more(share: float, steps: int, fraction: float) -> N
     assert 1 <= len(challenged_steps(policy, steps, bytes(32), b"nonce")) <= share * steps
     needed = segments_needed(steps, policy.confidence, fraction)
     assert needed == int(share * steps) - 2 or policy.confidence > 0.999, "no room is left, or nothing is to be gained"
+
+
+@pytest.mark.parametrize(("share", "steps", "fraction"), [(0.1, 100, 0.05), (0.25, 20, 0.1), (0.5, 40, 0.02)])
+def test_false_steps_are_met_at_the_announced_rate(share: float, steps: int, fraction: float) -> None:
+    """Of false steps between the first and the last one, over the claims that a forger may come with."""
+    policy = steps_within(share, steps, fraction)
+    false = set(range(2, 2 + false_segments(steps, fraction)))
+    runs = 2000
+    met = sum(
+        not false.isdisjoint(challenged_steps(policy, steps, number.to_bytes(32, "big"), b"nonce"))
+        for number in range(runs)
+    )
+    measured = binomtest(met, runs).proportion_ci(0.999)
+    assert measured.low <= policy.confidence <= measured.high, (met / runs, policy.confidence)

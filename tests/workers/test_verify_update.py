@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import federation
+import msgspec
 import numpy as np
 import pytest
 from federation import INTERVAL, STEPS, TRUSTED, assignment, judge, model, site, task
@@ -32,6 +33,7 @@ from pol_jax import (
     verify_update,
 )
 from pol_jax.errors import DataError, UsageError
+from pol_jax.protocol.commitment import Description
 from pol_jax.storage.ledger import segment_file
 from pol_jax.workers.documents import expect
 
@@ -104,6 +106,7 @@ def test_every_byzantine_behaviour_is_caught(name: str, tmp_path: Path) -> None:
         "false states between": (9, f"the replay of step {INTERVAL + 1} differs from the ledger (state_digest)"),
         "another program": (3, "programs differ from those of the trusted source"),
         "hidden program": (9, "are not what this machine gives"),
+        "intervening": (0, f"changed the state from outside after step {STEPS - 1}"),
         "steering": (9, elsewhere),
     }
     stage, words = reasons[name]
@@ -262,6 +265,27 @@ def test_another_key_than_the_enrolled_one_is_refused(answer: Answer) -> None:
     asked = replace(assignment(0), prover="ed25519:" + "ab" * 32)
     result = verify_update(model(1), answer.update, answer.proof, asked, trusted=TRUSTED, source=task(0).source)
     refused_at_once(result, "it is in the name of another key than that of this worker")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"arithmetic": "exact/1"}, "it was not assigned: arithmetic"),
+        ({"beacon": "tried until it suits"}, "it names a beacon"),
+        ({"task": Description("tried until it suits", {})}, "it describes another task"),
+    ],
+)
+def test_no_field_of_a_commitment_is_the_worker_s_choice(
+    change: dict[str, Any], words: str, answer_copy: Answer
+) -> None:
+    """Each enters the seed of keys and order, so that one could be tried until it suits."""
+    proof = open_proof(answer_copy.proof)
+    assert proof.claim is not None
+    commitment = msgspec.structs.replace(proof.commitment, **change)
+    claim = msgspec.structs.replace(proof.claim, commitment=commitment.digest().hex())
+    for name, document in (("commitment", commitment), ("claim", claim)):
+        (answer_copy.proof / f"{name}.json").write_bytes(document.encode())
+    refused_at_once(judge(answer_copy), words)
 
 
 def test_time_in_all_is_bounded(answer: Answer) -> None:
