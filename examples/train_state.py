@@ -24,7 +24,7 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array, _: None) -> tuple[jax.Array, None]:
         """Return the output of the layer."""
         mask = nn.make_causal_mask(jnp.ones(x.shape[:2]))
-        x = x + nn.SelfAttention(num_heads=int(CONFIG["heads"]))(nn.LayerNorm()(x), mask)
+        x = x + nn.MultiHeadDotProductAttention(int(CONFIG["heads"]))(nn.LayerNorm()(x), mask=mask)
         hidden = nn.Dense(4 * int(CONFIG["width"]))(nn.LayerNorm()(x))
         return x + nn.Dense(int(CONFIG["width"]))(nn.gelu(hidden)), None
 

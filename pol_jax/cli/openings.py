@@ -54,7 +54,9 @@ def open_command(
     console = make_console()
     size = filesize.decimal(out.stat().st_size)
     steps_opened = "1 step" if len(drawn) == 1 else f"{len(drawn)} steps"
-    console.print(f"opened {steps_opened} in {out} ({size})", markup=False, soft_wrap=True)
+    entries = sum(site.count for step in opening.decisions for site in step.sites)
+    with_them = f", with {entries} values near ties of {len(opening.decisions)} steps" if entries else ""
+    console.print(f"opened {steps_opened} in {out} ({size}){with_them}", markup=False, soft_wrap=True)
 
 
 def verify_opening_command(

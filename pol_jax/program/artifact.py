@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import jax
@@ -19,6 +20,7 @@ from pol_jax.errors import BackendError, ProofError, unreadable
 from pol_jax.program.artifact_version import has_supported_convention, unreadable_here
 from pol_jax.program.audit import Audit, audit
 from pol_jax.program.dataflow import missing_dependence
+from pol_jax.program.observed_step import ObservedStep, observe_step
 from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.encoding import artifact_digest
 from pol_jax.protocol.keys import KEY_WORDS
@@ -100,6 +102,7 @@ class Program:
         step: ``step(leaves, batch, key data) -> (leaves, metrics)``; the leaves passed in are donated.
         constant_bytes: size of the constants in ``init`` and ``step`` together.
         packed_bytes: size of both, compressed.
+        observe: instruments the step, so that so many executions of each operand in a loop are kept (`observe_step`).
     """
 
     signature: Signature
@@ -107,6 +110,7 @@ class Program:
     step: Callable[[Leaves, Sequence[Any], Any], tuple[Leaves, tuple[jax.Array, ...]]]
     constant_bytes: int
     packed_bytes: int
+    observe: Callable[[int], ObservedStep]
 
 
 def load_program(artifacts: Artifacts, signature: Signature) -> Program:
@@ -127,7 +131,8 @@ def load_program(artifacts: Artifacts, signature: Signature) -> Program:
     constants = init_audit.constant_bytes + step_audit.constant_bytes
     packed = init_audit.packed_bytes + step_audit.packed_bytes
     # Donating the old state saves memory for a second one, and the bits of the result depend on it (section 9).
-    return Program(signature, jax.jit(init.call), jax.jit(step.call, donate_argnums=0), constants, packed)
+    donating = jax.jit(step.call, donate_argnums=0)
+    return Program(signature, jax.jit(init.call), donating, constants, packed, partial(observe_step, step))
 
 
 def check_constants(program: Program, limits: Limits) -> None:

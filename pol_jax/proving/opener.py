@@ -7,7 +7,7 @@ sees to be false is not opened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,10 +19,12 @@ from pol_jax.progress import Progress, Silent
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import merkle
 from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.decisions import StepDecisions
 from pol_jax.protocol.encoding import DIGEST_BYTES, record_digests
 from pol_jax.protocol.opening import OpenedIntervention, OpenedRecord, OpenedRow, OpenedState, Opening
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span, routes, witnessed_spans
+from pol_jax.proving.decision_log import DecisionLog
 from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.proof import Proof
@@ -37,7 +39,13 @@ from pol_jax.verifying.ancestry import check_taken
 
 
 def open_steps(
-    proof: Proof, source: Source, steps: Iterable[int], *, secret: bytes | None = None, progress: Progress | None = None
+    proof: Proof,
+    source: Source,
+    steps: Iterable[int],
+    *,
+    secret: bytes | None = None,
+    progress: Progress | None = None,
+    decisions: bool = True,
 ) -> Opening:
     """Return an opening: everything that a verifier needs to replay ``steps`` of a finished proof.
 
@@ -49,6 +57,7 @@ def open_steps(
         steps: the challenged steps, 1 to T.
         secret: 32 bytes that salt the records of a private data set.
         progress: told of the steps that are computed again.
+        decisions: whether to write what the operands of decisions were near a tie, for verifiers with another backend.
 
     Raises:
         UsageError: the run is not finished, has no such step, or no step is named.
@@ -80,6 +89,7 @@ def open_steps(
         states=tuple(OpenedState(step, _contents(states[step].leaves)) for step in sorted(states)),
         records=_records(proof, source, indices, secret),
         interventions=_interventions(proof, wanted),
+        decisions=_decisions(proof, source, wanted, states, progress or Silent()) if decisions else (),
     )
 
 
@@ -92,6 +102,22 @@ def _interventions(proof: Proof, wanted: Sequence[Span]) -> tuple[OpenedInterven
         for step, changed in changes
         if changed
     )
+
+
+def _decisions(
+    proof: Proof, source: Source, wanted: Sequence[Span], states: Mapping[int, HostState], progress: Progress
+) -> tuple[StepDecisions, ...]:
+    """Return what the operands of decisions were near a tie, in the steps of each span."""
+    log, found = DecisionLog(proof.program()), list[StepDecisions]()
+    progress.begin("writing decisions", len(wanted))
+    try:
+        for done, span in enumerate(wanted, 1):
+            inputs = list(step_inputs(proof.commitment, source, span.start + 1, span.stop + 1, proof.changes))
+            found += log.write(states[span.start].leaves, states[span.stop].leaves, inputs)
+            progress.at(done)
+    finally:
+        progress.end()
+    return tuple(found)
 
 
 def _check_claim(proof: Proof, claim: Claim, leaves: Sequence[bytes], last: Row) -> None:

@@ -122,7 +122,7 @@ class Replay(msgspec.Struct, frozen=True):
 
 
 class Room(msgspec.Struct, frozen=True):
-    """How far elements of a leaf could be off in a false comparison that passes.
+    """How far elements of a leaf could be off in a false comparison that passes, near ties chosen wrongly included.
 
     Attributes:
         magnitude: of the elements: the binary exponent of their values, divided by 4 and rounded down.
@@ -131,6 +131,24 @@ class Room(msgspec.Struct, frozen=True):
 
     magnitude: int
     size: float | None
+
+
+class UsedDecisions(msgspec.Struct, frozen=True):
+    """What a comparison took of the prover's decisions (section 14.2).
+
+    Attributes:
+        given: number of entries that the opening has for these steps.
+        used: number of those that were used: this machine's own value was near a tie, and near the given one.
+        farthest: largest distance from a tie, as a share of what is allowed, at which an entry was used.
+        choices: how far near ties could have moved the state, if all of them had been chosen wrongly.
+        unused: names an entry that was not used, and says why; None if all were used.
+    """
+
+    given: Step
+    used: Step
+    farthest: float | None
+    choices: float | None
+    unused: str | None
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -156,6 +174,7 @@ class Compared(msgspec.Struct, frozen=True):
         segments: the challenged segments among the steps; none for an opening.
         rooms: for each leaf of the state, in its order, how far its elements of each magnitude could be off in a false
             comparison that passes like this one; none where nothing is rounded. Empty if this one does not pass.
+        decisions: what was taken of the prover's decisions; None if none were used, or without them it passes.
     """
 
     start: int
@@ -173,6 +192,7 @@ class Compared(msgspec.Struct, frozen=True):
     infinitesimal: bool
     segments: tuple[Step, ...] = ()
     rooms: tuple[tuple[Room, ...], ...] = ()
+    decisions: UsedDecisions | None = None
 
     @property
     def span(self) -> Span:
@@ -191,8 +211,12 @@ class Compared(msgspec.Struct, frozen=True):
 
     @property
     def allowed(self) -> float | None:
-        """Return the largest error that passes although bits differ."""
-        return None if self.tolerance is None or self.limit is None else min(self.tolerance, self.limit)
+        """Return the largest error that passes although bits differ, with what wrong choices near ties could move."""
+        if self.tolerance is None or self.limit is None:
+            return None
+        if self.decisions is None:
+            return min(self.tolerance, self.limit)
+        return None if self.decisions.choices is None else min(self.tolerance, self.limit) + self.decisions.choices
 
     @property
     def severity(self) -> tuple[int, float]:

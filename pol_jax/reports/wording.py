@@ -25,6 +25,7 @@ from pol_jax.protocol.claim import Intervention
 from pol_jax.reports.report import (
     Ancestor,
     Beginning,
+    Compared,
     Coverage,
     Drift,
     KolmogorovSmirnov,
@@ -223,11 +224,25 @@ def describe_drift(report: Report) -> list[str]:
         lines.append(f"false updates among those that were not checked could add up to {most}")
     if drift.tolerated:
         lines.append(f"errors that the tolerances allow could add up to at most {_shares(drift.tolerated, drift)}")
+        lines += _decisions(report.compared)
     elif _is_exact(report):
         lines.append("no tolerance was needed: everything that was replayed is the same bit for bit")
     if drift.infinitesimal:
         lines.append(f"{drift.infinitesimal} of {drift.updates} updates are far smaller than the median update")
     return lines
+
+
+def _decisions(compared: Sequence[Compared]) -> list[str]:
+    """Return what was taken of the prover's decisions in steps that would not have passed without."""
+    used = [each.decisions for each in compared if each.decisions is not None]
+    if not used:
+        return []
+    share = max(each.relative(each.decisions.choices) for each in compared if each.decisions is not None)
+    taken, given = sum(each.used for each in used), sum(each.given for each in used)
+    return [
+        f"{len(used)} of these comparisons pass with the prover's decisions near ties: {taken} of {given} were taken; "
+        f"wrong ones could have moved at most {_percent(share)} of an update, which the tolerances include"
+    ]
 
 
 def _is_exact(report: Report) -> bool:

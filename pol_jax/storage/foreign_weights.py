@@ -53,7 +53,7 @@ def nested_by_name(arrays: dict[str, np.ndarray]) -> PyTree:
 
 def _checkpoint(path: Path) -> tuple[Path, str]:
     """Return the directory of the checkpoint that ``path`` means, and the name of its item."""
-    if _is_checkpoint(path.parent) and not _is_checkpoint(path):
+    if (path.parent / "_CHECKPOINT_METADATA").is_file():
         return path.parent, path.name
     steps = {int(match[1]): entry for entry in _folders(path) if (match := _STEP.match(entry.name))}
     if steps and not _is_checkpoint(path):

@@ -144,8 +144,7 @@ def stays_near(
     Returns:
         ``found``, or the same without a decision.
     """
-    run = compilations.reference.run
-    committed, (reference, *others) = run(after, inputs), [run(state, inputs) for state in results]
+    committed, (reference, *others) = compilations.next_states(after, results, inputs)
     diverging = {
         leaf.path: describe_divergence(
             leaf, LeafResults(after[at], committed[at], reference[at], [other[at] for other in others])

@@ -21,6 +21,8 @@ from pol_jax.program.artifact import Leaves, Program, executing
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.training.inputs import StepInput
 
+State = Sequence[np.ndarray]
+
 _Option = str | bool
 
 Metrics = Mapping[str, np.float32]
@@ -137,6 +139,16 @@ class Compilations:
     def every(self) -> tuple[Compilation, ...]:
         """All of them, the reference first."""
         return (self.reference, *self.others)
+
+    def next_states(
+        self, after: State, results: Sequence[State], inputs: Iterable[StepInput]
+    ) -> tuple[State, Sequence[State]]:
+        """Execute one more step from a committed state and from this machine's results, all under the reference.
+
+        Returns:
+            The states after it, in the same order.
+        """
+        return self.reference.run(after, inputs), [self.reference.run(state, inputs) for state in results]
 
 
 def compile_step(program: Program, variant: Variant) -> Compilation:

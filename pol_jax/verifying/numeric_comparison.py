@@ -7,10 +7,12 @@ states, inputs and losses of a proof or an opening, and puts the judgement in th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
+import msgspec
 import numpy as np
 
+from pol_jax.errors import BackendError
 from pol_jax.judging.tolerance import StepComparison
 from pol_jax.program.artifact import Program
 from pol_jax.progress import Progress
@@ -22,7 +24,11 @@ from pol_jax.reports.report import Compared, Outcome
 from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.calibration import judge_initial_state, judge_span
-from pol_jax.verifying.compilations import compile_variants
+from pol_jax.verifying.compilations import Compilations, Metrics, compile_variants
+from pol_jax.verifying.decided_spans import Offered, judge_decided
+from pol_jax.verifying.observed_steps import ObservedSteps
+
+MOST_REASONS: Final = 5
 
 
 @runtime_checkable
@@ -58,8 +64,18 @@ def compare_initial(material: CommittedSteps) -> Compared:
     return compared_as(-1, 0, judge_initial_state(material.program, first_key(commitment), leaves, taken))
 
 
-def compare_spans(material: CommittedSteps, spans: Sequence[Span], progress: Progress) -> Iterator[Compared]:
+def compare_spans(
+    material: CommittedSteps, spans: Sequence[Span], progress: Progress, decisions: Offered | None = None
+) -> Iterator[Compared]:
     """Compare each span, from the committed state before it to the one after it.
+
+    A span that does not pass is judged once more with the prover's decisions, if there are any of its steps.
+
+    Args:
+        material: the committed states and inputs.
+        spans: the steps.
+        progress: told of each span.
+        decisions: entries by step, from an opening.
 
     Raises:
         BackendError: the program can't be executed here.
@@ -69,13 +85,46 @@ def compare_spans(material: CommittedSteps, spans: Sequence[Span], progress: Pro
     if not spans:
         return
     progress.begin("comparing within a tolerance", len(spans))
-    compilations = compile_variants(material.program)
+    compilations, decided = compile_variants(material.program), _Decided(material, decisions or {})
     for done, span in enumerate(spans, 1):
         metrics = [row.values for row in material.rows_of(span)]
         before, after = material.state(span.start), material.state(span.stop)
         found = judge_span(compilations, before, after, material.inputs(span), metrics)
-        yield compared_as(span.start, span.stop, found)
+        yield decided.judge(compilations, span, metrics, compared_as(span.start, span.stop, found))
         progress.at(done)
+
+
+class _Decided:
+    """Judges spans with the prover's decisions."""
+
+    def __init__(self, material: CommittedSteps, decisions: Offered) -> None:
+        self._material, self._decisions = material, decisions
+        self._steps: ObservedSteps | None = None
+
+    def judge(self, compilations: Compilations, span: Span, metrics: Sequence[Metrics], without: Compared) -> Compared:
+        """Judge a span with decisions, if it does not pass ``without``; if it still doesn't, it is left as it was."""
+        offered = {step: self._decisions[step] for step in span.steps if step in self._decisions}
+        if without.passed or not offered:
+            return without
+        material = self._material
+        try:
+            if self._steps is None:
+                self._steps = ObservedSteps(material.program, [each.variant for each in compilations.every])
+            states = material.state(span.start), material.state(span.stop)
+            found, used = judge_decided(
+                self._steps, compilations, *states, list(material.inputs(span)), metrics, offered
+            )
+        except BackendError as error:
+            return _because(without, f"judged without decisions: {error}")
+        if found.outcome is Outcome.PASSED:
+            return msgspec.structs.replace(compared_as(span.start, span.stop, found), decisions=used)
+        unused = f"; not used: {used.unused}" if used.unused else ""
+        return _because(without, f"with decisions, {used.used} of {used.given} used: {found.reasons[0]}{unused}")
+
+
+def _because(found: Compared, reason: str) -> Compared:
+    """Return a comparison with one more reason, before its own."""
+    return msgspec.structs.replace(found, reasons=(reason, *found.reasons)[:MOST_REASONS])
 
 
 def compared_as(start: int, stop: int, found: StepComparison) -> Compared:
@@ -85,7 +134,7 @@ def compared_as(start: int, stop: int, found: StepComparison) -> Compared:
         start=start,
         stop=stop,
         outcome=found.outcome,
-        reasons=found.reasons[:5],
+        reasons=found.reasons[:MOST_REASONS],
         update=finite(whole.update),
         noise=finite(whole.noise),
         tolerance=finite(whole.tolerance),

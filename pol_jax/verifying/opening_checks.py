@@ -7,15 +7,16 @@ machines that only measure backends check openings too, without pyarrow and orba
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from pol_jax.errors import ProofError
+from pol_jax.errors import BackendError, ProofError
 from pol_jax.program.artifact import Artifacts, Program, Signature, artifact_digests, check_constants, load_program
 from pol_jax.protocol import merkle
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment, nbytes
+from pol_jax.protocol.decision_entries import EntriesBySite, SiteKind, entries_by_site
 from pol_jax.protocol.encoding import Digest, batch_digest, record_digests
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.opening import OpenedRow, Opening
@@ -43,6 +44,7 @@ class Opened:
         records: as a source.
         states: by step; they have the digests of their rows.
         changed: what interventions put into the state, by the step after which they did.
+        decisions: the prover's entries, by step.
     """
 
     commitment: Commitment
@@ -51,6 +53,7 @@ class Opened:
     records: OpenedRecords
     states: Mapping[int, HostState]
     changed: Mapping[int, Changed]
+    decisions: Mapping[int, EntriesBySite] = field(default_factory=dict)
 
     def state(self, step: int) -> Sequence[np.ndarray]:
         """Leaves of an opened state."""
@@ -136,6 +139,24 @@ def check_opened_inputs(
         if rows[step].batch != batch_digest(digests):
             raise ProofError(WHERE, f"row {step}: batch_digest is not that of its records")
     return records
+
+
+def check_opened_decisions(opening: Opening, program: Program, rows: Mapping[int, Row]) -> dict[int, EntriesBySite]:
+    """Stage 5: decisions are of opened steps, and of sites and elements that the program has.
+
+    Those of a program that can't be followed here are not used, and there is nothing to hold them against.
+    """
+    for each in opening.decisions:
+        if each.step not in rows:
+            raise ProofError(WHERE, f"decisions: step {each.step}: its row was not opened")
+    if not opening.decisions:
+        return {}
+    try:
+        sites = program.observe(1).sites
+    except BackendError:
+        return {}
+    kinds = [SiteKind(each.dtype, each.size, each.nested) for each in sites]
+    return {each.step: entries_by_site(each, kinds, WHERE) for each in opening.decisions}
 
 
 def check_opened_states(opening: Opening, commitment: Commitment, rows: Mapping[int, Row]) -> dict[int, HostState]:

@@ -37,6 +37,7 @@ from pol_jax.verifying.opening_checks import (
     Opened,
     check_interventions,
     check_opened_commitment,
+    check_opened_decisions,
     check_opened_inputs,
     check_opened_rows,
     check_opened_states,
@@ -105,6 +106,7 @@ class OpeningVerifier(Verifier):
         with self.stage(Stage.KEYS_AND_ORDER) as seen:
             records = check_opened_inputs(opening, commitment, rows, answered)
             seen.append(f"{len(opening.records)} records in the data set")
+            decisions = check_opened_decisions(opening, program, rows)
         with self.stage(Stage.STATE_DIGESTS) as seen:
             states = check_opened_states(opening, commitment, rows)
             changed = check_interventions(opening, commitment, claim, answered)
@@ -115,7 +117,7 @@ class OpeningVerifier(Verifier):
         if len(answered) < len(wanted):
             self._leave_open(next(span for span in wanted if span not in answered), len(wanted))
             return
-        opened = Opened(commitment, program, rows, records, states, changed)
+        opened = Opened(commitment, program, rows, records, states, changed, decisions)
         with self.attempt(Stage.INITIAL_STATE):
             self._check_initial(opened)
         self._judge(opened, claim, wanted)
@@ -198,7 +200,8 @@ class OpeningVerifier(Verifier):
     def _compare(self, opened: Opened, initial: bool | None, differing: Sequence[ReplayResult]) -> tuple[Compared, ...]:
         """Compare what has other bits here within a tolerance that is calibrated on this machine."""
         start = [compare_initial(opened)] if initial is False else []
-        return (*start, *compare_spans(opened, [result.span for result in differing], self.progress))
+        spans = [result.span for result in differing]
+        return (*start, *compare_spans(opened, spans, self.progress, opened.decisions))
 
     def _drift(self, opened: Opened, wanted: Sequence[Span], steps: int) -> Drift:
         """Measure how far the challenged steps went; and the whole run, if both of its ends were opened."""

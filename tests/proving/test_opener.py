@@ -34,7 +34,7 @@ def test_every_step_is_executed_once(plain_proof: Path) -> None:
 
         def stage(self, number: int) -> None: ...
 
-    open_steps(open_proof(plain_proof), SOURCE, (2, 5, 8), progress=Seen())
+    open_steps(open_proof(plain_proof), SOURCE, (2, 5, 8), progress=Seen(), decisions=False)
     assert reached == [("regenerating", 7), *(("at", done) for done in range(1, 8)), ("end", 0)]
 
 

@@ -41,7 +41,12 @@ def layered(plain_proof: Path) -> tuple[Program, Commitment]:
     program = ProgramCommitment("00" * 32, "11" * 32, ("loss",), "loss")
     commitment = msgspec.structs.replace(commitment, state=state, program=program)
     return Program(
-        Signature.from_commitment(commitment), jax.jit(init), lambda *_: pytest.fail("stepped"), 0, 0
+        Signature.from_commitment(commitment),
+        jax.jit(init),
+        lambda *_: pytest.fail("stepped"),
+        0,
+        0,
+        lambda _: pytest.fail("observed"),
     ), commitment
 
 

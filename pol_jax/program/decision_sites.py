@@ -1,0 +1,199 @@
+"""A reader finds the decisions of a step program: operations whose results jump where operands tie (section 14.2).
+
+An operand that is computed in floating point is a **site**: there, and nowhere else, an entry of an opening may put the
+prover's value. Sites have numbers in the order in which the program reads, once its functions are written out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from jax.extend.mlir import ir
+
+from pol_jax.program.decision_operations import candidates, float_type
+from pol_jax.program.inlining import inline_calls, rotate_loop
+from pol_jax.program.stablehlo import only_block, operations
+from pol_jax.protocol.ties import (
+    Observed,
+    Operand,
+    Tie,
+)
+from pol_jax.protocol.trees import DTYPES
+
+_BRANCHING: Final = frozenset({"stablehlo.while", "stablehlo.case", "stablehlo.if"})
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An operand that an instrumented program shows.
+
+    Attributes:
+        shape: of the operand.
+        dtype: its name.
+        site: its number, where an entry may replace its values; None for one that is only looked at.
+        nested: whether it is in a loop or branch, so that it may have several values in one step, or none.
+        operation: the first decision operation that takes it.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    site: int | None
+    nested: bool
+    operation: str
+
+    @property
+    def size(self) -> int:
+        """Return the number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        """Return the size in bytes."""
+        return self.size * DTYPES[self.dtype].itemsize
+
+
+@dataclass(frozen=True)
+class Decider:
+    """A decision operation: its name, and which of its operands tie when."""
+
+    operation: str
+    tie: Tie
+
+
+@dataclass(frozen=True)
+class Located:
+    """An operand that is shown, and where it is in the module.
+
+    Attributes:
+        shown: what is known of it outside.
+        value: the operand.
+        block: in which its decision operation stands.
+    """
+
+    shown: Shown
+    value: Any
+    block: ir.Block
+
+
+@dataclass
+class DecisionMap:
+    """What was found in a module, in order."""
+
+    located: list[Located] = field(default_factory=list)
+    deciders: list[Decider] = field(default_factory=list)
+
+    @property
+    def sites(self) -> list[Shown]:
+        """Return the sites, by number."""
+        return [each.shown for each in self.located if each.shown.site is not None]
+
+
+def find_decisions(module: ir.Module) -> DecisionMap:
+    """Write out the functions of a module, in place, and find its decisions.
+
+    Raises:
+        ValueError: the module can't be followed: it is too large or odd.
+    """
+    main = inline_calls(module)
+    _rotate_loops(main)
+    finder = _Finder(main)
+    finder.read(main)
+    return finder.found
+
+
+def is_branching(operation: ir.Operation) -> bool:
+    """Return whether an operation executes its regions a number of times that data decide."""
+    return operation.name in _BRANCHING
+
+
+def _rotate_loops(block: ir.Block) -> None:
+    """Rotate the loops of a block whose condition decides on floating-point numbers; those inside of others first."""
+    for each in list(block):
+        operation = each.operation
+        if operation.name == "stablehlo.while":
+            condition = only_block(operation.regions[0])
+            if any(_decides(inner) for outer in condition for inner in operations(outer.operation)):
+                operation = rotate_loop(operation)
+        if is_branching(operation):
+            for region in operation.regions:
+                _rotate_loops(only_block(region))
+
+
+def _decides(operation: ir.Operation) -> bool:
+    return any(True for _ in candidates(operation))
+
+
+class _Finder:
+    """Reads blocks in order, and numbers what it finds."""
+
+    def __init__(self, main: ir.Block) -> None:
+        self.found = DecisionMap()
+        self._main = main
+        self._places: dict[tuple[Any, ir.Block], Observed] = {}
+
+    def read(self, block: ir.Block) -> None:
+        """Find the decisions of a block and of the blocks inside."""
+        for each in block:
+            operation = each.operation
+            if is_branching(operation):
+                for region in operation.regions:
+                    self.read(only_block(region))
+            else:
+                for candidate in candidates(operation):
+                    if any(self._may_differ(operand) for operand in candidate.operands):
+                        tie = candidate.tie(
+                            *(self._operand(operand, block, operation.name) for operand in candidate.operands)
+                        )
+                        self.found.deciders.append(Decider(operation.name, tie))
+
+    def _may_differ(self, value: Any) -> bool:
+        """Return whether a value is computed, so that rounding may change it."""
+        return float_type(value) is not None and value not in self._main.arguments and not _is_constant(value)
+
+    def _operand(self, value: Any, block: ir.Block, operation: str) -> Operand:
+        repeated = _splat(value)
+        if repeated is not None:
+            return repeated
+        if (value, block) not in self._places:
+            kind = ir.RankedTensorType(value.type)
+            number = len(self.found.sites) if self._may_differ(value) else None
+            shown = Shown(tuple(kind.shape), float_type(value) or "", number, block != self._main, operation)
+            self._places[value, block] = Observed(len(self.found.located))
+            self.found.located.append(Located(shown, value, block))
+        return self._places[value, block]
+
+
+def _is_constant(value: Any) -> bool:
+    """Return whether a value depends on nothing that a program is given."""
+    pending, seen = [value], set[Any]()
+    while pending:
+        each = pending.pop()
+        if each in seen:
+            continue
+        seen.add(each)
+        owner = each.owner
+        if isinstance(owner, ir.Block) or len(owner.operation.regions):
+            return False
+        operation = owner.operation
+        if operation.name in ("stablehlo.rng_bit_generator", "stablehlo.custom_call"):
+            return False
+        pending += operation.operands
+    return True
+
+
+def _splat(value: Any) -> float | None:
+    """Return the number that a constant repeats; None for any other value."""
+    while not isinstance(value.owner, ir.Block):
+        operation = value.owner.operation
+        if operation.name == "stablehlo.constant":
+            content = operation.attributes["value"]
+            if not isinstance(content, ir.DenseElementsAttr) or not content.is_splat:
+                return None
+            number = content.get_splat_value()
+            return float(number.value) if isinstance(number, ir.FloatAttr | ir.IntegerAttr) else None
+        if operation.name not in ("stablehlo.broadcast_in_dim", "stablehlo.reshape", "stablehlo.convert"):
+            return None
+        value = operation.operands[0]
+    return None
