@@ -91,7 +91,7 @@ def judge_span(
         found = stays_near(found, compilations, after, results, first_input)
     if committed is None:
         return found
-    return _with_metrics(found, compilations.reference.loss, committed, own, [metrics for _, metrics in moved])
+    return _with_metrics(found, compilations.reference.signature.loss, committed, own, [metrics for _, metrics in moved])
 
 
 def _with_metrics(
