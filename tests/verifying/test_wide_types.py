@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import jax
-import numpy as np
 import pytest
 import tiny
 import unsandboxed
@@ -59,7 +58,7 @@ def test_other_compilations_and_the_final_state_keep_the_types(trained: Path) ->
     assert [leaf.dtype.name for leaf in proof.final_leaves()] == ["int64", "float64"]
     reference = compile_variants(proof.program()).reference
     count, w = reference.run(proof.host_leaves(0), [])
-    assert (count, w.dtype) == (2**40, np.float64)
+    assert (int(count), w.dtype.name) == (2**40, "float64")
 
 
 def test_a_proof_without_64_bit_types_is_verified_by_a_process_with_them(plain_proof: Path) -> None:
