@@ -10,10 +10,15 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import make_conformance
 import pytest
+import second_documents
 from conformance_cases import CASES, KIT, end_of, laid_out
+from places import TESTS
+from second_implementation import Refused
+from second_verifier import Ended, verify_opening, verify_proof
 
 from pol_jax.program.artifact import load_program
 from pol_jax.storage import proof
@@ -35,6 +40,39 @@ def test_our_verifier_agrees(name: str, tmp_path: Path) -> None:
     got, expected = end_of(case, laid_out(case, tmp_path)), case["expected"]
     assert (got.end, got.stage) == (expected["end"], expected.get("stage")), got.words
     assert expected.get("names", "") in got.words
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "reads_programs" not in case])
+def test_the_second_verifier_agrees(name: str, tmp_path: Path) -> None:
+    case, expected = CASES[name], CASES[name]["expected"]
+    end = second_end(case, laid_out(case, tmp_path))
+    assert end[:2] == (expected["end"], expected.get("stage")), end
+
+
+def second_end(case: dict[str, Any], root: Path) -> tuple[Any, ...]:
+    """How the verification of a case ends that reads no artifact."""
+    try:
+        match case["kind"]:
+            case "document":
+                kind = case["document"]
+                second_documents.DOCUMENTS[kind]((root / f"{kind}.json").read_bytes())
+            case "proof":
+                verify_proof(root, [KIT / each for each in case.get("earlier", [])])
+            case _:
+                verify_opening((root / "opening").read_bytes(), (root / "claim.json").read_bytes(), case["steps"])
+    except Refused as refused:
+        return "refused", None, str(refused)
+    except Ended as ended:
+        return ended.args
+    return "success", None, ""
+
+
+def test_the_second_verifier_knows_nothing_of_ours() -> None:
+    code = "import sys; import second_verifier; print(*sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(TESTS)}, check=True, capture_output=True
+    )
+    assert not {"pol_jax", "jax", "orbax", "rfc8785", "msgspec"} & set(found.stdout.decode().split())
 
 
 def test_the_kit_is_what_the_script_makes() -> None:

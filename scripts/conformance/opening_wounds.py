@@ -207,7 +207,6 @@ PLAIN: Final[tuple[Wound, ...]] = (
         lambda draft: draft.opening.update(init=draft.opening["step"], step=draft.opening["init"]),
     ),
     ("a commitment to other steps", 3, "steps", _committed("schedule", "steps", value=6)),
-    ("a commitment to another state", 3, "init", _committed("state", 3, "shape", value=[2, 4])),
     ("a claim of other steps", 3, "steps", _claimed("steps", 4)),
     # stage 4
     ("no row", 4, "rows[0]", _set("rows", 0, "row", value=b"row")),

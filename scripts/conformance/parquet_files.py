@@ -70,6 +70,9 @@ RIGHT: Final[tuple[tuple[str, Change, dict[str, Any]], ...]] = (
 )
 
 WRONG: Final[tuple[tuple[str, Change, dict[str, Any]], ...]] = (
+    ("a segment compressed by snappy", _same, {"compression": "snappy"}),
+    ("a segment compressed by gzip", _same, {"compression": "gzip"}),
+    ("a segment compressed by LZ4", _same, {"compression": "lz4"}),
     ("a segment with dictionaries", _same, {"use_dictionary": True}),
     ("a segment in another encoding", _same, {"column_encoding": {"step": "DELTA_BINARY_PACKED"}}),
     ("a segment with split floats", _same, {"column_encoding": {"metrics.list.element": "BYTE_STREAM_SPLIT"}}),

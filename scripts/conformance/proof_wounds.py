@@ -209,12 +209,6 @@ PLAIN: Final[tuple[Wound, ...]] = (
     ("programs exchanged", 3, INIT, swapped(INIT, STEP)),
     ("a program that is not the committed one", 3, STEP, commitment("program.step", "0" * 64)),
     ("a program that is missing", 3, STEP, without(STEP)),
-    ("a program of other arrays than the state", 3, "init", commitment("state.3.shape", [2, 4])),
-    ("a program of another dtype than the state", 3, "init", commitment("state.3.dtype", "float16")),
-    ("a program of other records", 3, "step", commitment("data.record.1.shape", [5])),
-    ("a program of another batch", 3, "step", commitment("schedule.batch_size", 3)),
-    ("a program of another key", 3, "init", commitment("schedule.prng", "rbg")),
-    ("a program of fewer metrics", 3, "step", commitment("program.metrics", ["loss"])),
     (
         "an intervention on no leaf of the state",
         3,
@@ -300,6 +294,16 @@ PLAIN: Final[tuple[Wound, ...]] = (
         put("interventions/0000000001/orbax.checkpoint", b""),
     ),
 )
+
+SIGNATURES: Final[tuple[Wound, ...]] = (
+    ("a program of other arrays than the state", 3, "init", commitment("state.3.shape", [2, 4])),
+    ("a program of another dtype than the state", 3, "init", commitment("state.3.dtype", "float16")),
+    ("a program of other records", 3, "step", commitment("data.record.1.shape", [5])),
+    ("a program of another batch", 3, "step", commitment("schedule.batch_size", 3)),
+    ("a program of another key", 3, "init", commitment("schedule.prng", "rbg")),
+    ("a program of fewer metrics", 3, "step", commitment("program.metrics", ["loss"])),
+)
+"""Whoever reads the artifacts refuses these."""
 
 THINNED: Final[tuple[Wound, ...]] = (
     (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from conformance.bases import VERSION_1, bases
 from conformance.cases import Case, End
@@ -13,7 +14,7 @@ from conformance.drafts import Draft
 from conformance.parquet_files import rewritings
 from conformance.programs import programs
 from conformance.proof_changes import Change, put, together, without
-from conformance.proof_wounds import BESIDE, CHANGED, LAST, PLAIN, SEGMENT, THINNED, TUNED
+from conformance.proof_wounds import BESIDE, CHANGED, LAST, PLAIN, SEGMENT, SIGNATURES, THINNED, TUNED
 from conformance.row_wounds import Kept, row_wounds
 
 
@@ -29,11 +30,13 @@ def proof_cases(kit: Path, kept: Kept, kept_tree: KeptTree) -> Iterator[Case]:
     for start, wounds in (("plain", PLAIN), ("changed", CHANGED), ("tuned", TUNED), ("thinned", THINNED)):
         for name, stage, names, change in wounds:
             yield _drafted(kit, start, name, End("refused", stage, names), change)
+    for name, stage, names, change in SIGNATURES:
+        yield _drafted(kit, "plain", name, End("refused", stage, names), change, reads_programs=True)
     for name, stage, names, change in row_wounds(kept):
         yield _drafted(kit, "plain", name, End("refused", stage, names), change)
     for name, stage, names, artifact in programs(kit / "proofs" / "plain", kept):
-        end = End("inconclusive" if stage == 0 else "refused", 3, names)
-        yield _drafted(kit, "plain", name, end, partial(Draft.program, artifact=artifact))
+        change = partial(Draft.program, artifact=artifact)
+        yield _drafted(kit, "plain", name, End("refused", stage, names), change, reads_programs=True)
     for name, files in checkpoints(kit / "proofs" / "plain", kept_tree):
         files_in = [put(f"{LAST}/{each}", content) for each, content in files.items()]
         yield _drafted(kit, "plain", name, End("refused", 6, LAST), together(without(LAST), *files_in))
@@ -47,7 +50,7 @@ def _chain_without_its_beginning() -> Case:
     return Case(name, name, "proof", End("inconclusive", 7, "initial"), "proofs/tuned")
 
 
-def _drafted(kit: Path, base: str, name: str, expected: End, change: Change) -> Case:
+def _drafted(kit: Path, base: str, name: str, expected: End, change: Change, *, reads_programs: bool = False) -> Case:
     draft = Draft(kit / "proofs" / base)
     change(draft)
     made = draft.finish()
@@ -59,7 +62,8 @@ def _drafted(kit: Path, base: str, name: str, expected: End, change: Change) -> 
         each: content for each, content in made.items() if each not in before or before[each].read_bytes() != content
     }
     remove = tuple(sorted(before.keys() - made.keys()))
-    asked = {"earlier": ["proofs/plain"]} if base == "tuned" else {}
+    asked: dict[str, Any] = {"earlier": ["proofs/plain"]} if base == "tuned" else {}
+    asked |= {"reads_programs": True} if reads_programs else {}
     return Case(
         name, name, "proof", expected, f"proofs/{base}", other, remove, draft.links, tuple(draft.folders), asked
     )
