@@ -188,9 +188,14 @@ def _canonical(dtype: np.dtype) -> np.dtype:
     return np.dtype(jax.dtypes.canonicalize_dtype(dtype))
 
 
+def _narrow(dtype: np.dtype) -> np.dtype:
+    with jax.enable_x64(False):
+        return _canonical(dtype)
+
+
 def _conform(leaf: np.ndarray, want: ArraySpec, size: int) -> np.ndarray:
-    """Return ``leaf`` in the canonical dtype; no integer may change its value."""
-    if leaf.shape != (size, *want.shape) or _canonical(leaf.dtype).name != want.dtype:
+    """Return ``leaf`` in the committed dtype, its own or that of jax without 64-bit types; no integer may change."""
+    if leaf.shape != (size, *want.shape) or want.dtype not in (leaf.dtype.name, _narrow(leaf.dtype).name):
         got = f"{_canonical(leaf.dtype).name}{list(leaf.shape[1:])}"
         raise DataError(f"record leaf {want.path or '/'}: got {got}, expected {want.dtype}{list(want.shape)}")
     cast = np.ascontiguousarray(leaf, np.dtype(want.dtype))  # digests cover contiguous bytes
