@@ -58,7 +58,7 @@ def train_step(state: TrainState, tokens: jax.Array) -> tuple[TrainState, dict[s
     parts = tokens.reshape(int(CONFIG["accumulate"]), -1, tokens.shape[-1])
     losses, gradients = jax.lax.map(lambda part: jax.value_and_grad(loss_of)(state.params, part), parts)
     gradient = jax.tree.map(lambda leaf: leaf.mean(0), gradients)
-    return state.apply_gradients(grads=gradient), {"loss": losses.mean(), "norm": optax.global_norm(gradient)}
+    return state.apply_gradients(grads=gradient), {"loss": losses.mean(), "norm": optax.tree.norm(gradient)}
 
 
 def sequences() -> np.ndarray:

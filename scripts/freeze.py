@@ -28,7 +28,7 @@ RECORDS, FEATURES, CLASSES, BATCH = 24, 8, 3, 4
 SECRET = bytes(range(32))
 """Salts the records of the proof ``salted``. A secret that is published is none; this one is for tests."""
 
-PROVER = "ed25519:" + "d7" * 32
+PROVER = "ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 BEACON = "a value that nobody knew before"
 
 

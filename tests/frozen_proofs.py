@@ -22,14 +22,14 @@ FOLDERS = sorted((TESTS / "frozen").glob("*/jax-*"))
 PROOFS = [folder / name for folder in FOLDERS for name in CATALOGUE]
 OPENINGS = [path for folder in FOLDERS for path in sorted(folder.glob("*.opening"))]
 
-folder_cases = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+folder_cases = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: f"{folder.parent.name}-{folder.name}")
 todays_proof_cases = pytest.mark.parametrize(
     "proof",
     [proof for proof in PROOFS if proof.parents[1].name == FORMAT.replace("/", "-")],
     ids=lambda path: f"{path.parent.name}-{path.name}",
 )
-proof_cases = pytest.mark.parametrize("proof", PROOFS, ids=lambda path: f"{path.parent.name}-{path.name}")
-opening_cases = pytest.mark.parametrize("opening", OPENINGS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+proof_cases = pytest.mark.parametrize("proof", PROOFS, ids=lambda path: "-".join(path.parts[-3:]))
+opening_cases = pytest.mark.parametrize("opening", OPENINGS, ids=lambda path: "-".join(path.with_suffix("").parts[-3:]))
 
 
 def secret_of(frozen: Frozen) -> bytes | None:

@@ -282,6 +282,7 @@ def test_test_files_mirror_the_packages() -> None:
         "verifying/test_modes.py",
         "verifying/test_rounding_decides.py",
         "verifying/test_thinned_proofs.py",
+        "verifying/test_wide_types.py",
     }
     for path in TESTS.rglob("test_*.py"):
         place = path.relative_to(TESTS)

@@ -37,7 +37,9 @@ def holds(report: Report, *, reached: set[int]) -> None:
 
 
 def test_the_catalogue_is_what_lies_there() -> None:
-    assert {folder.name for folder in FOLDERS} >= {"jax-0.10.2", "jax-0.12.0.1"}
+    for version in ("pol-jax-1", "pol-jax-2"):
+        names = {folder.name for folder in FOLDERS if folder.parent.name == version}
+        assert names >= {"jax-0.10.2", "jax-0.12.0.1"}
     made = {f"{frozen.name}.opening" for frozen in CATALOGUE.values() if frozen.opened}
     for folder in FOLDERS:
         assert {path.name for path in folder.iterdir()} == CATALOGUE.keys() | made
@@ -48,7 +50,8 @@ def test_the_catalogue_is_what_lies_there() -> None:
 @proof_cases
 def test_a_frozen_proof_is_verified_for_ever(proof: Path) -> None:
     report = verified(proof)
-    holds(report, reached=set(range(1, 9)))
+    earlier_open = any(each.verdict is Verdict.INCONCLUSIVE for each in report.ancestors)  # on another backend
+    holds(report, reached=set(range(1, 9)) - ({7} if earlier_open else set()))
     earlier = {"tuned": ["plain"], "tuned-again": ["tuned", "plain"]}.get(proof.name, [])
     claims = [claim_of(proof.parent / name).digest().hex() for name in earlier]
     assert [ancestor.claim for ancestor in report.ancestors] == claims
@@ -56,12 +59,16 @@ def test_a_frozen_proof_is_verified_for_ever(proof: Path) -> None:
 
 @opening_cases
 def test_a_frozen_opening_is_verified_for_ever(opening: Path) -> None:
-    """All that it shows holds, but it was made without the last row, which leaves open where the run ends.
+    """All that it shows holds.
 
-    A run that ends in another model than its claim says could be opened in the same way. So the verdict is inconclusive
-    for this reason alone; by bits, it was accepted before.
+    Those of version 1 were made without the last row, which leaves open where the run ends. A run that ends in another
+    model than its claim says could be opened in the same way. So the verdict is inconclusive for this reason alone; by
+    bits, it was accepted before.
     """
     report, frozen = verified_opening(opening.with_suffix(""), opening), CATALOGUE[opening.stem]
+    if opening.parents[1].name != "pol-jax-1":
+        holds(report, reached=set(range(1, 9)))
+        return
     outcomes = {stage.number: stage.outcome for stage in report.stages}
     assert {outcomes[number] for number in range(1, 7)} == {Outcome.PASSED}, report.reasons
     assert outcomes[8] is Outcome.INCONCLUSIVE

@@ -30,6 +30,9 @@ from pol_jax.protocol.trees import DTYPES, ArraySpec, LeafSpec, RecordSpec, Stat
 Leaves: TypeAlias = tuple[jax.Array, ...]
 """The leaves of a state, in the order of the state's specification."""
 
+WIDE_DTYPES = frozenset({"int64", "uint64", "float64", "complex128"})
+"""Arrays of these types exist only where jax's 64-bit types are enabled."""
+
 PLATFORMS = ("cpu", "cuda", "tpu")
 INIT_FILE, STEP_FILE = "program/init.jax_export", "program/step.jax_export"
 
@@ -61,6 +64,11 @@ class Signature:
             program.metrics,
             program.loss,
         )
+
+    @property
+    def is_wide(self) -> bool:
+        """Return whether a leaf of the state or of a record has a 64-bit type."""
+        return any(leaf.dtype in WIDE_DTYPES for leaf in (*self.state, *self.record))
 
     @property
     def loss_place(self) -> int:
@@ -158,14 +166,20 @@ def artifact_digests(artifacts: Artifacts) -> tuple[str, str]:
 
 
 @contextmanager
-def executing() -> Iterator[None]:
-    """Turn whatever XLA raises while it compiles or runs a program into one error.
+def executing(signature: Signature) -> Iterator[None]:
+    """Compile and run a program with the types that it needs, whatever this process has enabled (section 9).
+
+    Whatever XLA raises becomes one error. The types are those of this thread alone.
+
+    Args:
+        signature: of the program; jax's 64-bit types are enabled if one of its leaves has one, and disabled otherwise.
 
     Raises:
         BackendError: this machine can't compile or run the program.
     """
     try:
-        yield
+        with jax.enable_x64(signature.is_wide):
+            yield
     except (RuntimeError, ValueError, MemoryError) as error:
         text = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise BackendError(f"this machine can't run the program: {text}") from error

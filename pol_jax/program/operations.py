@@ -68,7 +68,7 @@ ALLOWED_CALLS: Final = frozenset(
 )
 """A custom call may have one of these names."""
 
-DEVICE_KEYS: Final = frozenset({"rbg"})
+DEVICE_KEYS: Final = frozenset({"rbg", "unsafe_rbg"})
 """These PRNG implementations draw their bits from the device's own generator, by `rng_bit_generator`."""
 
 

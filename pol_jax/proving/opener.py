@@ -153,7 +153,7 @@ def _regenerate(
             start, stop = route.span.start, route.span.stop
             state = ends[0] if start == 0 else _committed_state(proof, layout, start)
             keeper.begin(proof, start, state)
-            with Follower(program, witness, keeper) as follower:
+            with executing(program.signature), Follower(program, witness, keeper) as follower:
                 inputs = step_inputs(proof.commitment, source, start + 1, stop + 1, proof.changes)
                 run(program, tuple(jnp.array(leaf) for leaf in state.leaves), inputs, follower)
     finally:
@@ -173,7 +173,7 @@ def _check_initial(proof: Proof, program: Program, layout: Layout, state: HostSt
     """Refuse to open a run whose initial state is not what ``init`` gives here, beside leaves that were taken over."""
     assert proof.claim is not None  # noqa: S101  # the caller has refused runs that are not finished
     check_taken(proof.commitment, state.leaves, checkpoint_name(0))
-    with executing():
+    with executing(program.signature):
         derived = initial_leaves(program, proof.commitment, taken_of(proof.commitment, state.leaves))
     if layout.gather(derived).digest() == state.digest():
         return

@@ -8,6 +8,7 @@ itself refuses references that lead out of a directory.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +17,11 @@ import msgspec
 import tensorstore as ts
 
 from pol_jax.errors import ProofError
+from pol_jax.protocol.inventory import is_beside
 from pol_jax.protocol.trees import DTYPES
 
 _FILES: Final = frozenset({"_CHECKPOINT_METADATA", "orbax.checkpoint", "state"})
+_STATE_FILES: Final = re.compile(r"_METADATA|manifest\.ocdbt|d|ocdbt\.process_[0-9]+")
 _BYTES: Final = {"name": "bytes", "configuration": {"endian": "little"}}
 _SPARE_BYTES, _SPARE_LEAF_BYTES = 2**22, 2**14
 _MANIFEST_BYTES: Final = 2**12
@@ -51,14 +54,26 @@ def check_files(where: str, path: Path, state_bytes: int, leaves: int) -> None:
     Raises:
         ProofError: they are others.
     """
-    names = {entry.name for entry in path.iterdir() if not _is_empty_directory(entry)}  # no inventory lists those
-    for name in sorted(names - _FILES):
+    strange = [name for name in _entries(path) if name not in _FILES]
+    strange += [f"state/{name}" for name in _entries(path / "state") if not _STATE_FILES.fullmatch(name)]
+    for name in sorted(strange):
         raise ProofError(where, f"is damaged: {name} has no place in a checkpoint")
-    sizes = {each: each.lstat().st_size for each in path.rglob("*") if each.is_file()}
+    files = (each for each in path.rglob("*") if each.is_file() and not _is_beside(each))
+    sizes = {each: each.lstat().st_size for each in files}
     if sum(sizes.values()) > 4 * state_bytes + _SPARE_BYTES + _SPARE_LEAF_BYTES * leaves:
         raise ProofError(where, f"has {sum(sizes.values())} bytes, far more than its state")
     if any(size > _MANIFEST_BYTES for each, size in sizes.items() if each.name == "manifest.ocdbt"):
         raise ProofError(where, f"is damaged: its manifest has more than {_MANIFEST_BYTES} bytes")
+
+
+def _entries(folder: Path) -> list[str]:
+    """Return what a directory holds, without what no inventory lists: empty directories, and what lies beside."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    return [entry.name for entry in found if not (_is_beside(entry) or _is_empty_directory(entry))]
+
+
+def _is_beside(path: Path) -> bool:
+    return is_beside(f"{path.parent.name}/{path.name}")
 
 
 def _is_empty_directory(path: Path) -> bool:

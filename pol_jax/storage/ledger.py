@@ -40,6 +40,9 @@ SCHEMA_1: Final = pa.schema([*_COMMON, pa.field("loss", pa.float32())])
 """Version 1 has the loss in the place of all metrics."""
 
 
+_LISTS: Final = frozenset({"indices.list.element", "metrics.list.element"})
+
+
 def schema_of(layout: RowLayout) -> pa.Schema:
     """Return the columns of a file whose rows have this layout."""
     return SCHEMA_1 if layout.version == FORMAT_1 else SCHEMA
@@ -139,7 +142,7 @@ def _read_table(where: str, content: bytes, rows: int, schema: pa.Schema) -> pa.
         metadata = file.metadata
         if metadata.num_rows != rows:
             raise ProofError(where, f"has {metadata.num_rows} rows, expected {rows}")
-        if not file.schema_arrow.equals(schema):
+        if not file.schema_arrow.equals(schema) or not _LISTS.issuperset(_nested(file.schema)):
             raise ProofError(where, "has another schema than the ledger's")
         groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
         columns = [group.column(at) for group in groups for at in range(group.num_columns)]
@@ -156,6 +159,11 @@ def _read_table(where: str, content: bytes, rows: int, schema: pa.Schema) -> pa.
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unreadable(where, f"is damaged: {str(error).splitlines()[0][:120]}", error) from error
     return table
+
+
+def _nested(schema: pq.ParquetSchema) -> set[str]:
+    """Return the paths of columns in lists: Arrow finds lists equal whose parts have other names."""
+    return {path for at in range(len(schema)) if "." in (path := schema.column(at).path)}
 
 
 def _is_expanded(column: pq.ColumnChunkMetaData) -> bool:

@@ -181,7 +181,8 @@ class Proof:
 
     def leaves(self, step: int) -> tuple[jax.Array, ...]:
         """Return the state after ``step`` from its checkpoint, as plain arrays in the order of the commitment."""
-        return tuple(jnp.array(leaf) for leaf in self.host_leaves(step))
+        with jax.enable_x64(Signature.from_commitment(self.commitment).is_wide):
+            return tuple(jnp.array(leaf) for leaf in self.host_leaves(step))
 
     def host_leaves(self, step: int) -> list[np.ndarray]:
         """Return the state after ``step`` from its checkpoint, as arrays of the host.

@@ -52,7 +52,7 @@ def columns_of(
         for column, want in zip(columns, spec, strict=True):
             column.append(np.asarray(found[want.path]))
     for column, want in zip(columns, spec, strict=True):
-        good = {dtype: _canonical(dtype) == want.dtype for dtype in {leaf.dtype for leaf in column}}
+        good = {dtype: _fits(dtype, want.dtype) for dtype in {leaf.dtype for leaf in column}}
         for place, leaf in zip(indices.tolist(), column, strict=True):
             if leaf.shape != want.shape or not good[leaf.dtype]:
                 raise DataError(f"record {place}: leaf {_mismatch(leaf.dtype, leaf.shape, want)}")
@@ -85,6 +85,14 @@ def check_numbers(where: str, array: np.ndarray) -> None:
         raise DataError(f"{where}: dtype {array.dtype} is not supported; expected one of {', '.join(DTYPES)}")
 
 
+def _fits(dtype: np.dtype, want: str) -> bool:
+    """Return whether arrays of a dtype can be what a commitment says, whether jax has 64-bit types here or not."""
+    if dtype.name == want:
+        return True
+    with jax.enable_x64(False):
+        return _canonical(dtype) == want
+
+
 def _canonical(dtype: np.dtype) -> str:
     """Return the name of jax's own dtype for a dtype; of one that jax does not have, the name itself."""
     try:
@@ -94,8 +102,11 @@ def _canonical(dtype: np.dtype) -> str:
 
 
 def conform(leaf: np.ndarray, want: ArraySpec, size: int) -> np.ndarray:
-    """Return ``leaf`` in the canonical dtype; no integer may change its value, and no number become infinite."""
-    if leaf.shape != (size, *want.shape) or _canonical(leaf.dtype) != want.dtype:
+    """Return ``leaf`` in the committed dtype, its own or that of jax without 64-bit types.
+
+    No integer may change its value, and no number become infinite.
+    """
+    if leaf.shape != (size, *want.shape) or not _fits(leaf.dtype, want.dtype):
         raise DataError(f"record leaf {_mismatch(leaf.dtype, leaf.shape[1:], want)}")
     with np.errstate(over="ignore"):
         cast = np.ascontiguousarray(leaf, DTYPES[want.dtype])  # digests cover contiguous bytes

@@ -91,7 +91,8 @@ def judge_span(
         found = stays_near(found, compilations, after, results, first_input)
     if committed is None:
         return found
-    return _with_metrics(found, compilations.reference.loss, committed, own, [metrics for _, metrics in moved])
+    loss = compilations.reference.signature.loss
+    return _with_metrics(found, loss, committed, own, [metrics for _, metrics in moved])
 
 
 def _with_metrics(

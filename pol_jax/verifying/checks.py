@@ -181,7 +181,8 @@ def check_files_to_states(root: Path, limits: Limits) -> Checked:
 
 
 def _check_segment_files(proof: Proof) -> None:
-    stored = {f"{DIRECTORY}/{path.name}" for path in (proof.root / DIRECTORY).glob("*")}
+    found = (f"{DIRECTORY}/{path.name}" for path in (proof.root / DIRECTORY).glob("*"))
+    stored = {name for name in found if not inventory.is_beside(name)}
     expected = {segment_file(segment) for segment in range(len(stored) + 1) if segment < len(proof.segments)}
     for name in sorted(stored - expected):
         raise ProofError(name, f"is none of the {len(proof.segments)} segments of {proof.segments.steps} steps")

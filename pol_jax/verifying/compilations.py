@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import UInt32
 
 from pol_jax.errors import BackendError
-from pol_jax.program.artifact import Leaves, Program, executing
+from pol_jax.program.artifact import Leaves, Program, Signature, executing
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.training.inputs import StepInput
 
@@ -84,14 +84,12 @@ class Compilation:
 
     Attributes:
         variant: how.
-        metrics: names of the metrics, in the order in which the step returns them.
-        loss: name of the one that is the loss.
+        signature: what the program takes and returns.
         step: ``step(leaves, batch, key data) -> (leaves, metrics)``; the leaves passed in are donated.
     """
 
     variant: Variant
-    metrics: tuple[str, ...]
-    loss: str
+    signature: Signature
     step: Callable[[Leaves, Sequence[Any], Any], tuple[Leaves, tuple[jax.Array, ...]]]
 
     def run(self, state: Sequence[np.ndarray], inputs: Iterable[StepInput]) -> list[np.ndarray]:
@@ -111,11 +109,11 @@ class Compilation:
             BackendError: the program can't be executed here.
         """
         values = list[Metrics]()
-        with executing():
+        with executing(self.signature):
             leaves: Leaves = tuple(jnp.array(leaf) for leaf in state)
             for each in inputs:
                 leaves, metrics = self.step(each.begin(leaves), each.batch, each.key)
-                values.append(dict(zip(self.metrics, map(np.float32, metrics), strict=True)))
+                values.append(dict(zip(self.signature.metrics, map(np.float32, metrics), strict=True)))
             return [np.asarray(leaf) for leaf in leaves], values
 
 
@@ -159,10 +157,10 @@ def compile_step(program: Program, variant: Variant) -> Compilation:
     """
     signature = program.signature
     jitted = cast(jax.stages.Wrapped, program.step)
-    with executing():
+    with executing(signature):
         lowered = jitted.lower(signature.leaves(), signature.batch(), signature.key())
         compiled = lowered.compile(compiler_options=dict(variant.options) or None)
-        return Compilation(variant, signature.metrics, signature.loss, compiled)
+        return Compilation(variant, signature, compiled)
 
 
 def compile_variants(program: Program, tried: Sequence[Variant] | None = None) -> Compilations:
@@ -192,6 +190,6 @@ def initial_state(program: Program, key: UInt32[np.ndarray, " words"], variant: 
         BackendError: the compiler doesn't know an option, or the program can't be executed here.
     """
     jitted = cast(jax.stages.Wrapped, program.init)
-    with executing():
+    with executing(program.signature):
         compiled = jitted.lower(program.signature.key()).compile(compiler_options=dict(variant.options) or None)
         return [np.asarray(leaf) for leaf in compiled(key)]

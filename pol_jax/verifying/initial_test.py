@@ -38,7 +38,7 @@ def ks_test(program: Program, commitment: Commitment, leaves: Sequence[np.ndarra
     """
     other_key = step_keys(commitment.digest(), commitment.schedule.prng, MAX_STEPS, MAX_STEPS + 1)[0]
     try:
-        with executing():
+        with executing(program.signature):
             own, other = (
                 [np.asarray(leaf) for leaf in program.init(key)] for key in (first_key(commitment), other_key)
             )

@@ -41,7 +41,8 @@ def replay_spans(opened: Opened, wanted: Sequence[Span], progress: Progress) -> 
     )
     results = list[ReplayResult]()
     for span in wanted:
-        state = tuple(jnp.array(leaf) for leaf in opened.states[span.start].leaves)
+        with executing(opened.program.signature):
+            state = tuple(jnp.array(leaf) for leaf in opened.states[span.start].leaves)
         comparer = RowComparer(iter(opened.rows_of(span)), span)
         results.append(replay_steps(opened.program, witness, state, opened.inputs(span), comparer))
         progress.at(len(results))
@@ -57,6 +58,6 @@ def initial_is_exact(opened: Opened) -> bool | None:
     if 0 not in opened.states:
         return None
     commitment = opened.commitment
-    with executing():
+    with executing(opened.program.signature):
         leaves = initial_leaves(opened.program, commitment, taken_of(commitment, opened.states[0].leaves))
     return Layout(commitment.state).gather(leaves).digest() == opened.rows[0].state

@@ -71,7 +71,7 @@ class Replayer:
         proof = self._checked.proof
         takes = proof.commitment.initial.leaves
         given = taken_of(proof.commitment, proof.host_leaves(0)) if takes else {}
-        with executing():
+        with executing(self._checked.program.signature):
             state = self._layout.gather(initial_leaves(self._checked.program, proof.commitment, given))
         return self._witness.initial(first_key(proof.commitment), state) == proof.row(0)
 
@@ -118,10 +118,12 @@ class Replayer:
     def _run(self, begun: _Start, states_only: bool = False) -> ReplayResult:
         proof, span = self._checked.proof, begun.span
         inputs = step_inputs(proof.commitment, self._source, span.start + 1, span.stop + 1, proof.changes)
-        state = tuple(jnp.array(leaf) for leaf in begun.state)
+        program = self._checked.program
+        with executing(program.signature):
+            state = tuple(jnp.array(leaf) for leaf in begun.state)
         begun.state.clear()  # the next replay's state is in memory already; there is no room for a third
         comparer = RowComparer(begun.rows, begun.span, self._report, states_only=states_only)
-        return replay_steps(self._checked.program, self._witness, state, inputs, comparer)
+        return replay_steps(program, self._witness, state, inputs, comparer)
 
     def _report(self, row: Row) -> None:
         self._done += 1
@@ -175,7 +177,7 @@ def replay_steps(
         BackendError: the program can't be executed here.
     """
     try:
-        with executing(), Follower(program, witness, comparer) as follower:
+        with executing(program.signature), Follower(program, witness, comparer) as follower:
             run(program, state, inputs, follower)
     except _Mismatch as mismatch:
         return mismatch.result

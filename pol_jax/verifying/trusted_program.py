@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import jax
 import jax.export
 import msgspec
 
@@ -87,12 +88,13 @@ def trust_built_in(data_dir: Path | None = None) -> Trusted:
 
 
 def _export(task: Task, commitment: Commitment) -> Expected:
-    """Return what a task gives under the batch size and PRNG of a commitment."""
+    """Return what a task gives under the batch size and PRNG of a commitment, with the types that its program has."""
     arithmetic: Literal["exact"] | None = None if commitment.arithmetic is None else "exact"
     own = replace(task, batch_size=commitment.schedule.batch_size, arithmetic=arithmetic)
     unbounded = Limits(constant_bytes=2**62)  # the verifier's own program has nothing to hide
-    signature = signature_of(own, commitment.schedule.prng)
-    return expected_of(export_task(own, signature, unbounded), signature)
+    with jax.enable_x64(Signature.from_commitment(commitment).is_wide):
+        signature = signature_of(own, commitment.schedule.prng)
+        return expected_of(export_task(own, signature, unbounded), signature)
 
 
 def expected_of(artifacts: Artifacts, signature: Signature) -> Expected:

@@ -139,8 +139,9 @@ def test_random_bits_of_the_device_need_a_prng_that_says_so() -> None:
     task = with_step(change)
     with pytest.raises(TaskError, match=r"rng_bit_generator with .*DEFAULT.*; a verifier would refuse it"):
         export_task(task, signature_of(task, "threefry2x32"))
-    signature = signature_of(task, "rbg")
-    load_program(export_task(task, signature), signature)
+    for prng in ("rbg", "unsafe_rbg"):
+        signature = signature_of(task, prng)
+        load_program(export_task(task, signature), signature)
 
 
 def test_the_oldest_random_operation_is_refused() -> None:
