@@ -189,7 +189,7 @@ class _DecidedCompilation(Compilation):
             which: the compilation, by its place among the variants of ``steps``.
             used: entries by step.
         """
-        super().__init__(plain.variant, plain.metrics, plain.loss, plain.step)
+        super().__init__(plain.variant, plain.signature, plain.step)
         vars(self).update(_observe=partial(steps.observe, which), _used=used)  # it is frozen
 
     def execute(self, state: State, inputs: Iterable[StepInput]) -> tuple[list[np.ndarray], list[Metrics]]:

@@ -87,7 +87,7 @@ class ObservedSteps:
         """Leave out the variants, beside the reference, that this machine's compiler refuses."""
         kept = [self.variants[0]]
         for at, variant in enumerate(self.variants[1:], 1):
-            with suppress(BackendError), executing():
+            with suppress(BackendError), executing(self.program.signature):
                 self._compile(at)
                 kept.append(variant)
         self.variants = kept
@@ -118,7 +118,7 @@ class ObservedSteps:
         Raises:
             BackendError: the program can't be executed here, or its loops have too many turns to be followed.
         """
-        with executing():
+        with executing(self.program.signature):
             leaves = given.begin(tuple(jnp.array(leaf) for leaf in state))
             run = self._compile(which)
             new, metrics, shown, counts = run(leaves, given.batch, given.key, self._given(entries))
@@ -180,11 +180,12 @@ class ObservedSteps:
         return calibration.bounds()
 
     def _instrument(self, capacity: int) -> None:
-        self._step = self.program.observe(capacity)
-        self._nothing = [
-            jnp.full(each.shape, own_bits(site.dtype), each.dtype)
-            for each, site in zip(self._step.nothing_given(), self._step.sites, strict=True)
-        ]
+        with executing(self.program.signature):
+            self._step = self.program.observe(capacity)
+            self._nothing = [
+                jnp.full(each.shape, own_bits(site.dtype), each.dtype)
+                for each, site in zip(self._step.nothing_given(), self._step.sites, strict=True)
+            ]
 
     def _compile(self, which: int) -> Any:
         variant = self.variants[which]
