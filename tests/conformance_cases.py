@@ -113,6 +113,7 @@ def _judge_opening(case: dict[str, Any], root: Path) -> None:
     answered = [each for each in whole if {each.start, each.stop} <= shown]
     with stage(5):
         records = opening_checks.check_opened_inputs(opening, commitment, rows, answered)
+        opening_checks.check_opened_decisions(opening, program, rows)
     with stage(6):
         states = opening_checks.check_opened_states(opening, commitment, rows)
         changed = opening_checks.check_interventions(opening, commitment, claim, answered)

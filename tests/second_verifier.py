@@ -432,6 +432,7 @@ def verify_opening(content: bytes, claimed: bytes, steps: list[int]) -> None:
             check_inputs(row, commitment, seed, records)
         for step in within:
             need(set(rows[step]["indices"]) <= records.keys(), "records")
+        need({each["step"] for each in opening.get("decisions", [])} <= rows.keys(), "decisions")
     with stage(6):
         states = check_opened_states(opening["states"], commitment["state"], rows)
         named = {each["after"]: each for each in claim.get("interventions", [])}

@@ -129,7 +129,6 @@ def _all_fields_sorted(names: list[str]) -> list[str]:
 
 
 PLAIN: Final[tuple[Wound, ...]] = (
-    ("decisions, as many as they may be", 0, "", _decided(_site(), _site(1, (0, 7), bytes(8)))),
     # stage 1: MessagePack
     ("empty", 1, "", lambda draft: setattr(draft, "spell", lambda _: b"")),
     ("cut short", 1, "", lambda draft: setattr(draft, "spell", lambda content: content[:-1])),
@@ -273,6 +272,7 @@ PLAIN: Final[tuple[Wound, ...]] = (
     ),
     ("a path of a record that is too short", 5, "path", _set("records", 0, "path", value=lambda path: path[1:])),
     ("a record with a bool of 2", 5, "", _odd_record),
+    ("decisions of a step whose row is not there", 5, "decisions", _decided(_site(), step=2)),
     # stage 6
     ("a changed state", 6, "states[1]", _set("states", 1, "leaves", 3, 0, value=_flipped)),
     (
@@ -305,6 +305,11 @@ PLAIN: Final[tuple[Wound, ...]] = (
     ),
     ("the state of step T left out", 0, "", _set("states", value=lambda states: states[:-1])),
 )
+
+READS_PROGRAMS: Final[tuple[Wound, ...]] = (
+    ("decisions of a site that the program does not have", 5, "decisions", _decided(_site())),
+)
+"""Whoever reads the artifacts refuses these."""
 
 SALTED: Final[tuple[Wound, ...]] = (
     ("a salt is missing", 5, "salt", _set("records", 0, "salt", value=None)),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from conformance.bases import VERSION_1, bases
 from conformance.cases import Case, End
 from conformance.opening_drafts import OpeningDraft
-from conformance.opening_wounds import CHANGED, PLAIN, SALTED, TUNED, Change
+from conformance.opening_wounds import CHANGED, PLAIN, READS_PROGRAMS, SALTED, TUNED, Change
+
+OPENED = (1, 4)
+"""Steps of ``plain`` that its opening answers for."""
 
 
 def opening_cases(kit: Path) -> Iterator[Case]:
@@ -24,6 +28,9 @@ def opening_cases(kit: Path) -> Iterator[Case]:
             ends = {0: End("success"), 8: End("inconclusive", 8, names or None)}
             end = ends.get(stage, End("refused", stage, names or None))
             yield _drafted(kit, base_name, f"opening: {name}", steps, end, change)
+    for name, stage, names, change in READS_PROGRAMS:
+        made = _drafted(kit, "plain", f"opening: {name}", OPENED, End("refused", stage, names), change)
+        yield replace(made, asked={**made.asked, "reads_programs": True})
 
 
 def _case(base: str, name: str, steps: Sequence[int], expected: End, put: dict[str, bytes] | None = None) -> Case:
