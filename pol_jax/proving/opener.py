@@ -76,6 +76,7 @@ def open_steps(
     _check_claim(proof, proof.claim, leaves, rows[proof.claim.steps])
     states = _regenerate(proof, source, wanted, secret, progress or Silent())
     indices = sorted({int(index) for span in wanted for step in span.steps for index in rows[step].indices})
+    inexact = proof.commitment.arithmetic is None  # exact programs decide alike on every backend
     return Opening(
         format=proof.claim.format,
         claim=proof.claim.digest(),
@@ -89,7 +90,7 @@ def open_steps(
         states=tuple(OpenedState(step, _contents(states[step].leaves)) for step in sorted(states)),
         records=_records(proof, source, indices, secret),
         interventions=_interventions(proof, wanted),
-        decisions=_decisions(proof, source, wanted, states, progress or Silent()) if decisions else (),
+        decisions=_decisions(proof, source, wanted, states, progress or Silent()) if decisions and inexact else (),
     )
 
 

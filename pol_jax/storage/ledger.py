@@ -22,7 +22,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row, RowLayout
 from pol_jax.protocol.spans import Segments
 from pol_jax.storage.inventory import read_bounded
-from pol_jax.storage.parquet_pages import check_pages
+from pol_jax.storage.parquet_pages import check_pages, codecs
 
 DIRECTORY: Final = "ledger"
 
@@ -48,7 +48,7 @@ def schema_of(layout: RowLayout) -> pa.Schema:
     return SCHEMA_1 if layout.version == FORMAT_1 else SCHEMA
 
 
-_CODECS: Final = frozenset({"ZSTD", "UNCOMPRESSED"})
+_CODECS: Final = frozenset({0, 6})
 """Hostile bytes reach no decompressor beside the one that is needed."""
 
 
@@ -146,7 +146,7 @@ def _read_table(where: str, content: bytes, rows: int, schema: pa.Schema) -> pa.
             raise ProofError(where, "has another schema than the ledger's")
         groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
         columns = [group.column(at) for group in groups for at in range(group.num_columns)]
-        if not _CODECS.issuperset(column.compression for column in columns):
+        if not _CODECS.issuperset(codecs(content)):
             raise ProofError(where, "is compressed, but not by zstd")
         if sum(column.total_uncompressed_size for column in columns) > _byte_limit(rows):
             raise ProofError(where, f"unpacks to more than {_byte_limit(rows)} bytes")

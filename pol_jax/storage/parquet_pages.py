@@ -16,7 +16,13 @@ _TYPE, _UNPACKED, _PACKED, _VALUES = 1, 2, 3, 1
 _HEADERS: Final = {0: 5, 3: 8}
 """The number of the field that has the further header of a data page, for each of the two types of them."""
 
-_TRUE, _FALSE, _BYTE, _INTEGERS, _BINARY, _STRUCT = 1, 2, 3, (4, 5, 6), 8, 12
+_TRUE, _FALSE, _BYTE, _INTEGERS, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, (4, 5, 6), 7, 8, 9, 10, 12
+_ROW_GROUPS, _COLUMNS, _METADATA, _CODEC = 4, 1, 3, 4
+"""Numbers of the fields of a footer on the way to the compression of a column."""
+
+_FOOTER_DEPTH: Final = 8
+"""Footers are nested deeper than the headers of pages."""
+
 _DEEPEST: Final = 4
 
 
@@ -39,6 +45,31 @@ def check_pages(content: bytes, column: pq.ColumnChunkMetaData) -> None:
         unpacked, values, at = unpacked + body - at + size, values + _size(counts, _VALUES), body + packed
     if at != end or unpacked > column.total_uncompressed_size or values != column.num_values:
         raise ValueError("the pages of a column are larger than the footer says")
+
+
+def codecs(content: bytes) -> set[int]:
+    """Return the numbers of the compressions of all columns, as the footer has them: 0 is none, and 6 is zstd.
+
+    They are read here because pyarrow ends the whole process where one of them is no number of the specification.
+
+    Raises:
+        ValueError: the footer can't be read.
+    """
+    end = len(content) - 8
+    start = end - int.from_bytes(content[end : end + 4], "little")
+    if not 4 <= start <= end or content[end + 4 :] != b"PAR1":
+        raise ValueError("the file has no footer")
+    fields, _ = _read_struct(content, start, -_FOOTER_DEPTH)
+    groups = _items(fields.get(_ROW_GROUPS))
+    columns = [column for group in groups for column in _items(group.get(_COLUMNS))]
+    return {_size(column.get(_METADATA, {}), _CODEC) for column in columns}
+
+
+def _items(value: Any) -> list[dict[int, Any]]:
+    """Return the structs of a list."""
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise ValueError("the footer has a list of another kind")
+    return value
 
 
 def _size(fields: dict[int, Any], number: int) -> int:
@@ -77,9 +108,30 @@ def _read_value(content: bytes, at: int, kind: int, depth: int) -> tuple[Any, in
         if at + length > len(content):
             raise ValueError("a page has a header that can't be read")
         return None, at + length
+    if kind == _DOUBLE:
+        _byte(content, at + 7)
+        return None, at + 8
+    if kind in (_LIST, _SET):
+        return _read_list(content, at, depth)
     if kind == _STRUCT:
         return _read_struct(content, at, depth + 1)
     raise ValueError("a page has a header that can't be read")
+
+
+def _read_list(content: bytes, at: int, depth: int) -> tuple[list[Any], int]:
+    head, at = _byte(content, at), at + 1
+    size, kind, items = head >> 4, head & 15, list[Any]()
+    if size == 15:
+        size, at = _read_varint(content, at)
+    if depth >= _DEEPEST:
+        raise ValueError("a page has a header that can't be read")
+    for _ in range(size):
+        # An item that is a boolean takes a byte; elsewhere its value is in the field's head.
+        item, at = (
+            (_byte(content, at), at + 1) if kind in (_TRUE, _FALSE) else _read_value(content, at, kind, depth + 1)
+        )
+        items.append(item)
+    return items, at
 
 
 def _read_integer(content: bytes, at: int) -> tuple[int, int]:

@@ -5,10 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import tiny
 from commands import pol
 from forge import claim_of
 from programs import needs
 from timestamp_authority import Authority
+
+from pol_jax.progress import Silent
+from pol_jax.proving.commit import Choices, write_commitment
+
+
+def commit_to(root: Path, seed: str) -> None:
+    """Commit to 18 steps at most."""
+    root.mkdir()
+    write_commitment(root, tiny.plain(), Choices(seed=seed, may_stop_early=True), Silent(), steps=18)
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +26,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs of one commitment, the second longer, and one of another seed."""
     folder = tmp_path_factory.mktemp("runs")
     for name, steps, seed in (("a", 12, "1"), ("longer", 18, "1"), ("other", 12, "2")):
-        trained = pol("train", "tiny:plain", "--out", folder / name, "--steps", str(steps), "--seed", seed)
+        arguments = ("--out", folder / name, "--seed", seed, "--may-stop-early")
+        commit_to(folder / name, seed)
+        trained = pol("train", "tiny:plain", *arguments, "--steps", str(steps))
         assert trained.exit_code == 0, trained.output
         assert f"trained {steps} steps of tiny plain" in trained.output
         assert claim_of(folder / name).digest().hex() in trained.output

@@ -21,11 +21,11 @@ def test_what_no_commitment_can_say_is_refused(tmp_path: Path) -> None:
 
     task = tiny.nested()
     for wrong in ({"rate": float("nan")}, {"seed": 2**60}):
-        with pytest.raises(TaskError, match="description"):
+        with pytest.raises(TaskError, match="hyperparameter"):
             pol_jax.train(replace(task, hyperparameters=wrong), tmp_path / "proof", steps=1)
     with pytest.raises(UsageError, match="nonce"):
         pol_jax.train(task, tmp_path / "proof", steps=1, choices=pol_jax.Choices(seed="x" * 300))
-    with pytest.raises(UsageError, match="batch_size"):
+    with pytest.raises(TaskError, match="batch_size"):
         pol_jax.train(replace(task, batch_size=2**21), tmp_path / "proof", steps=1)
 
 

@@ -22,7 +22,7 @@ from forge import Forger
 from places import TESTS
 
 import pol_jax
-from pol_jax.errors import UsageError
+from pol_jax.errors import UsageError, UserCodeError
 from pol_jax.protocol.challenge import JointSegments, Policy, TopSegments
 from pol_jax.reports.report import Outcome, Report, Verdict
 from pol_jax.sandbox.bounds import Bounds
@@ -85,7 +85,7 @@ def test_error_of_the_caller_s_source_ends_the_child(plain_proof: Path) -> None:
         def records_at(self, indices: object) -> None:
             raise ConnectionResetError("the disk with the records is gone")
 
-    with pytest.raises(ConnectionResetError, match="records is gone"):
+    with pytest.raises(UserCodeError, match="records is gone"):
         verify(plain_proof, Broken(tiny.points()))
     assert psutil.Process().children() == []
 

@@ -108,7 +108,7 @@ def test_finished_proof_is_not_thinned(full: Path) -> None:
 
 @pytest.mark.parametrize("keep_every", [0, -1, 2**32])
 def test_keeping_out_of_bounds_is_refused(tmp_path: Path, keep_every: int) -> None:
-    with pytest.raises(UsageError, match=f"keep_every {keep_every}: expected 1 to"):
+    with pytest.raises(UsageError, match=f"keep_every {keep_every}: expected an integer from 1 to"):
         train(tiny.plain(), tmp_path / "proof", steps=7, keep_every=keep_every, choices=CHOICES)
 
 
