@@ -24,7 +24,7 @@ from pol_jax.protocol import inventory, merkle
 from pol_jax.protocol.claim import Claim, EnvironmentFrom
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.documents import encode
-from pol_jax.protocol.encoding import DIGEST_BYTES, FORMAT, FORMAT_1, artifact_digest, batch_digest
+from pol_jax.protocol.encoding import DIGEST_BYTES, FORMAT, FORMAT_1, Format, artifact_digest, batch_digest
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Segments
@@ -158,7 +158,7 @@ class Forger:
 def take_stock(root: Path) -> None:
     """Make the inventory of what is there, where that is possible at all."""
     claimed = (root / claims.FILE).read_bytes() if (root / claims.FILE).is_file() else b""
-    version = FORMAT_1 if b'"format":"pol-jax/1"' in claimed else FORMAT
+    version: Format = FORMAT_1 if b'"format":"pol-jax/1"' in claimed else FORMAT
     (root / inventory.FILE).write_bytes(take_inventory(root, Limits(), version))
 
 
