@@ -141,14 +141,14 @@ def test_a_leaf_that_the_first_step_leaves_alone_is_not_noise_dominated() -> Non
 @pytest.mark.parametrize("length", [1, 2])
 @pytest.mark.parametrize("prover", range(5))
 def test_honest_steps_are_never_failed(prepared: Prepared, prover: int, length: int) -> None:
-    """A single step passes. Of several in one go, a group of few elements may be further off than its noise shows."""
+    """Two of three pass at least: an element alone in its group may be further off than its noise shows."""
     verifier, every = verifier_without(prepared.made, prover), (prepared.made.reference, *prepared.made.others)
     outcomes = []
     for start in (0, 3, 7):
         inputs = prepared.inputs[start : start + length]
         after = every[prover].run(prepared.states[start], inputs)
         found = judge_span(verifier, prepared.states[start], after, inputs)
-        assert found.outcome is PASSED or (length > 1 and found.outcome is INCONCLUSIVE), found.reasons
+        assert found.outcome is not FAILED, found.reasons
         outcomes.append(found.outcome)
     assert outcomes.count(PASSED) >= 2
 
