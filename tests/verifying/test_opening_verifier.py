@@ -120,8 +120,8 @@ def other_python() -> Path | None:
 def test_proof_of_another_jax_verifies_by_tolerance(task: str, steps: int, proved_here: bool, tmp_path: Path) -> None:
     """A proof of one version of jax is accepted under the other: as a directory, and opened, with the claim alone.
 
-    In a tiny network some groups of like magnitude have one element, which may be further off than its noise shows. So
-    one comparison of it may stay open, and none may fail.
+    In a tiny network an element alone in its group of like magnitude may be further off than its noise shows. Where a
+    step stays open for that reason, the test says so in the summary and is not passed; none may fail.
     """
     exit_codes = {0} if task == "digits" else {0, 3}
     other = other_python()
@@ -146,11 +146,12 @@ def test_proof_of_another_jax_verifies_by_tolerance(task: str, steps: int, prove
     pol(verifier, ("verify", "p", "--all", "--task", task, "--any-program", "--json", "of the directory"))
     for name in ("of the opening", "of the directory"):
         report = msgspec.json.decode((tmp_path / name).read_bytes(), type=Report)
-        assert report.verdict is Verdict.ACCEPTED or task != "digits"
         assert report.verdict is not Verdict.REJECTED
         assert report.environment is not None
         assert report.claimed_environment is not None
         assert report.environment.jax != report.claimed_environment.jax
-        outcomes = [each.outcome for each in report.compared]
-        assert Outcome.FAILED not in outcomes
-        assert outcomes.count(Outcome.PASSED) >= len(outcomes) - (report.verdict is Verdict.INCONCLUSIVE)
+        assert Outcome.FAILED not in {each.outcome for each in report.compared}
+        if task != "digits" and report.verdict is Verdict.INCONCLUSIVE:
+            pytest.xfail(f"an honest step {name} stays open: the noise of a small group is not known")
+        assert report.verdict is Verdict.ACCEPTED
+        assert all(each.outcome is Outcome.PASSED for each in report.compared)

@@ -34,6 +34,7 @@ from pol_jax import (
 )
 from pol_jax.errors import DataError, UsageError
 from pol_jax.protocol.commitment import Description
+from pol_jax.reports.report import Mode
 from pol_jax.storage.ledger import segment_file
 from pol_jax.workers.documents import expect
 
@@ -170,6 +171,21 @@ def test_who_steers_under_another_backend_s_name_is_not_accepted(share: float, t
     result = judge_opening(steered, tmp_path, opening)
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "can't be judged here" in result.reason
+
+
+@pytest.mark.usefixtures("in_process")
+def test_who_steers_by_less_than_rounding_gains_little(tmp_path: Path) -> None:
+    """No tolerance can see it. What is accepted says so, and could be off by a bounded share of the way in all."""
+    steered = steering(site(0, tmp_path), 3e-7)
+    opening = steered.open(task(0).source, STEPS_ASKED.steps).encode()
+    result = judge_opening(steered, tmp_path, opening)
+    assert result.verdict is not Verdict.REJECTED
+    assert result.report is not None
+    if result:
+        assert result.report.mode is Mode.TOLERANCE
+        assert result.report.drift is not None
+        assert result.report.drift.share is not None
+        assert result.report.drift.share <= 0.1
 
 
 def test_an_honest_worker_under_another_build_of_xla_is_accepted(tmp_path: Path) -> None:
