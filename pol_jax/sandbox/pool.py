@@ -70,7 +70,7 @@ class PooledReplayer(Replayer):
     def _workers(self) -> Iterator[AbstractContextManager[WorkerProcess]]:
         proof = self._checked.proof
         assert proof.claim is not None  # noqa: S101  # it passed stage 2
-        work = ProofWork(str(proof.root.absolute()), proof.claim.digest().hex(), proof.limits, self._secret)
+        work = ProofWork(str(proof.root.resolve()), proof.claim.digest().hex(), proof.limits, self._secret)
         answer = answers_from(self._source, proof.commitment.data.record)
         return (worker_process(device, work, self._shared, answer, proof.seen) for device in self._devices)
 
@@ -98,7 +98,7 @@ def replay_opening_in_pool(
     if request.jobs == 1 or len(wanted) == 1:
         return replay_spans(opened, wanted, progress)
     shared, answer = SharedProgress(progress), answers_from(opened.records, opened.commitment.data.record)
-    claim_file = str(find_claim(Path(request.claim)).absolute())
+    claim_file = str(find_claim(Path(request.claim)).resolve())
     work = OpeningWork(request.opening, claim_file, claim.digest().hex(), request.limits)
     workers = (worker_process(device, work, shared, answer) for device in devices_of_workers(request.jobs - 1))
     try:

@@ -65,7 +65,9 @@ def save_leaves(root: Path, name: str, spec: StateSpec, leaves: Sequence[np.ndar
     target.parent.mkdir(exist_ok=True)
     try:
         with _orbax():
-            ocp.save(target.absolute(), tree, overwrite=True)  # an interrupted run may have left a part of it
+            ocp.save(
+                target.parent.resolve() / target.name, tree, overwrite=True
+            )  # an interrupted run may have left a part of it
         (target / "commit_success.txt").unlink(missing_ok=True)  # it has a path of the prover's machine
     except (OSError, ValueError, RuntimeError) as error:
         raise StorageError(f"{target}: checkpoint can't be written: {reason_of(error)}") from error
@@ -87,7 +89,7 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
 def load_leaves(root: Path, where: str, spec: StateSpec) -> list[np.ndarray]:
     """Return the leaves in the directory ``where`` of a proof; otherwise like `load_checkpoint`."""
     check_place(root)
-    path = (root / where).absolute()
+    path = root.resolve() / where  # tensorstore takes no path with a ".." in it
     if not path.is_dir():
         raise ProofError(where, "is missing")
     names = _names(spec)

@@ -29,7 +29,7 @@ def load_weights(path: Path) -> PyTree:
     Raises:
         UsageError: Orbax can't read the checkpoint.
     """
-    found = _checkpoint(path.absolute())
+    found = _checkpoint(path.resolve())
     try:
         return _plain(_load(*found))
     except Exception as error:  # Orbax may raise anything for a directory that is not one of its own

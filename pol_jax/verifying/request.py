@@ -122,4 +122,4 @@ def fresh_nonce() -> bytes:
 
 def absolute(path: Path | str) -> str:
     """Name a file as other processes, which have other current directories, find it too."""
-    return str(Path(path).absolute())
+    return str(Path(path).resolve())  # tensorstore takes no path with a ".." in it

@@ -208,3 +208,12 @@ def test_a_source_that_fails_is_an_error_of_the_caller(tmp_path: Path, monkeypat
     failed = pol("verify", tmp_path / "proof", "--task", task, "--any-program")
     assert failed.exit_code == 2, failed.output
     assert "in __getitem__: OSError: [Errno 5] Input/output error" in failed.stderr
+
+
+def test_a_proof_is_found_by_any_path_to_it(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by one that goes through a parent directory, which the store of the arrays refuses as it is."""
+    inside = plain_proof / "ledger"
+    monkeypatch.chdir(inside)
+    for path in ("..", "../../proof", f"{inside}/../../proof"):
+        told = pol("verify", path, "--segments", "0", "--task", "tiny:plain")
+        assert told.exit_code == 0, told.output
