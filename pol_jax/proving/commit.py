@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ from pol_jax.errors import ProofError, TaskError, UsageError
 from pol_jax.exact import ARITHMETIC
 from pol_jax.files import write_whole
 from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Program, Signature, artifact_digests
+from pol_jax.program.placement import Placement
 from pol_jax.progress import Progress
 from pol_jax.protocol import merkle
 from pol_jax.protocol.commitment import (
@@ -19,22 +20,25 @@ from pol_jax.protocol.commitment import (
     Description,
     ProgramCommitment,
     Schedule,
-    nbytes,
 )
 from pol_jax.protocol.encoding import FORMAT, Digest
 from pol_jax.protocol.initial import Initial, OwnKey
 from pol_jax.protocol.keys import KEY_WORDS, Prng
 from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.mesh import Mesh
 from pol_jax.protocol.trees import RecordSpec
 from pol_jax.proving.fine_tuning import Start, choose, taken_leaves
-from pol_jax.proving.trial import try_program
+from pol_jax.proving.trial import running, trial_inputs, try_program
+from pol_jax.proving.witness_interval import measure, smallest_interval
 from pol_jax.storage.proof import RECORDS_FILE
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.records import digest_source
 from pol_jax.training.sources import number_of_records
 from pol_jax.training.task import Task
 
-_WITNESS_BYTES = 2**26
+_WITNESS_BYTES: Final = 2**26
+"""Of several devices, each digests so many bytes a step, on average."""
+
 PRNG: Final[Prng] = "threefry2x32"
 """The implementation of keys, unless the prover chooses another one."""
 
@@ -53,7 +57,8 @@ class Choices:
         beacon: a public random value, or None.
         secret: 32 bytes that salt the records of a private data set, or None.
         prng: implementation of the PRNG keys; None for threefry2x32.
-        witness_interval: number of steps between two state digests; None for one, or more if a state exceeds 64 MiB.
+        witness_interval: number of steps between two state digests; None for the smallest
+            number that costs at most 2% of training, by measured times of steps and digests (`measure`).
         constant_bytes: size of the constants that the programs may hold; None for what verifiers allow by default.
         start: what the initial state takes over from an earlier proof or from weights; None for nothing.
         may_stop_early: whether the run may end before its last step, at any step that the prover likes. A verifier is
@@ -91,8 +96,13 @@ class Choices:
 
 
 def write_commitment(
-    root: Path, task: Task, choices: Choices, progress: Progress, steps: int | None = None
-) -> tuple[Commitment, Program]:
+    root: Path,
+    task: Task,
+    choices: Choices,
+    progress: Progress,
+    steps: int | None = None,
+    sharded: tuple[Mesh, Placement] | None = None,
+) -> Program:
     """Commit to a task in the directory ``root``; the file of the commitment is written last.
 
     Args:
@@ -101,9 +111,10 @@ def write_commitment(
         choices: what the prover decides beside it.
         progress: told of the records that are digested.
         steps: the number of steps that the run commits to; None for the task's.
+        sharded: how the state and the batch are cut, and on which devices they lie; None for one device.
 
     Returns:
-        The commitment, and its program, ready to run.
+        The program, ready to run.
 
     Raises:
         UsageError: ``root`` has other files than a proof's, a choice is out of bounds, or nothing can be taken over.
@@ -111,16 +122,20 @@ def write_commitment(
     """
     _refuse_foreign(root)
     signature = signature_of(task, choices.prng or PRNG)
+    mesh, placement = sharded or (None, None)
+    if mesh:
+        signature = replace(signature, state=mesh.cut(signature.state))
     limits = Limits() if choices.constant_bytes is None else Limits(constant_bytes=choices.constant_bytes)
     artifacts = export_task(task, signature, limits)
-    program = try_program(artifacts, signature, task.source)
+    program = try_program(artifacts, signature, task.source, placement)
+    choices = _with_witness_interval(choices, task, program, mesh)
     initial = choose(choices.start, signature.state)[0] if choices.start else OwnKey()
     digests = _digest_records(task, signature.record, choices.secret, progress)
     committed = ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics, loss=signature.loss)
     data = DataCommitment(merkle.root(digests).hex(), len(digests), signature.record, choices.secret is not None)
-    commitment = commitment_of(task, steps or task.steps, choices, signature, committed, data, initial)
+    commitment = commitment_of(task, steps or task.steps, choices, signature, committed, data, initial, mesh)
     _write_files(root, artifacts, digests, _readable(commitment))
-    return commitment, program
+    return program
 
 
 def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:
@@ -160,6 +175,7 @@ def commitment_of(
     program: ProgramCommitment,
     data: DataCommitment,
     initial: Initial,
+    mesh: Mesh | None = None,
 ) -> Commitment:
     """Return what a prover commits to who makes these choices about a task; nothing is read, exported or written.
 
@@ -171,8 +187,8 @@ def commitment_of(
         program: the digests of the programs.
         data: the digests of the records.
         initial: what the initial state takes over.
+        mesh: how the state and the batch are cut among devices.
     """
-    every = max(1, -(-nbytes(signature.state) // _WITNESS_BYTES))
     return Commitment(
         format=FORMAT,
         program=program,
@@ -181,7 +197,7 @@ def commitment_of(
         schedule=Schedule(
             batch_size=task.batch_size,
             interval=choices.interval or task.interval,
-            witness_interval=choices.witness_interval or every,
+            witness_interval=choices.witness_interval or 1,
             order="feistel-splitmix64-8",
             prng=choices.prng or PRNG,
             steps=steps,
@@ -193,8 +209,23 @@ def commitment_of(
         beacon=choices.beacon,
         task=Description(name=task.name, hyperparameters=dict(task.hyperparameters)),
         arithmetic=ARITHMETIC if task.arithmetic == "exact" else None,
-        mesh=None,
+        mesh=mesh,
     )
+
+
+def _with_witness_interval(choices: Choices, task: Task, program: Program, mesh: Mesh | None) -> Choices:
+    """Choose the witness interval by what a digest costs here, unless the prover has chosen it.
+
+    On several devices, it is the number of bytes that each of them has that decides.
+    """
+    if choices.witness_interval:
+        return choices
+    if mesh:
+        every = -(-mesh.device_bytes(program.signature.state) // _WITNESS_BYTES)
+        return replace(choices, witness_interval=max(1, min(every, choices.interval or task.interval)))
+    with running("the first steps"):
+        costs = measure(program, *trial_inputs(program.signature, task.source))
+    return replace(choices, witness_interval=smallest_interval(costs, choices.interval or task.interval))
 
 
 def _readable(commitment: Commitment) -> bytes:

@@ -18,14 +18,16 @@ import numpy as np
 from jaxtyping import UInt8, UInt64
 
 from pol_jax.program.artifact import Leaves, Program
-from pol_jax.protocol.encoding import batch_digest
+from pol_jax.protocol.encoding import Digest, batch_digest
 from pol_jax.protocol.rows import Row, RowLayout
 from pol_jax.training.inputs import StepInput
+from pol_jax.training.processes import Processes
 from pol_jax.training.records import Batch
+from pol_jax.training.shards import ShardedState
 from pol_jax.training.states import HostState, Layout, Packed
 from pol_jax.training.user_code import calling
 
-# The loop may be ahead of its follower by so many steps, and by so many bytes of copied states.
+# The loop may be ahead of its follower by so many steps, and by so many bytes of copied states, but at least two of them.
 _WAITING_STEPS = 64
 _WAITING_BYTES = 2**22
 
@@ -39,7 +41,7 @@ class Observer(Protocol):
     """An observer is told of every step, in order, by the thread that follows the loop; its errors end the loop."""
 
     def __call__(self, row: Row, state: HostState | None, /) -> None:
-        """Receive the row of a step, and the state after it if the row has its digest."""
+        """Receive the row of a step, and the state after it if the witness keeps that."""
 
 
 @runtime_checkable
@@ -48,6 +50,9 @@ class Records(Protocol):
 
     def check(self, batch: Batch, indices: UInt64[np.ndarray, " batch"], /) -> UInt8[np.ndarray, "batch 32"]:
         """Return the digests of the records of a batch; raise an error if they are not the committed ones."""
+
+    def committed(self, indices: UInt64[np.ndarray, " batch"], /) -> UInt8[np.ndarray, "batch 32"]:
+        """Return the committed digests of records."""
 
 
 @dataclass(frozen=True)
@@ -59,35 +64,61 @@ class Witness:
         records: the committed records.
         wants: whether the row of a step has the digest of the state after it.
         rows: which metrics the rows have.
+        keeps: whether the observer needs the state after a step itself, of those whose digest is wanted.
+        processes: that train together.
     """
 
     layout: Layout
     records: Records
     wants: Callable[[int], bool]
     rows: RowLayout
+    keeps: Callable[[int], bool] = lambda _step: False
+    processes: Processes | None = None
 
     def initial(self, key: np.ndarray, state: HostState) -> Row:
         """Return row 0, which is that of the initial state."""
-        return Row(0, _key_bytes(key), np.empty(0, np.uint64), batch_digest([]), state.digest(), b"", self.rows)
+        digest = self.digest(0, state)
+        return Row(0, _key_bytes(key), np.empty(0, np.uint64), batch_digest([]), digest, b"", self.rows)
 
-    def row(self, inputs: StepInput, metrics: Sequence[jax.Array], state: HostState | None) -> Row:
+    def row(self, inputs: StepInput, metrics: Sequence[jax.Array], state: HostState | Digest | None) -> Row:
         """Return the row of an executed step, computed from the same arrays that the step received.
 
-        ``metrics`` are those of the rows, in order.
+        Args:
+            inputs: what the step received.
+            metrics: those of the rows, in order.
+            state: the state after the step or its digest, if that is wanted.
 
         Raises:
             DataError: a record is not the committed one.
+            ProcessError: another process has failed, or has not reported the step.
+            DivergenceError: devices that have the same part of the state have other bits.
         """
-        digests = self.records.check(inputs.batch, inputs.indices)
+        digests = self.records.check(inputs.batch, inputs.indices[inputs.rows])
+        if len(digests) != len(inputs.indices):  # other processes have checked the rest
+            digests = self.records.committed(inputs.indices)
         return Row(
             step=inputs.step,
             key=_key_bytes(inputs.key),
             indices=inputs.indices,
             batch=batch_digest([digests.tobytes()]),
-            state=None if state is None else state.digest(),
+            state=self.digest(inputs.step, state),
             metrics=b"".join(np.asarray(each).astype("<f4", copy=False).tobytes() for each in metrics),
             layout=self.rows,
         )
+
+    def digest(self, step: int, state: HostState | Digest | None) -> Digest | None:
+        """Return the digest of a state, when all processes have reported the step."""
+        if isinstance(state, ShardedState) and self.keeps(step):
+            state.check_replicas()
+        if self.processes is None or self.processes.count == 1:
+            return state.digest() if isinstance(state, HostState) else state
+        if state is None:
+            self.processes.agree(f"step {step}", b"", lambda _: b"")
+            return None
+        assert isinstance(state, ShardedState)  # noqa: S101  # so states lie where there are several processes
+        layout = state.layout
+        mine = state.digest_pieces()
+        return self.processes.agree(f"step {step}", mine, lambda every: layout.combine(dict(enumerate(every))))
 
 
 def run(program: Program, state: Leaves, inputs: Iterable[StepInput], follower: Follower) -> Leaves:
@@ -97,25 +128,41 @@ def run(program: Program, state: Leaves, inputs: Iterable[StepInput], follower: 
         The last state, after every step has been observed.
     """
     for each in inputs:
-        state, metrics = program.step(each.begin(state), each.batch, each.key)
+        state, metrics = program.step(each.begin(state), program.feed(each.batch), each.key)
         follower.follow(each, state, metrics)
     follower.wait()
     return state
 
 
 @dataclass(frozen=True)
+class _Digested:
+    """What is left of a state that was digested where it lay: its digest, and a copy of it if it is kept."""
+
+    digest: Digest
+    kept: HostState | None
+
+
+@dataclass(frozen=True)
 class _Executed:
-    """An executed step is one that was dispatched, with its input, metrics and packed state."""
+    """An executed step is one that was dispatched, with its input, its metrics, and its state if that is witnessed."""
 
     inputs: StepInput
     metrics: Sequence[jax.Array]
-    packed: Packed | None
+    state: Packed | _Digested | None
+
+    @property
+    def holds_state(self) -> bool:
+        """Return whether memory for a state is held until the step has been observed."""
+        return self.state is not None and not (isinstance(self.state, _Digested) and self.state.kept is None)
 
 
 class Follower:
     """A follower is the thread behind a loop that makes rows of executed steps and passes them on, in order.
 
     A training loop of the user's own is followed in the same way as `run`.
+
+    Attributes:
+        last: the state after the last step that was followed; its memory is reused by the next one.
     """
 
     def __init__(self, program: Program, witness: Witness, observe: Observer, on_step: OnStep | None = None) -> None:
@@ -130,26 +177,53 @@ class Follower:
         self._program, self._witness, self._observe, self._on_step = program, witness, observe, on_step
         self._places = [program.signature.metrics.index(name) for name in witness.rows.metrics]
         self._steps: SimpleQueue[_Executed | Event | None] = SimpleQueue()
-        # The loop may be ahead by a bounded number of steps: each holds a copy of the state on the device.
-        self._room = Semaphore(max(1, min(_WAITING_STEPS, _WAITING_BYTES // max(1, witness.layout.nbytes))))
+        # Each step that waits holds its batch, and some hold a copy of the state.
+        self._room = Semaphore(_WAITING_STEPS)
+        self._room_of_states = Semaphore(max(2, _WAITING_BYTES // max(1, witness.layout.nbytes)))
         self._error: BaseException | None = None
+        self.last: Leaves = ()
         # A daemon thread does not keep a process alive whose loop has failed.
         self._thread = Thread(target=self._work, name="pol-witness", daemon=True)
         self._thread.start()
 
     def follow(self, inputs: StepInput, state: Leaves, metrics: Sequence[jax.Array]) -> None:
-        """Take note of a step that was dispatched; this waits only if too many steps are pending.
+        """Take note of a step that was dispatched; this waits only if too many are pending, or to digest a large state.
 
         Args:
             inputs: what the step received.
             state: the state that it returned, whose memory may be reused as soon as this function returns.
             metrics: the metrics that it returned.
         """
-        # The copy is started now, because the next step reuses the memory of the state.
-        packed = self._witness.layout.pack(state) if self._witness.wants(inputs.step) else None
+        self.last = state
+        executed = _Executed(inputs, metrics, self._take_state(inputs.step, state))
+        if self._is_taken_here(inputs.step):
+            self.wait()
+            self._take(executed)
+            return
         self._room.acquire()
+        if executed.holds_state:
+            self._room_of_states.acquire()
         self._raise()
-        self._steps.put(_Executed(inputs, metrics, packed))
+        self._steps.put(executed)
+
+    def _is_taken_here(self, step: int) -> bool:
+        """Return whether the thread that runs the loop takes a step itself, after all before it.
+
+        Of several processes, each writes what it has of a kept state; Orbax compares by a collective where they do,
+        and collectives must be begun in one order in all processes.
+        """
+        processes = self._witness.processes
+        return processes is not None and processes.count > 1 and self._witness.keeps(step)
+
+    def _take_state(self, step: int, state: Leaves) -> Packed | _Digested | None:
+        """Take from a state what is needed of it, now, because the next step reuses its memory."""
+        witness = self._witness
+        if not witness.wants(step):
+            return None
+        if not witness.layout.is_digested_in_place(state):
+            return witness.layout.pack(state)
+        found = witness.layout.view(state)
+        return _Digested(found.digest(), found.copy() if witness.keeps(step) else None)
 
     def wait(self) -> None:
         """Wait until every step so far has been observed."""
@@ -185,20 +259,32 @@ class Follower:
                     self._take(item)
                 except BaseException as error:  # noqa: BLE001  # raised again in the thread that runs the loop
                     self._error = error
+                    if self._witness.processes:  # they wait for what this one has to report
+                        self._witness.processes.fail(error)
+            if item.holds_state:
+                self._room_of_states.release()
             self._room.release()
 
     def _take(self, executed: _Executed) -> None:
-        packed = executed.packed
         with jax.transfer_guard("allow"):  # whatever the caller forbids their own code
-            state = None if packed is None else self._witness.layout.fetch(packed)
+            state, kept = self._state_of(executed)
             recorded = tuple(executed.metrics[place] for place in self._places)
             row = self._witness.row(executed.inputs, recorded, state)
-        self._observe(row, state)
+        self._observe(row, kept)
         if self._on_step:
             names = self._program.signature.metrics
             values = {name: float(value) for name, value in zip(names, executed.metrics, strict=True)}
             with calling(f"on_step of step {row.step}"):
                 self._on_step(row.step, values)
+
+    def _state_of(self, executed: _Executed) -> tuple[HostState | Digest | None, HostState | None]:
+        """Return what the row needs of the state, and the state itself if the observer needs it."""
+        if executed.state is None:
+            return None, None
+        if isinstance(executed.state, _Digested):
+            return executed.state.digest, executed.state.kept
+        state = self._witness.layout.fetch(executed.state)
+        return state, state if self._witness.keeps(executed.inputs.step) else None
 
 
 def _key_bytes(key: np.ndarray) -> bytes:
