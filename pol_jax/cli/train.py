@@ -32,6 +32,7 @@ def train_command(
     out: Path,
     steps: int | None,
     interval: int | None,
+    witness_interval: int | None,
     keep_every: int | None,
     self_check: str | None,
     seed: str | None,
@@ -52,6 +53,7 @@ def train_command(
     console = make_console()
     choices = Choices(
         interval=interval,
+        witness_interval=witness_interval,
         seed=seed,
         prover=read_public_key(key, lambda: ask_passphrase(f"Passphrase of {key}")) if key else None,
         beacon=beacon,
