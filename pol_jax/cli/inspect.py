@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import takewhile
+from math import lcm
 from pathlib import Path
 
 from rich import filesize
@@ -14,7 +15,7 @@ from pol_jax.errors import printable
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.limits import Limits
 from pol_jax.reports.curves import Curve
-from pol_jax.reports.wording import describe_provenance
+from pol_jax.reports.wording.origins import describe_provenance
 from pol_jax.storage.inventory import scan
 from pol_jax.storage.proof import Proof, open_proof
 from pol_jax.verifying.ancestry import provenance_of
@@ -40,13 +41,15 @@ def inspect_command(path: Path) -> None:
 
 
 def _state_digests(proof: Proof) -> str:
-    """Say after which steps the ledger has digests of states, and how many these are."""
+    """Say after which steps the ledger has digests of states, and how many states these are."""
     schedule, last = proof.commitment.schedule, max(0, proof.last_step)
-    every = schedule.witness_interval
+    every, interval = schedule.witness_interval, schedule.interval
     if every == 1:
         return "after every step"
-    witnessed = {*range(0, last + 1, every), *range(0, last + 1, schedule.interval), last}
-    return f"after every {every} steps: {len(witnessed)} of {last + 1} states"
+    witnessed = 1 + last // every + last // interval - last // lcm(every, interval)
+    if proof.claim and last % every and last % interval:  # the last step of a finished run
+        witnessed += 1
+    return f"after every {every} steps: {witnessed} of {last + 1} states"
 
 
 def _facts(proof: Proof) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from pol_jax.proving.commit import SECRET_BYTES, Choices
 from pol_jax.proving.fine_tuning import Start
 from pol_jax.proving.open_run import steps_of_open_run
 from pol_jax.proving.recording import Recording
-from pol_jax.reports.wording import describe_provenance
+from pol_jax.reports.wording.origins import describe_provenance
 from pol_jax.storage.foreign_weights import load_weights, nested_by_name
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.task import PyTree, Task, load_task
@@ -32,6 +32,7 @@ def train_command(
     out: Path,
     steps: int | None,
     interval: int | None,
+    witness_interval: int | None,
     keep_every: int | None,
     self_check: str | None,
     seed: str | None,
@@ -52,6 +53,7 @@ def train_command(
     console = make_console()
     choices = Choices(
         interval=interval,
+        witness_interval=witness_interval,
         seed=seed,
         prover=read_public_key(key, lambda: ask_passphrase(f"Passphrase of {key}")) if key else None,
         beacon=beacon,

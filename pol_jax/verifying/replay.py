@@ -18,7 +18,7 @@ from pol_jax.progress import Progress
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span
-from pol_jax.reports.report import Compared
+from pol_jax.reports.comparison import Compared
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.initial_state import first_key, taken_of
