@@ -39,8 +39,8 @@ def local_path(path: Path | str) -> Path:
     """
     if found := re.match(r"([a-z][a-z0-9+.-]*):/", str(path), re.ASCII | re.IGNORECASE):
         raise UsageError(
-            f"{path}: is an address ({found[1]}://), and a proof needs a directory; train into one that is mounted (such as by"
-            " gcsfuse or NFS), or copy the finished proof to the object store"
+            f"{path}: is an address ({found[1]}://), and a proof needs a directory: train into one that is mounted"
+            " (NFS, gcsfuse), or copy the finished proof to the object store"
         )
     return Path(path)
 

@@ -62,8 +62,7 @@ class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def cut(self, state: StateSpec) -> StateSpec:
         """Return the leaves of a state with one piece for each part of a leaf."""
         return tuple(
-            msgspec.structs.replace(leaf, pieces=self.parts(cuts))
-            for leaf, cuts in zip(state, self.state, strict=True)
+            msgspec.structs.replace(leaf, pieces=self.parts(cuts)) for leaf, cuts in zip(state, self.state, strict=True)
         )
 
     def __str__(self) -> str:

@@ -17,7 +17,6 @@ from pol_jax.program.artifact import Leaves, Program, Signature
 from pol_jax.progress import Progress, Silent
 from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol import inventory
-from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.trees import PyTree, uncut
 from pol_jax.proving.commit import PRNG, Choices, check_choices, write_commitment
@@ -27,6 +26,7 @@ from pol_jax.proving.interventions import Interventions
 from pol_jax.proving.open_run import Aim, Preempted, agree_on_aim, check_aim, check_count, past_interventions
 from pol_jax.proving.recorder import Recorder
 from pol_jax.proving.resumption import Resumption, check_same_program, find_resumption
+from pol_jax.proving.self_check import Executor, SelfChecker
 from pol_jax.proving.sharding import (
     SEVERAL_PROCESSES,
     Shardings,
@@ -35,7 +35,6 @@ from pol_jax.proving.sharding import (
     committed_mesh,
     place_on,
 )
-from pol_jax.proving.self_check import Executor, SelfChecker
 from pol_jax.proving.state_chain import StateChain
 from pol_jax.proving.trial import running
 from pol_jax.storage.checkpoints import check_place

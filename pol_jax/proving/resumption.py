@@ -63,9 +63,7 @@ class Resumption:
     damaged: list[str]
 
 
-def find_resumption(
-    root: Path, commitment: Commitment, layout: Layout, steps: int, processes: Processes
-) -> Resumption:
+def find_resumption(root: Path, commitment: Commitment, layout: Layout, steps: int, processes: Processes) -> Resumption:
     """Return what an interrupted run left in ``root``, after removing files that it was writing when it was killed.
 
     Each process reads what it has of a state; together they compare its digest.

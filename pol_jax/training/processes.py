@@ -105,9 +105,7 @@ class Processes:
         """Tell the others that this process can't go on; they end with its number and the text of the error."""
         if self._client is not None and not isinstance(error, ProcessError):
             text = str(error) if isinstance(error, PolError) else f"{type(error).__name__}: {error}"
-            self._client.key_value_set_bytes(
-                f"{self._base}/failed/{self.index}", text.encode(), allow_overwrite=True
-            )
+            self._client.key_value_set_bytes(f"{self._base}/failed/{self.index}", text.encode(), allow_overwrite=True)
 
     def _wait(self, key: str, process: int, what: str, timeout: float | None) -> bytes:
         begun = time.monotonic()

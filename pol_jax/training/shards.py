@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+
 import jax
 import msgspec
 import numpy as np
@@ -20,6 +21,7 @@ from pol_jax.program.placement import Index, Placement
 from pol_jax.protocol.encoding import DIGEST_BYTES, Digest, state_digest
 from pol_jax.protocol.trees import DTYPES, LeafSpec, StateSpec
 from pol_jax.training.states import HostState, Layout, Packed, cut, piece_digests
+
 
 @dataclass(frozen=True)
 class Shard:
