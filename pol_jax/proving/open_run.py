@@ -127,6 +127,12 @@ def own_environment(commitment: Commitment) -> Environment:
     return msgspec.structs.replace(environment, variables=None, libraries=None)
 
 
+def first_environment(root: Path, commitment: Commitment) -> Environment:
+    """Return the environment in which an open run began; this process's differs in nothing that decides bits."""
+    before = _read(root / OPEN_RUN_FILE)
+    return before.environment if before else own_environment(commitment)
+
+
 def past_interventions(root: Path) -> tuple[Intervention, ...]:
     """Return the interventions of an interrupted run, ascending by step."""
     before = _read(root / OPEN_RUN_FILE)
@@ -148,9 +154,11 @@ def remember(
 ) -> None:
     """Write the aim, the backend and the interventions to the directory, where they stay until `forget`.
 
-    Where the run was interrupted with notice is kept too, until that happens again.
+    The backend is that on which the run began: it goes on nowhere but on one like it. Where it was interrupted with
+    notice is kept too, until that happens again.
     """
-    environment, preempted = own_environment(commitment), preempted or preemption(root)
+    before, environment = _read(root / OPEN_RUN_FILE), first_environment(root, commitment)
+    preempted = preempted or (before.preempted if before else None)
     open_run = OpenRun(commitment.format, aim.steps, environment, aim.keep_every, tuple(interventions), preempted)
     write_whole(root / OPEN_RUN_FILE, encode(open_run))
 

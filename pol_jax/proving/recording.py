@@ -307,7 +307,7 @@ class Recording:
         if inputs.step != self._last + 1 or follower is None:
             raise UsageError(self._out_of_order(inputs.step))
         self._chain.check(state)
-        with running(f"step {inputs.step}"):
+        with running(f"step {inputs.step}"), follower.within(inputs.step):
             begun = inputs.begin(self._structure.leaves(state))
             leaves, metrics = self.program.step(begun, self.program.feed(inputs.batch), inputs.key)
             follower.follow(inputs, leaves, metrics)

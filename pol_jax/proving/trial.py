@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import UInt32
 
-from pol_jax.errors import BackendError, ProofError, TaskError, printable
+from pol_jax.errors import BackendError, ProcessError, ProofError, TaskError, printable
 from pol_jax.program.artifact import Artifacts, Program, Signature, load_program
 from pol_jax.program.placement import Placement
 from pol_jax.training.records import Batch, take
@@ -61,10 +61,13 @@ def running(what: str) -> Iterator[None]:
 
     Raises:
         TaskError: XLA can't compile or run ``what``, or jax's own checks (``jax_debug_nans``) stopped it.
+        ProcessError: the same, where several processes run.
     """
     try:
         with jax.transfer_guard("allow"):
             yield
     except (jax.errors.JaxRuntimeError, FloatingPointError, MemoryError) as error:
         text = printable((str(error) or type(error).__name__).splitlines()[0])
+        if jax.process_count() > 1:
+            raise ProcessError(f"{what} can't run, perhaps since another process was lost: {text}") from error
         raise TaskError(f"{what} can't run here: {text}") from error

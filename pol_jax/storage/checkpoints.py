@@ -21,8 +21,10 @@ import tensorstore as ts
 from orbax.checkpoint import v1 as ocp
 
 from pol_jax.errors import PolError, ProofError, StorageError, UsageError, printable, unreadable
+from pol_jax.protocol.encoding import Digest, piece_digest, state_digest
 from pol_jax.protocol.trees import DTYPES, LeafSpec, StateSpec, has_odd_bool, split_pointer
 from pol_jax.storage.array_files import ArrayForm, check_arrays, check_files, open_arrays
+from pol_jax.training.states import Layout, contiguous_bytes
 
 DIRECTORY: Final = "checkpoints"
 
@@ -107,6 +109,21 @@ class StoredLeaves:
         """
         with _reading(self._where):
             return self._checked(at, self._arrays[at][index].read() if at in self._arrays else None, index)
+
+    def digest(self) -> Digest:
+        """Return the digest of the state, with one piece in memory at a time.
+
+        Raises:
+            ProofError: a piece is damaged, or has a bool that is neither 0 nor 1.
+        """
+        return state_digest(Layout(self._spec).spec_digest, self._piece_digests())
+
+    def _piece_digests(self) -> Iterator[Digest]:
+        for at, leaf in enumerate(self._spec):
+            sizes = [size // parts for size, parts in zip(leaf.shape, leaf.pieces, strict=True)]
+            for corner in np.ndindex(*leaf.pieces):
+                index = tuple(slice(i * size, (i + 1) * size) for i, size in zip(corner, sizes, strict=True))
+                yield piece_digest(contiguous_bytes(self.read(at, index)))
 
     def read_all(self) -> list[np.ndarray]:
         """Return all leaves, whole.

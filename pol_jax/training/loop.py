@@ -7,7 +7,10 @@ fetches what the ledger needs of each step, in order, and passes it to the obser
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
@@ -17,6 +20,7 @@ import jax
 import numpy as np
 from jaxtyping import UInt8, UInt64
 
+from pol_jax.errors import ProcessError
 from pol_jax.program.artifact import Leaves, Program
 from pol_jax.protocol.encoding import Digest, batch_digest
 from pol_jax.protocol.rows import Row, RowLayout
@@ -128,8 +132,9 @@ def run(program: Program, state: Leaves, inputs: Iterable[StepInput], follower: 
         The last state, after every step has been observed.
     """
     for each in inputs:
-        state, metrics = program.step(each.begin(state), program.feed(each.batch), each.key)
-        follower.follow(each, state, metrics)
+        with follower.within(each.step):
+            state, metrics = program.step(each.begin(state), program.feed(each.batch), each.key)
+            follower.follow(each, state, metrics)
     follower.wait()
     return state
 
@@ -182,6 +187,7 @@ class Follower:
         self._room_of_states = Semaphore(max(2, _WAITING_BYTES // max(1, witness.layout.nbytes)))
         self._error: BaseException | None = None
         self.last: Leaves = ()
+        self._noticed, self._watch = Event(), ExitStack()
         # A daemon thread does not keep a process alive whose loop has failed.
         self._thread = Thread(target=self._work, name="pol-witness", daemon=True)
         self._thread.start()
@@ -205,6 +211,11 @@ class Follower:
             self._room_of_states.acquire()
         self._raise()
         self._steps.put(executed)
+
+    def within(self, step: int) -> AbstractContextManager[None]:
+        """Return what lets a step be dispatched or observed, and gives it up if another process keeps it for ever."""
+        processes = self._witness.processes
+        return nullcontext() if processes is None or processes.count == 1 else processes.within(f"step {step}")
 
     def _is_taken_here(self, step: int) -> bool:
         """Return whether the thread that runs the loop takes a step itself, after all before it.
@@ -234,19 +245,25 @@ class Follower:
 
     def __enter__(self) -> Follower:
         """Return the follower itself."""
+        if processes := self._witness.processes:
+            self._watch.enter_context(processes.watching(self._end))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Wait for pending steps, or drop them after an error."""
+        self._noticed.set()
         if kind is not None and self._error is None:
             self._error = error
         self._steps.put(None)
-        self._thread.join()
+        processes = self._witness.processes  # one of them may be gone, and the thread wait for it
+        self._thread.join(processes.grace if kind and processes and processes.count > 1 else None)
+        self._watch.close()
         if kind is None:
             self._raise()
 
     def _raise(self) -> None:
         if self._error is not None:
+            self._noticed.set()
             raise self._error
 
     def _work(self) -> None:
@@ -259,13 +276,31 @@ class Follower:
                     self._take(item)
                 except BaseException as error:  # noqa: BLE001  # raised again in the thread that runs the loop
                     self._error = error
-                    if self._witness.processes:  # they wait for what this one has to report
-                        self._witness.processes.fail(error)
+                    self._tell(error)
             if item.holds_state:
                 self._room_of_states.release()
             self._room.release()
 
+    def _tell(self, error: BaseException) -> None:
+        """Tell the other processes, which wait for what this one has to report; and don't wait for them for ever."""
+        if processes := self._witness.processes:
+            processes.fail(error)
+            if isinstance(error, ProcessError):  # the loop may hang
+                Thread(target=self._end, args=(error,), name="pol-end", daemon=True).start()
+
+    def _end(self, error: ProcessError) -> None:
+        """End this process if the thread that runs the loop hangs in a collective with a process that is gone."""
+        self._error = self._error or error
+        if self._witness.processes and not self._noticed.wait(self._witness.processes.grace):
+            sys.stderr.write(f"pol_jax: {error}\n")
+            sys.stderr.flush()
+            os._exit(error.exit_code)
+
     def _take(self, executed: _Executed) -> None:
+        with self.within(executed.inputs.step):
+            self._take_row(executed)
+
+    def _take_row(self, executed: _Executed) -> None:
         with jax.transfer_guard("allow"):  # whatever the caller forbids their own code
             state, kept = self._state_of(executed)
             recorded = tuple(executed.metrics[place] for place in self._places)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event, Thread
 from typing import Any, Final, TypeVar
 
 import jax
@@ -24,6 +26,8 @@ TIMEOUT: Final = 600.0
 
 _LOOK_SECONDS: Final = 2.0
 """So often a process that waits looks whether another one has failed."""
+
+_GRACE_SECONDS: Final = 30.0
 
 _runs: Final = itertools.count()
 
@@ -42,12 +46,18 @@ class Processes:
         """
         self.index, self.count, self._timeout = jax.process_index(), jax.process_count(), timeout
         self._client: Any = distributed.global_state.client if self.count > 1 else None
+        self._begun = dict[object, tuple[str, float]]()
         self._base, self._number = f"pol_jax/{next(_runs)}", 0
 
     @property
     def is_first(self) -> bool:
         """Return whether this process decides, and writes the ledger."""
         return self.index == 0
+
+    @property
+    def grace(self) -> float:
+        """Return the seconds after which a thread that doesn't notice an error hangs, as if for ever."""
+        return min(_GRACE_SECONDS, self._timeout)
 
     def agree(
         self, what: str, mine: bytes, decide: Callable[[Sequence[bytes]], bytes], *, patient: bool = False
@@ -106,6 +116,68 @@ class Processes:
         if self._client is not None and not isinstance(error, ProcessError):
             text = str(error) if isinstance(error, PolError) else f"{type(error).__name__}: {error}"
             self._client.key_value_set_bytes(f"{self._base}/failed/{self.index}", text.encode(), allow_overwrite=True)
+
+    @contextmanager
+    def watching(self, end: Callable[[ProcessError], None]) -> Iterator[None]:
+        """Watch over what all processes do together, and give up what takes twice the timeout (`within`).
+
+        Accelerators wait for ever for a process that is gone, and so does whoever waits for them. Meanwhile this
+        process shows that it is alive, so that another one can be named.
+
+        Args:
+            end: called from another thread if something is given up.
+        """
+        closed = Event()
+        if self.count > 1:
+            Thread(target=self._watch, args=(closed, end), name="pol-watch", daemon=True).start()
+        try:
+            yield
+        finally:
+            closed.set()
+
+    @contextmanager
+    def within(self, what: str) -> Iterator[None]:
+        """Let something happen that is given up if it takes too long; ``what`` is for the text of the error."""
+        mark = object()
+        self._begun[mark] = what, time.monotonic()
+        try:
+            yield
+        finally:
+            del self._begun[mark]
+
+    def _watch(self, closed: Event, end: Callable[[ProcessError], None]) -> None:
+        period, most = min(_LOOK_SECONDS, self._timeout / 8), 2 * self._timeout
+        while not closed.wait(period):
+            self._show_alive()
+            late = [
+                (mark, what) for mark, (what, begun) in list(self._begun.items()) if time.monotonic() - begun > most
+            ]
+            silent = self._silent(3 * period) if late else []
+            for what in [what for mark, what in late if mark in self._begun]:
+                which = f"process {', '.join(map(str, silent))} is silent" if silent else "every process waits"
+                end(
+                    ProcessError(
+                        f"{what} has not ended within {most:g} s: {which}; it is not recorded. Restart"
+                        " all processes with the same command to continue"
+                    )
+                )
+                return
+
+    def _show_alive(self) -> None:
+        self._client.key_value_set_bytes(
+            f"{self._base}/alive/{self.index}", str(time.monotonic()).encode(), allow_overwrite=True
+        )
+
+    def _silent(self, seconds: float) -> list[int]:
+        """Return the processes that don't show that they are alive, of the others."""
+        before = self._alive()
+        time.sleep(seconds)
+        after = self._alive()
+        return [each for each in range(self.count) if each != self.index and before.get(each) == after.get(each)]
+
+    def _alive(self) -> dict[int, bytes]:
+        found = self._client.key_value_dir_get_bytes(f"{self._base}/alive/")
+        return {int(name.rpartition("/")[2]): bytes(value) for name, value in found}
 
     def _wait(self, key: str, process: int, what: str, timeout: float | None) -> bytes:
         begun = time.monotonic()
