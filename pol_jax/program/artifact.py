@@ -113,7 +113,7 @@ class Program:
         constant_bytes: size of the constants in ``init`` and ``step`` together.
         packed_bytes: size of both, compressed.
         observe: instruments the step, so that so many executions of each operand in a loop are kept (`observe_step`).
-        exported: ``init`` and ``step`` as they were loaded.
+        divide: compiles ``init`` and ``step`` for the devices of a mesh.
         placement: where the arrays lie; None for one device.
     """
 
@@ -123,32 +123,21 @@ class Program:
     constant_bytes: int
     packed_bytes: int
     observe: Callable[[int], ObservedStep]
-    exported: tuple[jax.export.Exported, jax.export.Exported]
+    divide: Callable[[Placement], tuple[Callable[..., Any], Callable[..., Any]]]
     placement: Placement | None = None
 
     def on(self, placement: Placement) -> Program:
         """Return the same program on the devices of a mesh: XLA divides it as the placement cuts its arrays."""
-        init, step = self.exported
-        whole, batch = placement.whole, (placement.batch,) * len(self.signature.record)
-        metrics = (whole,) * len(self.signature.metrics)
-        return replace(
-            self,
-            init=jax.jit(init.call, in_shardings=whole, out_shardings=placement.state),
-            step=jax.jit(
-                step.call,
-                in_shardings=(placement.state, batch, whole),
-                out_shardings=(placement.state, metrics),
-                donate_argnums=0,
-            ),
-            placement=placement,
-        )
+        init, step = self.divide(placement)
+        return replace(self, init=init, step=step, placement=placement)
 
     def put(self, leaves: Sequence[np.ndarray | jax.Array]) -> Leaves:
         """Return a copy of a state on the device, or on those of the mesh: from the host, or from these devices."""
         if self.placement is None:
             return tuple(jnp.array(leaf) for leaf in leaves)
-        if all(isinstance(leaf, jax.Array) for leaf in leaves):
-            return self.placement.copy(tuple(leaves))
+        here = tuple(leaf for leaf in leaves if isinstance(leaf, jax.Array))
+        if len(here) == len(leaves):
+            return self.placement.copy(here)
         return self.placement.put(self.signature.leaves(), lambda at, index: np.asarray(leaves[at])[index])
 
     def start(self, key: Any, given: Mapping[int, np.ndarray]) -> Leaves:
@@ -157,7 +146,7 @@ class Program:
         if not given:
             return derived
         return tuple(
-            jnp.copy(jax.make_array_from_callback(leaf.shape, leaf.sharding, lambda index, at=at: given[at][index]))
+            jnp.copy(jax.make_array_from_callback(leaf.shape, leaf.sharding, given[at].__getitem__))
             if at in given
             else leaf
             for at, leaf in enumerate(derived)
@@ -193,8 +182,19 @@ def load_program(artifacts: Artifacts, signature: Signature) -> Program:
     packed = init_audit.packed_bytes + step_audit.packed_bytes
     # Donating the old state saves memory for a second one, and the bits of the result depend on it (section 9).
     donating = jax.jit(step.call, donate_argnums=0)
-    return Program(
-        signature, jax.jit(init.call), donating, constants, packed, partial(observe_step, step), (init, step)
+    observe, divide = partial(observe_step, step), partial(_divide, init, step, signature)
+    return Program(signature, jax.jit(init.call), donating, constants, packed, observe, divide)
+
+
+def _divide(
+    init: jax.export.Exported, step: jax.export.Exported, signature: Signature, placement: Placement
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    whole, batch = placement.whole, (placement.batch,) * len(signature.record)
+    return jax.jit(init.call, in_shardings=whole, out_shardings=placement.state), jax.jit(
+        step.call,
+        in_shardings=(placement.state, batch, whole),
+        out_shardings=(placement.state, (whole,) * len(signature.metrics)),
+        donate_argnums=0,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import jax
@@ -59,7 +59,7 @@ class Placement:
         """
         return self.copy(  # XLA can't reuse the memory of arrays that numpy owns
             tuple(
-                jax.make_array_from_callback(each.shape, sharding, lambda index, at=at: read(at, index))
+                jax.make_array_from_callback(each.shape, sharding, partial(read, at))
                 for at, (each, sharding) in enumerate(zip(shapes, self.state, strict=True))
             )
         )
@@ -80,9 +80,7 @@ class Placement:
             return leaf[first : last + 1]
 
         return tuple(
-            jax.make_array_from_callback(
-                (batch_size, *leaf.shape[1:]), self.batch, lambda index, leaf=leaf: part(leaf, index)
-            )
+            jax.make_array_from_callback((batch_size, *leaf.shape[1:]), self.batch, partial(part, leaf))
             for leaf in rows
         )
 

@@ -102,7 +102,7 @@ def write_commitment(
     progress: Progress,
     steps: int | None = None,
     sharded: tuple[Mesh, Placement] | None = None,
-) -> Program:
+) -> tuple[Commitment, Program]:
     """Commit to a task in the directory ``root``; the file of the commitment is written last.
 
     Args:
@@ -114,7 +114,7 @@ def write_commitment(
         sharded: how the state and the batch are cut, and on which devices they lie; None for one device.
 
     Returns:
-        The program, ready to run.
+        The commitment, and its program, ready to run.
 
     Raises:
         UsageError: ``root`` has other files than a proof's, a choice is out of bounds, or nothing can be taken over.
@@ -135,7 +135,7 @@ def write_commitment(
     data = DataCommitment(merkle.root(digests).hex(), len(digests), signature.record, choices.secret is not None)
     commitment = commitment_of(task, steps or task.steps, choices, signature, committed, data, initial, mesh)
     _write_files(root, artifacts, digests, _readable(commitment))
-    return program
+    return commitment, program
 
 
 def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:

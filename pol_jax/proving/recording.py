@@ -443,7 +443,7 @@ class Recording:
         elif self._processes.count > 1:
             raise UsageError(SEVERAL_PROCESSES)
         steps = self._task.steps if steps is None else steps
-        return write_commitment(self._root, self._task, self._choices, self._progress, steps, sharded)
+        return write_commitment(self._root, self._task, self._choices, self._progress, steps, sharded)[1]
 
     def _first_leaves(self, resumption: Resumption) -> Leaves:
         if resumption.state is not None:

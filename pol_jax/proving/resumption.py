@@ -150,7 +150,7 @@ def _last_good(
     root: Path, layout: Layout, witnessed: dict[int, Digest | None], processes: Processes
 ) -> tuple[int, Sequence[np.ndarray | jax.Array] | None, list[str]]:
     """Return the last step whose checkpoint can be read and has the ledger's digest, its state, and damaged ones."""
-    damaged = []
+    damaged = list[str]()
     for step in reversed([step for step in checkpoint_steps(root) if step in witnessed]):
         state, mine = _read(root, step, layout)
         problem = processes.agree(f"checkpoint {step}", mine, partial(_problem, layout, step, witnessed[step])).decode()
