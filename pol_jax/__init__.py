@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from pol_jax.proving.fine_tuning import Start
     from pol_jax.proving.opener import open_steps
     from pol_jax.proving.recording import Recording, train
-    from pol_jax.reports.report import Report, Verdict
+    from pol_jax.reports.outcomes import Verdict
+    from pol_jax.reports.report import Report
     from pol_jax.sandbox.bounds import Bounds
     from pol_jax.sandbox.verify import verify, verify_opening
     from pol_jax.storage.openings import write_opening
@@ -86,7 +87,7 @@ _HOME = {
     "TopSegments": "protocol.challenge",
     "TrustedTask": "workers.trusted_task",
     "UpdateResult": "workers.verify_update",
-    "Verdict": "reports.report",
+    "Verdict": "reports.outcomes",
     "diff": "verifying.diff",
     "from_nnx": "tasks.nnx",
     "load_task": "training.task",

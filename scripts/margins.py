@@ -26,7 +26,8 @@ from pol_jax.judging.tolerance import StepComparison
 from pol_jax.protocol.decision_entries import entries_by_site
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.proving.decision_log import DecisionLog
-from pol_jax.reports.report import Outcome, UsedDecisions
+from pol_jax.reports.comparison import UsedDecisions
+from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.calibration import judge_span
 from pol_jax.verifying.compilations import Compilation, Compilations

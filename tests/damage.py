@@ -16,7 +16,8 @@ from unsandboxed import verify
 from pol_jax.program.artifact import STEP_FILE
 from pol_jax.protocol.challenge import AllSegments
 from pol_jax.protocol.limits import Limits
-from pol_jax.reports.report import Report, Verdict
+from pol_jax.reports.outcomes import Verdict
+from pol_jax.reports.report import Report
 
 
 def check(root: Path, limits: Limits | None = None) -> Report:

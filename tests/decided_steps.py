@@ -19,7 +19,7 @@ from pol_jax.progress import Silent
 from pol_jax.protocol.decision_entries import EntriesBySite, entries_by_site
 from pol_jax.proving.commit import Choices, write_commitment
 from pol_jax.proving.decision_log import DecisionLog
-from pol_jax.reports.report import UsedDecisions
+from pol_jax.reports.comparison import UsedDecisions
 from pol_jax.training.inputs import StepInput, step_inputs
 from pol_jax.verifying.calibration import judge_span
 from pol_jax.verifying.compilations import Compilation, Compilations, Metrics, compile_variants

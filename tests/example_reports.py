@@ -7,20 +7,13 @@ from html.parser import HTMLParser
 import msgspec
 
 from pol_jax.protocol.challenge import ListedSteps, TopSegments
+from pol_jax.reports.comparison import Compared
+from pol_jax.reports.coverage import Coverage, Replay
 from pol_jax.reports.curves import Point, Update
-from pol_jax.reports.report import (
-    Ancestor,
-    Beginning,
-    Compared,
-    Coverage,
-    KolmogorovSmirnov,
-    Origin,
-    Outcome,
-    Provenance,
-    Replay,
-    Report,
-    Verdict,
-)
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.provenance import Ancestor, Beginning, Origin, Provenance
+from pol_jax.reports.report import Report
+from pol_jax.reports.states import KolmogorovSmirnov
 
 HOSTILE = "<script>alert(1)</script>\"' onload=x &amp;\u202e\x00\n" + "w" * 200
 

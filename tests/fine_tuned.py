@@ -11,7 +11,8 @@ import tiny
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.fine_tuning import Start
 from pol_jax.proving.recording import train
-from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.report import Report
 from pol_jax.storage.proof import Proof, open_proof
 
 SOURCE = tiny.plain().source

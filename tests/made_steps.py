@@ -9,7 +9,7 @@ import numpy as np
 
 from pol_jax.judging.tolerance import StepComparison, judge_step
 from pol_jax.protocol.trees import DTYPES, LeafSpec
-from pol_jax.reports.report import Outcome
+from pol_jax.reports.outcomes import Outcome
 
 PASSED, FAILED, INCONCLUSIVE = Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE
 

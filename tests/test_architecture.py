@@ -101,6 +101,8 @@ TESTED_ELSEWHERE = {
     "storage/test_interventions.py": "proving.interventions",
     "test_api.py": "proving.finishing proving.recording",
     "proving/test_resumption.py": "proving.commit proving.open_run proving.recorder",
+    "reports/test_report.py": "reports.comparison reports.coverage reports.drift reports.outcomes reports.provenance"
+    " reports.states reports.wording.coverage",
     "reports/html/test_page.py": "html reports.html.closeness reports.html.course reports.html.environments"
     " reports.html.lineage reports.html.signs reports.html.strip",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
@@ -114,7 +116,8 @@ TESTED_ELSEWHERE = {
     "tasks/test_cifar.py": "tasks.cifar10 tasks.cifar100",
     "tasks/test_contract.py": "training.task",
     "training/test_export.py": "training.loop training.pytrees",
-    "verifying/test_ancestry.py": "training.initial_state",
+    "verifying/test_ancestry.py": "reports.wording.notices reports.wording.origins training.initial_state",
+    "verifying/test_modes.py": "reports.wording.drift reports.wording.verdicts",
     "verifying/test_opening_verifier.py": "training.opened_records verifying.opening_replay",
     "attacks/test_stage_5_keys_and_order.py": "training.inputs",
     "attacks/test_stage_6_state_digests.py": "verifying.checks",

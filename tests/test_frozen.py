@@ -22,7 +22,8 @@ from msgspec.structs import replace
 from pol_jax.program.machine import current_environment
 from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.stages import Stage
-from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.report import Report
 
 
 def holds(report: Report, *, reached: set[int]) -> None:

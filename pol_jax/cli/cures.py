@@ -8,7 +8,9 @@ from pathlib import Path
 from pol_jax.errors import UsageError
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.stages import Stage
-from pol_jax.reports.report import Origin, Outcome, Report, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.provenance import Origin
+from pol_jax.reports.report import Report
 from pol_jax.training.task import Source
 from pol_jax.verifying.proof_verifier import UnknownTaskError, built_in_source
 

@@ -14,7 +14,7 @@ from pol_jax.errors import printable
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.limits import Limits
 from pol_jax.reports.curves import Curve
-from pol_jax.reports.wording import describe_provenance
+from pol_jax.reports.wording.origins import describe_provenance
 from pol_jax.storage.inventory import scan
 from pol_jax.storage.proof import Proof, open_proof
 from pol_jax.verifying.ancestry import provenance_of

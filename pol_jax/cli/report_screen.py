@@ -14,17 +14,17 @@ from pol_jax.cli.cures import cures
 from pol_jax.cli.output_file import check_writable
 from pol_jax.cli.terminal import make_console, print_line
 from pol_jax.errors import StorageError
+from pol_jax.reports.comparison import Compared
 from pol_jax.reports.html import render
-from pol_jax.reports.report import Compared, Origin, Outcome, Report, Verdict
-from pol_jax.reports.wording import (
-    describe_ancestor,
-    describe_coverage,
-    describe_distance,
-    describe_drift,
-    describe_steps,
-    describe_verdict,
-    notices,
-)
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.provenance import Origin
+from pol_jax.reports.report import Report
+from pol_jax.reports.wording.coverage import describe_coverage
+from pol_jax.reports.wording.drift import describe_drift
+from pol_jax.reports.wording.notices import notices
+from pol_jax.reports.wording.origins import describe_ancestor
+from pol_jax.reports.wording.quantities import describe_distance, describe_steps
+from pol_jax.reports.wording.verdicts import describe_verdict
 
 _WIDTH_OF_TABLE = 70
 _MOST_COMPARED = 12

@@ -8,7 +8,9 @@ from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.protocol.challenge import JointSegments, Policy, RandomSegments, RandomSteps, StepPolicy, by_chance
 from pol_jax.protocol.sampling import detection_probability, false_segments
 from pol_jax.protocol.spans import Route, Segments, Span
-from pol_jax.reports.report import Compared, Coverage, Outcome
+from pol_jax.reports.comparison import Compared
+from pol_jax.reports.coverage import Coverage
+from pol_jax.reports.outcomes import Outcome
 
 
 def covered_segments(

@@ -13,7 +13,8 @@ from pol_jax.judging.leaf_distances import doubles, is_floating
 from pol_jax.judging.tolerance import StepComparison
 from pol_jax.protocol.distances import HostLeaves, finite
 from pol_jax.protocol.trees import StateSpec
-from pol_jax.reports.report import Outcome, Room
+from pol_jax.reports.comparison import Room
+from pol_jax.reports.outcomes import Outcome
 
 LeafRooms = tuple[Room, ...]
 """How far the elements of a leaf could be off, by their magnitude."""

@@ -16,7 +16,7 @@ import numpy as np
 from pol_jax.judging.leaf_distances import doubles, is_floating
 from pol_jax.judging.magnitude_groups import group_norms, magnitudes_of
 from pol_jax.protocol.trees import StateSpec
-from pol_jax.reports.report import Room
+from pol_jax.reports.comparison import Room
 
 JUDGED_SHARE: Final = 1 / 16
 """Elements below a magnitude are held against their own distance if they are at least so many of those that moved. Of

@@ -19,8 +19,10 @@ from pol_jax.protocol.distances import HostLeaves, distance, finite
 from pol_jax.protocol.sampling import false_segments
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import StateSpec
+from pol_jax.reports.comparison import Compared
 from pol_jax.reports.curves import Update
-from pol_jax.reports.report import Ancestor, Compared, Drift
+from pol_jax.reports.drift import Drift
+from pol_jax.reports.provenance import Ancestor
 
 LARGEST_SHARE: Final = 0.1
 """What tolerances may add up to, as a share of the distance that the run went; beyond it nothing is accepted."""

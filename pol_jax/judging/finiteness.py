@@ -9,7 +9,7 @@ import numpy as np
 
 from pol_jax.judging.leaf_distances import doubles, is_floating
 from pol_jax.protocol.trees import StateSpec
-from pol_jax.reports.report import NonFinite
+from pol_jax.reports.states import NonFinite
 
 _CHUNK: Final = 2**20
 

@@ -30,7 +30,8 @@ from pol_jax.judging.leaf_distances import (
 from pol_jax.judging.magnitude_groups import ENOUGH, MagnitudeGroup, measure_groups
 from pol_jax.protocol.distances import finite
 from pol_jax.protocol.trees import LeafSpec
-from pol_jax.reports.report import Outcome, Room
+from pol_jax.reports.comparison import Room
+from pol_jax.reports.outcomes import Outcome
 
 
 class LeafComparison(msgspec.Struct, frozen=True):

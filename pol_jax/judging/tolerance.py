@@ -36,7 +36,7 @@ from pol_jax.judging.leaf_judgement import (
 )
 from pol_jax.protocol.distances import HostLeaves, distance
 from pol_jax.protocol.trees import StateSpec
-from pol_jax.reports.report import Outcome
+from pol_jax.reports.outcomes import Outcome
 
 MIN_OTHERS: Final = 2
 """Compilations beside the reference without which nothing is decided: one pair may agree by chance."""

@@ -14,8 +14,10 @@ from typing import Final
 
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.protocol.stages import Stage
-from pol_jax.reports.report import Compared, Outcome, Verdict
-from pol_jax.reports.wording import describe_mismatch, describe_steps
+from pol_jax.reports.comparison import Compared
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.wording.coverage import describe_mismatch
+from pol_jax.reports.wording.quantities import describe_steps
 
 
 @dataclass(frozen=True)

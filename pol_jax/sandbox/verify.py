@@ -19,7 +19,8 @@ from pol_jax.protocol.challenge import Policy, RandomSegments, StepPolicy
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.stages import Stage
-from pol_jax.reports.report import Outcome, Report
+from pol_jax.reports.outcomes import Outcome
+from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.messages import Setup
 from pol_jax.sandbox.parent import Caller

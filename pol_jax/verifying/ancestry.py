@@ -23,8 +23,10 @@ from pol_jax.protocol.initial import EarlierProof, OwnKey, UnprovenWeights, take
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import StateSpec
-from pol_jax.reports.report import Ancestor, Beginning, Outcome, Provenance, Report, Verdict
-from pol_jax.reports.wording import notices
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.provenance import Ancestor, Beginning, Provenance
+from pol_jax.reports.report import Report
+from pol_jax.reports.wording.notices import notices
 from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.proof import open_proof

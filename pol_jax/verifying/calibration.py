@@ -33,7 +33,7 @@ from pol_jax.judging.leaf_judgement import describe_divergence
 from pol_jax.judging.tolerance import StepComparison, judge_step, with_metric
 from pol_jax.program.artifact import Program
 from pol_jax.protocol.trees import LeafSpec, StateSpec
-from pol_jax.reports.report import Outcome
+from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.compilations import Compilations, Metrics, initial_state, variants
 

@@ -13,7 +13,9 @@ from pol_jax.judging.verdict import Evidence, Judgement, judge_bits, judge_numbe
 from pol_jax.progress import Progress
 from pol_jax.protocol.challenge import Policy
 from pol_jax.protocol.spans import Route, Segments, Span, routes_between_checkpoints
-from pol_jax.reports.report import Compared, Coverage, Outcome, Replay, Verdict
+from pol_jax.reports.comparison import Compared
+from pol_jax.reports.coverage import Coverage, Replay
+from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.verifying.backend_differences import Differences
 from pol_jax.verifying.proof_material import ProofMaterial
 from pol_jax.verifying.replay import Replayer

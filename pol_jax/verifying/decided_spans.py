@@ -18,7 +18,7 @@ from pol_jax.judging.decision_use import choice_rooms, total_choices, with_choic
 from pol_jax.judging.tolerance import StepComparison
 from pol_jax.protocol.decision_entries import Entries, EntriesBySite, count_entries, overlaid, without
 from pol_jax.protocol.distances import finite
-from pol_jax.reports.report import UsedDecisions
+from pol_jax.reports.comparison import UsedDecisions
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.calibration import judge_span
 from pol_jax.verifying.compilations import Compilation, Compilations, Metrics, State

@@ -18,7 +18,7 @@ from pol_jax.progress import Progress
 from pol_jax.protocol.challenge import Policy
 from pol_jax.protocol.environment import Environment, environment_differences
 from pol_jax.protocol.spans import Span
-from pol_jax.reports.report import Compared
+from pol_jax.reports.comparison import Compared
 from pol_jax.training.task import Source
 from pol_jax.verifying.checks import Checked
 from pol_jax.verifying.numeric_comparison import CommittedSteps

@@ -17,7 +17,7 @@ from pol_jax.program.artifact import Program, executing
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.initial import taken
 from pol_jax.protocol.keys import MAX_STEPS
-from pol_jax.reports.report import KolmogorovSmirnov
+from pol_jax.reports.states import KolmogorovSmirnov
 from pol_jax.training.initial_state import first_key
 from pol_jax.training.keys import step_keys
 

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from pol_jax.errors import BackendError, DataError, ProofError
 from pol_jax.judging.verdict import Judgement
 from pol_jax.protocol.stages import Stage
-from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.report import Report
 
 Interruption: TypeAlias = ProofError | DataError | BackendError
 """Errors that end a verification with a report; any other is raised to the caller."""

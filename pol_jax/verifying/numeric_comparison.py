@@ -20,7 +20,8 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.distances import finite
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span
-from pol_jax.reports.report import Compared, Outcome
+from pol_jax.reports.comparison import Compared
+from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.calibration import judge_initial_state, judge_span

@@ -24,7 +24,9 @@ from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span, witnessed_spans
 from pol_jax.protocol.stages import Stage
-from pol_jax.reports.report import Compared, Drift, Outcome, Verdict
+from pol_jax.reports.comparison import Compared
+from pol_jax.reports.drift import Drift
+from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.storage.inventory import find_claim, read_bounded
 from pol_jax.storage.openings import read_opening
 from pol_jax.verifying.ancestry import check_taken

@@ -21,7 +21,8 @@ from pol_jax.protocol.distances import HostLeaves
 from pol_jax.protocol.spans import Route, Segments, routes
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Curve, Update, thin
-from pol_jax.reports.report import Outcome, Report
+from pol_jax.reports.outcomes import Outcome
+from pol_jax.reports.report import Report
 from pol_jax.storage.checkpoints import check_place, checkpoint_name
 from pol_jax.storage.proof import check_finished
 from pol_jax.training.committed_records import CommittedRecords

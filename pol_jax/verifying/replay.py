@@ -16,7 +16,7 @@ from pol_jax.program.artifact import Leaves, Program, executing
 from pol_jax.progress import Progress
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span
-from pol_jax.reports.report import Compared
+from pol_jax.reports.comparison import Compared
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.initial_state import first_key, initial_leaves, taken_of

@@ -20,7 +20,7 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.environment import environment_differences
 from pol_jax.protocol.spans import Route, Span, routes, routes_between_checkpoints
 from pol_jax.protocol.stages import Stage
-from pol_jax.reports.report import Compared
+from pol_jax.reports.comparison import Compared
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.task import Source

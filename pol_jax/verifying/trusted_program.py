@@ -23,7 +23,7 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.encoding import artifact_digest
 from pol_jax.protocol.environment import Environment, environment_differences
 from pol_jax.protocol.limits import Limits
-from pol_jax.reports.report import Origin
+from pol_jax.reports.provenance import Origin
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.task import BUILT_IN, Task, load_task
 

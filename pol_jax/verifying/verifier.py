@@ -22,8 +22,13 @@ from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.distances import HostLeaves
 from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import StateSpec
-from pol_jax.reports.report import Drift, Mode, Origin, Outcome, Replay, Report, Verdict
-from pol_jax.reports.wording import describe_provenance, describe_test, notices
+from pol_jax.reports.coverage import Replay
+from pol_jax.reports.drift import Drift
+from pol_jax.reports.outcomes import Mode, Outcome, Verdict
+from pol_jax.reports.provenance import Origin
+from pol_jax.reports.report import Report
+from pol_jax.reports.wording.notices import notices
+from pol_jax.reports.wording.origins import describe_provenance, describe_test
 from pol_jax.verifying.ancestry import provenance_of
 from pol_jax.verifying.final_state import check_final
 from pol_jax.verifying.interruption import interrupted

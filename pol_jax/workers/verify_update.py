@@ -21,8 +21,9 @@ from pol_jax.protocol.challenge import Policy, RandomSegments, RandomSteps, Step
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.trees import PyTree
-from pol_jax.reports.report import Report, Verdict
-from pol_jax.reports.wording import notices
+from pol_jax.reports.outcomes import Verdict
+from pol_jax.reports.report import Report
+from pol_jax.reports.wording.notices import notices
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify_opening_apart, verify_proof_apart
 from pol_jax.training.pytrees import flatten_with_paths

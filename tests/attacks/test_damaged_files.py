@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import TESTS
 
-from pol_jax.reports.report import Outcome, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.sandbox import verify as isolation
 from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.ledger import segment_file

@@ -20,7 +20,9 @@ from pol_jax.protocol.decisions import MAX_ENTRIES, SiteEntries, StepDecisions
 from pol_jax.protocol.opening import Opening
 from pol_jax.proving.opener import open_steps
 from pol_jax.proving.recording import train
-from pol_jax.reports.report import Compared, Outcome, Report, Verdict
+from pol_jax.reports.comparison import Compared
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.report import Report
 from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import open_proof
 

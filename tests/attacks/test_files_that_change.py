@@ -17,7 +17,8 @@ from pol_jax.program.machine import current_environment
 from pol_jax.protocol.challenge import ListedSegments, TopSegments
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.spans import Span
-from pol_jax.reports.report import Report, Verdict
+from pol_jax.reports.outcomes import Verdict
+from pol_jax.reports.report import Report
 from pol_jax.sandbox.messages import ProofWork, ReplaySpan
 from pol_jax.sandbox.pipe import Pipe
 from pol_jax.sandbox.pool_worker import _prepare

@@ -26,7 +26,8 @@ from pol_jax.protocol.opening import OpenedState, Opening
 from pol_jax.protocol.spans import Span
 from pol_jax.proving import opener
 from pol_jax.proving.opener import open_steps
-from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.report import Report
 from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import open_proof
 

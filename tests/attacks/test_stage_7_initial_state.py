@@ -21,7 +21,8 @@ from pol_jax.proving import commit, fine_tuning
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.fine_tuning import Start, choose
 from pol_jax.proving.recording import train
-from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.report import Report
 from pol_jax.storage.proof import open_proof
 from pol_jax.training import initial_state
 from pol_jax.training.records import Arrays

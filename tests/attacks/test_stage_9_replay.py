@@ -16,7 +16,8 @@ from forge import Forger, refused, undecided
 
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.protocol.challenge import ListedSegments
-from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.report import Report
 from pol_jax.verifying import replay
 
 Verify = Callable[..., Report]

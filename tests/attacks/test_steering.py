@@ -22,7 +22,8 @@ from unsandboxed import verify
 from pol_jax.protocol.challenge import AllSegments
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import train
-from pol_jax.reports.report import Report, Verdict
+from pol_jax.reports.outcomes import Verdict
+from pol_jax.reports.report import Report
 from pol_jax.training.inputs import step_inputs
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Key, PyTree, Task

@@ -20,7 +20,8 @@ from pol_jax.protocol.challenge import AllSegments
 from pol_jax.protocol.environment import Environment
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import train
-from pol_jax.reports.report import Report, Verdict
+from pol_jax.reports.outcomes import Verdict
+from pol_jax.reports.report import Report
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Key, PyTree, Task
 

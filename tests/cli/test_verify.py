@@ -24,8 +24,9 @@ from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import METRICS, ListedSegments
 from pol_jax.protocol.stages import Stage
 from pol_jax.proving.recording import Recording
-from pol_jax.reports.report import Compared, Outcome
-from pol_jax.reports.wording import describe_distance
+from pol_jax.reports.comparison import Compared
+from pol_jax.reports.outcomes import Outcome
+from pol_jax.reports.wording.quantities import describe_distance
 
 
 def test_verify_prints_every_stage_and_the_verdict(runs: Path, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from example_reports import compared
 from made_steps import made, spec_of
 
 from pol_jax.judging.decision_use import choice_rooms, total_choices, with_choices
-from pol_jax.reports.report import Outcome, Room, UsedDecisions
+from pol_jax.reports.comparison import Room, UsedDecisions
+from pol_jax.reports.outcomes import Outcome
 
 SPEC = spec_of("float32", "int32", size=4)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pol_jax.judging.displacement import displacements
 from pol_jax.judging.leaf_distances import finite_distance
 from pol_jax.protocol.trees import DTYPES, LeafSpec
-from pol_jax.reports.report import Room
+from pol_jax.reports.comparison import Room
 
 
 def share_of(first: list[float], last: list[float], *rooms: Room) -> float:

@@ -22,8 +22,9 @@ from pol_jax.judging.drift import (
 from pol_jax.protocol.challenge import AllSegments, JointSegments, ListedSegments, RandomSegments
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import DTYPES, LeafSpec
+from pol_jax.reports.comparison import Compared, Room
 from pol_jax.reports.curves import Update
-from pol_jax.reports.report import Compared, Outcome, Room
+from pol_jax.reports.outcomes import Outcome
 
 
 def trajectory(*sizes: float) -> Trajectory:

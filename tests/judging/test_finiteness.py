@@ -6,7 +6,7 @@ import numpy as np
 
 from pol_jax.judging.finiteness import non_finite_leaves
 from pol_jax.protocol.trees import DTYPES, LeafSpec
-from pol_jax.reports.report import NonFinite
+from pol_jax.reports.states import NonFinite
 
 
 def test_leaves_with_nans_and_infinities_are_counted() -> None:

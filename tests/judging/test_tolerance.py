@@ -17,7 +17,7 @@ from pol_jax.judging.leaf_distances import COARSE_LIMIT_SHARE, FAILURE_FACTOR, L
 from pol_jax.judging.magnitude_groups import BINADES
 from pol_jax.judging.tolerance import StepComparison, judge_step, with_metric
 from pol_jax.protocol.trees import LeafSpec
-from pol_jax.reports.report import Outcome
+from pol_jax.reports.outcomes import Outcome
 
 # Outcomes
 

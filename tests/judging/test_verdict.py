@@ -7,7 +7,8 @@ import pytest
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.judging.verdict import Evidence, Judgement, judge_bits, judge_numbers
 from pol_jax.protocol.spans import Span
-from pol_jax.reports.report import Compared, Outcome, Verdict
+from pol_jax.reports.comparison import Compared
+from pol_jax.reports.outcomes import Outcome, Verdict
 
 GOOD, BAD = ReplayResult(Span(0, 6)), ReplayResult(Span(0, 6), 3, ("loss",), b"other")
 

@@ -12,7 +12,8 @@ from forge import Forger
 
 from pol_jax.program.artifact import STEP_FILE
 from pol_jax.program.artifact_version import FormatVersion, read_version, unreadable_here
-from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.report import Report
 
 Verify = Callable[..., Report]
 

@@ -15,7 +15,7 @@ from unsandboxed import verify
 
 from pol_jax.protocol.challenge import AllSegments, ListedSegments, TopSegments
 from pol_jax.reports.report import Report, json_schema
-from pol_jax.reports.wording import describe_replay
+from pol_jax.reports.wording.coverage import describe_replay
 from pol_jax.sandbox.verify import verify as verify_apart
 from pol_jax.storage.proof import open_proof
 

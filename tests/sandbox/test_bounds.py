@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tiny
 
-from pol_jax.reports.report import Verdict
+from pol_jax.reports.outcomes import Verdict
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify
 

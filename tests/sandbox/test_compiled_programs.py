@@ -13,7 +13,8 @@ import tiny
 from places import TESTS
 
 from pol_jax.protocol.challenge import ListedSegments
-from pol_jax.reports.report import Report, Verdict
+from pol_jax.reports.outcomes import Verdict
+from pol_jax.reports.report import Report
 from pol_jax.sandbox import process
 from pol_jax.sandbox.bounds import FILE_BYTES
 from pol_jax.sandbox.compiled_programs import cache_settings, keep, provide, prune, read_files, reading_key

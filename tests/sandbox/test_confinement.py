@@ -19,7 +19,7 @@ import tiny
 from click.testing import CliRunner
 
 from pol_jax.cli.main import pol
-from pol_jax.reports.report import Verdict
+from pol_jax.reports.outcomes import Verdict
 from pol_jax.sandbox import landlock, process
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.system_calls import MACHINES

@@ -18,7 +18,8 @@ from forge import Forger
 import pol_jax
 from pol_jax.progress import Silent
 from pol_jax.protocol.challenge import AllSegments, ListedSteps
-from pol_jax.reports.report import Report, Verdict
+from pol_jax.reports.outcomes import Verdict
+from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify
 

@@ -12,7 +12,8 @@ import tiny
 
 from pol_jax.errors import PolError
 from pol_jax.progress import Silent
-from pol_jax.reports.report import Report, Verdict
+from pol_jax.reports.outcomes import Verdict
+from pol_jax.reports.report import Report
 from pol_jax.sandbox import process
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify

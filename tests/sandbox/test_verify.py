@@ -24,7 +24,8 @@ from places import TESTS
 import pol_jax
 from pol_jax.errors import UsageError, UserCodeError
 from pol_jax.protocol.challenge import JointSegments, Policy, TopSegments
-from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify
 from pol_jax.training.export import export_task, signature_of

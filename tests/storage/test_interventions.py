@@ -18,7 +18,8 @@ from pol_jax.protocol.challenge import AllSegments, ListedSteps
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.opener import open_steps
 from pol_jax.proving.recording import Recording
-from pol_jax.reports.report import Report, Verdict
+from pol_jax.reports.outcomes import Verdict
+from pol_jax.reports.report import Report
 from pol_jax.storage.interventions import intervention_name, intervention_steps, load_intervention
 from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import open_proof

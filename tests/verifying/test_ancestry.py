@@ -20,7 +20,9 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.initial import EarlierProof, UnprovenWeights
 from pol_jax.protocol.limits import Limits
 from pol_jax.reports.html import render
-from pol_jax.reports.report import Beginning, Outcome, Report, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.provenance import Beginning
+from pol_jax.reports.report import Report
 from pol_jax.sandbox import verify as isolation
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.records import Arrays

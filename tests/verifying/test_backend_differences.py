@@ -19,7 +19,8 @@ from pol_jax.protocol.challenge import AllSegments, ListedSteps
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.opener import open_steps
 from pol_jax.proving.recording import train
-from pol_jax.reports.report import Mode, Report, Verdict
+from pol_jax.reports.outcomes import Mode, Verdict
+from pol_jax.reports.report import Report
 from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.task import Task

@@ -15,7 +15,7 @@ from jax import lax
 
 from pol_jax.judging.leaf_distances import is_floating
 from pol_jax.protocol.decision_entries import Entries, EntriesBySite, count_entries
-from pol_jax.reports.report import Outcome
+from pol_jax.reports.outcomes import Outcome
 
 NO_SIMPLIFICATION = "no algebraic simplification"
 

@@ -15,7 +15,8 @@ from pol_jax.program.artifact import Program, Signature
 from pol_jax.protocol.commitment import Commitment, ProgramCommitment
 from pol_jax.protocol.initial import UnprovenWeights
 from pol_jax.reports.html import render
-from pol_jax.reports.report import KolmogorovSmirnov, Report
+from pol_jax.reports.report import Report
+from pol_jax.reports.states import KolmogorovSmirnov
 from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.initial_state import first_key

@@ -17,8 +17,8 @@ from pol_jax import Choices, train
 from pol_jax.protocol.challenge import AllSegments, ListedSteps
 from pol_jax.proving.opener import open_steps
 from pol_jax.reports.html import render
-from pol_jax.reports.report import Verdict
-from pol_jax.reports.wording import describe_drift
+from pol_jax.reports.outcomes import Verdict
+from pol_jax.reports.wording.drift import describe_drift
 from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.task import Task

@@ -20,8 +20,10 @@ from pol_jax.protocol.challenge import AllSegments, ListedSteps
 from pol_jax.proving.fine_tuning import Start
 from pol_jax.proving.opener import open_steps
 from pol_jax.reports.html import render
-from pol_jax.reports.report import Mode, Report, Verdict
-from pol_jax.reports.wording import describe_drift, describe_verdict
+from pol_jax.reports.outcomes import Mode, Verdict
+from pol_jax.reports.report import Report
+from pol_jax.reports.wording.drift import describe_drift
+from pol_jax.reports.wording.verdicts import describe_verdict
 from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import open_proof
 from pol_jax.verifying.compilations import variants

@@ -20,7 +20,8 @@ from unsandboxed import verify
 
 from pol_jax import Choices, train
 from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy
-from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.report import Report
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Key, PyTree, Source, Task
 from pol_jax.verifying.compilations import Variant, variants

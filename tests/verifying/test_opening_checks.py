@@ -13,7 +13,8 @@ from opened_steps import open_blindly
 
 from pol_jax.program.machine import current_environment
 from pol_jax.protocol.challenge import ListedSteps
-from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.report import Report
 from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import open_proof
 from pol_jax.verifying import opening_verifier

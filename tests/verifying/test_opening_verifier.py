@@ -26,7 +26,8 @@ from pol_jax.protocol.opening import Opening
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.opener import open_steps
 from pol_jax.proving.recording import train
-from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.report import Report
 from pol_jax.sandbox import verify as isolation
 from pol_jax.storage.openings import write_opening
 from pol_jax.training.task import Task

@@ -16,7 +16,8 @@ import tiny
 import unsandboxed
 from forge import Forger, claim_of, undecided
 
-from pol_jax.reports.report import Outcome, Report, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.report import Report
 from pol_jax.storage.proof import Proof
 from pol_jax.training.records import Arrays
 

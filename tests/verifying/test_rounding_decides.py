@@ -15,7 +15,7 @@ from prepared_steps import verifier_without
 
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import train
-from pol_jax.reports.report import Outcome
+from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import step_inputs
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Task

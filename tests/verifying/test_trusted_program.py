@@ -24,7 +24,9 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.opening import Opening
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import train
-from pol_jax.reports.report import Origin, Outcome, Report, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.provenance import Origin
+from pol_jax.reports.report import Report
 from pol_jax.storage.openings import write_opening
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.task import Task, load_task

@@ -16,7 +16,8 @@ from places import ROOT, TESTS
 
 import pol_jax
 from pol_jax.protocol.challenge import AllSegments, ListedSteps
-from pol_jax.reports.report import Origin, Verdict
+from pol_jax.reports.outcomes import Verdict
+from pol_jax.reports.provenance import Origin
 from pol_jax.verifying.compilations import compile_variants
 from pol_jax.verifying.trusted_program import trust
 

@@ -34,7 +34,7 @@ from pol_jax import (
 )
 from pol_jax.errors import DataError, UsageError
 from pol_jax.protocol.commitment import Description
-from pol_jax.reports.report import Mode
+from pol_jax.reports.outcomes import Mode
 from pol_jax.storage.ledger import segment_file
 from pol_jax.workers.documents import expect
 

@@ -35,7 +35,7 @@ from pol_jax.integrations.flower.records import (
 from pol_jax.integrations.flower.registry import Registry
 from pol_jax.protocol.challenge import RandomSteps, challenged_steps
 from pol_jax.protocol.trees import PyTree
-from pol_jax.reports.report import Verdict
+from pol_jax.reports.outcomes import Verdict
 from pol_jax.training.task import Task
 from pol_jax.workers.assignment import Assignment, Data
 from pol_jax.workers.documents import expect

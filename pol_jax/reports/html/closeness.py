@@ -9,11 +9,14 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from pol_jax.reports.comparison import Compared
+from pol_jax.reports.coverage import Replay
 from pol_jax.reports.html.distances import distance_chart
 from pol_jax.reports.html.markup import Markup, tag, together
 from pol_jax.reports.html.signs import OUTCOMES
-from pol_jax.reports.report import Compared, Outcome, Replay, Report
-from pol_jax.reports.wording import describe_distance, describe_steps
+from pol_jax.reports.outcomes import Outcome
+from pol_jax.reports.report import Report
+from pol_jax.reports.wording.quantities import describe_distance, describe_steps
 
 _MOST = 60
 """At most this many comparisons are drawn and listed: the worst ones."""

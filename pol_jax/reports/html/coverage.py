@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pol_jax.protocol.challenge import ListedSteps, StepPolicy
 from pol_jax.protocol.stages import Stage
+from pol_jax.reports.coverage import Replay
 from pol_jax.reports.html.markup import Markup, tag, together
 from pol_jax.reports.html.strip import Place, State, strip
-from pol_jax.reports.report import Outcome, Replay, Report, Verdict
-from pol_jax.reports.wording import describe_coverage, describe_drift, describe_policy, describe_replay, options
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.report import Report
+from pol_jax.reports.wording.coverage import describe_coverage, describe_replay
+from pol_jax.reports.wording.drift import describe_drift
+from pol_jax.reports.wording.policies import describe_policy, options
 
 _MOST_LISTED = 20
 

@@ -9,10 +9,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pol_jax.reports.comparison import Compared
 from pol_jax.reports.html.axis import Axis, axis_of, labels, number
 from pol_jax.reports.html.charts import polyline
 from pol_jax.reports.html.markup import Markup, tag, together
-from pol_jax.reports.report import Compared, Outcome
+from pol_jax.reports.outcomes import Outcome
 
 _SHAPES = {
     Outcome.PASSED: "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",

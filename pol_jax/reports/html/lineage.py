@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pol_jax.reports.html.markup import Markup, tag, together
-from pol_jax.reports.report import Beginning, Report
-from pol_jax.reports.wording import describe_ancestor, describe_provenance
+from pol_jax.reports.provenance import Beginning
+from pol_jax.reports.report import Report
+from pol_jax.reports.wording.origins import describe_ancestor, describe_provenance
 
 
 def lineage(report: Report) -> Markup | None:

@@ -12,7 +12,7 @@ from pol_jax.reports.html.lineage import lineage
 from pol_jax.reports.html.markup import Markup, tag, together, void
 from pol_jax.reports.html.signs import OUTCOMES, VERDICTS
 from pol_jax.reports.report import Report
-from pol_jax.reports.wording import describe_verdict
+from pol_jax.reports.wording.verdicts import describe_verdict
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """This content security policy lets a browser load nothing for the page, and run no script."""

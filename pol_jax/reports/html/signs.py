@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pol_jax.reports.report import Outcome, Verdict
+from pol_jax.reports.outcomes import Outcome, Verdict
 
 _GOOD, _BAD, _DOUBT, _NONE = ("good", "\u2713"), ("bad", "\u2715"), ("doubt", "?"), ("none", "\u2013")
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from itertools import groupby
 
+from pol_jax.reports.coverage import Coverage
 from pol_jax.reports.html.axis import Axis, labels, number
 from pol_jax.reports.html.markup import Markup, tag, together
-from pol_jax.reports.report import Coverage
 
 _MOST_CELLS = 400
 """A strip has at most this many cells. If there are more segments, a cell shows the worst of several."""

@@ -6,9 +6,9 @@ import msgspec
 from example_reports import Reports
 
 from pol_jax.protocol.challenge import ListedSegments
+from pol_jax.reports.coverage import Coverage, Replay
 from pol_jax.reports.curves import Point, Update
 from pol_jax.reports.html import render
-from pol_jax.reports.report import Coverage, Replay
 
 
 def test_loss_may_be_finite_nowhere(reports: Reports) -> None:

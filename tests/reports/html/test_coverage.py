@@ -7,7 +7,7 @@ from example_reports import Reports
 
 from pol_jax.protocol.challenge import RandomSegments
 from pol_jax.reports.html import render
-from pol_jax.reports.report import Verdict
+from pol_jax.reports.outcomes import Verdict
 
 
 def test_random_policy_is_told_in_words(reports: Reports) -> None:

@@ -1,13 +1,12 @@
-"""The words of a report, and the options that ask for the same again."""
+"""A policy in words, and the options that ask for the same again."""
 
 from __future__ import annotations
 
 import pytest
 
-from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.verify import _policy
 from pol_jax.protocol.challenge import AllSegments, JointSegments, ListedSegments, Policy, RandomSegments, TopSegments
-from pol_jax.reports.wording import describe_policy, options, ranges
+from pol_jax.reports.wording.policies import describe_policy, options
 
 
 @pytest.mark.parametrize(
@@ -34,9 +33,3 @@ def test_options_ask_for_the_same_policy(policy: Policy) -> None:
     )
     assert asked == policy
     assert describe_policy(policy)
-
-
-def test_ranges_are_what_lists_are_parsed_from() -> None:
-    assert ranges([0, 3, 7, 8, 9]) == "0,3,7-9"
-    for numbers in ((4,), (0, 1, 2), (5, 3, 3, 4), tuple(range(0, 100, 3))):
-        assert parse_list(ranges(numbers)) == numbers

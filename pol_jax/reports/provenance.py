@@ -1,0 +1,94 @@
+"""Where a program and an initial state come from, and what was found about earlier proofs (sections 2.1, 13.3)."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+
+import msgspec
+
+from pol_jax.protocol.challenge import Policy, StepPolicy
+from pol_jax.reports.coverage import Coverage
+from pol_jax.reports.curves import Step
+from pol_jax.reports.drift import Drift
+from pol_jax.reports.outcomes import Mode, Verdict
+
+
+class Origin(StrEnum):
+    """An origin says whether the program is the one that the verifier exports from source that it trusts."""
+
+    TRUSTED = "trusted source"
+    DIFFERS = "differs from the trusted source"
+    NOT_COMPARED = "not compared"
+
+
+class Beginning(StrEnum):
+    """A beginning says what an initial state takes over, beside the leaves that come from its own key."""
+
+    OWN_KEY = "own key"
+    EARLIER_PROOF = "earlier proof"
+    UNPROVEN_WEIGHTS = "unproven weights"
+
+
+class Provenance(msgspec.Struct, frozen=True):
+    """A provenance says where an initial state comes from, according to the commitment (section 2.1).
+
+    Leaves that are not taken over come from the key of step 0.
+
+    Attributes:
+        beginning: its own key alone, leaves of an earlier proof's final state, or weights that no proof is about.
+        claim: hex digest of the claim of the earlier proof, or None.
+        digest: hex state digest of the leaves that were taken over, or None.
+        taken: paths of the leaves that were taken over.
+        values: how many numbers these leaves hold.
+        leaves: number of leaves of the state.
+    """
+
+    beginning: Beginning
+    claim: str | None
+    digest: str | None
+    taken: tuple[str, ...]
+    values: int
+    leaves: Step
+
+
+class Ancestor(msgspec.Struct, frozen=True):
+    """An ancestor is an earlier proof from which the initial state comes, directly or not, and the verdict on it.
+
+    Attributes:
+        claim: hex digest of its claim.
+        verdict: the verdict on it, with the same nonce.
+        reasons: the reasons for that verdict.
+        task: the prover's name for its task.
+        policy: the policy by which it was challenged.
+        coverage: what of it was replayed; None if no challenge was drawn.
+        provenance: where its own initial state comes from; None if its commitment could not be read.
+        program_origin: whether its program is the verifier's own export.
+        mode: how it was accepted, itself and what it comes from; None if it was not.
+        drift: what false or tolerated steps could have done in it; None if nothing that was challenged passed.
+    """
+
+    claim: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    task: str | None
+    policy: Policy | StepPolicy
+    coverage: Coverage | None
+    provenance: Provenance | None
+    program_origin: Origin
+    mode: Mode | None = None
+    drift: Drift | None = None
+
+    @property
+    def tolerated(self) -> float:
+        """Return how far tolerances could have led this run astray: infinite if they bound nothing."""
+        if self.verdict is not Verdict.ACCEPTED or self.mode is Mode.BITS:
+            return 0.0
+        return math.inf if self.drift is None or self.drift.tolerated is None else self.drift.tolerated
+
+    @property
+    def share(self) -> float:
+        """Return which share of a leaf's distance in this run tolerances could make up: infinite if it is not known."""
+        if self.verdict is not Verdict.ACCEPTED or self.mode is Mode.BITS:
+            return 0.0
+        return math.inf if self.drift is None or self.drift.share is None else self.drift.share

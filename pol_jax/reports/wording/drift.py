@@ -1,0 +1,52 @@
+"""How much could still be false after a verification, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pol_jax.reports.comparison import Compared
+from pol_jax.reports.report import Report
+from pol_jax.reports.wording.quantities import percent, with_shares
+
+
+def describe_drift(report: Report) -> list[str]:
+    """Return how much could still be false after a verification, in one line for each fact."""
+    drift, lines = report.drift, list[str]()
+    if drift is None:
+        return lines
+    if report.non_finite:
+        over = "" if drift.distance is None else f"; over the values that are finite in both it is {drift.distance:.2g}"
+        lines.append(f"the distance from the initial to the final state is not finite{over}")
+    elif drift.distance is not None:
+        lines.append(f"the distance from the initial to the final state is {drift.distance:.2g}")
+    if drift.unchecked is not None:
+        sure = "" if drift.confidence is None else f", with {100 * drift.confidence:.6g}% confidence"
+        most = f"at most {with_shares(drift.unchecked, drift)}{sure}"
+        lines.append(f"false updates among those that were not checked could add up to {most}")
+    if drift.tolerated:
+        lines.append(f"errors that the tolerances allow could add up to at most {with_shares(drift.tolerated, drift)}")
+        lines += _decisions(report.compared)
+    elif _is_exact(report):
+        lines.append("no tolerance was needed: everything that was replayed is the same bit for bit")
+    if drift.infinitesimal:
+        lines.append(f"{drift.infinitesimal} of {drift.updates} updates are far smaller than the median update")
+    return lines
+
+
+def _decisions(compared: Sequence[Compared]) -> list[str]:
+    """Return what was taken of the prover's decisions in steps that would not have passed without."""
+    used = [each.decisions for each in compared if each.decisions is not None]
+    if not used:
+        return []
+    share = max(each.relative(each.decisions.choices) for each in compared if each.decisions is not None)
+    taken, given = sum(each.used for each in used), sum(each.given for each in used)
+    return [
+        f"{len(used)} of these comparisons pass with the prover's decisions near ties: {taken} of {given} were taken; "
+        f"wrong ones could have moved at most {percent(share)} of an update, which the tolerances include"
+    ]
+
+
+def _is_exact(report: Report) -> bool:
+    """Return whether something was replayed, and everything that was is the same bit for bit."""
+    replays = [*report.replays, *([report.self_test] if report.self_test else [])]
+    return bool(report.replays) and not report.compared and all(each.mismatch is None for each in replays)

@@ -1,0 +1,84 @@
+"""What a reader must know before the reasons for a verdict: what nobody has shown, or only within a tolerance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pol_jax.errors import printable
+from pol_jax.protocol.claim import Intervention
+from pol_jax.reports.outcomes import Mode, Verdict
+from pol_jax.reports.provenance import Ancestor, Beginning, Origin, Provenance
+from pol_jax.reports.report import Report
+from pol_jax.reports.states import NonFinite
+from pol_jax.reports.wording.quantities import few_paths, short_claim, with_shares
+
+
+def notices(report: Report) -> tuple[str, ...]:
+    """Return what comes before the reasons for a verdict: what nobody has shown, or only within a tolerance."""
+    early = report.verdict is Verdict.ACCEPTED and report.may_stop_early is True
+    unknown = report.verdict is Verdict.ACCEPTED and report.program_origin is Origin.NOT_COMPARED
+    return (
+        *_not_finite(report.non_finite),
+        *map(_intervened, report.interventions),
+        *_tolerant(report.ancestors),
+        *_unproven(report.provenance, report.ancestors),
+        *(["program: not compared with any source"] if unknown else []),
+        *(["the prover chose where the run ends: it was committed to a largest number of steps only"] * early),
+    )
+
+
+def _intervened(intervention: Intervention) -> str:
+    """Return a warning of a change of the state that no program made."""
+    paths = ", ".join(printable(path or "/", 60) for path in intervention.leaves[:4])
+    more = f" and {len(intervention.leaves) - 4} more" if len(intervention.leaves) > 4 else ""
+    return (
+        f"after step {intervention.after} the state was changed from outside the program ({paths}{more}), and nothing"
+        f" shows where the new values come from; the prover's reason: {printable(intervention.reason, 256)}"
+    )
+
+
+def _not_finite(leaves: Sequence[NonFinite]) -> list[str]:
+    """Return a warning of a final state that holds NaNs or infinities."""
+    if not leaves:
+        return []
+    values, few = sum(each.values for each in leaves), leaves[:4]
+    listed = ", ".join(f"{printable(each.path or '/', 60)}: {each.values} of {each.size}" for each in few)
+    more = f", and {len(leaves) - len(few)} more leaves" if len(leaves) > len(few) else ""
+    return [f"warning: the final state is not finite: {values} values are NaN or infinite ({listed}{more})"]
+
+
+def _tolerant(ancestors: Sequence[Ancestor]) -> list[str]:
+    """Return the earlier proofs that were accepted within a tolerance, one line each."""
+    return [
+        f"the initial state comes from the run of {short_claim(each.claim)}, which was accepted within a tolerance: "
+        f"errors that it allows could add up to {_led(each)}"
+        for each in ancestors
+        if each.mode is Mode.TOLERANCE
+    ]
+
+
+def _led(ancestor: Ancestor) -> str:
+    """Return how far tolerances could have led an earlier run astray."""
+    if ancestor.drift is None or not math.isfinite(ancestor.tolerated):
+        return "any distance"
+    return with_shares(ancestor.tolerated, ancestor.drift) if ancestor.tolerated else "no more than those before it"
+
+
+def _unproven(provenance: Provenance | None, ancestors: Sequence[Ancestor]) -> list[str]:
+    """Return what no verification has shown about the initial state, or about one that it comes from; one line each."""
+    verified, lines = {each.claim for each in ancestors}, list[str]()
+    for whose, each in (
+        ("training", provenance),
+        *((f"the run of {short_claim(a.claim)}", a.provenance) for a in ancestors),
+    ):
+        if each is None:
+            continue
+        if each.beginning is Beginning.UNPROVEN_WEIGHTS:
+            lines.append(
+                f"{whose} starts from weights of unproven origin: {few_paths(each.taken)}; {each.values} values with "
+                f"the digest {each.digest}"
+            )
+        elif each.claim is not None and each.claim not in verified:
+            lines.append(f"{whose} starts from the run with the claim {each.claim}, which was not verified here")
+    return lines
