@@ -6,6 +6,8 @@ from pathlib import Path
 
 from rich import filesize
 
+from pol_jax.attesting.public_key import read_signer
+from pol_jax.attesting.timestamp import read_pem
 from pol_jax.cli.arguments import parse_nonce, step_policy
 from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.output_file import check_writable
@@ -79,6 +81,8 @@ def verify_opening_command(
     same_program: bool,
     any_program: bool,
     data_dir: Path | None,
+    signer: str | None,
+    tsa_roots: Path | None,
     **others: object,
 ) -> int:
     """Verify an opening, print the report, and return the exit code."""
@@ -101,6 +105,8 @@ def verify_opening_command(
         jobs=jobs or 1,
         d_ref=d_ref,
         exact=exact,
+        signer=None if signer is None else read_signer(signer),
+        tsa_roots=None if tsa_roots is None else read_pem(tsa_roots),
     )
     bars = Bars()
     try:

@@ -21,6 +21,7 @@ from pol_jax.reports.provenance import Origin
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.coverage import describe_coverage
 from pol_jax.reports.wording.drift import describe_drift
+from pol_jax.reports.wording.identity import describe_authorship, is_settled, summary
 from pol_jax.reports.wording.notices import notices
 from pol_jax.reports.wording.origins import describe_ancestor
 from pol_jax.reports.wording.quantities import describe_distance, describe_steps
@@ -61,9 +62,16 @@ def publish(report: Report, json_file: Path | None, html_file: Path | None) -> i
 
 
 def print_report(console: Console, report: Report) -> None:
-    """Print what is not proven, the stages, the comparisons, the verdict with its reasons, and the coverage."""
+    """Print what is not proven; model, signer, times, data and verdict; then stages, comparisons, reasons, coverage."""
+    if report.authorship is not None and not is_settled(report.authorship):
+        print_line(console, describe_authorship(report.authorship), "yellow")
     for line in notices(report):
         print_line(console, line, "yellow")
+    for question, answer in summary(report):
+        print_line(console, f"{question}: {answer}")
+    covered = f"; {describe_coverage(report.coverage, report.policy)}" if report.coverage else ""
+    print_line(console, f"verdict: {describe_verdict(report)}{covered}")
+    console.print()
     _print_stages(console, report)
     if report.compared:
         console.print()

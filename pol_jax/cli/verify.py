@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from pol_jax.attesting.public_key import read_signer
+from pol_jax.attesting.timestamp import read_pem
 from pol_jax.attesting.weights import read_weights
 from pol_jax.cli.arguments import parse_list, parse_nonce
 from pol_jax.cli.cures import source_of_built_in
@@ -29,6 +31,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify_proof_apart
 from pol_jax.training.task import Source, Task, load_task
+from pol_jax.verifying.proof_verifier import BUILT_IN_RECORDS
 from pol_jax.verifying.request import ProofRequest, absolute, fresh_nonce
 from pol_jax.verifying.trusted_program import Trusted, trust, trust_built_in
 
@@ -58,6 +61,8 @@ def verify_command(
     d_ref: float | None,
     exact: bool,
     model: Path | None,
+    signer: str | None = None,
+    tsa_roots: Path | None = None,
     shard: str | None = None,
     out: Path | None = None,
     ray: str | None = None,
@@ -85,6 +90,9 @@ def verify_command(
         jobs=jobs or 1,
         d_ref=d_ref,
         exact=exact,
+        signer=None if signer is None else read_signer(signer),
+        tsa_roots=None if tsa_roots is None else read_pem(tsa_roots),
+        records=f"--task {', '.join(task)}" if task else BUILT_IN_RECORDS,
     )
     bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined)
     source, trusted = _source(task, data_dir), trusted or trust_built_in(data_dir)

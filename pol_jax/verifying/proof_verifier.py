@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
+
+from msgspec import structs
 
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.judging.coverage import covered_segments
@@ -48,6 +51,9 @@ from pol_jax.verifying.request import ProofRequest
 from pol_jax.verifying.trusted_program import Trusted
 from pol_jax.verifying.update_sizes import measure_stretches
 from pol_jax.verifying.verifier import Verifier, describe_size
+
+BUILT_IN_RECORDS: Final = "the built-in task that the proof names"
+"""What a report calls the records of `built_in_source`."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ class ProofVerifier(Verifier):
         check_place(root)
         super().__init__(request, trusted, progress or Silent())
         self._request, self._root, self._source = request, root, source
-        self._make_replayer = replayer
+        self._make_replayer, self._is_ancestor = replayer, lineage is not None
         self._lineage = lineage or lineage_of(request.parents, request.limits)
 
     def run_stages(self) -> None:
@@ -133,6 +139,8 @@ class ProofVerifier(Verifier):
             checked = check_commitment(self._root, claim, limits)
             proof = checked.proof
             self.add_commitment(proof.commitment)
+            if not self._is_ancestor:
+                seen += self.add_attestations(self._root, proof.commitment, claim)
             seen.append(f"{len(checked.records)} records, programs match")
             seen.append(describe_size(checked.program))
             seen += self.compare_programs(proof.artifacts, proof.commitment, claim)
@@ -224,6 +232,8 @@ class ProofVerifier(Verifier):
         differences = backend_differences(checked.proof.commitment, claim, self.environment)
         found = check_segments(material, replayer, policy, challenged, passed.checkpoints, differences, self.progress)
         self.add(coverage=found.coverage, compared=found.compared, self_test=found.self_test, replays=found.replays)
+        if found.replays and self.report.data:
+            self.add(data=structs.replace(self.report.data, compared=self._request.records))
         segments, d_ref = len(checked.proof.segments), self._request.d_ref
         drift = drift_of(passed.trajectory, policy, segments, found.confirmed, found.compared, claim.steps, d_ref)
         self.add_drift(drift)
