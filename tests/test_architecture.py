@@ -26,7 +26,7 @@ PACKAGES = {
     "program": "ground protocol",
     "exact": "ground",
     "training": "ground protocol program exact",
-    "storage": "ground protocol program training",
+    "storage": "ground protocol attesting program training",
     "reports": "ground protocol attesting",
     "judging": "protocol reports",
     "verifying": "ground protocol attesting program exact training storage reports judging",
@@ -106,6 +106,7 @@ TESTED_ELSEWHERE = {
     "reports/html/test_page.py": "html reports.html.closeness reports.html.course reports.html.environments"
     " reports.html.identity reports.html.lineage reports.html.signs reports.html.strip",
     "reports/wording/test_identity.py": "reports.identity",
+    "verifying/test_deployed.py": "storage.model_files",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
     "cli/test_shards.py": "verifying.facts verifying.shard",
     "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.plan"

@@ -136,7 +136,7 @@ def train(task: str, **options: object) -> None:
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
-    help="Compare a deployed model (.safetensors, .npz) if PROOF is accepted.",
+    help="Compare a model (.safetensors, .npz, Orbax) with the final state if PROOF is accepted.",
 )
 @click.option("--html", "html_file", type=_FILE, help="Write the report to this file, as one page for a browser.")
 def verify(proof: Path, opening: Path | None, steps: str | None, **options: object) -> None:

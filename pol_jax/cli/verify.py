@@ -7,11 +7,9 @@ from pathlib import Path
 
 from pol_jax.attesting.public_key import read_signer
 from pol_jax.attesting.timestamp import read_pem
-from pol_jax.attesting.weights import read_weights
 from pol_jax.cli.arguments import parse_list, parse_nonce
 from pol_jax.cli.cures import source_of_built_in
-from pol_jax.cli.deployed_model import compare_model
-from pol_jax.cli.report_screen import check_files, publish
+from pol_jax.cli.report_screen import check_files, check_model, publish
 from pol_jax.cli.shards import check_shards, find_shard, read_facts
 from pol_jax.cli.terminal import Bars, quiet_libraries
 from pol_jax.cli.train import read_secret
@@ -77,7 +75,7 @@ def verify_command(
     trusted = trusted_task(task, data_dir, same_program)
     quiet_libraries()
     check_files(json_file, html_file)
-    weights = read_weights(model) if model else None
+    check_model(model)
     request = ProofRequest(
         path=absolute(proof),
         policy=found.policy if found else _policy(confidence, fraction, top_q, metric, segments, everything),
@@ -92,6 +90,7 @@ def verify_command(
         exact=exact,
         signer=None if signer is None else read_signer(signer),
         tsa_roots=None if tsa_roots is None else read_pem(tsa_roots),
+        model=None if model is None else absolute(model),
         records=f"--task {', '.join(task)}" if task else BUILT_IN_RECORDS,
     )
     bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined)
@@ -105,10 +104,7 @@ def verify_command(
         report = verify_proof_apart(request, source, trusted=trusted, progress=bars, bounds=bounds, facts=found)
     finally:
         bars.end()
-    code = publish(report, json_file, html_file)
-    if weights is None:
-        return code
-    return compare_model(weights, proof, report, stderr=str(json_file) == "-")
+    return publish(report, json_file, html_file, model)
 
 
 def trusted_task(tasks: tuple[str, ...], data_dir: Path | None, same_program: bool) -> Trusted | None:

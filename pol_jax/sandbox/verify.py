@@ -56,6 +56,7 @@ def verify(
     exact: bool = False,
     signer: str | None = None,
     tsa_roots: Path | str | None = None,
+    model: Path | str | None = None,
 ) -> Report:
     """Check a proof and replay a part of it, in a process of its own.
 
@@ -85,6 +86,8 @@ def verify(
             is rejected, and an unsigned one is inconclusive. None takes any, and the report says so.
         tsa_roots: file (PEM) of root certificates of timestamping authorities that the verifier trusts; None leaves
             timestamps open.
+        model: a model at hand (safetensors, ``.npz``, Orbax), compared with the final state of what is accepted:
+            see the report's ``deployed``. It decides nothing.
 
     Raises:
         UsageError: there is no proof or there are no records, or the policy would check nothing.
@@ -104,6 +107,7 @@ def verify(
         exact=exact,
         signer=None if signer is None else read_signer(signer),
         tsa_roots=None if tsa_roots is None else read_pem(Path(tsa_roots)),
+        model=None if model is None else absolute(model),
     )
     expect = trust(trusted) if trusted is not None else trust_built_in() if source is None else None
     source = built_in_source() if source is None else source
@@ -127,6 +131,7 @@ def verify_opening(
     exact: bool = False,
     signer: str | None = None,
     tsa_roots: Path | str | None = None,
+    model: Path | str | None = None,
 ) -> Report:
     """Check an opening against a claim, and replay the challenged steps, in a process of its own.
 
@@ -148,6 +153,8 @@ def verify_opening(
             is rejected, and an unsigned one is inconclusive. None takes any, and the report says so.
         tsa_roots: file (PEM) of root certificates of timestamping authorities that the verifier trusts; None leaves
             timestamps open.
+        model: a model at hand (safetensors, ``.npz``, Orbax), compared with the final state of what is accepted:
+            see the report's ``deployed``. It decides nothing.
 
     Raises:
         UsageError: a file is not there, the policy would check nothing, or there is no source to compare with.
@@ -165,6 +172,7 @@ def verify_opening(
         exact=exact,
         signer=None if signer is None else read_signer(signer),
         tsa_roots=None if tsa_roots is None else read_pem(Path(tsa_roots)),
+        model=None if model is None else absolute(model),
     )
     expect = None if trusted is None else trust(trusted)
     return verify_opening_apart(request, trusted=expect, progress=progress, bounds=bounds)
@@ -186,7 +194,7 @@ def verify_proof_apart(
     caller = Caller(request, source, progress or Silent(), trusted)
     bounds = bounds or Bounds()
     setup = Setup(request, trusted is not None, bounds.memory_bytes, facts=facts)
-    return _report(setup, caller, [request.path, *request.parents], bounds)
+    return _report(setup, caller, [request.path, *request.parents, *_model(request)], bounds)
 
 
 def verify_opening_apart(
@@ -202,7 +210,7 @@ def verify_opening_apart(
     setup = Setup(request, trusted is not None, bounds.memory_bytes)
     attestations = Path(request.claim).parent / DIRECTORY
     beside = [str(attestations)] if attestations.is_dir() and not attestations.is_symlink() else []
-    return _report(setup, caller, [request.claim, request.opening, *beside], bounds)
+    return _report(setup, caller, [request.claim, request.opening, *beside, *_model(request)], bounds)
 
 
 def find_facts_apart(
@@ -228,6 +236,10 @@ def find_facts_apart(
     if caller.facts is None:
         raise BackendError("the process that reads the proof sent a report in place of facts")
     return caller.facts
+
+
+def _model(request: ProofRequest | OpeningRequest) -> list[str]:
+    return [] if request.model is None else [request.model]
 
 
 def _report(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> Report:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from msgspec import structs
 
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
@@ -115,12 +116,13 @@ class ProofVerifier(Verifier):
         check_place(root)
         super().__init__(request, trusted, progress or Silent())
         self._request, self._root, self._source = request, root, source
+        self._passed: _Passed | None = None
         self._make_replayer, self._is_ancestor = replayer, lineage is not None
         self._lineage = lineage or lineage_of(request.parents, request.limits)
 
     def run_stages(self) -> None:
         """Go through stages 1 to 9."""
-        passed = self._check_files()
+        self._passed = passed = self._check_files()
         with self.attempt(Stage.INITIAL_STATE):
             doubt = self._check_beginning(passed)
         self._judge(passed, doubt)
@@ -163,6 +165,14 @@ class ProofVerifier(Verifier):
             ranked = [_update(each, proof.segments) for each in stretches]
             self.add(updates=thin(ranked if metric else trajectory.updates))
         return _Passed(checked, claim, checkpoints, stretches, trajectory)
+
+    def stored_states(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """Yield the steps and states of the checkpoints that are there, the final one left out."""
+        assert self._passed is not None  # noqa: S101  # it was accepted
+        proof, steps = self._passed.checked.proof, self._passed.checkpoints
+        for step in steps[:-1]:
+            leaves = proof.host_leaves(step)
+            yield step, {leaf.path: np.asarray(x) for leaf, x in zip(proof.commitment.state, leaves, strict=True)}
 
     def _see_state(self, trajectory: Trajectory, final: int, step: int, leaves: HostLeaves) -> None:
         """Measure a state as it is read, and look at the final one."""

@@ -43,6 +43,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         final: leaves that the final state must have; a proof that ends in others is rejected, and an opening too.
         signer: the public key that must have signed the claim, ``ed25519:`` and 64 hex digits; None takes any.
         tsa_roots: certificates (PEM) of timestamping authorities that the verifier trusts; None leaves times open.
+        model: file or directory of a model at hand, compared with the final state of what is accepted; or None.
     """
 
     nonce: bytes
@@ -55,6 +56,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     final: tuple[FinalLeaf, ...] = ()
     signer: str | None = None
     tsa_roots: bytes | None = None
+    model: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could not be answered.
@@ -106,10 +108,12 @@ class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Ask the same of an earlier proof, in the directory ``path``, that the initial state comes from.
 
         Listed segments are those of this proof alone, so an earlier one is asked for random segments. ``d_ref`` is a
-        distance between trainings of this proof's task, and ``final`` and ``signer`` are about this proof's end.
+        distance between trainings of this proof's task; ``final``, ``signer`` and ``model`` are about this proof's end.
         """
         policy = RandomSegments() if isinstance(self.policy, ListedSegments) else self.policy
-        return msgspec.structs.replace(self, path=str(path), policy=policy, d_ref=None, final=(), signer=None)
+        return msgspec.structs.replace(
+            self, path=str(path), policy=policy, d_ref=None, final=(), signer=None, model=None
+        )
 
 
 class OpeningRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="opening"):

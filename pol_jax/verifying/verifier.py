@@ -34,8 +34,10 @@ from pol_jax.reports.report import Report
 from pol_jax.reports.wording.notices import notices
 from pol_jax.reports.wording.origins import describe_provenance, describe_test
 from pol_jax.storage.final_arrays import select_parameters
+from pol_jax.storage.model_files import read_model
 from pol_jax.verifying.ancestry import provenance_of
 from pol_jax.verifying.attestations import Attested, check_attestations, check_signed_digests
+from pol_jax.verifying.deployed import compare_deployed
 from pol_jax.verifying.final_state import check_final
 from pol_jax.verifying.interruption import interrupted
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
@@ -69,6 +71,8 @@ class Verifier(ABC):
         self.progress, self._final = progress, request.final
         self._signer, self._roots = request.signer, request.tsa_roots
         self._attested: Attested | None = None
+        self._model = None if request.model is None else Path(request.model)
+        self._final_state: dict[str, np.ndarray] | None = None
         self.doubts: list[str] = []
         self.environment = current_environment()
         self.report = Report.unfinished(request.policy, request.nonce, self.environment, exact=request.exact)
@@ -80,6 +84,8 @@ class Verifier(ABC):
         """
         with suppress(StageFailed):
             self.run_stages()
+            if self._model is not None and self.report.verdict is Verdict.ACCEPTED and self._final_state is not None:
+                self.add(deployed=compare_deployed(read_model(self._model), self._final_state, self.stored_states()))
         return replace(self.report, reasons=(*notices(self.report), *self.report.reasons))
 
     @abstractmethod
@@ -89,6 +95,10 @@ class Verifier(ABC):
         Raises:
             StageFailed: one was not passed.
         """
+
+    def stored_states(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """Yield the steps and states that are there, by path; an opening has none to offer."""
+        yield from ()
 
     def add(self, **facts: Any) -> None:
         """Add facts to the report, by the names of its fields."""
@@ -131,6 +141,7 @@ class Verifier(ABC):
         self.add(non_finite=non_finite_leaves(spec, leaves))
         state = {leaf.path: np.asarray(values) for leaf, values in zip(spec, leaves, strict=True)}
         digests = digest_arrays(select_parameters(state))
+        self._final_state = state if self._model else None
         if self._attested and self._attested.claim:
             check_signed_digests(self._attested.claim, state, digests)
         assert self.report.model is not None  # noqa: S101  # stage 2 was passed

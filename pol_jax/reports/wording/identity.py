@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pol_jax.errors import printable
-from pol_jax.reports.identity import Authorship, Data, Model, Period
+from pol_jax.reports.identity import Authorship, Data, Deployed, Model, Period
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.provenance import Origin
 from pol_jax.reports.report import Report
@@ -51,6 +51,15 @@ def describe_data(data: Data) -> str:
     if data.compared is None:
         return f"{records}; they were compared with no data set"
     return f"{records}; those of the replayed steps are the records of {printable(data.compared)}"
+
+
+def describe_leaves(deployed: Deployed) -> Iterator[str]:
+    """Yield what became of the leaves of a model at hand that are not simply equal, one line each."""
+    yield from deployed.leaves
+    if deployed.omitted:
+        yield f"{deployed.omitted} more leaves are not shown"
+    if deployed.nearest is not None:
+        yield f"the state after step {deployed.nearest} is the nearest of the run"
 
 
 def summary(report: Report) -> Iterator[tuple[str, str]]:
