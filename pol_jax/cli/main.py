@@ -47,8 +47,10 @@ def pol() -> None:
 @click.option("--keep-every", type=click.IntRange(1), metavar="M", help="Keep every M-th checkpoint.  [default: all]")
 @click.option("--self-check", metavar="1/N", help="Execute one segment of N twice, to find silent data corruption.")
 @click.option("--seed", default=None, help="Any text; it decides PRNG keys and order of records.  [default: 0]")
-@click.option("--key", type=_FILE, help="Your private key (pol keygen); its public half enters the commitment.")
-@click.option("--beacon", default=None, help="A public random value, which shows that the run began after it.")
+@click.option("--key", type=_FILE, help="Your private key (pol keygen): it signs the commitment and the claim.")
+@click.option(
+    "--beacon", metavar="FILE|TEXT", help="A drand round (JSON), or any public random value: the run began after it."
+)
 @click.option("--private", type=_FILE, help="File of 32 secret bytes that salt the records of a private data set.")
 @click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
 @click.option("--start-from", type=_FOLDER, metavar="PROOF", help="Fine-tune: begin with the final state of a proof.")
@@ -72,6 +74,7 @@ def pol() -> None:
     "--arithmetic", type=click.Choice(["exact"]), help="Train with the same bits on every backend, at a cost in speed."
 )
 @click.option("--may-stop-early", is_flag=True, help="Commit to at most this many steps; verifiers are told.")
+@click.option("--commit-only", is_flag=True, help="Commit and stop before step 1, to have the commitment timestamped.")
 def train(task: str, **options: object) -> None:
     """Train TASK with a proof. TASK is digits, cifar10, cifar100, shakespeare, or module:attribute.
 
@@ -128,6 +131,8 @@ def train(task: str, **options: object) -> None:
 @click.option("--ray", metavar="ADDRESS", help="Spread the replays over a running Ray cluster (extra: ray).")
 @click.option("--exact", is_flag=True, help="Accept equal bits only, and nothing within a tolerance.")
 @click.option("--unconfined", is_flag=True, help="Do not restrict files and network of the process that reads PROOF.")
+@click.option("--signer", metavar="KEY|FILE", help="The public key that must have signed the claim, from its owner.")
+@click.option("--tsa-roots", metavar="PEM", type=_FILE, help="Root certificates of timestamping authorities you trust.")
 @click.option(
     "--json",
     "json_file",
@@ -137,7 +142,7 @@ def train(task: str, **options: object) -> None:
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
-    help="Compare a deployed model (.safetensors, .npz) if PROOF is accepted.",
+    help="Compare a model (.safetensors, .npz, Orbax) with the final state if PROOF is accepted.",
 )
 @click.option("--html", "html_file", type=_FILE, help="Write the report to this file, as one page for a browser.")
 def verify(proof: Path, opening: Path | None, steps: str | None, **options: object) -> None:
@@ -170,6 +175,8 @@ def verify(proof: Path, opening: Path | None, steps: str | None, **options: obje
 @click.option("--data-dir", type=_FOLDER, help="As for pol verify.")
 @click.option("--private", type=_FILE, help="As for pol verify.")
 @click.option("--d-ref", type=click.FloatRange(0, min_open=True), metavar="L2", help="As for pol verify.")
+@click.option("--signer", metavar="KEY|FILE", help="As for pol verify.")
+@click.option("--tsa-roots", metavar="PEM", type=_FILE, help="As for pol verify.")
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), help="As for pol verify."
 )

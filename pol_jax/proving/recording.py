@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 import jax
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pol_jax.errors import UsageError
 from pol_jax.files import local_path, locked, storing
@@ -35,6 +37,7 @@ from pol_jax.proving.sharding import (
     committed_mesh,
     place_on,
 )
+from pol_jax.proving.signing import Pace, choices_of, sign_commitment, sign_finished
 from pol_jax.proving.state_chain import StateChain
 from pol_jax.proving.trial import running
 from pol_jax.storage.checkpoints import check_place
@@ -68,6 +71,7 @@ def train(
     mesh: jax.sharding.Mesh | None = None,
     shardings: Shardings | None = None,
     timeout: float = TIMEOUT,
+    key: Ed25519PrivateKey | None = None,
 ) -> Proof:
     """Train ``task`` with a proof in the directory ``out``, or continue a run there that was interrupted.
 
@@ -87,6 +91,8 @@ def train(
         shardings: how the state and the batch are cut among them: ``(those of the state, that of the batch)``, as
             ``jax.jit`` takes them. An interrupted run needs neither: it goes on as it was committed to.
         timeout: seconds after which a process that has not reported a step is given up, if there are several.
+        key: the prover's private key (`pol_jax.read_private_key`). Its public half enters the commitment, and so every
+            seed; it signs the commitment before step 0 and the claim in the end, in the directory's ``attestations``.
 
     Returns:
         The proof; it is not finished if this machine is about to be taken away, and the same call then continues it.
@@ -109,6 +115,7 @@ def train(
         mesh=mesh,
         shardings=shardings,
         timeout=timeout,
+        key=key,
     ) as recording:
         recording.run()
     return open_proof(out)
@@ -152,6 +159,7 @@ class Recording:
         mesh: jax.sharding.Mesh | None = None,
         shardings: Shardings | None = None,
         timeout: float = TIMEOUT,
+        key: Ed25519PrivateKey | None = None,
     ) -> None:
         """Commit, or find what an interrupted run left; arguments and errors are those of `train`.
 
@@ -161,7 +169,8 @@ class Recording:
             raise UsageError(f"expected a pol_jax.Task, got {type(task).__name__}")
         self._root, self._task = local_path(out), task
         self._progress: Progress = progress or Silent()
-        self._choices, self._on_step = choices or Choices(), on_step
+        self._choices, self._on_step = choices_of(choices or Choices(), key), on_step
+        self._key, self._pace = key, Pace()
         self._self_check = None if self_check is None else check_count("self_check", self_check)
         self._stack = ExitStack()
         self.follower: Follower | None = None
@@ -192,7 +201,7 @@ class Recording:
     def _open(self, steps: int | None, keep_every: int | None, stack: ExitStack) -> None:
         program = self._processes.first("the commitment", lambda: self._commit(steps))
         self.commitment = open_proof(self._root).commitment
-        if program is None:
+        if not self._processes.is_first:
             check_choices(self.commitment, self._task, self._choices)
         self.finished = (self._root / inventory.FILE).exists()
         aim = agree_on_aim(self._root, steps, keep_every)
@@ -223,6 +232,8 @@ class Recording:
         made = proof.claim.interventions if proof.claim else past_interventions(self._root)
         self._interventions = Interventions(self._root, self.commitment, aim, made)
         if self.finished:
+            if self._key and self._processes.is_first:
+                sign_finished(proof, self._key, None)
             self.start, self.damaged, self.leaves = self.steps, list[str](), proof.final_leaves()
         else:
             self._continue(aim, layout, stack)
@@ -378,6 +389,8 @@ class Recording:
         with storing(self._root):
             made = self._interventions.made
             finish(self._root, self.commitment, self.recorder, self.program.constant_bytes, made)
+            if self._key:
+                sign_finished(open_proof(self._root), self._key, self._pace.seconds_per_step(self.steps))
 
     def _check_open(self) -> Follower | None:
         """Return the follower, which a finished run has none of.
@@ -433,7 +446,12 @@ class Recording:
 
     def _commit(self, steps: int | None) -> Program | None:
         """Commit, unless an interrupted run has; return the program, if it was loaded to commit to it."""
+        sign = partial(sign_commitment, self._root, key=self._key) if self._key else None
         if (self._root / commitments.FILE).exists():
+            commitment = open_proof(self._root).commitment
+            check_choices(commitment, self._task, self._choices)
+            if sign:
+                sign(commitment.encode())
             return None
         sharded, prng = None, self._choices.prng or PRNG
         if self._mesh is not None and self._shardings is not None:
@@ -443,7 +461,7 @@ class Recording:
         elif self._processes.count > 1:
             raise UsageError(SEVERAL_PROCESSES)
         steps = self._task.steps if steps is None else steps
-        return write_commitment(self._root, self._task, self._choices, self._progress, steps, sharded)[1]
+        return write_commitment(self._root, self._task, self._choices, self._progress, steps, sharded, sign)[1]
 
     def _first_leaves(self, resumption: Resumption) -> Leaves:
         if resumption.state is not None:
@@ -455,4 +473,5 @@ class Recording:
         return leaves
 
     def _report(self, row: Row) -> None:
+        self._pace.see(row.step)
         self._progress.at(row.step, row.loss)

@@ -1,4 +1,4 @@
-"""How many steps lie between two state digests in the ledger, unless the prover says so: as few as cost next to nothing.
+"""How many steps lie between two state digests of a ledger is chosen by what they cost, unless the prover chooses it.
 
 A digest of every state serves verifiers best. An opened step is then proved by itself, with its own records. With
 digests after every w-th step, a span of w steps is opened and judged in its place. On the other hand, the digest of a
@@ -67,8 +67,9 @@ def measure(program: Program, batch: Batch, key: UInt32[np.ndarray, " words"]) -
 
     def step() -> Leaves:
         nonlocal state
-        state = jax.block_until_ready(program.step(state, batch, key)[0])
-        return state
+        state, _ = program.step(state, batch, key)
+        finished: Leaves = jax.block_until_ready(state)
+        return finished
 
     step()
     waiting, behind = _digest_costs(layout, state)

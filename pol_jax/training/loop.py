@@ -22,6 +22,7 @@ from jaxtyping import UInt8, UInt64
 
 from pol_jax.errors import ProcessError
 from pol_jax.program.artifact import Leaves, Program
+from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.encoding import Digest, batch_digest
 from pol_jax.protocol.rows import Row, RowLayout
 from pol_jax.training.inputs import StepInput
@@ -31,9 +32,11 @@ from pol_jax.training.shards import ShardedState
 from pol_jax.training.states import HostState, Layout, Packed
 from pol_jax.training.user_code import calling
 
-# The loop may be ahead of its follower by so many steps, and by so many bytes of copied states, but at least two of them.
-_WAITING_STEPS = 64
-_WAITING_BYTES = 2**22
+# The loop may be ahead of its follower by so many steps, by so many bytes of batches, and by so many bytes of copied
+# states; but always by two of each.
+_WAITING_STEPS = 256
+_WAITING_BATCHES = 2**26
+_WAITING_STATES = 2**26
 
 
 OnStep: TypeAlias = Callable[[int, Mapping[str, float]], None]
@@ -141,24 +144,24 @@ def run(program: Program, state: Leaves, inputs: Iterable[StepInput], follower: 
 
 @dataclass(frozen=True)
 class _Digested:
-    """What is left of a state that was digested where it lay: its digest, and a copy of it if it is kept."""
+    """What is left of a state: its digest, if it is wanted, and a copy of it, if it is kept."""
 
-    digest: Digest
-    kept: HostState | None
+    digest: Digest | None = None
+    kept: HostState | None = None
 
 
 @dataclass(frozen=True)
 class _Executed:
-    """An executed step is one that was dispatched, with its input, its metrics, and its state if that is witnessed."""
+    """An executed step is one that was dispatched, with its input, its metrics, and what is needed of its state."""
 
     inputs: StepInput
     metrics: Sequence[jax.Array]
-    state: Packed | _Digested | None
+    state: Packed | _Digested
 
     @property
     def holds_state(self) -> bool:
         """Return whether memory for a state is held until the step has been observed."""
-        return self.state is not None and not (isinstance(self.state, _Digested) and self.state.kept is None)
+        return not isinstance(self.state, _Digested) or self.state.kept is not None
 
 
 class Follower:
@@ -182,9 +185,9 @@ class Follower:
         self._program, self._witness, self._observe, self._on_step = program, witness, observe, on_step
         self._places = [program.signature.metrics.index(name) for name in witness.rows.metrics]
         self._steps: SimpleQueue[_Executed | Event | None] = SimpleQueue()
-        # Each step that waits holds its batch, and some hold a copy of the state.
-        self._room = Semaphore(_WAITING_STEPS)
-        self._room_of_states = Semaphore(max(2, _WAITING_BYTES // max(1, witness.layout.nbytes)))
+        batch = program.signature.batch_size * nbytes(program.signature.record)
+        self._room = Semaphore(max(2, min(_WAITING_STEPS, _WAITING_BATCHES // max(1, batch))))
+        self._room_of_states = Semaphore(max(2, _WAITING_STATES // max(1, witness.layout.nbytes)))
         self._error: BaseException | None = None
         self.last: Leaves = ()
         self._noticed, self._watch = Event(), ExitStack()
@@ -207,8 +210,6 @@ class Follower:
             self._take(executed)
             return
         self._room.acquire()
-        if executed.holds_state:
-            self._room_of_states.acquire()
         self._raise()
         self._steps.put(executed)
 
@@ -226,15 +227,19 @@ class Follower:
         processes = self._witness.processes
         return processes is not None and processes.count > 1 and self._witness.keeps(step)
 
-    def _take_state(self, step: int, state: Leaves) -> Packed | _Digested | None:
+    def _take_state(self, step: int, state: Leaves) -> Packed | _Digested:
         """Take from a state what is needed of it, now, because the next step reuses its memory."""
         witness = self._witness
         if not witness.wants(step):
-            return None
+            return _Digested()
         if not witness.layout.is_digested_in_place(state):
+            self._room_of_states.acquire()
             return witness.layout.pack(state)
         found = witness.layout.view(state)
-        return _Digested(found.digest(), found.copy() if witness.keeps(step) else None)
+        if not witness.keeps(step):
+            return _Digested(found.digest())
+        self._room_of_states.acquire()
+        return _Digested(found.digest(), found.copy())
 
     def wait(self) -> None:
         """Wait until every step so far has been observed."""
@@ -314,8 +319,6 @@ class Follower:
 
     def _state_of(self, executed: _Executed) -> tuple[HostState | Digest | None, HostState | None]:
         """Return what the row needs of the state, and the state itself if the observer needs it."""
-        if executed.state is None:
-            return None, None
         if isinstance(executed.state, _Digested):
             return executed.state.digest, executed.state.kept
         state = self._witness.layout.fetch(executed.state)

@@ -1,10 +1,10 @@
 """This module brings states from the device to the host, and computes their digests (section 4).
 
-A step reuses the memory of the state before it, so a digest of that state must be finished first, or be of a copy. Which
-one costs less was measured. A large state on a CPU is digested where it lies, by all cores, while the next step waits: to
-copy it would take longer than to digest it. Any other state is copied on the device ("packed": all leaves of a dtype
-into one array), by a program of its own after the step. The copy is fetched while later steps run, and in a few large
-transfers instead of many small ones.
+A step reuses the memory of the state before it, so a digest of that state must be finished first, or be of a copy.
+Which one costs less was measured. A large state on a CPU is digested where it lies, by all cores, while the next step
+waits: to copy it would take longer than to digest it. Any other state is copied on the device ("packed": all leaves of
+a dtype into one array), by a program of its own after the step. The copy is fetched while later steps run, and in a few
+large transfers instead of many small ones.
 """
 
 from __future__ import annotations

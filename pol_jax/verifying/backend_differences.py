@@ -24,16 +24,16 @@ def backend_differences(commitment: Commitment, claim: Claim, mine: Environment)
     @cache
     def differences() -> Sequence[str]:
         if commitment.arithmetic is None:
-            return [*claim.environment_differences(mine), *_mesh_difference(commitment, mine)]
+            return differences_from(commitment, claim, mine)
         found = self_test()
         return [] if found else [str(found)]
 
     return differences
 
 
-def _mesh_difference(commitment: Commitment, mine: Environment) -> list[str]:
-    """Return in words that this backend has too few devices for the mesh of a run, if it has."""
-    mesh = commitment.mesh
-    if mesh is None or mine.device_count >= mesh.device_count:
-        return []
-    return [f"mesh: {mesh.device_count} devices ({mesh}) against one of {mine.device_count} here"]
+def differences_from(commitment: Commitment, claim: Claim, mine: Environment) -> list[str]:
+    """Return in what this backend differs from those of a run, one line each: another environment, too few devices."""
+    found, mesh = claim.environment_differences(mine), commitment.mesh
+    if mesh is not None and mine.device_count < mesh.device_count:
+        found.append(f"mesh: {mesh.device_count} devices ({mesh}) against {mine.device_count} here")
+    return found

@@ -45,7 +45,7 @@ def test_worked_examples() -> None:
     assert smallest_interval(SLOW, 100) == 4
     assert smallest_interval(SLOW, 3) == 3  # checkpoints have digests anyway
     assert smallest_interval(Costs(step=1e-6, waiting=1e-4), 100) == 1  # nobody waits for a tenth of a millisecond
-    assert smallest_interval(Costs(step=0.3, waiting=0.001, behind=0.7), 100) == 3  # a digest must keep up with the loop
+    assert smallest_interval(Costs(step=0.3, waiting=0.001, behind=0.7), 100) == 3  # it must keep up with the loop
     assert smallest_interval(Costs(step=0.0, waiting=1.0), 100) == 100
 
 
@@ -64,7 +64,10 @@ def test_the_choice_is_committed_and_a_run_that_goes_on_keeps_it(
 ) -> None:
     monkeypatch.setattr(commit, "measure", lambda *_: SLOW)
     choices = Choices(interval=6)
-    with pytest.warns(UserWarning, match="stays open"), Recording(tiny.plain(), tmp_path, steps=12, choices=choices) as run:
+    with (
+        pytest.warns(UserWarning, match="stays open"),
+        Recording(tiny.plain(), tmp_path, steps=12, choices=choices) as run,
+    ):
         run.step(run.state, next(iter(run)))
     assert open_proof(tmp_path).commitment.schedule.witness_interval == 4
     monkeypatch.setattr(commit, "measure", lambda *_: pytest.fail("a run that goes on has chosen already"))
