@@ -165,7 +165,8 @@ def trained(out: Path, processes: int, devices: int, **settings: Any) -> list[di
     found = list[dict[str, Any]]()
     for output, errors in outputs:
         lines = [line for line in output.splitlines() if line.startswith("{")]
-        found.append(json.loads(lines[-1]) if lines else {"stderr": errors})
+        told = [line.removeprefix("pol_jax: ") for line in errors.splitlines() if line.startswith("pol_jax: ")]
+        found.append(json.loads(lines[-1]) if lines else {"error": told[-1] if told else "no word"})
     return found
 
 

@@ -24,13 +24,15 @@ Shardings: TypeAlias = tuple[PyTree, PartitionSpec | NamedSharding]
 leaves below a place of it; and one for the first axis of every array of the batch."""
 
 
+Axes: TypeAlias = jax.sharding.Mesh | jax.sharding.AbstractMesh
+
 SEVERAL_PROCESSES: Final = (
     "several processes run: say how the state and the batch are cut among their devices, by mesh=... and"
     " shardings=(those of the state, that of the batch)"
 )
 
 
-def check_devices(mesh: jax.sharding.Mesh | None, shardings: Shardings | None) -> None:
+def check_devices(mesh: jax.sharding.Mesh | None, shardings: Any) -> None:
     """Check what can be checked before anything is read.
 
     Raises:
@@ -47,11 +49,11 @@ def check_devices(mesh: jax.sharding.Mesh | None, shardings: Shardings | None) -
         raise UsageError(f"mesh: has devices of {len(processes)} processes, and {jax.process_count()} run; use all")
 
 
-def committed_mesh(devices: jax.sharding.Mesh, shardings: Shardings, structure: Structure, batch_size: int) -> Mesh:
+def committed_mesh(devices: Axes, shardings: Shardings, structure: Structure, batch_size: int) -> Mesh:
     """Return what a commitment says of shardings.
 
     Args:
-        devices: the mesh.
+        devices: the mesh, or its axes alone.
         shardings: of state and batch.
         structure: of the task's state.
         batch_size: of the task.
@@ -126,7 +128,7 @@ def _is_sharding(value: Any) -> bool:
     return value is None or isinstance(value, PartitionSpec | NamedSharding)
 
 
-def _cuts(what: str, given: Any, devices: jax.sharding.Mesh, leaf: LeafSpec | None) -> tuple[Cut, ...]:
+def _cuts(what: str, given: Any, devices: Axes, leaf: LeafSpec | None) -> tuple[Cut, ...]:
     """Return what cuts each axis of a leaf; of the batch, if there is no leaf, what cuts its first axis."""
     if isinstance(given, NamedSharding):
         if dict(given.mesh.shape) != dict(devices.shape):

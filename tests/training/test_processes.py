@@ -37,9 +37,10 @@ def claim_of(out: Path) -> str:
 
 def test_killed_in_a_step_and_continued_by_one_process(whole: Path, tmp_path: Path) -> None:
     """The same claim, to the last bit: gloo's sums depend on the mesh, and not on who has which device."""
-    survivor, killed = trained(tmp_path, 2, 2, signal="SIGKILL", at=6)
-    assert survivor["error"].startswith("ProcessError: a step can't run, perhaps since another process was lost")
-    assert "claim" not in killed
+    survivor, killed = trained(tmp_path, 2, 2, signal="SIGKILL", at=6, timeout=4)
+    # gloo notices the broken connection, or all wait for each other until the timeout.
+    assert re.search("another process was lost|process 1 is silent|has not reported", survivor["error"]), survivor
+    assert killed == {"error": "no word"}
     assert checkpoint_steps(tmp_path) == [0, INTERVAL]
     before = [row.encode() for row in open_proof(tmp_path).rows()]
     (refused,) = trained(tmp_path, 1, 4, gloo=False)
@@ -52,7 +53,7 @@ def test_killed_in_a_step_and_continued_by_one_process(whole: Path, tmp_path: Pa
 @pytest.mark.parametrize("killed", [0, 1])
 def test_killed_in_a_save_and_continued_by_four_processes(killed: int, whole: Path, tmp_path: Path) -> None:
     """The first process writes the ledger, and is the coordinator of jax too."""
-    trained(tmp_path, 2, 2, killed_in_save=killed)
+    trained(tmp_path, 2, 2, killed_in_save=killed, timeout=4)
     assert checkpoint_steps(tmp_path) == [0]
     if killed == 0:
         continued = trained(tmp_path, 4, 1)
