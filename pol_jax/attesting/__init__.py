@@ -15,8 +15,8 @@ values, so that these rules can be checked in seconds and without the machine th
     read = read_attestation(envelope, "claim", where="claim.dsse.json", pinned=public_key)
 
 The modules: `key_files` (the prover's keys), `public_key` (Ed25519 keys as text), `strict_json`, `envelope` (DSSE),
-`attestation` (in-toto), `subjects` and `digests` (of arrays and files), `timestamp`, `certificate_order` and
-`timestamp_client` (RFC 3161), `beacon` and `chains` (drand), `time_window` (the rules of time), `tar_header`,
-`archive`, `age_keys` and `encryption` (age), `weights`, `safetensors_file`, `npz_file`, `leaf_match` and `matching`
-(the model at hand). The formats are specified in ``docs/attestation.md``.
+`attestation` (in-toto), `folder` (where attestations lie), `subjects` and `digests` (of arrays and files), `timestamp`,
+`certificate_order` and `timestamp_client` (RFC 3161), `beacon` and `chains` (drand), `time_window` (the rules of time),
+`tar_header`, `archive`, `age_keys` and `encryption` (age), `weights`, `safetensors_file`, `npz_file`, `leaf_match` and
+`matching` (the model at hand). The formats are specified in ``docs/attestation.md``.
 """

@@ -1,12 +1,13 @@
 """An attestation is a signed in-toto Statement v1 about a claim (after the last step) or a commitment (before step 0).
 
-The predicate is the document itself, so that an envelope can be read without the rest of the proof, and its canonical
-bytes are those of the document's file: who has both compares them byte for byte.
+The predicate holds the document itself, so that an envelope can be read without the rest of the proof, and its
+canonical bytes are those of the document's file: who has both compares them byte for byte. That of a claim also holds
+the pace of the training, as the prover measured it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pol_jax.attesting import envelope
 from pol_jax.attesting.digests import Digests, digest_bytes
-from pol_jax.attesting.strict_json import canonical_bytes, check_fields, parse_object
+from pol_jax.attesting.strict_json import JsonObject, canonical_bytes, check_fields, parse_object
 from pol_jax.attesting.subjects import (
     COMMITMENT,
     PARAMETERS,
@@ -30,10 +31,12 @@ Kind = Literal["claim", "commitment"]
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 
 PREDICATE_TYPES: Final[dict[Kind, str]] = {
-    "claim": "urn:pol-jax:1:claim",
-    "commitment": "urn:pol-jax:1:commitment",
+    "claim": "https://pol_jax/claim/v1",
+    "commitment": "https://pol_jax/commitment/v1",
 }
-"""Compared byte by byte; nothing is fetched from them."""
+"""Versioned URIs, as in-toto asks for. They are compared byte by byte, and nothing is fetched from them."""
+
+MAX_SECONDS_PER_STEP: Final = 1e9
 
 _FIELDS: Final = {"_type", "predicate", "predicateType", "subject"}
 
@@ -48,6 +51,7 @@ class Attestation:
         subjects: what it is about, by digest.
         signers: public keys as text.
         pinned: the signer that the verifier asked for and found; None if the verifier named none.
+        seconds_per_step: of the training, by the prover's word; None if they recorded none, and for a commitment.
     """
 
     kind: Kind
@@ -55,6 +59,7 @@ class Attestation:
     subjects: tuple[Subject, ...]
     signers: tuple[str, ...]
     pinned: str | None
+    seconds_per_step: float | None = None
 
     def digests_of(self, name: str) -> Digests | None:
         """Return the digests of the subject called ``name``, or None."""
@@ -68,22 +73,27 @@ class Attestation:
         return f"The {self.kind} is signed by {who}; no signer was asked for (--signer), so whose key it is stays open."
 
 
-def attest_claim(claim: bytes, subjects: Sequence[Subject], key: Ed25519PrivateKey) -> bytes:
+def attest_claim(
+    claim: bytes, subjects: Sequence[Subject], key: Ed25519PrivateKey, seconds_per_step: float | None = None
+) -> bytes:
     """Return an envelope in which ``key`` signs a claim.
 
     Args:
         claim: canonical bytes of the claim.
         subjects: final parameters and final state, and the deployed file where there is one; see `name_final`.
         key: the private half of the key that the commitment names.
+        seconds_per_step: the pace of the training: all steps together took at least so long for each; or None.
 
     Raises:
-        UsageError: a subject is missing, or stands twice.
+        UsageError: a subject is missing, or stands twice, or the pace is no positive time.
         ProofError: ``claim`` is no canonical JSON document.
     """
     names = [subject.name for subject in subjects]
     if len(set(names)) != len(names) or not {PARAMETERS, STATE} <= set(names):
         raise UsageError(f"an attestation needs the subjects {PARAMETERS!r} and {STATE!r}, each name once; got {names}")
-    return envelope.sign(_statement("claim", claim, subjects), key)
+    if seconds_per_step is not None and not _is_pace(seconds_per_step):
+        raise UsageError(f"a pace of {seconds_per_step} seconds a step; expected one above 0, at most 1e9")
+    return envelope.sign(_statement("claim", claim, subjects, {"seconds_per_step": seconds_per_step}), key)
 
 
 def attest_commitment(commitment: bytes, key: Ed25519PrivateKey) -> bytes:
@@ -114,8 +124,10 @@ def read_attestation(
     signed = envelope.verify(content, where, signatures=signatures)
     if pinned is not None and pinned not in signed.signers:
         raise ProofError(where, f"signed by {', '.join(signed.signers)}; expected the signer {pinned}")
-    document, subjects = _parse_statement(signed.payload, kind, where)
-    return Attestation(kind, document, subjects, signed.signers, pinned)
+    predicate, subjects = _parse_statement(signed.payload, kind, where)
+    document = canonical_bytes(predicate[kind])
+    _check_subjects(kind, document, subjects, where)
+    return Attestation(kind, document, subjects, signed.signers, pinned, predicate.get("seconds_per_step"))
 
 
 def check_document(attestation: Attestation, document: bytes, where: str) -> None:
@@ -152,29 +164,40 @@ def names_prover(attestation: Attestation, prover: str | None, where: str) -> bo
     return True
 
 
-def _statement(kind: Kind, document: bytes, subjects: Sequence[Subject]) -> bytes:
-    predicate = parse_object(document, f"{kind}.json", most=envelope.MAX_BYTES // 2)
+def _statement(
+    kind: Kind, document: bytes, subjects: Sequence[Subject], more: Mapping[str, float | None] | None = None
+) -> bytes:
+    found = parse_object(document, f"{kind}.json", most=envelope.MAX_BYTES // 2)
     statement = {
         "_type": STATEMENT_TYPE,
-        "predicate": predicate,
+        "predicate": {kind: found, **(more or {})},
         "predicateType": PREDICATE_TYPES[kind],
         "subject": [subject_entry(subject) for subject in subjects],
     }
     return canonical_bytes(statement)
 
 
-def _parse_statement(payload: bytes, kind: Kind, where: str) -> tuple[bytes, tuple[Subject, ...]]:
+def _parse_statement(payload: bytes, kind: Kind, where: str) -> tuple[JsonObject, tuple[Subject, ...]]:
+    """Return the predicate, whose fields are checked, and the subjects."""
     found = parse_object(payload, where, most=envelope.MAX_BYTES)
     check_fields(found, _FIELDS, where)
     for field, expected in (("_type", STATEMENT_TYPE), ("predicateType", PREDICATE_TYPES[kind])):
         if found[field] != expected:
             raise ProofError(where, f"got {field} {str(found[field])[:80]!r}; expected {expected!r}")
-    if not isinstance(found["predicate"], dict):
-        raise ProofError(where, f"predicate: expected the {kind}, an object")
-    document = canonical_bytes(found["predicate"])
-    subjects = parse_subjects(found["subject"], where)
-    _check_subjects(kind, document, subjects, where)
-    return document, subjects
+    predicate = found["predicate"]
+    if not isinstance(predicate, dict):
+        raise ProofError(where, f"predicate: expected an object with the {kind}")
+    check_fields(predicate, {kind, "seconds_per_step"} if kind == "claim" else {kind}, where, "predicate")
+    if not isinstance(predicate[kind], dict):
+        raise ProofError(where, f"predicate.{kind}: expected the {kind}, an object")
+    pace = predicate.get("seconds_per_step")
+    if pace is not None and not _is_pace(pace):
+        raise ProofError(where, "predicate.seconds_per_step: expected null, or a number above 0, at most 1e9")
+    return predicate, parse_subjects(found["subject"], where)
+
+
+def _is_pace(value: object) -> bool:
+    return type(value) in {int, float} and 0 < value <= MAX_SECONDS_PER_STEP  # type: ignore[operator]  # a number
 
 
 def _check_subjects(kind: Kind, document: bytes, subjects: tuple[Subject, ...], where: str) -> None:

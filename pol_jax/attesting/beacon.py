@@ -7,6 +7,7 @@ commitment holds the round as text; the file with the signature lies beside it.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -87,6 +88,21 @@ def verify_round(content: bytes, chain: Chain, *, now: datetime, where: str) -> 
     if time > now + CLOCK_SLACK:
         raise ProofError(where, f"round {number} is of {time:%Y-%m-%d %H:%M:%S} UTC, in the future of this clock")
     return BeaconRound(chain.hash, number, found["randomness"], time)
+
+
+def read_round(content: bytes, *, now: datetime, where: str, chains: tuple[Chain, ...] = KNOWN) -> BeaconRound:
+    """Return the round in ``content``, whichever of ``chains`` it is of; what a prover commits to.
+
+    Raises:
+        ProofError: as `verify_round`, of the last chain that has rounds of this form.
+    """
+    found = parse_object(content, where, most=_MAX_BYTES, canonical=False)
+    chained = "previous_signature" in found
+    *first, last = [chain for chain in chains if (chain.scheme == "pedersen-bls-chained") == chained] or chains
+    for chain in first:
+        with suppress(ProofError):
+            return verify_round(content, chain, now=now, where=where)
+    return verify_round(content, last, now=now, where=where)
 
 
 def verify_committed_round(

@@ -32,7 +32,7 @@ def keygen(file: Path, passphrase: bool) -> None:
 @click.argument("proof", type=_FOLDER)
 @click.option("--key", type=_FILE, required=True, help="The private key whose public half the commitment names.")
 @click.option("--model", type=_FILE, help="A deployed file; its digests are signed too.")
-@click.option("--out", type=_FILE, help="File to write.  [default: PROOF.claim.dsse.json, beside PROOF]")
+@click.option("--out", type=_FILE, help="File to write.  [default: in PROOF's attestations]")
 def sign(proof: Path, **options: object) -> None:
     """Sign the claim of PROOF: final parameters and final state by digest (in-toto, DSSE)."""
     from pol_jax.cli.sign import sign_command

@@ -15,13 +15,14 @@ from pol_jax.attesting import envelope as envelopes
 from pol_jax.attesting.attestation import Attestation, check_document, names_prover, read_attestation
 from pol_jax.attesting.beacon import BeaconRound, verify_committed_round
 from pol_jax.attesting.digests import digest_arrays, digest_file
+from pol_jax.attesting.folder import BEACON, CLAIM, CLAIM_TOKEN, COMMITMENT_TOKEN, place
 from pol_jax.attesting.public_key import read_signer
 from pol_jax.attesting.subjects import PARAMETERS, STATE
 from pol_jax.attesting.time_window import Timestamp, window_of
 from pol_jax.attesting.timestamp import MAX_RESPONSE_BYTES, read_roots, verify_token
 from pol_jax.attesting.weights import read_weights
 from pol_jax.cli.documents import Documents, check_documents
-from pol_jax.cli.output_file import envelope_beside, proof_beside
+from pol_jax.cli.output_file import proof_of
 from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, ProofError, UsageError, printable
 from pol_jax.protocol.limits import Limits
@@ -66,6 +67,7 @@ def check_command(
     findings = Findings()
     pinned = None if signer is None else read_signer(signer)
     file, root = _at_hand(path, proof)
+    tokens = _completed(tokens, root)
     if arrays and root is None:
         raise UsageError("--arrays: no proof is at hand; give --proof")
     documents = check_documents(root, Limits()) if root else None
@@ -77,9 +79,7 @@ def check_command(
         if model is not None:
             _check_model(attestation, model, findings)
     elif pinned is not None or model is not None or tokens.envelope is not None or arrays:
-        raise UsageError(
-            f"{path}: there is no envelope beside it, which --signer, --model, --timestamp and --arrays are about"
-        )
+        raise UsageError(f"{path}: it has no envelope, which --signer, --model, --timestamp and --arrays are about")
     if documents is not None:
         _tell_documents(documents, content is not None, findings)
     _check_time(tokens, content, documents, findings)
@@ -96,9 +96,23 @@ def _at_hand(path: Path, proof: Path | None) -> tuple[Path | None, Path | None]:
     if path.is_dir():
         if proof is not None:
             raise UsageError("--proof: PATH is a proof already; give an envelope as PATH")
-        file = envelope_beside(path)
+        file = place(path, CLAIM)
         return (file if file.exists() else None), path
-    return path, proof or proof_beside(path)
+    return path, proof or proof_of(path)
+
+
+def _completed(tokens: Tokens, root: Path | None) -> Tokens:
+    """Return the files about time, with those in the proof's attestations where none is named."""
+    if root is None:
+        return tokens
+    here = {name: place(root, name) for name in (CLAIM_TOKEN, COMMITMENT_TOKEN, BEACON) if place(root, name).is_file()}
+    stamped = here if tokens.roots else {}  # without roots, a token that nobody named stays open
+    return Tokens(
+        envelope=tokens.envelope or stamped.get(CLAIM_TOKEN),
+        commitment=tokens.commitment or stamped.get(COMMITMENT_TOKEN),
+        roots=tokens.roots,
+        beacon=tokens.beacon or here.get(BEACON),
+    )
 
 
 def _check_signer(attestation: Attestation, documents: Documents | None, where: str, findings: Findings) -> None:
@@ -138,7 +152,7 @@ def _check_arrays(attestation: Attestation, root: Path | None, where: str, findi
     if root is None:
         findings.open.append("Whether the signed digests are those of the claimed final state stays open (--arrays).")
         return
-    from pol_jax.cli.final_arrays import read_final_state, select_parameters  # these start jax
+    from pol_jax.storage.final_arrays import read_final_state, select_parameters  # these start jax
     from pol_jax.storage.proof import open_proof
 
     state = read_final_state(open_proof(root))

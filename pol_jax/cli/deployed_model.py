@@ -9,10 +9,10 @@ import click
 from pol_jax.attesting.leaf_match import LeafMatch, plain_name
 from pol_jax.attesting.matching import match_model
 from pol_jax.attesting.weights import Weights
-from pol_jax.cli.final_arrays import Arrays, read_final_state, select_parameters
 from pol_jax.errors import ACCEPTED, REJECTED, ProofError, printable
 from pol_jax.protocol import claim as claims
 from pol_jax.reports.report import Report
+from pol_jax.storage.final_arrays import Arrays, read_final_state, select_parameters
 from pol_jax.storage.proof import open_proof
 
 _MOST_LEAVES = 20

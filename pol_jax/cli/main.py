@@ -41,8 +41,10 @@ def pol() -> None:
 @click.option("--keep-every", type=click.IntRange(1), metavar="M", help="Keep every M-th checkpoint.  [default: all]")
 @click.option("--self-check", metavar="1/N", help="Execute one segment of N twice, to find silent data corruption.")
 @click.option("--seed", default=None, help="Any text; it decides PRNG keys and order of records.  [default: 0]")
-@click.option("--key", type=_FILE, help="Your private key (pol keygen); its public half enters the commitment.")
-@click.option("--beacon", default=None, help="A public random value, which shows that the run began after it.")
+@click.option("--key", type=_FILE, help="Your private key (pol keygen): it signs the commitment and the claim.")
+@click.option(
+    "--beacon", metavar="FILE|TEXT", help="A drand round (JSON), or any public random value: the run began after it."
+)
 @click.option("--private", type=_FILE, help="File of 32 secret bytes that salt the records of a private data set.")
 @click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
 @click.option("--start-from", type=_FOLDER, metavar="PROOF", help="Fine-tune: begin with the final state of a proof.")
@@ -66,6 +68,7 @@ def pol() -> None:
     "--arithmetic", type=click.Choice(["exact"]), help="Train with the same bits on every backend, at a cost in speed."
 )
 @click.option("--may-stop-early", is_flag=True, help="Commit to at most this many steps; verifiers are told.")
+@click.option("--commit-only", is_flag=True, help="Commit and stop before step 1, to have the commitment timestamped.")
 def train(task: str, **options: object) -> None:
     """Train TASK with a proof. TASK is digits, cifar10, cifar100, shakespeare, or module:attribute.
 

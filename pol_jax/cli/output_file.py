@@ -1,37 +1,27 @@
-"""Commands write small files that are new, outside the directories of proofs, and whole or not at all.
-
-The envelope of a proof lies beside it: ``proof.claim.dsse.json`` beside the directory ``proof``.
-"""
+"""Commands write small files that are new, whole or not at all; in a proof's directory only to its attestations."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Final
 
+from pol_jax.attesting.folder import DIRECTORY
 from pol_jax.errors import StorageError, UsageError, printable
 from pol_jax.files import write_whole
 
-SUFFIX: Final = ".claim.dsse.json"
+
+def proof_of(envelope: Path) -> Path | None:
+    """Return the directory of the proof or bundle in whose attestations a file lies, or None if it lies elsewhere."""
+    beside = envelope.absolute().parent
+    is_there = beside.name == DIRECTORY and (beside.parent / "commitment.json").is_file()
+    return beside.parent if is_there else None
 
 
-def envelope_beside(proof: Path) -> Path:
-    """Return the place of a proof's envelope."""
-    if proof.name not in {"", ".."}:
-        return proof.with_name(proof.name + SUFFIX)
-    root = Path(os.path.abspath(proof))  # "." and ".." have no name
-    return root.with_name(root.name + SUFFIX)
-
-
-def proof_beside(envelope: Path) -> Path | None:
-    """Return the directory of the proof that an envelope is named after, or None if there is none."""
-    name = envelope.name.removesuffix(SUFFIX)
-    proof = envelope.with_name(name) if name and name != envelope.name else None
-    return proof if proof is not None and proof.is_dir() else None
-
-
-def check_new(path: Path) -> None:
+def check_new(path: Path, *, attestation: bool = False) -> None:
     """Refuse to write where something is, or in the directory of a proof, which takes no other files.
+
+    Args:
+        path: the file or directory to make.
+        attestation: whether it may lie in a proof's attestations; a secret must not, they are for others.
 
     Raises:
         UsageError: ``path`` is such a place.
@@ -40,6 +30,8 @@ def check_new(path: Path) -> None:
     if path.exists() or path.is_symlink():
         raise UsageError(f"{where}: exists already; choose another name")
     for folder in path.absolute().parents:
+        if attestation and proof_of(path) == folder:
+            continue
         if (folder / "commitment.json").exists() and (folder / "program").is_dir():
             raise UsageError(
                 f"{where}: lies in the directory of a proof, which takes no other files; choose a place outside"
@@ -62,14 +54,14 @@ def check_writable(path: Path) -> None:
         raise StorageError(f"{printable(str(path))}: can't be written: {error.strerror}") from error
 
 
-def write_new(path: Path, content: bytes) -> None:
-    """Write a file that is new.
+def write_new(path: Path, content: bytes, *, attestation: bool = False) -> None:
+    """Write a file that is new; arguments are those of `check_new`.
 
     Raises:
         UsageError: see `check_new`.
         StorageError: it can't be written.
     """
-    check_new(path)
+    check_new(path, attestation=attestation)
     try:
         write_whole(path, content)
     except OSError as error:

@@ -6,51 +6,55 @@ from pathlib import Path
 
 import click
 
-from pol_jax.attesting.attestation import attest_claim, read_attestation
-from pol_jax.attesting.digests import digest_arrays
+from pol_jax.attesting import folder
+from pol_jax.attesting.attestation import check_document, read_attestation
 from pol_jax.attesting.key_files import read_private_key
 from pol_jax.attesting.public_key import public_text
-from pol_jax.attesting.subjects import name_final
-from pol_jax.cli.final_arrays import read_final_state, select_parameters
-from pol_jax.cli.output_file import check_new, envelope_beside, write_new
+from pol_jax.cli.output_file import check_new, write_new
 from pol_jax.cli.terminal import ask_passphrase, quiet_libraries
-from pol_jax.errors import UsageError
-from pol_jax.protocol.claim import Claim
+from pol_jax.cli.timestamp import read_input
+from pol_jax.errors import ProofError, UsageError
+from pol_jax.files import write_whole
+from pol_jax.proving.signing import sign_claim
 from pol_jax.storage.proof import Proof, open_proof
 
 
 def sign_command(proof: Path, key: Path, model: Path | None, out: Path | None) -> None:
-    """Sign the claim of a finished proof, and write the envelope."""
+    """Sign the claim of a finished proof, and write the envelope; one that ``pol train`` wrote is made again."""
     quiet_libraries()
-    out = out or envelope_beside(proof)
-    check_new(out)
     opened = open_proof(proof)
-    claim = _finished(opened)
+    own = folder.place(proof, folder.CLAIM)
+    earlier = own if out is None and own.exists() else None
+    if earlier is None:
+        check_new(out or own, attestation=True)
     private = read_private_key(key, lambda: ask_passphrase(f"Passphrase of {key}"))
-    _check_prover(opened, public_text(private), key)
-    state = read_final_state(opened)
-    subjects = name_final(
-        parameters=digest_arrays(select_parameters(state)), state=digest_arrays(state), deployed=model
-    )
-    envelope = attest_claim(claim.encode(), subjects, private)
-    signed = read_attestation(envelope, "claim", where=out.name, pinned=public_text(private))
-    write_new(out, envelope)
+    pace = _signed_before(earlier, opened, public_text(private)) if earlier else None
+    envelope = sign_claim(opened, private, pace, model)
+    signed = read_attestation(envelope, "claim", where=folder.CLAIM, pinned=public_text(private))
+    if earlier:
+        write_whole(earlier, envelope)
+    else:
+        write_new(out or own, envelope, attestation=True)
     if opened.commitment.prover is None:
         click.echo("anonymous: the commitment names no prover, so this shows who signed, and not who trained", err=True)
-    click.echo(f"signed by {signed.signers[0]}: {out}")
+    click.echo(f"signed by {signed.signers[0]}: {out or own}")
     for subject in signed.subjects:
         click.echo(f"it is about {subject.name}, BLAKE3 {subject.digests.blake3}")
 
 
-def _finished(proof: Proof) -> Claim:
-    if proof.claim is None:
-        raise UsageError(f"{proof.root}: the run is not finished; pol train continues it")
-    return proof.claim
+def _signed_before(path: Path, proof: Proof, signer: str) -> float | None:
+    """Return the pace in an envelope that may be replaced: of the same signer and claim, and not timestamped yet.
 
-
-def _check_prover(proof: Proof, signer: str, key: Path) -> None:
-    prover = proof.commitment.prover
-    if prover is not None and prover != signer:
-        raise UsageError(
-            f"{key}: is {signer}; expected {prover}, the prover whom the commitment names: only they can sign"
+    Raises:
+        UsageError: it is another one, or a timestamp is over it.
+    """
+    try:
+        found = read_attestation(
+            read_input(path, folder.LARGEST[folder.CLAIM]), "claim", where=str(path), pinned=signer
         )
+        check_document(found, proof.claim.encode() if proof.claim else b"", str(path))
+    except ProofError as error:
+        raise UsageError(f"{error}; move it away, or choose another place (--out)") from None
+    if folder.place(proof.root, folder.CLAIM_TOKEN).exists():
+        raise UsageError(f"{path}: a timestamp is over it ({folder.CLAIM_TOKEN}); choose another place (--out)")
+    return found.seconds_per_step

@@ -23,7 +23,7 @@ def timestamp_command(
     """Ask an authority and store its response; or write a request; or store the response to a request."""
     message = read_input(file, _MAX_DOCUMENT_BYTES)
     if tsa is not None and request is None and response is None and out is not None:
-        check_new(out)
+        check_new(out, attestation=True)
         asked = make_request(message)
         _store(asked, ask_authority(tsa, asked), out, tsa)
     elif tsa is None and request is not None and response is None and out is None:
@@ -62,5 +62,5 @@ def read_input(path: Path, most: int) -> bytes:
 
 def _store(asked: bytes, response: bytes, out: Path, where: str) -> None:
     check_response(asked, response, where)
-    write_new(out, response)
+    write_new(out, response, attestation=True)
     click.echo(f"stored the response in {out}; pol check ... --timestamp {out} --tsa-roots PEM verifies it")

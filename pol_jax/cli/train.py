@@ -6,15 +6,20 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
 
-from pol_jax.attesting.key_files import read_public_key
+from pol_jax.attesting import folder
+from pol_jax.attesting.beacon import read_round
+from pol_jax.attesting.key_files import read_private_key
 from pol_jax.attesting.weights import read_weights
 from pol_jax.cli.terminal import Bars, ask_passphrase, make_console, quiet_libraries
-from pol_jax.errors import TaskError, UsageError
+from pol_jax.cli.timestamp import read_input
+from pol_jax.errors import ProofError, TaskError, UsageError
+from pol_jax.files import write_whole
 from pol_jax.proving.commit import SECRET_BYTES, Choices
 from pol_jax.proving.fine_tuning import Start
 from pol_jax.proving.open_run import steps_of_open_run
@@ -46,15 +51,17 @@ def train_command(
     evaluate: bool,
     arithmetic: Literal["exact"] | None,
     may_stop_early: bool,
+    commit_only: bool,
 ) -> None:
     """Train with a proof, and print where the run begins and what it has come to."""
     quiet_libraries()
     console = make_console()
+    private_key = read_private_key(key, lambda: ask_passphrase(f"Passphrase of {key}")) if key else None
+    drawn, round_file = _beacon(beacon)
     choices = Choices(
         interval=interval,
         seed=seed,
-        prover=read_public_key(key, lambda: ask_passphrase(f"Passphrase of {key}")) if key else None,
-        beacon=beacon,
+        beacon=drawn,
         secret=read_secret(private) if private else None,
         constant_bytes=max_constants,
         start=_start(start_from, start_from_weights, take),
@@ -72,17 +79,29 @@ def train_command(
         choices=choices,
         progress=Bars(),
         self_check=_every(self_check),
+        key=private_key,
     )
     with recorded as recording:
-        _print_beginning(console, out, recording)
-        recording.run()
+        if round_file is not None:
+            write_whole(folder.place(out, folder.BEACON), round_file)
+        _print_beginning(console, out, recording, signed=private_key is not None)
+        if not commit_only:
+            recording.run()
+    if commit_only and not recording.finished:
+        console.print(
+            f"committed in {out}; the same command without --commit-only trains", markup=False, soft_wrap=True
+        )
+        return
     _print_end(console, out, loaded, recording)
     if evaluate and loaded.evaluate and not recording.finished:
         _evaluate(console, loaded.evaluate, recording.task_state(open_proof(out)))
 
 
-def _print_beginning(console: Console, out: Path, recording: Recording) -> None:
-    """Print where the run begins or continues, and which checkpoints were skipped."""
+def _print_beginning(console: Console, out: Path, recording: Recording, *, signed: bool) -> None:
+    """Print where the run begins or continues, which checkpoints were skipped, and what will not be signed."""
+    if recording.commitment.prover is not None and not signed:
+        line = "the commitment names a prover, and without --key the claim will not be signed; pol sign can do it later"
+        console.print(line, style="yellow", soft_wrap=True)
     for line in recording.damaged:
         console.print(f"skipped a damaged checkpoint: {line}", style="yellow", markup=False, soft_wrap=True)
     if recording.finished:
@@ -101,6 +120,8 @@ def _print_end(console: Console, out: Path, task: Task, recording: Recording) ->
     text = f"trained {proof.claim.steps} steps of {task.name}; the proof is in {out}"
     console.print(text, markup=False, soft_wrap=True)
     console.print(f"claim {proof.claim.digest().hex()}", soft_wrap=True)
+    if folder.place(out, folder.CLAIM).exists():
+        console.print(f"signed by {proof.commitment.prover}", soft_wrap=True)
 
 
 def _evaluate(console: Console, evaluate: Callable[[PyTree], Mapping[str, float]], state: PyTree) -> None:
@@ -117,6 +138,21 @@ def _evaluate(console: Console, evaluate: Callable[[PyTree], Mapping[str, float]
         lines = [f"{name} {float(value):.4f}" for name, value in results.items()]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
+
+
+def _beacon(given: str | None) -> tuple[str | None, bytes | None]:
+    """Return what a commitment names a beacon by, and the file of a drand round that was given for it, verified.
+
+    Raises:
+        UsageError: the file is no round of a chain that is known, or is of the future.
+    """
+    if given is None or not Path(given).is_file():
+        return given, None
+    content = read_input(Path(given), folder.MAX_ROUND_BYTES)
+    try:
+        return read_round(content, now=datetime.now(UTC), where=given).text(), content
+    except ProofError as error:
+        raise UsageError(f"--beacon: {error}") from None
 
 
 def _every(text: str | None) -> int | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from pol_jax.attesting import folder
 from pol_jax.errors import ProofError, TaskError, UsageError
 from pol_jax.exact import ARITHMETIC
 from pol_jax.files import write_whole
@@ -64,7 +66,7 @@ class Choices:
     seed: str | None = None
     prover: str | None = None
     beacon: str | None = None
-    secret: bytes | None = None
+    secret: bytes | None = field(default=None, repr=False)
     prng: Prng | None = None
     witness_interval: int | None = None
     constant_bytes: int | None = None
@@ -91,7 +93,12 @@ class Choices:
 
 
 def write_commitment(
-    root: Path, task: Task, choices: Choices, progress: Progress, steps: int | None = None
+    root: Path,
+    task: Task,
+    choices: Choices,
+    progress: Progress,
+    steps: int | None = None,
+    sign: Callable[[bytes], None] | None = None,
 ) -> tuple[Commitment, Program]:
     """Commit to a task in the directory ``root``; the file of the commitment is written last.
 
@@ -101,6 +108,7 @@ def write_commitment(
         choices: what the prover decides beside it.
         progress: told of the records that are digested.
         steps: the number of steps that the run commits to; None for the task's.
+        sign: called with the document's bytes before they are written; None if nobody signs.
 
     Returns:
         The commitment, and its program, ready to run.
@@ -119,7 +127,7 @@ def write_commitment(
     committed = ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics, loss=signature.loss)
     data = DataCommitment(merkle.root(digests).hex(), len(digests), signature.record, choices.secret is not None)
     commitment = commitment_of(task, steps or task.steps, choices, signature, committed, data, initial)
-    _write_files(root, artifacts, digests, _readable(commitment))
+    _write_files(root, artifacts, digests, _readable(commitment), sign)
     return commitment, program
 
 
@@ -217,16 +225,24 @@ def _digest_records(task: Task, spec: RecordSpec, secret: bytes | None, progress
         progress.end()
 
 
-def _write_files(root: Path, artifacts: Artifacts, digests: list[Digest], commitment: bytes) -> None:
+def _write_files(
+    root: Path, artifacts: Artifacts, digests: list[Digest], commitment: bytes, sign: Callable[[bytes], None] | None
+) -> None:
     write_whole(root / INIT_FILE, artifacts.init)
     write_whole(root / STEP_FILE, artifacts.step)
     write_whole(root / RECORDS_FILE, b"".join(digests))
+    if sign:
+        sign(commitment)
     write_whole(root / FILE, commitment)  # the last one: a directory with a commitment has everything else
 
 
 def _refuse_foreign(root: Path) -> None:
     """Refuse a directory that holds anything but what an interrupted commit may have left."""
     ours = {"program", RECORDS_FILE, f"{RECORDS_FILE}.tmp", f"{FILE}.tmp"}
-    foreign = sorted(entry.name for entry in root.iterdir() if entry.name not in ours)
+    signed = {folder.COMMITMENT, folder.BEACON, f"{folder.COMMITMENT}.tmp", f"{folder.BEACON}.tmp"}
+    entries = [(entry.name, entry.name in ours) for entry in root.iterdir() if entry.name != folder.DIRECTORY]
+    if (beside := root / folder.DIRECTORY).is_dir():
+        entries += [(folder.where(entry.name), entry.name in signed) for entry in beside.iterdir()]
+    foreign = sorted(name for name, known in entries if not known)
     if foreign:
         raise UsageError(f"{root}: is no proof and not empty (it has {foreign[0]}); choose another directory")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -12,6 +13,7 @@ from typing import Any, Final
 import jax
 import jax.numpy as jnp
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pol_jax.errors import UsageError
 from pol_jax.files import locked, storing
@@ -30,6 +32,7 @@ from pol_jax.proving.open_run import Aim, agree_on_aim, check_aim, check_count, 
 from pol_jax.proving.recorder import Recorder
 from pol_jax.proving.resumption import Resumption, check_same_program, find_resumption
 from pol_jax.proving.self_check import Executor, SelfChecker
+from pol_jax.proving.signing import Pace, choices_of, sign_commitment, sign_finished
 from pol_jax.proving.state_chain import StateChain
 from pol_jax.proving.trial import running
 from pol_jax.storage.checkpoints import check_place
@@ -58,6 +61,7 @@ def train(
     progress: Progress | None = None,
     on_step: OnStep | None = None,
     self_check: int | None = None,
+    key: Ed25519PrivateKey | None = None,
 ) -> Proof:
     """Train ``task`` with a proof in the directory ``out``, or continue a run there that was interrupted.
 
@@ -73,6 +77,8 @@ def train(
             one's own. It is called from another thread, soon after the step has run; if it raises, the run ends.
         self_check: one segment of so many, chosen by chance, is executed a second time when it ends, so that silent
             data corruption is found. None for no segment.
+        key: the prover's private key (`pol_jax.read_private_key`). Its public half enters the commitment, and so every
+            seed; it signs the commitment before step 0 and the claim in the end, in the directory's ``attestations``.
 
     Returns:
         The finished proof.
@@ -91,6 +97,7 @@ def train(
         progress=progress,
         on_step=on_step,
         self_check=self_check,
+        key=key,
     ) as recording:
         recording.run()
     return open_proof(out)
@@ -131,13 +138,15 @@ class Recording:
         progress: Progress | None = None,
         on_step: OnStep | None = None,
         self_check: int | None = None,
+        key: Ed25519PrivateKey | None = None,
     ) -> None:
         """Commit, or find what an interrupted run left; arguments and errors are those of `train`."""
         if not isinstance(task, Task):
             raise UsageError(f"expected a pol_jax.Task, got {type(task).__name__}")
         self._root, self._task = Path(out), task
         self._progress: Progress = progress or Silent()
-        self._choices, self._on_step = choices or Choices(), on_step
+        self._choices, self._on_step = choices_of(choices or Choices(), key), on_step
+        self._key, self._pace = key, Pace()
         self._self_check = None if self_check is None else check_count("self_check", self_check)
         self._stack = ExitStack()
         self.follower: Follower | None = None
@@ -176,6 +185,8 @@ class Recording:
         made = proof.claim.interventions if proof.claim else past_interventions(self._root)
         self._interventions = Interventions(self._root, self.commitment, aim, made)
         if self.finished:
+            if self._key:
+                sign_finished(proof, self._key, None)
             self.start, self.damaged, self.leaves = self.steps, list[str](), proof.final_leaves()
         else:
             self._continue(aim, layout, stack)
@@ -304,6 +315,8 @@ class Recording:
                     with storing(self._root):
                         made = self._interventions.made
                         finish(self._root, self.commitment, self.recorder, self.program.constant_bytes, made)
+                        if self._key:
+                            sign_finished(open_proof(self._root), self._key, self._pace.seconds_per_step(self.steps))
                 else:
                     self._left_early()
 
@@ -359,11 +372,14 @@ class Recording:
 
     def _committed(self, steps: int | None) -> tuple[Commitment, Program | None]:
         """Return the commitment, and the program if it was loaded to commit to it."""
+        sign = partial(sign_commitment, self._root, key=self._key) if self._key else None
         if not (self._root / commitments.FILE).exists():
             steps = self._task.steps if steps is None else steps
-            return write_commitment(self._root, self._task, self._choices, self._progress, steps)
+            return write_commitment(self._root, self._task, self._choices, self._progress, steps, sign)
         commitment = open_proof(self._root).commitment
         check_choices(commitment, self._task, self._choices)
+        if sign:
+            sign(commitment.encode())
         return commitment, None
 
     def _first_leaves(self, resumption: Resumption) -> Leaves:
@@ -376,4 +392,5 @@ class Recording:
         return tuple(jnp.array(leaf) for leaf in leaves)
 
     def _report(self, row: Row) -> None:
+        self._pace.see(row.step)
         self._progress.at(row.step, row.loss)

@@ -91,6 +91,11 @@ class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         super().__post_init__()
         check_policy(self.policy)
 
+    def __repr__(self) -> str:
+        """Return what is asked, without the secret: a traceback may show it."""
+        shown = msgspec.structs.asdict(self) | {"secret": None if self.secret is None else "..."}
+        return f"ProofRequest({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
     def of_ancestor(self, path: Path) -> ProofRequest:
         """Ask the same of an earlier proof, in the directory ``path``, that the initial state comes from.
 

@@ -86,6 +86,14 @@ def test_an_envelope_of_another_document_is_refused() -> None:
         check_document(read(ENVELOPE), canonical_bytes({"steps": 301}), "claim.json")
 
 
+def test_a_pace_is_signed_with_the_claim() -> None:
+    assert read(ENVELOPE).seconds_per_step is None
+    assert read(attest_claim(CLAIM, SUBJECTS, KEY, 0.25)).seconds_per_step == 0.25
+    for pace in (0.0, -1.0, float("nan"), float("inf"), 2e9):
+        with pytest.raises(UsageError, match="seconds a step"):
+            attest_claim(CLAIM, SUBJECTS, KEY, pace)
+
+
 def test_a_claim_is_not_signed_without_its_subjects() -> None:
     digests = digest_arrays(ARRAYS)
     for subjects in ([], SUBJECTS[:1], [*SUBJECTS, Subject(PARAMETERS, digests)]):
@@ -165,6 +173,12 @@ WOUNDS: dict[str, tuple[bytes, str]] = {
     "another statement type": (resigned(lambda s: s.update(_type="https://in-toto.io/Statement/v0.1")), "_type"),
     "another predicate type": (resigned(lambda s: s.update(predicateType="urn:pol-jax:1:clai")), "predicateType"),
     "a predicate that is no object": (resigned(lambda s: s.update(predicate=[])), "predicate"),
+    "more in the predicate": (resigned(lambda s: s["predicate"].update(more=1)), "unknown"),
+    "a predicate without its claim": (resigned(lambda s: s["predicate"].pop("claim")), "missing"),
+    "a claim that is no object": (resigned(lambda s: s["predicate"].update(claim=1)), "an object"),
+    "a pace that is a boolean": (resigned(lambda s: s["predicate"].update(seconds_per_step=True)), "seconds_per_step"),
+    "a pace of nothing": (resigned(lambda s: s["predicate"].update(seconds_per_step=0)), "seconds_per_step"),
+    "a pace that is text": (resigned(lambda s: s["predicate"].update(seconds_per_step="1")), "seconds_per_step"),
     "more in the statement": (resigned(lambda s: s.update(more=1)), "unknown"),
     "no subject": (resigned(lambda s: s.update(subject=[])), "subject"),
     "a subject twice": (resigned(lambda s: s["subject"].append(s["subject"][0])), "one name"),
@@ -181,8 +195,8 @@ WOUNDS: dict[str, tuple[bytes, str]] = {
             canonical_bytes(
                 {
                     "_type": "https://in-toto.io/Statement/v1",
-                    "predicate": {},
-                    "predicateType": "urn:pol-jax:1:commitment",
+                    "predicate": {"commitment": {}},
+                    "predicateType": "https://pol_jax/commitment/v1",
                     "subject": [{"digest": {"blake3": "0" * 64, "sha256": "0" * 64}, "name": "commitment.json"}],
                 }
             ),

@@ -29,8 +29,7 @@ def test_the_story_from_a_key_to_a_copy_that_an_auditor_checks(
 
     signer = done("keygen", "key.pem", "--passphrase", answers=f"{SECRET}\n{SECRET}\n").strip()
     done("train", "tiny:plain", "--out", "proof", "--steps", "12", "--key", "key.pem", answers=f"{SECRET}\n")
-    done("sign", "proof", "--key", "key.pem", answers=f"{SECRET}\n")
-    envelope = "proof.claim.dsse.json"
+    envelope = "proof/attestations/claim.dsse.json"
     with serving(lambda handler, body: reply(handler, authority.answer(body))) as url:
         done("timestamp", envelope, "--tsa", url, "--out", "claim.tsr")
     time = ("--timestamp", "claim.tsr", "--tsa-roots", str(authority.root))
@@ -46,7 +45,7 @@ def test_the_story_from_a_key_to_a_copy_that_an_auditor_checks(
     recipient = write_new_identity(tmp_path / "auditor")
     done("encrypt", "proof", "--to", recipient, "--out", "proof.age")
     done("decrypt", "proof.age", "--identity", "auditor", "--out", "copy")
-    assert "is the prover whom the commitment names" in done("check", envelope, "--proof", "copy", "--signer", signer)
+    assert "is the prover whom the commitment names" in done("check", "copy", "--signer", signer)
 
 
 def test_a_wrong_passphrase_signs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: Path) -> None:

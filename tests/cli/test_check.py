@@ -21,9 +21,9 @@ from pol_jax.attesting.key_files import read_private_key
 from pol_jax.attesting.subjects import name_final
 from pol_jax.attesting.timestamp import make_request
 from pol_jax.cli.documents import check_documents
-from pol_jax.cli.final_arrays import read_final_state, select_parameters
 from pol_jax.errors import ProofError, UsageError
 from pol_jax.protocol.limits import Limits
+from pol_jax.storage.final_arrays import read_final_state, select_parameters
 from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.proof import open_proof
 
@@ -36,7 +36,7 @@ def copy(signed: Path, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["proof", "proof.claim.dsse.json"])
+@pytest.mark.parametrize("name", ["proof", "proof/attestations/claim.dsse.json"])
 def test_a_pinned_signer_whom_the_commitment_names(name: str, signed: Path) -> None:
     checked = pol("check", signed / name, "--signer", signed / "signer")
     assert checked.exit_code == 0, checked.output
@@ -77,7 +77,7 @@ def test_an_anonymous_proof_says_so_signed_or_not(signed: Path, runs: Path, tmp_
 
 def test_an_envelope_alone_says_what_stays_open(signed: Path, tmp_path: Path) -> None:
     envelope = tmp_path / "alone.json"
-    shutil.copyfile(signed / "proof.claim.dsse.json", envelope)
+    shutil.copyfile(signed / "proof/attestations/claim.dsse.json", envelope)
     unpinned = pol("check", envelope)
     assert unpinned.exit_code == 3
     assert "No proof is at hand" in unpinned.stdout
@@ -85,7 +85,7 @@ def test_an_envelope_alone_says_what_stays_open(signed: Path, tmp_path: Path) ->
 
 
 def test_an_envelope_of_another_proof_is_a_refusal(signed: Path, runs: Path) -> None:
-    refused = pol("check", signed / "proof.claim.dsse.json", "--proof", runs / "a")
+    refused = pol("check", signed / "proof/attestations/claim.dsse.json", "--proof", runs / "a")
     assert refused.exit_code == 1
     assert "signs another claim" in refused.stderr
 
@@ -132,7 +132,7 @@ def test_documents_that_disagree_are_refused(field: str, value: str, problem: st
 
 
 def test_time_is_checked_under_given_roots(signed: Path, authority: Authority, tmp_path: Path) -> None:
-    envelope, commitment = signed / "proof.claim.dsse.json", signed / "proof" / "commitment.json"
+    envelope, commitment = signed / "proof/attestations/claim.dsse.json", signed / "proof" / "commitment.json"
     early, late = tmp_path / "commitment.tsr", tmp_path / "claim.tsr"
     early.write_bytes(authority.answer(make_request(commitment.read_bytes())))
     late.write_bytes(authority.answer(make_request(envelope.read_bytes())))
@@ -141,6 +141,12 @@ def test_time_is_checked_under_given_roots(signed: Path, authority: Authority, t
     assert checked.exit_code == 0, checked.output
     assert "Training ended before" in checked.stdout
     assert "by the prover's word" in checked.stdout
+    kept = tmp_path / "kept"
+    shutil.copytree(signed / "proof", kept)
+    for token in (early, late):
+        shutil.copyfile(token, kept / "attestations" / token.name)
+    assert "Training ended before" in pol("check", kept, "--tsa-roots", authority.root).stdout
+    assert "No time was checked" in pol("check", kept).stdout
     swapped = pol("check", envelope, "--timestamp", early, "--tsa-roots", authority.root)
     assert (swapped.exit_code, "over another digest" in swapped.stderr) == (1, True)
     rootless = pol("check", envelope, "--timestamp", late)
@@ -161,6 +167,11 @@ def test_the_committed_beacon_is_checked_with_its_round(tmp_path: Path) -> None:
     assert checked.exit_code == 0, checked.output
     assert "Training began after 2023-08-23 15:59:24 UTC: the commitment names a beacon of that time." in checked.stdout
     assert pol("check", proof, "--beacon-round", tmp_path / "wrong").exit_code == 1
+    again = ("train", "tiny:plain", "--out", proof, "--beacon")
+    wrong = pol(*again, tmp_path / "wrong")
+    assert (wrong.exit_code, "beacon" in wrong.stderr) == (2, True)
+    assert pol(*again, tmp_path / "right").exit_code == 0
+    assert "Training began after 2023-08-23 15:59:24 UTC" in pol("check", proof).stdout
 
 
 def test_a_model_is_the_signed_one_or_stays_open(signed: Path, tmp_path: Path) -> None:
@@ -202,7 +213,7 @@ def test_signed_digests_are_compared_with_the_final_checkpoint(signed: Path, tmp
 
 
 def test_calls_without_meaning_are_one_line(signed: Path, runs: Path, tmp_path: Path) -> None:
-    envelope, alone = signed / "proof.claim.dsse.json", tmp_path / "alone"
+    envelope, alone = signed / "proof/attestations/claim.dsse.json", tmp_path / "alone"
     shutil.copyfile(envelope, alone)
     for arguments in (
         ("nowhere",),

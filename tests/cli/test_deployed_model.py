@@ -13,10 +13,10 @@ from commands import pol
 from safetensors.numpy import save_file
 
 from pol_jax.cli.deployed_model import compare_model
-from pol_jax.cli.final_arrays import Arrays, read_final_state, select_parameters
 from pol_jax.errors import ProofError
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
+from pol_jax.storage.final_arrays import Arrays, read_final_state, select_parameters
 from pol_jax.storage.proof import open_proof
 
 

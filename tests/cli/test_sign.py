@@ -12,10 +12,10 @@ from commands import pol
 from pol_jax.attesting.attestation import read_attestation
 from pol_jax.attesting.digests import digest_arrays, digest_file
 from pol_jax.attesting.subjects import PARAMETERS, STATE
-from pol_jax.cli.final_arrays import read_final_state, select_parameters
-from pol_jax.cli.output_file import envelope_beside, proof_beside, write_new
+from pol_jax.cli.output_file import proof_of, write_new
 from pol_jax.errors import ProofError, UsageError
 from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.final_arrays import read_final_state, select_parameters
 from pol_jax.storage.proof import open_proof
 
 
@@ -49,24 +49,36 @@ def test_a_signature_over_an_anonymous_proof_says_so(signed: Path, runs: Path, t
     assert done.stderr.startswith("anonymous: ")
 
 
-def test_the_envelope_lies_beside_the_proof_and_never_in_one(signed: Path) -> None:
-    beside = signed / "proof.claim.dsse.json"
-    assert beside.is_file()
-    again = pol("sign", signed / "proof", "--key", signed / "key.pem")
-    assert (again.exit_code, "exists already" in again.stderr) == (2, True)
+def test_an_envelope_lies_in_the_attestations_and_nowhere_else_in_a_proof(signed: Path) -> None:
     for inside in ("envelope", "ledger/envelope"):
         refused = pol("sign", signed / "proof", "--key", signed / "key.pem", "--out", signed / "proof" / inside)
         assert (refused.exit_code, "takes no other files" in refused.stderr) == (2, True)
-    assert envelope_beside(signed / "proof") == beside
-    assert proof_beside(beside) == signed / "proof"
-    assert proof_beside(signed / "key.pem") is None
+    secret = pol("keygen", signed / "proof" / "attestations" / "key.pem")
+    assert (secret.exit_code, "takes no other files" in secret.stderr) == (2, True)
+    assert proof_of(signed / "proof" / "attestations" / "claim.dsse.json") == signed / "proof"
+    assert proof_of(signed / "key.pem") is None
 
 
-def test_places_without_a_name_have_one(signed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(signed / "proof")
-    assert envelope_beside(Path()) == signed / "proof.claim.dsse.json"
-    monkeypatch.chdir(signed / "proof" / "ledger")
-    assert envelope_beside(Path("..")) == signed / "proof.claim.dsse.json"
+def test_what_training_signed_is_made_again_with_a_deployed_file(signed: Path, tmp_path: Path) -> None:
+    proof = tmp_path / "proof"
+    shutil.copytree(signed / "proof", proof)
+    own = proof / "attestations" / "claim.dsse.json"
+    before = read_attestation(own.read_bytes(), "claim", where="before")
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    again = ("sign", proof, "--key", signed / "key.pem", "--model", tmp_path / "model.bin")
+    assert pol(*again).exit_code == 0
+    after = read_attestation(own.read_bytes(), "claim", where="after")
+    assert after.subjects[:2] == before.subjects
+    assert after.digests_of("model.bin") == digest_file(tmp_path / "model.bin")
+    assert after.seconds_per_step == before.seconds_per_step is not None
+    (own.parent / "claim.tsr").write_bytes(b"a token")
+    stamped = pol(*again)
+    assert (stamped.exit_code, "a timestamp is over it" in stamped.stderr) == (2, True)
+    (own.parent / "claim.tsr").unlink()
+    own.write_bytes(b"{}")
+    foreign = pol(*again)
+    assert (foreign.exit_code, "move it away" in foreign.stderr) == (2, True)
+    assert own.read_bytes() == b"{}"
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
@@ -85,9 +97,10 @@ def test_a_final_checkpoint_that_is_not_the_claimed_one_is_not_signed(signed: Pa
     shutil.copytree(proof / checkpoint_name(0), proof / checkpoint_name(12))
     with pytest.raises(ProofError, match="is not the final state that the claim names"):
         read_final_state(open_proof(proof))
+    (proof / "attestations/claim.dsse.json").unlink()
     refused = pol("sign", proof, "--key", signed / "key.pem")
     assert refused.exit_code == 1
-    assert not (tmp_path / "proof.claim.dsse.json").exists()
+    assert not (proof / "attestations/claim.dsse.json").exists()
     (proof / "claim.json").unlink()
     unfinished = pol("sign", proof, "--key", signed / "key.pem")
     assert (unfinished.exit_code, "not finished" in unfinished.stderr) == (2, True)

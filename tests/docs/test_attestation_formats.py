@@ -90,12 +90,17 @@ def envelope_problem(text: str, kind: str) -> str | None:
     statement = json.loads(payload)
     if canonical(statement) != payload or statement.keys() != {"_type", "predicate", "predicateType", "subject"}:
         return "the statement"
-    if statement["_type"] != "https://in-toto.io/Statement/v1" or statement["predicateType"] != f"urn:pol-jax:1:{kind}":
+    if (
+        statement["_type"] != "https://in-toto.io/Statement/v1"
+        or statement["predicateType"] != f"https://pol_jax/{kind}/v1"
+    ):
         return "its type"
+    if statement["predicate"].keys() != ({"claim", "seconds_per_step"} if kind == "claim" else {"commitment"}):
+        return "the predicate"
     subjects = {subject["name"]: subject["digest"] for subject in statement["subject"]}
     if kind == "claim":
         return None if {"final parameters", "final state"} <= subjects.keys() else "subjects"
-    document = canonical(statement["predicate"])
+    document = canonical(statement["predicate"][kind])
     digests = {"blake3": blake3(document).hexdigest(), "sha256": hashlib.sha256(document).hexdigest()}
     return None if subjects == {"commitment.json": digests} else "subjects"
 
