@@ -38,6 +38,8 @@ class Report(msgspec.Struct, frozen=True):
         stages: the results of all nine stages.
         claim: hex digest of the claim; None if it could not be read.
         commitment: hex digest of the commitment; None if it could not be read.
+        inventory: hex digest of the inventory, which cites the proof as bytes; None before stage 2 was passed, for an
+            opening, and in version 1.
         task: the prover's name for the task, which is never trusted; None if stage 3 was not passed.
         nonce: the nonce in hex, which decides the draw.
         policy: the policy, which decides the draw.
@@ -68,6 +70,7 @@ class Report(msgspec.Struct, frozen=True):
     stages: tuple[StageResult, ...]
     claim: str | None
     commitment: str | None
+    inventory: str | None
     task: str | None
     nonce: str
     policy: Policy | StepPolicy
@@ -129,6 +132,7 @@ class Report(msgspec.Struct, frozen=True):
             stages=tuple(StageResult.of(stage, Outcome.NOT_REACHED) for stage in Stage),
             claim=None,
             commitment=None,
+            inventory=None,
             task=None,
             nonce=nonce.hex(),
             policy=policy,
