@@ -118,6 +118,7 @@ def _lines(report: Report) -> list[str]:
         lines.append(describe_coverage(report.coverage, report.policy))
         lines += describe_drift(report)
         lines += [f"to repeat the draw: --nonce {report.nonce}"] if report.nonce else []
+        lines += [report.public_draw.describe()] if report.public_draw else []
     lines += ["the verifier asked for equal bits only: nothing is accepted within a tolerance"] if report.exact else []
     return [*lines, *cures(report)]
 

@@ -19,6 +19,7 @@ from pol_jax.reports.curves import Point, Update
 from pol_jax.reports.drift import Drift
 from pol_jax.reports.outcomes import Mode, Outcome, StageResult, Verdict
 from pol_jax.reports.provenance import Ancestor, Origin, Provenance
+from pol_jax.reports.public_draw import PublicDraw
 from pol_jax.reports.states import KolmogorovSmirnov, NonFinite
 
 
@@ -42,6 +43,7 @@ class Report(msgspec.Struct, frozen=True):
             opening, and in version 1.
         task: the prover's name for the task, which is never trusted; None if stage 3 was not passed.
         nonce: the nonce in hex, which decides the draw.
+        public_draw: the round of a beacon that the nonce is of; None if it is of none that the verifier named.
         policy: the policy, which decides the draw.
         coverage: what was replayed; None if no challenge was drawn.
         self_test: the replay of the first steps; None if it was not made.
@@ -73,6 +75,7 @@ class Report(msgspec.Struct, frozen=True):
     inventory: str | None
     task: str | None
     nonce: str
+    public_draw: PublicDraw | None
     policy: Policy | StepPolicy
     coverage: Coverage | None
     self_test: Replay | None
@@ -135,6 +138,7 @@ class Report(msgspec.Struct, frozen=True):
             inventory=None,
             task=None,
             nonce=nonce.hex(),
+            public_draw=None,
             policy=policy,
             coverage=None,
             self_test=None,
