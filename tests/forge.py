@@ -104,6 +104,7 @@ class Forger:
             CommittedRecords(self._proof.records()),
             lambda step: schedule.has_witness(step, self.claim.steps),
             self.commitment.row_layout,
+            lambda step: step in self.states,
         )
 
         def observe(row: Row, state: HostState | None) -> None:

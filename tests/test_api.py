@@ -12,6 +12,7 @@ import pytest
 import tiny
 
 import pol_jax
+from pol_jax.training import states
 
 
 @pytest.mark.interpreter
@@ -90,6 +91,18 @@ def test_state_digests_may_be_rarer(tmp_path: Path) -> None:
     proof = pol_jax.train(task, tmp_path / "proof", steps=14, choices=choices)
     assert [row.step for row in proof.rows() if row.state] == [0, 4, 6, 8, 12, 14]
     assert pol_jax.verify(tmp_path / "proof", task.source, policy=pol_jax.AllSegments())
+
+
+@pytest.mark.usefixtures("in_process")
+def test_states_that_are_digested_where_they_lie_give_the_same_proof(
+    plain_proof: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As large states are; the checkpoints are copies that later steps don't change."""
+    monkeypatch.setattr(states, "_COPIED_BYTES", 0)
+    choices = pol_jax.Choices(interval=tiny.INTERVAL, seed="tests")
+    proof = pol_jax.train(tiny.plain(), tmp_path / "proof", steps=tiny.STEPS, choices=choices, self_check=1)
+    assert proof.claim == pol_jax.open_proof(plain_proof).claim
+    assert pol_jax.verify(tmp_path / "proof", tiny.plain().source, policy=pol_jax.AllSegments())
 
 
 @pytest.mark.usefixtures("in_process")

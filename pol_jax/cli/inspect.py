@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import takewhile
+from math import lcm
 from pathlib import Path
 
 from rich import filesize
@@ -39,10 +40,21 @@ def inspect_command(path: Path) -> None:
     console.print("\nThis is what the proof says about itself; pol verify checks it.", style="dim")
 
 
+def _state_digests(proof: Proof) -> str:
+    """Say after which steps the ledger has digests of states, and how many states these are."""
+    schedule, last = proof.commitment.schedule, max(0, proof.last_step)
+    every, interval = schedule.witness_interval, schedule.interval
+    if every == 1:
+        return "after every step"
+    witnessed = 1 + last // every + last // interval - last // lcm(every, interval)
+    if proof.claim and last % every and last % interval:  # the last step of a finished run
+        witnessed += 1
+    return f"after every {every} steps: {witnessed} of {last + 1} states"
+
+
 def _facts(proof: Proof) -> list[tuple[str, str]]:
     commitment, claim = proof.commitment, proof.claim
     data, schedule, provenance = commitment.data, commitment.schedule, provenance_of(commitment)
-    every = schedule.witness_interval
     finished = f"{claim.steps}" if claim else f"{max(0, proof.last_step)} so far; the run is not finished"
     facts = [
         ("task", commitment.task.name),
@@ -56,7 +68,7 @@ def _facts(proof: Proof) -> list[tuple[str, str]]:
         ("initial state", describe_provenance(provenance)),
         *((("  taken over", ", ".join(provenance.taken)),) if provenance.taken else ()),
         ("checkpoints", _checkpoints(proof)),
-        ("state digests", "after every step" if every == 1 else f"after every {every} steps"),
+        ("state digests", _state_digests(proof)),
         ("seed", commitment.nonce),
         ("prover", commitment.prover or "no key"),
         ("commitment", commitment.digest().hex()),

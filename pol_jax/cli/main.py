@@ -38,6 +38,12 @@ def pol() -> None:
 @click.option("--out", type=_FOLDER, required=True, help="Directory of the proof; an interrupted run continues.")
 @click.option("--steps", type=click.IntRange(1), help="Steps to train.  [default: the task's]")
 @click.option("--interval", type=click.IntRange(1), help="Steps between checkpoints.  [default: the task's]")
+@click.option(
+    "--witness-interval",
+    type=click.IntRange(1),
+    metavar="W",
+    help="Steps between digests of the state.  [default: the fewest that cost under 2%]",
+)
 @click.option("--keep-every", type=click.IntRange(1), metavar="M", help="Keep every M-th checkpoint.  [default: all]")
 @click.option("--self-check", metavar="1/N", help="Execute one segment of N twice, to find silent data corruption.")
 @click.option("--seed", default=None, help="Any text; it decides PRNG keys and order of records.  [default: 0]")

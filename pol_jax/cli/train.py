@@ -37,6 +37,7 @@ def train_command(
     out: Path,
     steps: int | None,
     interval: int | None,
+    witness_interval: int | None,
     keep_every: int | None,
     self_check: str | None,
     seed: str | None,
@@ -60,6 +61,7 @@ def train_command(
     drawn, round_file = _beacon(beacon)
     choices = Choices(
         interval=interval,
+        witness_interval=witness_interval,
         seed=seed,
         beacon=drawn,
         secret=read_secret(private) if private else None,

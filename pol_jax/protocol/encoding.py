@@ -27,7 +27,7 @@ FORMAT: Final = "pol-jax/2"
 
 DIGEST_BYTES: Final = 32
 
-_PARALLEL_BYTES: Final = 10_000_000
+PARALLEL_BYTES: Final = 10_000_000
 """From this size on, BLAKE3 is faster on several threads (measured); below it, starting them costs more."""
 
 Digest = bytes
@@ -47,7 +47,7 @@ def digest(
         length: number of bytes of output; beyond 32, they are the next ones of BLAKE3's output stream.
         version: of the format that this layout is first in; layouts of version 1 that have not changed keep it.
     """
-    threads = blake3.AUTO if len(payload) > _PARALLEL_BYTES else 1
+    threads = blake3.AUTO if len(payload) > PARALLEL_BYTES else 1
     return blake3(payload, derive_key_context=f"{version} {context}", max_threads=threads).digest(length=length)
 
 
@@ -132,7 +132,12 @@ def batch_digest(records: Iterable[Digest]) -> Digest:
 # --- states ------------------------------------------------------------------------------------------------------
 
 
-def state_digest(spec: Digest, pieces: Iterable[memoryview]) -> Digest:
+def piece_digest(piece: memoryview) -> Digest:
+    """Return the digest of one piece of a leaf (section 4), given its little-endian bytes in C order."""
+    return (_piece(piece) if len(piece) <= PARALLEL_BYTES else _piece(piece, max_threads=blake3.AUTO)).digest()
+
+
+def state_digest(spec: Digest, pieces: Iterable[Digest]) -> Digest:
     """Return the digest of a state (section 4).
 
     What is hashed is the digest of the state's specification, then that of every piece of every leaf, in order. The
@@ -140,13 +145,9 @@ def state_digest(spec: Digest, pieces: Iterable[memoryview]) -> Digest:
 
     Args:
         spec: digest of the canonical JSON list of leaves (path, dtype, shape, pieces, prng).
-        pieces: little-endian C-order bytes of each piece, leaf by leaf, a leaf's pieces in row-major order.
+        pieces: digests of the pieces, leaf by leaf, a leaf's pieces in row-major order.
     """
-    digests = [
-        (_piece(piece) if len(piece) < _PARALLEL_BYTES else _piece(piece, max_threads=blake3.AUTO)).digest()
-        for piece in pieces
-    ]
-    return digest("state", spec + b"".join(digests))
+    return digest("state", spec + b"".join(pieces))
 
 
 # --- ledger ------------------------------------------------------------------------------------------------------

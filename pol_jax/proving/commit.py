@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,6 @@ from pol_jax.protocol.commitment import (
     Description,
     ProgramCommitment,
     Schedule,
-    nbytes,
 )
 from pol_jax.protocol.encoding import FORMAT, Digest
 from pol_jax.protocol.initial import Initial, OwnKey
@@ -29,14 +28,14 @@ from pol_jax.protocol.keys import KEY_WORDS, Prng
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.trees import RecordSpec
 from pol_jax.proving.fine_tuning import Start, choose, taken_leaves
-from pol_jax.proving.trial import try_program
+from pol_jax.proving.trial import running, trial_inputs, try_program
+from pol_jax.proving.witness_interval import measure, smallest_interval
 from pol_jax.storage.proof import RECORDS_FILE
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.records import digest_source
 from pol_jax.training.sources import number_of_records
 from pol_jax.training.task import Task
 
-_WITNESS_BYTES = 2**26
 PRNG: Final[Prng] = "threefry2x32"
 """The implementation of keys, unless the prover chooses another one."""
 
@@ -55,7 +54,8 @@ class Choices:
         beacon: a public random value, or None.
         secret: 32 bytes that salt the records of a private data set, or None.
         prng: implementation of the PRNG keys; None for threefry2x32.
-        witness_interval: number of steps between two state digests; None for one, or more if a state exceeds 64 MiB.
+        witness_interval: number of steps between two state digests; None for the smallest
+            number that costs at most 2% of training, by measured times of steps and digests (`measure`).
         constant_bytes: size of the constants that the programs may hold; None for what verifiers allow by default.
         start: what the initial state takes over from an earlier proof or from weights; None for nothing.
         may_stop_early: whether the run may end before its last step, at any step that the prover likes. A verifier is
@@ -122,6 +122,7 @@ def write_commitment(
     limits = Limits() if choices.constant_bytes is None else Limits(constant_bytes=choices.constant_bytes)
     artifacts = export_task(task, signature, limits)
     program = try_program(artifacts, signature, task.source)
+    choices = _with_witness_interval(choices, task, program)
     initial = choose(choices.start, signature.state)[0] if choices.start else OwnKey()
     digests = _digest_records(task, signature.record, choices.secret, progress)
     committed = ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics, loss=signature.loss)
@@ -180,7 +181,6 @@ def commitment_of(
         data: the digests of the records.
         initial: what the initial state takes over.
     """
-    every = max(1, -(-nbytes(signature.state) // _WITNESS_BYTES))
     return Commitment(
         format=FORMAT,
         program=program,
@@ -189,7 +189,7 @@ def commitment_of(
         schedule=Schedule(
             batch_size=task.batch_size,
             interval=choices.interval or task.interval,
-            witness_interval=choices.witness_interval or every,
+            witness_interval=choices.witness_interval or 1,
             order="feistel-splitmix64-8",
             prng=choices.prng or PRNG,
             steps=steps,
@@ -203,6 +203,15 @@ def commitment_of(
         arithmetic=ARITHMETIC if task.arithmetic == "exact" else None,
         mesh=None,
     )
+
+
+def _with_witness_interval(choices: Choices, task: Task, program: Program) -> Choices:
+    """Choose the witness interval by what a digest costs here, unless the prover has chosen it."""
+    if choices.witness_interval:
+        return choices
+    with running("the first steps"):
+        costs = measure(program, *trial_inputs(program.signature, task.source))
+    return replace(choices, witness_interval=smallest_interval(costs, choices.interval or task.interval))
 
 
 def _readable(commitment: Commitment) -> bytes:

@@ -145,9 +145,16 @@ def _regenerate(
     ends = {step: _committed_state(proof, layout, step) for step in (0, steps)}
     _check_initial(proof, program, layout, ends[0])
     records = CommittedRecords(proof.records(), secret, proof.commitment.format)
-    witness = Witness(layout, records, lambda step: schedule.has_witness(step, steps), proof.commitment.row_layout)
+    kept = {step for span in wanted for step in (span.start, span.stop)}
+    witness = Witness(
+        layout,
+        records,
+        lambda step: schedule.has_witness(step, steps),
+        proof.commitment.row_layout,
+        lambda step: step in kept,
+    )
     found = routes(wanted, proof.checkpoints())
-    keeper = _Keeper({step for span in wanted for step in (span.start, span.stop)}, progress.at)
+    keeper = _Keeper(kept, progress.at)
     progress.begin("regenerating", sum(len(route.span.steps) for route in found))
     try:
         for route in found:

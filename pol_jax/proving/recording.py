@@ -181,6 +181,7 @@ class Recording:
             CommittedRecords(proof.records(), self._choices.secret, self.commitment.format),
             lambda step: schedule.has_witness(step, self.steps),
             self.commitment.row_layout,
+            lambda step: schedule.has_checkpoint(step, self.steps),
         )
         made = proof.claim.interventions if proof.claim else past_interventions(self._root)
         self._interventions = Interventions(self._root, self.commitment, aim, made)
@@ -364,7 +365,8 @@ class Recording:
             return self.recorder
         schedule, executor = self.commitment.schedule, Executor(self.program, self.witness, self._inputs)
         checker = SelfChecker(self.recorder, executor, schedule, self.steps, self._self_check)
-        checker.begin(self.start, self.witness.layout.gather([np.asarray(leaf) for leaf in self.leaves]))
+        # A copy: the first step takes over the memory of these leaves.
+        checker.begin(self.start, self.witness.layout.gather([np.array(leaf) for leaf in self.leaves]))
         return checker
 
     def _inputs(self, start: int, stop: int) -> Iterator[StepInput]:

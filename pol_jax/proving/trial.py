@@ -7,10 +7,11 @@ from contextlib import contextmanager
 
 import jax
 import numpy as np
+from jaxtyping import UInt32
 
 from pol_jax.errors import BackendError, ProofError, TaskError, printable
 from pol_jax.program.artifact import Artifacts, Program, Signature, load_program
-from pol_jax.training.records import take
+from pol_jax.training.records import Batch, take
 from pol_jax.training.task import Source
 
 
@@ -31,11 +32,20 @@ def try_program(artifacts: Artifacts, signature: Signature, source: Source) -> P
             f"what was exported can't be loaded back: {error}; init and step must be pure functions of their arguments,"
             " for one device"
         ) from error
-    indices = np.arange(signature.batch_size, dtype=np.int64) % len(source)
-    batch, key = take(source, signature.record, indices), np.zeros(signature.key().shape, np.uint32)
+    batch, key = trial_inputs(signature, source)
     with running("the first step"):
         jax.block_until_ready(program.step(program.init(key), batch, key))
     return program
+
+
+def trial_inputs(signature: Signature, source: Source) -> tuple[Batch, UInt32[np.ndarray, " words"]]:
+    """Return the batch of the first records, and a key of zeros.
+
+    Raises:
+        DataError: the records of the batch are not alike.
+    """
+    indices = np.arange(signature.batch_size, dtype=np.int64) % len(source)
+    return take(source, signature.record, indices), np.zeros(signature.key().shape, np.uint32)
 
 
 @contextmanager

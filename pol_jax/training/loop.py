@@ -18,16 +18,19 @@ import numpy as np
 from jaxtyping import UInt8, UInt64
 
 from pol_jax.program.artifact import Leaves, Program
-from pol_jax.protocol.encoding import batch_digest
+from pol_jax.protocol.commitment import nbytes
+from pol_jax.protocol.encoding import Digest, batch_digest
 from pol_jax.protocol.rows import Row, RowLayout
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.records import Batch
 from pol_jax.training.states import HostState, Layout, Packed
 from pol_jax.training.user_code import calling
 
-# The loop may be ahead of its follower by so many steps, and by so many bytes of copied states.
-_WAITING_STEPS = 64
-_WAITING_BYTES = 2**22
+# The loop may be ahead of its follower by so many steps, by so many bytes of batches, and by so many bytes of copied
+# states; but always by two of each.
+_WAITING_STEPS = 256
+_WAITING_BATCHES = 2**26
+_WAITING_STATES = 2**26
 
 
 OnStep: TypeAlias = Callable[[int, Mapping[str, float]], None]
@@ -39,7 +42,7 @@ class Observer(Protocol):
     """An observer is told of every step, in order, by the thread that follows the loop; its errors end the loop."""
 
     def __call__(self, row: Row, state: HostState | None, /) -> None:
-        """Receive the row of a step, and the state after it if the row has its digest."""
+        """Receive the row of a step, and the state after it if the witness keeps that."""
 
 
 @runtime_checkable
@@ -59,21 +62,26 @@ class Witness:
         records: the committed records.
         wants: whether the row of a step has the digest of the state after it.
         rows: which metrics the rows have.
+        keeps: whether the observer needs the state after a step itself, of those whose digest is wanted.
     """
 
     layout: Layout
     records: Records
     wants: Callable[[int], bool]
     rows: RowLayout
+    keeps: Callable[[int], bool] = lambda _step: False
 
     def initial(self, key: np.ndarray, state: HostState) -> Row:
         """Return row 0, which is that of the initial state."""
         return Row(0, _key_bytes(key), np.empty(0, np.uint64), batch_digest([]), state.digest(), b"", self.rows)
 
-    def row(self, inputs: StepInput, metrics: Sequence[jax.Array], state: HostState | None) -> Row:
+    def row(self, inputs: StepInput, metrics: Sequence[jax.Array], state: Digest | None) -> Row:
         """Return the row of an executed step, computed from the same arrays that the step received.
 
-        ``metrics`` are those of the rows, in order.
+        Args:
+            inputs: what the step received.
+            metrics: those of the rows, in order.
+            state: digest of the state after the step, if it is wanted.
 
         Raises:
             DataError: a record is not the committed one.
@@ -84,7 +92,7 @@ class Witness:
             key=_key_bytes(inputs.key),
             indices=inputs.indices,
             batch=batch_digest([digests.tobytes()]),
-            state=None if state is None else state.digest(),
+            state=state,
             metrics=b"".join(np.asarray(each).astype("<f4", copy=False).tobytes() for each in metrics),
             layout=self.rows,
         )
@@ -104,12 +112,25 @@ def run(program: Program, state: Leaves, inputs: Iterable[StepInput], follower: 
 
 
 @dataclass(frozen=True)
+class _Digested:
+    """What is left of a state: its digest, if it is wanted, and a copy of it, if it is kept."""
+
+    digest: Digest | None = None
+    kept: HostState | None = None
+
+
+@dataclass(frozen=True)
 class _Executed:
-    """An executed step is one that was dispatched, with its input, metrics and packed state."""
+    """An executed step is one that was dispatched, with its input, its metrics, and what is needed of its state."""
 
     inputs: StepInput
     metrics: Sequence[jax.Array]
-    packed: Packed | None
+    state: Packed | _Digested
+
+    @property
+    def holds_state(self) -> bool:
+        """Return whether memory for a state is held until the step has been observed."""
+        return not isinstance(self.state, _Digested) or self.state.kept is not None
 
 
 class Follower:
@@ -130,26 +151,40 @@ class Follower:
         self._program, self._witness, self._observe, self._on_step = program, witness, observe, on_step
         self._places = [program.signature.metrics.index(name) for name in witness.rows.metrics]
         self._steps: SimpleQueue[_Executed | Event | None] = SimpleQueue()
-        # The loop may be ahead by a bounded number of steps: each holds a copy of the state on the device.
-        self._room = Semaphore(max(1, min(_WAITING_STEPS, _WAITING_BYTES // max(1, witness.layout.nbytes))))
+        batch = program.signature.batch_size * nbytes(program.signature.record)
+        self._room = Semaphore(max(2, min(_WAITING_STEPS, _WAITING_BATCHES // max(1, batch))))
+        self._room_of_states = Semaphore(max(2, _WAITING_STATES // max(1, witness.layout.nbytes)))
         self._error: BaseException | None = None
         # A daemon thread does not keep a process alive whose loop has failed.
         self._thread = Thread(target=self._work, name="pol-witness", daemon=True)
         self._thread.start()
 
     def follow(self, inputs: StepInput, state: Leaves, metrics: Sequence[jax.Array]) -> None:
-        """Take note of a step that was dispatched; this waits only if too many steps are pending.
+        """Take note of a step that was dispatched; this waits only if too many are pending, or to digest a large state.
 
         Args:
             inputs: what the step received.
             state: the state that it returned, whose memory may be reused as soon as this function returns.
             metrics: the metrics that it returned.
         """
-        # The copy is started now, because the next step reuses the memory of the state.
-        packed = self._witness.layout.pack(state) if self._witness.wants(inputs.step) else None
+        executed = _Executed(inputs, metrics, self._take_state(inputs.step, state))
         self._room.acquire()
         self._raise()
-        self._steps.put(_Executed(inputs, metrics, packed))
+        self._steps.put(executed)
+
+    def _take_state(self, step: int, state: Leaves) -> Packed | _Digested:
+        """Take from a state what is needed of it, now, because the next step reuses its memory."""
+        witness = self._witness
+        if not witness.wants(step):
+            return _Digested()
+        if not witness.layout.is_digested_in_place(state):
+            self._room_of_states.acquire()
+            return witness.layout.pack(state)
+        found = witness.layout.view(state)
+        if not witness.keeps(step):
+            return _Digested(found.digest())
+        self._room_of_states.acquire()
+        return _Digested(found.digest(), found.copy())
 
     def wait(self) -> None:
         """Wait until every step so far has been observed."""
@@ -185,20 +220,27 @@ class Follower:
                     self._take(item)
                 except BaseException as error:  # noqa: BLE001  # raised again in the thread that runs the loop
                     self._error = error
+            if item.holds_state:
+                self._room_of_states.release()
             self._room.release()
 
     def _take(self, executed: _Executed) -> None:
-        packed = executed.packed
         with jax.transfer_guard("allow"):  # whatever the caller forbids their own code
-            state = None if packed is None else self._witness.layout.fetch(packed)
+            found = self._digested(executed)
             recorded = tuple(executed.metrics[place] for place in self._places)
-            row = self._witness.row(executed.inputs, recorded, state)
-        self._observe(row, state)
+            row = self._witness.row(executed.inputs, recorded, found.digest)
+        self._observe(row, found.kept)
         if self._on_step:
             names = self._program.signature.metrics
             values = {name: float(value) for name, value in zip(names, executed.metrics, strict=True)}
             with calling(f"on_step of step {row.step}"):
                 self._on_step(row.step, values)
+
+    def _digested(self, executed: _Executed) -> _Digested:
+        if isinstance(executed.state, _Digested):
+            return executed.state
+        state = self._witness.layout.fetch(executed.state)
+        return _Digested(state.digest(), state if self._witness.keeps(executed.inputs.step) else None)
 
 
 def _key_bytes(key: np.ndarray) -> bytes:

@@ -1,39 +1,45 @@
 """This module brings states from the device to the host, and computes their digests (section 4).
 
-All leaves of a dtype are first copied into one array on the device ("packed"), by a program of its own after the step.
-The copy outlives the state, whose memory the next step reuses. It can be fetched while later steps run, and in a few
+A step reuses the memory of the state before it, so a digest of that state must be finished first, or be of a copy.
+Which one costs less was measured. A large state on a CPU is digested where it lies, by all cores, while the next step
+waits: to copy it would take longer than to digest it. Any other state is copied on the device ("packed": all leaves of
+a dtype into one array), by a program of its own after the step. The copy is fetched while later steps run, and in a few
 large transfers instead of many small ones.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from pol_jax.protocol.documents import encode
-from pol_jax.protocol.encoding import Digest, document_digest, state_digest
+from pol_jax.protocol.encoding import PARALLEL_BYTES, Digest, document_digest, piece_digest, state_digest
 from pol_jax.protocol.trees import DTYPES, LeafSpec, StateSpec
 
 Packed = tuple[jax.Array, ...]
 """A packed state is one 1-d array for each dtype, in the order in which the dtypes first appear."""
 
+_COPIED_BYTES: Final = 2**22
+"""Up to this size, a copy of a state costs less than a pause of the loop (measured)."""
+
 
 @dataclass(frozen=True)
 class Slot:
-    """A slot says where a leaf lies in a packed state: in which buffer, and from which element and byte to which."""
+    """A slot says where a leaf lies in a packed state: in which buffer, and from which element to which."""
 
     buffer: int
     start: int
     stop: int
-    start_byte: int
-    stop_byte: int
 
 
 @dataclass(frozen=True)
@@ -53,20 +59,15 @@ class Layout:
         ends = dict.fromkeys(self.dtypes, 0)
         slots = []
         for leaf in self.spec:
-            start, size = ends[leaf.dtype], DTYPES[leaf.dtype].itemsize
+            start = ends[leaf.dtype]
             stop = ends[leaf.dtype] = start + math.prod(leaf.shape)
-            slots.append(Slot(self.dtypes.index(leaf.dtype), start, stop, start * size, stop * size))
+            slots.append(Slot(self.dtypes.index(leaf.dtype), start, stop))
         return tuple(slots)
 
     @cached_property
     def nbytes(self) -> int:
         """Return how many bytes a state has."""
         return sum(leaf.nbytes for leaf in self.spec)
-
-    @cached_property
-    def whole(self) -> bool:
-        """Return whether every leaf is digested as one piece."""
-        return all(leaf.is_whole for leaf in self.spec)
 
     @cached_property
     def spec_digest(self) -> Digest:
@@ -90,15 +91,36 @@ class Layout:
 
     def fetch(self, packed: Packed) -> HostState:
         """Bring a packed state to the host; this waits for the device."""
-        return HostState(self, tuple(np.asarray(array) for array in packed))
+        buffers = [np.asarray(array) for array in packed]
+        pairs = zip(self.spec, self.slots, strict=True)
+        return HostState(
+            self, tuple(buffers[slot.buffer][slot.start : slot.stop].reshape(leaf.shape) for leaf, slot in pairs)
+        )
+
+    def is_digested_in_place(self, leaves: Sequence[jax.Array]) -> bool:
+        """Return whether a state is digested where it lies, because it is large and in the memory of the host."""
+        return self.nbytes > _COPIED_BYTES and all(
+            device.platform == "cpu" for leaf in leaves[:1] for device in leaf.devices()
+        )
+
+    def view(self, leaves: Sequence[jax.Array]) -> HostState:
+        """Return a state on a CPU without copying it, after waiting for the step that computes it.
+
+        No view may be left when the next step begins: it could not take over the memory, and would copy the state.
+        """
+        return HostState(self, tuple(np.asarray(leaf) for leaf in leaves))
 
     def gather(self, leaves: Sequence[np.ndarray]) -> HostState:
-        """Return the host state with these leaves, laid out as if it had been fetched."""
-        buffers = [np.empty(0)] * len(self.dtypes)
-        for buffer, dtype in enumerate(self.dtypes):
-            parts = [np.ravel(leaf) for leaf, slot in zip(leaves, self.slots, strict=True) if slot.buffer == buffer]
-            buffers[buffer] = np.concatenate(parts, dtype=DTYPES[dtype], casting="no")  # a cast would change bits
-        return HostState(self, tuple(buffers))
+        """Return the host state with these leaves, which are not copied.
+
+        Raises:
+            ValueError: there are more or fewer leaves than the layout has, or one has another dtype or shape.
+        """
+        for leaf, array in zip(self.spec, leaves, strict=True):
+            # Digests are of bytes: an array of another type would be that of another state, or of none.
+            if (array.dtype, array.shape) != (DTYPES[leaf.dtype], leaf.shape):
+                raise ValueError(f"leaf {leaf.path}: got {array.dtype}{list(array.shape)}, expected {leaf}")
+        return HostState(self, tuple(leaves))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,37 +128,58 @@ class HostState:
     """A host state is a state in the memory of the host.
 
     Attributes:
-        layout: where the leaves lie in the buffers.
-        buffers: one 1-d array for each dtype of the layout.
+        layout: describes the leaves.
+        leaves: the leaves in the order of the specification; they may be views of a state on the device, or of files.
     """
 
     layout: Layout
-    buffers: tuple[np.ndarray, ...]
+    leaves: tuple[np.ndarray, ...]
 
-    @property
-    def leaves(self) -> list[np.ndarray]:
-        """Return the leaves in the order of the specification, as views into the buffers."""
-        pairs = zip(self.layout.spec, self.layout.slots, strict=True)
-        return [self.buffers[slot.buffer][slot.start : slot.stop].reshape(leaf.shape) for leaf, slot in pairs]
+    def copy(self) -> HostState:
+        """Return the same state in memory of its own."""
+        return HostState(self.layout, tuple(np.array(leaf) for leaf in self.leaves))
 
     def digest(self) -> Digest:
         """Return the digest of the state."""
-        layout = self.layout
-        raw = [little_endian(buffer).view(np.uint8).data for buffer in self.buffers]
-        leaves = [raw[slot.buffer][slot.start_byte : slot.stop_byte] for slot in layout.slots]
-        if layout.whole:
-            return state_digest(layout.spec_digest, leaves)
-        pairs = zip(layout.spec, leaves, strict=True)
-        return state_digest(layout.spec_digest, [piece for leaf, content in pairs for piece in _cut(leaf, content)])
+        pairs = zip(self.layout.spec, self.leaves, strict=True)
+        pieces = [piece for leaf, array in pairs for piece in cut(leaf, array)]
+        return state_digest(self.layout.spec_digest, piece_digests(pieces))
 
 
-def _cut(leaf: LeafSpec, content: memoryview) -> Iterator[memoryview]:
-    """Yield the bytes of the pieces of a leaf, in row-major order of their places."""
-    array = np.frombuffer(content, np.uint8).reshape(*leaf.shape, DTYPES[leaf.dtype].itemsize)
+def cut(leaf: LeafSpec, array: np.ndarray) -> Iterator[memoryview]:
+    """Yield the little-endian bytes of the pieces of a leaf, in row-major order of their places.
+
+    A piece that lies in memory as one run of bytes isn't copied.
+
+    Args:
+        leaf: says how many pieces each axis has.
+        array: the leaf; or a part of it, with ``leaf`` describing that part, such as one device of several holds.
+    """
+    if leaf.is_whole:
+        yield _bytes(array)
+        return
     sizes = [size // parts for size, parts in zip(leaf.shape, leaf.pieces, strict=True)]
     for corner in np.ndindex(*leaf.pieces):
-        piece = array[tuple(slice(i * size, (i + 1) * size) for i, size in zip(corner, sizes, strict=True))]
-        yield np.ascontiguousarray(piece).reshape(-1).data
+        yield _bytes(array[tuple(slice(i * size, (i + 1) * size) for i, size in zip(corner, sizes, strict=True))])
+
+
+def piece_digests(pieces: Sequence[memoryview]) -> list[Digest]:
+    """Return the digest of each piece; on all processors, if there are many bytes.
+
+    The pieces may be those of a whole state, or those that one process of several holds: a state digest needs the
+    digests of all pieces, in order, and none of their bytes.
+    """
+    if sum(map(len, pieces)) <= PARALLEL_BYTES:
+        return [piece_digest(piece) for piece in pieces]
+    large = {at for at, piece in enumerate(pieces) if len(piece) > PARALLEL_BYTES}  # each uses all processors by itself
+    with ThreadPoolExecutor(os.cpu_count() or 1, "pol-digest") as pool:
+        small = pool.map(piece_digest, [piece for at, piece in enumerate(pieces) if at not in large])
+        found = {at: piece_digest(pieces[at]) for at in sorted(large)}
+        return [found[at] if at in large else next(small) for at in range(len(pieces))]
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    return np.ascontiguousarray(little_endian(array)).reshape(-1).view(np.uint8).data
 
 
 def little_endian(buffer: np.ndarray) -> np.ndarray:

@@ -75,6 +75,7 @@ class Assignment:
         return Choices(
             interval=self.interval,
             seed=self.seed,
+            witness_interval=1,  # the coordinator must expect the same number, whatever a digest costs the worker
             prover=self.prover,
             secret=secret,
             start=Start(previous, self.take),

@@ -6,11 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tiny
 from click.testing import CliRunner
 from commands import pol
 from forge import claim_of
 
 from pol_jax.cli import main as cli
+from pol_jax.proving.commit import Choices
+from pol_jax.proving.recording import train
 from pol_jax.storage.proof import open_proof
 
 
@@ -41,3 +44,9 @@ def test_digests_are_never_cut(runs: Path) -> None:
         shown = CliRunner().invoke(cli.pol, ["inspect", str(runs / "a")], env={"COLUMNS": width, "TERM": "dumb"})
         for digest in (commitment.digest().hex(), commitment.data.root, claim_of(runs / "a").final_state):
             assert digest in shown.output
+
+
+@pytest.mark.parametrize(("every", "shown"), [(1, "after every step\n"), (4, "after every 4 steps: 6 of 15 states\n")])
+def test_inspect_says_how_many_states_have_digests(every: int, shown: str, tmp_path: Path) -> None:
+    train(tiny.plain(), tmp_path, steps=14, choices=Choices(interval=6, witness_interval=every))
+    assert shown in pol("inspect", tmp_path).output  # of 4 steps: 0, 4, 6, 8, 12 and 14
