@@ -98,7 +98,9 @@ def train(task: str, **options: object) -> None:
 @click.option("--segments", metavar="LIST", help="Replay these segments, such as 0,3,7-9.")
 @click.option("--all", "everything", is_flag=True, help="Replay every segment.")
 @click.option("--nonce", metavar="HEX", help="Repeat the draw of an earlier report.  [default: random]")
-@click.option("--nonce-round", metavar="FILE", type=_FILE, help="Draw by this drand round (JSON), for a public challenge.")
+@click.option(
+    "--nonce-round", metavar="FILE", type=_FILE, help="Draw by this drand round (JSON), for a public challenge."
+)
 @click.option(
     "--task", multiple=True, help="A task you trust, for its records and program.  [default: the proof's, if built in]"
 )
@@ -132,6 +134,7 @@ def train(task: str, **options: object) -> None:
 @click.option("--ray", metavar="ADDRESS", help="Spread the replays over a running Ray cluster (extra: ray).")
 @click.option("--exact", is_flag=True, help="Accept equal bits only, and nothing within a tolerance.")
 @click.option("--unconfined", is_flag=True, help="Do not restrict files and network of the process that reads PROOF.")
+@click.option("--tsa-roots", metavar="PEM", type=_FILE, help="Root certificates of timestamping authorities you trust.")
 @click.option(
     "--json",
     "json_file",
@@ -185,7 +188,9 @@ def merge_reports(proof: Path, facts: tuple[Path, ...], **options: object) -> No
     """
     from pol_jax.cli.verify import verify_command
 
-    left_out = dict.fromkeys(("confidence", "fraction", "top_q", "metric", "segments", "nonce", "nonce_round", "model", "jobs"))
+    left_out = dict.fromkeys(
+        ("confidence", "fraction", "top_q", "metric", "segments", "nonce", "nonce_round", "model", "jobs")
+    )
     limits = {"timeout": 900.0, "total_timeout": None, "unconfined": False, "max_constants": None, "everything": False}
     sys.exit(verify_command(proof, facts=facts, **left_out, **limits, **options))  # type: ignore[arg-type]
 
@@ -197,7 +202,9 @@ def merge_reports(proof: Path, facts: tuple[Path, ...], **options: object) -> No
 )
 @click.option("--fraction", type=float, help="...if this share of all steps is false.  [default: 0.05]")
 @click.option("--nonce", metavar="HEX", help="Repeat an earlier draw.  [default: random]")
-@click.option("--nonce-round", metavar="FILE", type=_FILE, help="Draw by this drand round (JSON), for a public challenge.")
+@click.option(
+    "--nonce-round", metavar="FILE", type=_FILE, help="Draw by this drand round (JSON), for a public challenge."
+)
 @click.option("--tsa-roots", metavar="PEM", type=_FILE, help="With it: the round must follow the claim's timestamp.")
 def challenge(claim: Path, **options: object) -> None:
     """Draw random steps to open, and add the first and the last one. CLAIM is a claim.json, or a proof."""

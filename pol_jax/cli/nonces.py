@@ -58,9 +58,7 @@ def given_nonce(nonce: str | None, round_file: Path | None, claim: Path, tsa_roo
         if stamped:
             check_public_round(found, stamped, round_file.name)
     claim_time = stamped.latest.isoformat() if stamped else None
-    return GivenNonce(
-        bytes.fromhex(found.randomness), PublicDraw(found.text(), found.time.isoformat(), claim_time)
-    )
+    return GivenNonce(bytes.fromhex(found.randomness), PublicDraw(found.text(), found.time.isoformat(), claim_time))
 
 
 def _round(file: Path) -> BeaconRound:

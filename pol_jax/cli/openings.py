@@ -83,6 +83,7 @@ def verify_opening_command(
     same_program: bool,
     any_program: bool,
     data_dir: Path | None,
+    tsa_roots: Path | None = None,
     **others: object,
 ) -> int:
     """Verify an opening, print the report, and return the exit code."""

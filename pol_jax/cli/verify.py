@@ -62,6 +62,7 @@ def verify_command(
     d_ref: float | None,
     exact: bool,
     model: Path | None,
+    tsa_roots: Path | None = None,
     shard: str | None = None,
     out: Path | None = None,
     ray: str | None = None,

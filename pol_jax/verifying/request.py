@@ -97,7 +97,7 @@ class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Refuse what could not be answered.
 
         Raises:
-            UsageError: a number is out of range, the policy would check nothing, or nothing could be drawn by the nonce.
+            UsageError: a number is out of range, the policy would check nothing, or the nonce is too short or long.
         """
         super().__post_init__()
         check_policy(self.policy)
@@ -136,7 +136,7 @@ class OpeningRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Refuse what could not be answered.
 
         Raises:
-            UsageError: a number is out of range, or nothing could be drawn by the nonce.
+            UsageError: a number is out of range, or the nonce is too short or too long.
         """
         super().__post_init__()
         if not isinstance(self.policy, ListedSteps):

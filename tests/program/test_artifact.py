@@ -95,8 +95,8 @@ def test_no_program(content: bytes, plain_proof: Path) -> None:
 @pytest.mark.parametrize("field", ["ordered_effects", "unordered_effects"])
 def test_program_with_effects(field: str, plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     signature = Signature.from_commitment(open_proof(plain_proof).commitment)
-    read = jax.export.deserialize
-    monkeypatch.setattr("jax.export.deserialize", lambda content: replace(read(content), **{field: ("an effect",)}))
+    read, effects = jax.export.deserialize, {field: ("an effect",)}
+    monkeypatch.setattr("jax.export.deserialize", lambda content: replace(read(content), **effects))  # type: ignore[arg-type]
     contents = ((plain_proof / name).read_bytes() for name in (INIT_FILE, STEP_FILE))
     with pytest.raises(ProofError, match=r"program/init\.jax_export: has effects"):
         load_program(Artifacts(*contents), signature)

@@ -68,7 +68,9 @@ def test_files_far_larger_than_the_state(proof_copy: Path) -> None:
         check_files("checkpoint", path, 1000, 5)
 
 
-@pytest.mark.parametrize("name", ["state/d/more/extra", "state/ocdbt.process_0/extra", "state/extra", "state/_sharding"])
+@pytest.mark.parametrize(
+    "name", ["state/d/more/extra", "state/ocdbt.process_0/extra", "state/extra", "state/_sharding"]
+)
 def test_file_that_no_checkpoint_has(proof_copy: Path, name: str) -> None:
     path = proof_copy / checkpoint_name(0)
     (path / name).parent.mkdir(exist_ok=True)
@@ -80,7 +82,7 @@ def test_file_that_no_checkpoint_has(proof_copy: Path, name: str) -> None:
 def test_marker_that_is_missing_or_says_something(proof_copy: Path) -> None:
     path = proof_copy / checkpoint_name(0)
     (path / "orbax.checkpoint").write_bytes(b"x")
-    with pytest.raises(ProofError, match="orbax.checkpoint has 1 bytes, expected an empty file"):
+    with pytest.raises(ProofError, match=r"orbax\.checkpoint has 1 bytes, expected an empty file"):
         check_files("checkpoint", path, 10**6, 5)
     (path / "orbax.checkpoint").unlink()
     with pytest.raises(ProofError, match=r"orbax\.checkpoint is missing"):

@@ -11,10 +11,20 @@ import pytest
 
 import pol_jax
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import ListedSegments, ListedSteps, RandomSegments, TopSegments
+from pol_jax.protocol.challenge import (
+    AllSegments,
+    JointSegments,
+    ListedSegments,
+    ListedSteps,
+    RandomSegments,
+    RandomSteps,
+    TopSegments,
+)
 from pol_jax.protocol.limits import Limits
 from pol_jax.sandbox.messages import Setup
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
+
+NONCE = b"a nonce of tests"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +58,7 @@ def test_a_list_of_segments_and_d_ref_are_about_one_proof() -> None:
 
 @pytest.mark.parametrize("length", [0, 8, 15, 65])
 def test_a_nonce_that_a_prover_could_try_out_is_refused_where_anything_is_drawn(length: int) -> None:
-    opening = {"claim": "claim.json", "opening": "opening", "nonce": bytes(length)}
+    opening: dict[str, Any] = {"claim": "claim.json", "opening": "opening", "nonce": bytes(length)}
     for policy in (RandomSegments(), JointSegments(1), ListedSegments((1,))):
         with pytest.raises(UsageError, match=f"got {length} bytes, expected 16 to 64"):
             ProofRequest(path="proof", policy=policy, nonce=bytes(length))
