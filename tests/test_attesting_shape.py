@@ -14,7 +14,8 @@ import pol_jax.attesting
 
 MODULES = sorted(Path(pol_jax.attesting.__file__).parent.glob("*.py"))
 
-TESTS = [path for room in ("attesting", "attacks", "docs") for path in (Path(__file__).parent / room).glob("test_*.py")]
+ROOMS = ("attesting", "attacks", "docs", "verifying", "judging", "cli", "reports/wording")
+TESTS = [path for room in ROOMS for path in (Path(__file__).parent / room).glob("test_*.py")]
 
 OWN = {path.stem for path in MODULES if path.stem != "__init__"}
 OUTSIDE = {"jax", "flax", "optax", "orbax", "click", "rich", "pickle", "subprocess"}

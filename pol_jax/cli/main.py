@@ -131,6 +131,8 @@ def train(task: str, **options: object) -> None:
 @click.option("--ray", metavar="ADDRESS", help="Spread the replays over a running Ray cluster (extra: ray).")
 @click.option("--exact", is_flag=True, help="Accept equal bits only, and nothing within a tolerance.")
 @click.option("--unconfined", is_flag=True, help="Do not restrict files and network of the process that reads PROOF.")
+@click.option("--signer", metavar="KEY|FILE", help="The public key that must have signed the claim, from its owner.")
+@click.option("--tsa-roots", metavar="PEM", type=_FILE, help="Root certificates of timestamping authorities you trust.")
 @click.option(
     "--json",
     "json_file",
@@ -140,7 +142,7 @@ def train(task: str, **options: object) -> None:
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
-    help="Compare a deployed model (.safetensors, .npz) if PROOF is accepted.",
+    help="Compare a model (.safetensors, .npz, Orbax) with the final state if PROOF is accepted.",
 )
 @click.option("--html", "html_file", type=_FILE, help="Write the report to this file, as one page for a browser.")
 def verify(proof: Path, opening: Path | None, steps: str | None, **options: object) -> None:
@@ -173,6 +175,8 @@ def verify(proof: Path, opening: Path | None, steps: str | None, **options: obje
 @click.option("--data-dir", type=_FOLDER, help="As for pol verify.")
 @click.option("--private", type=_FILE, help="As for pol verify.")
 @click.option("--d-ref", type=click.FloatRange(0, min_open=True), metavar="L2", help="As for pol verify.")
+@click.option("--signer", metavar="KEY|FILE", help="As for pol verify.")
+@click.option("--tsa-roots", metavar="PEM", type=_FILE, help="As for pol verify.")
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), help="As for pol verify."
 )

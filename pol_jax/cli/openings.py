@@ -6,10 +6,12 @@ from pathlib import Path
 
 from rich import filesize
 
+from pol_jax.attesting.public_key import read_signer
+from pol_jax.attesting.timestamp import read_pem
 from pol_jax.cli.arguments import parse_nonce, step_policy
 from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.output_file import check_writable
-from pol_jax.cli.report_screen import check_files, publish
+from pol_jax.cli.report_screen import check_files, check_model, publish
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
 from pol_jax.cli.verify import trusted_task
@@ -79,6 +81,9 @@ def verify_opening_command(
     same_program: bool,
     any_program: bool,
     data_dir: Path | None,
+    signer: str | None,
+    tsa_roots: Path | None,
+    model: Path | None,
     **others: object,
 ) -> int:
     """Verify an opening, print the report, and return the exit code."""
@@ -89,6 +94,7 @@ def verify_opening_command(
     trusted = trusted_task(task, data_dir, same_program)
     quiet_libraries()
     check_files(json_file, html_file)
+    check_model(model)
     policy, nonce_bytes = _challenge(steps, nonce, confidence, fraction)
     request = OpeningRequest(
         claim=absolute(find_claim(claim)),
@@ -101,6 +107,9 @@ def verify_opening_command(
         jobs=jobs or 1,
         d_ref=d_ref,
         exact=exact,
+        signer=None if signer is None else read_signer(signer),
+        tsa_roots=None if tsa_roots is None else read_pem(tsa_roots),
+        model=None if model is None else absolute(model),
     )
     bars = Bars()
     try:
@@ -108,7 +117,7 @@ def verify_opening_command(
         report = verify_opening_apart(request, trusted=trusted, progress=bars, bounds=bounds)
     finally:
         bars.end()
-    return publish(report, json_file, html_file)
+    return publish(report, json_file, html_file, model)
 
 
 def _challenge(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pol_jax.attesting.weights import read_weights
+from pol_jax.attesting.public_key import read_signer
+from pol_jax.attesting.timestamp import read_pem
 from pol_jax.cli.arguments import parse_list, parse_nonce
 from pol_jax.cli.cures import source_of_built_in
-from pol_jax.cli.deployed_model import compare_model
-from pol_jax.cli.report_screen import check_files, publish
+from pol_jax.cli.report_screen import check_files, check_model, publish
 from pol_jax.cli.shards import check_shards, find_shard, read_facts
 from pol_jax.cli.terminal import Bars, quiet_libraries
 from pol_jax.cli.train import read_secret
@@ -29,6 +29,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify_proof_apart
 from pol_jax.training.task import Source, Task, load_task
+from pol_jax.verifying.proof_verifier import BUILT_IN_RECORDS
 from pol_jax.verifying.request import ProofRequest, absolute, fresh_nonce
 from pol_jax.verifying.trusted_program import Trusted, trust, trust_built_in
 
@@ -58,6 +59,8 @@ def verify_command(
     d_ref: float | None,
     exact: bool,
     model: Path | None,
+    signer: str | None = None,
+    tsa_roots: Path | None = None,
     shard: str | None = None,
     out: Path | None = None,
     ray: str | None = None,
@@ -72,7 +75,7 @@ def verify_command(
     trusted = trusted_task(task, data_dir, same_program)
     quiet_libraries()
     check_files(json_file, html_file)
-    weights = read_weights(model) if model else None
+    check_model(model)
     request = ProofRequest(
         path=absolute(proof),
         policy=found.policy if found else _policy(confidence, fraction, top_q, metric, segments, everything),
@@ -85,6 +88,10 @@ def verify_command(
         jobs=jobs or 1,
         d_ref=d_ref,
         exact=exact,
+        signer=None if signer is None else read_signer(signer),
+        tsa_roots=None if tsa_roots is None else read_pem(tsa_roots),
+        model=None if model is None else absolute(model),
+        records=f"--task {', '.join(task)}" if task else BUILT_IN_RECORDS,
     )
     bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined)
     source, trusted = _source(task, data_dir), trusted or trust_built_in(data_dir)
@@ -97,10 +104,7 @@ def verify_command(
         report = verify_proof_apart(request, source, trusted=trusted, progress=bars, bounds=bounds, facts=found)
     finally:
         bars.end()
-    code = publish(report, json_file, html_file)
-    if weights is None:
-        return code
-    return compare_model(weights, proof, report, stderr=str(json_file) == "-")
+    return publish(report, json_file, html_file, model)
 
 
 def trusted_task(tasks: tuple[str, ...], data_dir: Path | None, same_program: bool) -> Trusted | None:

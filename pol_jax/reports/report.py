@@ -17,6 +17,7 @@ from pol_jax.reports.comparison import Compared
 from pol_jax.reports.coverage import Coverage, Replay
 from pol_jax.reports.curves import Point, Update
 from pol_jax.reports.drift import Drift
+from pol_jax.reports.identity import Authorship, Data, Deployed, Model, Period
 from pol_jax.reports.outcomes import Mode, Outcome, StageResult, Verdict
 from pol_jax.reports.provenance import Ancestor, Origin, Provenance
 from pol_jax.reports.states import KolmogorovSmirnov, NonFinite
@@ -55,6 +56,11 @@ class Report(msgspec.Struct, frozen=True):
         interventions: changes of the state from outside the program, as the claim names them.
         may_stop_early: whether the prover could choose where the run ends; None if stage 3 was not passed.
         non_finite: the leaves of the final state that hold a NaN or an infinity; empty if the final state is not there.
+        model: which model the claim is about; None if the claim could not be read.
+        authorship: who signed the claim; None if stage 3 was not passed.
+        period: when training took place; None likewise.
+        data: the records of the run; None likewise.
+        deployed: how a model at hand relates to the final parameters; None if none was compared.
     """
 
     format: Format
@@ -85,6 +91,11 @@ class Report(msgspec.Struct, frozen=True):
     non_finite: tuple[NonFinite, ...]
     interventions: tuple[Intervention, ...]
     may_stop_early: bool | None
+    model: Model | None
+    authorship: Authorship | None
+    period: Period | None
+    data: Data | None
+    deployed: Deployed | None
 
     def __repr__(self) -> str:
         """Return verdict, mode and coverage in one line; `pol_jax.html.render` makes a page of all."""
@@ -146,6 +157,11 @@ class Report(msgspec.Struct, frozen=True):
             non_finite=(),
             interventions=(),
             may_stop_early=None,
+            model=None,
+            authorship=None,
+            period=None,
+            data=None,
+            deployed=None,
         )
 
     def with_stage(self, stage: Stage, outcome: Outcome, detail: str = "") -> Report:

@@ -41,6 +41,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         same_program: whether another program than that of the trusted source is rejected.
         any_program: whether another one is accepted; if neither is asked for, it is inconclusive.
         final: leaves that the final state must have; a proof that ends in others is rejected, and an opening too.
+        signer: the public key that must have signed the claim, ``ed25519:`` and 64 hex digits; None takes any.
+        tsa_roots: certificates (PEM) of timestamping authorities that the verifier trusts; None leaves times open.
+        model: file or directory of a model at hand, compared with the final state of what is accepted; or None.
     """
 
     nonce: bytes
@@ -51,6 +54,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     same_program: bool = False
     any_program: bool = False
     final: tuple[FinalLeaf, ...] = ()
+    signer: str | None = None
+    tsa_roots: bytes | None = None
+    model: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could not be answered.
@@ -74,6 +80,7 @@ class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         policy: which segments to replay.
         secret: 32 bytes that salt the records of a private data set; or None.
         parents: directories of proofs that the initial state may come from.
+        records: what the verifier calls its training records, for the report.
     """
 
     path: str
@@ -81,6 +88,7 @@ class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     nonce: bytes = msgspec.field(default_factory=lambda: fresh_nonce())
     secret: bytes | None = None
     parents: tuple[str, ...] = ()
+    records: str = "the verifier's own source"
 
     def __post_init__(self) -> None:
         """Refuse what could not be answered.
@@ -100,10 +108,12 @@ class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Ask the same of an earlier proof, in the directory ``path``, that the initial state comes from.
 
         Listed segments are those of this proof alone, so an earlier one is asked for random segments. ``d_ref`` is a
-        distance between trainings of this proof's task, and ``final`` is about this proof's end.
+        distance between trainings of this proof's task; ``final``, ``signer`` and ``model`` are about this proof's end.
         """
         policy = RandomSegments() if isinstance(self.policy, ListedSegments) else self.policy
-        return msgspec.structs.replace(self, path=str(path), policy=policy, d_ref=None, final=())
+        return msgspec.structs.replace(
+            self, path=str(path), policy=policy, d_ref=None, final=(), signer=None, model=None
+        )
 
 
 class OpeningRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="opening"):

@@ -8,6 +8,7 @@ from pol_jax.reports.html.closeness import closeness
 from pol_jax.reports.html.course import course
 from pol_jax.reports.html.coverage import coverage
 from pol_jax.reports.html.environments import environments
+from pol_jax.reports.html.identity import identity
 from pol_jax.reports.html.lineage import lineage
 from pol_jax.reports.html.markup import Markup, tag, together, void
 from pol_jax.reports.html.signs import OUTCOMES, VERDICTS
@@ -21,6 +22,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-ur
 def render(report: Report) -> str:
     """Return the report as an HTML document that needs no other file, no network and no script."""
     sections = (
+        identity(report),
         lineage(report),
         coverage(report),
         closeness(report),
