@@ -131,7 +131,7 @@ def commitment(content: bytes) -> dict[str, Any]:
     if value["initial"]["origin"] != "key":
         taken(value["initial"]["leaves"], value["state"])
     if value.get("mesh"):
-        check_mesh(value["mesh"], value["state"], value["schedule"]["batch_size"])
+        check_mesh(value["mesh"], value["state"])
     return value
 
 
@@ -196,7 +196,7 @@ def prover(value: Any, point: bool) -> bool:
     return (x, y) != (0, 1)
 
 
-def check_mesh(mesh: Any, state: list[dict[str, Any]], batch: int) -> None:
+def check_mesh(mesh: Any, state: list[dict[str, Any]]) -> None:
     name: Rule = lambda each: text(256)(each) and each != ""  # noqa: E731
     names = listed(text(256))
     fields(
@@ -209,7 +209,7 @@ def check_mesh(mesh: Any, state: list[dict[str, Any]], batch: int) -> None:
     need(len(sizes) == len(mesh["axes"]) and math.prod(sizes.values()) <= 2**20, "axes")
     need(len(mesh["state"]) == len(state), "state")
     need([len(cuts) for cuts in mesh["state"]] == [len(leaf["shape"]) for leaf in state], "state")
-    for cuts, leaf in [*zip(mesh["state"], state, strict=True), ([mesh["batch"]], {"pieces": [batch]})]:
+    for cuts, leaf in [*zip(mesh["state"], state, strict=True), ([mesh["batch"]], {"pieces": [0]})]:
         used = [axis for cut in cuts for axis in cut]
         need(len(set(used)) == len(used) and set(used) <= sizes.keys(), "mesh")
         for cut, pieces in zip(cuts, leaf["pieces"], strict=True):

@@ -206,7 +206,7 @@ def _check_version(commitment: Commitment) -> None:
         raise ProofError(FILE, "schedule.steps: got null, expected a number of steps")
     if commitment.prover and (problem := problem_of_key(bytes.fromhex(commitment.prover[8:]))):
         raise ProofError(FILE, f"prover: the key is {problem}")
-    if commitment.mesh and (problem := problem_of_mesh(commitment.mesh, commitment.state, schedule.batch_size)):
+    if commitment.mesh and (problem := problem_of_mesh(commitment.mesh, commitment.state)):
         raise ProofError(FILE, f"mesh: {problem}")
 
 

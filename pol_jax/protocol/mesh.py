@@ -55,6 +55,10 @@ class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return into how many equal parts each axis of an array is cut."""
         return tuple(math.prod(self.sizes[name] for name in cut) for cut in cuts)
 
+    def divides(self, batch_size: int) -> bool:
+        """Return whether a batch falls into as many equal parts as the mesh says, without which no jax runs it so."""
+        return batch_size % math.prod(self.parts([self.batch])) == 0
+
     def device_bytes(self, state: StateSpec) -> int:
         """Return how many bytes of a state each device has."""
         return sum(leaf.nbytes // math.prod(self.parts(cuts)) for leaf, cuts in zip(state, self.state, strict=True))
@@ -70,8 +74,8 @@ class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return ", ".join(f"{axis.name}={axis.size}" for axis in self.axes)
 
 
-def problem_of_mesh(mesh: Mesh, state: StateSpec, batch_size: int) -> str | None:
-    """Return what is wrong with a mesh for this state and size of batches, in words, or None if nothing is."""
+def problem_of_mesh(mesh: Mesh, state: StateSpec) -> str | None:
+    """Return what is wrong with a mesh for this state, in words, or None if nothing is."""
     sizes = mesh.sizes
     if not 1 <= len(mesh.axes) == len(sizes) <= _MAX_AXES or math.prod(sizes.values()) > _MAX_DEVICES:
         return f"axes: expected 1 to {_MAX_AXES} of different names, and at most {_MAX_DEVICES} devices"
@@ -79,8 +83,6 @@ def problem_of_mesh(mesh: Mesh, state: StateSpec, batch_size: int) -> str | None
         return f"state: got {len(mesh.state)} leaves, expected {len(state)}"
     if not _are_axes(mesh.batch, sizes):
         return f"batch: got {list(mesh.batch)}, expected different axes of {list(sizes)}"
-    if batch_size % math.prod(mesh.parts([mesh.batch])):
-        return f"batch: {batch_size} records don't fall into {mesh.parts([mesh.batch])[0]} equal parts"
     found = (_problem_of_leaf(cuts, leaf, sizes) for cuts, leaf in zip(mesh.state, state, strict=True))
     return next(filter(None, found), None)
 

@@ -82,7 +82,11 @@ def committed_mesh(devices: Axes, shardings: Shardings, structure: Structure, ba
         for size, parts in zip(leaf.shape, mesh.parts(cuts), strict=True):
             if size % parts:
                 raise UsageError(f"shardings: the leaf {leaf.path or '/'}: an axis of {size} is cut into {parts} parts")
-    if problem := problem_of_mesh(mesh, mesh.cut(structure.spec), batch_size):
+    if not mesh.divides(batch_size):
+        raise UsageError(
+            f"shardings: batches of {batch_size} records don't fall into {mesh.parts([mesh.batch])[0]} parts"
+        )
+    if problem := problem_of_mesh(mesh, mesh.cut(structure.spec)):
         raise UsageError(f"shardings: {problem}")
     return mesh
 

@@ -23,8 +23,9 @@ MOST_DEVICES: Final = 256
 
 
 def needs_gloo(root: Path) -> bool:
-    """Return whether a proof says that gloo added over the devices of its run. Nothing is parsed, and nothing believed:
-    a process that replays it then has a network of its own, and nobody in it.
+    """Return whether a proof says that gloo added over the devices of its run.
+
+    Nothing is parsed, and nothing believed: a process that replays it then has a network of its own, and nobody in it.
     """
     try:
         with (root / claims.FILE).open("rb") as file:
@@ -36,7 +37,7 @@ def needs_gloo(root: Path) -> bool:
 def provide_devices(root: Path, limits: Limits) -> None:
     """Let this process have the devices of a proof's mesh, if it has one, and nobody has said how many there are.
 
-    They add as those of the run did, by gloo or by XLA itself. Whatever is wrong with the proof is for the stages of the
+    They add as those of the run did, by gloo or by XLA itself. Whatever is wrong with the proof is for the stages of a
     verification to say.
     """
     if xla_bridge.backends_are_initialized():

@@ -18,7 +18,6 @@ from urllib.parse import quote
 import jax
 import numpy as np
 import tensorstore as ts
-from orbax.checkpoint import v1 as ocp
 
 from pol_jax.errors import PolError, ProofError, StorageError, UsageError, printable, unreadable
 from pol_jax.protocol.encoding import Digest, piece_digest, state_digest
@@ -68,6 +67,8 @@ def save_leaves(root: Path, name: str, spec: StateSpec, leaves: Sequence[np.ndar
     for names, array in zip(_names(spec), leaves, strict=True):
         if array.size:  # Orbax refuses empty arrays; the specification says everything about them
             _put(tree, names, array)
+    from orbax.checkpoint import v1 as ocp  # takes long to import
+
     target = root / name
     target.parent.mkdir(exist_ok=True)
     try:
@@ -157,6 +158,8 @@ def open_leaves(root: Path, where: str, spec: StateSpec) -> StoredLeaves:
     path = root.resolve() / where  # tensorstore takes no path with a ".." in it
     if not path.is_dir():
         raise ProofError(where, "is missing")
+    from orbax.checkpoint import v1 as ocp  # takes long to import
+
     names = _names(spec)
     with _reading(where):
         check_files(where, path, sum(leaf.nbytes for leaf in spec), len(spec))
@@ -228,6 +231,8 @@ def _orbax() -> Iterator[None]:
 
     Compression would save 7% of the size of float32 weights, and double the time.
     """
+    from orbax.checkpoint import v1 as ocp
+
     context = ocp.Context()
     context.array.saving.enable_write_sharding_file = False
     context.array.saving.array_metadata_store = None

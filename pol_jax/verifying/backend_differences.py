@@ -36,4 +36,6 @@ def differences_from(commitment: Commitment, claim: Claim, mine: Environment) ->
     found, mesh = claim.environment_differences(mine), commitment.mesh
     if mesh is not None and mine.device_count < mesh.device_count:
         found.append(f"mesh: {mesh.device_count} devices ({mesh}) against {mine.device_count} here")
+    elif mesh is not None and not mesh.divides(commitment.schedule.batch_size):
+        found.append(f"mesh: jax can't cut batches of {commitment.schedule.batch_size} records so ({mesh})")
     return found

@@ -139,9 +139,11 @@ MakeReplayer: TypeAlias = Callable[[Checked, Source, bytes | None, Progress], Re
 
 
 def placed_program(program: Program, commitment: Commitment) -> Program:
-    """Return a program on a mesh like that of the run, if this backend has the devices; else on one device."""
-    mesh = commitment.mesh
-    return program if mesh is None or jax.device_count() < mesh.device_count else program.on(place(mesh))
+    """Return a program on a mesh like that of the run, if this backend can run it so; else on one device."""
+    mesh, batch_size = commitment.mesh, commitment.schedule.batch_size
+    if mesh is None or jax.device_count() < mesh.device_count or not mesh.divides(batch_size):
+        return program
+    return program.on(place(mesh))
 
 
 class RowComparer:

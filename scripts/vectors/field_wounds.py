@@ -134,7 +134,6 @@ IN_COMMITMENT_2: Final[tuple[Row, ...]] = (
     ("mesh with an unknown cut", "mesh", MESH | {"state": [[["pipe"], []], [[]]]}, "mesh"),
     ("mesh that cuts a leaf twice", "mesh", MESH | {"state": [[["model"], ["model"]], [[]]]}, "mesh"),
     ("mesh that cuts pieces", "mesh", MESH | {"state": [[["data"], []], [[]]]}, "mesh"),
-    ("mesh that cuts records", "mesh", MESH | {"axes": [MESH["axes"][0] | {"size": 3}, MESH["axes"][1]]}, "mesh"),
     ("mesh with an unknown batch cut", "mesh", MESH | {"batch": ["pipe"]}, "mesh"),
 )
 

@@ -139,7 +139,7 @@ def _larger_mesh(document: dict[str, Any]) -> None:
     [
         (_fewer_pieces, "1 pieces of an axis don't fall into 2 equal parts"),
         (_other_axis, "batch: got ['rows']"),
-        (_larger_mesh, "batch: 8 records don't fall into 16 equal parts"),
+        (_larger_mesh, "2 pieces of an axis don't fall into 16 equal parts"),
     ],
 )
 def test_meshes_that_fit_nothing_are_refused(
@@ -170,7 +170,7 @@ def test_axes_that_are_not_divided_are_refused() -> None:
     cut = {"params": {"w1": PartitionSpec(None, "data"), "w2": WHOLE, "b": WHOLE}, "optimizer": WHOLE, "keys": WHOLE}
     with pytest.raises(UsageError, match="/params/w1: an axis of 32 is cut into 3 parts"):
         committed_mesh(devices, (cut, WHOLE), structure_of(TASK, PRNG), TASK.batch_size)
-    with pytest.raises(UsageError, match="8 records don't fall into 3 equal parts"):
+    with pytest.raises(UsageError, match="batches of 8 records don't fall into 3 parts"):
         committed_mesh(devices, (WHOLE, PartitionSpec("data")), structure_of(TASK, PRNG), TASK.batch_size)
 
 
