@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,7 @@ from jax.sharding import AxisType, PartitionSpec
 import pol_jax
 from pol_jax.proving import recorder
 from pol_jax.proving.sharding import Shardings
+from pol_jax.storage.checkpoints import save_checkpoint
 from pol_jax.training.task import Key, PyTree
 
 STEPS: Final = 8
@@ -118,14 +120,12 @@ def run(settings: Mapping[str, Any]) -> None:
 
 
 def _die_in_save() -> None:
-    save = recorder.save_checkpoint
-
     def die(root: Path, step: int, *others: Any) -> None:
         if step == INTERVAL:
             os._exit(9)
-        save(root, step, *others)
+        save_checkpoint(root, step, *others)
 
-    recorder.save_checkpoint = die
+    mock.patch.object(recorder, "save_checkpoint", die).start()
 
 
 @contextmanager

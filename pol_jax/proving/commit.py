@@ -103,7 +103,8 @@ def write_commitment(
     choices: Choices,
     progress: Progress,
     steps: int | None = None,
-    sharded: tuple[Mesh, Placement] | None = None,
+    mesh: Mesh | None = None,
+    placement: Placement | None = None,
     sign: Callable[[bytes], None] | None = None,
 ) -> tuple[Commitment, Program]:
     """Commit to a task in the directory ``root``; the file of the commitment is written last.
@@ -114,7 +115,8 @@ def write_commitment(
         choices: what the prover decides beside it.
         progress: told of the records that are digested.
         steps: the number of steps that the run commits to; None for the task's.
-        sharded: how the state and the batch are cut, and on which devices they lie; None for one device.
+        mesh: how the state and the batch are cut among devices; None for one device.
+        placement: on which devices they lie.
         sign: called with the document's bytes before they are written; None if nobody signs.
 
     Returns:
@@ -126,7 +128,6 @@ def write_commitment(
     """
     _refuse_foreign(root)
     signature = signature_of(task, choices.prng or PRNG)
-    mesh, placement = sharded or (None, None)
     if mesh:
         signature = replace(signature, state=mesh.cut(signature.state))
     limits = Limits() if choices.constant_bytes is None else Limits(constant_bytes=choices.constant_bytes)

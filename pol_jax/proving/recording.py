@@ -453,15 +453,15 @@ class Recording:
             if sign:
                 sign(commitment.encode())
             return None
-        sharded, prng = None, self._choices.prng or PRNG
+        cut, placement = None, None
         if self._mesh is not None and self._shardings is not None:
-            structure = structure_of(self._task, prng)
+            structure = structure_of(self._task, self._choices.prng or PRNG)
             cut = committed_mesh(self._mesh, self._shardings, structure, self._task.batch_size)
-            sharded = cut, place_on(cut, self._mesh)
+            placement = place_on(cut, self._mesh)
         elif self._processes.count > 1:
             raise UsageError(SEVERAL_PROCESSES)
         steps = self._task.steps if steps is None else steps
-        return write_commitment(self._root, self._task, self._choices, self._progress, steps, sharded, sign)[1]
+        return write_commitment(self._root, self._task, self._choices, self._progress, steps, cut, placement, sign)[1]
 
     def _first_leaves(self, resumption: Resumption) -> Leaves:
         if resumption.state is not None:

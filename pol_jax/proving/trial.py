@@ -12,6 +12,7 @@ from jaxtyping import UInt32
 from pol_jax.errors import BackendError, ProcessError, ProofError, TaskError, printable
 from pol_jax.program.artifact import Artifacts, Program, Signature, load_program
 from pol_jax.program.placement import Placement
+from pol_jax.training.processes import lost_process
 from pol_jax.training.records import Batch, take
 from pol_jax.training.task import Source
 
@@ -67,7 +68,7 @@ def running(what: str) -> Iterator[None]:
         with jax.transfer_guard("allow"):
             yield
     except (jax.errors.JaxRuntimeError, FloatingPointError, MemoryError) as error:
-        text = printable((str(error) or type(error).__name__).splitlines()[0])
         if jax.process_count() > 1:
-            raise ProcessError(f"{what} can't run, perhaps since another process was lost: {text}") from error
+            raise ProcessError(f"{what} {lost_process(error)}") from error
+        text = printable((str(error) or type(error).__name__).splitlines()[0])
         raise TaskError(f"{what} can't run here: {text}") from error

@@ -26,7 +26,7 @@ from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.encoding import Digest, batch_digest
 from pol_jax.protocol.rows import Row, RowLayout
 from pol_jax.training.inputs import StepInput
-from pol_jax.training.processes import Processes
+from pol_jax.training.processes import Processes, lost_process
 from pol_jax.training.records import Batch
 from pol_jax.training.shards import ShardedState
 from pol_jax.training.states import HostState, Layout, Packed
@@ -302,8 +302,13 @@ class Follower:
             os._exit(error.exit_code)
 
     def _take(self, executed: _Executed) -> None:
-        with self.within(executed.inputs.step):
-            self._take_row(executed)
+        try:
+            with self.within(executed.inputs.step):
+                self._take_row(executed)
+        except jax.errors.JaxRuntimeError as error:
+            if self._witness.processes is None or self._witness.processes.count == 1:
+                raise
+            raise ProcessError(f"step {executed.inputs.step}: {lost_process(error)}") from error
 
     def _take_row(self, executed: _Executed) -> None:
         with jax.transfer_guard("allow"):  # whatever the caller forbids their own code

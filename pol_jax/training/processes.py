@@ -206,5 +206,10 @@ def is_taken_away(step: int) -> bool:
     return bool(multihost_utils.reached_preemption_sync_point(step))
 
 
+def lost_process(error: BaseException) -> str:
+    """Return what an error of XLA most likely means where several processes run, in one line."""
+    return f"can't run, perhaps since another process was lost: {_line(error)}"
+
+
 def _line(error: BaseException) -> str:
     return printable(str(error).splitlines()[0])

@@ -27,7 +27,7 @@ from pol_jax.proving import recording
 from pol_jax.proving.commit import PRNG
 from pol_jax.proving.recording import Recording, train
 from pol_jax.proving.sharding import check_devices, committed_mesh
-from pol_jax.reports.report import Mode, Verdict
+from pol_jax.reports.outcomes import Mode, Verdict
 from pol_jax.storage.checkpoints import checkpoint_name
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.export import structure_of
@@ -79,9 +79,9 @@ def test_verified_bit_for_bit_on_as_many_virtual_devices(proof: Path) -> None:
 
 def test_judged_within_a_tolerance_on_one_device(proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=1")
-    report = pol_jax.verify(proof, records(), policy=pol_jax.ListedSegments((1,)), nonce=b"")
+    report = pol_jax.verify(proof, records(), policy=pol_jax.ListedSegments((1,)))
     assert (report.verdict, report.mode) == (Verdict.ACCEPTED, Mode.TOLERANCE)
-    strict = pol_jax.verify(proof, records(), policy=pol_jax.ListedSegments((1,)), nonce=b"", exact=True)
+    strict = pol_jax.verify(proof, records(), policy=pol_jax.ListedSegments((1,)), exact=True)
     assert strict.verdict is Verdict.INCONCLUSIVE
 
 
