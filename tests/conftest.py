@@ -67,7 +67,6 @@ Verify = Callable[..., Report]
 MAY_DIFFER = (
     "protocol/",
     "program/test_artifact.py",
-    "sandbox/test_compiled_programs.py",
     "program/test_dataflow.py",
     "program/test_operations.py",
     "program/test_stablehlo.py",

@@ -40,6 +40,7 @@ def kept(cache: Path) -> dict[Path, int]:
     return {path: path.stat().st_size for path in cache.rglob("*-cache")}
 
 
+@pytest.mark.interpreter
 def test_cold_and_warm_give_the_same_report(plain_proof: Path, cache: Path) -> None:
     """Also with files that are cut, as a full disk leaves them; and no file is in the proof."""
     before = sorted(plain_proof.rglob("*"))
@@ -59,6 +60,7 @@ def test_cold_and_warm_give_the_same_report(plain_proof: Path, cache: Path) -> N
     assert sorted(plain_proof.rglob("*")) == before
 
 
+@pytest.mark.interpreter
 def test_a_program_of_the_user_s_own_cache_is_not_compiled_again(
     plain_proof: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +121,7 @@ def test_nothing_is_kept_if_the_proof_changed_meanwhile(proof_copy: Path, cache:
     assert kept(cache) == {}
 
 
+@pytest.mark.interpreter
 def test_the_user_s_own_cache_is_read_and_never_written(
     plain_proof: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
