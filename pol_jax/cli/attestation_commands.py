@@ -76,7 +76,7 @@ def check(
     model: Path | None,
     arrays: bool,
 ) -> None:
-    """Check what needs no replay: signature, time, documents. PATH is an envelope (pol sign) or a proof.
+    """Check what needs no replay: signature, time, documents. PATH is an envelope (pol sign), a proof, or a bundle.
 
     Exit codes: 0 nothing failed, 1 something failed, 3 something that was asked for stays open. It is no verdict about
     the training: pol verify gives one.
@@ -85,6 +85,20 @@ def check(
 
     tokens = Tokens(timestamp, commitment_timestamp, tsa_roots, beacon_round)
     sys.exit(check_command(path, proof, signer, tokens, model, arrays))
+
+
+@click.command(short_help="Write the small public part of PROOF.")
+@click.argument("proof", type=_FOLDER)
+@click.option("--out", type=_FOLDER, required=True, help="Directory to make.")
+def publish(proof: Path, out: Path) -> None:
+    """Write the public part of PROOF, kilobytes: commitment, claim, envelopes, timestamps, beacon.
+
+    Who has it can check who claims what, and since when (pol check), challenge the prover (pol challenge), and verify
+    the answer (pol verify DIR --opening FILE).
+    """
+    from pol_jax.cli.publish import publish_command
+
+    publish_command(proof, out)
 
 
 @click.command(short_help="Encrypt PROOF to readers.")
@@ -118,4 +132,4 @@ def decrypt(file: Path, identity: Path, out: Path) -> None:
     click.echo(f"decrypted {file} into {out}")
 
 
-COMMANDS = (keygen, sign, timestamp, check, encrypt, decrypt)
+COMMANDS = (keygen, sign, timestamp, check, publish, encrypt, decrypt)
