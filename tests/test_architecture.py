@@ -37,7 +37,7 @@ PACKAGES = {
     "integrations": "ground protocol training storage reports verifying proving sandbox workers",
     "tasks": "ground training",
     "html": "reports",
-    "cli": "ground protocol training storage reports verifying proving sandbox attesting backends integrations",
+    "cli": "ground protocol training storage reports judging verifying proving sandbox attesting backends integrations",
 }
 """Which packages each package may import, itself left out; in the order in which they are read.
 

@@ -101,6 +101,29 @@ def publish(proof: Path, out: Path) -> None:
     publish_command(proof, out)
 
 
+@click.command(short_help="Decide between two proofs.")
+@click.argument("first", type=_FOLDER)
+@click.argument("second", type=_FOLDER)
+@click.option("--model", type=_PATH, help="The model that is disputed (.safetensors, .npz, Orbax).")
+@click.option("--parent", multiple=True, type=_FOLDER, metavar="DIR", help="An earlier proof that one starts from.")
+@click.option("--task", multiple=True, help="A task you trust, for records and program.  [default: the built-in one]")
+@click.option("--any-program", is_flag=True, help="Verify proofs with another program too; they stand for less.")
+@click.option("--all", "everything", is_flag=True, help="Replay every segment.")
+@click.option("--confidence", type=float, help="As for pol verify.  [default: 0.99]")
+@click.option("--fraction", type=float, help="As for pol verify.  [default: 0.05]")
+@click.option("--nonce", metavar="HEX", help="Repeat the draw of an earlier call.  [default: random]")
+@click.option("--tsa-roots", metavar="PEM", type=_FILE, help="Root certificates of timestamping authorities you trust.")
+@click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
+def resolve(first: Path, second: Path, **options: object) -> None:
+    """Verify FIRST and SECOND in the same way, and say whose claim stands, why, or that it can't be decided.
+
+    Exit codes: 0 decided (the first line says for whom), 1 neither stands, 3 it can't be decided.
+    """
+    from pol_jax.cli.resolve import resolve_command
+
+    sys.exit(resolve_command(first, second, **options))  # type: ignore[arg-type]
+
+
 @click.command(short_help="Encrypt PROOF to readers.")
 @click.argument("proof", type=_FOLDER)
 @click.option(
@@ -132,4 +155,4 @@ def decrypt(file: Path, identity: Path, out: Path) -> None:
     click.echo(f"decrypted {file} into {out}")
 
 
-COMMANDS = (keygen, sign, timestamp, check, publish, encrypt, decrypt)
+COMMANDS = (keygen, sign, timestamp, check, publish, resolve, encrypt, decrypt)
