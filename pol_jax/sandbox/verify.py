@@ -25,6 +25,7 @@ from pol_jax.protocol.stages import Stage
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import Bounds
+from pol_jax.sandbox.early_export import begin_export
 from pol_jax.sandbox.messages import Setup
 from pol_jax.sandbox.parent import Caller
 from pol_jax.sandbox.process import ProcessLost, child_process
@@ -191,6 +192,8 @@ def verify_proof_apart(
 
     Where there are ``facts`` of shards, they take the place of what would be executed.
     """
+    if trusted is not None:
+        trusted = begin_export(trusted, Path(request.path), request.limits)
     caller = Caller(request, source, progress or Silent(), trusted)
     bounds = bounds or Bounds()
     setup = Setup(request, trusted is not None, bounds.memory_bytes, facts=facts)
