@@ -28,7 +28,7 @@ PACKAGES = {
     "training": "ground protocol program exact",
     "storage": "ground protocol attesting program training",
     "reports": "ground protocol attesting",
-    "judging": "protocol reports",
+    "judging": "ground protocol reports",
     "verifying": "ground protocol attesting program exact training storage reports judging",
     "proving": "ground protocol attesting program exact training storage judging verifying",
     "sandbox": "ground protocol attesting program training storage reports judging verifying",

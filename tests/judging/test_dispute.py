@@ -180,7 +180,7 @@ def test_a_rule_decides(name: str) -> None:
 
 @pytest.mark.parametrize("origin", [Origin.NOT_COMPARED, Origin.DIFFERS])
 def test_a_program_that_was_compared_with_nothing_wins_nothing(origin: Origin) -> None:
-    thief = {"prover": L, "origin": origin, "period": window(-9, -8)}
+    thief: dict[str, Any] = {"prover": L, "origin": origin, "period": window(-9, -8)}
     taken = decided(party("a", final="m", period=window(0, 1)), party("b", final="m", **thief))
     assert taken.standing is Standing.FIRST
     fitting = decided(party("a", difference="different"), party("b", difference="equal", **thief))
@@ -200,7 +200,7 @@ def test_names_of_parties_say_nothing_else() -> None:
 
 
 def test_every_pair_has_a_resolution_that_does_not_depend_on_the_order() -> None:
-    options = {
+    options: dict[str, list[Any]] = {
         "verdict": list(Verdict),
         "prover": [K, L, None],
         "signed": [True, False],
