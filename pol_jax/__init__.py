@@ -32,6 +32,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pol_jax.attesting.key_files import read_private_key
     from pol_jax.errors import PolError
     from pol_jax.protocol.challenge import (
         AllSegments,
@@ -93,6 +94,7 @@ _HOME = {
     "load_task": "training.task",
     "open_proof": "storage.proof",
     "open_steps": "proving.opener",
+    "read_private_key": "attesting.key_files",
     "records_from": "storage.record_directory",
     "register": "workers.assignment",
     "train": "proving.recording",
@@ -134,6 +136,7 @@ __all__ = [
     "load_task",
     "open_proof",
     "open_steps",
+    "read_private_key",
     "records_from",
     "register",
     "train",

@@ -26,18 +26,18 @@ PACKAGES = {
     "program": "ground protocol",
     "exact": "ground",
     "training": "ground protocol program exact",
-    "storage": "ground protocol program training",
-    "reports": "ground protocol",
-    "judging": "protocol reports",
-    "verifying": "ground protocol program exact training storage reports judging",
+    "storage": "ground protocol attesting program training",
+    "reports": "ground protocol attesting",
+    "judging": "ground protocol reports",
+    "verifying": "ground protocol attesting program exact training storage reports judging",
     "proving": "ground protocol attesting program exact training storage judging verifying",
-    "sandbox": "ground protocol program training storage reports judging verifying",
+    "sandbox": "ground protocol attesting program training storage reports judging verifying",
     "workers": "ground protocol program training storage reports judging verifying proving sandbox",
     "backends": "ground protocol program training judging verifying",
     "integrations": "ground protocol training storage reports verifying proving sandbox workers",
     "tasks": "ground training",
     "html": "reports",
-    "cli": "ground protocol training storage reports verifying proving sandbox attesting backends integrations",
+    "cli": "ground protocol training storage reports judging verifying proving sandbox attesting backends integrations",
 }
 """Which packages each package may import, itself left out; in the order in which they are read.
 
@@ -104,7 +104,9 @@ TESTED_ELSEWHERE = {
     "reports/test_report.py": "reports.comparison reports.coverage reports.drift reports.outcomes reports.provenance"
     " reports.states reports.wording.coverage",
     "reports/html/test_page.py": "html reports.html.closeness reports.html.course reports.html.environments"
-    " reports.html.lineage reports.html.signs reports.html.strip",
+    " reports.html.identity reports.html.lineage reports.html.signs reports.html.strip",
+    "reports/wording/test_identity.py": "reports.identity",
+    "verifying/test_deployed.py": "storage.model_files",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
     "cli/test_shards.py": "verifying.facts verifying.shard",
     "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.plan"

@@ -127,7 +127,8 @@ def read_attestation(
     predicate, subjects = _parse_statement(signed.payload, kind, where)
     document = canonical_bytes(predicate[kind])
     _check_subjects(kind, document, subjects, where)
-    return Attestation(kind, document, subjects, signed.signers, pinned, predicate.get("seconds_per_step"))
+    pace = predicate.get("seconds_per_step")
+    return Attestation(kind, document, subjects, signed.signers, pinned, None if pace is None else float(pace))
 
 
 def check_document(attestation: Attestation, document: bytes, where: str) -> None:

@@ -105,6 +105,11 @@ def read_round(content: bytes, *, now: datetime, where: str, chains: tuple[Chain
     return verify_round(content, last, now=now, where=where)
 
 
+def is_round(text: str) -> bool:
+    """Return whether a commitment's ``beacon`` names a drand round; it may be any other public value."""
+    return _TEXT.match(text) is not None
+
+
 def verify_committed_round(
     text: str, content: bytes, *, now: datetime, where: str, chains: tuple[Chain, ...] = KNOWN
 ) -> BeaconRound:

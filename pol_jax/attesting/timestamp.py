@@ -103,17 +103,37 @@ def read_roots(path: Path) -> tuple[Certificate, ...]:
     Raises:
         UsageError: it can't be read, or has no certificate.
     """
+    return parse_roots(read_pem(path), str(path))
+
+
+def read_pem(path: Path) -> bytes:
+    """Return the bytes of a file of root certificates, which can be parsed.
+
+    Raises:
+        UsageError: it can't be read, is too large, or has no certificate.
+    """
     name = printable(str(path))
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_ROOTS_BYTES + 1)
-        if len(content) > _MAX_ROOTS_BYTES:
-            raise UsageError(f"{name}: has more than {_MAX_ROOTS_BYTES} bytes; expected certificates in PEM")
-        return tuple(load_pem_x509_certificates(content))
     except OSError as error:
         raise UsageError(f"{name}: can't be read: {error.strerror}") from None
+    if len(content) > _MAX_ROOTS_BYTES:
+        raise UsageError(f"{name}: has more than {_MAX_ROOTS_BYTES} bytes; expected certificates in PEM")
+    parse_roots(content, name)
+    return content
+
+
+def parse_roots(content: bytes, where: str) -> tuple[Certificate, ...]:
+    """Return the root certificates in PEM.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        return tuple(load_pem_x509_certificates(content))
     except _MALFORMED:
-        raise UsageError(f"{name}: no certificate in it; expected PEM (-----BEGIN CERTIFICATE-----)") from None
+        raise UsageError(f"{where}: no certificate in it; expected PEM (-----BEGIN CERTIFICATE-----)") from None
 
 
 def _verify(response: bytes, message: bytes, roots: Sequence[Certificate], where: str) -> Timestamp:

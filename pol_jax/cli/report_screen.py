@@ -13,7 +13,7 @@ from rich.table import Table
 from pol_jax.cli.cures import cures
 from pol_jax.cli.output_file import check_writable
 from pol_jax.cli.terminal import make_console, print_line
-from pol_jax.errors import StorageError
+from pol_jax.errors import ACCEPTED, INCONCLUSIVE, REJECTED, StorageError, UsageError, printable
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.html import render
 from pol_jax.reports.outcomes import Outcome, Verdict
@@ -21,6 +21,7 @@ from pol_jax.reports.provenance import Origin
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.coverage import describe_coverage
 from pol_jax.reports.wording.drift import describe_drift
+from pol_jax.reports.wording.identity import describe_authorship, describe_leaves, is_settled, summary
 from pol_jax.reports.wording.notices import notices
 from pol_jax.reports.wording.origins import describe_ancestor
 from pol_jax.reports.wording.quantities import describe_distance, describe_steps
@@ -50,20 +51,48 @@ def check_files(*files: Path | None) -> None:
             check_writable(file)
 
 
-def publish(report: Report, json_file: Path | None, html_file: Path | None) -> int:
-    """Write a report to the files that were asked for, print it, and return the exit code."""
+def check_model(model: Path | None) -> None:
+    """Check that a model at hand is there, before the verification whose process reads it.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if model is not None and not model.exists():
+        raise UsageError(f"{printable(str(model))}: no such file; expected a model (--model)")
+
+
+def publish(report: Report, json_file: Path | None, html_file: Path | None, model: Path | None = None) -> int:
+    """Write a report to the files that were asked for, print it, and return the exit code.
+
+    Where there is a ``model`` at hand, an accepted proof is no success if the model is another one.
+    """
     if json_file:
         _write(json_file, report.to_json())
     if html_file:
         _write(html_file, render(report).encode())
-    print_report(make_console(stderr=str(json_file) == "-"), report)
-    return report.verdict.exit_code
+    console = make_console(stderr=str(json_file) == "-")
+    print_report(console, report)
+    if model is None or report.verdict is not Verdict.ACCEPTED:
+        return report.verdict.exit_code
+    if report.deployed is None:
+        print_line(console, "the model at hand was not compared: what was opened has no final state", "yellow")
+        return INCONCLUSIVE
+    return REJECTED if report.deployed.difference == "different" else ACCEPTED
 
 
 def print_report(console: Console, report: Report) -> None:
-    """Print what is not proven, the stages, the comparisons, the verdict with its reasons, and the coverage."""
+    """Print what is not proven; model, signer, times, data and verdict; then stages, comparisons, reasons, coverage."""
+    if report.authorship is not None and not is_settled(report.authorship):
+        print_line(console, describe_authorship(report.authorship), "yellow")
     for line in notices(report):
         print_line(console, line, "yellow")
+    for question, answer in summary(report):
+        print_line(console, f"{question}: {answer}")
+    for line in describe_leaves(report.deployed) if report.deployed else ():
+        print_line(console, line, indent=2)
+    covered = f"; {describe_coverage(report.coverage, report.policy)}" if report.coverage else ""
+    print_line(console, f"verdict: {describe_verdict(report)}{covered}")
+    console.print()
     _print_stages(console, report)
     if report.compared:
         console.print()
@@ -111,10 +140,14 @@ def _lines(report: Report) -> list[str]:
     lines = [*report.reasons, *map(describe_ancestor, report.ancestors)]
     if report.program_origin is not Origin.NOT_COMPARED:
         lines.append(f"program: {report.program_origin}")
+    if report.claim is not None:
+        bytes_by = f"; its bytes by their inventory {report.inventory}" if report.inventory else ""
+        lines.append(f"to cite the run: claim {report.claim}{bytes_by}")
     if report.coverage is not None:
         lines.append(describe_coverage(report.coverage, report.policy))
         lines += describe_drift(report)
         lines += [f"to repeat the draw: --nonce {report.nonce}"] if report.nonce else []
+        lines += [report.public_draw.describe()] if report.public_draw else []
     lines += ["the verifier asked for equal bits only: nothing is accepted within a tolerance"] if report.exact else []
     return [*lines, *cures(report)]
 

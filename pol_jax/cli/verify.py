@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pol_jax.attesting.weights import read_weights
-from pol_jax.cli.arguments import parse_list, parse_nonce
+from msgspec import structs
+
+from pol_jax.attesting.public_key import read_signer
+from pol_jax.attesting.timestamp import read_pem
+from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.cures import source_of_built_in
-from pol_jax.cli.deployed_model import compare_model
-from pol_jax.cli.report_screen import check_files, publish
+from pol_jax.cli.nonces import given_nonce
+from pol_jax.cli.report_screen import check_files, check_model, publish
 from pol_jax.cli.shards import check_shards, find_shard, read_facts
 from pol_jax.cli.terminal import Bars, quiet_libraries
 from pol_jax.cli.train import read_secret
@@ -29,6 +32,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify_proof_apart
 from pol_jax.training.task import Source, Task, load_task
+from pol_jax.verifying.proof_verifier import BUILT_IN_RECORDS
 from pol_jax.verifying.request import ProofRequest, absolute, fresh_nonce
 from pol_jax.verifying.trusted_program import Trusted, trust, trust_built_in
 
@@ -42,6 +46,7 @@ def verify_command(
     segments: str | None,
     everything: bool,
     nonce: str | None,
+    nonce_round: Path | None,
     task: tuple[str, ...],
     parent: tuple[Path, ...],
     data_dir: Path | None,
@@ -58,6 +63,8 @@ def verify_command(
     d_ref: float | None,
     exact: bool,
     model: Path | None,
+    signer: str | None = None,
+    tsa_roots: Path | None = None,
     shard: str | None = None,
     out: Path | None = None,
     ray: str | None = None,
@@ -68,15 +75,16 @@ def verify_command(
     Where there are ``facts`` of shards, they say what to verify, and take the place of all replays.
     """
     check_shards(shard, out, ray, nonce)
+    given = given_nonce(nonce, nonce_round, proof, tsa_roots)
     found = read_facts(facts) if facts else None
     trusted = trusted_task(task, data_dir, same_program)
     quiet_libraries()
     check_files(json_file, html_file)
-    weights = read_weights(model) if model else None
+    check_model(model)
     request = ProofRequest(
         path=absolute(proof),
         policy=found.policy if found else _policy(confidence, fraction, top_q, metric, segments, everything),
-        nonce=bytes.fromhex(found.nonce) if found else parse_nonce(nonce) or fresh_nonce(),
+        nonce=bytes.fromhex(found.nonce) if found else given.content or fresh_nonce(),
         limits=Limits() if max_constants is None else Limits(constant_bytes=max_constants),
         secret=read_secret(private) if private else None,
         same_program=same_program,
@@ -85,9 +93,13 @@ def verify_command(
         jobs=jobs or 1,
         d_ref=d_ref,
         exact=exact,
+        signer=None if signer is None else read_signer(signer),
+        tsa_roots=None if tsa_roots is None else read_pem(tsa_roots),
+        model=None if model is None else absolute(model),
+        records=f"--task {', '.join(task)}" if task else BUILT_IN_RECORDS,
     )
     bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined)
-    source, trusted = _source(task, data_dir), trusted or trust_built_in(data_dir)
+    source, trusted = source_of(task, data_dir), trusted or trust_built_in(data_dir)
     if shard is not None:
         return find_shard(request, shard, out, source, bounds)
     if ray is not None:
@@ -97,10 +109,7 @@ def verify_command(
         report = verify_proof_apart(request, source, trusted=trusted, progress=bars, bounds=bounds, facts=found)
     finally:
         bars.end()
-    code = publish(report, json_file, html_file)
-    if weights is None:
-        return code
-    return compare_model(weights, proof, report, stderr=str(json_file) == "-")
+    return publish(structs.replace(report, public_draw=given.draw), json_file, html_file, model)
 
 
 def trusted_task(tasks: tuple[str, ...], data_dir: Path | None, same_program: bool) -> Trusted | None:
@@ -119,7 +128,8 @@ def trusted_task(tasks: tuple[str, ...], data_dir: Path | None, same_program: bo
     return None
 
 
-def _source(tasks: tuple[str, ...], data_dir: Path | None) -> Callable[[Commitment], Source]:
+def source_of(tasks: tuple[str, ...], data_dir: Path | None) -> Callable[[Commitment], Source]:
+    """Return what finds the records of a proof: those of the trusted tasks, or else of the built-in task it names."""
     if not tasks:
         return source_of_built_in(data_dir)
     return lambda commitment: _task(tasks, commitment, data_dir).source

@@ -17,8 +17,10 @@ from pol_jax.reports.comparison import Compared
 from pol_jax.reports.coverage import Coverage, Replay
 from pol_jax.reports.curves import Point, Update
 from pol_jax.reports.drift import Drift
+from pol_jax.reports.identity import Authorship, Data, Deployed, Model, Period
 from pol_jax.reports.outcomes import Mode, Outcome, StageResult, Verdict
 from pol_jax.reports.provenance import Ancestor, Origin, Provenance
+from pol_jax.reports.public_draw import PublicDraw
 from pol_jax.reports.states import KolmogorovSmirnov, NonFinite
 
 
@@ -38,8 +40,11 @@ class Report(msgspec.Struct, frozen=True):
         stages: the results of all nine stages.
         claim: hex digest of the claim; None if it could not be read.
         commitment: hex digest of the commitment; None if it could not be read.
+        inventory: hex digest of the inventory, which cites the proof as bytes; None before stage 2 was passed, for an
+            opening, and in version 1.
         task: the prover's name for the task, which is never trusted; None if stage 3 was not passed.
         nonce: the nonce in hex, which decides the draw.
+        public_draw: the round of a beacon that the nonce is of; None if it is of none that the verifier named.
         policy: the policy, which decides the draw.
         coverage: what was replayed; None if no challenge was drawn.
         self_test: the replay of the first steps; None if it was not made.
@@ -55,6 +60,11 @@ class Report(msgspec.Struct, frozen=True):
         interventions: changes of the state from outside the program, as the claim names them.
         may_stop_early: whether the prover could choose where the run ends; None if stage 3 was not passed.
         non_finite: the leaves of the final state that hold a NaN or an infinity; empty if the final state is not there.
+        model: which model the claim is about; None if the claim could not be read.
+        authorship: who signed the claim; None if stage 3 was not passed.
+        period: when training took place; None likewise.
+        data: the records of the run; None likewise.
+        deployed: how a model at hand relates to the final parameters; None if none was compared.
     """
 
     format: Format
@@ -68,8 +78,10 @@ class Report(msgspec.Struct, frozen=True):
     stages: tuple[StageResult, ...]
     claim: str | None
     commitment: str | None
+    inventory: str | None
     task: str | None
     nonce: str
+    public_draw: PublicDraw | None
     policy: Policy | StepPolicy
     coverage: Coverage | None
     self_test: Replay | None
@@ -85,6 +97,11 @@ class Report(msgspec.Struct, frozen=True):
     non_finite: tuple[NonFinite, ...]
     interventions: tuple[Intervention, ...]
     may_stop_early: bool | None
+    model: Model | None
+    authorship: Authorship | None
+    period: Period | None
+    data: Data | None
+    deployed: Deployed | None
 
     def __repr__(self) -> str:
         """Return verdict, mode and coverage in one line; `pol_jax.html.render` makes a page of all."""
@@ -129,8 +146,10 @@ class Report(msgspec.Struct, frozen=True):
             stages=tuple(StageResult.of(stage, Outcome.NOT_REACHED) for stage in Stage),
             claim=None,
             commitment=None,
+            inventory=None,
             task=None,
             nonce=nonce.hex(),
+            public_draw=None,
             policy=policy,
             coverage=None,
             self_test=None,
@@ -146,6 +165,11 @@ class Report(msgspec.Struct, frozen=True):
             non_finite=(),
             interventions=(),
             may_stop_early=None,
+            model=None,
+            authorship=None,
+            period=None,
+            data=None,
+            deployed=None,
         )
 
     def with_stage(self, stage: Stage, outcome: Outcome, detail: str = "") -> Report:

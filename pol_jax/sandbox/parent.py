@@ -147,6 +147,8 @@ class Caller:
         asked = self._request
         if (report.nonce, report.policy, report.exact) != (asked.nonce.hex(), asked.policy, asked.exact):
             raise ProcessLost("sent the report of another verification")
+        if report.authorship is not None and report.authorship.pinned != asked.signer:
+            raise ProcessLost("sent the report of another verification")
         return report
 
     def _checked_facts(self, content: bytes) -> Facts:

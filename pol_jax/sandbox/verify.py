@@ -12,6 +12,9 @@ from math import inf
 from pathlib import Path
 from time import monotonic
 
+from pol_jax.attesting.folder import DIRECTORY
+from pol_jax.attesting.public_key import read_signer
+from pol_jax.attesting.timestamp import read_pem
 from pol_jax.errors import BackendError
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress, Silent
@@ -22,6 +25,7 @@ from pol_jax.protocol.stages import Stage
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import Bounds
+from pol_jax.sandbox.early_export import begin_export
 from pol_jax.sandbox.messages import Setup
 from pol_jax.sandbox.parent import Caller
 from pol_jax.sandbox.process import ProcessLost, child_process
@@ -29,7 +33,7 @@ from pol_jax.storage.inventory import find_claim
 from pol_jax.training.task import Source, Task
 from pol_jax.verifying.facts import Facts, Share
 from pol_jax.verifying.interruption import interrupted
-from pol_jax.verifying.proof_verifier import built_in_source
+from pol_jax.verifying.proof_verifier import BUILT_IN_RECORDS, built_in_source
 from pol_jax.verifying.request import OpeningRequest, ProofRequest, absolute, fresh_nonce
 from pol_jax.verifying.trusted_program import Trusted, trust, trust_built_in
 
@@ -51,6 +55,9 @@ def verify(
     d_ref: float | None = None,
     parents: Iterable[Path | str] = (),
     exact: bool = False,
+    signer: str | None = None,
+    tsa_roots: Path | str | None = None,
+    model: Path | str | None = None,
 ) -> Report:
     """Check a proof and replay a part of it, in a process of its own.
 
@@ -76,6 +83,12 @@ def verify(
         parents: directories of proofs that the initial state may come from; those that it does come from are verified
             in the same way first.
         exact: accept nothing within a tolerance, in ``parents`` neither: what has other bits is inconclusive.
+        signer: the public key that must have signed the claim: ``ed25519:`` text, or a file with it. A claim of another
+            is rejected, and an unsigned one is inconclusive. None takes any, and the report says so.
+        tsa_roots: file (PEM) of root certificates of timestamping authorities that the verifier trusts; None leaves
+            timestamps open.
+        model: a model at hand (safetensors, ``.npz``, Orbax), compared with the final state of what is accepted:
+            see the report's ``deployed``. It decides nothing.
 
     Raises:
         UsageError: there is no proof or there are no records, or the policy would check nothing.
@@ -91,7 +104,11 @@ def verify(
         jobs=jobs,
         d_ref=d_ref,
         parents=tuple(map(absolute, parents)),
+        records=BUILT_IN_RECORDS if source is None else "the verifier's own source",
         exact=exact,
+        signer=None if signer is None else read_signer(signer),
+        tsa_roots=None if tsa_roots is None else read_pem(Path(tsa_roots)),
+        model=None if model is None else absolute(model),
     )
     expect = trust(trusted) if trusted is not None else trust_built_in() if source is None else None
     source = built_in_source() if source is None else source
@@ -113,6 +130,9 @@ def verify_opening(
     d_ref: float | None = None,
     jobs: int = 1,
     exact: bool = False,
+    signer: str | None = None,
+    tsa_roots: Path | str | None = None,
+    model: Path | str | None = None,
 ) -> Report:
     """Check an opening against a claim, and replay the challenged steps, in a process of its own.
 
@@ -130,6 +150,12 @@ def verify_opening(
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
         jobs: how many processes replay at the same time; each reads the opening.
         exact: accept nothing within a tolerance: what has other bits is inconclusive.
+        signer: the public key that must have signed the claim: ``ed25519:`` text, or a file with it. A claim of another
+            is rejected, and an unsigned one is inconclusive. None takes any, and the report says so.
+        tsa_roots: file (PEM) of root certificates of timestamping authorities that the verifier trusts; None leaves
+            timestamps open.
+        model: a model at hand (safetensors, ``.npz``, Orbax), compared with the final state of what is accepted:
+            see the report's ``deployed``. It decides nothing.
 
     Raises:
         UsageError: a file is not there, the policy would check nothing, or there is no source to compare with.
@@ -145,6 +171,9 @@ def verify_opening(
         d_ref=d_ref,
         jobs=jobs,
         exact=exact,
+        signer=None if signer is None else read_signer(signer),
+        tsa_roots=None if tsa_roots is None else read_pem(Path(tsa_roots)),
+        model=None if model is None else absolute(model),
     )
     expect = None if trusted is None else trust(trusted)
     return verify_opening_apart(request, trusted=expect, progress=progress, bounds=bounds)
@@ -163,10 +192,12 @@ def verify_proof_apart(
 
     Where there are ``facts`` of shards, they take the place of what would be executed.
     """
+    if trusted is not None:
+        trusted = begin_export(trusted, Path(request.path), request.limits)
     caller = Caller(request, source, progress or Silent(), trusted)
     bounds = bounds or Bounds()
     setup = Setup(request, trusted is not None, bounds.memory_bytes, facts=facts)
-    return _report(setup, caller, [request.path, *request.parents], bounds)
+    return _report(setup, caller, [request.path, *request.parents, *_model(request)], bounds)
 
 
 def verify_opening_apart(
@@ -180,7 +211,9 @@ def verify_opening_apart(
     bounds = bounds or Bounds()
     caller = Caller(request, None, progress or Silent(), trusted)
     setup = Setup(request, trusted is not None, bounds.memory_bytes)
-    return _report(setup, caller, [request.claim, request.opening], bounds)
+    attestations = Path(request.claim).parent / DIRECTORY
+    beside = [str(attestations)] if attestations.is_dir() and not attestations.is_symlink() else []
+    return _report(setup, caller, [request.claim, request.opening, *beside, *_model(request)], bounds)
 
 
 def find_facts_apart(
@@ -206,6 +239,10 @@ def find_facts_apart(
     if caller.facts is None:
         raise BackendError("the process that reads the proof sent a report in place of facts")
     return caller.facts
+
+
+def _model(request: ProofRequest | OpeningRequest) -> list[str]:
+    return [] if request.model is None else [request.model]
 
 
 def _report(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> Report:

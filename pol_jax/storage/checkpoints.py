@@ -16,7 +16,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import numpy as np
-from orbax.checkpoint import v1 as ocp
 
 from pol_jax.errors import ProofError, StorageError, UsageError, printable, unreadable
 from pol_jax.protocol.trees import DTYPES, StateSpec, has_odd_bool, split_pointer
@@ -61,6 +60,8 @@ def save_leaves(root: Path, name: str, spec: StateSpec, leaves: Sequence[np.ndar
     for names, array in zip(_names(spec), leaves, strict=True):
         if array.size:  # Orbax refuses empty arrays; the specification says everything about them
             _put(tree, names, array)
+    from orbax.checkpoint import v1 as ocp  # takes long to import
+
     target = root / name
     target.parent.mkdir(exist_ok=True)
     try:
@@ -92,6 +93,8 @@ def load_leaves(root: Path, where: str, spec: StateSpec) -> list[np.ndarray]:
     path = root.resolve() / where  # tensorstore takes no path with a ".." in it
     if not path.is_dir():
         raise ProofError(where, "is missing")
+    from orbax.checkpoint import v1 as ocp  # takes long to import
+
     names = _names(spec)
     try:
         check_files(where, path, sum(leaf.nbytes for leaf in spec), len(spec))
@@ -161,6 +164,8 @@ def _orbax() -> Iterator[None]:
 
     Compression would save 7% of the size of float32 weights, and double the time.
     """
+    from orbax.checkpoint import v1 as ocp
+
     context = ocp.Context()
     context.array.saving.enable_write_sharding_file = False
     context.array.saving.array_metadata_store = None

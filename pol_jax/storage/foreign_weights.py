@@ -9,7 +9,6 @@ from urllib.parse import unquote
 
 import jax
 import numpy as np
-from orbax.checkpoint import v1 as ocp
 
 from pol_jax.errors import UsageError
 from pol_jax.protocol.trees import PyTree
@@ -72,6 +71,8 @@ def _folders(path: Path) -> list[Path]:
 
 def _load(path: Path, item: str) -> PyTree:
     """Load a checkpoint on one device, whatever devices it was saved on."""
+    from orbax.checkpoint import v1 as ocp  # takes long to import
+
     one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     metadata = ocp.metadata(path, checkpointable_name=item).metadata
     target = jax.tree.map(

@@ -97,6 +97,7 @@ class OpeningVerifier(Verifier):
         with self.stage(Stage.COMMITMENT) as seen:
             commitment, program = check_opened_commitment(opening, claim, request.limits)
             self.add_commitment(commitment)
+            seen += self.add_attestations(self._claim_file.parent, commitment, claim)
             seen += ["programs match", describe_size(program)]
             seen += self.compare_programs(lambda: Artifacts(opening.init, opening.step), commitment, claim)
         drawn = challenged_steps(request.policy, claim.steps, claim.digest(), request.nonce, claim.format)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
+
+import numpy as np
+from msgspec import structs
 
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.judging.coverage import covered_segments
@@ -48,6 +52,9 @@ from pol_jax.verifying.request import ProofRequest
 from pol_jax.verifying.trusted_program import Trusted
 from pol_jax.verifying.update_sizes import measure_stretches
 from pol_jax.verifying.verifier import Verifier, describe_size
+
+BUILT_IN_RECORDS: Final = "the built-in task that the proof names"
+"""What a report calls the records of `built_in_source`."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +116,13 @@ class ProofVerifier(Verifier):
         check_place(root)
         super().__init__(request, trusted, progress or Silent())
         self._request, self._root, self._source = request, root, source
-        self._make_replayer = replayer
+        self._passed: _Passed | None = None
+        self._make_replayer, self._is_ancestor = replayer, lineage is not None
         self._lineage = lineage or lineage_of(request.parents, request.limits)
 
     def run_stages(self) -> None:
         """Go through stages 1 to 9."""
-        passed = self._check_files()
+        self._passed = passed = self._check_files()
         with self.attempt(Stage.INITIAL_STATE):
             doubt = self._check_beginning(passed)
         self._judge(passed, doubt)
@@ -126,13 +134,17 @@ class ProofVerifier(Verifier):
             sizes = check_names(self._root, limits)
             seen.append(f"{len(sizes)} files, {sum(sizes.values())} bytes")
         with self.stage(Stage.FILES_AGAINST_CLAIM) as seen:
-            claim = check_files(self._root, sizes, limits)
+            claim, inventory = check_files(self._root, sizes, limits)
             self.add_claim(claim)
+            cited = inventory.digest()
+            self.add(inventory=cited.hex() if cited else None)
             seen.append(f"{len(sizes) - 1} digests")
         with self.stage(Stage.COMMITMENT) as seen:
             checked = check_commitment(self._root, claim, limits)
             proof = checked.proof
             self.add_commitment(proof.commitment)
+            if not self._is_ancestor:
+                seen += self.add_attestations(self._root, proof.commitment, claim)
             seen.append(f"{len(checked.records)} records, programs match")
             seen.append(describe_size(checked.program))
             seen += self.compare_programs(proof.artifacts, proof.commitment, claim)
@@ -155,6 +167,14 @@ class ProofVerifier(Verifier):
             ranked = [_update(each, proof.segments) for each in stretches]
             self.add(updates=thin(ranked if metric else trajectory.updates))
         return _Passed(checked, claim, checkpoints, stretches, trajectory)
+
+    def stored_states(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """Yield the steps and states of the checkpoints that are there, the final one left out."""
+        assert self._passed is not None  # noqa: S101  # it was accepted
+        proof, steps = self._passed.checked.proof, self._passed.checkpoints
+        for step in steps[:-1]:
+            leaves = proof.host_leaves(step)
+            yield step, {leaf.path: np.asarray(x) for leaf, x in zip(proof.commitment.state, leaves, strict=True)}
 
     def _see_state(self, trajectory: Trajectory, final: int, step: int, leaves: HostLeaves) -> None:
         """Measure a state as it is read, and look at the final one."""
@@ -224,6 +244,8 @@ class ProofVerifier(Verifier):
         differences = backend_differences(checked.proof.commitment, claim, self.environment)
         found = check_segments(material, replayer, policy, challenged, passed.checkpoints, differences, self.progress)
         self.add(coverage=found.coverage, compared=found.compared, self_test=found.self_test, replays=found.replays)
+        if found.replays and self.report.data:
+            self.add(data=structs.replace(self.report.data, compared=self._request.records))
         segments, d_ref = len(checked.proof.segments), self._request.d_ref
         drift = drift_of(passed.trajectory, policy, segments, found.confirmed, found.compared, claim.steps, d_ref)
         self.add_drift(drift)

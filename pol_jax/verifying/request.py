@@ -13,7 +13,17 @@ from pathlib import Path
 import msgspec
 
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import ListedSegments, Policy, RandomSegments, StepPolicy, check_policy
+from pol_jax.protocol.challenge import (
+    AllSegments,
+    ListedSegments,
+    ListedSteps,
+    Policy,
+    RandomSegments,
+    StepPolicy,
+    TopSegments,
+    check_nonce,
+    check_policy,
+)
 from pol_jax.protocol.limits import Limits
 
 
@@ -33,7 +43,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What a verifier asks of a proof and of an opening alike.
 
     Attributes:
-        nonce: decides the draw; the prover must not have foreseen it.
+        nonce: decides the draw; the prover must not have foreseen it. 16 to 64 bytes where anything is drawn, in this
+            proof or in an earlier one.
         limits: bounds on what is read.
         d_ref: a distance between two honest trainings of the task, against which drift is measured too; or None.
         jobs: how many processes replay at the same time.
@@ -41,6 +52,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         same_program: whether another program than that of the trusted source is rejected.
         any_program: whether another one is accepted; if neither is asked for, it is inconclusive.
         final: leaves that the final state must have; a proof that ends in others is rejected, and an opening too.
+        signer: the public key that must have signed the claim, ``ed25519:`` and 64 hex digits; None takes any.
+        tsa_roots: certificates (PEM) of timestamping authorities that the verifier trusts; None leaves times open.
+        model: file or directory of a model at hand, compared with the final state of what is accepted; or None.
     """
 
     nonce: bytes
@@ -51,6 +65,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     same_program: bool = False
     any_program: bool = False
     final: tuple[FinalLeaf, ...] = ()
+    signer: str | None = None
+    tsa_roots: bytes | None = None
+    model: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could not be answered.
@@ -74,6 +91,7 @@ class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         policy: which segments to replay.
         secret: 32 bytes that salt the records of a private data set; or None.
         parents: directories of proofs that the initial state may come from.
+        records: what the verifier calls its training records, for the report.
     """
 
     path: str
@@ -81,15 +99,18 @@ class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     nonce: bytes = msgspec.field(default_factory=lambda: fresh_nonce())
     secret: bytes | None = None
     parents: tuple[str, ...] = ()
+    records: str = "the verifier's own source"
 
     def __post_init__(self) -> None:
         """Refuse what could not be answered.
 
         Raises:
-            UsageError: a number is out of range, or the policy would check nothing.
+            UsageError: a number is out of range, the policy would check nothing, or the nonce is too short or long.
         """
         super().__post_init__()
         check_policy(self.policy)
+        if not isinstance(self.policy, AllSegments | TopSegments):  # a list too: earlier proofs are drawn from
+            check_nonce(self.nonce)
 
     def __repr__(self) -> str:
         """Return what is asked, without the secret: a traceback may show it."""
@@ -100,10 +121,12 @@ class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Ask the same of an earlier proof, in the directory ``path``, that the initial state comes from.
 
         Listed segments are those of this proof alone, so an earlier one is asked for random segments. ``d_ref`` is a
-        distance between trainings of this proof's task, and ``final`` is about this proof's end.
+        distance between trainings of this proof's task; ``final``, ``signer`` and ``model`` are about this proof's end.
         """
         policy = RandomSegments() if isinstance(self.policy, ListedSegments) else self.policy
-        return msgspec.structs.replace(self, path=str(path), policy=policy, d_ref=None, final=())
+        return msgspec.structs.replace(
+            self, path=str(path), policy=policy, d_ref=None, final=(), signer=None, model=None
+        )
 
 
 class OpeningRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="opening"):
@@ -118,6 +141,16 @@ class OpeningRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=T
     claim: str
     opening: str
     policy: StepPolicy
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be answered.
+
+        Raises:
+            UsageError: a number is out of range, or the nonce is too short or too long.
+        """
+        super().__post_init__()
+        if not isinstance(self.policy, ListedSteps):
+            check_nonce(self.nonce)
 
 
 def fresh_nonce() -> bytes:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from msgspec.structs import replace
 
+from pol_jax.attesting.digests import digest_arrays
 from pol_jax.errors import BackendError, ProofError, UsageError
 from pol_jax.judging.drift import drift_objection, with_ancestors
 from pol_jax.judging.finiteness import non_finite_leaves
@@ -24,12 +27,17 @@ from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.coverage import Replay
 from pol_jax.reports.drift import Drift
+from pol_jax.reports.identity import Data, Model
 from pol_jax.reports.outcomes import Mode, Outcome, Verdict
 from pol_jax.reports.provenance import Origin
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.notices import notices
 from pol_jax.reports.wording.origins import describe_provenance, describe_test
+from pol_jax.storage.final_arrays import select_parameters
+from pol_jax.storage.model_files import read_model
 from pol_jax.verifying.ancestry import provenance_of
+from pol_jax.verifying.attestations import Attested, check_attestations, check_signed_digests
+from pol_jax.verifying.deployed import compare_deployed
 from pol_jax.verifying.final_state import check_final
 from pol_jax.verifying.interruption import interrupted
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
@@ -61,6 +69,10 @@ class Verifier(ABC):
             raise UsageError("same_program: there is no trusted source whose program this could be")
         self.trusted, self._same_program, self._any_program = trusted, request.same_program, request.any_program
         self.progress, self._final = progress, request.final
+        self._signer, self._roots = request.signer, request.tsa_roots
+        self._attested: Attested | None = None
+        self._model = None if request.model is None else Path(request.model)
+        self._final_state: dict[str, np.ndarray] | None = None
         self.doubts: list[str] = []
         self.environment = current_environment()
         self.report = Report.unfinished(request.policy, request.nonce, self.environment, exact=request.exact)
@@ -72,6 +84,8 @@ class Verifier(ABC):
         """
         with suppress(StageFailed):
             self.run_stages()
+            if self._model is not None and self.report.verdict is Verdict.ACCEPTED and self._final_state is not None:
+                self.add(deployed=compare_deployed(read_model(self._model), self._final_state, self.stored_states()))
         return replace(self.report, reasons=(*notices(self.report), *self.report.reasons))
 
     @abstractmethod
@@ -81,6 +95,10 @@ class Verifier(ABC):
         Raises:
             StageFailed: one was not passed.
         """
+
+    def stored_states(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """Yield the steps and states that are there, by path; an opening has none to offer."""
+        yield from ()
 
     def add(self, **facts: Any) -> None:
         """Add facts to the report, by the names of its fields."""
@@ -93,12 +111,26 @@ class Verifier(ABC):
             commitment=claim.commitment,
             claimed_environment=claim.environment,
             interventions=claim.interventions,
+            model=Model(claim.final_state, None, None),
         )
 
     def add_commitment(self, commitment: Commitment) -> None:
         """Add to the report what a commitment says."""
         may_stop_early = commitment.schedule.steps is not None and commitment.schedule.may_stop_early
         self.add(task=commitment.task.name, provenance=provenance_of(commitment), may_stop_early=may_stop_early)
+        self.add(data=Data(commitment.data.root, commitment.data.records, commitment.data.salted, None))
+
+    def add_attestations(self, root: Path, commitment: Commitment, claim: Claim) -> list[str]:
+        """Check what lies in the attestations in ``root``, add it to the report, and return what was seen.
+
+        Raises:
+            ProofError: something of it is false.
+        """
+        self._attested = check_attestations(root, commitment, claim, self._signer, self._roots)
+        self.add(authorship=self._attested.authorship, period=self._attested.period)
+        if self._attested.doubt:
+            self.doubts.append(f"{Stage.COMMITMENT}: {self._attested.doubt}")
+        return [f"signed by {self._attested.claim.signers[0]}"] if self._attested.claim else []
 
     def see_final(self, spec: StateSpec, leaves: HostLeaves, where: str) -> None:
         """Note in the report what is not finite in the final state, and check that it is the one at hand, if one is.
@@ -107,6 +139,13 @@ class Verifier(ABC):
             ProofError: it is another one.
         """
         self.add(non_finite=non_finite_leaves(spec, leaves))
+        state = {leaf.path: np.asarray(values) for leaf, values in zip(spec, leaves, strict=True)}
+        digests = digest_arrays(select_parameters(state))
+        self._final_state = state if self._model else None
+        if self._attested and self._attested.claim:
+            check_signed_digests(self._attested.claim, state, digests)
+        assert self.report.model is not None  # noqa: S101  # stage 2 was passed
+        self.add(model=replace(self.report.model, blake3=digests.blake3, sha256=digests.sha256))
         check_final(spec, leaves, self._final, where)
 
     def add_drift(self, drift: Drift) -> None:

@@ -20,7 +20,7 @@ from pol_jax.sandbox.bounds import FILE_BYTES
 from pol_jax.sandbox.compiled_programs import cache_settings, keep, provide, prune, read_files, reading_key
 from pol_jax.sandbox.verify import verify
 
-NONCE = b"compiled"
+NONCE = b"a nonce of these tests"
 
 
 @pytest.fixture

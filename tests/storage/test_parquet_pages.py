@@ -72,3 +72,14 @@ def test_file_beyond_the_limit_is_refused_by_its_size(proof_copy: Path) -> None:
     os.truncate(proof_copy / segment_file(1), 2**40)  # sparse: takes no space, and could not be read into memory
     with pytest.raises(ProofError, match="has more than 1073741824 bytes"):
         diff(open_proof(proof_copy), open_proof(proof_copy))
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("encoding", ["DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT"])
+def test_pages_whose_values_may_stand_for_more(version: str, encoding: str) -> None:
+    """A few bytes of differences stand for any number of equal steps, whatever the footer says."""
+    stream = io.BytesIO()
+    options = {"use_dictionary": False, "column_encoding": {"a": encoding}, "data_page_version": version}
+    pq.write_table(pa.table({"a": [7] * 5000}), stream, **options)
+    with pytest.raises(ValueError, match="another encoding than PLAIN"):
+        check_pages(stream.getvalue(), pq.ParquetFile(stream).metadata.row_group(0).column(0))

@@ -10,6 +10,10 @@ import jax.numpy as jnp
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ks_2samp
+from strategies import law
 
 from pol_jax.program.artifact import Program, Signature
 from pol_jax.protocol.commitment import Commitment, ProgramCommitment
@@ -21,7 +25,7 @@ from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.initial_state import first_key
 from pol_jax.training.pytrees import state_spec
-from pol_jax.verifying.initial_test import ks_test
+from pol_jax.verifying.initial_test import ks_test, two_sample_p_value
 
 SIZE = 256
 
@@ -83,6 +87,23 @@ def test_what_was_not_drawn_fails_the_test(layered: tuple[Program, Commitment]) 
     assert constant == honest  # not drawn at random: another check's affair
     taken = msgspec.structs.replace(commitment, initial=UnprovenWeights(("/05",), "00" * 32))
     assert measured(program, taken, state).leaves == 20
+
+
+@law(60)
+@given(st.integers(2, 300), st.floats(0.0, 2.0), st.integers(0, 1000), st.booleans())
+def test_p_values_are_those_of_scipy(size: int, shift: float, seed: int, ties: bool) -> None:
+    draw = np.random.default_rng(seed)
+    a, b = draw.normal(size=size), shift + draw.normal(size=size)
+    if ties:
+        a, b = a.round(1), b.round(1)
+    assert two_sample_p_value(a, b) == pytest.approx(ks_2samp(a, b, method="exact").pvalue, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.01, 0.02])
+def test_p_values_of_large_samples_are_near_the_asymptotic_ones(shift: float) -> None:
+    draw = np.random.default_rng(5)
+    a, b = draw.normal(size=2**16), shift + draw.normal(size=2**16)
+    assert two_sample_p_value(a, b) == pytest.approx(ks_2samp(a, b, method="asymp").pvalue, rel=0.02)
 
 
 def test_the_test_decides_nothing(plain_proof: Path, verify_plain: Verify, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def test_a_program_that_cannot_run_here(
     undecided(verify_plain(plain_proof), "cannot judge here", "RESOURCE_EXHAUSTED")
 
 
-NONCE = b"isolated"
+NONCE = b"a nonce of these tests"
 
 
 def test_report_survives_its_json(plain_proof: Path) -> None:
@@ -92,7 +92,7 @@ def test_machine_that_fails_rejects_nothing(plain_proof: Path, monkeypatch: pyte
         def fail(*_: object, error: Exception = error, **__: object) -> None:
             raise error
 
-        monkeypatch.setattr("pol_jax.storage.checkpoints.ocp.load", fail)
+        monkeypatch.setattr("orbax.checkpoint.v1.load", fail)
         report = unsandboxed.verify(plain_proof, tiny.plain().source)
         assert report.verdict is Verdict.INCONCLUSIVE, error
         assert "stage 6, state digests: cannot judge here: this machine can't read" in report.reasons[0]

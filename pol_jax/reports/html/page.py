@@ -8,6 +8,7 @@ from pol_jax.reports.html.closeness import closeness
 from pol_jax.reports.html.course import course
 from pol_jax.reports.html.coverage import coverage
 from pol_jax.reports.html.environments import environments
+from pol_jax.reports.html.identity import identity
 from pol_jax.reports.html.lineage import lineage
 from pol_jax.reports.html.markup import Markup, tag, together, void
 from pol_jax.reports.html.signs import OUTCOMES, VERDICTS
@@ -21,6 +22,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-ur
 def render(report: Report) -> str:
     """Return the report as an HTML document that needs no other file, no network and no script."""
     sections = (
+        identity(report),
         lineage(report),
         coverage(report),
         closeness(report),
@@ -93,6 +95,8 @@ def _digests(report: Report) -> Markup:
         together(tag("dt", name), tag("dd", tag("code", digest) if digest else "could not be read"))
         for name, digest in entries
     ]
+    if report.inventory:
+        listed.append(together(tag("dt", "Inventory, of the proof's bytes"), tag("dd", tag("code", report.inventory))))
     listed.append(together(tag("dt", "Program"), tag("dd", report.program_origin)))
     note = tag("p", f"Digests are BLAKE3, in hex. Format {report.format}.", class_="note")
     return tag("section", tag("h2", "Digests"), tag("dl", *listed), note)

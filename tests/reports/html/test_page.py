@@ -48,7 +48,15 @@ def test_page_says_what_the_report_says(reports: Reports, name: str) -> None:
     for fact in (*report.reasons, *(stage.detail for stage in report.stages), report.claim, report.nonce):
         assert fact is not None
         assert fact in text
-    headings = ["Coverage", "Reproduction error", "Stages", "Course of the run", "Environments", "Digests"]
+    headings = [
+        "What this is about",
+        "Coverage",
+        "Reproduction error",
+        "Stages",
+        "Course of the run",
+        "Environments",
+        "Digests",
+    ]
     assert re.findall(r"<h2>(.*?)</h2>", render(report)) == headings
     assert "Updates between checkpoints" in text
     assert ("Segment 1, steps 7 to 12: the replay of step 9 differs from the ledger" in text) == (name != "accepted")

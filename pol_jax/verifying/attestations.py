@@ -1,0 +1,164 @@
+"""What lies in a proof's attestations is held against the proof: signer, times, and the signed digests.
+
+Stage 3 reads them, and stage 6 compares the digests that were signed. What is there and false is a refusal; what is
+missing is said, and is a refusal of nothing, unless the verifier asked for a signer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from pol_jax.attesting import folder
+from pol_jax.attesting.attestation import Attestation, check_document, names_prover, read_attestation
+from pol_jax.attesting.beacon import is_round, verify_committed_round
+from pol_jax.attesting.digests import Digests, digest_arrays
+from pol_jax.attesting.folder import Attestations, read_attestations, where
+from pol_jax.attesting.subjects import PARAMETERS, STATE
+from pol_jax.attesting.time_window import Timestamp, Work, window_of
+from pol_jax.attesting.timestamp import parse_roots, verify_token
+from pol_jax.errors import ProofError
+from pol_jax.protocol.claim import Claim
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.reports.identity import Authorship, Period
+
+
+@dataclass(frozen=True)
+class Attested:
+    """What the attestations of a proof say, all of it verified.
+
+    Attributes:
+        authorship: who signed.
+        period: when it was made.
+        claim: the signed claim, or None.
+        doubt: why nothing is accepted, although nothing is false; or None.
+    """
+
+    authorship: Authorship
+    period: Period
+    claim: Attestation | None
+    doubt: str | None
+
+
+def check_attestations(
+    root: Path, commitment: Commitment, claim: Claim, signer: str | None, roots: bytes | None
+) -> Attested:
+    """Check what lies in the attestations of the proof or bundle in ``root``.
+
+    Args:
+        root: the directory.
+        commitment: of the proof.
+        claim: of the proof, which names this commitment.
+        signer: public key that must have signed, or None to take any.
+        roots: certificates (PEM) of the timestamping authorities that the verifier trusts; None leaves tokens open.
+
+    Raises:
+        ProofError: something is false: another signer, another document, a time that can't be.
+        UsageError: ``roots`` has no certificate.
+    """
+    found = read_attestations(root)
+    if signer is not None and commitment.prover not in (None, signer):
+        raise ProofError(
+            "commitment.json", f"prover: the commitment names {commitment.prover}; expected the signer {signer}"
+        )
+    signed = _signed_claim(found, commitment, claim, signer)
+    before = _signed_commitment(found, commitment)
+    if signed and before and not {*before.signers} & {*signed.signers}:
+        raise ProofError(where(folder.COMMITMENT), "is signed by another key than the claim is")
+    who = Authorship(
+        prover=commitment.prover,
+        signer=signed.signers[0] if signed else None,
+        commitment_signed=before is not None,
+        pinned=signer,
+    )
+    pace = signed.seconds_per_step if signed else None
+    work = Work(claim.steps, pace, "recorded by the prover") if pace is not None else None
+    period = check_times(found, commitment.encode(), commitment.beacon, work, roots)
+    doubt = None
+    if signer is not None and signed is None:
+        doubt = f"the claim is not signed, so that nothing shows that it is of {signer}, the signer that was asked for"
+    return Attested(who, period, signed, doubt)
+
+
+def check_signed_digests(signed: Attestation, state: Mapping[str, np.ndarray], parameters: Digests) -> None:
+    """Refuse an envelope over other arrays than the final state at hand has.
+
+    Args:
+        signed: the signed claim.
+        state: the final state by path, which has the digest that the claim names.
+        parameters: digests of its final parameters.
+
+    Raises:
+        ProofError: the digests differ.
+    """
+    for name, digests in ((PARAMETERS, parameters), (STATE, digest_arrays(state))):
+        if signed.digests_of(name) != digests:
+            raise ProofError(where(folder.CLAIM), f"signs another {name} than the proof has")
+
+
+def check_times(
+    found: Attestations, commitment: bytes, beacon: str | None, work: Work | None, roots: bytes | None
+) -> Period:
+    """Return when training took place, as far as verified times show it.
+
+    Args:
+        found: the files.
+        commitment: bytes of the document.
+        beacon: what the commitment names as its beacon, or None.
+        work: what the training took; or None.
+        roots: see `check_attestations`.
+
+    Raises:
+        ProofError: a time is false, or they can't be true together.
+    """
+    now, unchecked = datetime.now(UTC), list[str]()
+    drawn = None
+    if beacon is not None and found.beacon is not None and is_round(beacon):
+        drawn = verify_committed_round(beacon, found.beacon, now=now, where=where(folder.BEACON))
+    elif beacon is not None:
+        unchecked.append(f"the commitment names the beacon {beacon}, which was not checked")
+    stamps: list[Timestamp | None] = []
+    for name, token, message in (
+        (folder.COMMITMENT_TOKEN, found.commitment_token, commitment),
+        (folder.CLAIM_TOKEN, found.claim_token, found.claim),
+    ):
+        stamps.append(None)
+        if token is None:
+            continue
+        if roots is None:
+            unchecked.append(f"the timestamp {where(name)} was not checked: no root of an authority was given")
+        elif message is None:
+            raise ProofError(where(name), f"is a timestamp over {folder.CLAIM}, which is missing")
+        else:
+            stamps[-1] = verify_token(token, message, parse_roots(roots, "roots"), where=where(name))
+    window = window_of(
+        now=now, beacon=drawn.time if drawn else None, commitment=stamps[0], envelope=stamps[1], work=work
+    )
+    if not window:
+        raise ProofError(folder.DIRECTORY, " ".join(window.problems))
+    authorities = tuple(dict.fromkeys(stamp.authority for stamp in stamps if stamp))
+    return Period(window, authorities, tuple(unchecked))
+
+
+def _signed_claim(found: Attestations, commitment: Commitment, claim: Claim, signer: str | None) -> Attestation | None:
+    if found.claim is None:
+        return None
+    name = where(folder.CLAIM)
+    signed = read_attestation(found.claim, "claim", where=name, pinned=signer)
+    check_document(signed, claim.encode(), name)
+    names_prover(signed, commitment.prover, name)
+    return signed
+
+
+def _signed_commitment(found: Attestations, commitment: Commitment) -> Attestation | None:
+    if found.commitment is None:
+        return None
+    name = where(folder.COMMITMENT)
+    signed = read_attestation(found.commitment, "commitment", where=name)
+    check_document(signed, commitment.encode(), name)
+    names_prover(signed, commitment.prover, name)
+    return signed
