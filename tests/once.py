@@ -16,7 +16,7 @@ import numpy as np
 from pol_jax.program.artifact import Artifacts, Signature, load_program
 from pol_jax.protocol.limits import Limits
 from pol_jax.training.export import export_task
-from pol_jax.training.records import fetch
+from pol_jax.training.sources import fetch
 from pol_jax.training.task import Task
 
 load_once = lru_cache(maxsize=32)(load_program)
@@ -32,7 +32,8 @@ def export_once(task: Task, signature: Signature, limits: Limits | None = None) 
     """In place of `export_task`: a task of the same functions over like records is exported once."""
     structure = jax.tree.structure(fetch(task.source, np.zeros(1, np.int64))[0])
     functions: tuple[Callable[..., Any], ...] = (task.init, task.step)
-    key = (*map(id, functions), task.arithmetic, task.loss, structure, signature, limits, jax.config.jax_enable_x64)
+    wide = jax.config.jax_enable_x64  # type: ignore[attr-defined, unused-ignore]
+    key = (*map(id, functions), task.arithmetic, task.loss, structure, signature, limits, wide)
     if key not in _exported:
         _exported[key] = task, export_task(task, signature, limits)  # the functions live on, and so do their numbers
     return _exported[key][1]
