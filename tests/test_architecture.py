@@ -28,7 +28,7 @@ PACKAGES = {
     "training": "ground protocol program exact",
     "storage": "ground protocol attesting program training",
     "reports": "ground protocol attesting",
-    "judging": "protocol reports",
+    "judging": "ground protocol reports",
     "verifying": "ground protocol attesting program exact training storage reports judging",
     "proving": "ground protocol attesting program exact training storage judging verifying",
     "sandbox": "ground protocol attesting program training storage reports judging verifying",
@@ -37,7 +37,7 @@ PACKAGES = {
     "integrations": "ground protocol training storage reports verifying proving sandbox workers",
     "tasks": "ground training",
     "html": "reports",
-    "cli": "ground protocol training storage reports verifying proving sandbox attesting backends integrations",
+    "cli": "ground protocol training storage reports judging verifying proving sandbox attesting backends integrations",
 }
 """Which packages each package may import, itself left out; in the order in which they are read.
 
