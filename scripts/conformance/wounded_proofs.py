@@ -38,9 +38,6 @@ def proof_cases(kit: Path, kept: Kept, kept_tree: KeptTree) -> Iterator[Case]:
         change = partial(Draft.program, artifact=artifact)
         yield _drafted(kit, "plain", name, End("refused", stage, names), change, reads_programs=True)
     damaged = damaged_module(kit / "proofs" / "plain")
-    name = "a program whose module is damaged"
-    change = partial(Draft.program, artifact=damaged)
-    yield _drafted(kit, "plain", name, End("refused", 3, STEP), change, reads_programs=True)
     name = "a program whose module can't be read, and is of another StableHLO than any jax writes"
     change = partial(Draft.program, artifact=damaged.replace(b"StableHLO_v1", b"StableHLO_v9"))
     yield _drafted(kit, "plain", name, End("inconclusive", 3, STEP), change, reads_programs=True)
