@@ -113,6 +113,7 @@ TESTED_ELSEWHERE = {
     "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.plan"
     " integrations.flower.records integrations.flower.registry",
     "sandbox/test_verify.py": "sandbox.child sandbox.pipe sandbox.remote_records",
+    "sandbox/test_compiled_programs.py": "sandbox.cache_lookup",
     "sandbox/test_confinement.py": "sandbox.capabilities sandbox.landlock sandbox.seccomp"
     " sandbox.system_calls sandbox.variables",
     "sandbox/test_pool.py": "sandbox.pool_worker sandbox.worker_process",
