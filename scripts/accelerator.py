@@ -177,7 +177,11 @@ def measure(tiny: bool) -> Facts:
 
     layers, width, batch, length = (2, 32, 4, 16) if tiny else (12, 768, 8, 256)
     optimizer = optax.adam(1e-4)
-    build = lambda rngs: Transformer(16384 if not tiny else 256, layers, width, width // 16, 0.0, rngs=rngs)  # noqa: E731
+    tokens = 256 if tiny else 16384
+
+    def build(rngs: nnx.Rngs) -> Transformer:
+        return Transformer(tokens, layers, width, width // 16, 0.0, rngs=rngs)
+
     graph = nnx.graphdef(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
     text = np.random.default_rng(0).integers(0, 256, (256, length + 1)).astype(np.int32)
 
