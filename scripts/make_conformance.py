@@ -1,7 +1,7 @@
 """Make the kit for implementers, tests/conformance: proofs and files, and the end that each must have.
 
-    python scripts/make_conformance.py            make what is missing, and write cases.json
-    python scripts/make_conformance.py --check    change nothing; exit 1 if cases.json is not what this gives
+    python scripts/make_conformance.py            make what is missing, and write cases.json and records.json
+    python scripts/make_conformance.py --check    change nothing; exit 1 if one of them is not what this gives
 
 What jax, Orbax and pyarrow wrote (the honest proofs in ``proofs``, and single files in ``parts``) is made once and then
 kept: other versions of them write other bytes. All else follows from it. To make a file again, remove it.
@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from conformance.bases import make_missing
+from conformance.bases import bases, make_missing, records
 from conformance.cases import Case, splices
 from conformance.wounded_documents import document_cases
 from conformance.wounded_openings import opening_cases
@@ -81,6 +81,17 @@ def contents(*, complete: bool = True) -> str:
     return f'{{"format": "pol-jax/2", "cases": [\n{lines}\n]}}\n'
 
 
+def record_contents() -> str:
+    """Return what records.json must hold: of each base, the array bytes of the leaves of each record."""
+    made = dict[str, list[list[str]]]()
+    for base in bases():
+        arrays = records(base.wide)  # the names of the leaves sort as their paths do
+        leaves = [arrays[name] for name in sorted(arrays)]
+        made[base.name] = [[leaf[at].tobytes().hex() for leaf in leaves] for at in range(len(leaves[0]))]
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(each)}" for name, each in made.items())
+    return f"{{{lines}}}\n"
+
+
 def _plain(case: Case, kept: Parts) -> dict[str, Any]:
     expected = {name: value for name, value in vars(case.expected).items() if value is not None}
     plain = {"name": case.name, "about": case.about, "kind": case.kind, "expected": expected, **case.asked}
@@ -126,13 +137,17 @@ def main(arguments: list[str]) -> int:
         return 2
     if not arguments:
         make_missing(KIT)
-    target, content = KIT / "cases.json", contents(complete=bool(arguments))
-    if target.exists() and target.read_text(encoding="utf-8") == content:
-        return 0
-    print(f"{target.relative_to(ROOT)}: {'differs' if arguments else 'written'}")
-    if not arguments:
-        target.write_text(content, encoding="utf-8")
-    return int(bool(arguments))
+    made = {"cases.json": contents(complete=bool(arguments)), "records.json": record_contents()}
+    differing = [name for name, content in made.items() if _stored(KIT / name) != content]
+    for name in differing:
+        print(f"{(KIT / name).relative_to(ROOT)}: {'differs' if arguments else 'written'}")
+        if not arguments:
+            (KIT / name).write_text(made[name], encoding="utf-8")
+    return int(bool(arguments and differing))
+
+
+def _stored(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
 
 
 if __name__ == "__main__":

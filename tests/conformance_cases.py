@@ -78,7 +78,7 @@ def _judge_proof(case: dict[str, Any], root: Path) -> None:
     with stage(1):
         sizes = checks.check_names(root, LIMITS)
     with stage(2):
-        claim = checks.check_files(root, sizes, LIMITS)
+        claim, _ = checks.check_files(root, sizes, LIMITS)
     with stage(3):
         checked = checks.check_commitment(root, claim, LIMITS)
     with stage(4):

@@ -76,6 +76,7 @@ def hostile(report: Report) -> Report:
         reasons=(HOSTILE, HOSTILE),
         stages=tuple(replace(stage, detail=HOSTILE) for stage in report.stages),
         claim=HOSTILE,
+        inventory=HOSTILE,
         provenance=Provenance(Beginning.UNPROVEN_WEIGHTS, HOSTILE, HOSTILE, (HOSTILE,) * 200, 2**60, most),
         ancestors=(ancestor,) * 9,
         initial_test=KolmogorovSmirnov(most, 5e-324, HOSTILE),

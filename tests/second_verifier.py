@@ -25,12 +25,15 @@ import second_implementation as second
 import tensorstore as ts
 from second_documents import need
 from second_implementation import Refused, digest, version_of
+from second_parquet import check_pages
 
 FOLDER = re.compile(
     r"program|ledger|(?:checkpoints|interventions)(?:/[0-9]{10}(?:/[A-Za-z0-9_.%-]{1,128}){0,7})?", re.ASCII
 )
 LIMITS = {"commitment.json": 2**24, "claim.json": 2**24, "inventory.json": 2**24, "records": 2**32}
-STATE_FILES = re.compile(r"_METADATA|manifest\.ocdbt|d|ocdbt\.process_[0-9]+")
+CHECKPOINT_FILES = re.compile(
+    r"_CHECKPOINT_METADATA|orbax\.checkpoint|state/(?:_METADATA|(?:ocdbt\.process_[0-9]+/)?(?:manifest\.ocdbt|d/[^/]+))"
+)
 COMMON = [
     pa.field("step", pa.uint64(), False),
     pa.field("key", pa.binary(), False),
@@ -197,9 +200,10 @@ def read_segment(content: bytes, expected: range, commitment: dict[str, Any]) ->
         for each in chunks:
             need(not each.has_dictionary_page and {"PLAIN", "RLE"}.issuperset(each.encodings), "encoding")
             need(each.compression in ("ZSTD", "UNCOMPRESSED"), "compression")
+        check_pages(content)
         table = file.read()
         table.validate(full=True)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, KeyError) as error:
         raise Refused("damaged") from error
     names = table.schema.names
     found = [
@@ -251,17 +255,13 @@ def check_states(
     return states[0]
 
 
-def entries(folder: Path) -> set[str]:
-    found = [each for each in folder.glob("*") if each.name not in documents.ANYWHERE]
-    return {each.name for each in found if not each.is_dir() or any(each.iterdir())}
-
-
 def read_checkpoint(folder: Path, spec: list[dict[str, Any]]) -> list[bytes]:
     """Return the array bytes of every leaf, by appendix B."""
-    need(entries(folder) == {"_CHECKPOINT_METADATA", "orbax.checkpoint", "state"}, "checkpoint")
-    need(all(STATE_FILES.fullmatch(name) for name in entries(folder / "state")), "state")
     sizes = [math.prod(leaf["shape"]) * second.ITEM_BYTES[leaf["dtype"]] for leaf in spec]
     files = [each for each in folder.rglob("*") if each.is_file() and each.name not in documents.ANYWHERE]
+    names = {each.relative_to(folder).as_posix() for each in files}
+    need(names >= {"_CHECKPOINT_METADATA", "orbax.checkpoint"} and all(map(CHECKPOINT_FILES.fullmatch, names)), "files")
+    need((folder / "orbax.checkpoint").stat().st_size == 0, "marker")
     need(sum(each.stat().st_size for each in files) <= 4 * sum(sizes) + 2**22 + 2**14 * len(spec), "size")
     need(all(each.stat().st_size <= 2**12 for each in files if each.name == "manifest.ocdbt"), "manifest")
     try:
@@ -269,14 +269,16 @@ def read_checkpoint(folder: Path, spec: list[dict[str, Any]]) -> list[bytes]:
         need(notes["use_ocdbt"] is True and notes["use_zarr3"] is True, "store")
         store = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/state/"}}
         kept = ts.KvStore.open(store).result()
-        names = ["state" if not leaf["path"] else ".".join(map(escaped, leaf["path"][1:].split("/"))) for leaf in spec]
-        full = {name: leaf for name, leaf, size in zip(names, spec, sizes, strict=True) if size}
-        held = {key.decode().rpartition("/")[0] for key in kept.list().result() if key.endswith(b"/zarr.json")}
+        places = ["state" if not leaf["path"] else ".".join(map(escaped, leaf["path"][1:].split("/"))) for leaf in spec]
+        full = {name: leaf for name, leaf, size in zip(places, spec, sizes, strict=True) if size}
+        held = {
+            ".".join(part["key"] for part in each["key_metadata"]) for each in (notes["tree_metadata"] or {}).values()
+        }
         need(held == full.keys(), "leaves")
         arrays = {name: read_array(store, name, json.loads(kept[f"{name}/zarr.json"]), full[name]) for name in full}
     except (ValueError, KeyError, OSError) as error:
         raise error if isinstance(error, Refused) else Refused("damaged") from error
-    return [arrays.get(name, b"") for name in names]
+    return [arrays.get(name, b"") for name in places]
 
 
 def escaped(part: str) -> str:
@@ -291,6 +293,8 @@ def read_array(store: dict[str, Any], name: str, notes: dict[str, Any], leaf: di
     need(notes["data_type"] == leaf["dtype"] and notes["shape"] == leaf["shape"], name)
     need(notes["chunk_grid"] == {"name": "regular", "configuration": {"chunk_shape": leaf["shape"]}}, name)
     need(notes["codecs"] == [{"name": "sharding_indexed", "configuration": inner}], name)
+    need(notes["chunk_key_encoding"] == {"name": "default"} and len(notes) - ("fill_value" in notes) == 7, name)
+    need((notes["zarr_format"], notes["node_type"]) == (3, "array"), name)
     spec = {"driver": "zarr3", "kvstore": {**store, "path": f"{name}/"}}
     content: bytes = np.asarray(ts.open(spec, read=True).result().read().result()).tobytes()
     need(leaf["dtype"] != "bool" or not set(content) - {0, 1}, name)

@@ -17,7 +17,7 @@ import pytest
 import second_documents
 from conformance_cases import CASES, KIT, end_of, laid_out
 from places import TESTS
-from second_implementation import Refused
+from second_implementation import Refused, digest, record_salt
 from second_verifier import Ended, verify_opening, verify_proof
 
 from pol_jax.program.artifact import load_program
@@ -78,6 +78,20 @@ def test_the_second_verifier_knows_nothing_of_ours() -> None:
 def test_the_kit_is_what_the_script_makes() -> None:
     made = make_conformance.contents()
     assert made == (KIT / "cases.json").read_text(encoding="utf-8"), "run python scripts/make_conformance.py"
+    assert make_conformance.record_contents() == (KIT / "records.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [*json.loads((KIT / "records.json").read_text())])
+def test_the_records_of_the_kit_are_those_of_its_proofs(name: str) -> None:
+    """Whoever has the kit alone can replay what its proofs say."""
+    stored = json.loads((KIT / "records.json").read_text())[name]
+    public = [digest("record", bytes.fromhex("".join(leaves))) for leaves in stored]
+    committed = (KIT / "proofs" / name / "records").read_bytes()
+    if name == "salted":
+        salts = [record_salt(bytes(range(32)), at, each) for at, each in enumerate(public)]
+        contents = [salt + bytes.fromhex("".join(leaves)) for salt, leaves in zip(salts, stored, strict=True)]
+        public = [digest("salted record", content) for content in contents]
+    assert b"".join(public) == committed
 
 
 def test_the_kit_covers_what_it_says() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import ListedSteps, RandomSteps, StepPolicy
+from pol_jax.protocol.challenge import ListedSteps, RandomSteps, StepPolicy, check_nonce
 
 _RANGE = re.compile(r"(\d{1,12})(?:-(\d{1,12}))?\Z", re.ASCII)
 
@@ -29,14 +29,12 @@ def parse_list(text: str) -> tuple[int, ...]:
 
 
 def parse_nonce(text: str | None) -> bytes | None:
-    """Return the bytes of a nonce in hex, or None if there is none."""
+    """Return the bytes of a nonce in hex, 16 to 64 of them, or None if there is none."""
     try:
         nonce = None if text is None else bytes.fromhex(text)
     except ValueError:
         raise UsageError(f"--nonce {text!r}: expected hex digits") from None
-    if nonce is not None and not 1 <= len(nonce) <= 64:
-        raise UsageError(f"--nonce: expected 1 to 64 bytes in hex, got {len(nonce)}")
-    return nonce
+    return None if nonce is None else check_nonce(nonce)
 
 
 def step_policy(steps: str | None, confidence: float | None, fraction: float | None) -> StepPolicy:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from pathlib import Path
 
-from pol_jax.cli.arguments import parse_nonce, step_policy
+from pol_jax.cli.arguments import step_policy
+from pol_jax.cli.nonces import given_nonce
 from pol_jax.cli.terminal import make_console
 from pol_jax.protocol.challenge import challenged_steps
 from pol_jax.protocol.claim import Claim
@@ -13,9 +15,17 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.storage.inventory import find_claim, read_bounded
 
 
-def challenge_command(claim: Path, confidence: float | None, fraction: float | None, nonce: str | None) -> None:
+def challenge_command(
+    claim: Path,
+    confidence: float | None,
+    fraction: float | None,
+    nonce: str | None,
+    nonce_round: Path | None,
+    tsa_roots: Path | None,
+) -> None:
     """Draw steps, and print the commands that open and verify them."""
-    nonce_bytes = parse_nonce(nonce) or secrets.token_bytes(16)
+    given = given_nonce(nonce, nonce_round, claim, tsa_roots)
+    nonce_bytes = given.content or secrets.token_bytes(16)
     parsed = _claim(claim)
     steps = challenged_steps(
         step_policy(None, confidence, fraction), parsed.steps, parsed.digest(), nonce_bytes, parsed.format
@@ -25,9 +35,15 @@ def challenge_command(claim: Path, confidence: float | None, fraction: float | N
     chosen = "".join(
         f" --{name} {value:g}" for name, value in (("confidence", confidence), ("fraction", fraction)) if value
     )
-    draw = f"--nonce {nonce_bytes.hex()}{chosen}"
+    if given.draw:
+        console.print(given.draw.describe(), soft_wrap=True, markup=False)
+    draw = f"{_option(nonce_bytes, nonce_round)}{chosen}"
     console.print(f"the prover runs:    pol open PROOF {draw} --out FILE", soft_wrap=True)
     console.print(f"the verifier runs:  pol verify CLAIM --opening FILE {draw}", soft_wrap=True)
+
+
+def _option(nonce: bytes, nonce_round: Path | None) -> str:
+    return f"--nonce {nonce.hex()}" if nonce_round is None else f"--nonce-round {shlex.quote(nonce_round.name)}"
 
 
 def _claim(path: Path) -> Claim:

@@ -99,6 +99,9 @@ def train(task: str, **options: object) -> None:
 @click.option("--all", "everything", is_flag=True, help="Replay every segment.")
 @click.option("--nonce", metavar="HEX", help="Repeat the draw of an earlier report.  [default: random]")
 @click.option(
+    "--nonce-round", metavar="FILE", type=_FILE, help="Draw by this drand round (JSON), for a public challenge."
+)
+@click.option(
     "--task", multiple=True, help="A task you trust, for its records and program.  [default: the proof's, if built in]"
 )
 @click.option("--parent", multiple=True, type=_FOLDER, metavar="DIR", help="An earlier proof that PROOF starts from.")
@@ -188,7 +191,9 @@ def merge_reports(proof: Path, facts: tuple[Path, ...], **options: object) -> No
     """
     from pol_jax.cli.verify import verify_command
 
-    left_out = dict.fromkeys(("confidence", "fraction", "top_q", "metric", "segments", "nonce", "model", "jobs"))
+    left_out = dict.fromkeys(
+        ("confidence", "fraction", "top_q", "metric", "segments", "nonce", "nonce_round", "model", "jobs")
+    )
     limits = {"timeout": 900.0, "total_timeout": None, "unconfined": False, "max_constants": None, "everything": False}
     sys.exit(verify_command(proof, facts=facts, **left_out, **limits, **options))  # type: ignore[arg-type]
 
@@ -200,6 +205,10 @@ def merge_reports(proof: Path, facts: tuple[Path, ...], **options: object) -> No
 )
 @click.option("--fraction", type=float, help="...if this share of all steps is false.  [default: 0.05]")
 @click.option("--nonce", metavar="HEX", help="Repeat an earlier draw.  [default: random]")
+@click.option(
+    "--nonce-round", metavar="FILE", type=_FILE, help="Draw by this drand round (JSON), for a public challenge."
+)
+@click.option("--tsa-roots", metavar="PEM", type=_FILE, help="With it: the round must follow the claim's timestamp.")
 def challenge(claim: Path, **options: object) -> None:
     """Draw random steps to open, and add the first and the last one. CLAIM is a claim.json, or a proof."""
     from pol_jax.cli.challenge import challenge_command
@@ -212,6 +221,7 @@ def challenge(claim: Path, **options: object) -> None:
 @click.option("--out", type=_FILE, required=True, help="File to write the opening to.")
 @click.option("--steps", metavar="LIST", help="Open these steps, such as 1,40-42.")
 @click.option("--nonce", metavar="HEX", help="Open the steps that this nonce draws (pol challenge).")
+@click.option("--nonce-round", metavar="FILE", type=_FILE, help="Likewise, by a drand round.")
 @click.option("--confidence", type=float, help="Confidence of that draw.  [default: 0.99]")
 @click.option("--fraction", type=float, help="Fraction of that draw.  [default: 0.05]")
 @click.option("--task", "task", help="Task whose records are used.  [default: the built-in one that the proof names]")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec import structs
 from rich import filesize
 
 from pol_jax.attesting.public_key import read_signer
 from pol_jax.attesting.timestamp import read_pem
-from pol_jax.cli.arguments import parse_nonce, step_policy
+from pol_jax.cli.arguments import step_policy
 from pol_jax.cli.cures import source_of_built_in
+from pol_jax.cli.nonces import GivenNonce, given_nonce
 from pol_jax.cli.output_file import check_writable
 from pol_jax.cli.report_screen import check_files, check_model, publish
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
@@ -33,6 +35,7 @@ def open_command(
     out: Path,
     steps: str | None,
     nonce: str | None,
+    nonce_round: Path | None,
     confidence: float | None,
     fraction: float | None,
     task: str | None,
@@ -45,7 +48,7 @@ def open_command(
     opened, bars = open_proof(proof), Bars()
     if opened.claim is None:
         raise UsageError(f"{proof}: the run is not finished; pol train continues it")
-    policy, nonce_bytes = _challenge(steps, nonce, confidence, fraction)
+    policy, nonce_bytes = _challenge(steps, given_nonce(nonce, nonce_round, proof), confidence, fraction)
     drawn = challenged_steps(policy, opened.claim.steps, opened.claim.digest(), nonce_bytes, opened.claim.format)
     source = load_task(task, data_dir=data_dir).source if task else source_of_built_in(data_dir)(opened.commitment)
     try:
@@ -66,6 +69,7 @@ def verify_opening_command(
     opening: Path,
     steps: str | None,
     nonce: str | None,
+    nonce_round: Path | None,
     confidence: float | None,
     fraction: float | None,
     json_file: Path | None,
@@ -95,7 +99,8 @@ def verify_opening_command(
     quiet_libraries()
     check_files(json_file, html_file)
     check_model(model)
-    policy, nonce_bytes = _challenge(steps, nonce, confidence, fraction)
+    given = given_nonce(nonce, nonce_round, claim, tsa_roots)
+    policy, nonce_bytes = _challenge(steps, given, confidence, fraction)
     request = OpeningRequest(
         claim=absolute(find_claim(claim)),
         opening=absolute(opening),
@@ -117,14 +122,13 @@ def verify_opening_command(
         report = verify_opening_apart(request, trusted=trusted, progress=bars, bounds=bounds)
     finally:
         bars.end()
-    return publish(report, json_file, html_file, model)
+    return publish(structs.replace(report, public_draw=given.draw), json_file, html_file, model)
 
 
 def _challenge(
-    steps: str | None, nonce: str | None, confidence: float | None, fraction: float | None
+    steps: str | None, given: GivenNonce, confidence: float | None, fraction: float | None
 ) -> tuple[StepPolicy, bytes]:
     """Return the challenge that both sides know; it never comes from the proof or the opening."""
-    nonce_bytes = parse_nonce(nonce)
-    if (steps is None) == (nonce_bytes is None):
-        raise UsageError("which steps? give either --steps LIST, or the --nonce of pol challenge")
-    return step_policy(steps, confidence, fraction), nonce_bytes or b""
+    if (steps is None) == (given.content is None):
+        raise UsageError("which steps? give either --steps LIST, or the --nonce or --nonce-round of pol challenge")
+    return step_policy(steps, confidence, fraction), given.content or b""

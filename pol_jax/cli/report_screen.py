@@ -140,10 +140,14 @@ def _lines(report: Report) -> list[str]:
     lines = [*report.reasons, *map(describe_ancestor, report.ancestors)]
     if report.program_origin is not Origin.NOT_COMPARED:
         lines.append(f"program: {report.program_origin}")
+    if report.claim is not None:
+        bytes_by = f"; its bytes by their inventory {report.inventory}" if report.inventory else ""
+        lines.append(f"to cite the run: claim {report.claim}{bytes_by}")
     if report.coverage is not None:
         lines.append(describe_coverage(report.coverage, report.policy))
         lines += describe_drift(report)
         lines += [f"to repeat the draw: --nonce {report.nonce}"] if report.nonce else []
+        lines += [report.public_draw.describe()] if report.public_draw else []
     lines += ["the verifier asked for equal bits only: nothing is accepted within a tolerance"] if report.exact else []
     return [*lines, *cures(report)]
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec import structs
+
 from pol_jax.attesting.public_key import read_signer
 from pol_jax.attesting.timestamp import read_pem
-from pol_jax.cli.arguments import parse_list, parse_nonce
+from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.cures import source_of_built_in
+from pol_jax.cli.nonces import given_nonce
 from pol_jax.cli.report_screen import check_files, check_model, publish
 from pol_jax.cli.shards import check_shards, find_shard, read_facts
 from pol_jax.cli.terminal import Bars, quiet_libraries
@@ -43,6 +46,7 @@ def verify_command(
     segments: str | None,
     everything: bool,
     nonce: str | None,
+    nonce_round: Path | None,
     task: tuple[str, ...],
     parent: tuple[Path, ...],
     data_dir: Path | None,
@@ -71,6 +75,7 @@ def verify_command(
     Where there are ``facts`` of shards, they say what to verify, and take the place of all replays.
     """
     check_shards(shard, out, ray, nonce)
+    given = given_nonce(nonce, nonce_round, proof, tsa_roots)
     found = read_facts(facts) if facts else None
     trusted = trusted_task(task, data_dir, same_program)
     quiet_libraries()
@@ -79,7 +84,7 @@ def verify_command(
     request = ProofRequest(
         path=absolute(proof),
         policy=found.policy if found else _policy(confidence, fraction, top_q, metric, segments, everything),
-        nonce=bytes.fromhex(found.nonce) if found else parse_nonce(nonce) or fresh_nonce(),
+        nonce=bytes.fromhex(found.nonce) if found else given.content or fresh_nonce(),
         limits=Limits() if max_constants is None else Limits(constant_bytes=max_constants),
         secret=read_secret(private) if private else None,
         same_program=same_program,
@@ -94,7 +99,7 @@ def verify_command(
         records=f"--task {', '.join(task)}" if task else BUILT_IN_RECORDS,
     )
     bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined)
-    source, trusted = _source(task, data_dir), trusted or trust_built_in(data_dir)
+    source, trusted = source_of(task, data_dir), trusted or trust_built_in(data_dir)
     if shard is not None:
         return find_shard(request, shard, out, source, bounds)
     if ray is not None:
@@ -104,7 +109,7 @@ def verify_command(
         report = verify_proof_apart(request, source, trusted=trusted, progress=bars, bounds=bounds, facts=found)
     finally:
         bars.end()
-    return publish(report, json_file, html_file, model)
+    return publish(structs.replace(report, public_draw=given.draw), json_file, html_file, model)
 
 
 def trusted_task(tasks: tuple[str, ...], data_dir: Path | None, same_program: bool) -> Trusted | None:
@@ -123,7 +128,8 @@ def trusted_task(tasks: tuple[str, ...], data_dir: Path | None, same_program: bo
     return None
 
 
-def _source(tasks: tuple[str, ...], data_dir: Path | None) -> Callable[[Commitment], Source]:
+def source_of(tasks: tuple[str, ...], data_dir: Path | None) -> Callable[[Commitment], Source]:
+    """Return what finds the records of a proof: those of the trusted tasks, or else of the built-in task it names."""
     if not tasks:
         return source_of_built_in(data_dir)
     return lambda commitment: _task(tasks, commitment, data_dir).source

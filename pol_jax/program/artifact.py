@@ -17,8 +17,8 @@ import jax.export
 import numpy as np
 
 from pol_jax.errors import BackendError, ProofError, unreadable
-from pol_jax.program.artifact_version import has_supported_convention, unreadable_here
-from pol_jax.program.audit import Audit, audit
+from pol_jax.program.artifact_version import has_supported_convention, unreadable_here, unreadable_module_here
+from pol_jax.program.audit import Audit, UnreadableModule, audit
 from pol_jax.program.dataflow import missing_dependence
 from pol_jax.program.observed_step import ObservedStep, observe_step
 from pol_jax.protocol.commitment import Commitment, nbytes
@@ -197,6 +197,8 @@ def _load(where: str, content: bytes, takes: tuple[Any, ...], gives: tuple[Any, 
     # A program for fewer platforms would be another module, and could not be compared with the verifier's own export.
     if tuple(exported.platforms) != PLATFORMS or exported.nr_devices != 1:
         raise ProofError(where, f"is not for one device of {', '.join(PLATFORMS)}")
+    if exported.ordered_effects or exported.unordered_effects:
+        raise ProofError(where, "has effects; a program gives results, and does nothing else")
     for what, avals, tree, expected in (
         ("takes", exported.in_avals, exported.in_tree, (takes, {})),
         ("returns", exported.out_avals, exported.out_tree, gives),
@@ -211,6 +213,10 @@ def _load(where: str, content: bytes, takes: tuple[Any, ...], gives: tuple[Any, 
 def _audit(where: str, exported: jax.export.Exported, prng: str) -> Audit:
     try:
         return audit(exported, prng)
+    except UnreadableModule as error:
+        if other := unreadable_module_here(exported):
+            raise BackendError(f"{where} {other}") from error
+        raise unreadable(where, str(error), error) from error
     except Exception as error:  # a hostile module may be odd in any way: whatever it raises is a refusal
         problem = str(error) if isinstance(error, ValueError) else f"can't be analysed ({type(error).__name__})"
         raise unreadable(where, problem, error) from error

@@ -6,6 +6,7 @@ this jax writes itself; otherwise another jax may read it, and nothing is said a
 
 from __future__ import annotations
 
+import re
 import struct
 from functools import cache
 from typing import Final, NamedTuple
@@ -17,6 +18,9 @@ import numpy as np
 _SERIALIZATION_FIELD: Final = 0
 _CALLING_CONVENTION_FIELD: Final = 14
 """The places of the two fields in the flatbuffer's table, which never change."""
+
+_WRITER: Final = re.compile(rb"ML\xefR.(StableHLO_v[0-9.]{1,32})\0", re.DOTALL)
+"""MLIR's bytecode begins with its magic number, its own version, and the name of the format in it."""
 
 _HIGHEST: Final = 1000
 """No version of jax's format is that high; a higher number is damage."""
@@ -63,10 +67,30 @@ def has_supported_convention(exported: jax.export.Exported) -> bool:
     return bool(lowest <= exported.calling_convention_version <= highest)
 
 
+def unreadable_module_here(exported: jax.export.Exported) -> str | None:
+    """Return why this jax may fail to read an intact module of another version, or None if it should read it.
+
+    The version of StableHLO is apart from those of the artifact around the module: an operation may be newer.
+    """
+    version, own = _module_version(exported), _module_version(_own_export())
+    if version is None or version == own:
+        return None
+    return f"was exported by another jax ({version}; jax {jax.__version__} here writes {own}); use the prover's jax"
+
+
+def _module_version(exported: jax.export.Exported) -> str | None:
+    found = _WRITER.match(bytes(exported.mlir_module_serialized[:80]))
+    return found[1].decode() if found else None
+
+
 @cache
 def _own_version() -> FormatVersion | None:
-    exported = jax.export.export(jax.jit(lambda x: x))(jax.ShapeDtypeStruct((), np.float32))
-    return read_version(bytes(exported.serialize()))
+    return read_version(bytes(_own_export().serialize()))
+
+
+@cache
+def _own_export() -> jax.export.Exported:
+    return jax.export.export(jax.jit(lambda x: x))(jax.ShapeDtypeStruct((), np.float32))
 
 
 def _field(artifact: bytes, table: int, directory: int, at: int) -> int:

@@ -32,6 +32,10 @@ class Audit:
     depends: tuple[frozenset[int], ...]
 
 
+class UnreadableModule(ValueError):
+    """jax can't read the module of an exported program: it is damaged, or of another version."""
+
+
 def audit(exported: jax.export.Exported, prng: str = "threefry2x32") -> Audit:
     """Return the audit of a program.
 
@@ -40,9 +44,14 @@ def audit(exported: jax.export.Exported, prng: str = "threefry2x32") -> Audit:
         prng: the PRNG that the commitment names, which decides what random operations are allowed.
 
     Raises:
+        UnreadableModule: there is no module that this jax can read.
         ValueError: the text says which operations are refused, or what can't be analysed.
     """
-    with parsed(exported.mlir_module()) as module:
+    try:
+        text = exported.mlir_module()
+    except Exception as error:  # third-party parser of hostile bytes: it raises errors of its own
+        raise UnreadableModule(f"has no module that can be read ({type(error).__name__})") from error
+    with parsed(text) as module:
         _refuse(module, prng)
         size, packed, depends = constant_bytes(module), packed_bytes(module), dependences(module)
         arguments = len(only_block(functions(module)["main"].regions[0]).arguments)

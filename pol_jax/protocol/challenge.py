@@ -101,6 +101,9 @@ class ListedSteps(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     steps: tuple[int, ...]
 
 
+NONCE_BYTES: Final = range(16, 65)
+"""How many bytes a nonce has that a verifier draws by: of fewer, a prover could try them all beforehand."""
+
 Policy: TypeAlias = RandomSegments | ListedSegments | AllSegments | TopSegments | JointSegments
 """A policy says which segments of a proof are replayed."""
 
@@ -141,6 +144,17 @@ def check_policy(policy: Policy) -> Policy:
         if policy.metric not in METRICS:
             raise UsageError(f"metric {policy.metric!r}: expected one of {', '.join(METRICS)}")
     return policy
+
+
+def check_nonce(nonce: bytes) -> bytes:
+    """Return a nonce that a verifier may draw by. `draw` takes any, so that it can repeat whatever was drawn.
+
+    Raises:
+        UsageError: it has fewer than 16 bytes, or more than 64.
+    """
+    if len(nonce) not in NONCE_BYTES:
+        raise UsageError(f"nonce: got {len(nonce)} bytes, expected 16 to 64 that the prover can't have foreseen")
+    return nonce
 
 
 def challenged_steps(

@@ -14,7 +14,7 @@ import msgspec
 
 from pol_jax.errors import ProofError
 from pol_jax.protocol.documents import HexDigest, decode, encode
-from pol_jax.protocol.encoding import FORMAT, Digest, Format, document_digest
+from pol_jax.protocol.encoding import FORMAT, FORMAT_1, Digest, Format, document_digest
 
 FILE: Final = "inventory.json"
 
@@ -79,9 +79,9 @@ class Inventory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Format
     files: dict[str, Entry]
 
-    def digest(self) -> Digest:
-        """Return the digest of the canonical document, by which the bytes of a proof are cited."""
-        return document_digest("inventory", encode(self), FORMAT)
+    def digest(self) -> Digest | None:
+        """Return the digest of the canonical document, by which the bytes of a proof are cited; version 1 has none."""
+        return None if self.format == FORMAT_1 else document_digest("inventory", encode(self), FORMAT)
 
     @classmethod
     def parse(cls, content: bytes) -> Inventory:

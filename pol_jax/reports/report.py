@@ -20,6 +20,7 @@ from pol_jax.reports.drift import Drift
 from pol_jax.reports.identity import Authorship, Data, Deployed, Model, Period
 from pol_jax.reports.outcomes import Mode, Outcome, StageResult, Verdict
 from pol_jax.reports.provenance import Ancestor, Origin, Provenance
+from pol_jax.reports.public_draw import PublicDraw
 from pol_jax.reports.states import KolmogorovSmirnov, NonFinite
 
 
@@ -39,8 +40,11 @@ class Report(msgspec.Struct, frozen=True):
         stages: the results of all nine stages.
         claim: hex digest of the claim; None if it could not be read.
         commitment: hex digest of the commitment; None if it could not be read.
+        inventory: hex digest of the inventory, which cites the proof as bytes; None before stage 2 was passed, for an
+            opening, and in version 1.
         task: the prover's name for the task, which is never trusted; None if stage 3 was not passed.
         nonce: the nonce in hex, which decides the draw.
+        public_draw: the round of a beacon that the nonce is of; None if it is of none that the verifier named.
         policy: the policy, which decides the draw.
         coverage: what was replayed; None if no challenge was drawn.
         self_test: the replay of the first steps; None if it was not made.
@@ -74,8 +78,10 @@ class Report(msgspec.Struct, frozen=True):
     stages: tuple[StageResult, ...]
     claim: str | None
     commitment: str | None
+    inventory: str | None
     task: str | None
     nonce: str
+    public_draw: PublicDraw | None
     policy: Policy | StepPolicy
     coverage: Coverage | None
     self_test: Replay | None
@@ -140,8 +146,10 @@ class Report(msgspec.Struct, frozen=True):
             stages=tuple(StageResult.of(stage, Outcome.NOT_REACHED) for stage in Stage),
             claim=None,
             commitment=None,
+            inventory=None,
             task=None,
             nonce=nonce.hex(),
+            public_draw=None,
             policy=policy,
             coverage=None,
             self_test=None,

@@ -20,8 +20,10 @@ from pol_jax.errors import ProofError
 from pol_jax.protocol.inventory import is_beside
 from pol_jax.protocol.trees import DTYPES
 
-_FILES: Final = frozenset({"_CHECKPOINT_METADATA", "orbax.checkpoint", "state"})
-_STATE_FILES: Final = re.compile(r"_METADATA|manifest\.ocdbt|d|ocdbt\.process_[0-9]+")
+_MARKER: Final = "orbax.checkpoint"
+_REQUIRED: Final = ("_CHECKPOINT_METADATA", _MARKER)
+_STORE: Final = r"(ocdbt\.process_[0-9]+/)?(manifest\.ocdbt|d/[^/]+)"
+_FILES: Final = re.compile(rf"_CHECKPOINT_METADATA|orbax\.checkpoint|state/(_METADATA|{_STORE})")
 _BYTES: Final = {"name": "bytes", "configuration": {"endian": "little"}}
 _SPARE_BYTES, _SPARE_LEAF_BYTES = 2**22, 2**14
 _MANIFEST_BYTES: Final = 2**12
@@ -54,30 +56,24 @@ def check_files(where: str, path: Path, state_bytes: int, leaves: int) -> None:
     Raises:
         ProofError: they are others.
     """
-    strange = [name for name in _entries(path) if name not in _FILES]
-    strange += [f"state/{name}" for name in _entries(path / "state") if not _STATE_FILES.fullmatch(name)]
-    for name in sorted(strange):
-        raise ProofError(where, f"is damaged: {name} has no place in a checkpoint")
     files = (each for each in path.rglob("*") if each.is_file() and not _is_beside(each))
-    sizes = {each: each.lstat().st_size for each in files}
+    sizes = {each.relative_to(path).as_posix(): each.lstat().st_size for each in files}
+    for name in sorted(sizes):
+        if not _FILES.fullmatch(name):
+            raise ProofError(where, f"is damaged: {name} has no place in a checkpoint")
+    for name in _REQUIRED:
+        if name not in sizes:
+            raise ProofError(where, f"is damaged: {name} is missing")
+    if sizes[_MARKER]:
+        raise ProofError(where, f"is damaged: {_MARKER} has {sizes[_MARKER]} bytes, expected an empty file")
     if sum(sizes.values()) > 4 * state_bytes + _SPARE_BYTES + _SPARE_LEAF_BYTES * leaves:
         raise ProofError(where, f"has {sum(sizes.values())} bytes, far more than its state")
-    if any(size > _MANIFEST_BYTES for each, size in sizes.items() if each.name == "manifest.ocdbt"):
+    if any(size > _MANIFEST_BYTES for name, size in sizes.items() if name.endswith("manifest.ocdbt")):
         raise ProofError(where, f"is damaged: its manifest has more than {_MANIFEST_BYTES} bytes")
-
-
-def _entries(folder: Path) -> list[str]:
-    """Return what a directory holds, without what no inventory lists: empty directories, and what lies beside."""
-    found = folder.iterdir() if folder.is_dir() else ()
-    return [entry.name for entry in found if not (_is_beside(entry) or _is_empty_directory(entry))]
 
 
 def _is_beside(path: Path) -> bool:
     return is_beside(f"{path.parent.name}/{path.name}")
-
-
-def _is_empty_directory(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
 
 
 def check_arrays(where: str, path: Path, expected: Mapping[str, ArrayForm]) -> None:

@@ -16,6 +16,9 @@ _TYPE, _UNPACKED, _PACKED, _VALUES = 1, 2, 3, 1
 _HEADERS: Final = {0: 5, 3: 8}
 """The number of the field that has the further header of a data page, for each of the two types of them."""
 
+_ENCODINGS: Final = {0: {2: 0, 3: 3, 4: 3}, 3: {4: 0}}
+"""The encodings in that header, by the type of page: of values 0, PLAIN, and of levels 3, RLE, or no choice."""
+
 _TRUE, _FALSE, _BYTE, _INTEGERS, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, (4, 5, 6), 7, 8, 9, 10, 12
 _ROW_GROUPS, _COLUMNS, _METADATA, _CODEC = 4, 1, 3, 4
 """Numbers of the fields of a footer on the way to the compression of a column."""
@@ -29,8 +32,10 @@ _DEEPEST: Final = 4
 def check_pages(content: bytes, column: pq.ColumnChunkMetaData) -> None:
     """Check that the pages of a column are no larger, unpacked, than the footer says, and have no other values.
 
+    Their encodings are checked here too: the footer lists those of a column, and pyarrow decodes by those of the pages.
+
     Raises:
-        ValueError: they are larger, or can't be read.
+        ValueError: they are larger, in another encoding, or can't be read.
     """
     at, unpacked, values = column.data_page_offset, 0, 0
     end = at + column.total_compressed_size
@@ -39,9 +44,12 @@ def check_pages(content: bytes, column: pq.ColumnChunkMetaData) -> None:
     while at < end:
         header, body = _read_struct(content, at, 0)
         packed, size = _size(header, _PACKED), _size(header, _UNPACKED)
-        counts = header.get(_HEADERS.get(_size(header, _TYPE), 0))
+        kind = _size(header, _TYPE)
+        counts = header.get(_HEADERS.get(kind, 0))
         if not isinstance(counts, dict):
             raise ValueError("a page has a header of another kind")
+        if any(_size(counts, field) != encoding for field, encoding in _ENCODINGS[kind].items()):
+            raise ValueError("a page has another encoding than PLAIN, so that its real size is not known")
         unpacked, values, at = unpacked + body - at + size, values + _size(counts, _VALUES), body + packed
     if at != end or unpacked > column.total_uncompressed_size or values != column.num_values:
         raise ValueError("the pages of a column are larger than the footer says")
@@ -57,8 +65,8 @@ def codecs(content: bytes) -> set[int]:
     """
     end = len(content) - 8
     start = end - int.from_bytes(content[end : end + 4], "little")
-    if not 4 <= start <= end or content[end + 4 :] != b"PAR1":
-        raise ValueError("the file has no footer")
+    if not 4 <= start <= end or not content.startswith(b"PAR1") or content[end + 4 :] != b"PAR1":
+        raise ValueError("the file has no footer, or does not begin as Parquet does")
     fields, _ = _read_struct(content, start, -_FOOTER_DEPTH)
     groups = _items(fields.get(_ROW_GROUPS))
     columns = [column for group in groups for column in _items(group.get(_COLUMNS))]

@@ -59,7 +59,7 @@ def check_names(root: Path, limits: Limits) -> dict[str, int]:
     return sizes
 
 
-def check_files(root: Path, sizes: Mapping[str, int], limits: Limits) -> Claim:
+def check_files(root: Path, sizes: Mapping[str, int], limits: Limits) -> tuple[Claim, inventory.Inventory]:
     """Stage 2: the files are those of the inventory, byte for byte; the claim parses."""
     listed = check_inventory(root, read_bounded(root, inventory.FILE, limits), sizes)
     claim = Claim.parse(read_bounded(root, claims.FILE, limits))
@@ -67,7 +67,7 @@ def check_files(root: Path, sizes: Mapping[str, int], limits: Limits) -> Claim:
         raise ProofError(inventory.FILE, f"format: got {listed.format}, and the claim has {claim.format}")
     if claim.steps > limits.steps:
         raise ProofError(claims.FILE, f"steps: {claim.steps}, more than the limit of {limits.steps}")
-    return claim
+    return claim, listed
 
 
 def check_commitment(root: Path, claim: Claim, limits: Limits) -> Checked:
@@ -172,7 +172,7 @@ def check_files_to_states(root: Path, limits: Limits) -> Checked:
     Raises:
         ProofError: the first check that fails.
     """
-    claim = check_files(root, check_names(root, limits), limits)
+    claim, _ = check_files(root, check_names(root, limits), limits)
     checked = check_commitment(root, claim, limits)
     checked = check_ledger(checked, claim)
     check_inputs(checked.proof, claim, checked.records)

@@ -134,8 +134,10 @@ class ProofVerifier(Verifier):
             sizes = check_names(self._root, limits)
             seen.append(f"{len(sizes)} files, {sum(sizes.values())} bytes")
         with self.stage(Stage.FILES_AGAINST_CLAIM) as seen:
-            claim = check_files(self._root, sizes, limits)
+            claim, inventory = check_files(self._root, sizes, limits)
             self.add_claim(claim)
+            cited = inventory.digest()
+            self.add(inventory=cited.hex() if cited else None)
             seen.append(f"{len(sizes) - 1} digests")
         with self.stage(Stage.COMMITMENT) as seen:
             checked = check_commitment(self._root, claim, limits)

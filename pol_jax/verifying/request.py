@@ -13,7 +13,17 @@ from pathlib import Path
 import msgspec
 
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import ListedSegments, Policy, RandomSegments, StepPolicy, check_policy
+from pol_jax.protocol.challenge import (
+    AllSegments,
+    ListedSegments,
+    ListedSteps,
+    Policy,
+    RandomSegments,
+    StepPolicy,
+    TopSegments,
+    check_nonce,
+    check_policy,
+)
 from pol_jax.protocol.limits import Limits
 
 
@@ -33,7 +43,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What a verifier asks of a proof and of an opening alike.
 
     Attributes:
-        nonce: decides the draw; the prover must not have foreseen it.
+        nonce: decides the draw; the prover must not have foreseen it. 16 to 64 bytes where anything is drawn, in this
+            proof or in an earlier one.
         limits: bounds on what is read.
         d_ref: a distance between two honest trainings of the task, against which drift is measured too; or None.
         jobs: how many processes replay at the same time.
@@ -94,10 +105,12 @@ class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Refuse what could not be answered.
 
         Raises:
-            UsageError: a number is out of range, or the policy would check nothing.
+            UsageError: a number is out of range, the policy would check nothing, or the nonce is too short or long.
         """
         super().__post_init__()
         check_policy(self.policy)
+        if not isinstance(self.policy, AllSegments | TopSegments):  # a list too: earlier proofs are drawn from
+            check_nonce(self.nonce)
 
     def __repr__(self) -> str:
         """Return what is asked, without the secret: a traceback may show it."""
@@ -128,6 +141,16 @@ class OpeningRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=T
     claim: str
     opening: str
     policy: StepPolicy
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be answered.
+
+        Raises:
+            UsageError: a number is out of range, or the nonce is too short or too long.
+        """
+        super().__post_init__()
+        if not isinstance(self.policy, ListedSteps):
+            check_nonce(self.nonce)
 
 
 def fresh_nonce() -> bytes:

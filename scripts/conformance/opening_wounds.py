@@ -298,6 +298,12 @@ PLAIN: Final[tuple[Wound, ...]] = (
     # stage 8
     ("states left out", 8, "", _set("states", value=lambda states: states[:1])),
     (
+        "states left out, and records with them",
+        8,
+        "",
+        lambda draft: draft.opening.update(states=draft.opening["states"][:1], records=[]),
+    ),
+    (
         "row and state of step T left out",
         8,
         "",

@@ -38,6 +38,8 @@ BESIDE: Final[tuple[tuple[str, Change], ...]] = (
     ("a .DS_Store in a checkpoint", unlisted(f"{FIRST}/.DS_Store")),
     ("a Thumbs.db in the ledger", unlisted("ledger/Thumbs.db")),
     ("a checkpoint less than there may be", without("checkpoints/0000000002")),
+    ("a checkpoint with a file that its store does not use", put(f"{LAST}/state/d/unused", b"x")),
+    ("a checkpoint with other metadata of Orbax", put(f"{LAST}/_CHECKPOINT_METADATA", b"{}")),
     (
         "a run that names two environments",
         lambda draft: draft.claim["environments"].append(draft.claim["environments"][0] | {"from": 3}),
@@ -273,6 +275,17 @@ PLAIN: Final[tuple[Wound, ...]] = (
     ("a checkpoint with another file", 6, LAST, put(f"{LAST}/extra", b"x")),
     ("a checkpoint with a README.md", 6, LAST, put(f"{LAST}/README.md", b"x")),
     ("a checkpoint with a sharding file", 6, LAST, put(f"{LAST}/state/_sharding", b"{}")),
+    ("a checkpoint without its marker", 6, LAST, without(f"{LAST}/orbax.checkpoint")),
+    ("a checkpoint whose marker is not empty", 6, LAST, put(f"{LAST}/orbax.checkpoint", b"x")),
+    ("a checkpoint without the metadata of Orbax", 6, LAST, without(f"{LAST}/_CHECKPOINT_METADATA")),
+    ("a checkpoint with a file beside a process's arrays", 6, LAST, put(f"{LAST}/state/ocdbt.process_0/extra", b"x")),
+    ("a checkpoint with a directory among its arrays", 6, LAST, put(f"{LAST}/state/d/more/extra", b"x")),
+    (
+        "a checkpoint whose metadata name other leaves",
+        6,
+        LAST,
+        edited(f"{LAST}/state/_METADATA", b'"key": "count"', b'"key": "other"'),
+    ),
     ("a checkpoint with far more bytes than its state", 6, LAST, put(f"{LAST}/state/d/00", bytes(2**23))),
     ("a checkpoint whose manifest is too large", 6, LAST, put(f"{LAST}/state/manifest.ocdbt", bytes(5000))),
     (

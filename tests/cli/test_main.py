@@ -43,7 +43,7 @@ from places import TESTS
         (("verify", "{proof}", "--task", "tiny:plain", "--all", "--confidence", "0.99"), "random segments"),
         (("verify", "{proof}", "--task", "tiny:plain", "--segments", "1", "--fraction", "0.1"), "random segments"),
         (("verify", "{proof}", "--task", "tiny:plain", "--nonce", "xyz"), "hex digits"),
-        (("verify", "{proof}", "--task", "tiny:plain", "--nonce", ""), "1 to 64 bytes"),
+        (("verify", "{proof}", "--task", "tiny:plain", "--nonce", ""), "expected 16 to 64"),
         (("verify", "{proof}", "--task", "tiny:plain", "--confidence", "1"), "between 0 and 1"),
         (("inspect", "nowhere"), "no proof here"),
         (("diff", "{proof}", "nowhere"), "no proof here"),

@@ -13,13 +13,15 @@ from pol_jax.reports.report import Report
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
+NONCE = "ab" * 16
+
 
 def test_challenge_open_verify(plain_proof: Path, tmp_path: Path) -> None:
     shutil.copyfile(plain_proof / "claim.json", tmp_path / "claim.json")
-    asked = pol("challenge", tmp_path / "claim.json", "--nonce", "aabb", "--confidence", "0.5")
+    asked = pol("challenge", tmp_path / "claim.json", "--nonce", NONCE, "--confidence", "0.5")
     assert asked.exit_code == 0, asked.stderr
-    assert "--nonce aabb --confidence 0.5" in asked.stdout
-    draw = ("--nonce", "aabb", "--confidence", "0.5")
+    assert f"--nonce {NONCE} --confidence 0.5" in asked.stdout
+    draw = ("--nonce", NONCE, "--confidence", "0.5")
     opened = pol("open", plain_proof, *draw, "--out", tmp_path / "o", "--task", "tiny:plain")
     assert opened.exit_code == 0, opened.stderr
     accepted = pol("verify", tmp_path / "claim.json", "--opening", tmp_path / "o", *draw, "--json", tmp_path / "json")

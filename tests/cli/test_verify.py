@@ -67,10 +67,10 @@ def test_html_is_a_page_whose_task_is_text(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.usefixtures("in_process")
 def test_nonce_repeats_a_draw(runs: Path) -> None:
-    options = ("--task", "tiny:plain", "--confidence", "0.5", "--fraction", "0.5", "--nonce", "00ff", "--json", "-")
+    options = ("--task", "tiny:plain", "--confidence", "0.5", "--fraction", "0.5", "--nonce", "00ff" * 8, "--json", "-")
     first, second = (json.loads(pol("verify", runs / "longer", *options).stdout) for _ in range(2))
     assert first["coverage"] == second["coverage"]
-    assert first["nonce"] == "00ff"
+    assert first["nonce"] == "00ff" * 8
     assert len(first["coverage"]["replayed"]) == 1
 
 

@@ -45,7 +45,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_the_report_is_that_of_one_process(address: str, plain_proof: Path, tmp_path: Path) -> None:
-    common = ("verify", plain_proof, "--task", "tiny:plain", "--all", "--nonce", "00ff", "--json")
+    common = ("verify", plain_proof, "--task", "tiny:plain", "--all", "--nonce", "00ff" * 8, "--json")
     local = pol(*common, tmp_path / "local.json")
     spread = pol(*common, tmp_path / "spread.json", "--ray", address)
     assert (local.exit_code, spread.exit_code) == (0, 0), spread.output

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
+import jax.export
 import numpy as np
 import pytest
 import tiny
@@ -88,3 +90,13 @@ def test_no_program(content: bytes, plain_proof: Path) -> None:
     signature = Signature.from_commitment(open_proof(plain_proof).commitment)
     with pytest.raises(ProofError, match=r"program/step\.jax_export: is no exported program"):
         load_program(Artifacts((plain_proof / INIT_FILE).read_bytes(), content), signature)
+
+
+@pytest.mark.parametrize("field", ["ordered_effects", "unordered_effects"])
+def test_program_with_effects(field: str, plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signature = Signature.from_commitment(open_proof(plain_proof).commitment)
+    read, effects = jax.export.deserialize, {field: ("an effect",)}
+    monkeypatch.setattr("jax.export.deserialize", lambda content: replace(read(content), **effects))  # type: ignore[arg-type]
+    contents = ((plain_proof / name).read_bytes() for name in (INIT_FILE, STEP_FILE))
+    with pytest.raises(ProofError, match=r"program/init\.jax_export: has effects"):
+        load_program(Artifacts(*contents), signature)

@@ -69,6 +69,17 @@ def test_damaged_program_of_this_version_is_rejected(
     assert verify_plain(forger.root).verdict is Verdict.REJECTED
 
 
+def test_module_of_another_stablehlo_is_inconclusive(forger: Forger, verify_plain: Verify) -> None:
+    """An operation may be newer than this jax, though the artifact around it has numbers that this jax knows."""
+    content = (forger.root / STEP_FILE).read_bytes()
+    at = content.index(b"StableHLO_v")
+    damaged = content[: at + 60] + b"\xff" * 20 + content[at + 80 :]
+    commit(forger, damaged)
+    assert verify_plain(forger.root).verdict is Verdict.REJECTED
+    commit(forger, damaged.replace(b"StableHLO_v1", b"StableHLO_v9"))
+    left_open(verify_plain(forger.root), "StableHLO_v9")
+
+
 def commit(forger: Forger, artifact: bytes) -> None:
     forger.commit_to_step_program(artifact)
     forger.write_documents()

@@ -25,7 +25,7 @@ from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.system_calls import MACHINES
 from pol_jax.sandbox.verify import verify
 
-NONCE = b"confined"
+NONCE = b"a nonce of these tests"
 
 
 needs_landlock = pytest.mark.skipif(landlock._version() < 3, reason="this kernel has no Landlock of version 3")

@@ -17,7 +17,7 @@ from pol_jax.sandbox.parent import Caller
 from pol_jax.sandbox.process import ProcessLost
 from pol_jax.verifying.request import ProofRequest
 
-NONCE = b"isolated"
+NONCE = b"a nonce of these tests"
 
 
 def test_lies_of_the_child_are_refused(plain_proof: Path) -> None:
@@ -41,6 +41,6 @@ def test_lies_of_the_child_are_refused(plain_proof: Path) -> None:
 
 def test_report_of_another_verification_is_refused(plain_proof: Path) -> None:
     report = unsandboxed.verify(plain_proof, tiny.plain().source, policy=pol_jax.RandomSegments(), nonce=NONCE)
-    request = ProofRequest(path=str(plain_proof), nonce=b"another")
+    request = ProofRequest(path=str(plain_proof), nonce=b"another nonce of them")
     with pytest.raises(ProcessLost, match="another verification"):
         Caller(request, tiny.plain().source, Silent()).answer(messages.Finished(report.to_json()))

@@ -42,7 +42,7 @@ def talking(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> Talking:
         monkeypatch.setattr(process, "_CODE", start)
         given: dict[str, Any] = {"silence_seconds": 3, "total_seconds": 8} | bounds
         begun = monotonic()
-        report = verify(plain_proof, tiny.plain().source, nonce=b"1", bounds=Bounds(**given), progress=Silent())
+        report = verify(plain_proof, tiny.plain().source, nonce=tiny.NONCE, bounds=Bounds(**given), progress=Silent())
         assert monotonic() - begun < 60
         assert report.verdict is Verdict.INCONCLUSIVE
         return report

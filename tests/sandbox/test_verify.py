@@ -32,7 +32,7 @@ from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.inputs import plan
 from pol_jax.training.keys import step_keys
 
-NONCE = b"isolated"
+NONCE = b"a nonce of these tests"
 
 
 def kill_child(number: int) -> Callable[[], None]:
@@ -222,7 +222,7 @@ def test_child_ends_with_its_caller(plain_proof: Path) -> None:
 @pytest.mark.parametrize("policy", [TopSegments(1), JointSegments(1, "cosine", confidence=0.2, fraction=0.2)])
 def test_an_honest_proof_is_accepted(plain_proof: Path, policy: Policy) -> None:
     """In a process of its own, so that policy and report cross the pipe."""
-    report = pol_jax.verify(plain_proof, tiny.plain().source, policy=policy, nonce=b"n")
+    report = pol_jax.verify(plain_proof, tiny.plain().source, policy=policy, nonce=NONCE)
     assert report
     assert report.policy == policy
     assert report.coverage is not None

@@ -58,7 +58,7 @@ def test_another_store_beside_the_state(proof_copy: Path) -> None:
     (proof_copy / checkpoint_name(0) / "pytree").mkdir()
     (proof_copy / checkpoint_name(0) / "pytree" / "_METADATA").write_bytes(b"{}")
     take_stock(proof_copy)
-    refused(check(proof_copy), 6, checkpoint_name(0), "pytree has no place")
+    refused(check(proof_copy), 6, checkpoint_name(0), "pytree/_METADATA has no place")
 
 
 def test_files_far_larger_than_the_state(proof_copy: Path) -> None:
@@ -66,6 +66,27 @@ def test_files_far_larger_than_the_state(proof_copy: Path) -> None:
     os.truncate(next((path / "state" / "d").iterdir()), 2**40)  # sparse: takes no space
     with pytest.raises(ProofError, match="far more than its state"):
         check_files("checkpoint", path, 1000, 5)
+
+
+@pytest.mark.parametrize(
+    "name", ["state/d/more/extra", "state/ocdbt.process_0/extra", "state/extra", "state/_sharding"]
+)
+def test_file_that_no_checkpoint_has(proof_copy: Path, name: str) -> None:
+    path = proof_copy / checkpoint_name(0)
+    (path / name).parent.mkdir(exist_ok=True)
+    (path / name).write_bytes(b"x")
+    with pytest.raises(ProofError, match=f"{name} has no place"):
+        check_files("checkpoint", path, 10**6, 5)
+
+
+def test_marker_that_is_missing_or_says_something(proof_copy: Path) -> None:
+    path = proof_copy / checkpoint_name(0)
+    (path / "orbax.checkpoint").write_bytes(b"x")
+    with pytest.raises(ProofError, match=r"orbax\.checkpoint has 1 bytes, expected an empty file"):
+        check_files("checkpoint", path, 10**6, 5)
+    (path / "orbax.checkpoint").unlink()
+    with pytest.raises(ProofError, match=r"orbax\.checkpoint is missing"):
+        check_files("checkpoint", path, 10**6, 5)
 
 
 def test_manifest_that_may_unpack_to_much(proof_copy: Path) -> None:

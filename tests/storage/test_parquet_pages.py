@@ -68,7 +68,25 @@ def test_true_pages_pass(version: str, compression: str) -> None:
             check_pages(stream.getvalue()[: group.column(at).data_page_offset + 5], group.column(at))
 
 
+def test_file_that_does_not_begin_as_parquet_does(proof_copy: Path) -> None:
+    path = proof_copy / segment_file(1)
+    path.write_bytes(b"PAR2" + path.read_bytes()[4:])
+    take_stock(proof_copy)
+    refused(check(proof_copy), 4, segment_file(1), "has no footer")
+
+
 def test_file_beyond_the_limit_is_refused_by_its_size(proof_copy: Path) -> None:
     os.truncate(proof_copy / segment_file(1), 2**40)  # sparse: takes no space, and could not be read into memory
     with pytest.raises(ProofError, match="has more than 1073741824 bytes"):
         diff(open_proof(proof_copy), open_proof(proof_copy))
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("encoding", ["DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT"])
+def test_pages_whose_values_may_stand_for_more(version: str, encoding: str) -> None:
+    """A few bytes of differences stand for any number of equal steps, whatever the footer says."""
+    stream = io.BytesIO()
+    options = {"use_dictionary": False, "column_encoding": {"a": encoding}, "data_page_version": version}
+    pq.write_table(pa.table({"a": [7] * 5000}), stream, **options)
+    with pytest.raises(ValueError, match="another encoding than PLAIN"):
+        check_pages(stream.getvalue(), pq.ParquetFile(stream).metadata.row_group(0).column(0))

@@ -102,7 +102,7 @@ def test_thinned_proof_is_compared_from_checkpoint_to_checkpoint(forger: Forger)
 
 def test_other_records_are_noticed_while_comparing(forger: Forger) -> None:
     abroad(forger, SOURCE)
-    report = verify(forger.root, Arrays(tiny.points(seed=2)), policy=ListedSegments((1,)), nonce=b"n")
+    report = verify(forger.root, Arrays(tiny.points(seed=2)), policy=ListedSegments((1,)), nonce=tiny.NONCE)
     undecided(report, "record", "is not the committed one")
 
 
@@ -160,6 +160,6 @@ def test_records_of_a_comparison_are_the_committed_ones(forger: Forger) -> None:
     late = next(int(index) for row in forger.rows[7:] for index in row.indices if int(index) not in early)
     points = {name: leaf.copy() for name, leaf in tiny.points().items()}
     points["x"][late] += 1
-    report = verify(forger.root, Arrays(points), policy=ListedSegments((1,)), nonce=b"n")
+    report = verify(forger.root, Arrays(points), policy=ListedSegments((1,)), nonce=tiny.NONCE)
     assert report.replays == ()
     undecided(report, f"record {late} of the source is not the committed one")

@@ -11,10 +11,20 @@ import pytest
 
 import pol_jax
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import ListedSegments, ListedSteps, RandomSegments, TopSegments
+from pol_jax.protocol.challenge import (
+    AllSegments,
+    JointSegments,
+    ListedSegments,
+    ListedSteps,
+    RandomSegments,
+    RandomSteps,
+    TopSegments,
+)
 from pol_jax.protocol.limits import Limits
 from pol_jax.sandbox.messages import Setup
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
+
+NONCE = b"a nonce of tests"
 
 
 @pytest.mark.parametrize(
@@ -42,8 +52,20 @@ def test_an_earlier_proof_is_asked_the_same() -> None:
 
 
 def test_a_list_of_segments_and_d_ref_are_about_one_proof() -> None:
-    request = ProofRequest(path="proof", policy=ListedSegments((1,)), d_ref=2.0, nonce=b"n")
-    assert request.of_ancestor(Path("base")) == ProofRequest(path="base", policy=RandomSegments(), nonce=b"n")
+    request = ProofRequest(path="proof", policy=ListedSegments((1,)), d_ref=2.0, nonce=NONCE)
+    assert request.of_ancestor(Path("base")) == ProofRequest(path="base", policy=RandomSegments(), nonce=NONCE)
+
+
+@pytest.mark.parametrize("length", [0, 8, 15, 65])
+def test_a_nonce_that_a_prover_could_try_out_is_refused_where_anything_is_drawn(length: int) -> None:
+    opening: dict[str, Any] = {"claim": "claim.json", "opening": "opening", "nonce": bytes(length)}
+    for policy in (RandomSegments(), JointSegments(1), ListedSegments((1,))):
+        with pytest.raises(UsageError, match=f"got {length} bytes, expected 16 to 64"):
+            ProofRequest(path="proof", policy=policy, nonce=bytes(length))
+    with pytest.raises(UsageError, match=f"got {length} bytes, expected 16 to 64"):
+        OpeningRequest(policy=RandomSteps(), **opening)
+    assert OpeningRequest(policy=ListedSteps((1,)), **opening).nonce == bytes(length)
+    assert ProofRequest(path="proof", policy=AllSegments(), nonce=bytes(length)).nonce == bytes(length)
 
 
 def test_each_request_has_a_nonce_of_its_own() -> None:

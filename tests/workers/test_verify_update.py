@@ -257,14 +257,14 @@ def test_an_opening_of_gigabytes_is_refused_by_its_size(answer: Answer, tmp_path
     (tmp_path / "large").write_bytes(b"")
     os.truncate(tmp_path / "large", 2**40)
     evidence = answer.proof, tmp_path / "large"
-    result = verify_update(model(1), answer.update, evidence, assignment(0), trusted=TRUSTED, nonce=b"x")
+    result = verify_update(model(1), answer.update, evidence, assignment(0), trusted=TRUSTED, nonce=bytes(16))
     refused(result, 1, "has more than")
 
 
 def test_a_pipe_that_trickles_is_no_file(answer_copy: Answer, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     evidence = answer_copy.proof, tmp_path / "pipe"
-    result = verify_update(model(1), answer_copy.update, evidence, assignment(0), trusted=TRUSTED, nonce=b"x")
+    result = verify_update(model(1), answer_copy.update, evidence, assignment(0), trusted=TRUSTED, nonce=bytes(16))
     refused_at_once(result, "opening: is missing")
     (answer_copy.proof / "claim.json").unlink()
     os.mkfifo(answer_copy.proof / "claim.json")

@@ -101,6 +101,7 @@ def _draw(report: Report) -> Markup:
             else []
         ),
         ("Nonce", tag("code", report.nonce)),
+        *([("Round", report.public_draw.describe())] if report.public_draw else []),
         ("To repeat the draw", tag("pre", tag("code", Markup(command)))),
     )
     return tag("dl", *(together(tag("dt", name), tag("dd", value)) for name, value in entries))

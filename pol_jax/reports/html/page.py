@@ -95,6 +95,8 @@ def _digests(report: Report) -> Markup:
         together(tag("dt", name), tag("dd", tag("code", digest) if digest else "could not be read"))
         for name, digest in entries
     ]
+    if report.inventory:
+        listed.append(together(tag("dt", "Inventory, of the proof's bytes"), tag("dd", tag("code", report.inventory))))
     listed.append(together(tag("dt", "Program"), tag("dd", report.program_origin)))
     note = tag("p", f"Digests are BLAKE3, in hex. Format {report.format}.", class_="note")
     return tag("section", tag("h2", "Digests"), tag("dl", *listed), note)

@@ -1,0 +1,68 @@
+"""The nonce of a draw is given in hex, or as the file of a drand round, whose randomness it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pol_jax.attesting.beacon import BeaconRound, read_round
+from pol_jax.attesting.folder import MAX_ROUND_BYTES, read_attestations
+from pol_jax.attesting.public_challenge import check_public_round, claim_timestamp
+from pol_jax.attesting.timestamp import read_roots
+from pol_jax.cli.arguments import parse_nonce
+from pol_jax.cli.timestamp import read_input
+from pol_jax.errors import ProofError, UsageError
+from pol_jax.protocol.limits import Limits
+from pol_jax.reports.public_draw import PublicDraw
+from pol_jax.storage.inventory import find_claim, read_bounded
+
+
+@dataclass(frozen=True)
+class GivenNonce:
+    """A nonce that was given on the command line.
+
+    Attributes:
+        content: the bytes; None if none was given.
+        draw: the round that they are of, for the report; None if they were given in hex.
+    """
+
+    content: bytes | None
+    draw: PublicDraw | None = None
+
+
+def given_nonce(nonce: str | None, round_file: Path | None, claim: Path, tsa_roots: Path | None = None) -> GivenNonce:
+    """Return the nonce that options give.
+
+    Args:
+        nonce: in hex.
+        round_file: what drand's ``/public/ROUND`` answers.
+        claim: the claim that is challenged, or the directory that has it; its ``attestations`` lie beside it.
+        tsa_roots: certificates of the timestamping authorities that the verifier trusts. If they are given and the
+            claim has a timestamp, the round must be the first one after it.
+
+    Raises:
+        UsageError: both are given, or the round is none, or not the one that the claim's timestamp calls for.
+        ProofError: the claim's envelope or timestamp is false.
+    """
+    if round_file is None:
+        return GivenNonce(parse_nonce(nonce))
+    if nonce is not None:
+        raise UsageError("--nonce, --nonce-round: give only one of them")
+    found = _round(round_file)
+    stamped = None
+    if tsa_roots is not None:
+        file = find_claim(claim)
+        content = read_bounded(file.parent, file.name, Limits())
+        stamped = claim_timestamp(read_attestations(file.parent), content, read_roots(tsa_roots))
+        if stamped:
+            check_public_round(found, stamped, round_file.name)
+    claim_time = stamped.latest.isoformat() if stamped else None
+    return GivenNonce(bytes.fromhex(found.randomness), PublicDraw(found.text(), found.time.isoformat(), claim_time))
+
+
+def _round(file: Path) -> BeaconRound:
+    try:
+        return read_round(read_input(file, MAX_ROUND_BYTES), now=datetime.now(UTC), where=file.name)
+    except ProofError as error:  # it is the verifier's own, and says nothing of the proof
+        raise UsageError(f"--nonce-round: {error}") from None
