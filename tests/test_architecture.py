@@ -108,6 +108,7 @@ TESTED_ELSEWHERE = {
     " reports.html.identity reports.html.lineage reports.html.signs reports.html.strip",
     "reports/wording/test_identity.py": "reports.identity",
     "verifying/test_deployed.py": "storage.model_files",
+    "cli/test_export.py": "reports.model_card",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
     "cli/test_shards.py": "verifying.facts verifying.shard",
     "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.plan"

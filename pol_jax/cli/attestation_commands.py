@@ -101,6 +101,18 @@ def publish(proof: Path, out: Path) -> None:
     publish_command(proof, out)
 
 
+@click.command(short_help="Write the model of PROOF, with its claim.")
+@click.argument("proof", type=_FOLDER)
+@click.option("--safetensors", metavar="FILE", type=_FILE, help="Write the final parameters alone, to this file.")
+@click.option("--hub", metavar="DIR", type=_FOLDER, help="Write model, model card, public part of the proof, report.")
+@click.option("--report", metavar="JSON", type=_FILE, help="With --hub: a report of pol verify --json on PROOF.")
+def export(proof: Path, **options: object) -> None:
+    """Write the final parameters of PROOF with the digest of its claim in their metadata."""
+    from pol_jax.cli.export import export_command
+
+    export_command(proof, **options)  # type: ignore[arg-type]
+
+
 @click.command(short_help="Decide between two proofs.")
 @click.argument("first", type=_FOLDER)
 @click.argument("second", type=_FOLDER)
@@ -155,4 +167,4 @@ def decrypt(file: Path, identity: Path, out: Path) -> None:
     click.echo(f"decrypted {file} into {out}")
 
 
-COMMANDS = (keygen, sign, timestamp, check, publish, resolve, encrypt, decrypt)
+COMMANDS = (keygen, sign, timestamp, check, publish, export, resolve, encrypt, decrypt)
