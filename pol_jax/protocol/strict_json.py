@@ -1,4 +1,4 @@
-"""This module reads and writes JSON strictly: it refuses what is ambiguous, and never repairs (section 2 of the protocol).
+"""This module reads and writes JSON strictly: it refuses what is ambiguous, and never repairs (protocol, section 2).
 
 Two parsers that take the same bytes for different values would let a prover show each reader another document.
 Therefore duplicate keys, NaN and deep nesting are refused everywhere, and any spelling other than the canonical one
@@ -41,7 +41,7 @@ def parse(content: bytes, where: str, *, depth: int) -> Any:
         depth: how deep lists and objects may be nested; it is checked before parsing, since the parser is recursive.
 
     Raises:
-        ProofError: too deep, not UTF-8, not JSON, a field stands twice, or NaN or an infinity.
+        ProofError: too deep, not UTF-8, not JSON, a field occurs twice, or NaN or an infinity.
     """
     if _is_deeper(content, depth):
         raise ProofError(where, f"is nested deeper than {depth} levels")
@@ -87,7 +87,7 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in pairs:
         if name in fields:
-            raise ValueError(f"the field {name!r} stands twice")
+            raise ValueError(f"the field {name!r} occurs twice")
         fields[name] = value
     return fields
 
