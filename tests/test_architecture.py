@@ -81,6 +81,7 @@ TESTED_ELSEWHERE = {
     "proving/test_sharding.py": "program.placement training.shards sandbox.virtual_devices",
     "protocol/test_documents.py": "protocol.mesh protocol.version_1",
     "attesting/test_public_key.py": "protocol.signers",
+    "attesting/test_strict_json.py": "protocol.strict_json",
     "attacks/test_stage_3_commitment.py": "verifying.agreement",
     "cli/test_main.py": "errors",
     "cli/test_check.py": "cli.documents",
