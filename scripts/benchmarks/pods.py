@@ -67,9 +67,8 @@ def measure(quick: bool, _: Path | None) -> Iterator[Line]:
     note = f"a state has {first['state'] / 1e6:.1f} MB, {first['pieces']} pieces; a step {first['step']:.0f} ms of CPU"
     ratio = f"{statistics.median(turns):.3f} ({min(turns):.3f}-{max(turns):.3f})"
     yield Line("2 processes x 4 devices: CPU with / without a proof", ratio, "1.05", note)
-    yield Line(
-        "bytes to the first process per piece and witness", f"{first['sent'] / first['pieces']:.1f}", "32", "by the layout; 0 a record"
-    )
+    sent = f"{first['sent'] / first['pieces']:.1f}"
+    yield Line("bytes to the first process per piece and witness", sent, "32", "by the layout; 0 a record")
     peak = max(each["beyond"] for each in results)
     yield Line("memory while recorded, beyond that before, MB", f"{peak / 1e6:.0f}", "", "of one process")
 

@@ -76,6 +76,7 @@ def test_verified_bit_for_bit_on_as_many_virtual_devices(proof: Path) -> None:
     report = pol_jax.verify(proof, records(), policy=pol_jax.AllSegments(), trusted=TASK)
     assert (report.verdict, report.mode) == (Verdict.ACCEPTED, Mode.BITS)
     assert report.environment.device_count == 4
+    assert "arrays were cut over 4 devices (data=2, model=2)" in report.stages[2].detail
 
 
 def test_judged_within_a_tolerance_on_one_device(proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
