@@ -87,7 +87,8 @@ def test_a_process_that_falls_silent_ends_the_run(tmp_path: Path) -> None:
         _, errors = first.communicate(timeout=100)
         os.kill(second.pid, signal.SIGKILL)
     assert first.returncode == ProcessError.exit_code
-    assert "pol_jax: step 6 has not ended within 4 s: process 1 is silent" in errors
+    # The loop is some steps ahead of the rows: whichever waits first is named.
+    assert re.search("pol_jax: (step [678] .*: process 1 is silent|process 1 has not reported step 6)", errors), errors
     assert open_proof(tmp_path).last_step == 5
 
 
