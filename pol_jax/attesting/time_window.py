@@ -95,6 +95,7 @@ class TimeWindow:
         not_after: None if nothing shows it.
         least_work: None if no rate is known.
         problems: why the times can't be true together; empty if they can.
+        beacon: when the committed round came out, which is shown even where ``not_before`` is a later word; or None.
     """
 
     not_before: datetime | None
@@ -102,6 +103,7 @@ class TimeWindow:
     not_after: datetime | None
     least_work: timedelta | None
     problems: tuple[str, ...]
+    beacon: datetime | None = None
 
     def __bool__(self) -> bool:
         """Say whether nothing speaks against it; an open end doesn't."""
@@ -119,7 +121,7 @@ class TimeWindow:
         else:
             lines.append(
                 f"Training began after {_shown(self.not_before)} by the prover's word, who had the commitment "
-                "timestamped then; only a beacon would show it."
+                f"timestamped then; {self._shown_by_beacon()}"
             )
         if self.not_after is None:
             lines.append("Nothing shows that training ended by some time: no timestamp on the signed claim.")
@@ -128,6 +130,11 @@ class TimeWindow:
         if self.least_work is not None:
             lines.append(f"The work takes at least {self.least_work} at the fastest recorded rate.")
         return tuple(lines)
+
+    def _shown_by_beacon(self) -> str:
+        if self.beacon is None:
+            return "only a beacon would show it."
+        return f"what is shown is that it began after {_shown(self.beacon)}, by the beacon that the commitment names."
 
 
 def window_of(
@@ -155,7 +162,7 @@ def window_of(
         *_of_the_future(now, beacon, commitment, envelope),
         *_too_short(not_before, basis, not_after, least, work),
     )
-    return TimeWindow(not_before, basis, not_after, least, problems)
+    return TimeWindow(not_before, basis, not_after, least, problems, beacon)
 
 
 def _not_before(beacon: datetime | None, commitment: Timestamp | None) -> tuple[datetime | None, Basis | None]:

@@ -119,3 +119,11 @@ def test_more_time_or_faster_work_never_turns_into_a_refusal(
     if holds(end, 1.0 + slower):
         assert holds(end + later * SECOND, 1.0 + slower)
         assert holds(end, 1.0)
+
+
+def test_a_beacon_is_shown_beside_a_later_word_of_the_prover() -> None:
+    early, late = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    stamp = Timestamp(late, timedelta(0), "CN=Authority", "1.2.3", 1)
+    window = window_of(now=datetime(2026, 2, 1, tzinfo=UTC), beacon=early, commitment=stamp)
+    assert (window.not_before, window.basis, window.beacon) == (late, "timestamp of the commitment", early)
+    assert "what is shown is that it began after 2026-01-01" in window.describe()[0]
