@@ -21,6 +21,9 @@ from typing import Final, Literal
 CLOCK_SLACK: Final = timedelta(minutes=5)
 """How far the verifier's clock may be behind an authority's."""
 
+RESOLUTION: Final = timedelta(seconds=1)
+"""Of a time that is written in whole seconds."""
+
 Basis = Literal["beacon", "timestamp of the commitment"]
 _ZERO: Final = timedelta(0)
 
@@ -56,6 +59,11 @@ class Timestamp:
     def latest(self) -> datetime:
         """This is the latest time that it may mean."""
         return self.time + self.accuracy
+
+    @property
+    def end(self) -> datetime:
+        """This is the time before which it was certainly made: whole seconds may have been cut off what is beyond."""
+        return self.latest + (_ZERO if self.time.microsecond else RESOLUTION)
 
 
 @dataclass(frozen=True)
@@ -155,7 +163,7 @@ def window_of(
         work: steps and rate.
     """
     not_before, basis = _not_before(beacon, commitment)
-    not_after = envelope.latest if envelope else None
+    not_after = envelope.end if envelope else None
     least = work.least if work else None
     problems = (
         *_out_of_order(beacon, commitment, envelope),
