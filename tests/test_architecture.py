@@ -80,6 +80,7 @@ TESTED_ELSEWHERE = {
     "docs/test_protocol.py": "protocol.stages",
     "protocol/test_documents.py": "protocol.mesh protocol.version_1",
     "attesting/test_public_key.py": "protocol.signers",
+    "attesting/test_strict_json.py": "protocol.strict_json",
     "attacks/test_stage_3_commitment.py": "verifying.agreement",
     "cli/test_main.py": "errors",
     "cli/test_check.py": "cli.documents",
