@@ -21,7 +21,8 @@ def test_pointers_split_into_what_they_were_made_of(parts: list[str]) -> None:
 
 
 def test_leaves_are_named_by_path_or_by_what_they_lie_below() -> None:
-    spec = [LeafSpec(path, "float32", (1,), (1,), None) for path in ("/params/a", "/params/b", "/paramsets", "/step")]
+    paths = ("/params/a", "/params/b", "/paramsets", "/step")
+    spec = tuple(LeafSpec(path, "float32", (1,), (1,), None) for path in paths)
     assert places_of(spec, ()) == [0, 1, 2, 3]
     assert places_of(spec, ["/params"]) == places_of(spec, ["/params/"]) == [0, 1]
     assert places_of(spec, ["/params/b", "/step"]) == [1, 3]
