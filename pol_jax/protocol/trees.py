@@ -73,6 +73,11 @@ StateSpec = tuple[LeafSpec, ...]
 RecordSpec = tuple[ArraySpec, ...]
 
 
+def uncut(spec: StateSpec) -> StateSpec:
+    """Return the leaves of a state, each as one piece."""
+    return tuple(msgspec.structs.replace(leaf, pieces=(1,) * len(leaf.shape)) for leaf in spec)
+
+
 def pointer(keys: Sequence[Any]) -> str:
     """Return the JSON pointer of a jax key path."""
     return "".join("/" + _component(key).replace("~", "~0").replace("/", "~1") for key in keys)

@@ -29,6 +29,7 @@ from pol_jax.sandbox.early_export import begin_export
 from pol_jax.sandbox.messages import Setup
 from pol_jax.sandbox.parent import Caller
 from pol_jax.sandbox.process import ProcessLost, child_process
+from pol_jax.sandbox.virtual_devices import needs_gloo
 from pol_jax.storage.inventory import find_claim
 from pol_jax.training.task import Source, Task
 from pol_jax.verifying.facts import Facts, Share
@@ -271,7 +272,9 @@ def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds)
         ProcessLost: it died or fell silent before.
     """
     end = inf if bounds.total_seconds is None else monotonic() + bounds.total_seconds
-    with child_process(readable, bounds.confined, processes=setup.request.jobs > 1) as child:
+    request = setup.request
+    loopback = isinstance(request, ProofRequest) and needs_gloo(Path(request.path))
+    with child_process(readable, bounds.confined, processes=request.jobs > 1, loopback=loopback) as child:
         child.send(setup, end)
         while caller.report is None and caller.facts is None:
             answer = caller.answer(child.receive(bounds, end))
