@@ -56,6 +56,7 @@ def verify(
     d_ref: float | None = None,
     parents: Iterable[Path | str] = (),
     exact: bool = False,
+    leaves: Iterable[str] = (),
     signer: str | None = None,
     tsa_roots: Path | str | None = None,
     model: Path | str | None = None,
@@ -84,6 +85,8 @@ def verify(
         parents: directories of proofs that the initial state may come from; those that it does come from are verified
             in the same way first.
         exact: accept nothing within a tolerance, in ``parents`` neither: what has other bits is inconclusive.
+        leaves: paths of the leaves that matter, or of what they lie below, such as ``/params``: updates are ranked by
+            these, and what tolerances add up to is held against each of these alone. Nothing names all leaves.
         signer: the public key that must have signed the claim: ``ed25519:`` text, or a file with it. A claim of another
             is rejected, and an unsigned one is inconclusive. None takes any, and the report says so.
         tsa_roots: file (PEM) of root certificates of timestamping authorities that the verifier trusts; None leaves
@@ -107,6 +110,7 @@ def verify(
         parents=tuple(map(absolute, parents)),
         records=BUILT_IN_RECORDS if source is None else "the verifier's own source",
         exact=exact,
+        leaves=tuple(leaves),
         signer=None if signer is None else read_signer(signer),
         tsa_roots=None if tsa_roots is None else read_pem(Path(tsa_roots)),
         model=None if model is None else absolute(model),
@@ -131,6 +135,7 @@ def verify_opening(
     d_ref: float | None = None,
     jobs: int = 1,
     exact: bool = False,
+    leaves: Iterable[str] = (),
     signer: str | None = None,
     tsa_roots: Path | str | None = None,
     model: Path | str | None = None,
@@ -151,6 +156,8 @@ def verify_opening(
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
         jobs: how many processes replay at the same time; each reads the opening.
         exact: accept nothing within a tolerance: what has other bits is inconclusive.
+        leaves: paths of the leaves that matter, or of what they lie below, such as ``/params``: updates are ranked by
+            these, and what tolerances add up to is held against each of these alone. Nothing names all leaves.
         signer: the public key that must have signed the claim: ``ed25519:`` text, or a file with it. A claim of another
             is rejected, and an unsigned one is inconclusive. None takes any, and the report says so.
         tsa_roots: file (PEM) of root certificates of timestamping authorities that the verifier trusts; None leaves
@@ -172,6 +179,7 @@ def verify_opening(
         d_ref=d_ref,
         jobs=jobs,
         exact=exact,
+        leaves=tuple(leaves),
         signer=None if signer is None else read_signer(signer),
         tsa_roots=None if tsa_roots is None else read_pem(Path(tsa_roots)),
         model=None if model is None else absolute(model),
@@ -277,7 +285,9 @@ def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds)
 def _without_child(setup: Setup, reached: Stage, what: str) -> Report:
     """Return the report on a verification whose process was lost in a stage: those before it were passed."""
     request = setup.request
-    report = Report.unfinished(request.policy, request.nonce, current_environment(), exact=request.exact)
+    report = Report.unfinished(
+        request.policy, request.nonce, current_environment(), exact=request.exact, leaves=request.leaves
+    )
     for stage in list(Stage)[: reached.value - 1]:
         report = report.with_stage(stage, Outcome.PASSED)
     return interrupted(report, reached, BackendError(f"the process that reads the proof {what}"))

@@ -19,6 +19,7 @@ from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.spans import Route, Span, routes, routes_between_checkpoints
 from pol_jax.protocol.stages import Stage
+from pol_jax.protocol.trees import places_of
 from pol_jax.reports.comparison import Compared
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.training.committed_records import CommittedRecords
@@ -60,7 +61,9 @@ def find_facts(
     checked, claim = _check(Path(request.path), request)
     proof = checked.proof
     metric = metric_of(request.policy)
-    stretches = measure_stretches(proof, metric, progress) if metric else []
+    stretches = (
+        measure_stretches(proof, metric, progress, places_of(proof.commitment.state, request.leaves)) if metric else []
+    )
     drawn = draw(request.policy, len(proof.segments), claim.digest(), request.nonce, stretches)
     checkpoints = proof.checkpoints()
     challenged = routes(map(proof.segments.span, drawn), checkpoints)[share.number - 1 :: share.of]
