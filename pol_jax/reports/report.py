@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from html import escape
 
 import msgspec
 
@@ -34,6 +35,7 @@ class Report(msgspec.Struct, frozen=True):
         mode: how the proof was accepted, with all that it comes from: bit for bit, or within a tolerance; None if it
             was not accepted.
         exact: whether the verifier asked that nothing be accepted within a tolerance.
+        leaves: the leaves that matter to the verifier, by path or by what they lie below; empty for all.
         reasons: what nobody has shown about the initial state, then the reasons for the verdict; one line each.
         provenance: where the initial state comes from; None if stage 3 was not passed.
         ancestors: the earlier proofs that it comes from, as far as they were verified, the latest first.
@@ -72,6 +74,7 @@ class Report(msgspec.Struct, frozen=True):
     verdict: Verdict
     mode: Mode | None
     exact: bool
+    leaves: tuple[str, ...]
     reasons: tuple[str, ...]
     provenance: Provenance | None
     ancestors: tuple[Ancestor, ...]
@@ -104,7 +107,7 @@ class Report(msgspec.Struct, frozen=True):
     deployed: Deployed | None
 
     def __repr__(self) -> str:
-        """Return verdict, mode and coverage in one line; `pol_jax.html.render` makes a page of all."""
+        """Return verdict, mode and coverage in one line; `to_html` makes a page of all."""
         mode = f", {self.mode}" if self.mode else ""
         seen = self.coverage
         covered = f", {seen.steps_replayed} of {seen.steps} steps replayed" if seen else ""
@@ -122,13 +125,31 @@ class Report(msgspec.Struct, frozen=True):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise errors.UsageError(f"this is no report: {error}") from error
 
+    def to_html(self) -> str:
+        """Return the report as a page for a browser, which needs no other file, no network and no script."""
+        import pol_jax  # the page is made of a report, which knows no more of it than people do
+
+        page: str = pol_jax.html.render(self)
+        return page
+
+    def _repr_html_(self) -> str:
+        """Return the report as notebooks show it: the page in a frame of its own, so that its styles stay inside."""
+        frame = "width: 100%; height: 32em; border: 1px solid #8884; border-radius: 6px"
+        return f'<iframe sandbox="" title="Report" style="{frame}" srcdoc="{escape(self.to_html())}"></iframe>'
+
     def __bool__(self) -> bool:
         """Return whether the proof is accepted."""
         return self.verdict is Verdict.ACCEPTED
 
     @classmethod
     def unfinished(
-        cls, policy: Policy | StepPolicy, nonce: bytes, environment: Environment, *, exact: bool = False
+        cls,
+        policy: Policy | StepPolicy,
+        nonce: bytes,
+        environment: Environment,
+        *,
+        exact: bool = False,
+        leaves: tuple[str, ...] = (),
     ) -> Report:
         """Return the report on a verification that has reached no stage and found nothing yet.
 
@@ -140,6 +161,7 @@ class Report(msgspec.Struct, frozen=True):
             verdict=Verdict.REJECTED,
             mode=None,
             exact=exact,
+            leaves=leaves,
             reasons=(),
             provenance=None,
             ancestors=(),
