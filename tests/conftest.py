@@ -14,7 +14,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ SHAPED = [
 beartype_package("pol_jax", conf=BeartypeConf(claw_is_pep526=False, warning_cls_on_decorator_exception=None))
 install_import_hook(SHAPED, "beartype.beartype")
 
+import once  # noqa: E402
 import tiny  # noqa: E402
 import unsandboxed  # noqa: E402
 from fine_tuned import WEIGHTS, tune  # noqa: E402
@@ -45,7 +45,6 @@ from unsandboxed import verify  # noqa: E402
 
 from pol_jax.errors import StorageError  # noqa: E402
 from pol_jax.files import user_cache  # noqa: E402
-from pol_jax.program.artifact import load_program  # noqa: E402
 from pol_jax.program.machine import describe_processors  # noqa: E402
 from pol_jax.protocol.challenge import AllSegments, ListedSteps  # noqa: E402
 from pol_jax.protocol.encoding import artifact_digest  # noqa: E402
@@ -68,7 +67,6 @@ Verify = Callable[..., Report]
 MAY_DIFFER = (
     "protocol/",
     "program/test_artifact.py",
-    "sandbox/test_compiled_programs.py",
     "program/test_dataflow.py",
     "program/test_operations.py",
     "program/test_stablehlo.py",
@@ -126,12 +124,13 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _load_once() -> Iterator[None]:
-    """Load, audit and compile the same bytes of a program once: a refusal is not remembered, nor anything elsewhere."""
-    once = lru_cache(maxsize=16)(load_program)
+def _once() -> Iterator[None]:
+    """Export a task, and load a program, once in this process (`once`)."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pol_jax.storage.proof.load_program", once)
-        patch.setattr("pol_jax.verifying.opening_checks.load_program", once)
+        for module in once.LOADERS:
+            patch.setattr(f"pol_jax.{module}.load_program", once.load_once)
+        for module in once.EXPORTERS:
+            patch.setattr(f"pol_jax.{module}.export_task", once.export_once)
         yield
 
 

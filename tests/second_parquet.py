@@ -13,19 +13,19 @@ PAGES = {0: (5, {2: 0, 3: 3, 4: 3}), 3: (8, {4: 0})}
 def check_pages(content: bytes) -> None:
     """Refuse pages of another encoding, or that unpack to more than the footer says of their column."""
     size = int.from_bytes(content[-8:-4], "little")
-    need(len(content) >= size + 12 and content[-4:] == b"PAR1", "footer")
+    need(len(content) >= size + 12 and content[:4] == content[-4:] == b"PAR1", "footer")
     footer = Reader(content[-8 - size : -8]).struct()
     for column in (each for group in footer[4] for each in group[1]):
         notes = column[3]
-        at, unpacked = notes[9], 0
+        at, unpacked, values = notes[9], 0, 0
         end = at + notes[7]
         while at < end:
             reader = Reader(content, at)
             page = reader.struct()
             number, encodings = PAGES.get(page[1], (0, {}))
             need(number in page and all(page[number].get(each) == code for each, code in encodings.items()), "encoding")
-            unpacked, at = unpacked + reader.at - at + page[2], reader.at + page[3]
-        need(at == end and unpacked <= notes[6], "pages")
+            unpacked, values, at = unpacked + reader.at - at + page[2], values + page[number][1], reader.at + page[3]
+        need(at == end and unpacked <= notes[6] and values == notes[5], "pages")
 
 
 class Reader:

@@ -112,9 +112,7 @@ def _low_precision(setting: Setting, out: Path) -> Forged:
     proof = _begin(setting, out)
 
     def change(_step: int, _before: State, after: State) -> State:
-        return [
-            np.asarray(np.nextafter(leaf, leaf.dtype.type(4))) if at in low else leaf for at, leaf in enumerate(after)
-        ]
+        return [np.asarray(np.nextafter(x, x.dtype.type(4))) if at in low else x for at, x in enumerate(after)]
 
     return _elsewhere(setting, out, change, proof)
 

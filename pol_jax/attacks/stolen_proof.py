@@ -80,7 +80,7 @@ def _glue(setting: Setting, out: Path) -> Forged:
     places, spec, interval = parameters_of(setting.spec), setting.spec, setting.interval
     cut = setting.steps // (2 * interval) * interval
     between = setting.victim.host_leaves(cut)
-    # How far it is, is not known before the commitment is; no farther than over the origin, from a draw like the victim's.
+    # The length must be committed to before the own first state is known: it is no farther away than over the origin.
     far = _norm(setting, between, places) + 1.2 * _norm(setting, setting.beginning, places)
     bridge = interval * max(1, int(np.ceil(2 * far / setting.slack)))
     proof = FalseProof.begin(out, of_length(setting.task, setting.steps + bridge), interval, setting.named())

@@ -76,7 +76,7 @@ def check(
     model: Path | None,
     arrays: bool,
 ) -> None:
-    """Check what needs no replay: signature, time, documents. PATH is an envelope (pol sign) or a proof.
+    """Check what needs no replay: signature, time, documents. PATH is an envelope (pol sign), a proof, or a bundle.
 
     Exit codes: 0 nothing failed, 1 something failed, 3 something that was asked for stays open. It is no verdict about
     the training: pol verify gives one.
@@ -85,6 +85,55 @@ def check(
 
     tokens = Tokens(timestamp, commitment_timestamp, tsa_roots, beacon_round)
     sys.exit(check_command(path, proof, signer, tokens, model, arrays))
+
+
+@click.command(short_help="Write the small public part of PROOF.")
+@click.argument("proof", type=_FOLDER)
+@click.option("--out", type=_FOLDER, required=True, help="Directory to make.")
+def publish(proof: Path, out: Path) -> None:
+    """Write the public part of PROOF, kilobytes: commitment, claim, envelopes, timestamps, beacon.
+
+    Who has it can check who claims what, and since when (pol check), challenge the prover (pol challenge), and verify
+    the answer (pol verify DIR --opening FILE).
+    """
+    from pol_jax.cli.publish import publish_command
+
+    publish_command(proof, out)
+
+
+@click.command(short_help="Write the model of PROOF, with its claim.")
+@click.argument("proof", type=_FOLDER)
+@click.option("--safetensors", metavar="FILE", type=_FILE, help="Write the final parameters alone, to this file.")
+@click.option("--hub", metavar="DIR", type=_FOLDER, help="Write model, model card, public part of the proof, report.")
+@click.option("--report", metavar="JSON", type=_FILE, help="With --hub: a report of pol verify --json on PROOF.")
+def export(proof: Path, **options: object) -> None:
+    """Write the final parameters of PROOF with the digest of its claim in their metadata."""
+    from pol_jax.cli.export import export_command
+
+    export_command(proof, **options)  # type: ignore[arg-type]
+
+
+@click.command(short_help="Decide between two proofs.")
+@click.argument("first", type=_FOLDER)
+@click.argument("second", type=_FOLDER)
+@click.option("--model", type=_PATH, help="The model that is disputed (.safetensors, .npz, Orbax).")
+@click.option("--parent", multiple=True, type=_FOLDER, metavar="DIR", help="An earlier proof that one starts from.")
+@click.option("--task", multiple=True, help="A task you trust, for records and program.  [default: the built-in one]")
+@click.option("--any-program", is_flag=True, help="Verify proofs with another program too; they stand for less.")
+@click.option("--all", "everything", is_flag=True, help="Replay every segment.")
+@click.option("--confidence", type=float, help="As for pol verify.  [default: 0.99]")
+@click.option("--fraction", type=float, help="As for pol verify.  [default: 0.05]")
+@click.option("--nonce", metavar="HEX", help="Repeat the draw of an earlier call.  [default: random]")
+@click.option("--tsa-roots", metavar="PEM", type=_FILE, help="Root certificates of timestamping authorities you trust.")
+@click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
+def resolve(first: Path, second: Path, **options: object) -> None:
+    """Verify FIRST and SECOND in the same way, and say whose claim stands, why, or that it can't be decided.
+
+    Exit codes: 0 decided (the first line says for whom), 1 neither stands, 3 it can't be decided.
+    """
+    from pol_jax.cli.resolve import resolve_command
+
+    sys.exit(resolve_command(first, second, **options))  # type: ignore[arg-type]
 
 
 @click.command(short_help="Encrypt PROOF to readers.")
@@ -118,4 +167,4 @@ def decrypt(file: Path, identity: Path, out: Path) -> None:
     click.echo(f"decrypted {file} into {out}")
 
 
-COMMANDS = (keygen, sign, timestamp, check, encrypt, decrypt)
+COMMANDS = (keygen, sign, timestamp, check, publish, export, resolve, encrypt, decrypt)

@@ -18,14 +18,15 @@ from pol_jax.attesting.digests import digest_arrays, digest_file
 from pol_jax.attesting.folder import BEACON, CLAIM, CLAIM_TOKEN, COMMITMENT_TOKEN, place
 from pol_jax.attesting.public_key import read_signer
 from pol_jax.attesting.subjects import PARAMETERS, STATE
-from pol_jax.attesting.time_window import Timestamp, window_of
+from pol_jax.attesting.time_window import Timestamp, Work, window_of
 from pol_jax.attesting.timestamp import MAX_RESPONSE_BYTES, read_roots, verify_token
 from pol_jax.attesting.weights import read_weights
-from pol_jax.cli.documents import Documents, check_documents
+from pol_jax.cli.documents import Documents, check_documents, is_bundle
 from pol_jax.cli.output_file import proof_of
 from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, ProofError, UsageError, printable
 from pol_jax.protocol.limits import Limits
+from pol_jax.verifying.attestations import check_attestations
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,11 @@ def check_command(
     pinned = None if signer is None else read_signer(signer)
     file, root = _at_hand(path, proof)
     tokens = _completed(tokens, root)
-    if arrays and root is None:
-        raise UsageError("--arrays: no proof is at hand; give --proof")
+    if arrays and (root is None or is_bundle(root)):
+        raise UsageError("--arrays: no proof with a final checkpoint is at hand; give --proof")
     documents = check_documents(root, Limits()) if root else None
     content = read_input(file, envelopes.MAX_BYTES) if file else None
+    attestation: Attestation | None = None
     if content is not None and file is not None:
         attestation = read_attestation(content, "claim", where=file.name, pinned=pinned)
         _check_signer(attestation, documents, file.name, findings)
@@ -80,9 +82,11 @@ def check_command(
             _check_model(attestation, model, findings)
     elif pinned is not None or model is not None or tokens.envelope is not None or arrays:
         raise UsageError(f"{path}: it has no envelope, which --signer, --model, --timestamp and --arrays are about")
-    if documents is not None:
-        _tell_documents(documents, content is not None, findings)
-    _check_time(tokens, content, documents, findings)
+    if root is not None and documents is not None:
+        _tell_documents(root, documents, content is not None, findings)
+    pace = attestation.seconds_per_step if attestation else None
+    work = Work(documents.claim.steps, pace, "recorded by the prover") if documents and pace is not None else None
+    _check_time(tokens, content, documents, work, findings)
     for line in findings.open:
         click.secho(printable(line), fg="yellow")
     for line in findings.held:
@@ -136,13 +140,22 @@ def _check_signer(attestation: Attestation, documents: Documents | None, where: 
         findings.held.append(f"It is about {subject.name}, BLAKE3 {subject.digests.blake3}.")
 
 
-def _tell_documents(documents: Documents, signed: bool, findings: Findings) -> None:
+def _tell_documents(root: Path, documents: Documents, signed: bool, findings: Findings) -> None:
     claim, prover = documents.claim, documents.commitment.prover
     if not signed:
         who = "anonymous: its commitment names no prover" if prover is None else f"not signed; it names {prover}"
         findings.open.append(f"The proof is {who}.")
+    attested = check_attestations(root, documents.commitment, documents.claim, None, None)
+    if attested.authorship.commitment_signed:
+        findings.held.append("The commitment is signed too.")
+    if documents.files is None:
+        findings.open.append("This is the public part of a proof: its ledger, programs and states are not here.")
+        findings.held.append("The commitment is the one that the claim names.")
+    else:
+        findings.held.append(
+            f"The proof's {documents.files} files are those of its inventory; commitment, ledger and claim agree."
+        )
     findings.held += [
-        f"The proof's {documents.files} files are those of its inventory; commitment, ledger and claim agree.",
         f"It claims {claim.steps} steps; final state {claim.final_state}, claim {claim.digest().hex()}.",
     ]
 
@@ -179,7 +192,9 @@ def _check_model(attestation: Attestation, model: Path, findings: Findings) -> N
     )
 
 
-def _check_time(tokens: Tokens, envelope: bytes | None, documents: Documents | None, findings: Findings) -> None:
+def _check_time(
+    tokens: Tokens, envelope: bytes | None, documents: Documents | None, work: Work | None, findings: Findings
+) -> None:
     given = [file for file in (tokens.envelope, tokens.commitment, tokens.beacon) if file]
     beacon = documents.commitment.beacon if documents else None
     if beacon is not None and tokens.beacon is None:
@@ -192,7 +207,7 @@ def _check_time(tokens: Tokens, envelope: bytes | None, documents: Documents | N
     over_commitment = _token(tokens.commitment, commitment, tokens.roots)
     drawn = _round(tokens.beacon, beacon, now)
     window = window_of(
-        now=now, beacon=drawn.time if drawn else None, commitment=over_commitment, envelope=over_envelope
+        now=now, beacon=drawn.time if drawn else None, commitment=over_commitment, envelope=over_envelope, work=work
     )
     if not window:
         raise ProofError(given[0].name, " ".join(window.problems))

@@ -27,18 +27,20 @@ class Documents:
         commitment_bytes: as they are stored.
         claim: parsed.
         claim_bytes: as they are stored.
-        files: how many files the proof has.
+        files: how many files the proof has; None for a bundle, which has these documents alone (`pol publish`).
     """
 
     commitment: Commitment
     commitment_bytes: bytes
     claim: Claim
     claim_bytes: bytes
-    files: int
+    files: int | None
 
 
 def check_documents(root: Path, limits: Limits) -> Documents:
     """Return the documents of a proof, if names, inventory, commitment and ledger are those that the claim needs.
+
+    Of a bundle, these are only the commitment and the claim.
 
     Records, programs, keys, order and checkpoints are not looked into; their bytes are those of the inventory.
 
@@ -50,16 +52,29 @@ def check_documents(root: Path, limits: Limits) -> Documents:
         raise UsageError(f"{root}: there is no proof here; expected a directory with {commitments.FILE}")
     if not (root / claims.FILE).exists():
         raise UsageError(f"{root}: the run is not finished; expected a proof with {claims.FILE}")
+    if is_bundle(root):
+        return _read(root, limits, None)
     sizes = scan(root, limits)
     check_inventory(root, read_bounded(root, inventory.FILE, limits), sizes)
+    documents = _read(root, limits, len(sizes))
+    _check_ledger(root, documents.commitment, documents.claim)
+    return documents
+
+
+def is_bundle(root: Path) -> bool:
+    """Return whether a directory with a claim is the public part of a proof alone: no inventory, no programs."""
+    return not (root / inventory.FILE).exists() and not (root / "program").exists()
+
+
+def _read(root: Path, limits: Limits, files: int | None) -> Documents:
+    """Return the two documents, if they agree."""
     commitment_bytes, claim_bytes = (read_bounded(root, name, limits) for name in (commitments.FILE, claims.FILE))
     commitment, claim = Commitment.parse(commitment_bytes), Claim.parse(claim_bytes)
     if commitment.digest().hex() != claim.commitment:
         raise ProofError(commitments.FILE, "is not the commitment that the claim names")
     if claim.steps > limits.steps:
         raise ProofError(claims.FILE, f"steps: {claim.steps}, more than the limit of {limits.steps}")
-    _check_ledger(root, commitment, claim)
-    return Documents(commitment, commitment_bytes, claim, claim_bytes, len(sizes))
+    return Documents(commitment, commitment_bytes, claim, claim_bytes, files)
 
 
 def _check_ledger(root: Path, commitment: Commitment, claim: Claim) -> None:

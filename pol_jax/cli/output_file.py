@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pol_jax.attesting.folder import DIRECTORY
@@ -66,3 +69,22 @@ def write_new(path: Path, content: bytes, *, attestation: bool = False) -> None:
         write_whole(path, content)
     except OSError as error:
         raise StorageError(f"{printable(str(path))}: can't be written: {error.strerror}") from error
+
+
+@contextmanager
+def new_directory(path: Path) -> Iterator[Path]:
+    """Make a directory that has its name only when it is whole; what an error leaves is removed.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    where, partial = printable(str(path)), path.with_name(path.name + ".tmp")
+    try:
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            partial.rename(path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise StorageError(f"{where}: can't be written: {error.strerror}") from error

@@ -99,7 +99,7 @@ def verify_command(
         records=f"--task {', '.join(task)}" if task else BUILT_IN_RECORDS,
     )
     bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined)
-    source, trusted = _source(task, data_dir), trusted or trust_built_in(data_dir)
+    source, trusted = source_of(task, data_dir), trusted or trust_built_in(data_dir)
     if shard is not None:
         return find_shard(request, shard, out, source, bounds)
     if ray is not None:
@@ -128,7 +128,8 @@ def trusted_task(tasks: tuple[str, ...], data_dir: Path | None, same_program: bo
     return None
 
 
-def _source(tasks: tuple[str, ...], data_dir: Path | None) -> Callable[[Commitment], Source]:
+def source_of(tasks: tuple[str, ...], data_dir: Path | None) -> Callable[[Commitment], Source]:
+    """Return what finds the records of a proof: those of the trusted tasks, or else of the built-in task it names."""
     if not tasks:
         return source_of_built_in(data_dir)
     return lambda commitment: _task(tasks, commitment, data_dir).source

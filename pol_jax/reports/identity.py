@@ -87,6 +87,7 @@ class Deployed(msgspec.Struct, frozen=True):
         words: the same in a line.
         leaves: what became of leaves that are not simply equal, one line each, at most 20.
         omitted: how many such leaves are left out.
+        holds_parameters: whether every final parameter is among its arrays, bit for bit or cast, whatever else it has.
         distance: Euclidean distance of all leaves that differ from their partner, as a share of their norm; None if it
             is not finite.
         nearest: the step whose checkpoint is nearest, where the model differs and another one is nearer; else None.
@@ -96,5 +97,6 @@ class Deployed(msgspec.Struct, frozen=True):
     words: str
     leaves: tuple[str, ...]
     omitted: Step
+    holds_parameters: bool
     distance: float | None
     nearest: Step | None

@@ -12,6 +12,7 @@ from pol_jax.errors import PolError, UsageError
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import limit_resources
+from pol_jax.sandbox.cache_lookup import read_also
 from pol_jax.sandbox.messages import (
     ErrorRaised,
     ExportTrusted,
@@ -44,6 +45,7 @@ def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
         unrestricted: what the child could do although it should not (`pol_jax.sandbox.confinement.confine`).
     """
     exit_with(caller)
+    read_also()
     with Connection(handle) as connection:
         pipe = Pipe(connection)
         setup = pipe.receive(Setup)

@@ -9,7 +9,8 @@ of its own, and the caller takes over what it made, in its own store and never i
   other, and over this verifier's version and processors;
 - with a manifest under a key that the process can't read.
 
-A cache that the user names for all of jax's programs (``JAX_COMPILATION_CACHE_DIR``) is read, and never written to.
+A cache that the user names for all of jax's programs (``JAX_COMPILATION_CACHE_DIR``) is read
+(`pol_jax.sandbox.cache_lookup`), and never written to.
 ``JAX_ENABLE_COMPILATION_CACHE=false`` switches all of it off.
 """
 
@@ -34,6 +35,7 @@ from pol_jax.protocol import claim as claims
 from pol_jax.protocol import inventory
 from pol_jax.protocol.encoding import artifact_digest, file_digest
 from pol_jax.sandbox.bounds import FILE_BYTES
+from pol_jax.sandbox.cache_lookup import READ_ALSO
 
 MOST_BYTES: Final = 2**30
 """The store's size; beyond it the oldest half is removed."""
@@ -61,7 +63,9 @@ def cache_settings(folder: Path) -> dict[str, str]:
     """
     if os.environ.get("JAX_ENABLE_COMPILATION_CACHE", "").lower() in _OFF:
         return {}
-    return {"JAX_COMPILATION_CACHE_DIR": str(folder), **_SETTINGS}
+    given = given_cache()
+    also = {READ_ALSO: str(given)} if given else {}
+    return {"JAX_COMPILATION_CACHE_DIR": str(folder), **_SETTINGS, **also}
 
 
 def given_cache() -> Path | None:
@@ -90,15 +94,9 @@ def reading_key(files: Iterable[Path]) -> bytes | None:
 
 
 def provide(folder: Path, key: bytes | None) -> None:
-    """Make ``folder``, with what was kept under ``key`` and links to the programs of the user's own cache.
-
-    Whatever can't be read is compiled again.
-    """
+    """Make ``folder``, with what was kept under ``key``; whatever can't be read is compiled again."""
     with suppress(OSError):
         folder.mkdir(mode=0o700)
-        for entry in os.scandir(given_cache() or folder):
-            if _NAME.match(entry.name):
-                (folder / entry.name).symlink_to(entry.path)
     store = _store()
     if store is None or key is None:
         return
@@ -107,7 +105,6 @@ def provide(folder: Path, key: bytes | None) -> None:
         with suppress(OSError):
             content = (kept / name).read_bytes()
             if file_digest([content]).hex() == digest:
-                (folder / name).unlink(missing_ok=True)
                 (folder / name).write_bytes(content)
 
 
@@ -197,7 +194,7 @@ def _plain_content(path: Path) -> bytes | None:
     """Return the content of a plain file of bounded size; None for links, folders, pipes and larger files."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:  # a link, which may be one of ours into the user's own cache: what comes after it is kept
+    except OSError:  # a link, for example
         return None
     status = os.fstat(file)
     if not stat.S_ISREG(status.st_mode) or status.st_size > FILE_BYTES:

@@ -12,6 +12,7 @@ from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.limits import Limits
+from pol_jax.sandbox.cache_lookup import read_also
 from pol_jax.sandbox.messages import ErrorRaised, OpeningWork, ProofWork, ReplaySpan, SpanReplayed, WorkerSetup
 from pol_jax.sandbox.pipe import Pipe, exit_with
 from pol_jax.sandbox.remote_records import RemoteRecords
@@ -31,6 +32,7 @@ def work(handle: int, starter: int) -> None:
         starter: process that asks; when it is gone, so is the worker.
     """
     exit_with(starter)
+    read_also()
     with Connection(handle) as connection, suppress(EOFError):
         pipe = Pipe(connection)
         try:

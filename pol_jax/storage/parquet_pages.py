@@ -65,8 +65,8 @@ def codecs(content: bytes) -> set[int]:
     """
     end = len(content) - 8
     start = end - int.from_bytes(content[end : end + 4], "little")
-    if not 4 <= start <= end or content[end + 4 :] != b"PAR1":
-        raise ValueError("the file has no footer")
+    if not 4 <= start <= end or not content.startswith(b"PAR1") or content[end + 4 :] != b"PAR1":
+        raise ValueError("the file has no footer, or does not begin as Parquet does")
     fields, _ = _read_struct(content, start, -_FOOTER_DEPTH)
     groups = _items(fields.get(_ROW_GROUPS))
     columns = [column for group in groups for column in _items(group.get(_COLUMNS))]

@@ -36,6 +36,7 @@ def compare_deployed(model: Arrays, final: Arrays, earlier: Iterable[tuple[int, 
         words=match.describe(),
         leaves=tuple(printable(leaf.describe()) for leaf in told[:MOST_LEAVES]),
         omitted=max(0, len(told) - MOST_LEAVES),
+        holds_parameters=difference != "different" or _holds(model, select_parameters(dict(final))),
         distance=_finite(match.distance.relative),
         nearest=_nearest(model, match, earlier) if difference == "different" else None,
     )
@@ -48,6 +49,12 @@ def _nearest(model: Arrays, match: Match, earlier: Iterable[tuple[int, Arrays]])
         if (rank := _rank(match_model(dict(model), _sought(model, state)))) < least:
             nearest, least = step, rank
     return nearest
+
+
+def _holds(model: Arrays, parameters: dict[str, np.ndarray]) -> bool:
+    """Return whether each of the parameters is an array of the model."""
+    exact = {leaf.leaf for leaf in match_model(dict(model), parameters).leaves if leaf.name and leaf.distance is None}
+    return parameters.keys() <= exact
 
 
 def _rank(match: Match) -> tuple[int, float]:

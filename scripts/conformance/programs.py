@@ -31,6 +31,13 @@ def programs(root: Path, kept: Kept) -> Iterator[tuple[str, int, str, bytes]]:
     yield "a program of zeros", 3, STEP_FILE, bytes(100)
 
 
+def damaged_module(root: Path) -> bytes:
+    """Return the honest step program with bytes of its module changed, behind the name of the format in it."""
+    content = (root / STEP_FILE).read_bytes()
+    at = content.index(b"StableHLO_v") + 60
+    return content[:at] + b"\xff" * 20 + content[at + 20 :]
+
+
 def _exported(content: bytes, signature: Signature, change: Callable[..., Any]) -> bytes:
     true: Callable[..., Any] = jax.export.deserialize(bytearray(content)).call
     return _export(lambda *given: change(true, *given), signature)

@@ -12,9 +12,9 @@ from conformance.cases import Case, End
 from conformance.checkpoints import KeptTree, checkpoints
 from conformance.drafts import Draft
 from conformance.parquet_files import rewritings
-from conformance.programs import programs
+from conformance.programs import damaged_module, programs
 from conformance.proof_changes import Change, put, together, without
-from conformance.proof_wounds import BESIDE, CHANGED, LAST, PLAIN, SEGMENT, SIGNATURES, THINNED, TUNED
+from conformance.proof_wounds import BESIDE, CHANGED, LAST, PLAIN, SEGMENT, SIGNATURES, STEP, THINNED, TUNED
 from conformance.row_wounds import Kept, row_wounds
 
 
@@ -37,6 +37,10 @@ def proof_cases(kit: Path, kept: Kept, kept_tree: KeptTree) -> Iterator[Case]:
     for name, stage, names, artifact in programs(kit / "proofs" / "plain", kept):
         change = partial(Draft.program, artifact=artifact)
         yield _drafted(kit, "plain", name, End("refused", stage, names), change, reads_programs=True)
+    damaged = damaged_module(kit / "proofs" / "plain")
+    name = "a program whose module can't be read, and is of another StableHLO than any jax writes"
+    change = partial(Draft.program, artifact=damaged.replace(b"StableHLO_v1", b"StableHLO_v9"))
+    yield _drafted(kit, "plain", name, End("inconclusive", 3, STEP), change, reads_programs=True)
     for name, files in checkpoints(kit / "proofs" / "plain", kept_tree):
         files_in = [put(f"{LAST}/{each}", content) for each, content in files.items()]
         yield _drafted(kit, "plain", name, End("refused", 6, LAST), together(without(LAST), *files_in))

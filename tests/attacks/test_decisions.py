@@ -93,12 +93,31 @@ def test_a_prover_may_leave_them_out(proof: Path) -> None:
     assert open_steps(open_proof(proof), kinked.images(), (1,), decisions=False).decisions == ()
 
 
-def elsewhere(claim: Path, opening: Opening, folder: Path) -> dict[int, Compared]:
-    """The comparisons that a verifier with another processor makes, by step."""
+VERIFY = """
+import sys
+from pathlib import Path
+import unsandboxed
+from pol_jax.protocol.challenge import ListedSteps
+claim, opening, report = map(Path, sys.argv[1:])
+report.write_bytes(unsandboxed.verify_opening(claim, opening, ListedSteps((1,))).to_json())
+"""
+COMMAND = """
+import sys
+from pol_jax.cli.main import main
+sys.argv[1:] = ["verify", sys.argv[1], "--opening", sys.argv[2], "--steps", "1", "--json", sys.argv[3]]
+main()
+"""
+
+
+def elsewhere(claim: Path, opening: Opening, folder: Path, *, code: str = VERIFY) -> dict[int, Compared]:
+    """The comparisons that a verifier with another processor makes, by step.
+
+    Without a sandbox, what it compiles is there for the others.
+    """
     write_opening(folder / "opening", opening)
-    command = ("-m", "pol_jax.cli", "verify", str(claim), "--opening", "opening", "--steps", "1", "--json", "report")
     environment = os.environ | {"PYTHONPATH": f"{TESTS}:{ROOT}", "XLA_FLAGS": OLD_PROCESSOR}
-    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=folder, env=environment)
+    command = [sys.executable, "-c", code, str(claim), "opening", "report"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
     assert (folder / "report").exists(), done.stdout + done.stderr
     report = msgspec.json.decode((folder / "report").read_bytes(), type=Report)
     return {each.stop: each for each in report.compared}
@@ -111,7 +130,7 @@ def test_an_honest_step_passes_on_another_processor_with_decisions_alone(
     without = elsewhere(proof / "claim.json", replace(kinks, decisions=()), tmp_path)[1]
     assert without.outcome is Outcome.INCONCLUSIVE
     assert without.decisions is None
-    found = elsewhere(proof / "claim.json", kinks, tmp_path)[1]
+    found = elsewhere(proof / "claim.json", kinks, tmp_path, code=COMMAND)[1]
     assert found.outcome is Outcome.PASSED, found.reasons
     assert found.relative(found.error) < 1e-5
     assert found.decisions is not None

@@ -25,7 +25,7 @@ def claim_of(path: Path) -> bytes:
     return claim.digest()
 
 
-LONG = 3000
+LONG, INTERVAL = 1500, 50
 
 
 def pol(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -45,7 +45,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProcess]:
 
 
 def train_arguments(out: Path) -> list[str]:
-    return ["train", "tiny:plain", "--out", str(out), "--steps", str(LONG), "--interval", "100"]
+    return ["train", "tiny:plain", "--out", str(out), "--steps", str(LONG), "--interval", str(INTERVAL)]
 
 
 @pytest.mark.parametrize(("most", "keep_every"), [(10, 1), (4, 4)])
@@ -56,7 +56,7 @@ def test_killed_ten_times_ends_with_the_same_claim(
     moments, kills = random.Random(20260601), 0
     killed, once = ([*train_arguments(tmp_path / name), "--keep-every", f"{keep_every}"] for name in ("killed", "once"))
     while kills < most:
-        ended = warm.run(*killed, kill_after=moments.uniform(0.05, 2.0))
+        ended = warm.run(*killed, kill_after=moments.uniform(0.05, 1.2))
         assert ended.returncode in (-signal.SIGKILL, 0), ended.stderr
         kills += 1
         if ended.returncode == 0:
@@ -65,7 +65,7 @@ def test_killed_ten_times_ends_with_the_same_claim(
         assert finished.returncode == 0, finished.stderr
     assert claim_of(tmp_path / "killed") == claim_of(tmp_path / "once")
     for name in ("killed", "once"):
-        assert open_proof(tmp_path / name).checkpoints() == [*range(0, LONG, 100 * keep_every), LONG]
+        assert open_proof(tmp_path / name).checkpoints() == [*range(0, LONG, INTERVAL * keep_every), LONG]
     assert pol("verify", tmp_path / "killed", "--task", "tiny:plain").returncode == 0
 
 

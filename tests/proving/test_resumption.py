@@ -13,36 +13,16 @@ import pytest
 import tiny
 
 from pol_jax.errors import DataError, DivergenceError, StorageError, UsageError
-from pol_jax.program.artifact import Artifacts, Signature
 from pol_jax.progress import Silent
-from pol_jax.protocol.limits import Limits
 from pol_jax.proving import commit, finishing, open_run, recorder
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import Recording, train
 from pol_jax.storage import journal
 from pol_jax.storage.checkpoints import remove_checkpoint
 from pol_jax.storage.proof import open_proof
-from pol_jax.training.export import export_task
 from pol_jax.training.records import Arrays
-from pol_jax.training.task import Task
 
 STEPS, CHOICES = 12, Choices(interval=6, seed="resume")
-
-
-EXPORTED: dict[tuple[str, Signature], Artifacts] = {}
-
-
-@pytest.fixture(autouse=True)
-def _export_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Export each task once: its bytes are the same each time, and hundreds of runs begin here."""
-
-    def exported(task: Task, signature: Signature, limits: Limits | None = None) -> Artifacts:
-        key = task.name, signature
-        if key not in EXPORTED:
-            EXPORTED[key] = export_task(task, signature, limits)
-        return EXPORTED[key]
-
-    monkeypatch.setattr(commit, "export_task", exported)
 
 
 class Killed(BaseException):

@@ -10,13 +10,18 @@ import pytest
 import tiny
 from forge import Forger
 from places import ROOT
+from second_implementation import digest
 from tiny import NONCE
 from unsandboxed import verify
 
 from pol_jax.protocol.challenge import AllSegments, ListedSegments, TopSegments
+from pol_jax.protocol.inventory import Inventory
+from pol_jax.protocol.limits import Limits
+from pol_jax.reports.outcomes import Outcome
 from pol_jax.reports.report import Report, json_schema
 from pol_jax.reports.wording.coverage import describe_replay
 from pol_jax.sandbox.verify import verify as verify_apart
+from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.proof import open_proof
 
 SCHEMA = ROOT / "docs" / "report.schema.json"
@@ -37,6 +42,8 @@ def test_report_has_curve_and_replays(plain_proof: Path) -> None:
     assert report.drift is not None
     assert report.drift.updates == 4
     assert report.drift.tolerated == 0
+    document = (plain_proof / "inventory.json").read_bytes()
+    assert report.inventory == digest("inventory", document, version=2).hex()
 
 
 @pytest.mark.usefixtures("in_process")
@@ -65,6 +72,15 @@ def test_proof_that_fails_early_has_no_course(proof_copy: Path) -> None:
     (proof_copy / "records").unlink()
     report = verify(proof_copy, tiny.plain().source, nonce=NONCE)
     assert (report.task, report.curve, report.replays, report.self_test) == (None, (), (), None)
+    assert report.inventory is None
+    (proof_copy / "inventory.json").write_bytes(take_inventory(proof_copy, Limits()))
+    report = verify(proof_copy, tiny.plain().source, nonce=NONCE)
+    assert (report.stages[2].outcome, report.task) == (Outcome.FAILED, None)
+    assert report.inventory == digest("inventory", (proof_copy / "inventory.json").read_bytes(), version=2).hex()
+
+
+def test_an_inventory_of_version_1_has_no_digest() -> None:
+    assert Inventory(format="pol-jax/1", files={}).digest() is None
 
 
 def test_schema_in_the_documents_is_that_of_the_code() -> None:

@@ -40,6 +40,7 @@ def kept(cache: Path) -> dict[Path, int]:
     return {path: path.stat().st_size for path in cache.rglob("*-cache")}
 
 
+@pytest.mark.interpreter
 def test_cold_and_warm_give_the_same_report(plain_proof: Path, cache: Path) -> None:
     """Also with files that are cut, as a full disk leaves them; and no file is in the proof."""
     before = sorted(plain_proof.rglob("*"))
@@ -57,6 +58,20 @@ def test_cold_and_warm_give_the_same_report(plain_proof: Path, cache: Path) -> N
     assert again.keys() == files.keys()
     assert all(size > files[path] // 2 for path, size in again.items())
     assert sorted(plain_proof.rglob("*")) == before
+
+
+@pytest.mark.interpreter
+def test_a_program_of_the_user_s_own_cache_is_not_compiled_again(
+    plain_proof: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cold = replay(plain_proof)
+    own = tmp_path / "own"
+    own.mkdir()
+    for path in kept(cache):
+        path.rename(own / path.name)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(own))
+    assert replay(plain_proof) == cold
+    assert kept(cache) == {}
 
 
 def take_over(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
@@ -106,6 +121,7 @@ def test_nothing_is_kept_if_the_proof_changed_meanwhile(proof_copy: Path, cache:
     assert kept(cache) == {}
 
 
+@pytest.mark.interpreter
 def test_the_user_s_own_cache_is_read_and_never_written(
     plain_proof: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,10 +132,17 @@ def test_the_user_s_own_cache_is_read_and_never_written(
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(own))
     attempts = """
 import os, pathlib
-folder = pathlib.Path(os.environ['JAX_COMPILATION_CACHE_DIR'])
-(link,) = folder.iterdir()
-assert link.read_bytes() == b'as it was'
-for change in (lambda: link.write_bytes(b'false'), lambda: (link.resolve().parent / 'jit_g-1-cache').touch()):
+from jax._src.lru_cache import LRUCache
+from pol_jax.sandbox.cache_lookup import READ_ALSO, read_also
+own, theirs = (pathlib.Path(os.environ[name]) for name in ('JAX_COMPILATION_CACHE_DIR', READ_ALSO))
+assert list(own.iterdir()) == []
+read_also()
+cache = LRUCache(str(own), max_size=-1)
+assert (cache.get('jit_f-1'), cache.get('jit_g-1')) == (b'as it was', None)
+cache.put('jit_f-1', b'found first')
+assert cache.get('jit_f-1') == b'found first'
+(own / 'jit_f-1-cache').unlink()
+for change in (lambda: (theirs / 'jit_f-1-cache').write_bytes(b'false'), lambda: (theirs / 'jit_g-1-cache').touch()):
     try:
         change()
     except PermissionError:
@@ -180,7 +203,7 @@ def test_full_disk_is_no_obstacle(plain_proof: Path, cache: Path) -> None:
     arguments = ["verify", str(plain_proof), "--task", "tiny:plain", "--segments", "1"]
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        env=os.environ | {"PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"},  # which would be cut too
         capture_output=True,
         text=True,
         check=False,
@@ -189,8 +212,11 @@ def test_full_disk_is_no_obstacle(plain_proof: Path, cache: Path) -> None:
     assert max(kept(cache).values()) <= 2048
 
 
-def test_folder_that_can_t_be_made_is_no_obstacle(plain_proof: Path, cache: Path) -> None:
-    cache.write_text("a file")
+def test_folder_that_can_t_be_made_is_no_obstacle(
+    plain_proof: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert replay(plain_proof).verdict is Verdict.ACCEPTED
 
 

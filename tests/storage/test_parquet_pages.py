@@ -68,6 +68,13 @@ def test_true_pages_pass(version: str, compression: str) -> None:
             check_pages(stream.getvalue()[: group.column(at).data_page_offset + 5], group.column(at))
 
 
+def test_file_that_does_not_begin_as_parquet_does(proof_copy: Path) -> None:
+    path = proof_copy / segment_file(1)
+    path.write_bytes(b"PAR2" + path.read_bytes()[4:])
+    take_stock(proof_copy)
+    refused(check(proof_copy), 4, segment_file(1), "has no footer")
+
+
 def test_file_beyond_the_limit_is_refused_by_its_size(proof_copy: Path) -> None:
     os.truncate(proof_copy / segment_file(1), 2**40)  # sparse: takes no space, and could not be read into memory
     with pytest.raises(ProofError, match="has more than 1073741824 bytes"):

@@ -51,7 +51,10 @@ def test_a_cast_and_other_leaves_of_the_state_are_found(state: Arrays) -> None:
     more = parameters | {"momentum": state["/momentum"]}
     assert compared(more, state).difference == "equal"
     changed = more | {"momentum": state["/momentum"] + np.ones_like(state["/momentum"])}
-    assert compared(changed, state).difference == "different"
+    other = compared(changed, state)
+    assert (other.difference, other.holds_parameters) == ("different", True)
+    moved = compared(changed | {"/params/w": parameters["/params/w"] + 1}, state)
+    assert not moved.holds_parameters
 
 
 def test_a_renamed_and_transposed_model_is_read_in_the_verifier_s_process(

@@ -129,8 +129,7 @@ def test_proof_of_another_jax_verifies_by_tolerance(task: str, steps: int, prove
     if other is None:
         pytest.skip("no second interpreter with another jax: make .venv-3.12 as .ci/run does, or set POL_OTHER_PYTHON")
     prover, verifier = (Path(sys.executable), other) if proved_here else (other, Path(sys.executable))
-    environment = os.environ | {"PYTHONPATH": f"{TESTS}:{ROOT}"}
-    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    environment = os.environ | {"PYTHONPATH": f"{TESTS}:{ROOT}"}  # one cache: its keys name the version of jax
 
     def pol(python: Path, *commands: tuple[object, ...]) -> None:
         run = [str(python), "-c", COMMANDS, json.dumps([[str(word) for word in command] for command in commands])]

@@ -1,0 +1,166 @@
+"""This module implements ``pol resolve``: two proofs are verified in the same way, and rules decide between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import click
+
+from pol_jax.attesting.timestamp import read_pem
+from pol_jax.cli.arguments import parse_nonce
+from pol_jax.cli.report_screen import check_model
+from pol_jax.cli.terminal import Bars, quiet_libraries
+from pol_jax.cli.verify import source_of, trusted_task
+from pol_jax.errors import ACCEPTED, INCONCLUSIVE, REJECTED, PolError, UsageError, printable
+from pol_jax.judging.dispute import Party, Resolution, Standing, resolve
+from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy, RandomSegments
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.initial import EarlierProof, Initial
+from pol_jax.reports.provenance import Beginning
+from pol_jax.reports.report import Report
+from pol_jax.reports.wording.coverage import describe_coverage
+from pol_jax.reports.wording.identity import describe_authorship
+from pol_jax.reports.wording.verdicts import describe_verdict
+from pol_jax.sandbox.verify import verify_proof_apart
+from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.proof import open_proof
+from pol_jax.training.task import Source
+from pol_jax.verifying.proof_verifier import BUILT_IN_RECORDS
+from pol_jax.verifying.request import ProofRequest, absolute, fresh_nonce
+from pol_jax.verifying.trusted_program import Trusted, trust_built_in
+
+_CODES: Final = {Standing.NEITHER: REJECTED, Standing.UNDECIDED: INCONCLUSIVE}
+
+
+def resolve_command(
+    first: Path,
+    second: Path,
+    model: Path | None,
+    parent: tuple[Path, ...],
+    task: tuple[str, ...],
+    any_program: bool,
+    everything: bool,
+    confidence: float | None,
+    fraction: float | None,
+    nonce: str | None,
+    tsa_roots: Path | None,
+    data_dir: Path | None,
+) -> int:
+    """Verify both proofs, print what was found and whose claim stands, and return the exit code."""
+    if first.resolve() == second.resolve():
+        raise UsageError(f"{first} and {second}: are the same directory; give two proofs")
+    quiet_libraries()
+    check_model(model)
+    verifier = _Verifier(
+        policy=_policy(everything, confidence, fraction),
+        nonce=parse_nonce(nonce) or fresh_nonce(),
+        roots=None if tsa_roots is None else read_pem(tsa_roots),
+        trusted=trusted_task(task, data_dir, same_program=False) or trust_built_in(data_dir),
+        source=source_of(task, data_dir),
+        records=f"--task {', '.join(task)}" if task else BUILT_IN_RECORDS,
+        any_program=any_program,
+    )
+    one = verifier.verify(first, _parents(first, second, parent), model)
+    other = verifier.verify(second, _parents(second, first, parent), model)
+    found = resolve(
+        Party(str(first), one, begins_in_other=verifier.begins_in(first, one, second)),
+        Party(str(second), other, begins_in_other=verifier.begins_in(second, other, first)),
+    )
+    _print(((first, one), (second, other)), found, verifier.nonce)
+    return _CODES.get(found.standing, ACCEPTED)
+
+
+class _Verifier:
+    """Verifies both parties by one policy, with one nonce."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        nonce: bytes,
+        roots: bytes | None,
+        trusted: Trusted,
+        source: Callable[[Commitment], Source],
+        records: str,
+        any_program: bool,
+    ) -> None:
+        self.policy, self.nonce, self.roots = policy, nonce, roots
+        self._trusted, self._source, self._records, self._any_program = trusted, source, records, any_program
+
+    def verify(
+        self, proof: Path, parents: tuple[Path, ...], model: Path | None, policy: Policy | None = None
+    ) -> Report:
+        """Return the report on a proof."""
+        request = ProofRequest(
+            path=absolute(proof),
+            policy=policy or self.policy,
+            nonce=self.nonce,
+            parents=tuple(map(absolute, parents)),
+            any_program=self._any_program,
+            tsa_roots=self.roots,
+            model=None if model is None else absolute(model),
+            records=self._records,
+        )
+        bars = Bars()
+        try:
+            return verify_proof_apart(request, self._source, trusted=self._trusted, progress=bars)
+        finally:
+            bars.end()
+
+    def begins_in(self, proof: Path, report: Report, other: Path) -> bool:
+        """Return whether a proof that begins with weights of unproven origin begins with the other's final parameters.
+
+        The other is verified once more, by one segment: what is compared is its final state as accepted.
+        """
+        begun = report.provenance
+        if not report or begun is None or begun.beginning is not Beginning.UNPROVEN_WEIGHTS:
+            return False
+        found = self.verify(other, (), proof / checkpoint_name(0), ListedSegments((0,)))
+        return found.deployed is not None and found.deployed.holds_parameters
+
+
+def _parents(proof: Path, other: Path, given: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Return the earlier proofs to verify a proof with: the given ones, and the other one if it is an earlier one."""
+    named = {initial.claim for each in (proof, *given) if isinstance(initial := _initial(each), EarlierProof)}
+    return (other, *given) if _claim(other) in named else given
+
+
+def _initial(proof: Path) -> Initial | None:
+    try:
+        return open_proof(proof).commitment.initial
+    except PolError:  # the verification says what is wrong with it
+        return None
+
+
+def _claim(proof: Path) -> str | None:
+    try:
+        claim = open_proof(proof).claim
+    except PolError:
+        return None
+    return claim.digest().hex() if claim else None
+
+
+def _policy(everything: bool, confidence: float | None, fraction: float | None) -> Policy:
+    chance = {name: x for name, x in (("confidence", confidence), ("fraction", fraction)) if x is not None}
+    if everything and chance:
+        raise UsageError("--all: replays every segment; leave out --confidence and --fraction")
+    return AllSegments() if everything else RandomSegments(**chance)
+
+
+def _print(parties: tuple[tuple[Path, Report], ...], found: Resolution, nonce: bytes) -> None:
+    names = [printable(str(path)) for path, _ in parties]
+    stands = {Standing.FIRST: f"{names[0]} stands", Standing.SECOND: f"{names[1]} stands"}
+    click.secho(stands.get(found.standing, str(found.standing)), bold=True)
+    for reason in found.reasons:
+        click.echo(f"  {printable(reason, 1000)}")
+    for name, (_, report) in zip(names, parties, strict=True):
+        click.echo(f"{name}: {describe_verdict(report)}")
+        lines = [describe_authorship(report.authorship)] if report.authorship else list(report.reasons)
+        lines += report.period.window.describe() if report.period else []
+        lines += [describe_coverage(report.coverage, report.policy)] if report.coverage else []
+        lines += [report.deployed.words] if report.deployed else []
+        for line in lines:
+            click.echo(f"  {printable(line, 1000)}")
+    click.echo(f"to repeat the draws: --nonce {nonce.hex()}")

@@ -1,0 +1,264 @@
+"""Which of two claims stands, from the reports on them alone (docs/attestation.md, section 10).
+
+The rules are applied in order, and the first that applies decides. No time and no signature stands against a proof that
+verifies; nothing stands for the holder of files, only for the prover whom a commitment names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from pol_jax.errors import printable
+from pol_jax.reports.outcomes import Verdict
+from pol_jax.reports.provenance import Beginning, Origin
+from pol_jax.reports.report import Report
+
+
+class Standing(StrEnum):
+    """A standing says whose claim stands."""
+
+    FIRST = "the first stands"
+    SECOND = "the second stands"
+    BOTH = "both stand"
+    NEITHER = "neither stands"
+    UNDECIDED = "it can't be decided"
+
+
+@dataclass(frozen=True)
+class Party:
+    """A party to a dispute is a proof and what was found about it.
+
+    Attributes:
+        name: what the one who asks calls it.
+        report: on its verification, with the same nonce and policy as the other's.
+        begins_in_other: whether all final parameters of the other are among the weights of unproven origin with which
+            this one begins, bit for bit or cast.
+    """
+
+    name: str
+    report: Report
+    begins_in_other: bool = False
+
+    @property
+    def prover(self) -> str | None:
+        """Return the key that the commitment names."""
+        return self.report.authorship.prover if self.report.authorship else None
+
+    @property
+    def is_signed(self) -> bool:
+        """Return whether the prover signed the claim."""
+        return self.report.authorship is not None and self.report.authorship.is_shown
+
+    @property
+    def is_compared(self) -> bool:
+        """Return whether the program is one that the verifier trusts."""
+        return self.report.program_origin is Origin.TRUSTED
+
+    @property
+    def origin_is_shown(self) -> bool:
+        """Return whether all that the initial state takes over comes from proofs that were accepted, and their keys."""
+        chain = (self.report.provenance, *(each.provenance for each in self.report.ancestors))
+        verified = {each.claim for each in self.report.ancestors if each.verdict is Verdict.ACCEPTED}
+        return all(
+            each is not None
+            and each.beginning is not Beginning.UNPROVEN_WEIGHTS
+            and (each.claim is None or each.claim in verified)
+            for each in chain
+        )
+
+    @property
+    def fits(self) -> bool | None:
+        """Return whether the model at hand is this one's final parameters; None if there is none."""
+        deployed = self.report.deployed
+        return None if deployed is None else deployed.difference != "different"
+
+    def descends_from(self, other: Party) -> bool:
+        """Return whether this one begins with the other's final state, by proofs that were accepted."""
+        return any(
+            each.claim == other.report.claim and each.verdict is Verdict.ACCEPTED for each in self.report.ancestors
+        )
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """A resolution says whose claim stands and why.
+
+    Attributes:
+        standing: whose.
+        reasons: why, one line each.
+    """
+
+    standing: Standing
+    reasons: tuple[str, ...]
+
+
+def resolve(first: Party, second: Party) -> Resolution:
+    """Return which of two claims stands. Law: exchanging the parties exchanges first and second in the standing."""
+    for rule in _RULES:
+        for one, other, stands in ((first, second, Standing.FIRST), (second, first, Standing.SECOND)):
+            if found := rule(one, other):
+                standing, reasons = found
+                return Resolution(stands if standing is _ONE else standing, (*reasons, *_limits(one, other)))
+    raise AssertionError("the last rule always applies")
+
+
+_Found = tuple[Standing, tuple[str, ...]] | None
+_ONE: Final = Standing.FIRST
+"""In a rule, the standing of the party that it names first."""
+
+
+def _verdicts(one: Party, other: Party) -> _Found:
+    """Rule 1: a proof that is not accepted doesn't stand, whatever its times and signatures."""
+    mine, theirs = one.report.verdict, other.report.verdict
+    if mine is Verdict.ACCEPTED and theirs is Verdict.REJECTED:
+        return _ONE, (f"{_shown(other)} is rejected: {_why(other)}", f"{_shown(one)} is accepted")
+    if mine is theirs is Verdict.REJECTED:
+        return Standing.NEITHER, tuple(f"{_shown(each)} is rejected: {_why(each)}" for each in (one, other))
+    if mine is Verdict.INCONCLUSIVE:
+        return Standing.UNDECIDED, (f"{_shown(one)} is inconclusive, so it may be true: {_why(one)}",)
+    return None
+
+
+def _one_claim(one: Party, other: Party) -> _Found:
+    """Rule 2: copies of one proof stand for the prover whom its commitment names, whoever holds them."""
+    if one.report.claim != other.report.claim:
+        return None
+    if one.prover is None:
+        words = "both are copies of one anonymous proof: anyone can sign it, and nobody is shown as its prover"
+        return Standing.UNDECIDED, (words,)
+    words = f"both are copies of one proof, which is that of {one.prover}, whoever holds them"
+    if one.is_signed == other.is_signed:
+        return Standing.BOTH, (words,)
+    if one.is_signed:
+        return _ONE, (words, f"only {_shown(one)} has their signature")
+    return None
+
+
+def _one_prover(one: Party, other: Party) -> _Found:
+    """Rule 3: two proofs that one key made and signed are no dispute."""
+    if one.is_signed and other.is_signed and one.prover == other.prover:
+        return Standing.BOTH, (f"both are of the prover {one.prover}, who signed both",)
+    return None
+
+
+def _descent(one: Party, other: Party) -> _Found:
+    """Rule 4: who begins with the other's final model shows only what was done to it afterwards."""
+    if other.descends_from(one):
+        words = f"{_shown(other)} begins with the final state of {_shown(one)}, which its own commitment names"
+    elif other.begins_in_other and one.is_compared:
+        words = (
+            f"{_shown(other)} begins with weights of unproven origin, and these are the final parameters of"
+            f" {_shown(one)}"
+        )
+    elif other.begins_in_other:
+        return Standing.UNDECIDED, (
+            f"{_shown(other)} begins with the final parameters of {_shown(one)}, whose program was compared with no"
+            " source: it may be written to end in given weights; name the task that you trust (--task)",
+        )
+    else:
+        return None
+    return _ONE, (words, f"{_shown(other)} is true, and shows only what was done afterwards")
+
+
+def _unproven(one: Party, other: Party) -> _Found:
+    """Rule 5: a proof that begins with weights of unproven origin doesn't show where a model comes from."""
+    if other.origin_is_shown:
+        return None
+    words = f"{_shown(other)} begins with weights of which nothing shows where they come from"
+    if one.fits and not other.fits and one.origin_is_shown and one.is_compared:
+        return _ONE, (words, f"the model at hand is the final one of {_shown(one)}")
+    return Standing.UNDECIDED, (words, f"they are not the final parameters of {_shown(one)}, bit for bit")
+
+
+def _model(one: Party, other: Party) -> _Found:
+    """Rule 6: the model at hand is that of one of them, of both or of neither."""
+    if one.fits is None or other.fits is None:
+        return None
+    if not one.fits and not other.fits:
+        return Standing.NEITHER, ("the model at hand is the final one of neither",)
+    if one.fits and not other.fits:
+        words = f"the model at hand is the final one of {_shown(one)}, and not of {_shown(other)}"
+        if not one.is_compared:
+            return Standing.UNDECIDED, (words, _may_be_made_up(one))
+        if one.prover is None:
+            return Standing.UNDECIDED, (words, f"{_shown(one)} names no prover, so nobody is shown to have made it")
+        return _ONE, (words,)
+    return None
+
+
+def _one_model(one: Party, other: Party) -> _Found:
+    """Rule 7: of two proofs that end in one model, the one stands that was there before the other began."""
+    same = one.fits and other.fits
+    mine, theirs = one.report.model, other.report.model
+    if not same and (mine is None or theirs is None or mine.blake3 is None or mine.blake3 != theirs.blake3):
+        return None
+    words = "both end in the same final parameters"
+    if one.is_compared != other.is_compared:
+        trusted, made_up = (one, other) if one.is_compared else (other, one)
+        return (_ONE, (words, _may_be_made_up(made_up))) if trusted is one else None
+    if one.is_compared and one.prover is not None and _was_before(one, other):
+        return _ONE, (words, f"{_shown(one)} was timestamped before {_shown(other)} can have begun")
+    if _was_before(other, one):
+        return None  # the same, seen from the other side, or nothing more
+    return Standing.UNDECIDED, (words, "and nothing that is shown says which was there first, and whose it is")
+
+
+def _own_models(one: Party, other: Party) -> _Found:
+    """Rule 8: two trainings are two trainings; one that names nobody stands for nobody."""
+    words = "both are true, and they are two trainings with two final models"
+    if one.prover is not None and other.prover is not None:
+        return Standing.BOTH, (words,)
+    if one.prover is not None:
+        return _ONE, (words, f"{_shown(other)} is anonymous: whoever holds it, it shows nobody's training")
+    if other.prover is None:
+        return Standing.UNDECIDED, (words, "and both are anonymous: they show nobody's training")
+    return None
+
+
+_RULES: Final[tuple[Callable[[Party, Party], _Found], ...]] = (
+    _verdicts,
+    _one_claim,
+    _one_prover,
+    _descent,
+    _unproven,
+    _model,
+    _one_model,
+    _own_models,
+)
+
+
+def _limits(one: Party, other: Party) -> tuple[str, ...]:
+    """Return what limits any standing: keys without a signature, in the order of names."""
+    parties = sorted((one, other), key=lambda party: party.name)
+    return tuple(
+        f"{_shown(each)} names {each.prover}, whose signature over the claim is missing"
+        for each in parties
+        if each.report.verdict is Verdict.ACCEPTED and each.prover is not None and not each.is_signed
+    )
+
+
+def _was_before(one: Party, other: Party) -> bool:
+    """Return whether one was shown to be there before the other can have begun: a beacon alone shows that."""
+    mine, theirs = one.report.period, other.report.period
+    if mine is None or theirs is None or theirs.window.basis != "beacon":
+        return False
+    end, begin = mine.window.not_after, theirs.window.not_before
+    return end is not None and begin is not None and end < begin
+
+
+def _may_be_made_up(party: Party) -> str:
+    return (
+        f"the program of {_shown(party)} was compared with no source that is trusted: it may be written to end in given"
+        " weights"
+    )
+
+
+def _shown(party: Party) -> str:
+    return printable(party.name, 80)
+
+
+def _why(party: Party) -> str:
+    return party.report.reasons[-1] if party.report.reasons else "no reason given"

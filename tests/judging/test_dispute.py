@@ -1,0 +1,217 @@
+"""The rules of disputes over made-up reports: every rule, and both orders of the parties."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+
+import msgspec
+import pytest
+
+from pol_jax.attesting.time_window import Basis, TimeWindow
+from pol_jax.judging.dispute import Party, Resolution, Standing, resolve
+from pol_jax.program.machine import current_environment
+from pol_jax.protocol.challenge import AllSegments
+from pol_jax.reports.identity import Authorship, Deployed, Difference, Model, Period
+from pol_jax.reports.outcomes import Verdict
+from pol_jax.reports.provenance import Ancestor, Beginning, Origin, Provenance
+from pol_jax.reports.report import Report
+
+K, L = "ed25519:" + "1" * 64, "ed25519:" + "2" * 64
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+EMPTY = Report.unfinished(AllSegments(), b"", current_environment())
+
+
+def window(begin: int | None, end: int | None, basis: Basis = "beacon") -> Period:
+    """A period in days."""
+    times = [None if day is None else DAY + timedelta(days=day) for day in (begin, end)]
+    return Period(TimeWindow(times[0], basis if times[0] else None, times[1], None, ()), (), ())
+
+
+def party(
+    name: str,
+    *,
+    verdict: Verdict = Verdict.ACCEPTED,
+    claim: str | None = None,
+    prover: str | None = K,
+    signed: bool = True,
+    origin: Origin = Origin.TRUSTED,
+    beginning: Beginning = Beginning.OWN_KEY,
+    parent: str | None = None,
+    final: str | None = None,
+    difference: Difference | None = None,
+    period: Period | None = None,
+    begins_in_other: bool = False,
+) -> Party:
+    """A party that is accepted, signed, and began with its own key, but for what is said."""
+    earlier = Provenance(Beginning.OWN_KEY, None, None, (), 0, 1)
+    ancestor = Ancestor(parent or "", Verdict.ACCEPTED, (), None, AllSegments(), None, earlier, Origin.TRUSTED)
+    beginning = Beginning.EARLIER_PROOF if parent else beginning
+    changes: dict[str, Any] = {
+        "verdict": verdict,
+        "reasons": ("the reason",) if verdict is not Verdict.ACCEPTED else (),
+        "claim": claim or name,
+        "authorship": Authorship(prover, prover if signed else None, commitment_signed=False, pinned=None),
+        "program_origin": origin,
+        "provenance": Provenance(beginning, parent, None, (), 0, 1),
+        "ancestors": (ancestor,) if parent else (),
+        "model": Model("0" * 64, final or name, None),
+        "period": period or window(None, None),
+        "deployed": difference and Deployed(difference, "", (), 0, difference != "different", None, None),
+    }
+    return Party(name, msgspec.structs.replace(EMPTY, **changes), begins_in_other)
+
+
+def decided(one: Party, other: Party) -> Resolution:
+    """The resolution; the other order gives the same but for the place of the winner."""
+    found, swapped = resolve(one, other), resolve(other, one)
+    exchanged = {Standing.FIRST: Standing.SECOND, Standing.SECOND: Standing.FIRST}
+    assert swapped.standing is exchanged.get(found.standing, found.standing)
+    assert all(reason.isprintable() for reason in found.reasons)
+    return found
+
+
+A = party("a")
+CASES: dict[str, tuple[Party, Party, Standing]] = {
+    "one is rejected": (A, party("b", verdict=Verdict.REJECTED, period=window(-9, -8)), Standing.FIRST),
+    "both are rejected": (
+        party("a", verdict=Verdict.REJECTED),
+        party("b", verdict=Verdict.REJECTED),
+        Standing.NEITHER,
+    ),
+    "one is inconclusive": (A, party("b", verdict=Verdict.INCONCLUSIVE), Standing.UNDECIDED),
+    "a rejected and an inconclusive one": (
+        party("a", verdict=Verdict.REJECTED),
+        party("b", verdict=Verdict.INCONCLUSIVE),
+        Standing.UNDECIDED,
+    ),
+    "copies": (A, party("b", claim="a"), Standing.BOTH),
+    "an unsigned copy": (A, party("b", claim="a", signed=False), Standing.FIRST),
+    "copies of an anonymous proof": (
+        party("a", prover=None, signed=False),
+        party("b", claim="a", prover=None, signed=False),
+        Standing.UNDECIDED,
+    ),
+    "one prover": (A, party("b"), Standing.BOTH),
+    "the prover's name without their signature": (
+        party("a", final="m"),
+        party("b", signed=False, final="m"),
+        Standing.UNDECIDED,
+    ),
+    "descent": (A, party("b", prover=L, parent="a", difference="equal"), Standing.FIRST),
+    "stolen weights": (
+        A,
+        party("b", prover=L, beginning=Beginning.UNPROVEN_WEIGHTS, begins_in_other=True),
+        Standing.FIRST,
+    ),
+    "the weights of a program that was compared with nothing": (
+        party("a", origin=Origin.NOT_COMPARED),
+        party("b", prover=L, beginning=Beginning.UNPROVEN_WEIGHTS, begins_in_other=True),
+        Standing.UNDECIDED,
+    ),
+    "unproven origin": (A, party("b", prover=L, beginning=Beginning.UNPROVEN_WEIGHTS), Standing.UNDECIDED),
+    "unproven origin, and its own model": (
+        party("a", difference="different"),
+        party("b", prover=L, beginning=Beginning.UNPROVEN_WEIGHTS, difference="equal"),
+        Standing.UNDECIDED,
+    ),
+    "unproven origin, and the other's model": (
+        party("a", difference="cast"),
+        party("b", prover=L, beginning=Beginning.UNPROVEN_WEIGHTS, difference="different"),
+        Standing.FIRST,
+    ),
+    "two of unproven origin": (
+        party("a", beginning=Beginning.UNPROVEN_WEIGHTS),
+        party("b", prover=L, beginning=Beginning.UNPROVEN_WEIGHTS),
+        Standing.UNDECIDED,
+    ),
+    "the model of one": (
+        party("a", difference="equal"),
+        party("b", prover=L, difference="different"),
+        Standing.FIRST,
+    ),
+    "the model of neither": (
+        party("a", difference="different"),
+        party("b", prover=L, difference="different"),
+        Standing.NEITHER,
+    ),
+    "the model of an anonymous one": (
+        party("a", prover=None, signed=False, difference="equal"),
+        party("b", prover=L, difference="different"),
+        Standing.UNDECIDED,
+    ),
+    "one model": (party("a", final="m"), party("b", prover=L, final="m"), Standing.UNDECIDED),
+    "one model, one of them earlier": (
+        party("a", final="m", period=window(0, 1)),
+        party("b", prover=L, final="m", period=window(2, 3)),
+        Standing.FIRST,
+    ),
+    "one model, earlier by the prover's word alone": (
+        party("a", final="m", period=window(0, 1)),
+        party("b", prover=L, final="m", period=window(2, 3, "timestamp of the commitment")),
+        Standing.UNDECIDED,
+    ),
+    "one model, the earlier one anonymous": (
+        party("a", prover=None, signed=False, final="m", period=window(0, 1)),
+        party("b", prover=L, final="m", period=window(2, 3)),
+        Standing.UNDECIDED,
+    ),
+    "two trainings": (A, party("b", prover=L), Standing.BOTH),
+    "an earlier anonymous training": (
+        party("a", period=window(2, 3)),
+        party("b", prover=None, signed=False, period=window(0, 1)),
+        Standing.FIRST,
+    ),
+    "two anonymous trainings": (
+        party("a", prover=None, signed=False),
+        party("b", prover=None, signed=False),
+        Standing.UNDECIDED,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_rule_decides(name: str) -> None:
+    one, other, standing = CASES[name]
+    found = decided(one, other)
+    assert found.standing is standing, found.reasons
+
+
+@pytest.mark.parametrize("origin", [Origin.NOT_COMPARED, Origin.DIFFERS])
+def test_a_program_that_was_compared_with_nothing_wins_nothing(origin: Origin) -> None:
+    thief: dict[str, Any] = {"prover": L, "origin": origin, "period": window(-9, -8)}
+    taken = decided(party("a", final="m", period=window(0, 1)), party("b", final="m", **thief))
+    assert taken.standing is Standing.FIRST
+    fitting = decided(party("a", difference="different"), party("b", difference="equal", **thief))
+    assert fitting.standing is Standing.UNDECIDED
+    begun = party("a", beginning=Beginning.UNPROVEN_WEIGHTS, begins_in_other=True)
+    assert decided(begun, party("b", **thief)).standing is Standing.UNDECIDED
+
+
+def test_a_missing_signature_is_said() -> None:
+    found = decided(A, party("b", prover=L, signed=False))
+    assert found.reasons[-1] == f"b names {L}, whose signature over the claim is missing"
+
+
+def test_names_of_parties_say_nothing_else() -> None:
+    found = decided(A, party("b\u202e\x1b[2J stands", verdict=Verdict.REJECTED))
+    assert "\x1b" not in " ".join(found.reasons)
+
+
+def test_every_pair_has_a_resolution_that_does_not_depend_on_the_order() -> None:
+    options: dict[str, list[Any]] = {
+        "verdict": list(Verdict),
+        "prover": [K, L, None],
+        "signed": [True, False],
+        "origin": [Origin.TRUSTED, Origin.NOT_COMPARED],
+        "beginning": [Beginning.OWN_KEY, Beginning.UNPROVEN_WEIGHTS],
+        "difference": ["equal", "different"],
+        "final": ["m", None],
+    }
+    others = [party("b", **dict(zip(options, values, strict=True))) for values in product(*options.values())]
+    for one in (A, party("a", prover=None, signed=False, final="m", difference="equal")):
+        for other in others:
+            found = decided(one, other)
+            if found.standing is Standing.SECOND:
+                assert other.report.verdict is Verdict.ACCEPTED
