@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
-import msgspec
 import numpy as np
 
 from pol_jax.judging.displacement import displacements
 from pol_jax.judging.leaf_distances import doubles, is_floating
-from pol_jax.judging.tolerance import StepComparison
 from pol_jax.protocol.distances import HostLeaves, finite
+from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import StateSpec
-from pol_jax.reports.comparison import Room
-from pol_jax.reports.outcomes import Outcome
+from pol_jax.reports.comparison import Compared, Room
 
 LeafRooms = tuple[Room, ...]
 """How far the elements of a leaf could be off, by their magnitude."""
+
+_HALVINGS: Final = 60
+"""Steps of bisection; more than a double has bits."""
 
 
 def choice_rooms(spec: StateSpec, own: HostLeaves, turned: Sequence[HostLeaves]) -> list[LeafRooms]:
@@ -38,35 +40,88 @@ def choice_rooms(spec: StateSpec, own: HostLeaves, turned: Sequence[HostLeaves])
     return [_rooms(each.items()) for each in rooms]
 
 
-def with_choices(found: StepComparison, choices: Sequence[LeafRooms]) -> StepComparison:
-    """Add to what a false step could hide what its choices at near ties could have moved.
-
-    A prover may choose all of them, in every step. So each leaf could be off by that much more than its tolerance.
-
-    Args:
-        found: the judgement on results for which entries were used.
-        choices: for each leaf, how far near ties could move it (`choice_rooms`).
-    """
-    if found.outcome is not Outcome.PASSED:
-        return found
-    leaves = tuple(
-        msgspec.structs.replace(leaf, rooms=_added(leaf.rooms, moved))
-        for leaf, moved in zip(found.leaves, choices, strict=True)
-    )
-    return msgspec.structs.replace(found, leaves=leaves)
-
-
 def total_choices(choices: Sequence[LeafRooms]) -> float | None:
     """Return how far near ties could move the whole state; None if that is not finite."""
     return finite(math.hypot(*(_size(room) for leaf in choices for room in leaf)))
 
 
-def _added(rooms: LeafRooms, more: LeafRooms) -> LeafRooms:
-    """Return the sums of rooms of the same magnitude."""
+def used_share(spec: StateSpec, plain: HostLeaves, decided: HostLeaves, choices: Sequence[LeafRooms]) -> float:
+    """Return what the used entries did of what all near ties could have done, where that is most.
+
+    Each leaf is reckoned by itself, and its small elements by themselves too, as in what tolerances add up to.
+
+    Args:
+        spec: of the states.
+        plain: the state without any entry.
+        decided: the state with the used entries.
+        choices: for each leaf, how far near ties could move it (`choice_rooms`).
+    """
+    shares = [0.0]
+    for leaf, before, after, rooms in zip(spec, plain, decided, choices, strict=True):
+        if is_floating(leaf.dtype):
+            (gone,) = displacements((leaf,), [before], [after])
+            shares.append(1.0 if _is_lost(before, after) else gone.part_of(rooms))
+        elif before.tobytes() != after.tobytes():
+            shares.append(1.0)
+    return max(shares)
+
+
+def counted_share(compared: Sequence[Compared], drawn: Sequence[Span], confidence: float) -> float:
+    """Return the share of what near ties could move that the whole run is reckoned with.
+
+    The steps of a random draw show which share the prover took on average. With the draw's confidence, the mean m of
+    all steps is at most the largest m for which q·KL(x‖m) ≤ ln(1 / (1 - confidence)), where x is the mean share of the
+    q drawn steps and KL the relative entropy of two coins (Hoeffding 1963, theorem 1; it holds for draws without
+    replacement too). If x is 0, that is 1 - (1 - confidence)^(1/q), the share of false steps that a draw may miss.
+
+    Args:
+        compared: the comparisons; steps of the draw that are not among them were equal bit for bit.
+        drawn: the span of each step of the draw; none where the prover could foresee what is checked.
+        confidence: of the policy.
+
+    Returns:
+        1 where nothing was drawn.
+    """
+    if not drawn or confidence >= 1:
+        return 1.0
+    shares: Mapping[Span, float] = {
+        each.span: each.decisions.share for each in compared if each.passed and each.decisions is not None
+    }
+    mean = sum(shares.get(span, 0.0) for span in drawn) / len(drawn)
+    return _upper_bound(mean, math.log(1 / (1 - confidence)) / len(drawn))
+
+
+def rooms_with_choices(compared: Compared, leaf: int, chosen: float) -> LeafRooms:
+    """Return how far a leaf could be off in a false comparison that passes like this one.
+
+    Args:
+        compared: the comparison, which passes.
+        leaf: the leaf's place in the state.
+        chosen: share of what near ties could move that counts (`counted_share`).
+    """
+    rooms = [*compared.rooms[leaf]]
+    if compared.decisions is not None and compared.decisions.rooms:
+        rooms += [Room(room.magnitude, finite(chosen * _size(room))) for room in compared.decisions.rooms[leaf]]
     sizes = dict[int, float]()
-    for room in (*rooms, *more):
+    for room in rooms:
         sizes[room.magnitude] = sizes.get(room.magnitude, 0.0) + _size(room)
     return _rooms(sizes.items())
+
+
+def _upper_bound(mean: float, allowed: float) -> float:
+    """Return the largest m in [mean, 1] with KL(mean‖m) ≤ allowed, by bisection."""
+    low, high = mean, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _relative_entropy(mean, middle) <= allowed else (low, middle)
+    return high
+
+
+def _relative_entropy(x: float, m: float) -> float:
+    """Return KL(x‖m) of two coins, 0 < m < 1."""
+    heads = x * math.log(x / m) if x else 0.0
+    tails = (1 - x) * math.log((1 - x) / (1 - m)) if x < 1 else 0.0
+    return heads + tails
 
 
 def _rooms(sizes: Iterable[tuple[int, float]]) -> LeafRooms:

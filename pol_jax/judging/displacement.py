@@ -7,20 +7,21 @@ small ones: a counter that lies in one vector with the parameters runs so far th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from pol_jax.judging.leaf_distances import doubles, is_floating
-from pol_jax.judging.magnitude_groups import group_norms, magnitudes_of
+from pol_jax.judging.magnitude_groups import ENOUGH, group_norms, magnitudes_of
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.comparison import Room
 
 JUDGED_SHARE: Final = 1 / 16
-"""Elements below a magnitude are held against their own distance if they are at least so many of those that moved. Of
-any leaf a few end near 0, and went no further than their rounding; they can't carry a model."""
+"""Elements below a magnitude are held against their own distance if they are at least so many of those that moved, and
+`ENOUGH` or half of these. Of any leaf a few end near 0, and went no further than their rounding; they can't carry a
+model, and how much rounding they have is not well known."""
 
 _CHUNK: Final = 2**20
 
@@ -41,22 +42,34 @@ class Displacement:
     @property
     def distance(self) -> float:
         """Of all elements."""
-        return math.hypot(*self.distances.values())
+        return self.distance_up_to(None)
 
-    def share(self, rooms: Sequence[Sequence[Room]], repeated: float) -> float:
+    def share(self, rooms: Sequence[Sequence[Room]], weights: Sequence[float]) -> float:
         """The largest share of their distance that tolerances could make up, of elements up to some magnitude.
 
         Args:
             rooms: in which the leaf could be off, in each comparison that passed.
-            repeated: how many times as many steps the run has.
+            weights: for how many comparisons of the whole run each of these stands.
         """
-        shares, moved = [_ratio(_total(rooms) * repeated, self.distance)], 0
+        return max(_ratio(_total(rooms, weights, most), self.distance_up_to(most)) for most in self._judged())
+
+    def part_of(self, rooms: Sequence[Room]) -> float:
+        """The largest part of their room that elements went, of elements up to some magnitude; at most 1."""
+        parts = ((self.distance_up_to(most), _total([rooms], [1.0], most)) for most in self._judged())
+        return max(1.0 if gone > room or math.isinf(room) else _ratio(gone, room) for gone, room in parts)
+
+    def distance_up_to(self, most: int | None) -> float:
+        """Of the elements up to a magnitude; None for all."""
+        return math.hypot(*(size for at, size in self.distances.items() if most is None or at <= most))
+
+    def _judged(self) -> Iterator[int | None]:
+        """The magnitudes up to which elements are judged together, and None for all of them."""
+        moved, of_all = 0, sum(self.moved.values())
         for magnitude in sorted(self.distances):
             moved += self.moved[magnitude]
-            if moved >= max(1, JUDGED_SHARE * sum(self.moved.values())):
-                own = math.hypot(*(size for at, size in self.distances.items() if at <= magnitude))
-                shares.append(_ratio(_total(rooms, magnitude) * repeated, own))
-        return max(shares)
+            if moved >= max(1, JUDGED_SHARE * of_all, min(ENOUGH, of_all / 2)):
+                yield magnitude
+        yield None
 
 
 def displacements(spec: StateSpec, first: Sequence[np.ndarray], last: Sequence[np.ndarray]) -> list[Displacement]:
@@ -83,10 +96,11 @@ def _displacement(first: np.ndarray, last: np.ndarray) -> Displacement:
     return Displacement(distances, moved)
 
 
-def _total(rooms: Sequence[Sequence[Room]], magnitude: int | None = None) -> float:
+def _total(rooms: Sequence[Sequence[Room]], weights: Sequence[float], most: int | None) -> float:
     """What elements, up to a magnitude or all, could be off in all comparisons together; it may be infinite."""
-    sizes = ([room.size for room in each if magnitude is None or room.magnitude <= magnitude] for each in rooms)
-    return sum(math.hypot(*(math.inf if size is None else size for size in each)) for each in sizes)
+    sizes = ([room.size for room in each if most is None or room.magnitude <= most] for each in rooms)
+    each_one = (math.hypot(*(math.inf if size is None else size for size in each)) for each in sizes)
+    return sum(weight * size for weight, size in zip(weights, each_one, strict=True))
 
 
 def _ratio(part: float, whole: float) -> float:

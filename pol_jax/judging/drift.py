@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from pol_jax.judging.displacement import Displacement, displacements
+from pol_jax.judging.tolerated import Tolerated
 from pol_jax.protocol.challenge import JointSegments, Policy, RandomSegments
 from pol_jax.protocol.distances import HostLeaves, distance, finite
 from pol_jax.protocol.sampling import false_segments
@@ -106,13 +107,14 @@ def drift_of(
             count, confidence = possible, policy.confidence
     largest = sorted(unchecked, key=lambda size: math.inf if size is None else size, reverse=True)[:count]
     gone = trajectory.displacements
-    leaf, share = largest_share(trajectory.spec, gone, compared, steps)
+    tolerated = Tolerated(compared, steps)
+    leaf, share = tolerated.largest_share(trajectory.spec, gone)
     return Drift(
         distance=_whole(gone),
         path=_sum(sizes),
         unchecked=_sum(largest),
         confidence=confidence,
-        tolerated=tolerated_drift(compared, steps),
+        tolerated=tolerated.distance,
         d_ref=d_ref,
         updates=len(sizes),
         infinitesimal=count_infinitesimal(sizes),
@@ -125,8 +127,7 @@ def drift_of_opening(
     sizes: Sequence[float],
     spec: StateSpec,
     gone: Sequence[Displacement] | None,
-    compared: Sequence[Compared],
-    steps: int,
+    tolerated: Tolerated,
     d_ref: float | None,
 ) -> Drift:
     """Bound what tolerated steps of an opened run could have done; nothing is known of steps that were not opened.
@@ -135,61 +136,23 @@ def drift_of_opening(
         sizes: of the updates of the opened spans.
         spec: of the states.
         gone: how far each leaf went from the initial state to the last one, if both were opened.
-        compared: what was compared as numbers.
-        steps: T.
+        tolerated: what was compared as numbers.
         d_ref: a distance between two honest trainings, if the verifier gave one.
     """
     updates = [finite(size) for size in sizes]
-    leaf, share = largest_share(spec, gone, compared, steps)
+    leaf, share = tolerated.largest_share(spec, gone)
     return Drift(
         distance=_whole(gone),
         path=None,
         unchecked=None,
         confidence=None,
-        tolerated=tolerated_drift(compared, steps),
+        tolerated=tolerated.distance,
         d_ref=d_ref,
         updates=len(updates),
         infinitesimal=count_infinitesimal(updates),
         share=share,
         leaf=leaf,
     )
-
-
-def tolerated_drift(compared: Sequence[Compared], steps: int) -> float | None:
-    """How far the whole run could be off, if each step were off by what was tolerated in those that passed.
-
-    That is the mean of what is allowed over the steps that passed, times T; None where no steps passed, or it is not
-    finite.
-    """
-    of_steps = [each for each in compared if not each.is_initial]
-    passed = [each for each in of_steps if each.passed]
-    if not passed:
-        return None if of_steps else 0.0
-    allowed = _sum([each.allowed for each in passed])
-    return None if allowed is None else allowed * steps / sum(len(each.span.steps) for each in passed)
-
-
-def largest_share(
-    spec: StateSpec, gone: Sequence[Displacement] | None, compared: Sequence[Compared], steps: int
-) -> tuple[str | None, float | None]:
-    """The leaf that tolerated errors could have led furthest astray, against its own way, and that share.
-
-    Each leaf is held against itself, and its small elements against themselves too: a counter that runs far, or a large
-    parameter, must not excuse another one.
-
-    Returns:
-        None and 0 where no steps passed within a tolerance; None and None where it is not known how far leaves went.
-    """
-    passed = [each for each in compared if each.passed and not each.is_initial]
-    if not passed:
-        return None, 0.0
-    if gone is None:
-        return None, None
-    repeated = steps / sum(len(each.span.steps) for each in passed)
-    rooms = zip(*(each.rooms for each in passed), strict=True)
-    shares = [leaf.share(of_leaf, repeated) for leaf, of_leaf in zip(gone, rooms, strict=True)]
-    at = max(range(len(shares)), key=shares.__getitem__)
-    return spec[at].path, finite(shares[at])
 
 
 def count_infinitesimal(sizes: Sequence[float | None]) -> int:

@@ -40,8 +40,8 @@ forgery that is known: a person has to look at it. The smallest forgery that was
 by a percent, is off by ten limits."""
 
 PERTURBED_PLACES: Final = 256
-"""Units in the last place by which a single step's state is perturbed: so many that some element turns over if any may;
-3e-5 of a float32, far below any update."""
+"""Units in the last place by which a state is perturbed: so many that some element turns over if any may; 3e-5 of a
+float32, far below any update."""
 
 _CHUNK: Final = 2**20
 
@@ -58,6 +58,8 @@ class LeafResults:
         reference: what this machine's usual compilation gives from ``before``.
         others: what its other compilations give; their order doesn't matter.
         perturbed: what the reference gives from perturbed states; empty if that was not tried.
+        rounded: how many of these, from the first on, are from states that were off by `PERTURBED_PLACES` units in the
+            last place: what one unit does is noise.
     """
 
     before: np.ndarray
@@ -65,6 +67,7 @@ class LeafResults:
     reference: np.ndarray
     others: Sequence[np.ndarray]
     perturbed: Sequence[np.ndarray] = ()
+    rounded: int = 0
 
     @property
     def is_exact(self) -> bool:
@@ -91,9 +94,10 @@ class Distances(msgspec.Struct, frozen=True):
         between: between this machine's own results, pair by pair.
         floor: one unit in the last place of the largest element. A single element may always be off by that, even if
             the few compilations here all round it in the same way.
-        limit: the largest tolerance and error that can pass: a share of the size.
+        limit: the largest noise and error that can pass: a share of the size.
         perturbation: between the reference and its result from a perturbed state; 0 if that was not tried, infinite
             where that result has a NaN or an infinity and the reference a number.
+        rounding: what a perturbation of the state before by one unit in the last place does; 0 if that was not tried.
     """
 
     update: float
@@ -103,6 +107,7 @@ class Distances(msgspec.Struct, frozen=True):
     floor: float
     limit: float
     perturbation: float = 0.0
+    rounding: float = 0.0
 
     @property
     def size(self) -> float:
@@ -116,13 +121,30 @@ class Distances(msgspec.Struct, frozen=True):
 
     @property
     def tolerance(self) -> float:
-        """By how much another backend's rounding may be off."""
-        return SAFETY_FACTOR * max(self.noise, self.floor)
+        """By how much another backend's rounding may be off.
+
+        The compilations here share most of their algorithms: another library sums in another order. What one last place
+        of the state does shows how large rounding errors are that no compilation here makes.
+        """
+        return SAFETY_FACTOR * max(self.noise, self.floor, self.rounding)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the noise leaves room below the limit, so that an error at most the limit may pass.
+
+        A program that is noisy on purpose would excuse any error else.
+        """
+        return SAFETY_FACTOR * self.noise <= self.limit < math.inf
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether noise and floor are so far below the update that an error beyond rounding is certain."""
+        return self.is_quiet and SAFETY_FACTOR * self.floor <= self.limit
 
     @property
     def floor_decides(self) -> bool:
-        """Whether the tolerance comes from the floor, and not from the noise."""
-        return SAFETY_FACTOR * self.noise < self.tolerance or self.tolerance == 0
+        """Whether the floor is larger than the noise, or both are 0."""
+        return self.noise < self.floor or self.noise == self.floor == 0
 
     @property
     def reach(self) -> float:
@@ -166,6 +188,7 @@ def measure_leaf(dtype: str, leaf: LeafResults) -> Distances:
     updated = finite & np.isfinite(start)
     update, expected = _norm(committed, start, updated), _norm(own[0], start, updated)
     eps = float(ml_dtypes.finfo(DTYPES[dtype]).eps)  # type: ignore[no-untyped-call]
+    moved = [_perturbation(own[0], doubles(each), finite) for each in leaf.perturbed]
     return Distances(
         update=update,
         expected=expected,
@@ -173,7 +196,8 @@ def measure_leaf(dtype: str, leaf: LeafResults) -> Distances:
         between=tuple(_norm(a, b, finite) for a, b in combinations(own, 2)),
         floor=eps * float(np.max(np.abs(own[0]), where=finite, initial=0.0)),
         limit=(LIMIT_SHARE if eps < FINE_EPS else COARSE_LIMIT_SHARE) * max(update, expected),
-        perturbation=max((_perturbation(own[0], doubles(each), finite) for each in leaf.perturbed), default=0.0),
+        perturbation=max(moved, default=0.0),
+        rounding=max((each for each in moved[: leaf.rounded] if math.isfinite(each)), default=0.0) / PERTURBED_PLACES,
     )
 
 
@@ -187,6 +211,7 @@ def total(leaves: Sequence[Distances]) -> Distances:
         floor=math.hypot(*(leaf.floor for leaf in leaves)),
         limit=math.hypot(*(leaf.limit for leaf in leaves)),
         perturbation=math.hypot(*(leaf.perturbation for leaf in leaves)),
+        rounding=math.hypot(*(leaf.rounding for leaf in leaves)),
     )
 
 

@@ -53,16 +53,13 @@ class LeafComparison(msgspec.Struct, frozen=True):
     rooms: tuple[Room, ...] = ()
 
 
-def judge_leaf(
-    spec: LeafSpec, leaf: LeafResults, *, may_be_noise: bool, single_step: bool = True, places: float = 1.0
-) -> LeafComparison:
+def judge_leaf(spec: LeafSpec, leaf: LeafResults, *, may_be_noise: bool, places: float = 1.0) -> LeafComparison:
     """Judge one leaf.
 
     Args:
         spec: of the leaf.
         leaf: its results.
         may_be_noise: whether the leaf need not be judged where its noise is as large as its update.
-        single_step: whether one step lies between the states, so that perturbations are of last places.
         places: by how many units in the last place an element may be off, whatever the noise.
     """
     if not is_floating(spec.dtype):
@@ -74,7 +71,7 @@ def judge_leaf(
     outcome, reason = _judge_non_finite(leaf) or (_judge_distances(distances, may_be_noise), describe(distances))
     rooms: tuple[Room, ...] = ()
     if outcome is Outcome.PASSED:
-        groups = measure_groups(spec.dtype, leaf, single_step=single_step, places=places)
+        groups = measure_groups(spec.dtype, leaf, places=places)
         rooms = tuple(Room(group.magnitude, finite(group.bound)) for group in groups)
         if distances.error > 0:
             outcome, reason = _judge_groups(groups) or (outcome, reason)
@@ -117,8 +114,8 @@ def describe_divergence(spec: LeafSpec, leaf: LeafResults) -> str | None:
 
 
 def is_within_tolerance(found: Distances) -> bool:
-    """Whether the error is at most the tolerance, and that at most the limit: the way to pass with other bits."""
-    return found.error <= found.tolerance <= found.limit < float("inf")
+    """Whether the error is at most tolerance and limit, and the noise leaves room: the way to pass with other bits."""
+    return found.is_quiet and found.error <= min(found.tolerance, found.limit)
 
 
 def is_beyond_rounding(found: Distances) -> bool:
@@ -177,7 +174,7 @@ def _judge_distances(found: Distances, may_be_noise: bool) -> Outcome:
     # last place, not for what several steps have grown to the size of the update.
     if found.infinitesimal and (may_be_noise or found.floor_decides):
         return Outcome.PASSED
-    return _failed_if(found.tolerance <= found.limit and is_beyond_rounding(found))
+    return _failed_if(found.is_clear and is_beyond_rounding(found))
 
 
 def _judge_groups(groups: Sequence[MagnitudeGroup]) -> tuple[Outcome, str] | None:

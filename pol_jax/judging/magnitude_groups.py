@@ -81,9 +81,7 @@ class MagnitudeGroup:
         return max(self.rounding, self.tolerance)
 
 
-def measure_groups(
-    dtype: str, leaf: LeafResults, *, single_step: bool = True, places: float = 1.0
-) -> list[MagnitudeGroup]:
+def measure_groups(dtype: str, leaf: LeafResults, *, places: float = 1.0) -> list[MagnitudeGroup]:
     """Measure the groups of a floating-point leaf, over its elements that are finite here and as committed.
 
     An element's magnitude is that of its value before the step or of the reference, whichever is larger. Elements that
@@ -92,8 +90,6 @@ def measure_groups(
     Args:
         dtype: the leaf's.
         leaf: its results.
-        single_step: whether the perturbed results are of one step from a state that is off by `PERTURBED_PLACES`
-            units in the last place: what one unit does is noise then.
         places: by how many units in the last place every element may be off; an element of a small group by up to
             `MOST_PLACES` times as many.
     """
@@ -118,16 +114,16 @@ def measure_groups(
     update = np.maximum(norms(after, before), norms(own[0], before))
     # A perturbed result that is lost hinders a failure. It excuses no element: a program could lose it on purpose.
     lost = np.bincount(place, weights=~np.logical_and.reduce([np.isfinite(own[0]), *map(np.isfinite, perturbed)]))
-    kept = [np.where(np.isfinite(each), each, own[0]) for each in perturbed]
-    moved = _largest([norms(each, own[0]) for each in kept], len(count))
+    moved = [norms(np.where(np.isfinite(each), each, own[0]), own[0]) for each in perturbed]
+    by_rounding = _largest(moved[: leaf.rounded], len(count))
     noise = _largest([norms(a, b) for a, b in combinations(own, 2)], len(count))
     measured = {
         "update": update,
         "error": norms(after, own[0]),
-        "noise": np.maximum(noise, moved / PERTURBED_PLACES) if single_step else noise,
+        "noise": np.maximum(noise, by_rounding / PERTURBED_PLACES),
         "rounding": places * np.clip(ENOUGH / np.maximum(count, 1), 1, MOST_PLACES) * eps * norms(own[0], 0.0),
         "limit": share * update,
-        "reach": np.where(lost > 0, np.inf, SAFETY_FACTOR * moved),
+        "reach": np.where(lost > 0, np.inf, SAFETY_FACTOR * _largest(moved, len(count))),
     }
     return [
         MagnitudeGroup(

@@ -76,6 +76,7 @@ def judge_step(
     perturbed: Sequence[HostLeaves] = (),
     noise_dominated: Container[int] | None = None,
     places: float = 1.0,
+    rounded: int = 0,
 ) -> StepComparison:
     """Judge the states around a step.
 
@@ -89,6 +90,7 @@ def judge_step(
         noise_dominated: for more steps than one, places of the leaves that only rounding moves in the first step. No
             other leaf may be excused by the noise that several steps have grown. None for a single step.
         places: by how many units in the last place an element may be off, whatever the noise.
+        rounded: how many of the perturbed states, from the first on, were off by `PERTURBED_PLACES` last places.
     """
     leaves = tuple(
         judge_leaf(
@@ -99,9 +101,9 @@ def judge_step(
                 reference[at],
                 [other[at] for other in others],
                 [each[at] for each in perturbed],
+                rounded,
             ),
             may_be_noise=noise_dominated is None or at in noise_dominated,
-            single_step=noise_dominated is None,
             places=places,
         )
         for at, leaf in enumerate(spec)

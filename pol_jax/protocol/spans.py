@@ -37,10 +37,11 @@ def witnessed_spans(schedule: Schedule, steps: Iterable[int], last: int) -> list
     Raises:
         UsageError: the run does not have one of the steps.
     """
-    return sorted({_witnessed_span(schedule, step, last) for step in steps})
+    return sorted({witnessed_span(schedule, step, last) for step in steps})
 
 
-def _witnessed_span(schedule: Schedule, step: int, last: int) -> Span:
+def witnessed_span(schedule: Schedule, step: int, last: int) -> Span:
+    """Return the span of one challenged step; see `witnessed_spans`."""
     if not 1 <= step <= last:
         raise UsageError(f"step {step}: the run has steps 1 to {last}")
     start, stop = step - 1, step

@@ -12,7 +12,7 @@ from pol_jax.reports.outcomes import Outcome
 
 
 class Room(msgspec.Struct, frozen=True):
-    """How far elements of a leaf could be off in a false comparison that passes, near ties chosen wrongly included.
+    """How far elements of a leaf could be off in a false comparison that passes.
 
     Attributes:
         magnitude: of the elements: the binary exponent of their values, divided by 4 and rounded down.
@@ -32,6 +32,9 @@ class UsedDecisions(msgspec.Struct, frozen=True):
         farthest: largest distance from a tie, as a share of what is allowed, at which an entry was used.
         choices: how far near ties could have moved the state, if all of them had been chosen wrongly.
         unused: names an entry that was not used, and says why; None if all were used.
+        share: what the used entries did of what all near ties could have done to a leaf, in the leaf where that is
+            most; 1 if it is not finite.
+        rooms: for each leaf of the state, how far near ties could have moved its elements of each magnitude.
     """
 
     given: Step
@@ -39,6 +42,8 @@ class UsedDecisions(msgspec.Struct, frozen=True):
     farthest: float | None
     choices: float | None
     unused: str | None
+    share: float = 1.0
+    rooms: tuple[tuple[Room, ...], ...] = ()
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -63,7 +68,8 @@ class Compared(msgspec.Struct, frozen=True):
         infinitesimal: whether the update can't be told from rounding.
         segments: the challenged segments among the steps; none for an opening.
         rooms: for each leaf of the state, in its order, how far its elements of each magnitude could be off in a false
-            comparison that passes like this one; none where nothing is rounded. Empty if this one does not pass.
+            comparison that passes like this one, without wrong choices near ties; none where nothing is rounded. Empty
+            if this one does not pass.
         decisions: what was taken of the prover's decisions; None if none were used, or without them it passes.
     """
 
@@ -99,14 +105,18 @@ class Compared(msgspec.Struct, frozen=True):
         """Return whether the error is within the tolerance."""
         return self.outcome is Outcome.PASSED
 
-    @property
-    def allowed(self) -> float | None:
-        """Return the largest error that passes although bits differ, with what wrong choices near ties could move."""
+    def allowed(self, chosen: float = 1.0) -> float | None:
+        """Return the largest error that passes although bits differ, with what wrong choices near ties could move.
+
+        Args:
+            chosen: share of these choices that counts.
+        """
         if self.tolerance is None or self.limit is None:
             return None
         if self.decisions is None:
             return min(self.tolerance, self.limit)
-        return None if self.decisions.choices is None else min(self.tolerance, self.limit) + self.decisions.choices
+        choices = self.decisions.choices
+        return None if choices is None else min(self.tolerance, self.limit) + chosen * choices
 
     @property
     def severity(self) -> tuple[int, float]:

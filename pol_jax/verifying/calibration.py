@@ -71,21 +71,25 @@ def judge_span(
     own = [metrics for _, metrics in executed]
     first_input = [each for each, _ in zip(inputs, range(1), strict=False)]
     noise_dominated = None
-    if len(own[0]) == 1:
-        moved = [_execute_rounded(compilations, before, inputs, *each) for each in _PERTURBATIONS]
-    else:
+    starts = [_perturb_last_places(compilations.spec, before, *each) for each in _PERTURBATIONS]
+    moved = [compilations.reference.execute(start, inputs) for start in starts]
+    perturbed = [_take_back(state, start, before) for (state, _), start in zip(moved, starts, strict=True)]
+    if len(own[0]) > 1:
         first, *first_others = (each.run(before, first_input) for each in compilations.every)
         noise_dominated = noise_dominated_leaves(compilations.spec, before, first, first_others)
         starts = [_perturb_by_update(compilations.spec, before, first, *each) for each in _PERTURBATIONS[:2]]
-        moved = [compilations.reference.execute(start, inputs) for start in starts]
-    perturbed = [state for state, _ in moved]
-    found = judge_step(before, after, reference, others, compilations.spec, perturbed, noise_dominated)
+        moved += [compilations.reference.execute(start, inputs) for start in starts]
+        perturbed += [state for state, _ in moved[len(perturbed) :]]
+
+    def judge(perturbed: Sequence[State]) -> StepComparison:
+        spec, rounded = compilations.spec, len(_PERTURBATIONS)
+        return judge_step(before, after, reference, others, spec, perturbed, noise_dominated, rounded=rounded)
+
+    found = judge(perturbed)
     if found.outcome is Outcome.FAILED:
         starts = [_shake(compilations.spec, before, reference, *each) for each in _PERTURBATIONS]
         shaken = [*perturbed, *(compilations.reference.run(start, inputs) for start in starts)]
-        found = _unless_explained(
-            found, judge_step(before, after, reference, others, compilations.spec, shaken, noise_dominated)
-        )
+        found = _unless_explained(found, judge(shaken))
     exact = all(a.tobytes() == b.tobytes() for a, b in zip(after, reference, strict=True))
     if found.outcome is Outcome.PASSED and not exact:  # equal numbers may have other bits, such as the sign of a zero
         found = stays_near(found, compilations, after, results, first_input)
@@ -145,12 +149,23 @@ def stays_near(
     Returns:
         ``found``, or the same without a decision.
     """
-    committed, (reference, *others) = compilations.next_states(after, results, inputs)
+    spec = compilations.spec
+    starts = [_perturb_last_places(spec, results[0], *each) for each in _PERTURBATIONS]
+    (reference, *others), (committed, *moved) = compilations.next_states(results, [after, *starts], inputs)
+    perturbed = [_take_back(state, start, results[0]) for state, start in zip(moved, starts, strict=True)]
     diverging = {
         leaf.path: describe_divergence(
-            leaf, LeafResults(after[at], committed[at], reference[at], [other[at] for other in others])
+            leaf,
+            LeafResults(
+                after[at],
+                committed[at],
+                reference[at],
+                [other[at] for other in others],
+                [each[at] for each in perturbed],
+                len(perturbed),
+            ),
         )
-        for at, leaf in enumerate(compilations.spec)
+        for at, leaf in enumerate(spec)
     }
     reasons = [f"one more step leads elsewhere: leaf {path or '/'}: {why}" for path, why in diverging.items() if why]
     return msgspec.structs.replace(found, outcome=Outcome.INCONCLUSIVE, reasons=tuple(reasons)) if reasons else found
@@ -201,22 +216,22 @@ def noise_dominated_leaves(spec: StateSpec, before: State, reference: State, oth
     return {at for at, each in found.items() if each.infinitesimal and each.expected > 0}
 
 
-def _execute_rounded(
-    compilations: Compilations, before: State, inputs: Iterable[StepInput], seed: int, sign: int
-) -> tuple[list[np.ndarray], list[Metrics]]:
-    """A single step from a state whose last places are perturbed, with that perturbation taken back after the step.
+def _take_back(moved: State, start: State, before: State) -> list[np.ndarray]:
+    """What is left of a perturbed start after the steps, when the perturbation itself is taken back.
 
-    What is left is what the step made of it: more than rounding only where something turned over.
+    That is what the steps made of it: more than rounding only where something turned over.
+
+    Args:
+        moved: the state after the steps from ``start``.
+        start: the perturbed state.
+        before: the state that was perturbed.
     """
-    start = _perturb_last_places(compilations.spec, before, seed, sign)
-    moved, metrics = compilations.reference.execute(start, inputs)
-    taken_back = [
+    return [
         leaf
         if a is b
         else np.asarray(doubles(leaf).reshape(leaf.shape) - (a.astype(np.float64) - b.astype(np.float64)))
         for leaf, a, b in zip(moved, start, before, strict=True)
     ]
-    return taken_back, metrics
 
 
 def _perturb_last_places(spec: StateSpec, before: State, seed: int, sign: int) -> list[np.ndarray]:

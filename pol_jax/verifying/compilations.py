@@ -139,14 +139,15 @@ class Compilations:
         return (self.reference, *self.others)
 
     def next_states(
-        self, after: State, results: Sequence[State], inputs: Iterable[StepInput]
-    ) -> tuple[State, Sequence[State]]:
-        """Execute one more step from a committed state and from this machine's results, all under the reference.
+        self, results: Sequence[State], others: Sequence[State], inputs: Iterable[StepInput]
+    ) -> tuple[Sequence[State], Sequence[State]]:
+        """Execute one more step from this machine's results and from other states, all under the reference.
 
         Returns:
             The states after it, in the same order.
         """
-        return self.reference.run(after, inputs), [self.reference.run(state, inputs) for state in results]
+        after, after_others = ([self.reference.run(state, inputs) for state in states] for states in (results, others))
+        return after, after_others
 
 
 def compile_step(program: Program, variant: Variant) -> Compilation:

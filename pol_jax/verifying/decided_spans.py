@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from pol_jax.judging.decision_bounds import NearTies, SiteBounds
-from pol_jax.judging.decision_use import choice_rooms, total_choices, with_choices
+from pol_jax.judging.decision_use import choice_rooms, total_choices, used_share
 from pol_jax.judging.tolerance import StepComparison
 from pol_jax.protocol.decision_entries import Entries, EntriesBySite, count_entries, overlaid, without
 from pol_jax.protocol.distances import finite
@@ -86,7 +86,7 @@ class FollowedSteps:
         """
         self._steps, self._compilations, self._before, self._inputs = steps, compilations, before, inputs
         self._states = [before] * len(steps.variants)
-        self._wrong = [before] * len(_SIDES)
+        self._plain, self._wrong = before, [before] * len(_SIDES)
         self._used: dict[int, EntriesBySite] = {}
         self._farthest = 0.0
         self._unused: str | None = None
@@ -98,13 +98,22 @@ class FollowedSteps:
     def judge(self, after: State, committed: Sequence[Metrics] | None) -> StepComparison:
         """Judge a committed state after the steps, and the metrics that the ledger has of them."""
         decided = _DecidedCompilations(self._compilations, self._steps, self._used)
-        return with_choices(judge_span(decided, self._before, after, self._inputs, committed), self._choices)
+        return judge_span(decided, self._before, after, self._inputs, committed)
 
     @property
     def described(self) -> UsedDecisions:
         """What was used, in the form of a report."""
         used = sum(count_entries(each) for each in self._used.values())
-        return UsedDecisions(self._given, used, finite(self._farthest), total_choices(self._choices), self._unused)
+        choices = self._choices
+        return UsedDecisions(
+            given=self._given,
+            used=used,
+            farthest=finite(self._farthest),
+            choices=total_choices(choices),
+            unused=self._unused,
+            share=used_share(self._compilations.spec, self._plain, self._states[0], choices) if used else 0.0,
+            rooms=tuple(choices),
+        )
 
     def _go_on(self, given: StepInput, offered: EntriesBySite) -> None:
         """Execute one more step under every compilation, with those of the offered entries that are usable."""
@@ -118,6 +127,7 @@ class FollowedSteps:
             steps.observe(0, state, given, overlaid(used, _put(near, given.step, side))).state
             for state, side in zip(self._wrong, _SIDES, strict=True)
         ]
+        self._plain = steps.observe(0, self._plain, given, {}).state
         self._states = [reference.state, *(each(used).state for each in executions[1:])]
         self._used[given.step] = used
 
@@ -214,8 +224,8 @@ class _DecidedCompilations(Compilations):
         vars(self).update(_steps=steps)  # it is frozen
 
     def next_states(
-        self, after: State, results: Sequence[State], inputs: Iterable[StepInput]
-    ) -> tuple[State, Sequence[State]]:
+        self, results: Sequence[State], others: Sequence[State], inputs: Iterable[StepInput]
+    ) -> tuple[Sequence[State], Sequence[State]]:
         """Execute one more step, in which the reference's own near ties decide for all that are as near."""
         (given, *_), steps = inputs, self._steps
         own = [partial(steps.observe, 0, state, given) for state in results]
@@ -231,4 +241,4 @@ class _DecidedCompilations(Compilations):
             execute = partial(steps.observe, 0, state, given)
             return steps.settle(execute, lambda found: bounds.within(decided, found.values))[1].state
 
-        return follow(after), [reference.state, *(follow(state) for state in results[1:])]
+        return [reference.state, *map(follow, results[1:])], [*map(follow, others)]

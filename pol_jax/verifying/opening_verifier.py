@@ -10,19 +10,21 @@ from pathlib import Path
 
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.judging.coverage import covered_steps
+from pol_jax.judging.decision_use import counted_share
 from pol_jax.judging.displacement import displacements
 from pol_jax.judging.drift import drift_of_opening
 from pol_jax.judging.replay_result import ReplayResult
+from pol_jax.judging.tolerated import Tolerated
 from pol_jax.judging.verdict import Evidence, Judgement, judge_bits, judge_numbers
 from pol_jax.program.artifact import Artifacts
 from pol_jax.progress import Progress, Silent
 from pol_jax.protocol import claim as claims
-from pol_jax.protocol.challenge import challenged_steps
+from pol_jax.protocol.challenge import RandomSteps, challenged_steps, draw_steps
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.distances import distance
 from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.rows import Row
-from pol_jax.protocol.spans import Span, witnessed_spans
+from pol_jax.protocol.spans import Span, witnessed_span, witnessed_spans
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.drift import Drift
@@ -197,7 +199,7 @@ class OpeningVerifier(Verifier):
             coverage=covered_steps(policy, wanted, results, steps),
             replays=tuple(replay_of(result.span.stop, result) for result in results),
         )
-        self.add_drift(self._drift(opened, wanted, steps))
+        self.add_drift(self._drift(opened, claim, wanted))
         return judgement
 
     def _compare(self, opened: Opened, initial: bool | None, differing: Sequence[ReplayResult]) -> tuple[Compared, ...]:
@@ -206,13 +208,22 @@ class OpeningVerifier(Verifier):
         spans = [result.span for result in differing]
         return (*start, *compare_spans(opened, spans, self.progress, opened.decisions))
 
-    def _drift(self, opened: Opened, wanted: Sequence[Span], steps: int) -> Drift:
+    def _drift(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> Drift:
         """Measure how far the challenged steps went; and the whole run, if both of its ends were opened."""
-        state = opened.commitment.state
+        state, steps = opened.commitment.state, claim.steps
         sizes = [distance(state, opened.state(span.start), opened.state(span.stop), "l2") for span in wanted]
         ends = {0, steps} <= opened.states.keys()
         gone = displacements(state, opened.state(0), opened.state(steps)) if ends else None
-        return drift_of_opening(sizes, state, gone, self.report.compared, steps, self._request.d_ref)
+        return drift_of_opening(sizes, state, gone, self._tolerated(opened, claim), self._request.d_ref)
+
+    def _tolerated(self, opened: Opened, claim: Claim) -> Tolerated:
+        """Say for how many steps the comparisons stand: a random draw stands for the whole run, its ends don't."""
+        policy, compared = self._request.policy, self.report.compared
+        if not isinstance(policy, RandomSteps):
+            return Tolerated(compared, claim.steps)
+        drawn = draw_steps(policy, claim.steps, claim.digest(), self._request.nonce, claim.format)
+        spans = [witnessed_span(opened.commitment.schedule, step, claim.steps) for step in drawn]
+        return Tolerated(compared, claim.steps, frozenset(spans), counted_share(compared, spans, policy.confidence))
 
 
 def _is_answered(span: Span, opening: Opening, rows: Mapping[int, Row]) -> bool:

@@ -30,11 +30,14 @@ from pol_jax.verifying.numeric_comparison import CommittedSteps, compare_initial
 
 @dataclass(frozen=True)
 class _Start:
-    """What a replay needs: the steps, the ledger's rows of these steps, and the state to begin with."""
+    """What a replay needs: the steps, the ledger's rows of these steps, and the state to begin with.
+
+    The state is None where the span before ends in it, and is replayed before.
+    """
 
     span: Span
     rows: Iterator[Row]
-    state: list[np.ndarray]
+    state: list[np.ndarray] | None
 
 
 class Replayer:
@@ -78,7 +81,8 @@ class Replayer:
     def replay(self, spans: Iterable[Span]) -> Iterator[ReplayResult]:
         """Replay runs of steps one after the other, each from its checkpoint.
 
-        The next checkpoint is read while a replay runs, so that the device does not wait for the disk.
+        The next checkpoint is read while a replay runs, so that the device does not wait for the disk. A span that
+        begins where the one before ended goes on with the state that was replayed, if that was the ledger's.
 
         Raises:
             DataError: the source's records are not the committed ones.
@@ -86,12 +90,16 @@ class Replayer:
         """
         with ThreadPoolExecutor(1, "pol-start") as pool:
             begun: deque[Future[_Start]] = deque()
+            before, reached = -1, _Reached(-1, ())
             for span in spans:
-                begun.append(pool.submit(self._start, span))
+                begun.append(pool.submit(self._start, span, follows=span.start == before))
+                before = span.stop
                 if len(begun) > 1:
-                    yield self._run(begun.popleft().result())
+                    result, reached = self._run(begun.popleft().result(), reached)
+                    yield result
             while begun:
-                yield self._run(begun.popleft().result())
+                result, reached = self._run(begun.popleft().result(), reached)
+                yield result
 
     def replay_states(self, span: Span) -> ReplayResult:
         """Replay steps up to the first state that is not the ledger's, whatever the losses are.
@@ -100,7 +108,7 @@ class Replayer:
             DataError: the source's records are not the committed ones.
             BackendError: the program can't be executed here.
         """
-        return self._run(self._start(span), states_only=True)
+        return self._run(self._start(span), states_only=True)[0]
 
     def compare_initial(self, material: CommittedSteps) -> Compared:
         """Compare the initial state as numbers; see `pol_jax.verifying.numeric_comparison`."""
@@ -110,24 +118,44 @@ class Replayer:
         """Compare spans as numbers; see `pol_jax.verifying.numeric_comparison`."""
         return compare_spans(material, spans, progress)
 
-    def _start(self, span: Span) -> _Start:
-        """Read what a replay begins with and is compared with."""
+    def _start(self, span: Span, *, follows: bool = False) -> _Start:
+        """Read what a replay begins with and is compared with; no state, if it follows another replay."""
         proof = self._checked.proof
-        return _Start(span, proof.rows_after(span.start), proof.host_leaves(span.start))
+        return _Start(span, proof.rows_after(span.start), None if follows else proof.host_leaves(span.start))
 
-    def _run(self, begun: _Start, states_only: bool = False) -> ReplayResult:
+    def _run(
+        self, begun: _Start, reached: _Reached | None = None, *, states_only: bool = False
+    ) -> tuple[ReplayResult, _Reached]:
+        """Replay a span; return the result, and the state that it reached, if that is the ledger's."""
         proof, span = self._checked.proof, begun.span
         inputs = step_inputs(proof.commitment, self._source, span.start + 1, span.stop + 1, proof.changes)
-        program = self._checked.program
-        with executing(program.signature):
-            state = tuple(jnp.array(leaf) for leaf in begun.state)
-        begun.state.clear()  # the next replay's state is in memory already; there is no room for a third
         comparer = RowComparer(begun.rows, begun.span, self._report, states_only=states_only)
-        return replay_steps(program, self._witness, state, inputs, comparer)
+        state = self._first_state(begun, reached)
+        result, last = replay_to_state(self._checked.program, self._witness, state, inputs, comparer)
+        # Only a state whose digest was found in the ledger takes the place of the checkpoint.
+        is_known = result.exact and self._witness.wants(span.stop)
+        return result, _Reached(span.stop, last) if is_known else _Reached(-1, ())
+
+    def _first_state(self, begun: _Start, reached: _Reached | None) -> Leaves:
+        if begun.state is None and reached is not None and reached.step == begun.span.start:
+            return reached.leaves
+        leaves = self._checked.proof.host_leaves(begun.span.start) if begun.state is None else begun.state
+        with executing(self._checked.program.signature):
+            state = tuple(jnp.array(leaf) for leaf in leaves)
+        leaves.clear()  # the next replay's state is in memory already; there is no room for a third
+        return state
 
     def _report(self, row: Row) -> None:
         self._done += 1
         self._progress.at(self._done, row.loss)
+
+
+@dataclass(frozen=True)
+class _Reached:
+    """A state on the device that a replay has reached, after ``step``; its memory is reused by the replay after it."""
+
+    step: int
+    leaves: Leaves
 
 
 MakeReplayer: TypeAlias = Callable[[Checked, Source, bytes | None, Progress], Replayer]
@@ -176,9 +204,16 @@ def replay_steps(
         DataError: a record is not the committed one.
         BackendError: the program can't be executed here.
     """
+    return replay_to_state(program, witness, state, inputs, comparer)[0]
+
+
+def replay_to_state(
+    program: Program, witness: Witness, state: Leaves, inputs: Iterable[StepInput], comparer: RowComparer
+) -> tuple[ReplayResult, Leaves]:
+    """Replay like `replay_steps`; return the last state too, or no leaves if a row differs."""
     try:
         with executing(program.signature), Follower(program, witness, comparer) as follower:
-            run(program, state, inputs, follower)
+            last = run(program, state, inputs, follower)
     except _Mismatch as mismatch:
-        return mismatch.result
-    return ReplayResult(comparer.span)
+        return mismatch.result, ()
+    return ReplayResult(comparer.span), last

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +16,14 @@ import tiny
 from forge import Forger, refused, undecided
 
 from pol_jax.judging.replay_result import ReplayResult
+from pol_jax.progress import Silent
 from pol_jax.protocol.challenge import ListedSegments
+from pol_jax.protocol.limits import Limits
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
+from pol_jax.storage.proof import Proof
 from pol_jax.verifying import replay
+from pol_jax.verifying.checks import check_files_to_states
 
 Verify = Callable[..., Report]
 
@@ -46,6 +51,36 @@ def test_forged_digest_between_checkpoints(forger: Forger, verify_plain: Verify)
     forger.change(9, state=ODD)
     forger.write()
     refused(verify_plain(forger.root), 9, "steps 7 to 12: the replay of step 9 differs from the ledger (state_digest)")
+
+
+def loads(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], list[ReplayResult]]:
+    """Replay all segments, one after the other: the checkpoints that were loaded for it, and the results."""
+    checked, loaded, true = check_files_to_states(root, Limits()), list[int](), Proof.host_leaves
+
+    def host_leaves(proof: Proof, step: int) -> list[np.ndarray]:
+        loaded.append(step)
+        return true(proof, step)
+
+    monkeypatch.setattr(Proof, "host_leaves", host_leaves)
+    replayer = replay.Replayer(checked, tiny.plain().source, None, Silent())
+    return loaded, list(replayer.replay(map(checked.proof.segments.span, range(4))))
+
+
+def test_neighbouring_segments_are_loaded_once(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, results = loads(plain_proof, monkeypatch)
+    assert loaded == [0]
+    assert [result.exact for result in results] == [True] * 4
+
+
+def test_a_replay_goes_on_from_no_state_that_is_not_the_ledger_s(
+    forger: Forger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a false segment, the next one begins with its own checkpoint."""
+    forger.change(9, state=ODD)
+    forger.write()
+    loaded, results = loads(forger.root, monkeypatch)
+    assert loaded == [0, 12]
+    assert [result.mismatch for result in results] == [None, 9, None, None]
 
 
 def test_forged_loss(forger: Forger, verify_plain: Verify) -> None:

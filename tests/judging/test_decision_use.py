@@ -8,11 +8,13 @@ import msgspec
 import numpy as np
 import pytest
 from example_reports import compared
-from made_steps import made, spec_of
+from hypothesis import given
+from hypothesis import strategies as st
+from made_steps import spec_of
 
-from pol_jax.judging.decision_use import choice_rooms, total_choices, with_choices
-from pol_jax.reports.comparison import Room, UsedDecisions
-from pol_jax.reports.outcomes import Outcome
+from pol_jax.judging.decision_use import choice_rooms, counted_share, rooms_with_choices, total_choices, used_share
+from pol_jax.protocol.spans import Span
+from pol_jax.reports.comparison import Compared, Room, UsedDecisions
 
 SPEC = spec_of("float32", "int32", size=4)
 
@@ -45,17 +47,55 @@ def test_a_number_that_is_lost_could_be_anywhere() -> None:
 def test_what_tolerances_allow_includes_the_choices() -> None:
     plain = compared(1, 1e-6)
     decided = msgspec.structs.replace(plain, decisions=UsedDecisions(3, 2, 0.5, 0.25, None))
-    assert decided.allowed == (plain.allowed or 0) + 0.25
+    assert decided.allowed() == (plain.allowed() or 0) + 0.25
     unbounded = msgspec.structs.replace(plain, decisions=UsedDecisions(3, 2, 0.5, None, None))
-    assert unbounded.allowed is None
+    assert unbounded.allowed() is None
 
 
-def test_rooms_of_a_step_that_passes_grow() -> None:
-    step = made()
-    plain = step.compared(after=step.reference)
-    assert plain.outcome is Outcome.PASSED
-    wider = with_choices(plain, [(Room(0, 0.5), Room(99, 0.25))] * 3)
-    for before, after in zip(plain.leaves, wider.leaves, strict=True):
-        sizes = {room.magnitude: room.size for room in before.rooms}
-        expected = {**sizes, 0: (sizes.get(0) or 0.0) + 0.5, 99: 0.25}
-        assert {room.magnitude: room.size for room in after.rooms} == pytest.approx(expected)
+def test_rooms_grow_by_the_counted_share_of_the_choices() -> None:
+    plain = msgspec.structs.replace(compared(1, 1e-6), rooms=((Room(0, 0.5), Room(1, 2.0)), ()))
+    used = UsedDecisions(3, 2, 0.5, 0.25, None, rooms=((Room(0, 0.25), Room(9, 1.0)), (Room(3, None),)))
+    decided = msgspec.structs.replace(plain, decisions=used)
+    assert rooms_with_choices(plain, 0, 1.0) == plain.rooms[0]
+    assert rooms_with_choices(decided, 0, 0.5) == (Room(0, 0.625), Room(1, 2.0), Room(9, 0.5))
+    assert rooms_with_choices(decided, 1, 0.5) == (Room(3, None),)
+
+
+def test_the_share_of_the_choices_that_entries_took() -> None:
+    plain, decided = states([1, 1, 1, 1], [1, 1.25, 1, 1])
+    choices = choice_rooms(SPEC, plain, states([1, 1.5, 1, 1]))
+    assert used_share(SPEC, plain, decided, choices) == pytest.approx(0.5)
+    assert used_share(SPEC, plain, plain, choices) == 0
+    assert used_share(SPEC, plain, decided, [(), ()]) == 1  # further than near ties could lead
+    lost = states([1, math.nan, 1, 1])[0]
+    assert used_share(SPEC, plain, lost, choices) == 1
+    counted = [plain[0], plain[1] + 1]
+    assert used_share(SPEC, plain, counted, choices) == 1
+
+
+def drawn_with(*shares: float) -> tuple[list[Compared], list[Span]]:
+    """Comparisons of a draw of 90 steps, in some of which entries took these shares."""
+    spans = [Span(at, at + 1) for at in range(90)]
+    found = [
+        msgspec.structs.replace(compared(at + 1, 1e-6), decisions=UsedDecisions(3, 2, 0.5, 0.25, None, share=share))
+        for at, share in enumerate(shares)
+    ]
+    return found, spans
+
+
+def test_a_draw_shows_how_much_a_prover_chose() -> None:
+    assert counted_share(*drawn_with(), 0.99) == pytest.approx(1 - 0.01 ** (1 / 90))
+    few, more, every = (counted_share(*drawn_with(*[1.0] * count), 0.99) for count in (1, 9, 90))
+    assert 1 - 0.01 ** (1 / 90) < few < more < every
+    assert every == 1
+    assert counted_share(*drawn_with(0.5), 0.99) < few
+    assert counted_share(*drawn_with(), 0.9999) > counted_share(*drawn_with(), 0.99)
+    assert counted_share([], [], 0.99) == 1  # the prover could foresee what is checked
+
+
+@given(rate=st.floats(0, 1), seed=st.integers(0, 999))
+def test_the_counted_share_covers_what_a_prover_does(rate: float, seed: int) -> None:
+    """With the draw's confidence; here it is 1 - 1e-9, so that no case of a test is beyond it."""
+    hits = np.random.default_rng(seed).random(90) < rate
+    found, spans = drawn_with(*hits.astype(float).tolist())
+    assert counted_share(found, spans, 1 - 1e-9) >= rate

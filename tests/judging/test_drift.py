@@ -16,9 +16,8 @@ from pol_jax.judging.drift import (
     drift_objection,
     drift_of,
     drift_of_opening,
-    largest_share,
-    tolerated_drift,
 )
+from pol_jax.judging.tolerated import Tolerated
 from pol_jax.protocol.challenge import AllSegments, JointSegments, ListedSegments, RandomSegments
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import DTYPES, LeafSpec
@@ -75,9 +74,9 @@ def compared(start: int, stop: int, tolerance: float, limit: float, outcome: Out
 
 def test_tolerances_add_up_over_the_run() -> None:
     passed = [compared(-1, 0, 9, 9), compared(0, 1, 0.5, 0.1), compared(7, 8, 0.2, 0.4)]
-    assert tolerated_drift(passed, 100) == pytest.approx((0.1 + 0.2) / 2 * 100)
-    assert tolerated_drift([compared(0, 1, 1.0, 1.0, Outcome.INCONCLUSIVE)], 100) is None
-    assert tolerated_drift([], 100) == 0
+    assert Tolerated(passed, 100).distance == pytest.approx((0.1 + 0.2) / 2 * 100)
+    assert Tolerated([compared(0, 1, 1.0, 1.0, Outcome.INCONCLUSIVE)], 100).distance is None
+    assert Tolerated([], 100).distance == 0
     found = drift_of(trajectory(3.0), AllSegments(), 1, [], passed, 100, None)
     assert drift_objection(found) is not None
     assert drift_objection(msgspec.structs.replace(found, tolerated=LARGEST_SHARE * 3.0)) is None
@@ -91,17 +90,18 @@ def test_no_leaf_excuses_another() -> None:
     """A counter, or a parameter that runs far, carried a steered leaf in a total."""
     spec = tuple(LeafSpec(path, "float64", (1,), (1,), None) for path in ("/params", "/count"))
     passed = [msgspec.structs.replace(compared(0, 1, 0.5, 0.1), rooms=((Room(0, 0.2),), ()))]
-    leaf, share = largest_share(spec, [gone(100.0), gone(1e6)], passed, 10)
+    leaf, share = Tolerated(passed, 10).largest_share(spec, [gone(100.0), gone(1e6)])
     assert leaf == "/params"
     assert share == pytest.approx(0.02)
-    assert largest_share(spec, [gone(0.0), gone(1e6)], passed, 10) == ("/params", None)
-    assert largest_share(spec, None, passed, 10) == (None, None)
-    assert largest_share(spec, None, [], 10) == (None, 0.0)
-    drift = drift_of_opening([1.0], spec, [gone(1.0), gone(1e6)], passed, 10, None)
+    assert Tolerated(passed, 10).largest_share(spec, [gone(0.0), gone(1e6)]) == ("/params", None)
+    assert Tolerated(passed, 10).largest_share(spec, None) == (None, None)
+    assert Tolerated([], 10).largest_share(spec, None) == (None, 0.0)
+    drift = drift_of_opening([1.0], spec, [gone(1.0), gone(1e6)], Tolerated(passed, 10), None)
     objection = drift_objection(drift)
     assert objection is not None
     assert objection.startswith("tolerances add up to 200.0% of the distance of leaf /params")
-    assert drift_objection(drift_of_opening([1.0], spec, [gone(100.0), gone(1e6)], passed, 10, None)) is None
+    drift = drift_of_opening([1.0], spec, [gone(100.0), gone(1e6)], Tolerated(passed, 10), None)
+    assert drift_objection(drift) is None
 
 
 def gone(distance: float) -> Displacement:

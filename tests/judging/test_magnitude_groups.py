@@ -15,10 +15,8 @@ from pol_jax.judging.magnitude_groups import BINADES, ENOUGH, MOST_PLACES, Magni
 EPS = float(np.finfo(np.float32).eps)
 
 
-def groups_of(
-    before: np.ndarray, after: np.ndarray, *own: np.ndarray, single_step: bool = True
-) -> list[MagnitudeGroup]:
-    return measure_groups("float32", LeafResults(before, after, own[0], own[1:]), single_step=single_step)
+def groups_of(before: np.ndarray, after: np.ndarray, *own: np.ndarray) -> list[MagnitudeGroup]:
+    return measure_groups("float32", LeafResults(before, after, own[0], own[1:]))
 
 
 def test_a_large_element_is_alone() -> None:
@@ -45,7 +43,7 @@ def test_groups_are_of_like_magnitude_and_make_up_the_leaf(exponents: list[int],
     before = np.ldexp(draw.uniform(0.5, 1, len(exponents)), exponents).astype(np.float32)
     after, own = (before * (1 + draw.normal(size=len(before)).astype(np.float32) / 1000) for _ in range(2))
     other = own * np.float32(1 + 1e-6)
-    groups = groups_of(before, after, own, other, single_step=False)
+    groups = groups_of(before, after, own, other)
     assert sum(group.count for group in groups) == len(before)
     binades = np.frexp(np.maximum(np.abs(before), np.abs(own)))[1] // BINADES
     assert len(groups) == len(set(binades.tolist()))
@@ -61,14 +59,14 @@ def test_few_elements_have_a_larger_bound() -> None:
         assert group.tolerance == pytest.approx(10 * max(1, ENOUGH / count) * group.noise)
 
 
-def test_what_a_perturbed_last_place_moves_is_noise_of_a_single_step() -> None:
+def test_what_a_perturbed_last_place_moves_is_noise() -> None:
     before = np.full(50, 0.5, np.float32)
-    leaf = LeafResults(before, before, before, [before], [before + np.float32(0.01), before])
-    (single,) = measure_groups("float32", leaf)
-    (several,) = measure_groups("float32", leaf, single_step=False)
-    assert single.noise == pytest.approx(0.01 * math.sqrt(50) / PERTURBED_PLACES)
-    assert several.noise == 0
-    assert single.reach == several.reach > 0
+    perturbed = [before + np.float32(0.01), before]
+    (by_places,) = measure_groups("float32", LeafResults(before, before, before, [before], perturbed, 1))
+    (by_more,) = measure_groups("float32", LeafResults(before, before, before, [before], perturbed))
+    assert by_places.noise == pytest.approx(0.01 * math.sqrt(50) / PERTURBED_PLACES)
+    assert by_more.noise == 0
+    assert by_places.reach == by_more.reach > 0
 
 
 def test_elements_that_are_not_finite_are_left_to_another_rule() -> None:

@@ -13,7 +13,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from made_steps import FAILED, INCONCLUSIVE, PASSED, State, Step, made, spec_of, with_leaf
 
-from pol_jax.judging.leaf_distances import COARSE_LIMIT_SHARE, FAILURE_FACTOR, LIMIT_SHARE, SAFETY_FACTOR
+from pol_jax.judging.leaf_distances import (
+    COARSE_LIMIT_SHARE,
+    FAILURE_FACTOR,
+    LIMIT_SHARE,
+    SAFETY_FACTOR,
+    LeafResults,
+)
+from pol_jax.judging.leaf_judgement import LeafComparison, judge_leaf
 from pol_jax.judging.magnitude_groups import BINADES
 from pol_jax.judging.tolerance import StepComparison, judge_step, with_metric
 from pol_jax.protocol.trees import LeafSpec
@@ -452,3 +459,39 @@ def test_a_perturbed_integer_hinders_a_failure_and_no_pass() -> None:
     assert counted(count, count + 1).outcome is PASSED
     assert counted(count + 2, count + 1).outcome is INCONCLUSIVE
     assert counted(count + 1, count).outcome is FAILED
+
+
+def test_a_small_update_passes_below_the_last_place_of_a_large_element() -> None:
+    """At the end of a schedule updates are tiny. An element's last place may be beyond a thousandth of them."""
+    before = np.linspace(0.5, 4, 400, dtype=np.float32)
+    reference = before - np.float32(1e-5) * np.sign(np.sin(np.arange(400, dtype=np.float32)))
+    one = reference.copy()
+    one[0] = np.nextafter(one[0], np.float32(1))
+
+    def judge(after: np.ndarray) -> LeafComparison:
+        spec = spec_of("float32", size=400)[0]
+        return judge_leaf(spec, LeafResults(before, after, reference, [reference] * 4), may_be_noise=True)
+
+    found = judge(one)
+    assert found.outcome is Outcome.PASSED
+    assert found.distances is not None
+    assert found.distances.error < found.distances.limit < SAFETY_FACTOR * found.distances.floor
+    every = np.nextafter(reference, np.float32(9))
+    assert judge(every).outcome is Outcome.INCONCLUSIVE  # a last place of each is beyond the limit
+
+
+def test_what_a_last_place_does_is_a_tolerance_and_no_excuse() -> None:
+    """Another library sums in another order. An error beyond the limit is not excused by what perturbations do."""
+    before = np.linspace(0.5, 1, 400, dtype=np.float32)
+    reference = before + np.float32(1e-2)
+    moved = reference + np.float32(1e-4)  # by 256 last places, so that one does 4e-7
+
+    def judge(error: float, perturbed: list[np.ndarray], rounded: int) -> LeafComparison:
+        results = LeafResults(before, reference + np.float32(error), reference, [reference] * 4, perturbed, rounded)
+        return judge_leaf(spec_of("float32", size=400)[0], results, may_be_noise=True)
+
+    assert judge(2e-6, [moved], 1).outcome is Outcome.PASSED
+    assert judge(2e-6, [moved], 0).outcome is Outcome.INCONCLUSIVE
+    assert judge(2e-5, [reference + np.float32(1e-2)], 1).outcome is Outcome.INCONCLUSIVE
+    lost = np.full_like(reference, np.nan)
+    assert judge(2e-6, [lost], 1).outcome is Outcome.INCONCLUSIVE

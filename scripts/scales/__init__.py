@@ -1,0 +1,1 @@
+"""What `scripts/scaling.py` measures: one module for each size that may grow."""
