@@ -1,6 +1,7 @@
-"""The tasks that `scoreboard.py` attacks: a small network on digits, under three optimizers.
+"""The tasks that `scoreboard.py` attacks: a small network on digits, under three optimizers; and one of phases.
 
-Addressable as ``attacked:sgd``, ``attacked:adam`` and ``attacked:mixed`` where this directory can be imported from.
+Addressable as ``attacked:sgd``, ``attacked:adam``, ``attacked:mixed`` and ``attacked:phases`` where this directory can
+be imported from.
 """
 
 from __future__ import annotations
@@ -40,6 +41,30 @@ def loss_of(params: PyTree, batch: PyTree) -> jax.Array:
     """Return the mean cross-entropy of a batch."""
     logits = jax.nn.relu(batch["image"] @ params["first"]) @ params["second"]
     return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]))
+
+
+def phases(data_dir: Path | None = None, steps: int | None = None) -> Task:
+    """Return a task whose words have complex amplitudes, at first without an imaginary part, and phases as features."""
+    draw = np.random.default_rng(0)
+    words = {"word": draw.integers(0, 8, RECORDS, np.int32), "label": draw.integers(0, 4, RECORDS, np.int32)}
+
+    def init(key: Key) -> PyTree:
+        first, second = jax.random.split(key)
+        real = jax.random.normal(first, (8, 16))
+        return {
+            "params": {"amplitude": jnp.stack([real, jnp.zeros_like(real)]), "weight": parameters(second)["second"]}
+        }
+
+    def phase_loss(params: PyTree, batch: PyTree) -> jax.Array:
+        real, imaginary = params["amplitude"][:, batch["word"]]
+        logits = jnp.arctan2(imaginary, real) @ params["weight"]
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]))
+
+    def step(state: PyTree, batch: PyTree, key: Key) -> tuple[PyTree, PyTree]:
+        loss, gradient = jax.value_and_grad(phase_loss)(state["params"], batch)
+        return {"params": jax.tree.map(lambda a, b: a - 0.05 * b, state["params"], gradient)}, {"loss": loss}
+
+    return Task("attacked by phases", init, step, Arrays(words), BATCH, steps or STEPS, INTERVAL)
 
 
 def sgd(data_dir: Path | None = None, steps: int | None = None) -> Task:

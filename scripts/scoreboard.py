@@ -116,7 +116,7 @@ def main() -> None:
     chosen = [attack_named(name) for name in options.only] if options.only else ATTACKS
     rule = STRICT if options.strict else PUBLISHED
     with tempfile.TemporaryDirectory() as folder:
-        tasks = (attacked.sgd, attacked.adam, attacked.mixed)
+        tasks = (attacked.sgd, attacked.adam, attacked.mixed, attacked.phases)
         victims = [victim_of(task, Path(folder), options.steps, KEY) for task in tasks]
         victims.append(victim_of(attacked.sgd, Path(folder) / "keyless", options.steps, None))
         lines = []

@@ -17,6 +17,7 @@ from pol_jax.attacks.attack import Attack, Forged, Setting, needed, of_length
 from pol_jax.attacks.false_proof import FalseProof
 from pol_jax.attacks.retraining import retrain
 from pol_jax.attacks.transcript import Change, State, execute, parameters_of, state_distance
+from pol_jax.errors import UsageError
 from pol_jax.judging.leaf_distances import is_floating
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import StepInput
@@ -142,6 +143,24 @@ def _signs_of_zeros(setting: Setting, out: Path) -> Forged:
     return _elsewhere(setting, out, change, proof)
 
 
+def _first_zeros(setting: Setting, out: Path) -> Forged:
+    """Give the zeros of the initial state the other sign, and take true steps from there."""
+    proof, places = _begin(setting, out), parameters_of(setting.spec)
+    first = list(proof.initial)
+    for at in places:
+        first[at] = np.where(first[at] == 0, -first[at], first[at])
+    transcript, honest = (
+        execute(proof.program, first, proof.inputs),
+        execute(proof.program, proof.initial, proof.inputs),
+    )
+    way = state_distance(setting.spec, first, transcript.states[-1], places)
+    off = state_distance(setting.spec, honest.states[-1], transcript.states[-1], places)
+    if not off:
+        raise UsageError("signs-of-first-zeros: needs a program that makes a difference of initial zeros")
+    proof.write(transcript, cpu="an abacus")
+    return Forged(out, proof.task, transcript, (0,), proof.steps, gain=off / way)
+
+
 def _downgrade(setting: Setting, out: Path) -> Forged:
     """Retrain with a pull, and say that another processor did it."""
     return retrain(setting, out, cpu="an abacus")
@@ -182,6 +201,13 @@ ATTACKS: Final = (
         "another backend is named",
         "zeros of the other sign, which have no distance",
         _signs_of_zeros,
+    ),
+    Attack(
+        "signs-of-first-zeros",
+        "own",
+        "a program that asks for the sign of an initial zero, such as a phase; another backend is named",
+        "true steps from an initial state that has no distance to the true one",
+        _first_zeros,
     ),
     Attack(
         "named-backend",

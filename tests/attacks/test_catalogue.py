@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import attacked
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from unsandboxed import verify
@@ -104,6 +105,6 @@ def test_a_step_back_leads_forward_again(setting: Setting, tmp_path: Path) -> No
     assert forged.transcript is not None
     program, after = setting.victim.program(), forged.transcript.states
     last = forged.transcript.inputs[-1]
-    new, _ = program.step(tuple(np.array(leaf) for leaf in after[-2]), last.batch, last.key)
-    for made, told, before in zip(new, after[-1], after[-2], strict=True):
+    new, _ = program.step(tuple(jnp.array(leaf) for leaf in after[-2]), last.batch, last.key)
+    for made, told, before in zip(map(np.asarray, new), after[-1], after[-2], strict=True):
         assert np.linalg.norm(made - told) < 1e-3 * np.linalg.norm(told - before)
