@@ -4,7 +4,7 @@
 
 Writes ``scaling.csv`` and draws ``scaling.png`` in FOLDER, which is ``docs/figures`` by default, and prints how each
 cost grows: the exponent of the power law between its last two sizes, 1.00 for a straight line. Times are those of the
-processor, except those of verifications by several processes. It takes some minutes.
+processor, so that other work on the machine hardly changes them. It takes some minutes.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _draw(path: Path, found: Sequence[tuple[Panel, Sequence[Measured]]]) -> None
         for at, what in enumerate(dict.fromkeys(each.what for each in series)):
             points = sorted((each.size, each.seconds) for each in series if each.what == what)
             ax.plot(*zip(*points, strict=True), color=COLOURS[at], marker=MARKERS[at], label=what)
-        ax.set(xscale="log", yscale="log", xlabel=panel.size, ylabel="seconds")
+        ax.set(xscale="log", yscale="log", xlabel=panel.size, ylabel="processor seconds")
         ax.grid(visible=True, which="major", alpha=0.3)
         ax.legend(fontsize=8, frameon=False)
     figure.suptitle("What a proof costs, as it grows")
