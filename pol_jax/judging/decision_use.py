@@ -21,6 +21,9 @@ LeafRooms = tuple[Room, ...]
 _HALVINGS: Final = 60
 """Steps of bisection; more than a double has bits."""
 
+_ALL: Final = 1 - 1e-9
+"""A mean share from here on counts as 1: rounding leaves no m between."""
+
 
 def choice_rooms(spec: StateSpec, own: HostLeaves, turned: Sequence[HostLeaves]) -> list[LeafRooms]:
     """Return how far each leaf is moved if near ties are chosen wrongly.
@@ -89,7 +92,9 @@ def counted_share(compared: Sequence[Compared], drawn: Sequence[Span], confidenc
         each.span: each.decisions for each in compared if each.passed and each.decisions is not None
     }
     found = [used[span] for span in drawn if span in used]
-    mean = max(sum(each.share for each in found) / len(drawn), _weighted_share(found))
+    # What tolerances add up to is a mean over the compared steps alone, and the shares are over all that were drawn.
+    covered = len({each.span for each in compared if each.passed}.intersection(drawn))
+    mean = max(sum(each.share for each in found), covered * _weighted_share(found)) / len(drawn)
     return _upper_bound(mean, math.log(1 / (1 - confidence)) / len(drawn))
 
 
@@ -123,6 +128,8 @@ def rooms_with_choices(compared: Compared, leaf: int, chosen: float) -> LeafRoom
 
 def _upper_bound(mean: float, allowed: float) -> float:
     """Return the largest m in [mean, 1] with KL(mean‖m) ≤ allowed, by bisection."""
+    if mean >= _ALL:
+        return 1.0
     low, high = mean, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

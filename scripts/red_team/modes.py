@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pol_jax import AllSegments, ListedSteps, Task
+from pol_jax import AllSegments, ListedSteps, PolError, Task
 from pol_jax.attacks.attack import Forged
 from pol_jax.attacks.false_proof import claim_elsewhere, open_falsely
 from pol_jax.reports.outcomes import Outcome, Verdict
@@ -68,7 +68,10 @@ def judge(forged: Forged, task: Task, mode: str) -> Judged:
         if forged.transcript is None:
             return Judged("none", 0, "nothing was forged that could be opened")
         steps = sorted(_opened(forged))
-        opening = open_falsely(root, forged.source, forged.transcript, steps, decisions=mode == "decisions")
+        try:
+            opening = open_falsely(root, forged.source, forged.transcript, steps, decisions=mode == "decisions")
+        except PolError as error:
+            return Judged("none", 0, f"can't be opened: {error}")
         write_opening(Path(folder) / "opening", opening)
         request = OpeningRequest(
             claim=str(root), opening=str(Path(folder) / "opening"), policy=ListedSteps(tuple(steps)), nonce=NONCE

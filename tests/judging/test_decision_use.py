@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 from example_reports import compared
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_steps import spec_of
 
@@ -93,6 +93,7 @@ def test_a_draw_shows_how_much_a_prover_chose() -> None:
     assert counted_share([], [], 0.99) == 1  # the prover could foresee what is checked
 
 
+@settings(max_examples=20)
 @given(large=st.floats(1, 1e6), count=st.integers(1, 30), other=st.floats(0, 1))
 def test_choices_in_the_steps_that_move_most_are_not_lost_in_the_mean(large: float, count: int, other: float) -> None:
     """A prover chooses in full where near ties could move much, and hardly elsewhere."""
