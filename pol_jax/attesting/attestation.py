@@ -85,7 +85,7 @@ def attest_claim(
         seconds_per_step: the pace of the training: all steps together took at least so long for each; or None.
 
     Raises:
-        UsageError: a subject is missing, or stands twice, or the pace is no positive time.
+        UsageError: a subject is missing, or occurs twice, or the pace is no positive time.
         ProofError: ``claim`` is no canonical JSON document.
     """
     names = [subject.name for subject in subjects]

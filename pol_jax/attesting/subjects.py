@@ -60,7 +60,7 @@ def parse_subjects(entries: Any, where: str) -> tuple[Subject, ...]:
     """Return the subjects in untrusted JSON.
 
     Raises:
-        ProofError: malformed, or a name stands twice.
+        ProofError: malformed, or a name occurs twice.
     """
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_SUBJECTS:
         raise ProofError(where, f"subject: expected a list of 1 to {MAX_SUBJECTS} subjects")

@@ -14,7 +14,7 @@ import pytest
 import tiny
 from damage import WOUNDS, Damaged, Wound, check, files_of, stage_of
 from forge import Forger, refused, take_stock
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from places import TESTS
 
@@ -72,18 +72,20 @@ KINDS = {"claim.json": 100, "commitment.json": 100, "records": 15, "program": 15
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_byte_with_an_inventory_to_match(small_proof: Path, kind: str) -> None:
     names = [name for name in files_of(small_proof) if name.split("/")[0] == kind]
+    largest = max(names, key=lambda name: (small_proof / name).stat().st_size)
     original, count = Forger(small_proof), 0
 
     @settings(max_examples=KINDS[kind])
-    @given(data=st.data())
-    def run(data: st.DataObject) -> None:
+    @given(name=st.sampled_from(names), wound=WOUNDS)
+    def run(name: str, wound: Wound) -> None:
         nonlocal count
-        name = data.draw(st.sampled_from(names))
         content = (small_proof / name).read_bytes()
-        new = data.draw(WOUNDS)(content)
+        new = wound(content)
         if new != content:
             count += refused_or_the_same(small_proof, name, new, original)
 
+    for bit in range(6):  # drawn wounds may all be where they change no meaning, as in a checkpoint's metadata
+        run = example(name=largest, wound=Wound("flip", 0.5, 0, 0, 1, bit))(run)
     run()
     assert count > 5
 

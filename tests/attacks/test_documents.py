@@ -128,7 +128,7 @@ SPELLINGS: list[tuple[str, Spelling, str]] = [
     ("half a pair in a key", lambda c: c.replace(b'"format"', b'"\\ud800"'), "not canonical"),
     ("mark", lambda c: b"\xef\xbb\xbf" + c, "not JSON"),
     ("UTF-16", lambda c: c.decode().encode("utf-16"), "not UTF-8"),
-    ("Latin-1", lambda c: c.replace(b"pol-jax", b"p\xf6l-jax"), "not UTF-8: byte"),
+    ("Latin-1", lambda c: c.replace(b"pol-jax", b"p\xf6l-jax"), "is not UTF-8 at byte"),
     ("zero byte", lambda c: c.replace(b"pol-jax", b"pol\0jax"), "not JSON"),
     ("cut", lambda c: c[:-1], "not JSON"),
     ("two", lambda c: c + c, "not JSON"),

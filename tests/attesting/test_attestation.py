@@ -130,7 +130,7 @@ WOUNDS: dict[str, tuple[bytes, str]] = {
     "no UTF-8": (b'{"\xff":1}', "not UTF-8"),
     "spaces": (ENVELOPE.replace(b'","', b'", "', 1), "not canonical"),
     "a final newline": (ENVELOPE + b"\n", "not canonical"),
-    "a field twice": (ENVELOPE.replace(b'{"payload"', b'{"payload":"","payload"', 1), "stands twice"),
+    "a field twice": (ENVELOPE.replace(b'{"payload"', b'{"payload":"","payload"', 1), "occurs twice"),
     "deep": (b'{"a":' * 40 + b"1" + b"}" * 40, "nested deeper"),
     "very deep": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested deeper"),
     "deep behind brackets in a string": (

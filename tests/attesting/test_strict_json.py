@@ -73,7 +73,7 @@ def test_depth_is_measured_before_anything_is_parsed() -> None:
         (b"\xef\xbb\xbf{}", "not JSON"),
         (b'{"\xff":1}', "not UTF-8"),
         (b'{"b":1,"a":1}', "not canonical"),
-        (b'{"a":1,"a":1}', "stands twice"),
+        (b'{"a":1,"a":1}', "occurs twice"),
         (b'{"a":1.0}', "not canonical"),
         (b'{"a":-0}', "not canonical"),
         (b'{"a":NaN}', "no JSON number"),

@@ -122,7 +122,7 @@ def test_proof_of_another_jax_verifies_by_tolerance(task: str, steps: int, prove
     """A proof of one version of jax is accepted under the other: as a directory, and opened, with the claim alone."""
     other = other_python()
     if other is None:
-        pytest.skip("no second interpreter with another jax: make .venv-3.12 as .ci/run does, or set POL_OTHER_PYTHON")
+        pytest.skip("no second interpreter with another jax: make .venv-3.12, or set POL_OTHER_PYTHON")
     prover, verifier = (Path(sys.executable), other) if proved_here else (other, Path(sys.executable))
     environment = os.environ | {"PYTHONPATH": f"{TESTS}:{ROOT}"}  # one cache: its keys name the version of jax
 
