@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -33,14 +33,17 @@ from pol_jax.proving.fine_tuning import taken_leaves
 from pol_jax.proving.open_run import Aim, own_environment
 from pol_jax.proving.opener import opened_rows, opening_of
 from pol_jax.proving.recorder import Recorder
-from pol_jax.proving.resumption import find_resumption
+from pol_jax.proving.resumption import Resumption
 from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.proof import open_proof
-from pol_jax.training.initial_state import first_key, initial_leaves
+from pol_jax.training.initial_state import first_key
 from pol_jax.training.inputs import StepInput, step_inputs
 from pol_jax.training.records import digest_batch
 from pol_jax.training.states import Layout
 from pol_jax.training.task import Source, Task
+
+_NOTHING_YET: Final = Resumption(-1, None, None, [], -1, [], [], [])
+"""A forger writes a run in one go."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,12 @@ class FalseProof:
         """Return the initial state that the commitment gives."""
         given = taken_leaves(self.commitment, self.choices.start)
         with executing(self.program.signature):
-            return [np.array(leaf) for leaf in initial_leaves(self.program, self.commitment, given)]
+            return [np.array(leaf) for leaf in self.program.start(first_key(self.commitment), given)]
 
     def write(self, transcript: Transcript, **environment: Any) -> None:
         """Write the run that is told; ``environment`` changes fields of the claimed one."""
         schedule, layout = self.commitment.schedule, Layout(self.commitment.state)
-        resumption = find_resumption(self.root, self.commitment, layout, transcript.steps)
-        recorder = Recorder(self.root, schedule, layout, Aim(transcript.steps, 1), resumption)
+        recorder = Recorder(self.root, schedule, layout, Aim(transcript.steps, 1), _NOTHING_YET)
         for row, state in self._rows(layout, transcript):
             kept = schedule.has_checkpoint(row.step, transcript.steps)
             recorder(row, layout.gather(state) if kept else None)

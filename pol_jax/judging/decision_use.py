@@ -21,9 +21,6 @@ LeafRooms = tuple[Room, ...]
 _HALVINGS: Final = 60
 """Steps of bisection; more than a double has bits."""
 
-_ALL: Final = 1 - 1e-9
-"""A mean share from here on counts as 1: rounding leaves no m between."""
-
 
 def choice_rooms(spec: StateSpec, own: HostLeaves, turned: Sequence[HostLeaves]) -> list[LeafRooms]:
     """Return how far each leaf is moved if near ties are chosen wrongly.
@@ -128,8 +125,6 @@ def rooms_with_choices(compared: Compared, leaf: int, chosen: float) -> LeafRoom
 
 def _upper_bound(mean: float, allowed: float) -> float:
     """Return the largest m in [mean, 1] with KL(mean‖m) ≤ allowed, by bisection."""
-    if mean >= _ALL:
-        return 1.0
     low, high = mean, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
@@ -138,7 +133,9 @@ def _upper_bound(mean: float, allowed: float) -> float:
 
 
 def _relative_entropy(x: float, m: float) -> float:
-    """Return KL(x‖m) of two coins, 0 < m < 1."""
+    """Return KL(x‖m) of two coins, 0 < m ≤ 1; m is 1 where rounding leaves nothing between."""
+    if m >= 1 > x:
+        return math.inf
     heads = x * math.log(x / m) if x else 0.0
     tails = (1 - x) * math.log((1 - x) / (1 - m)) if x < 1 else 0.0
     return heads + tails
