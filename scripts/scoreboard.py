@@ -74,7 +74,7 @@ class Line:
 
     @property
     def succeeds(self) -> bool:
-        """Return whether a mode accepts what it is said not to: more than the tenth of the way that it allows."""
+        """Return whether any mode, those without a trusted source too, accepts more than is said to be allowed."""
         accepted = any(each.verdict == "accepted" for mode in MODES for each in self.ours[mode])
         return accepted and self.attack.promised and max(self.gains, default=1.0) > ALLOWED
 
