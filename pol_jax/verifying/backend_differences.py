@@ -14,7 +14,7 @@ Differences = Callable[[], Sequence[str]]
 """Returns why other bits on this backend would say nothing about the proof, one line each; empty if they do."""
 
 
-def backend_differences(commitment: Commitment, claim: Claim, mine: Environment) -> Differences:
+def backend_differences(commitment: Commitment, claim: Claim, own: Environment) -> Differences:
     """Return what tells whether this backend can judge by bits (section 13.1); it is asked only where bits differ.
 
     A program in exact arithmetic has the same bits on every backend that keeps its rules, which a self-test shows. Any
@@ -24,7 +24,7 @@ def backend_differences(commitment: Commitment, claim: Claim, mine: Environment)
     @cache
     def differences() -> Sequence[str]:
         if commitment.arithmetic is None:
-            return claim.environment_differences(mine)
+            return claim.environment_differences(own)
         found = self_test()
         return [] if found else [str(found)]
 
