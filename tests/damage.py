@@ -50,7 +50,7 @@ class Wound:
             "insert": bytes([self.value]) + middle,
             "delete": b"",
             "cut": b"",
-            "copy": content[copied : origin + self.length],
+            "copy": content[copied : copied + self.length],
         }
         lost = {"cut": len(content), "copy": self.length}.get(self.kind, 1)
         return content[:at] + new[self.kind] + content[at + lost :]
