@@ -79,6 +79,10 @@ class BackendError(PolError):
     exit_code = INCONCLUSIVE
 
 
+class ProcessError(PolError):
+    """Another process of the run has failed, or has not reported in time; what was recorded before stays usable."""
+
+
 class PeerLostError(EOFError):
     """The process at the other end of a pipe is gone; nobody is there to read an error of the package."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pol_jax.errors import StorageError
+from pol_jax.errors import StorageError, UsageError
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -28,6 +29,20 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def local_path(path: Path | str) -> Path:
+    """Return a path of this machine's own file system.
+
+    Raises:
+        UsageError: it is the address of an object store, of which `Path` would make a directory called ``gs:``.
+    """
+    if found := re.match(r"([a-z][a-z0-9+.-]*):/", str(path), re.ASCII | re.IGNORECASE):
+        raise UsageError(
+            f"{path}: is an address ({found[1]}://), and a proof needs a directory: train into one that is mounted"
+            " (NFS, gcsfuse), or copy the finished proof to the object store"
+        )
+    return Path(path)
 
 
 @contextmanager

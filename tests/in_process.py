@@ -33,7 +33,9 @@ class NoProcess(subprocess.Popen[bytes]):
 
 
 @contextmanager
-def serving_thread(readable: Sequence[str], confined: bool, *, processes: bool = False) -> Iterator[Process]:
+def serving_thread(
+    readable: Sequence[str], confined: bool, *, processes: bool = False, loopback: bool = False
+) -> Iterator[Process]:
     """In place of `pol_jax.sandbox.process.child_process`."""
     ours, theirs = Pipe()
     handle = os.dup(theirs.fileno())

@@ -67,7 +67,7 @@ OUTSIDE = {
 FREE = ("pol_jax.cli", "pol_jax.tasks", "pol_jax.backends", "pol_jax.integrations")
 """Packages that may use libraries of `OUTSIDE`."""
 
-SYSTEM_CALLS = {"pol_jax.sandbox.landlock", "pol_jax.sandbox.seccomp", "pol_jax.sandbox.capabilities"}
+SYSTEM_CALLS = {f"pol_jax.sandbox.{name}" for name in ("landlock", "seccomp", "capabilities", "loopback")}
 """May use ctypes, for calls that Python has no name for; none of them reads a proof."""
 
 TESTED_ELSEWHERE = {
@@ -78,6 +78,7 @@ TESTED_ELSEWHERE = {
     "backends/test_measurement.py": "backends.comparison",
     "backends/test_runner.py": "backends.worker",
     "docs/test_protocol.py": "protocol.stages",
+    "proving/test_sharding.py": "program.placement training.shards sandbox.virtual_devices",
     "protocol/test_documents.py": "protocol.mesh protocol.version_1",
     "attesting/test_public_key.py": "protocol.signers",
     "attesting/test_strict_json.py": "protocol.strict_json",
@@ -115,7 +116,7 @@ TESTED_ELSEWHERE = {
     " integrations.flower.records integrations.flower.registry",
     "sandbox/test_verify.py": "sandbox.child sandbox.pipe sandbox.remote_records",
     "sandbox/test_compiled_programs.py": "sandbox.cache_lookup",
-    "sandbox/test_confinement.py": "sandbox.capabilities sandbox.landlock sandbox.seccomp"
+    "sandbox/test_confinement.py": "sandbox.capabilities sandbox.landlock sandbox.loopback sandbox.seccomp"
     " sandbox.system_calls sandbox.variables",
     "sandbox/test_pool.py": "sandbox.pool_worker sandbox.worker_process",
     "tasks/test_cifar.py": "tasks.cifar10 tasks.cifar100",

@@ -133,6 +133,12 @@ def train(task: str, **options: object) -> None:
 @click.option("--out", type=_FILE, metavar="FACTS", help="With --shard: the file for pol merge-reports.")
 @click.option("--ray", metavar="ADDRESS", help="Spread the replays over a running Ray cluster (extra: ray).")
 @click.option("--exact", is_flag=True, help="Accept equal bits only, and nothing within a tolerance.")
+@click.option(
+    "--leaves",
+    multiple=True,
+    metavar="PATH",
+    help="Leaves that matter: a path, or what lies below one (/params). Others rank no updates; their drift is open.",
+)
 @click.option("--unconfined", is_flag=True, help="Do not restrict files and network of the process that reads PROOF.")
 @click.option("--signer", metavar="KEY|FILE", help="The public key that must have signed the claim, from its owner.")
 @click.option("--tsa-roots", metavar="PEM", type=_FILE, help="Root certificates of timestamping authorities you trust.")
@@ -175,6 +181,7 @@ def verify(proof: Path, opening: Path | None, steps: str | None, **options: obje
 @click.option("--same-program", is_flag=True, help="As for pol verify.")
 @click.option("--any-program", is_flag=True, help="As for pol verify.")
 @click.option("--exact", is_flag=True, help="As for pol verify.")
+@click.option("--leaves", multiple=True, metavar="PATH", help="As for pol verify.")
 @click.option("--data-dir", type=_FOLDER, help="As for pol verify.")
 @click.option("--private", type=_FILE, help="As for pol verify.")
 @click.option("--d-ref", type=click.FloatRange(0, min_open=True), metavar="L2", help="As for pol verify.")

@@ -20,7 +20,6 @@ from pol_jax.protocol.distances import HostLeaves, distance, finite
 from pol_jax.protocol.sampling import false_segments
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import StateSpec
-from pol_jax.reports.comparison import Compared
 from pol_jax.reports.curves import Update
 from pol_jax.reports.drift import Drift
 from pol_jax.reports.provenance import Ancestor
@@ -78,8 +77,7 @@ def drift_of(
     policy: Policy,
     segments: int,
     confirmed: Iterable[Span],
-    compared: Sequence[Compared],
-    steps: int,
+    tolerated: Tolerated,
     d_ref: float | None,
 ) -> Drift:
     """Bound what false and tolerated steps of a proof could have done.
@@ -93,8 +91,7 @@ def drift_of(
         policy: the verifier's.
         segments: how many the proof has.
         confirmed: runs of steps that were reproduced, bit for bit or within the tolerance.
-        compared: what was compared as numbers.
-        steps: T.
+        tolerated: what was compared as numbers.
         d_ref: a distance between two honest trainings, if the verifier gave one.
     """
     sizes = [each.magnitude for each in trajectory.updates]
@@ -107,7 +104,6 @@ def drift_of(
             count, confidence = possible, policy.confidence
     largest = sorted(unchecked, key=lambda size: math.inf if size is None else size, reverse=True)[:count]
     gone = trajectory.displacements
-    tolerated = Tolerated(compared, steps)
     leaf, share = tolerated.largest_share(trajectory.spec, gone)
     return Drift(
         distance=_whole(gone),

@@ -24,12 +24,14 @@ class Tolerated:
         drawn: the spans of the steps that were drawn at random: these stand for the whole run, and others for
             themselves. None where nothing was drawn, and all stand for the run.
         chosen: share of what choices near ties could move that counts (`pol_jax.judging.decision_use`).
+        leaves: places of the leaves that matter to the verifier; None for all.
     """
 
     compared: Sequence[Compared]
     steps: int
     drawn: Collection[Span] | None = None
     chosen: float = 1.0
+    leaves: Sequence[int] | None = None
 
     @property
     def distance(self) -> float | None:
@@ -63,11 +65,11 @@ class Tolerated:
             return None, 0.0
         if gone is None:
             return None, None
-        shares = [
-            leaf.share([rooms_with_choices(each, at, self.chosen) for each in passed], weights)
-            for at, leaf in enumerate(gone)
-        ]
-        at = max(range(len(shares)), key=shares.__getitem__)
+        shares = {
+            at: gone[at].share([rooms_with_choices(each, at, self.chosen) for each in passed], weights)
+            for at in (range(len(gone)) if self.leaves is None else self.leaves)
+        }
+        at = max(shares, key=shares.__getitem__)
         return spec[at].path, finite(shares[at])
 
     @property

@@ -6,14 +6,15 @@ code nor its libraries to replay it. Typed PRNG keys are passed as their key dat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
 import jax
 import jax.export
+import jax.numpy as jnp
 import numpy as np
 
 from pol_jax.errors import BackendError, ProofError, unreadable
@@ -21,6 +22,7 @@ from pol_jax.program.artifact_version import has_supported_convention, unreadabl
 from pol_jax.program.audit import Audit, UnreadableModule, audit
 from pol_jax.program.dataflow import missing_dependence
 from pol_jax.program.observed_step import ObservedStep, observe_step
+from pol_jax.program.placement import Placement
 from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.encoding import artifact_digest
 from pol_jax.protocol.keys import KEY_WORDS
@@ -102,7 +104,7 @@ class Artifacts:
 
 @dataclass(frozen=True)
 class Program:
-    """A program is loaded, audited and ready to run on jax's default device.
+    """A program is loaded, audited and ready to run: on jax's default device, or on a mesh.
 
     Attributes:
         signature: what the program takes and returns.
@@ -111,6 +113,8 @@ class Program:
         constant_bytes: size of the constants in ``init`` and ``step`` together.
         packed_bytes: size of both, compressed.
         observe: instruments the step, so that so many executions of each operand in a loop are kept (`observe_step`).
+        divide: compiles ``init`` and ``step`` for the devices of a mesh.
+        placement: where the arrays lie; None for one device.
     """
 
     signature: Signature
@@ -119,6 +123,44 @@ class Program:
     constant_bytes: int
     packed_bytes: int
     observe: Callable[[int], ObservedStep]
+    divide: Callable[[Placement], tuple[Callable[..., Any], Callable[..., Any]]]
+    placement: Placement | None = None
+
+    def on(self, placement: Placement) -> Program:
+        """Return the same program on the devices of a mesh: XLA divides it as the placement cuts its arrays."""
+        init, step = self.divide(placement)
+        return replace(self, init=init, step=step, placement=placement)
+
+    def put(self, leaves: Sequence[np.ndarray | jax.Array]) -> Leaves:
+        """Return a copy of a state on the device, or on those of the mesh: from the host, or from these devices."""
+        if self.placement is None:
+            return tuple(jnp.array(leaf) for leaf in leaves)
+        here = tuple(leaf for leaf in leaves if isinstance(leaf, jax.Array))
+        if len(here) == len(leaves):
+            return self.placement.copy(here)
+        return self.placement.put(self.signature.leaves(), lambda at, index: np.asarray(leaves[at])[index])
+
+    def start(self, key: Any, given: Mapping[int, np.ndarray]) -> Leaves:
+        """Return an initial state: the leaves of ``given`` at their places, all others from ``init``."""
+        derived = self.init(key)
+        if not given:
+            return derived
+        return tuple(
+            jnp.copy(jax.make_array_from_callback(leaf.shape, leaf.sharding, given[at].__getitem__))
+            if at in given
+            else leaf
+            for at, leaf in enumerate(derived)
+        )
+
+    @property
+    def rows(self) -> Any:
+        """Return which rows of a batch this process reads."""
+        placed = self.placement
+        return placed.rows(self.signature.batch_size) if placed and placed.has_peers else slice(None)
+
+    def feed(self, batch: Sequence[np.ndarray]) -> Sequence[Any]:
+        """Return the rows of a batch that this process has read in the form in which the step takes them."""
+        return batch if self.placement is None else self.placement.feed(batch, self.signature.batch_size)
 
 
 def load_program(artifacts: Artifacts, signature: Signature) -> Program:
@@ -140,7 +182,20 @@ def load_program(artifacts: Artifacts, signature: Signature) -> Program:
     packed = init_audit.packed_bytes + step_audit.packed_bytes
     # Donating the old state saves memory for a second one, and the bits of the result depend on it (section 9).
     donating = jax.jit(step.call, donate_argnums=0)
-    return Program(signature, jax.jit(init.call), donating, constants, packed, partial(observe_step, step))
+    observe, divide = partial(observe_step, step), partial(_divide, init, step, signature)
+    return Program(signature, jax.jit(init.call), donating, constants, packed, observe, divide)
+
+
+def _divide(
+    init: jax.export.Exported, step: jax.export.Exported, signature: Signature, placement: Placement
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    whole, batch = placement.whole, (placement.batch,) * len(signature.record)
+    return jax.jit(init.call, in_shardings=whole, out_shardings=placement.state), jax.jit(
+        step.call,
+        in_shardings=(placement.state, batch, whole),
+        out_shardings=(placement.state, (whole,) * len(signature.metrics)),
+        donate_argnums=0,
+    )
 
 
 def check_constants(program: Program, limits: Limits) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jax
 import jaxlib.version
+from jax._src import distributed
 
 from pol_jax.protocol.environment import Environment
 
@@ -79,8 +80,12 @@ def _processors() -> int:
 
 
 def _collectives() -> str:
-    """Return the implementation of collectives between processes on CPUs, or "none" if there is one process."""
-    if jax.process_count() == 1:
+    """Return the implementation of collectives on CPUs that jax uses, or "none" where it uses the one of XLA itself.
+
+    Without `jax.distributed.initialize`, jax ignores its own setting. Accelerators' own are among the variables and
+    libraries.
+    """
+    if jax.devices()[0].platform != "cpu" or distributed.global_state.client is None:
         return "none"
     chosen = jax.config.jax_cpu_collectives_implementation  # type: ignore[attr-defined, unused-ignore]
     return str(chosen or "none")

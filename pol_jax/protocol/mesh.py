@@ -6,6 +6,7 @@ It decides bits: a sum over a cut axis is a sum over devices. The programs are t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -44,6 +45,33 @@ class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def sizes(self) -> dict[str, int]:
         """Return the number of devices along each axis, by name."""
         return {axis.name: axis.size for axis in self.axes}
+
+    @property
+    def device_count(self) -> int:
+        """Return the number of devices."""
+        return math.prod(self.sizes.values())
+
+    def parts(self, cuts: Sequence[Cut]) -> tuple[int, ...]:
+        """Return into how many equal parts each axis of an array is cut."""
+        return tuple(math.prod(self.sizes[name] for name in cut) for cut in cuts)
+
+    def divides(self, batch_size: int) -> bool:
+        """Return whether a batch falls into as many equal parts as the mesh says, without which no jax runs it so."""
+        return batch_size % math.prod(self.parts([self.batch])) == 0
+
+    def device_bytes(self, state: StateSpec) -> int:
+        """Return how many bytes of a state each device has."""
+        return sum(leaf.nbytes // math.prod(self.parts(cuts)) for leaf, cuts in zip(state, self.state, strict=True))
+
+    def cut(self, state: StateSpec) -> StateSpec:
+        """Return the leaves of a state with one piece for each part of a leaf."""
+        return tuple(
+            msgspec.structs.replace(leaf, pieces=self.parts(cuts)) for leaf, cuts in zip(state, self.state, strict=True)
+        )
+
+    def __str__(self) -> str:
+        """Return axes and sizes, such as ``data=4, model=2``."""
+        return ", ".join(f"{axis.name}={axis.size}" for axis in self.axes)
 
 
 def problem_of_mesh(mesh: Mesh, state: StateSpec) -> str | None:

@@ -14,6 +14,8 @@ import ml_dtypes
 import msgspec
 import numpy as np
 
+from pol_jax.errors import UsageError
+
 PyTree = Any
 
 DTYPES: Final[Mapping[str, np.dtype]] = {
@@ -71,6 +73,11 @@ StateSpec = tuple[LeafSpec, ...]
 RecordSpec = tuple[ArraySpec, ...]
 
 
+def uncut(spec: StateSpec) -> StateSpec:
+    """Return the leaves of a state, each as one piece."""
+    return tuple(msgspec.structs.replace(leaf, pieces=(1,) * len(leaf.shape)) for leaf in spec)
+
+
 def pointer(keys: Sequence[Any]) -> str:
     """Return the JSON pointer of a jax key path."""
     return "".join("/" + _component(key).replace("~", "~0").replace("/", "~1") for key in keys)
@@ -91,3 +98,20 @@ def _component(key: Any) -> str:
 def has_odd_bool(array: np.ndarray) -> bool:
     """Return whether an array of bools has another byte than 0 or 1, which libraries take for true or false at will."""
     return array.dtype == np.bool_ and bool((np.ascontiguousarray(array).view(np.uint8) > 1).any())
+
+
+def places_of(spec: StateSpec, names: Sequence[str]) -> list[int]:
+    """Return the places of the leaves that have one of these paths, or lie below one; all if there are no names.
+
+    Raises:
+        UsageError: a name is that of no leaf.
+    """
+    for name in names:
+        if not any(_lies_below(leaf.path, name) for leaf in spec):
+            known = ", ".join(leaf.path for leaf in spec[:4])
+            raise UsageError(f"leaves: {name!r} is the path of no leaf of the state; there are {known} ...")
+    return [at for at, leaf in enumerate(spec) if not names or any(_lies_below(leaf.path, name) for name in names)]
+
+
+def _lies_below(path: str, name: str) -> bool:
+    return path == name or path.startswith(name.rstrip("/") + "/")

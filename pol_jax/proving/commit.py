@@ -12,6 +12,7 @@ from pol_jax.errors import ProofError, TaskError, UsageError
 from pol_jax.exact import ARITHMETIC
 from pol_jax.files import write_whole
 from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Program, Signature, artifact_digests
+from pol_jax.program.placement import Placement
 from pol_jax.progress import Progress
 from pol_jax.protocol import merkle
 from pol_jax.protocol.commitment import (
@@ -26,6 +27,7 @@ from pol_jax.protocol.encoding import FORMAT, Digest
 from pol_jax.protocol.initial import Initial, OwnKey
 from pol_jax.protocol.keys import KEY_WORDS, Prng
 from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.mesh import Mesh
 from pol_jax.protocol.trees import RecordSpec
 from pol_jax.proving.fine_tuning import Start, choose, taken_leaves
 from pol_jax.proving.trial import running, trial_inputs, try_program
@@ -35,6 +37,9 @@ from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.records import digest_source
 from pol_jax.training.sources import number_of_records
 from pol_jax.training.task import Task
+
+_WITNESS_BYTES: Final = 2**26
+"""Of several devices, each digests so many bytes a step, on average."""
 
 PRNG: Final[Prng] = "threefry2x32"
 """The implementation of keys, unless the prover chooses another one."""
@@ -98,6 +103,8 @@ def write_commitment(
     choices: Choices,
     progress: Progress,
     steps: int | None = None,
+    mesh: Mesh | None = None,
+    placement: Placement | None = None,
     sign: Callable[[bytes], None] | None = None,
 ) -> tuple[Commitment, Program]:
     """Commit to a task in the directory ``root``; the file of the commitment is written last.
@@ -108,6 +115,8 @@ def write_commitment(
         choices: what the prover decides beside it.
         progress: told of the records that are digested.
         steps: the number of steps that the run commits to; None for the task's.
+        mesh: how the state and the batch are cut among devices; None for one device.
+        placement: on which devices they lie.
         sign: called with the document's bytes before they are written; None if nobody signs.
 
     Returns:
@@ -119,15 +128,17 @@ def write_commitment(
     """
     _refuse_foreign(root)
     signature = signature_of(task, choices.prng or PRNG)
+    if mesh:
+        signature = replace(signature, state=mesh.cut(signature.state))
     limits = Limits() if choices.constant_bytes is None else Limits(constant_bytes=choices.constant_bytes)
     artifacts = export_task(task, signature, limits)
-    program = try_program(artifacts, signature, task.source)
-    choices = _with_witness_interval(choices, task, program)
+    program = try_program(artifacts, signature, task.source, placement)
+    choices = _with_witness_interval(choices, task, program, mesh)
     initial = choose(choices.start, signature.state)[0] if choices.start else OwnKey()
     digests = _digest_records(task, signature.record, choices.secret, progress)
     committed = ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics, loss=signature.loss)
     data = DataCommitment(merkle.root(digests).hex(), len(digests), signature.record, choices.secret is not None)
-    commitment = commitment_of(task, steps or task.steps, choices, signature, committed, data, initial)
+    commitment = commitment_of(task, steps or task.steps, choices, signature, committed, data, initial, mesh)
     _write_files(root, artifacts, digests, _readable(commitment), sign)
     return commitment, program
 
@@ -169,6 +180,7 @@ def commitment_of(
     program: ProgramCommitment,
     data: DataCommitment,
     initial: Initial,
+    mesh: Mesh | None = None,
 ) -> Commitment:
     """Return what a prover commits to who makes these choices about a task; nothing is read, exported or written.
 
@@ -180,6 +192,7 @@ def commitment_of(
         program: the digests of the programs.
         data: the digests of the records.
         initial: what the initial state takes over.
+        mesh: how the state and the batch are cut among devices.
     """
     return Commitment(
         format=FORMAT,
@@ -201,14 +214,20 @@ def commitment_of(
         beacon=choices.beacon,
         task=Description(name=task.name, hyperparameters=dict(task.hyperparameters)),
         arithmetic=ARITHMETIC if task.arithmetic == "exact" else None,
-        mesh=None,
+        mesh=mesh,
     )
 
 
-def _with_witness_interval(choices: Choices, task: Task, program: Program) -> Choices:
-    """Choose the witness interval by what a digest costs here, unless the prover has chosen it."""
+def _with_witness_interval(choices: Choices, task: Task, program: Program, mesh: Mesh | None) -> Choices:
+    """Choose the witness interval by what a digest costs here, unless the prover has chosen it.
+
+    On several devices, it is the number of bytes that each of them has that decides.
+    """
     if choices.witness_interval:
         return choices
+    if mesh:
+        every = -(-mesh.device_bytes(program.signature.state) // _WITNESS_BYTES)
+        return replace(choices, witness_interval=max(1, min(every, choices.interval or task.interval)))
     with running("the first steps"):
         costs = measure(program, *trial_inputs(program.signature, task.source))
     return replace(choices, witness_interval=smallest_interval(costs, choices.interval or task.interval))

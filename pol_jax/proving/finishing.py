@@ -11,7 +11,7 @@ from pol_jax.protocol import inventory, merkle
 from pol_jax.protocol.claim import Claim, EnvironmentFrom, Intervention
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
-from pol_jax.proving.open_run import forget, own_environment
+from pol_jax.proving.open_run import first_environment, forget
 from pol_jax.proving.recorder import Recorder
 from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.proof import open_proof
@@ -46,7 +46,7 @@ def finish(
         ledger_root=merkle.root(recorder.digests).hex(),
         steps=len(recorder.digests) - 1,
         final_state=recorder.last_state.hex(),
-        environments=earlier.environments if earlier else (EnvironmentFrom(0, own_environment(commitment)),),
+        environments=earlier.environments if earlier else (EnvironmentFrom(0, first_environment(root, commitment)),),
         interventions=interventions,
     )
     if earlier not in (None, claim):

@@ -14,7 +14,7 @@ from pol_jax.protocol.claim import Intervention
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.encoding import FORMAT_1
 from pol_jax.protocol.initial import problem_of_leaves
-from pol_jax.proving.open_run import Aim, remember
+from pol_jax.proving.open_run import Aim, Preempted, remember
 from pol_jax.storage.interventions import DIRECTORY, intervention_name, load_intervention, save_intervention
 from pol_jax.training.initial_state import digest_of
 from pol_jax.training.states import little_endian
@@ -41,9 +41,9 @@ class Interventions:
             if f"{DIRECTORY}/{entry.name}" not in complete:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
-    def remember(self) -> None:
-        """Write the run's aim and its interventions to the directory."""
-        remember(self._root, self._aim, self._commitment, self.made)
+    def remember(self, preempted: Preempted | None = None) -> None:
+        """Write the run's aim and its interventions to the directory, and where it is interrupted with notice."""
+        remember(self._root, self._aim, self._commitment, self.made, preempted)
 
     def changes(self, step: int) -> dict[int, np.ndarray]:
         """Return the leaves that an intervention after ``step`` put into the state, by their places; or none."""

@@ -14,7 +14,7 @@ from pol_jax.files import write_whole
 from pol_jax.program.machine import current_environment
 from pol_jax.protocol.claim import Intervention
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.documents import decode, encode
+from pol_jax.protocol.documents import HexDigest, decode, encode
 from pol_jax.protocol.encoding import FORMAT_1, Format
 from pol_jax.protocol.environment import Environment, environment_differences
 from pol_jax.protocol.keys import MAX_STEPS
@@ -41,6 +41,13 @@ class Aim:
         return step == self.steps or step % (self.keep_every * interval) == 0
 
 
+class Preempted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A run was interrupted with notice: the step after which a checkpoint was written, and its state's digest."""
+
+    step: StepCount
+    state: HexDigest
+
+
 class OpenRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An open run is the document ``run.json``, which is removed when the run is finished."""
 
@@ -49,6 +56,7 @@ class OpenRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     environment: Environment
     keep_every: StepCount = 1
     interventions: tuple[Intervention, ...] = ()
+    preempted: Preempted | None = None
 
 
 def check_aim(steps: int | None, keep_every: int | None) -> None:
@@ -119,16 +127,39 @@ def own_environment(commitment: Commitment) -> Environment:
     return msgspec.structs.replace(environment, variables=None, libraries=None)
 
 
+def first_environment(root: Path, commitment: Commitment) -> Environment:
+    """Return the environment in which an open run began; this process's differs in nothing that decides bits."""
+    before = _read(root / OPEN_RUN_FILE)
+    return before.environment if before else own_environment(commitment)
+
+
 def past_interventions(root: Path) -> tuple[Intervention, ...]:
     """Return the interventions of an interrupted run, ascending by step."""
     before = _read(root / OPEN_RUN_FILE)
     return before.interventions if before else ()
 
 
-def remember(root: Path, aim: Aim, commitment: Commitment, interventions: Sequence[Intervention] = ()) -> None:
-    """Write the aim, the backend and the interventions to the directory, where they stay until `forget`."""
-    environment = own_environment(commitment)
-    open_run = OpenRun(commitment.format, aim.steps, environment, aim.keep_every, tuple(interventions))
+def preemption(root: Path) -> Preempted | None:
+    """Return where an open run was interrupted with notice, or None if it was not."""
+    before = _read(root / OPEN_RUN_FILE)
+    return before.preempted if before else None
+
+
+def remember(
+    root: Path,
+    aim: Aim,
+    commitment: Commitment,
+    interventions: Sequence[Intervention] = (),
+    preempted: Preempted | None = None,
+) -> None:
+    """Write the aim, the backend and the interventions to the directory, where they stay until `forget`.
+
+    The backend is that on which the run began: it goes on nowhere but on one like it. Where it was interrupted with
+    notice is kept too, until that happens again.
+    """
+    before, environment = _read(root / OPEN_RUN_FILE), first_environment(root, commitment)
+    preempted = preempted or (before.preempted if before else None)
+    open_run = OpenRun(commitment.format, aim.steps, environment, aim.keep_every, tuple(interventions), preempted)
     write_whole(root / OPEN_RUN_FILE, encode(open_run))
 
 

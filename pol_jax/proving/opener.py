@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-import jax.numpy as jnp
 import numpy as np
 
 from pol_jax.errors import BackendError, ProofError, UsageError
@@ -29,13 +28,16 @@ from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.proof import Proof
 from pol_jax.training.committed_records import CommittedRecords
-from pol_jax.training.initial_state import initial_leaves, taken_of
+from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.inputs import step_inputs
 from pol_jax.training.loop import Follower, Witness, run
 from pol_jax.training.records import record_rows, salts_of, take
+from pol_jax.training.shards import layout_of
 from pol_jax.training.states import HostState, Layout, little_endian
 from pol_jax.training.task import Source
 from pol_jax.verifying.ancestry import check_taken
+from pol_jax.verifying.backend_differences import differences_from
+from pol_jax.verifying.replay import placed_program
 
 
 def open_steps(
@@ -141,13 +143,13 @@ def _regenerate(
     Every step is executed once, from the checkpoint before it. Steps 0 and T have checkpoints in every proof.
     """
     schedule, steps = proof.commitment.schedule, proof.segments.steps
-    layout, program = Layout(proof.commitment.state), proof.program()
+    layout, program = Layout(proof.commitment.state), placed_program(proof.program(), proof.commitment)
     ends = {step: _committed_state(proof, layout, step) for step in (0, steps)}
-    _check_initial(proof, program, layout, ends[0])
+    _check_initial(proof, program, ends[0])
     records = CommittedRecords(proof.records(), secret, proof.commitment.format)
     kept = {step for span in wanted for step in (span.start, span.stop)}
     witness = Witness(
-        layout,
+        layout_of(program),
         records,
         lambda step: schedule.has_witness(step, steps),
         proof.commitment.row_layout,
@@ -163,7 +165,7 @@ def _regenerate(
             keeper.begin(proof, start, state)
             with executing(program.signature), Follower(program, witness, keeper) as follower:
                 inputs = step_inputs(proof.commitment, source, start + 1, stop + 1, proof.changes)
-                run(program, tuple(jnp.array(leaf) for leaf in state.leaves), inputs, follower)
+                run(program, program.put(state.leaves), inputs, follower)
     finally:
         progress.end()
     return ends | keeper.states
@@ -177,15 +179,16 @@ def _committed_state(proof: Proof, layout: Layout, step: int) -> HostState:
     return state
 
 
-def _check_initial(proof: Proof, program: Program, layout: Layout, state: HostState) -> None:
+def _check_initial(proof: Proof, program: Program, state: HostState) -> None:
     """Refuse to open a run whose initial state is not what ``init`` gives here, beside leaves that were taken over."""
     assert proof.claim is not None  # noqa: S101  # the caller has refused runs that are not finished
     check_taken(proof.commitment, state.leaves, checkpoint_name(0))
     with executing(program.signature):
-        derived = initial_leaves(program, proof.commitment, taken_of(proof.commitment, state.leaves))
-    if layout.gather(derived).digest() == state.digest():
+        given = taken_of(proof.commitment, state.leaves)
+        derived = layout_of(program).copy_of(program.start(first_key(proof.commitment), given))
+    if derived.digest() == state.digest():
         return
-    differences = proof.claim.environment_differences(current_environment())
+    differences = differences_from(proof.commitment, proof.claim, current_environment())
     if differences:
         raise BackendError(
             f"this machine can't regenerate the initial state: it is not the prover's ({'; '.join(differences)}); "
@@ -221,7 +224,8 @@ class _Keeper:
 
     def _keep(self, step: int, state: HostState | None) -> None:
         if step in self._wanted and state is not None:
-            self.states[step] = state
+            whole = Layout(state.layout.spec).gather([np.asarray(leaf) for leaf in state.leaves])
+            self.states[step] = whole
 
 
 def _rows(proof: Proof, wanted: Sequence[Span]) -> tuple[dict[int, Row], list[bytes]]:

@@ -45,6 +45,8 @@ class Recorder:
         aim: Aim,
         resumption: Resumption,
         on_row: Callable[[Row], None] | None = None,
+        *,
+        writes: bool = True,
     ) -> None:
         """Continue the records in ``root``.
 
@@ -55,6 +57,7 @@ class Recorder:
             aim: the number of steps, and which checkpoints are kept.
             resumption: what an interrupted run left.
             on_row: called with every row when it is recorded.
+            writes: whether this process writes the ledger; others compare rows, and save what they have of states.
         """
         self._root, self._schedule, self._layout, self._on_row = root, schedule, layout, on_row
         self._segments = Segments(aim.steps, schedule.interval)
@@ -66,8 +69,9 @@ class Recorder:
         self.digests: list[Digest] = list(resumption.digests)
         self.last_state: Digest | None = resumption.state_digest
         unsealed = [row for row in resumption.after if row.step > self._sealed_to]
-        self._journal = Journal(root / JOURNAL_FILE, [*self._open, *unsealed])
-        if self._open and resumption.start > 0:  # the run was killed between the checkpoint and the seal
+        self._journal = Journal(root / JOURNAL_FILE, [*self._open, *unsealed]) if writes else None
+        # The run was killed between the checkpoint and the seal, unless the checkpoint is that of a preemption.
+        if self._open and resumption.start > 0 and schedule.has_checkpoint(resumption.start, aim.steps):
             self._seal()
         self._thin(resumption.start)
 
@@ -92,21 +96,33 @@ class Recorder:
         if self._on_row:
             self._on_row(row)
 
+    def keep(self, step: int, state: HostState) -> None:
+        """Write a checkpoint at any step, for a machine that is about to be taken away; the next one replaces it.
+
+        Raises:
+            StorageError: it can't be written.
+        """
+        if step not in checkpoint_steps(self._root):
+            save_checkpoint(self._root, step, self._layout.spec, state.leaves)
+            self._passing.add(step)
+
     def drop_open_rows(self) -> None:
         """Remove the rows after the last sealed segment from the journal; the run is then continued before them."""
-        self._journal.clear()
+        if self._journal:
+            self._journal.clear()
 
     def close(self) -> None:
         """Close the journal; everything that was recorded is kept."""
-        self._journal.close()
+        if self._journal:
+            self._journal.close()
 
     def remove_journal(self) -> None:
         """Remove the journal after the last step, when everything is sealed."""
-        self._journal.close()
+        self.close()
         (self._root / JOURNAL_FILE).unlink(missing_ok=True)
 
     def _write(self, row: Row, state: HostState | None, *, new: bool) -> None:
-        if new:
+        if new and self._journal:
             self._journal.append(row)
         if row.step > self._sealed_to:
             self._open.append(row)
@@ -124,13 +140,15 @@ class Recorder:
     def _thin(self, step: int) -> None:
         """Remove the checkpoints before ``step`` that the proof shall not keep, now that this one is complete."""
         for earlier in sorted(earlier for earlier in self._passing if earlier < step):
-            remove_checkpoint(self._root, earlier)
+            if self._journal:
+                remove_checkpoint(self._root, earlier)
             self._passing.remove(earlier)
 
     def _seal(self) -> None:
         last = self._open[-1].step
-        seal(self._root, self._segments.of_step(last), self._open)
-        self._journal.clear()
+        if self._journal:
+            seal(self._root, self._segments.of_step(last), self._open)
+            self._journal.clear()
         self._sealed_to, self._open = last, []
 
 

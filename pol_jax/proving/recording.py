@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pol_jax.errors import UsageError
-from pol_jax.files import locked, storing
+from pol_jax.files import local_path, locked, storing
 from pol_jax.program.artifact import Leaves, Program, Signature
 from pol_jax.progress import Progress, Silent
 from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol import inventory
-from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.rows import Row
-from pol_jax.protocol.trees import PyTree
-from pol_jax.proving.commit import Choices, check_choices, write_commitment
+from pol_jax.protocol.trees import PyTree, uncut
+from pol_jax.proving.commit import PRNG, Choices, check_choices, write_commitment
 from pol_jax.proving.fine_tuning import taken_leaves
 from pol_jax.proving.finishing import finish
 from pol_jax.proving.interventions import Interventions
-from pol_jax.proving.open_run import Aim, agree_on_aim, check_aim, check_count, past_interventions
+from pol_jax.proving.open_run import Aim, Preempted, agree_on_aim, check_aim, check_count, past_interventions
 from pol_jax.proving.recorder import Recorder
 from pol_jax.proving.resumption import Resumption, check_same_program, find_resumption
 from pol_jax.proving.self_check import Executor, SelfChecker
+from pol_jax.proving.sharding import (
+    SEVERAL_PROCESSES,
+    Shardings,
+    agree_on_placement,
+    check_devices,
+    committed_mesh,
+    place_on,
+)
 from pol_jax.proving.signing import Pace, choices_of, sign_commitment, sign_finished
 from pol_jax.proving.state_chain import StateChain
 from pol_jax.proving.trial import running
@@ -39,9 +44,11 @@ from pol_jax.storage.checkpoints import check_place
 from pol_jax.storage.proof import Proof, open_proof
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.export import structure_of
-from pol_jax.training.initial_state import first_key, initial_leaves
+from pol_jax.training.initial_state import first_key
 from pol_jax.training.inputs import StepInput, step_inputs
 from pol_jax.training.loop import Follower, Observer, OnStep, Witness, run
+from pol_jax.training.processes import TIMEOUT, Processes, is_taken_away
+from pol_jax.training.shards import layout_of
 from pol_jax.training.states import Layout
 from pol_jax.training.task import Task
 
@@ -61,6 +68,9 @@ def train(
     progress: Progress | None = None,
     on_step: OnStep | None = None,
     self_check: int | None = None,
+    mesh: jax.sharding.Mesh | None = None,
+    shardings: Shardings | None = None,
+    timeout: float = TIMEOUT,
     key: Ed25519PrivateKey | None = None,
 ) -> Proof:
     """Train ``task`` with a proof in the directory ``out``, or continue a run there that was interrupted.
@@ -77,16 +87,21 @@ def train(
             one's own. It is called from another thread, soon after the step has run; if it raises, the run ends.
         self_check: one segment of so many, chosen by chance, is executed a second time when it ends, so that silent
             data corruption is found. None for no segment.
+        mesh: the devices that train, of all processes; None for one device.
+        shardings: how the state and the batch are cut among them: ``(those of the state, that of the batch)``, as
+            ``jax.jit`` takes them. An interrupted run needs neither: it goes on as it was committed to.
+        timeout: seconds after which a process that has not reported a step is given up, if there are several.
         key: the prover's private key (`pol_jax.read_private_key`). Its public half enters the commitment, and so every
             seed; it signs the commitment before step 0 and the claim in the end, in the directory's ``attestations``.
 
     Returns:
-        The finished proof.
+        The proof; it is not finished if this machine is about to be taken away, and the same call then continues it.
 
     Raises:
         UsageError: the directory has other files than a proof's, or the choices contradict the run in it.
         DivergenceError: a recomputed step differs from the ledger, or gives another result the second time.
         StorageError: the directory can't be written.
+        ProcessError: another process has failed, or has not reported a step.
     """
     with Recording(
         task,
@@ -97,6 +112,9 @@ def train(
         progress=progress,
         on_step=on_step,
         self_check=self_check,
+        mesh=mesh,
+        shardings=shardings,
+        timeout=timeout,
         key=key,
     ) as recording:
         recording.run()
@@ -138,36 +156,59 @@ class Recording:
         progress: Progress | None = None,
         on_step: OnStep | None = None,
         self_check: int | None = None,
+        mesh: jax.sharding.Mesh | None = None,
+        shardings: Shardings | None = None,
+        timeout: float = TIMEOUT,
         key: Ed25519PrivateKey | None = None,
     ) -> None:
-        """Commit, or find what an interrupted run left; arguments and errors are those of `train`."""
+        """Commit, or find what an interrupted run left; arguments and errors are those of `train`.
+
+        Where several processes train, each of them makes a recording with the same arguments, on a shared directory.
+        """
         if not isinstance(task, Task):
             raise UsageError(f"expected a pol_jax.Task, got {type(task).__name__}")
-        self._root, self._task = Path(out), task
+        self._root, self._task = local_path(out), task
         self._progress: Progress = progress or Silent()
         self._choices, self._on_step = choices_of(choices or Choices(), key), on_step
         self._key, self._pace = key, Pace()
         self._self_check = None if self_check is None else check_count("self_check", self_check)
         self._stack = ExitStack()
         self.follower: Follower | None = None
-        self._entered = False
+        self._entered, self._kept = False, 0
         check_place(self._root)
         check_aim(steps, keep_every)
-        with ExitStack() as opening:
-            opening.enter_context(locked(self._root))
+        check_devices(mesh, shardings)
+        self._mesh, self._shardings, self._processes = mesh, shardings, Processes(timeout)
+        if self._self_check is not None and self._processes.count > 1:
+            raise UsageError("self_check: one process alone can execute a segment again; leave it out")
+        with ExitStack() as opening, self._telling():
+            if self._processes.is_first:
+                opening.enter_context(locked(self._root))
             opening.enter_context(jax.transfer_guard("allow"))  # whatever the caller forbids their own code
             with storing(self._root):
                 self._open(steps, keep_every, opening)
             self._stack = opening.pop_all()
 
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Let the other processes know if this one fails."""
+        try:
+            yield
+        except BaseException as error:
+            self._processes.fail(error)
+            raise
+
     def _open(self, steps: int | None, keep_every: int | None, stack: ExitStack) -> None:
-        self.commitment, program = self._committed(steps)
+        program = self._processes.first("the commitment", lambda: self._commit(steps))
+        self.commitment = open_proof(self._root).commitment
+        if not self._processes.is_first:
+            check_choices(self.commitment, self._task, self._choices)
         self.finished = (self._root / inventory.FILE).exists()
         aim = agree_on_aim(self._root, steps, keep_every)
         self.steps = aim.steps
         signature = Signature.from_commitment(self.commitment)
         self._structure = structure_of(self._task, signature.prng)
-        if self._structure.spec != signature.state:
+        if self._structure.spec != uncut(signature.state):
             raise UsageError(
                 f"{self._root}: the task's state is not the committed one; use the task with which the run began"
             )
@@ -175,18 +216,23 @@ class Recording:
         if program is None and not self.finished:
             check_same_program(proof, self._task, self.steps)
         self.program = program or proof.program()
-        layout, schedule = Layout(signature.state), self.commitment.schedule
+        schedule = self.commitment.schedule
+        placement = agree_on_placement(self.commitment, self._structure, self._mesh, self._shardings)
+        if placement is not None and not self.finished:
+            self.program = self.program if program else self.program.on(placement)
+        layout = layout_of(self.program)
         self.witness = Witness(
             layout,
             CommittedRecords(proof.records(), self._choices.secret, self.commitment.format),
             lambda step: schedule.has_witness(step, self.steps),
             self.commitment.row_layout,
             lambda step: schedule.has_checkpoint(step, self.steps),
+            self._processes,
         )
         made = proof.claim.interventions if proof.claim else past_interventions(self._root)
         self._interventions = Interventions(self._root, self.commitment, aim, made)
         if self.finished:
-            if self._key:
+            if self._key and self._processes.is_first:
                 sign_finished(proof, self._key, None)
             self.start, self.damaged, self.leaves = self.steps, list[str](), proof.final_leaves()
         else:
@@ -197,11 +243,13 @@ class Recording:
     def _continue(self, aim: Aim, layout: Layout, stack: ExitStack) -> None:
         """Find where the run continues, and open the files that it writes to."""
         schedule = self.commitment.schedule
-        resumption = find_resumption(self._root, self.commitment, layout, self.steps)
-        self._interventions.remove_unfinished()
-        self._interventions.remember()
+        writes = self._processes.is_first
+        resumption = find_resumption(self._root, self.commitment, layout, self.steps, self._processes)
+        if writes:
+            self._interventions.remove_unfinished()
+            self._interventions.remember()
         self.start, self.damaged = max(0, resumption.start), resumption.damaged
-        self.recorder = Recorder(self._root, schedule, layout, aim, resumption, self._report)
+        self.recorder = Recorder(self._root, schedule, layout, aim, resumption, self._report, writes=writes)
         stack.callback(self.recorder.close)
         self.leaves = self._first_leaves(resumption)
 
@@ -222,8 +270,24 @@ class Recording:
         return self._remaining()
 
     def _remaining(self) -> Iterator[StepInput]:
-        yield from self._inputs(self._last + 1, self.steps + 1)
+        for each in self._inputs(self._last + 1, self.steps + 1):
+            yield each
+            if each.step < self.steps and is_taken_away(each.step):
+                self._keep(each.step)
+                return
         self._exhausted = True
+
+    def _keep(self, step: int) -> None:
+        """Write a checkpoint after ``step``, the last one that was run, because this machine is about to go."""
+        assert self.follower is not None  # noqa: S101  # a step was run
+        self.follower.wait()
+        self._kept = step
+        with jax.transfer_guard("allow"), storing(self._root):
+            state = self.witness.layout.copy_of(self.follower.last)
+            digest = self.witness.digest(step, state)
+            self.recorder.keep(step, state)
+            if digest is not None and self._processes.is_first:
+                self._interventions.remember(Preempted(step, digest.hex()))
 
     def run(self) -> None:
         """Run all remaining steps.
@@ -237,7 +301,7 @@ class Recording:
         if not self.finished and follower:
             with running("a step"):
                 run(self.program, self.leaves, self, follower)
-            self._last = self.steps
+            self._last = self._kept or self.steps
 
     def step(self, state: PyTree, inputs: StepInput) -> tuple[PyTree, Mapping[str, jax.Array]]:
         """Run one step of the exported program on the task's own pytree; the memory of ``state`` is reused.
@@ -254,9 +318,9 @@ class Recording:
         if inputs.step != self._last + 1 or follower is None:
             raise UsageError(self._out_of_order(inputs.step))
         self._chain.check(state)
-        with running(f"step {inputs.step}"):
+        with running(f"step {inputs.step}"), follower.within(inputs.step):
             begun = inputs.begin(self._structure.leaves(state))
-            leaves, metrics = self.program.step(begun, inputs.batch, inputs.key)
+            leaves, metrics = self.program.step(begun, self.program.feed(inputs.batch), inputs.key)
             follower.follow(inputs, leaves, metrics)
         new, self._last = self._structure.state(leaves), inputs.step
         self._chain.extend(inputs.step, new)
@@ -280,6 +344,8 @@ class Recording:
         """
         if (follower := self._check_open()) is None:
             raise UsageError("intervention: the run is finished")
+        if self._processes.count > 1:
+            raise UsageError("intervention: several processes train; only one can change a state from outside")
         self._chain.check(state)
         follower.wait()
         changed = self._interventions.add(self._last, leaves, reason)
@@ -307,19 +373,24 @@ class Recording:
             UsageError: the loop went over all inputs without running their steps.
         """
         follower, self.follower, self._entered = self.follower, None, False
-        with self._stack:
+        if error is not None:
+            self._processes.fail(error)
+        with self._stack, self._telling():
             if isinstance(error, RuntimeError) and "deleted" in str(error):
                 error.add_note(_MEMORY_IS_REUSED)
             if kind is None and follower:
                 follower.wait()
                 if len(self.recorder.digests) == self.steps + 1:  # row 0 and one for each step
-                    with storing(self._root):
-                        made = self._interventions.made
-                        finish(self._root, self.commitment, self.recorder, self.program.constant_bytes, made)
-                        if self._key:
-                            sign_finished(open_proof(self._root), self._key, self._pace.seconds_per_step(self.steps))
+                    self._processes.first("the claim", self._finish)
                 else:
                     self._left_early()
+
+    def _finish(self) -> None:
+        with storing(self._root):
+            made = self._interventions.made
+            finish(self._root, self.commitment, self.recorder, self.program.constant_bytes, made)
+            if self._key:
+                sign_finished(open_proof(self._root), self._key, self._pace.seconds_per_step(self.steps))
 
     def _check_open(self) -> Follower | None:
         """Return the follower, which a finished run has none of.
@@ -366,32 +437,40 @@ class Recording:
         schedule, executor = self.commitment.schedule, Executor(self.program, self.witness, self._inputs)
         checker = SelfChecker(self.recorder, executor, schedule, self.steps, self._self_check)
         # A copy: the first step takes over the memory of these leaves.
-        checker.begin(self.start, self.witness.layout.gather([np.array(leaf) for leaf in self.leaves]))
+        checker.begin(self.start, self.witness.layout.copy_of(self.leaves))
         return checker
 
     def _inputs(self, start: int, stop: int) -> Iterator[StepInput]:
-        return step_inputs(self.commitment, self._task.source, start, stop, self._interventions.changes)
+        changes = self._interventions.changes
+        return step_inputs(self.commitment, self._task.source, start, stop, changes, self.program.rows)
 
-    def _committed(self, steps: int | None) -> tuple[Commitment, Program | None]:
-        """Return the commitment, and the program if it was loaded to commit to it."""
+    def _commit(self, steps: int | None) -> Program | None:
+        """Commit, unless an interrupted run has; return the program, if it was loaded to commit to it."""
         sign = partial(sign_commitment, self._root, key=self._key) if self._key else None
-        if not (self._root / commitments.FILE).exists():
-            steps = self._task.steps if steps is None else steps
-            return write_commitment(self._root, self._task, self._choices, self._progress, steps, sign)
-        commitment = open_proof(self._root).commitment
-        check_choices(commitment, self._task, self._choices)
-        if sign:
-            sign(commitment.encode())
-        return commitment, None
+        if (self._root / commitments.FILE).exists():
+            commitment = open_proof(self._root).commitment
+            check_choices(commitment, self._task, self._choices)
+            if sign:
+                sign(commitment.encode())
+            return None
+        cut, placement = None, None
+        if self._mesh is not None and self._shardings is not None:
+            structure = structure_of(self._task, self._choices.prng or PRNG)
+            cut = committed_mesh(self._mesh, self._shardings, structure, self._task.batch_size)
+            placement = place_on(cut, self._mesh)
+        elif self._processes.count > 1:
+            raise UsageError(SEVERAL_PROCESSES)
+        steps = self._task.steps if steps is None else steps
+        return write_commitment(self._root, self._task, self._choices, self._progress, steps, cut, placement, sign)[1]
 
     def _first_leaves(self, resumption: Resumption) -> Leaves:
         if resumption.state is not None:
-            return tuple(jnp.array(leaf) for leaf in resumption.state)
+            return self.program.put(resumption.state)
         given = taken_leaves(self.commitment, self._choices.start)
-        leaves = initial_leaves(self.program, self.commitment, given)
-        state = self.witness.layout.gather(leaves)
+        leaves = self.program.start(first_key(self.commitment), given)
+        state = self.witness.layout.copy_of(leaves)
         self.recorder(self.witness.initial(first_key(self.commitment), state), state)
-        return tuple(jnp.array(leaf) for leaf in leaves)
+        return leaves
 
     def _report(self, row: Row) -> None:
         self._pace.see(row.step)

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
+import jax
 import numpy as np
 
-from pol_jax.errors import ProofError, UsageError
+from pol_jax.errors import ProcessError, ProofError, UsageError
+from pol_jax.protocol import merkle
 from pol_jax.protocol.commitment import Commitment, Schedule
 from pol_jax.protocol.encoding import Digest
 from pol_jax.protocol.rows import Row
+from pol_jax.proving.open_run import Preempted, preemption
 from pol_jax.storage import ledger
-from pol_jax.storage.checkpoints import checkpoint_steps, load_checkpoint, remove_unfinished
+from pol_jax.storage.checkpoints import (
+    checkpoint_name,
+    checkpoint_steps,
+    load_checkpoint,
+    open_leaves,
+    remove_unfinished,
+)
 from pol_jax.storage.journal import recorded_rows
 from pol_jax.storage.ledger import sealed_steps
 from pol_jax.storage.proof import Proof
-from pol_jax.training.states import Layout
+from pol_jax.training.processes import Processes
+from pol_jax.training.shards import ShardedLayout
+from pol_jax.training.states import HostState, Layout
 from pol_jax.training.task import Task
 from pol_jax.verifying.trusted_program import is_expected, names_of, trust
+
+_READ: Final = b"\0"
+"""Before the digests of a state that was read; any other message is the text of an error."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +54,7 @@ class Resumption:
     """
 
     start: int
-    state: list[np.ndarray] | None
+    state: Sequence[np.ndarray | jax.Array] | None
     state_digest: Digest | None
     digests: list[Digest]
     sealed_to: int
@@ -47,24 +63,29 @@ class Resumption:
     damaged: list[str]
 
 
-def find_resumption(root: Path, commitment: Commitment, layout: Layout, steps: int) -> Resumption:
+def find_resumption(root: Path, commitment: Commitment, layout: Layout, steps: int, processes: Processes) -> Resumption:
     """Return what an interrupted run left in ``root``, after removing files that it was writing when it was killed.
 
+    Each process reads what it has of a state; together they compare its digest.
+
     Raises:
+        ProcessError: another process has failed, or sees other files here.
         UsageError: the run has more than ``steps`` steps, or was ended at another step.
         ProofError: a sealed segment is damaged.
     """
-    remove_unfinished(root)
-    for leftover in (*root.glob("*.tmp"), *(root / ledger.DIRECTORY).glob("*.tmp")):
-        leftover.unlink()
+    processes.first("what it has removed", lambda: _remove_leftovers(root))
     schedule, sealed_to = commitment.schedule, sealed_steps(root)
     recorded = partial(recorded_rows, root, schedule.interval, sealed_to, commitment.row_layout)
     witnessed, digests = {}, []
     for row in recorded():
         digests.append(row.digest())
         witnessed[row.step] = row.state
-    _check_length(root, schedule, sealed_to, len(digests) - 1, steps)
-    start, state, damaged = _last_good(root, layout, witnessed)
+    noticed = preemption(root)
+    _check_length(root, schedule, sealed_to, len(digests) - 1, steps, noticed)
+    if noticed and noticed.step in witnessed:
+        witnessed[noticed.step] = witnessed[noticed.step] or bytes.fromhex(noticed.state)
+    start, state, damaged = _last_good(root, layout, witnessed, processes)
+    _agree_on_rows(processes, start, digests)
     after = [row for row in recorded() if row.step > min(start, sealed_to)]
     return Resumption(
         start=start,
@@ -94,26 +115,69 @@ def check_same_program(proof: Proof, task: Task, steps: int) -> None:
         )
 
 
-def _check_length(root: Path, schedule: Schedule, sealed_to: int, recorded: int, steps: int) -> None:
+def _remove_leftovers(root: Path) -> None:
+    remove_unfinished(root)
+    for leftover in (*root.glob("*.tmp"), *(root / ledger.DIRECTORY).glob("*.tmp")):
+        leftover.unlink()
+
+
+def _agree_on_rows(processes: Processes, start: int, digests: list[Digest]) -> None:
+    """Refuse processes that have read other rows than the first one: their directories are not one and the same."""
+    mine = f"{start} {merkle.root(digests).hex() if digests else 'none'}".encode()
+
+    def decide(every: Sequence[bytes]) -> bytes:
+        for process, found in enumerate(every):
+            if found != mine:
+                raise ProcessError(f"process {process} sees other files than process 0: the directory must be shared")
+        return b""
+
+    processes.agree("what it has read", mine, decide)
+
+
+def _check_length(
+    root: Path, schedule: Schedule, sealed_to: int, recorded: int, steps: int, noticed: Preempted | None
+) -> None:
     if recorded > steps:
         raise UsageError(f"{root}: has {recorded} recorded steps, more than the {steps} asked for; ask for more steps")
     for step in (sealed_to, *checkpoint_steps(root)):
+        if noticed and step == noticed.step:
+            continue
         if step >= 0 and not schedule.has_checkpoint(step, steps):
             raise UsageError(f"{root}: was ended at step {step}, and {steps} are asked for; start a new run for more")
 
 
 def _last_good(
-    root: Path, layout: Layout, witnessed: dict[int, Digest | None]
-) -> tuple[int, list[np.ndarray] | None, list[str]]:
+    root: Path, layout: Layout, witnessed: dict[int, Digest | None], processes: Processes
+) -> tuple[int, Sequence[np.ndarray | jax.Array] | None, list[str]]:
     """Return the last step whose checkpoint can be read and has the ledger's digest, its state, and damaged ones."""
-    damaged = []
+    damaged = list[str]()
     for step in reversed([step for step in checkpoint_steps(root) if step in witnessed]):
-        try:
-            state = load_checkpoint(root, step, layout.spec)
-        except ProofError as error:
-            damaged.append(str(error))
-            continue
-        if layout.gather(state).digest() == witnessed[step]:
-            return step, state, damaged
-        damaged.append(f"checkpoint {step}: its digest is not the ledger's")
+        state, mine = _read(root, step, layout)
+        problem = processes.agree(f"checkpoint {step}", mine, partial(_problem, layout, step, witnessed[step])).decode()
+        if not problem and state is not None:
+            return step, state.leaves, damaged
+        damaged.append(problem)
     return -1, None, damaged
+
+
+def _read(root: Path, step: int, layout: Layout) -> tuple[HostState | None, bytes]:
+    """Return what this process has of a state, and its digests; or None, and why that can't be read."""
+    try:
+        if not isinstance(layout, ShardedLayout):
+            state = layout.gather(load_checkpoint(root, step, layout.spec))
+            return state, _READ + state.digest()
+        stored = open_leaves(root, checkpoint_name(step), layout.spec)
+        sharded = layout.fetch(layout.placement.put(layout.shapes, stored.read))
+        return sharded, _READ + sharded.digest_pieces()
+    except ProofError as error:
+        return None, str(error).encode()
+
+
+def _problem(layout: Layout, step: int, expected: Digest | None, messages: Sequence[bytes]) -> bytes:
+    """Return why a checkpoint is none to continue from, from what all processes have read of it; nothing if it is."""
+    for message in messages:
+        if not message.startswith(_READ):
+            return message
+    read = [message.removeprefix(_READ) for message in messages]
+    found = layout.combine(dict(enumerate(read))) if isinstance(layout, ShardedLayout) else read[0]
+    return b"" if found == expected else f"checkpoint {step}: its digest is not the ledger's".encode()

@@ -10,8 +10,6 @@ import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import jax.numpy as jnp
-
 from pol_jax.errors import DivergenceError
 from pol_jax.program.artifact import Program
 from pol_jax.protocol.commitment import Schedule
@@ -82,7 +80,7 @@ class SelfChecker:
             self.begin(row.step, state)
 
     def _check(self, start: int, state: HostState, stop: int) -> None:
-        executor, leaves = self._executor, tuple(jnp.array(leaf) for leaf in state.leaves)
+        executor, leaves = self._executor, self._executor.program.put(state.leaves)
         comparer = RowComparer(iter(self._rows), Span(start, stop))
         inputs = executor.inputs(start + 1, stop + 1)
         result = replay_steps(executor.program, executor.witness, leaves, inputs, comparer)

@@ -9,13 +9,17 @@ import jax
 import numpy as np
 from jaxtyping import UInt32
 
-from pol_jax.errors import BackendError, ProofError, TaskError, printable
+from pol_jax.errors import BackendError, ProcessError, ProofError, TaskError, printable
 from pol_jax.program.artifact import Artifacts, Program, Signature, load_program
+from pol_jax.program.placement import Placement
+from pol_jax.training.processes import lost_process
 from pol_jax.training.records import Batch, take
 from pol_jax.training.task import Source
 
 
-def try_program(artifacts: Artifacts, signature: Signature, source: Source) -> Program:
+def try_program(
+    artifacts: Artifacts, signature: Signature, source: Source, placement: Placement | None = None
+) -> Program:
     """Return a task's programs, loaded as a verifier loads them, after running ``init`` and one step.
 
     What is compiled for the trial is used by the run. The result of the trial is dropped: its key is zero, and its
@@ -32,6 +36,10 @@ def try_program(artifacts: Artifacts, signature: Signature, source: Source) -> P
             f"what was exported can't be loaded back: {error}; init and step must be pure functions of their arguments,"
             " for one device"
         ) from error
+    if placement is not None:
+        program = program.on(placement)
+        if placement.has_peers:  # all processes would have to run it together
+            return program
     batch, key = trial_inputs(signature, source)
     with running("the first step"):
         jax.block_until_ready(program.step(program.init(key), batch, key))
@@ -54,10 +62,13 @@ def running(what: str) -> Iterator[None]:
 
     Raises:
         TaskError: XLA can't compile or run ``what``, or jax's own checks (``jax_debug_nans``) stopped it.
+        ProcessError: the same, where several processes run.
     """
     try:
         with jax.transfer_guard("allow"):
             yield
     except (jax.errors.JaxRuntimeError, FloatingPointError, MemoryError) as error:
+        if jax.process_count() > 1:
+            raise ProcessError(f"{what} {lost_process(error)}") from error
         text = printable((str(error) or type(error).__name__).splitlines()[0])
         raise TaskError(f"{what} can't run here: {text}") from error

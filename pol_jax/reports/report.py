@@ -34,6 +34,7 @@ class Report(msgspec.Struct, frozen=True):
         mode: how the proof was accepted, with all that it comes from: bit for bit, or within a tolerance; None if it
             was not accepted.
         exact: whether the verifier asked that nothing be accepted within a tolerance.
+        leaves: the leaves that matter to the verifier, by path or by what they lie below; empty for all.
         reasons: what nobody has shown about the initial state, then the reasons for the verdict; one line each.
         provenance: where the initial state comes from; None if stage 3 was not passed.
         ancestors: the earlier proofs that it comes from, as far as they were verified, the latest first.
@@ -72,6 +73,7 @@ class Report(msgspec.Struct, frozen=True):
     verdict: Verdict
     mode: Mode | None
     exact: bool
+    leaves: tuple[str, ...]
     reasons: tuple[str, ...]
     provenance: Provenance | None
     ancestors: tuple[Ancestor, ...]
@@ -128,7 +130,13 @@ class Report(msgspec.Struct, frozen=True):
 
     @classmethod
     def unfinished(
-        cls, policy: Policy | StepPolicy, nonce: bytes, environment: Environment, *, exact: bool = False
+        cls,
+        policy: Policy | StepPolicy,
+        nonce: bytes,
+        environment: Environment,
+        *,
+        exact: bool = False,
+        leaves: tuple[str, ...] = (),
     ) -> Report:
         """Return the report on a verification that has reached no stage and found nothing yet.
 
@@ -140,6 +148,7 @@ class Report(msgspec.Struct, frozen=True):
             verdict=Verdict.REJECTED,
             mode=None,
             exact=exact,
+            leaves=leaves,
             reasons=(),
             provenance=None,
             ancestors=(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import msgspec
 
@@ -26,6 +27,7 @@ from pol_jax.sandbox.messages import (
 from pol_jax.sandbox.pipe import Pipe, exit_with
 from pol_jax.sandbox.pool import PooledReplayer, replay_opening_in_pool
 from pol_jax.sandbox.remote_records import RemoteRecords
+from pol_jax.sandbox.virtual_devices import provide_devices
 from pol_jax.training.task import Source
 from pol_jax.verifying.facts import Facts, FactsReplayer, Share
 from pol_jax.verifying.opening_verifier import OpeningVerifier
@@ -50,6 +52,8 @@ def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
         pipe = Pipe(connection)
         setup = pipe.receive(Setup)
         limit_resources(setup.memory_bytes)
+        if not isinstance(setup.request, OpeningRequest):
+            provide_devices(Path(setup.request.path), setup.request.limits)
         try:
             if setup.share is not None:
                 pipe.send(FactsFound(msgspec.json.encode(_find_facts(setup, setup.share, pipe))))

@@ -12,6 +12,7 @@ from glob import glob
 
 from pol_jax.sandbox.capabilities import drop_capabilities
 from pol_jax.sandbox.landlock import READ, RUN, USE, WRITE, restrict
+from pol_jax.sandbox.loopback import enter
 from pol_jax.sandbox.seccomp import filter_calls
 
 _LIBRARIES = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/nix/store", "/gnu/store", "/opt/rocm*")
@@ -24,7 +25,9 @@ _ACCELERATORS = ("/dev/nvidia*", "/dev/dri", "/dev/kfd", "/dev/accel*", "/dev/vf
 """Devices one by one: among the others are the disks, and the shared memory of other programs."""
 
 
-def confine(readable: Sequence[str], writable: Sequence[str], *, processes: bool = True) -> list[str]:
+def confine(
+    readable: Sequence[str], writable: Sequence[str], *, processes: bool = True, loopback: bool = False
+) -> list[str]:
     """Keep this process to what it needs.
 
     Args:
@@ -32,6 +35,7 @@ def confine(readable: Sequence[str], writable: Sequence[str], *, processes: bool
         writable: folders in which it may write.
         processes: whether it may start others, as it does to replay in several. Where there is an accelerator it may
             all the same: a compiler for GPUs is a program of its own.
+        loopback: whether it may speak TCP with itself, in a network of its own.
 
     Returns:
         What this system does not restrict, one line each.
@@ -39,16 +43,18 @@ def confine(readable: Sequence[str], writable: Sequence[str], *, processes: bool
     python = (sys.prefix, sys.base_prefix, sys.exec_prefix, *filter(os.path.isabs, sys.path))
     loaded = filter(os.path.isabs, os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep))
     accelerators = _found(_ACCELERATORS)
+    alone = loopback and enter()
     version = restrict(
         {
             RUN: [*python, *loaded, *_found(_LIBRARIES)],
             READ: [*_SETTINGS, *_SOURCES, *readable],
             USE: ["/dev/null", *accelerators],
             WRITE: writable,
-        }
+        },
+        tcp=alone,
     )
     drop_capabilities()
-    filtered = filter_calls(processes=processes or bool(accelerators))
+    filtered = filter_calls(processes=processes or bool(accelerators), sockets=alone)
     open_still = {
         "file access": version < 1,
         "cutting files": 1 <= version < 3,
@@ -56,7 +62,8 @@ def confine(readable: Sequence[str], writable: Sequence[str], *, processes: bool
         "signals": version < 6,
         "other system calls": not filtered,
     }
-    return [f"{what} not restricted here" for what, still in open_still.items() if still]
+    missing = ["no network of its own here, which the run's collectives need"] if loopback and not alone else []
+    return missing + [f"{what} not restricted here" for what, still in open_still.items() if still]
 
 
 def _found(patterns: Sequence[str]) -> list[str]:

@@ -54,7 +54,7 @@ WRITE: Final = (READ | Right.WRITE_FILE | Right.TRUNCATE | Right.REFER) | (
 _OF_FILES: Final = Right.EXECUTE | Right.READ_FILE | Right.WRITE_FILE | Right.TRUNCATE | Right.CONTROL_DEVICE
 
 
-def restrict(allowed: Mapping[Right, Iterable[str]]) -> int:
+def restrict(allowed: Mapping[Right, Iterable[str]], *, tcp: bool = False) -> int:
     """Take from this thread, and all that it starts from now on, every right over files that is not in ``allowed``.
 
     TCP, and signals and abstract sockets to processes outside, are taken too, from the versions on that know them.
@@ -63,6 +63,7 @@ def restrict(allowed: Mapping[Right, Iterable[str]]) -> int:
     Args:
         allowed: rights, and the paths of the files, or of the folders with all beneath, over which to keep them; a path
             that is not there is passed over.
+        tcp: whether TCP stays allowed, for a process that is alone in its network.
 
     Returns:
         The kernel's version of Landlock, 0 if it has none and nothing is restricted. Versions below 3 don't restrict
@@ -72,7 +73,7 @@ def restrict(allowed: Mapping[Right, Iterable[str]]) -> int:
     if version < 1:
         return 0
     known = Right((1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1)
-    network = _CONNECT_AND_BIND_TCP if version >= 4 else 0
+    network = _CONNECT_AND_BIND_TCP if version >= 4 and not tcp else 0
     scoped = _ABSTRACT_SOCKETS_AND_SIGNALS if version >= 6 else 0
     attributes = struct.pack("=QQQ", known, network, scoped)  # a kernel takes a longer one, if what it adds is zero
     rules = _call(_CREATE_RULESET, attributes, len(attributes), 0)

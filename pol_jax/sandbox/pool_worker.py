@@ -16,6 +16,7 @@ from pol_jax.sandbox.cache_lookup import read_also
 from pol_jax.sandbox.messages import ErrorRaised, OpeningWork, ProofWork, ReplaySpan, SpanReplayed, WorkerSetup
 from pol_jax.sandbox.pipe import Pipe, exit_with
 from pol_jax.sandbox.remote_records import RemoteRecords
+from pol_jax.sandbox.virtual_devices import provide_devices
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.openings import read_opening
 from pol_jax.verifying.checks import check_commitment
@@ -50,6 +51,7 @@ def _prepare(pipe: Pipe, setup: WorkerSetup) -> Callable[[ReplaySpan], ReplayRes
 
 def _prepare_proof(pipe: Pipe, setup: ProofWork) -> Callable[[ReplaySpan], ReplayResult]:
     root = Path(setup.path)
+    provide_devices(root, setup.limits)
     checked = check_commitment(root, _claim(root / claims.FILE, setup.claim, setup.limits), setup.limits)
     data = checked.proof.commitment.data
     replayer = Replayer(checked, RemoteRecords(pipe, data.record, data.records), setup.secret, pipe)

@@ -43,11 +43,11 @@ _CODE = """
 import sys
 from pol_jax.sandbox.bounds import be_killed_first
 from pol_jax.sandbox.confinement import confine
-handle, caller, confined, processes, scratch, *readable = sys.argv[1:]
+handle, caller, confined, processes, loopback, scratch, *readable = sys.argv[1:]
 be_killed_first()
 unrestricted = ["file access and network not restricted"]
 if confined == "True":
-    unrestricted = confine(readable, [scratch], processes=processes == "True")
+    unrestricted = confine(readable, [scratch], processes=processes == "True", loopback=loopback == "True")
 from pol_jax.sandbox.child import serve
 serve(int(handle), int(caller), unrestricted)
 """
@@ -148,13 +148,16 @@ class Process:
 
 
 @contextmanager
-def child_process(readable: Sequence[str], confined: bool, *, processes: bool = False) -> Iterator[Process]:
+def child_process(
+    readable: Sequence[str], confined: bool, *, processes: bool = False, loopback: bool = False
+) -> Iterator[Process]:
     """Start a process that serves one request; it and all that it started are killed when it is no longer needed.
 
     Args:
         readable: absolute paths of the files, or of the folders with all in them, that it is to read.
         confined: whether it is kept from other files, and from the network.
         processes: whether it may start others.
+        loopback: whether it may speak TCP with itself.
     """
     files = read_files(readable)
     key = reading_key(files)
@@ -162,7 +165,7 @@ def child_process(readable: Sequence[str], confined: bool, *, processes: bool = 
         programs = Path(scratch) / "compiled"
         provide(programs, key)
         given = given_cache()
-        arguments = [str(confined), str(processes), scratch, *readable, *([str(given)] if given else [])]
+        arguments = [str(confined), str(processes), str(loopback), scratch, *readable, *([str(given)] if given else [])]
         variables = {"TMPDIR": scratch, **cache_settings(programs)}
         with python_process(_CODE, arguments, variables, own_group=True) as process:
             yield process

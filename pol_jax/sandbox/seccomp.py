@@ -20,7 +20,12 @@ from pol_jax.sandbox.system_calls import MACHINES, SystemCalls
 _SET_NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2
 
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # places in what a filter sees; arguments have 8 bytes each
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _THIRD_ARGUMENT = (
+    0,
+    4,
+    16,
+    32,
+)  # places in what a filter sees; arguments have 8 bytes each
 _ALLOW: Final = 0x7FFF0000
 _ERROR: Final = 0x00050000
 
@@ -30,6 +35,12 @@ _OTHER_ABI: Final = 0x40000000
 _CLONE_THREAD: Final = 0x00010000
 _NEW_NAMESPACES: Final = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 
+_INTERNET: Final = (2, 10)
+"""AF_INET and AF_INET6: with them, nothing but what is in the network of a process is reached."""
+
+_NETLINK, _ROUTE = 16, 0
+"""By this family and protocol, gloo asks which devices the network has."""
+
 _Instruction: TypeAlias = tuple[int, int, int, int]
 """Operation; how many lines to jump if true, and if false; operand."""
 
@@ -38,18 +49,19 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def filter_calls(*, processes: bool) -> bool:
+def filter_calls(*, processes: bool, sockets: bool = False) -> bool:
     """Refuse what `system_calls` lists (EACCES), from now on, in this thread and all that it starts; call it first.
 
     Args:
         processes: whether new processes may be started; threads always may.
+        sockets: whether sockets of the internet's families may be made, by a process that is alone in its network.
 
     Returns:
         Whether it is so; not on other systems or machines, or kernels without seccomp.
     """
     if sys.platform != "linux" or platform.machine() not in MACHINES:
         return False
-    code = b"".join(struct.pack("=HBBI", *each) for each in _filter(MACHINES[platform.machine()], processes))
+    code = b"".join(struct.pack("=HBBI", *each) for each in _filter(MACHINES[platform.machine()], processes, sockets))
     program = _Program(len(code) // 8, code)
     system = ctypes.CDLL(None)
     if system.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
@@ -57,7 +69,7 @@ def filter_calls(*, processes: bool) -> bool:
     return not system.prctl(_SET_SECCOMP, _FILTER, ctypes.byref(program), 0, 0)
 
 
-def _filter(calls: SystemCalls, processes: bool) -> list[_Instruction]:
+def _filter(calls: SystemCalls, processes: bool, sockets: bool) -> list[_Instruction]:
     """Return the filter: each check stands by itself, so that no jump is longer than a check."""
     lines: list[_Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
@@ -71,11 +83,20 @@ def _filter(calls: SystemCalls, processes: bool) -> list[_Instruction]:
     ]
     lines += _refuse_all(calls.refused.values())
     lines += [] if processes else _refuse_all(calls.new_processes.values())
+    lines += _sockets(calls.socket) if sockets else _refuse_all([calls.socket])
     for number in calls.own_alone.values():
         lines += [(_IF_EQUAL, 0, 4, number), (_LOAD, 0, 0, _FIRST_ARGUMENT), (_IF_EQUAL, 0, 1, 0), _allow(), _refuse()]
     only_threads = [] if processes else [(_IF_ANY_BIT, 1, 0, _CLONE_THREAD), _refuse()]
     flags = [(_LOAD, 0, 0, _FIRST_ARGUMENT), (_IF_ANY_BIT, 0, 1, _NEW_NAMESPACES), _refuse(), *only_threads]
     return [*lines, (_IF_EQUAL, 0, len(flags), calls.clone), *flags, _allow()]
+
+
+def _sockets(number: int) -> list[_Instruction]:
+    """Return what allows sockets of the internet's families, and questions about the devices of the network."""
+    internet = [line for family in _INTERNET for line in ((_IF_EQUAL, 0, 1, family), _allow())]
+    routes = [(_IF_EQUAL, 0, 3, _NETLINK), (_LOAD, 0, 0, _THIRD_ARGUMENT), (_IF_EQUAL, 0, 1, _ROUTE), _allow()]
+    checks = [(_LOAD, 0, 0, _FIRST_ARGUMENT), *internet, *routes, _refuse()]
+    return [(_IF_EQUAL, 0, len(checks), number), *checks]
 
 
 def _refuse_all(numbers: Iterable[int]) -> list[_Instruction]:

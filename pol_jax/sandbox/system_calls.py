@@ -94,8 +94,9 @@ _KERNEL: Final = {
     "fanotify_init": (300, 262),
     # a ring of requests makes sockets without a call
     "io_uring_setup": (425, 425),
-    "socket": (41, 198),
 }
+
+_SOCKET: Final = (41, 198)
 
 _OWN_ALONE: Final = {
     "prlimit64": (302, 261),
@@ -118,6 +119,7 @@ class SystemCalls:
         architecture: what the machine is to the kernel (AUDIT_ARCH).
         refused: calls that nobody needs here, by name.
         own_alone: calls whose first argument names a process, and must name none but the caller (0).
+        socket: makes a socket, of the family that its first argument says.
         new_processes: calls that make a process and no thread, beside ``clone``.
         clone: makes a process or a thread, by its flags.
         clone3: the same, with flags where a filter can't see them.
@@ -126,6 +128,7 @@ class SystemCalls:
     architecture: int
     refused: Mapping[str, int]
     own_alone: Mapping[str, int]
+    socket: int
     new_processes: Mapping[str, int]
     clone: int
     clone3: int
@@ -140,6 +143,7 @@ def _calls(architecture: int, column: int) -> SystemCalls:
         architecture,
         _numbers(_FILES | _PROCESSES | _NAMED_BY_NUMBERS | _KERNEL, column),
         _numbers(_OWN_ALONE, column),
+        _SOCKET[column],
         _numbers(_NEW_PROCESSES, column),
         _CLONE[column],
         _CLONE3[column],

@@ -29,6 +29,7 @@ from pol_jax.sandbox.early_export import begin_export
 from pol_jax.sandbox.messages import Setup
 from pol_jax.sandbox.parent import Caller
 from pol_jax.sandbox.process import ProcessLost, child_process
+from pol_jax.sandbox.virtual_devices import needs_gloo
 from pol_jax.storage.inventory import find_claim
 from pol_jax.training.task import Source, Task
 from pol_jax.verifying.facts import Facts, Share
@@ -55,6 +56,7 @@ def verify(
     d_ref: float | None = None,
     parents: Iterable[Path | str] = (),
     exact: bool = False,
+    leaves: Iterable[str] = (),
     signer: str | None = None,
     tsa_roots: Path | str | None = None,
     model: Path | str | None = None,
@@ -83,6 +85,8 @@ def verify(
         parents: directories of proofs that the initial state may come from; those that it does come from are verified
             in the same way first.
         exact: accept nothing within a tolerance, in ``parents`` neither: what has other bits is inconclusive.
+        leaves: paths of the leaves that matter, or of what they lie below, such as ``/params``: updates are ranked by
+            these, and what tolerances add up to is held against each of these alone. Nothing names all leaves.
         signer: the public key that must have signed the claim: ``ed25519:`` text, or a file with it. A claim of another
             is rejected, and an unsigned one is inconclusive. None takes any, and the report says so.
         tsa_roots: file (PEM) of root certificates of timestamping authorities that the verifier trusts; None leaves
@@ -106,6 +110,7 @@ def verify(
         parents=tuple(map(absolute, parents)),
         records=BUILT_IN_RECORDS if source is None else "the verifier's own source",
         exact=exact,
+        leaves=tuple(leaves),
         signer=None if signer is None else read_signer(signer),
         tsa_roots=None if tsa_roots is None else read_pem(Path(tsa_roots)),
         model=None if model is None else absolute(model),
@@ -130,6 +135,7 @@ def verify_opening(
     d_ref: float | None = None,
     jobs: int = 1,
     exact: bool = False,
+    leaves: Iterable[str] = (),
     signer: str | None = None,
     tsa_roots: Path | str | None = None,
     model: Path | str | None = None,
@@ -150,6 +156,8 @@ def verify_opening(
         d_ref: a distance between two honest trainings of the task, against which drift is measured too.
         jobs: how many processes replay at the same time; each reads the opening.
         exact: accept nothing within a tolerance: what has other bits is inconclusive.
+        leaves: paths of the leaves that matter, or of what they lie below, such as ``/params``: updates are ranked by
+            these, and what tolerances add up to is held against each of these alone. Nothing names all leaves.
         signer: the public key that must have signed the claim: ``ed25519:`` text, or a file with it. A claim of another
             is rejected, and an unsigned one is inconclusive. None takes any, and the report says so.
         tsa_roots: file (PEM) of root certificates of timestamping authorities that the verifier trusts; None leaves
@@ -171,6 +179,7 @@ def verify_opening(
         d_ref=d_ref,
         jobs=jobs,
         exact=exact,
+        leaves=tuple(leaves),
         signer=None if signer is None else read_signer(signer),
         tsa_roots=None if tsa_roots is None else read_pem(Path(tsa_roots)),
         model=None if model is None else absolute(model),
@@ -263,7 +272,9 @@ def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds)
         ProcessLost: it died or fell silent before.
     """
     end = inf if bounds.total_seconds is None else monotonic() + bounds.total_seconds
-    with child_process(readable, bounds.confined, processes=setup.request.jobs > 1) as child:
+    request = setup.request
+    loopback = isinstance(request, ProofRequest) and needs_gloo(Path(request.path))
+    with child_process(readable, bounds.confined, processes=request.jobs > 1, loopback=loopback) as child:
         child.send(setup, end)
         while caller.report is None and caller.facts is None:
             answer = caller.answer(child.receive(bounds, end))
@@ -274,7 +285,9 @@ def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds)
 def _without_child(setup: Setup, reached: Stage, what: str) -> Report:
     """Return the report on a verification whose process was lost in a stage: those before it were passed."""
     request = setup.request
-    report = Report.unfinished(request.policy, request.nonce, current_environment(), exact=request.exact)
+    report = Report.unfinished(
+        request.policy, request.nonce, current_environment(), exact=request.exact, leaves=request.leaves
+    )
     for stage in list(Stage)[: reached.value - 1]:
         report = report.with_stage(stage, Outcome.PASSED)
     return interrupted(report, reached, BackendError(f"the process that reads the proof {what}"))

@@ -1,15 +1,15 @@
 """The files of a checkpoint are checked before an array is unpacked, so that a small file can't fill the memory.
 
 Orbax keeps arrays in Zarr 3, in an OCDBT store. A chunk of a few bytes may unpack to gigabytes where metadata say so.
-Therefore an array must have the one form in which `save_checkpoint` writes it: one chunk, not compressed. Tensorstore
-itself refuses references that lead out of a directory.
+Therefore an array must have the one form in which `save_checkpoint` writes it: a chunk for each shard, of whole pieces,
+not compressed. Tensorstore itself refuses references that lead out of a directory.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,10 +31,11 @@ _MANIFEST_BYTES: Final = 2**12
 
 
 class ArrayForm(msgspec.Struct, frozen=True):
-    """The form of an array that a checkpoint is to have: the name of its dtype, and its shape."""
+    """The form of an array that a checkpoint is to have: the name of its dtype, its shape, and its pieces."""
 
     dtype: str
     shape: tuple[int, ...]
+    pieces: tuple[int, ...]
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -92,25 +93,56 @@ def check_arrays(where: str, path: Path, expected: Mapping[str, ArrayForm]) -> N
     state = path / "state"
     if msgspec.json.decode((state / "_METADATA").read_bytes(), type=_State) != _State(True, True):
         raise ProofError(where, "is damaged: its arrays are not in OCDBT and Zarr 3")
-    store = ts.KvStore.open({"driver": "ocdbt", "base": {"driver": "file", "path": f"{state}/"}}).result()
+    store = ts.KvStore.open(_store(path)).result()
     documents = {name: store.read(f"{name}/zarr.json") for name in expected}
     for name, form in expected.items():
         stored = json.loads(documents[name].result().value or b"null")
-        if not isinstance(stored, dict) or {k: v for k, v in stored.items() if k != "fill_value"} != _document(form):
+        chunk = _chunk_shape(stored, form)
+        if chunk is None or {k: v for k, v in stored.items() if k != "fill_value"} != _document(form, chunk):
             raise ProofError(where, f"array {name} has another form than that in which a prover saves it")
 
 
-def _document(form: ArrayForm) -> dict[str, Any]:
+def open_arrays(path: Path, names: Sequence[str]) -> list[ts.TensorStore]:
+    """Return the arrays of a checkpoint, which were checked, for reading; what was never written is an error."""
+    opened = [
+        ts.open(
+            {"driver": "zarr3", "kvstore": _store(path) | {"path": f"{name}/"}, "fill_missing_data_reads": False},
+            open=True,
+            read=True,
+        )
+        for name in names
+    ]
+    return [each.result() for each in opened]
+
+
+def _store(path: Path) -> dict[str, Any]:
+    return {"driver": "ocdbt", "base": {"driver": "file", "path": f"{path / 'state'}/"}}
+
+
+def _chunk_shape(stored: Any, form: ArrayForm) -> list[int] | None:
+    """Return the shape of the chunks of an array, if they divide it into parts that have whole pieces."""
+    try:
+        chunk = list(stored["chunk_grid"]["configuration"]["chunk_shape"])
+        fits = all(
+            type(part) is int and part > 0 and size % part == 0 and pieces % (size // part) == 0
+            for size, pieces, part in zip(form.shape, form.pieces, chunk, strict=True)
+        )
+    except (TypeError, KeyError, ValueError):
+        return None
+    return chunk if fits else None
+
+
+def _document(form: ArrayForm, chunk: list[int]) -> dict[str, Any]:
     """Return what Zarr notes about an array, except the value of what was never written."""
     shape = list(form.shape)
     packed = [_BYTES] if DTYPES[form.dtype].itemsize > 1 else [{"name": "bytes"}]  # a single byte has no order
-    inner = {"chunk_shape": shape, "codecs": packed, "index_codecs": [_BYTES, {"name": "crc32c"}]}
+    inner = {"chunk_shape": chunk, "codecs": packed, "index_codecs": [_BYTES, {"name": "crc32c"}]}
     return {
         "zarr_format": 3,
         "node_type": "array",
         "shape": shape,
         "data_type": form.dtype,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shape}},
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
         "chunk_key_encoding": {"name": "default"},
         "codecs": [{"name": "sharding_indexed", "configuration": inner}],
     }

@@ -9,17 +9,21 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+import jax
 import numpy as np
+import tensorstore as ts
 
-from pol_jax.errors import ProofError, StorageError, UsageError, printable, unreadable
-from pol_jax.protocol.trees import DTYPES, StateSpec, has_odd_bool, split_pointer
-from pol_jax.storage.array_files import ArrayForm, check_arrays, check_files
+from pol_jax.errors import PolError, ProofError, StorageError, UsageError, printable, unreadable
+from pol_jax.protocol.encoding import Digest, piece_digest, state_digest
+from pol_jax.protocol.trees import DTYPES, LeafSpec, StateSpec, has_odd_bool, split_pointer
+from pol_jax.storage.array_files import ArrayForm, check_arrays, check_files, open_arrays
+from pol_jax.training.states import Layout, contiguous_bytes
 
 DIRECTORY: Final = "checkpoints"
 
@@ -45,8 +49,11 @@ def check_place(root: Path) -> None:
         raise UsageError(f"{printable(path)}: is no UTF-8, which Orbax can't read; use another path")
 
 
-def save_checkpoint(root: Path, step: int, spec: StateSpec, leaves: Sequence[np.ndarray]) -> None:
+def save_checkpoint(root: Path, step: int, spec: StateSpec, leaves: Sequence[np.ndarray | jax.Array]) -> None:
     """Save a state, and return when the checkpoint is complete under its name.
+
+    Arrays that lie on several devices are saved shard by shard; where devices belong to several processes, each of them
+    calls this function and saves its own.
 
     Raises:
         StorageError: the checkpoint can't be written.
@@ -54,7 +61,7 @@ def save_checkpoint(root: Path, step: int, spec: StateSpec, leaves: Sequence[np.
     save_leaves(root, checkpoint_name(step), spec, leaves)
 
 
-def save_leaves(root: Path, name: str, spec: StateSpec, leaves: Sequence[np.ndarray]) -> None:
+def save_leaves(root: Path, name: str, spec: StateSpec, leaves: Sequence[np.ndarray | jax.Array]) -> None:
     """Save leaves in the directory ``name`` of a proof; otherwise like `save_checkpoint`."""
     tree: dict[str, Any] = {}
     for names, array in zip(_names(spec), leaves, strict=True):
@@ -75,7 +82,70 @@ def save_leaves(root: Path, name: str, spec: StateSpec, leaves: Sequence[np.ndar
 
 
 def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
-    """Return a state as host arrays, one for each leaf of ``spec``.
+    """Return a state as host arrays, one for each leaf of ``spec``; for errors see `open_leaves`."""
+    return load_leaves(root, checkpoint_name(step), spec)
+
+
+def load_leaves(root: Path, where: str, spec: StateSpec) -> list[np.ndarray]:
+    """Return the leaves in the directory ``where`` of a proof as host arrays; for errors see `open_leaves`."""
+    return open_leaves(root, where, spec).read_all()
+
+
+class StoredLeaves:
+    """The leaves in a checkpoint whose files were checked; they are read whole, or in parts."""
+
+    def __init__(self, where: str, spec: StateSpec, arrays: Mapping[int, ts.TensorStore]) -> None:
+        """Read from arrays, by the places of their leaves in ``spec``; leaves without elements have none."""
+        self._where, self._spec, self._arrays = where, spec, arrays
+
+    def read(self, at: int, index: tuple[slice, ...]) -> np.ndarray:
+        """Return a part of a leaf.
+
+        Args:
+            at: place of the leaf.
+            index: a slice for each axis.
+
+        Raises:
+            ProofError: it is damaged, or has a bool that is neither 0 nor 1.
+        """
+        with _reading(self._where):
+            return self._checked(at, self._arrays[at][index].read() if at in self._arrays else None, index)
+
+    def digest(self) -> Digest:
+        """Return the digest of the state, with one piece in memory at a time.
+
+        Raises:
+            ProofError: a piece is damaged, or has a bool that is neither 0 nor 1.
+        """
+        return state_digest(Layout(self._spec).spec_digest, self._piece_digests())
+
+    def _piece_digests(self) -> Iterator[Digest]:
+        for at, leaf in enumerate(self._spec):
+            sizes = [size // parts for size, parts in zip(leaf.shape, leaf.pieces, strict=True)]
+            for corner in np.ndindex(*leaf.pieces):
+                index = tuple(slice(i * size, (i + 1) * size) for i, size in zip(corner, sizes, strict=True))
+                yield piece_digest(contiguous_bytes(self.read(at, index)))
+
+    def read_all(self) -> list[np.ndarray]:
+        """Return all leaves, whole.
+
+        Raises:
+            ProofError: one is damaged, or has a bool that is neither 0 nor 1.
+        """
+        with _reading(self._where):
+            begun = {at: array.read() for at, array in self._arrays.items()}
+            return [self._checked(at, begun.get(at), ()) for at in range(len(self._spec))]
+
+    def _checked(self, at: int, found: Any, index: tuple[slice, ...]) -> np.ndarray:
+        leaf = self._spec[at]
+        array = np.empty(leaf.shape, DTYPES[leaf.dtype])[index] if found is None else np.asarray(found.result())
+        if has_odd_bool(array):
+            raise ProofError(self._where, f"leaf {'/'.join(_names((leaf,))[0])} has a bool that is neither 0 nor 1")
+        return array
+
+
+def open_leaves(root: Path, where: str, spec: StateSpec) -> StoredLeaves:
+    """Open the leaves in the directory ``where`` of a proof.
 
     Shapes and dtypes are read first and must be those of ``spec``, so that hostile metadata can't make this process
     allocate memory.
@@ -84,11 +154,6 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
         ProofError: the checkpoint is missing, damaged, or has another structure.
         UsageError: Orbax can't read below such a path.
     """
-    return load_leaves(root, checkpoint_name(step), spec)
-
-
-def load_leaves(root: Path, where: str, spec: StateSpec) -> list[np.ndarray]:
-    """Return the leaves in the directory ``where`` of a proof; otherwise like `load_checkpoint`."""
     check_place(root)
     path = root.resolve() / where  # tensorstore takes no path with a ".." in it
     if not path.is_dir():
@@ -96,37 +161,39 @@ def load_leaves(root: Path, where: str, spec: StateSpec) -> list[np.ndarray]:
     from orbax.checkpoint import v1 as ocp  # takes long to import
 
     names = _names(spec)
-    try:
+    with _reading(where):
         check_files(where, path, sum(leaf.nbytes for leaf in spec), len(spec))
         with _orbax():
             metadata = ocp.metadata(path).metadata
-            if not isinstance(metadata, dict):  # Orbax returns something else if it can't read the files
-                os.close(os.open(path, os.O_RDONLY))  # this raises if the process can't open any more files
-                raise ProofError(where, "is damaged: Orbax finds no state in it")
-            stored = dict(_flatten((), metadata))
-            expected = {n: leaf for n, leaf in zip(names, spec, strict=True) if 0 not in leaf.shape}
-            if stored.keys() != expected.keys():
-                different = sorted("/".join(n) for n in stored.keys() ^ expected.keys())[0]
-                raise ProofError(where, f"has other leaves than the commitment: {different}")
-            for name, leaf in expected.items():
-                _check_leaf(where, "/".join(name), stored[name], leaf.dtype, leaf.shape)
-            forms = {".".join(name): ArrayForm(leaf.dtype, leaf.shape) for name, leaf in expected.items()}
-            check_arrays(where, path, forms)
-            arrays = dict(_flatten((), ocp.load(path)))
-    except ProofError:
+        if not isinstance(metadata, dict):  # Orbax returns something else if it can't read the files
+            os.close(os.open(path, os.O_RDONLY))  # this raises if the process can't open any more files
+            raise ProofError(where, "is damaged: Orbax finds no state in it")
+        stored = dict(_flatten((), metadata))
+        expected = {n: leaf for n, leaf in zip(names, spec, strict=True) if 0 not in leaf.shape}
+        if stored.keys() != expected.keys():
+            different = sorted("/".join(n) for n in stored.keys() ^ expected.keys())[0]
+            raise ProofError(where, f"has other leaves than the commitment: {different}")
+        for name, leaf in expected.items():
+            _check_leaf(where, "/".join(name), stored[name].dtype, stored[name].shape, leaf)
+        forms = {".".join(name): ArrayForm(leaf.dtype, leaf.shape, leaf.pieces) for name, leaf in expected.items()}
+        check_arrays(where, path, forms)
+        places = [at for at, leaf in enumerate(spec) if 0 not in leaf.shape]
+        arrays = dict(zip(places, open_arrays(path, list(forms)), strict=True))
+        # What Orbax notes of a hostile checkpoint may not be what its arrays are, so these are looked at again.
+        for at, array in arrays.items():
+            _check_leaf(where, "/".join(names[at]), array.dtype.numpy_dtype, array.shape, spec[at])
+        return StoredLeaves(where, spec, arrays)
+
+
+@contextmanager
+def _reading(where: str) -> Iterator[None]:
+    """Turn whatever the parsers of hostile files raise into a refusal."""
+    try:
+        yield
+    except PolError:
         raise
-    except Exception as error:  # third-party parser of hostile files: whatever it raises is a refusal
+    except Exception as error:
         raise unreadable(where, f"is damaged: {reason_of(error)}", error) from error
-    empty = {
-        n: np.empty(leaf.shape, DTYPES[leaf.dtype]) for n, leaf in zip(names, spec, strict=True) if 0 in leaf.shape
-    }
-    leaves = [np.asarray((arrays | empty)[name]) for name in names]
-    # The metadata of a hostile checkpoint may not be that of its arrays, so these are checked again.
-    for name, leaf, array in zip(names, spec, leaves, strict=True):
-        _check_leaf(where, "/".join(name), array, leaf.dtype, leaf.shape)
-        if has_odd_bool(array):
-            raise ProofError(where, f"leaf {'/'.join(name)} has a bool that is neither 0 nor 1")
-    return leaves
 
 
 def checkpoint_steps(root: Path) -> list[int]:
@@ -170,6 +237,7 @@ def _orbax() -> Iterator[None]:
     context.array.saving.enable_write_sharding_file = False
     context.array.saving.array_metadata_store = None
     context.array.saving.use_compression = False
+    context.array.saving.use_replica_parallel = False  # it would cut what the mesh does not cut
     with context:
         yield
 
@@ -197,10 +265,10 @@ def _flatten(prefix: tuple[str, ...], tree: Any) -> Iterator[tuple[tuple[str, ..
         yield from _flatten((*prefix, name), child)
 
 
-def _check_leaf(where: str, name: str, found: Any, dtype: str, shape: tuple[int, ...]) -> None:
-    got = (np.dtype(found.dtype).name, tuple(found.shape))
-    if got != (dtype, shape):
-        raise ProofError(where, f"leaf {name} is {got[0]}{list(got[1])}, expected {dtype}{list(shape)}")
+def _check_leaf(where: str, name: str, dtype: Any, shape: Sequence[int], leaf: LeafSpec) -> None:
+    got = (np.dtype(dtype).name, tuple(shape))
+    if got != (leaf.dtype, leaf.shape):
+        raise ProofError(where, f"leaf {name} is {got[0]}{list(got[1])}, expected {leaf.dtype}{list(leaf.shape)}")
 
 
 def reason_of(error: BaseException) -> str:

@@ -59,6 +59,10 @@ class CommittedRecords:
         self._remember(places, rows)
         return expected
 
+    def committed(self, indices: UInt64[np.ndarray, " batch"]) -> UInt8[np.ndarray, "batch 32"]:
+        """Return the committed digests of records, which are not read."""
+        return self._digests[indices.astype(np.int64)]
+
     def _remembers(self, places: Integer[np.ndarray, " batch"], rows: UInt8[np.ndarray, "batch bytes"]) -> bool:
         return self._rows is not None and bool(self._seen[places].all()) and np.array_equal(self._rows[places], rows)
 

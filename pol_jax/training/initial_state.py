@@ -6,23 +6,16 @@ are what ``init`` returns for the key of step 0, such as a new head in transfer 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt32
 
-from pol_jax.program.artifact import Program
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.initial import taken
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.training.keys import step_keys
 from pol_jax.training.states import Layout
-
-
-def initial_leaves(program: Program, commitment: Commitment, given: Mapping[int, np.ndarray]) -> list[np.ndarray]:
-    """Return the leaves of the initial state: those of ``given`` at their indices, all others from ``init``."""
-    derived = program.init(first_key(commitment))
-    return [given[index] if index in given else np.asarray(leaf) for index, leaf in enumerate(derived)]
 
 
 def taken_of(commitment: Commitment, leaves: Sequence[np.ndarray]) -> dict[int, np.ndarray]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import UInt32, UInt64
+from jaxtyping import Int64, UInt32, UInt64
 
 from pol_jax.errors import DataError
 from pol_jax.program.artifact import Leaves
@@ -27,6 +28,9 @@ Changed: TypeAlias = Mapping[int, np.ndarray]
 
 Changes: TypeAlias = Callable[[int], Changed]
 """Returns what an intervention after a step changed; nothing if there was none."""
+
+EVERY: Final = slice(None)
+"""All rows of a batch."""
 
 
 def unchanged(_step: int) -> Changed:
@@ -47,9 +51,10 @@ class StepInput:
         step: number of the step; the first is 1.
         key: key data of the step's PRNG key.
         indices: indices of the batch's records, in order.
-        batch: the leaves of the batch, each of shape ``[batch, *shape]``.
+        batch: the leaves of the batch, each of shape ``[batch, *shape]``; of the rows that this process reads.
         changed: leaves that take the place of those of the state before the step, by their places in it: an
             intervention. Almost always empty.
+        rows: which rows of the batch this process reads.
     """
 
     step: int
@@ -57,12 +62,16 @@ class StepInput:
     indices: UInt64[np.ndarray, " batch"]
     batch: Batch
     changed: Changed = field(default_factory=dict)
+    rows: Int64[np.ndarray, " rows"] | slice = field(default_factory=lambda: EVERY)
 
     def begin(self, state: Leaves) -> Leaves:
         """Return the state from which the step starts, with the leaves that an intervention has changed."""
         if not self.changed:
             return state
-        return tuple(jnp.array(self.changed.get(place, leaf)) for place, leaf in enumerate(state))
+        return tuple(
+            jax.device_put(self.changed[place], leaf.sharding) if place in self.changed else jnp.array(leaf)
+            for place, leaf in enumerate(state)
+        )
 
 
 def plan(
@@ -79,9 +88,16 @@ def plan(
 
 
 def step_inputs(
-    commitment: Commitment, source: Source, start: int, stop: int, changes: Changes = unchanged
+    commitment: Commitment,
+    source: Source,
+    start: int,
+    stop: int,
+    changes: Changes = unchanged,
+    rows: Int64[np.ndarray, " rows"] | slice = EVERY,
 ) -> Iterator[StepInput]:
     """Yield the inputs of the steps from ``start`` up to ``stop - 1``; ``changes`` tells of interventions.
+
+    Only ``rows`` of each batch are read.
 
     Records are read only when they are needed. The loop runs ahead of the device, so that reading costs no time unless
     it takes longer than the step itself.
@@ -94,4 +110,5 @@ def step_inputs(
     if size != records:  # the order of records is a permutation of exactly so many
         raise DataError(f"the source has {size} records, but the commitment has {records}; use the committed data set")
     for step, key, indices in plan(commitment, start, stop):
-        yield StepInput(step, key, indices, take(source, spec, indices.astype(np.int64)), changes(step - 1))
+        batch = take(source, spec, indices[rows].astype(np.int64))
+        yield StepInput(step, key, indices, batch, changes(step - 1), rows)

@@ -7,7 +7,10 @@ fetches what the ledger needs of each step, in order, and passes it to the obser
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
@@ -17,12 +20,15 @@ import jax
 import numpy as np
 from jaxtyping import UInt8, UInt64
 
+from pol_jax.errors import ProcessError
 from pol_jax.program.artifact import Leaves, Program
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.encoding import Digest, batch_digest
 from pol_jax.protocol.rows import Row, RowLayout
 from pol_jax.training.inputs import StepInput
+from pol_jax.training.processes import Processes, lost_process
 from pol_jax.training.records import Batch
+from pol_jax.training.shards import ShardedState
 from pol_jax.training.states import HostState, Layout, Packed
 from pol_jax.training.user_code import calling
 
@@ -52,6 +58,9 @@ class Records(Protocol):
     def check(self, batch: Batch, indices: UInt64[np.ndarray, " batch"], /) -> UInt8[np.ndarray, "batch 32"]:
         """Return the digests of the records of a batch; raise an error if they are not the committed ones."""
 
+    def committed(self, indices: UInt64[np.ndarray, " batch"], /) -> UInt8[np.ndarray, "batch 32"]:
+        """Return the committed digests of records."""
+
 
 @dataclass(frozen=True)
 class Witness:
@@ -63,6 +72,7 @@ class Witness:
         wants: whether the row of a step has the digest of the state after it.
         rows: which metrics the rows have.
         keeps: whether the observer needs the state after a step itself, of those whose digest is wanted.
+        processes: that train together.
     """
 
     layout: Layout
@@ -70,32 +80,52 @@ class Witness:
     wants: Callable[[int], bool]
     rows: RowLayout
     keeps: Callable[[int], bool] = lambda _step: False
+    processes: Processes | None = None
 
     def initial(self, key: np.ndarray, state: HostState) -> Row:
         """Return row 0, which is that of the initial state."""
-        return Row(0, _key_bytes(key), np.empty(0, np.uint64), batch_digest([]), state.digest(), b"", self.rows)
+        digest = self.digest(0, state)
+        return Row(0, _key_bytes(key), np.empty(0, np.uint64), batch_digest([]), digest, b"", self.rows)
 
-    def row(self, inputs: StepInput, metrics: Sequence[jax.Array], state: Digest | None) -> Row:
+    def row(self, inputs: StepInput, metrics: Sequence[jax.Array], state: HostState | Digest | None) -> Row:
         """Return the row of an executed step, computed from the same arrays that the step received.
 
         Args:
             inputs: what the step received.
             metrics: those of the rows, in order.
-            state: digest of the state after the step, if it is wanted.
+            state: the state after the step or its digest, if that is wanted.
 
         Raises:
             DataError: a record is not the committed one.
+            ProcessError: another process has failed, or has not reported the step.
+            DivergenceError: devices that have the same part of the state have other bits.
         """
-        digests = self.records.check(inputs.batch, inputs.indices)
+        digests = self.records.check(inputs.batch, inputs.indices[inputs.rows])
+        if len(digests) != len(inputs.indices):  # other processes have checked the rest
+            digests = self.records.committed(inputs.indices)
         return Row(
             step=inputs.step,
             key=_key_bytes(inputs.key),
             indices=inputs.indices,
             batch=batch_digest([digests.tobytes()]),
-            state=state,
+            state=self.digest(inputs.step, state),
             metrics=b"".join(np.asarray(each).astype("<f4", copy=False).tobytes() for each in metrics),
             layout=self.rows,
         )
+
+    def digest(self, step: int, state: HostState | Digest | None) -> Digest | None:
+        """Return the digest of a state, when all processes have reported the step."""
+        if isinstance(state, ShardedState) and self.keeps(step):
+            state.check_replicas()
+        if self.processes is None or self.processes.count == 1:
+            return state.digest() if isinstance(state, HostState) else state
+        if state is None:
+            self.processes.agree(f"step {step}", b"", lambda _: b"")
+            return None
+        assert isinstance(state, ShardedState)  # noqa: S101  # so states lie where there are several processes
+        layout = state.layout
+        mine = state.digest_pieces()
+        return self.processes.agree(f"step {step}", mine, lambda every: layout.combine(dict(enumerate(every))))
 
 
 def run(program: Program, state: Leaves, inputs: Iterable[StepInput], follower: Follower) -> Leaves:
@@ -105,8 +135,9 @@ def run(program: Program, state: Leaves, inputs: Iterable[StepInput], follower: 
         The last state, after every step has been observed.
     """
     for each in inputs:
-        state, metrics = program.step(each.begin(state), each.batch, each.key)
-        follower.follow(each, state, metrics)
+        with follower.within(each.step):
+            state, metrics = program.step(each.begin(state), program.feed(each.batch), each.key)
+            follower.follow(each, state, metrics)
     follower.wait()
     return state
 
@@ -137,6 +168,9 @@ class Follower:
     """A follower is the thread behind a loop that makes rows of executed steps and passes them on, in order.
 
     A training loop of the user's own is followed in the same way as `run`.
+
+    Attributes:
+        last: the state after the last step that was followed; its memory is reused by the next one.
     """
 
     def __init__(self, program: Program, witness: Witness, observe: Observer, on_step: OnStep | None = None) -> None:
@@ -155,6 +189,8 @@ class Follower:
         self._room = Semaphore(max(2, min(_WAITING_STEPS, _WAITING_BATCHES // max(1, batch))))
         self._room_of_states = Semaphore(max(2, _WAITING_STATES // max(1, witness.layout.nbytes)))
         self._error: BaseException | None = None
+        self.last: Leaves = ()
+        self._noticed, self._watch = Event(), ExitStack()
         # A daemon thread does not keep a process alive whose loop has failed.
         self._thread = Thread(target=self._work, name="pol-witness", daemon=True)
         self._thread.start()
@@ -167,10 +203,29 @@ class Follower:
             state: the state that it returned, whose memory may be reused as soon as this function returns.
             metrics: the metrics that it returned.
         """
+        self.last = state
         executed = _Executed(inputs, metrics, self._take_state(inputs.step, state))
+        if self._is_taken_here(inputs.step):
+            self.wait()
+            self._take(executed)
+            return
         self._room.acquire()
         self._raise()
         self._steps.put(executed)
+
+    def within(self, step: int) -> AbstractContextManager[None]:
+        """Return what lets a step be dispatched or observed, and gives it up if another process keeps it for ever."""
+        processes = self._witness.processes
+        return nullcontext() if processes is None or processes.count == 1 else processes.within(f"step {step}")
+
+    def _is_taken_here(self, step: int) -> bool:
+        """Return whether the thread that runs the loop takes a step itself, after all before it.
+
+        Of several processes, each writes what it has of a kept state; Orbax compares by a collective where they do,
+        and collectives must be begun in one order in all processes.
+        """
+        processes = self._witness.processes
+        return processes is not None and processes.count > 1 and self._witness.keeps(step)
 
     def _take_state(self, step: int, state: Leaves) -> Packed | _Digested:
         """Take from a state what is needed of it, now, because the next step reuses its memory."""
@@ -195,19 +250,25 @@ class Follower:
 
     def __enter__(self) -> Follower:
         """Return the follower itself."""
+        if processes := self._witness.processes:
+            self._watch.enter_context(processes.watching(self._end))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Wait for pending steps, or drop them after an error."""
+        self._noticed.set()
         if kind is not None and self._error is None:
             self._error = error
         self._steps.put(None)
-        self._thread.join()
+        processes = self._witness.processes  # one of them may be gone, and the thread wait for it
+        self._thread.join(processes.grace if kind and processes and processes.count > 1 else None)
+        self._watch.close()
         if kind is None:
             self._raise()
 
     def _raise(self) -> None:
         if self._error is not None:
+            self._noticed.set()
             raise self._error
 
     def _work(self) -> None:
@@ -220,27 +281,53 @@ class Follower:
                     self._take(item)
                 except BaseException as error:  # noqa: BLE001  # raised again in the thread that runs the loop
                     self._error = error
+                    self._tell(error)
             if item.holds_state:
                 self._room_of_states.release()
             self._room.release()
 
+    def _tell(self, error: BaseException) -> None:
+        """Tell the other processes, which wait for what this one has to report; and don't wait for them for ever."""
+        if processes := self._witness.processes:
+            processes.fail(error)
+            if isinstance(error, ProcessError):  # the loop may hang
+                Thread(target=self._end, args=(error,), name="pol-end", daemon=True).start()
+
+    def _end(self, error: ProcessError) -> None:
+        """End this process if the thread that runs the loop hangs in a collective with a process that is gone."""
+        self._error = self._error or error
+        if self._witness.processes and not self._noticed.wait(self._witness.processes.grace):
+            sys.stderr.write(f"pol_jax: {error}\n")
+            sys.stderr.flush()
+            os._exit(error.exit_code)
+
     def _take(self, executed: _Executed) -> None:
+        try:
+            with self.within(executed.inputs.step):
+                self._take_row(executed)
+        except jax.errors.JaxRuntimeError as error:
+            if self._witness.processes is None or self._witness.processes.count == 1:
+                raise
+            raise ProcessError(f"step {executed.inputs.step}: {lost_process(error)}") from error
+
+    def _take_row(self, executed: _Executed) -> None:
         with jax.transfer_guard("allow"):  # whatever the caller forbids their own code
-            found = self._digested(executed)
+            state, kept = self._state_of(executed)
             recorded = tuple(executed.metrics[place] for place in self._places)
-            row = self._witness.row(executed.inputs, recorded, found.digest)
-        self._observe(row, found.kept)
+            row = self._witness.row(executed.inputs, recorded, state)
+        self._observe(row, kept)
         if self._on_step:
             names = self._program.signature.metrics
             values = {name: float(value) for name, value in zip(names, executed.metrics, strict=True)}
             with calling(f"on_step of step {row.step}"):
                 self._on_step(row.step, values)
 
-    def _digested(self, executed: _Executed) -> _Digested:
+    def _state_of(self, executed: _Executed) -> tuple[HostState | Digest | None, HostState | None]:
+        """Return what the row needs of the state, and the state itself if the observer needs it."""
         if isinstance(executed.state, _Digested):
-            return executed.state
+            return executed.state.digest, executed.state.kept
         state = self._witness.layout.fetch(executed.state)
-        return _Digested(state.digest(), state if self._witness.keeps(executed.inputs.step) else None)
+        return state, state if self._witness.keeps(executed.inputs.step) else None
 
 
 def _key_bytes(key: np.ndarray) -> bytes:

@@ -57,6 +57,11 @@ class OpenedRecords:
             raise DataError("the records of a batch are not the opened ones")
         return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
 
+    def committed(self, indices: UInt64[np.ndarray, " batch"]) -> UInt8[np.ndarray, "batch 32"]:
+        """Return the digests of records."""
+        digests = b"".join(self.digest(index) for index in indices.tolist())
+        return np.frombuffer(digests, np.uint8).reshape(-1, 32)
+
     def _at(self, index: int) -> CommittedRecord:
         if index not in self.opened:
             raise DataError(f"record {index} was not opened")

@@ -110,6 +110,10 @@ class Layout:
         """
         return HostState(self, tuple(np.asarray(leaf) for leaf in leaves))
 
+    def copy_of(self, leaves: Sequence[jax.Array]) -> HostState:
+        """Return a copy of a state that lies on the device."""
+        return self.gather([np.array(leaf) for leaf in leaves])
+
     def gather(self, leaves: Sequence[np.ndarray]) -> HostState:
         """Return the host state with these leaves, which are not copied.
 
@@ -156,11 +160,13 @@ def cut(leaf: LeafSpec, array: np.ndarray) -> Iterator[memoryview]:
         array: the leaf; or a part of it, with ``leaf`` describing that part, such as one device of several holds.
     """
     if leaf.is_whole:
-        yield _bytes(array)
+        yield contiguous_bytes(array)
         return
     sizes = [size // parts for size, parts in zip(leaf.shape, leaf.pieces, strict=True)]
     for corner in np.ndindex(*leaf.pieces):
-        yield _bytes(array[tuple(slice(i * size, (i + 1) * size) for i, size in zip(corner, sizes, strict=True))])
+        yield contiguous_bytes(
+            array[tuple(slice(i * size, (i + 1) * size) for i, size in zip(corner, sizes, strict=True))]
+        )
 
 
 def piece_digests(pieces: Sequence[memoryview]) -> list[Digest]:
@@ -178,7 +184,8 @@ def piece_digests(pieces: Sequence[memoryview]) -> list[Digest]:
         return [found[at] if at in large else next(small) for at in range(len(pieces))]
 
 
-def _bytes(array: np.ndarray) -> memoryview:
+def contiguous_bytes(array: np.ndarray) -> memoryview:
+    """Return the array bytes (section 1) of an array; they are copied only if they don't lie in one piece."""
     return np.ascontiguousarray(little_endian(array)).reshape(-1).view(np.uint8).data
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from pol_jax.attesting import folder
 from pol_jax.attesting.attestation import Attestation, check_document, names_prover, read_attestation
 from pol_jax.attesting.beacon import is_round, verify_committed_round
 from pol_jax.attesting.digests import Digests, digest_arrays
-from pol_jax.attesting.folder import Attestations, read_attestations, where
+from pol_jax.attesting.folder import Attestations, where
 from pol_jax.attesting.subjects import PARAMETERS, STATE
 from pol_jax.attesting.time_window import Timestamp, Work, window_of
 from pol_jax.attesting.timestamp import parse_roots, verify_token
@@ -45,12 +44,12 @@ class Attested:
 
 
 def check_attestations(
-    root: Path, commitment: Commitment, claim: Claim, signer: str | None, roots: bytes | None
+    found: Attestations, commitment: Commitment, claim: Claim, signer: str | None, roots: bytes | None
 ) -> Attested:
-    """Check what lies in the attestations of the proof or bundle in ``root``.
+    """Check what lies in the attestations of a proof or a bundle.
 
     Args:
-        root: the directory.
+        found: the files (`read_attestations`).
         commitment: of the proof.
         claim: of the proof, which names this commitment.
         signer: public key that must have signed, or None to take any.
@@ -60,7 +59,6 @@ def check_attestations(
         ProofError: something is false: another signer, another document, a time that can't be.
         UsageError: ``roots`` has no certificate.
     """
-    found = read_attestations(root)
     if signer is not None and commitment.prover not in (None, signer):
         raise ProofError(
             "commitment.json", f"prover: the commitment names {commitment.prover}; expected the signer {signer}"
@@ -75,13 +73,28 @@ def check_attestations(
         commitment_signed=before is not None,
         pinned=signer,
     )
-    pace = signed.seconds_per_step if signed else None
-    work = Work(claim.steps, pace, "recorded by the prover") if pace is not None else None
+    work = recorded_work(signed, claim) if signed else None
     period = check_times(found, commitment.encode(), commitment.beacon, work, roots)
     doubt = None
     if signer is not None and signed is None:
         doubt = f"the claim is not signed, so that nothing shows that it is of {signer}, the signer that was asked for"
     return Attested(who, period, signed, doubt)
+
+
+def recorded_work(signed: Attestation, claim: Claim) -> Work | None:
+    """Return the work that the training took, by the pace that was signed with its claim; None if there is none.
+
+    Raises:
+        ProofError: it is no time that training takes.
+    """
+    if signed.seconds_per_step is None:
+        return None
+    work = Work(claim.steps, signed.seconds_per_step, "recorded by the prover")
+    try:
+        _ = work.least
+    except ValueError as error:
+        raise ProofError(where(folder.CLAIM), f"predicate.seconds_per_step: {error}") from None
+    return work
 
 
 def check_signed_digests(signed: Attestation, state: Mapping[str, np.ndarray], parameters: Digests) -> None:

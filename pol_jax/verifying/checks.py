@@ -23,7 +23,7 @@ from pol_jax.protocol.encoding import DIGEST_BYTES, Digest, batch_digest
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.reports.curves import Curve
-from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
+from pol_jax.storage.checkpoints import checkpoint_name, open_leaves
 from pol_jax.storage.interventions import intervention_name, intervention_steps
 from pol_jax.storage.inventory import check_inventory, read_bounded, scan
 from pol_jax.storage.ledger import DIRECTORY, segment_file
@@ -147,11 +147,13 @@ def check_states(proof: Proof, observe: Callable[[int, Sequence[np.ndarray]], No
     for step in sorted(set(stored) - states.keys()):
         raise ProofError(checkpoint_name(step), "is none of the schedule's")
     for step in stored:
-        leaves = load_checkpoint(proof.root, step, layout.spec)
-        if layout.gather(leaves).digest() != states[step]:
+        leaves = open_leaves(proof.root, checkpoint_name(step), layout.spec)
+        whole = leaves.read_all() if observe else None
+        digest = leaves.digest() if whole is None else layout.gather(whole).digest()
+        if digest != states[step]:
             raise ProofError(checkpoint_name(step), f"its state is not the one in row {step} of the ledger")
-        if observe:
-            observe(step, leaves)
+        if observe and whole is not None:
+            observe(step, whole)
     _check_interventions(proof)
     return stored
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-import jax.numpy as jnp
-
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.program.artifact import executing
 from pol_jax.progress import Progress
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.spans import Span
-from pol_jax.training.initial_state import initial_leaves, taken_of
+from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.loop import Witness
-from pol_jax.training.states import Layout
+from pol_jax.training.shards import layout_of
 from pol_jax.verifying.opening_checks import Opened
-from pol_jax.verifying.replay import RowComparer, replay_steps
+from pol_jax.verifying.replay import RowComparer, placed_program, replay_steps
 
 ReplaySpans: TypeAlias = Callable[[Opened, Claim, Sequence[Span], Progress], list[ReplayResult]]
 """Replays spans of an opening of the claim: `replay_here`, or what shares the work among several processes."""
@@ -33,18 +31,19 @@ def replay_spans(opened: Opened, wanted: Sequence[Span], progress: Progress) -> 
     Raises:
         BackendError: the program can't be executed here.
     """
+    program = placed_program(opened.program, opened.commitment)
     witness = Witness(
-        Layout(opened.commitment.state),
+        layout_of(program),
         opened.records,
         lambda step: opened.rows[step].state is not None,
         opened.commitment.row_layout,
     )
     results = list[ReplayResult]()
     for span in wanted:
-        with executing(opened.program.signature):
-            state = tuple(jnp.array(leaf) for leaf in opened.states[span.start].leaves)
+        with executing(program.signature):
+            state = program.put(opened.states[span.start].leaves)
         comparer = RowComparer(iter(opened.rows_of(span)), span)
-        results.append(replay_steps(opened.program, witness, state, opened.inputs(span), comparer))
+        results.append(replay_steps(program, witness, state, opened.inputs(span), comparer))
         progress.at(len(results))
     return results
 
@@ -58,6 +57,8 @@ def initial_is_exact(opened: Opened) -> bool | None:
     if 0 not in opened.states:
         return None
     commitment = opened.commitment
-    with executing(opened.program.signature):
-        leaves = initial_leaves(opened.program, commitment, taken_of(commitment, opened.states[0].leaves))
-    return Layout(commitment.state).gather(leaves).digest() == opened.rows[0].state
+    program = placed_program(opened.program, commitment)
+    with executing(program.signature):
+        given = taken_of(commitment, opened.states[0].leaves)
+        state = layout_of(program).copy_of(program.start(first_key(commitment), given))
+    return state.digest() == opened.rows[0].state

@@ -220,10 +220,11 @@ class OpeningVerifier(Verifier):
         """Say for how many steps the comparisons stand: a random draw stands for the whole run, its ends don't."""
         policy, compared = self._request.policy, self.report.compared
         if not isinstance(policy, RandomSteps):
-            return Tolerated(compared, claim.steps)
+            return Tolerated(compared, claim.steps, leaves=self.leaves)
         drawn = draw_steps(policy, claim.steps, claim.digest(), self._request.nonce, claim.format)
         spans = [witnessed_span(opened.commitment.schedule, step, claim.steps) for step in drawn]
-        return Tolerated(compared, claim.steps, frozenset(spans), counted_share(compared, spans, policy.confidence))
+        chosen = counted_share(compared, spans, policy.confidence)
+        return Tolerated(compared, claim.steps, frozenset(spans), chosen, self.leaves)
 
 
 def _is_answered(span: Span, opening: Opening, rows: Mapping[int, Row]) -> bool:

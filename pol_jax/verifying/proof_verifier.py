@@ -15,6 +15,7 @@ from msgspec import structs
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.judging.coverage import covered_segments
 from pol_jax.judging.drift import Trajectory, drift_of
+from pol_jax.judging.tolerated import Tolerated
 from pol_jax.judging.verdict import Judgement, with_origin_doubt
 from pol_jax.progress import Progress, Silent, WithinStage
 from pol_jax.protocol import commitment as commitments
@@ -162,7 +163,7 @@ class ProofVerifier(Verifier):
             checkpoints = check_states(proof, partial(self._see_state, trajectory, claim.steps))
             seen.append(f"{len(checkpoints)} checkpoints")
             metric = metric_of(policy)
-            stretches = measure_stretches(proof, metric, self.progress) if metric else []
+            stretches = measure_stretches(proof, metric, self.progress, self.leaves) if metric else []
             seen += [f"{len(stretches)} updates measured"] if metric else []
             ranked = [_update(each, proof.segments) for each in stretches]
             self.add(updates=thin(ranked if metric else trajectory.updates))
@@ -246,8 +247,9 @@ class ProofVerifier(Verifier):
         self.add(coverage=found.coverage, compared=found.compared, self_test=found.self_test, replays=found.replays)
         if found.replays and self.report.data:
             self.add(data=structs.replace(self.report.data, compared=self._request.records))
-        segments, d_ref = len(checked.proof.segments), self._request.d_ref
-        drift = drift_of(passed.trajectory, policy, segments, found.confirmed, found.compared, claim.steps, d_ref)
+        segments = len(checked.proof.segments)
+        tolerated = Tolerated(found.compared, claim.steps, leaves=self.leaves)
+        drift = drift_of(passed.trajectory, policy, segments, found.confirmed, tolerated, self._request.d_ref)
         self.add_drift(drift)
         return found.judgement
 

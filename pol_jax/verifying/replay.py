@@ -8,21 +8,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.program.artifact import Leaves, Program, executing
+from pol_jax.program.placement import place
 from pol_jax.progress import Progress
+from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span
 from pol_jax.reports.comparison import Compared
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.training.committed_records import CommittedRecords
-from pol_jax.training.initial_state import first_key, initial_leaves, taken_of
+from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.inputs import StepInput, step_inputs
 from pol_jax.training.loop import Follower, Witness, run
-from pol_jax.training.states import HostState, Layout
+from pol_jax.training.shards import layout_of
+from pol_jax.training.states import HostState
 from pol_jax.training.task import Source
 from pol_jax.verifying.checks import Checked
 from pol_jax.verifying.numeric_comparison import CommittedSteps, compare_initial, compare_spans
@@ -56,7 +59,8 @@ class Replayer:
         proof = checked.proof
         schedule, steps = proof.commitment.schedule, proof.segments.steps
         salts = secret if proof.commitment.data.salted else None  # of a chain of proofs, some may be about private data
-        self._layout = Layout(proof.commitment.state)
+        self._program = placed_program(checked.program, proof.commitment)
+        self._layout = layout_of(self._program)
         self._witness = Witness(
             self._layout,
             CommittedRecords(checked.records, salts, proof.commitment.format),
@@ -74,8 +78,8 @@ class Replayer:
         proof = self._checked.proof
         takes = proof.commitment.initial.leaves
         given = taken_of(proof.commitment, proof.host_leaves(0)) if takes else {}
-        with executing(self._checked.program.signature):
-            state = self._layout.gather(initial_leaves(self._checked.program, proof.commitment, given))
+        with executing(self._program.signature):
+            state = self._layout.copy_of(self._program.start(first_key(proof.commitment), given))
         return self._witness.initial(first_key(proof.commitment), state) == proof.row(0)
 
     def replay(self, spans: Iterable[Span]) -> Iterator[ReplayResult]:
@@ -131,7 +135,7 @@ class Replayer:
         inputs = step_inputs(proof.commitment, self._source, span.start + 1, span.stop + 1, proof.changes)
         comparer = RowComparer(begun.rows, begun.span, self._report, states_only=states_only)
         state = self._first_state(begun, reached)
-        result, last = replay_to_state(self._checked.program, self._witness, state, inputs, comparer)
+        result, last = replay_to_state(self._program, self._witness, state, inputs, comparer)
         # Only a state whose digest was found in the ledger takes the place of the checkpoint.
         is_known = result.exact and self._witness.wants(span.stop)
         return result, _Reached(span.stop, last) if is_known else _Reached(-1, ())
@@ -140,8 +144,8 @@ class Replayer:
         if begun.state is None and reached is not None and reached.step == begun.span.start:
             return reached.leaves
         leaves = self._checked.proof.host_leaves(begun.span.start) if begun.state is None else begun.state
-        with executing(self._checked.program.signature):
-            state = tuple(jnp.array(leaf) for leaf in leaves)
+        with executing(self._program.signature):
+            state = self._program.put(leaves)
         leaves.clear()  # the next replay's state is in memory already; there is no room for a third
         return state
 
@@ -160,6 +164,14 @@ class _Reached:
 
 MakeReplayer: TypeAlias = Callable[[Checked, Source, bytes | None, Progress], Replayer]
 """Makes what replays a proof: `Replayer` itself, or what shares the work among several processes."""
+
+
+def placed_program(program: Program, commitment: Commitment) -> Program:
+    """Return a program on a mesh like that of the run, if this backend can run it so; else on one device."""
+    mesh, batch_size = commitment.mesh, commitment.schedule.batch_size
+    if mesh is None or jax.device_count() < mesh.device_count or not mesh.divides(batch_size):
+        return program
+    return program.on(place(mesh))
 
 
 class RowComparer:

@@ -49,6 +49,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         d_ref: a distance between two honest trainings of the task, against which drift is measured too; or None.
         jobs: how many processes replay at the same time.
         exact: whether nothing is to be accepted within a tolerance, in an earlier proof neither.
+        leaves: paths of the leaves that matter, or of what they lie below: updates are ranked by these, and what
+            tolerances add up to is held against each of these; of earlier proofs against all. None for all.
         same_program: whether another program than that of the trusted source is rejected.
         any_program: whether another one is accepted; if neither is asked for, it is inconclusive.
         final: leaves that the final state must have; a proof that ends in others is rejected, and an opening too.
@@ -62,6 +64,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     d_ref: float | None = None
     jobs: int = 1
     exact: bool = False
+    leaves: tuple[str, ...] = ()
     same_program: bool = False
     any_program: bool = False
     final: tuple[FinalLeaf, ...] = ()
@@ -121,11 +124,12 @@ class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Ask the same of an earlier proof, in the directory ``path``, that the initial state comes from.
 
         Listed segments are those of this proof alone, so an earlier one is asked for random segments. ``d_ref`` is a
-        distance between trainings of this proof's task; ``final``, ``signer`` and ``model`` are about this proof's end.
+        distance between trainings of this proof's task; ``leaves`` are those of its state; ``final``, ``signer`` and
+        ``model`` are about its end.
         """
         policy = RandomSegments() if isinstance(self.policy, ListedSegments) else self.policy
         return msgspec.structs.replace(
-            self, path=str(path), policy=policy, d_ref=None, final=(), signer=None, model=None
+            self, path=str(path), policy=policy, d_ref=None, final=(), signer=None, model=None, leaves=()
         )
 
 

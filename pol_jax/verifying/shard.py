@@ -17,13 +17,14 @@ from pol_jax.protocol import claim as claims
 from pol_jax.protocol.challenge import draw, metric_of
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.environment import environment_differences
 from pol_jax.protocol.spans import Route, Span, routes, routes_between_checkpoints
 from pol_jax.protocol.stages import Stage
+from pol_jax.protocol.trees import places_of
 from pol_jax.reports.comparison import Compared
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.task import Source
+from pol_jax.verifying.backend_differences import differences_from
 from pol_jax.verifying.challenged_segments import ends_bit_for_bit, self_test_of
 from pol_jax.verifying.checks import Checked, check_commitment, check_ledger, check_names
 from pol_jax.verifying.facts import FORMAT, Facts, Share
@@ -60,14 +61,16 @@ def find_facts(
     checked, claim = _check(Path(request.path), request)
     proof = checked.proof
     metric = metric_of(request.policy)
-    stretches = measure_stretches(proof, metric, progress) if metric else []
+    stretches = (
+        measure_stretches(proof, metric, progress, places_of(proof.commitment.state, request.leaves)) if metric else []
+    )
     drawn = draw(request.policy, len(proof.segments), claim.digest(), request.nonce, stretches)
     checkpoints = proof.checkpoints()
     challenged = routes(map(proof.segments.span, drawn), checkpoints)[share.number - 1 :: share.of]
     records = source if isinstance(source, Source) else source(proof.commitment)
     replayer = make_replayer(checked, records, request.secret, progress)
     material = ProofMaterial(checked, records, CommittedRecords(checked.records, request.secret))
-    elsewhere = bool(environment_differences(claim.environment, current_environment()))
+    elsewhere = bool(differences_from(proof.commitment, claim, current_environment()))
     progress.stage(Stage.REPLAY.value)
     progress.begin("replaying", sum(len(route.span.steps) for route in challenged))
     try:

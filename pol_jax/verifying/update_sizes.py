@@ -11,14 +11,16 @@ from pol_jax.protocol.distances import distance
 from pol_jax.storage.proof import Proof
 
 
-def measure_stretches(proof: Proof, metric: Metric, progress: Progress) -> list[Stretch]:
+def measure_stretches(
+    proof: Proof, metric: Metric, progress: Progress, leaves: Sequence[int] | None = None
+) -> list[Stretch]:
     """Measure all segments of a proof whose checkpoints are those of its ledger; where one is absent, several as one.
 
     Raises:
         ProofError: a checkpoint can't be read.
     """
     steps, segments, commitment = proof.checkpoints(), proof.segments, proof.commitment
-    found = magnitudes(proof, steps, metric, progress)
+    found = magnitudes(proof, steps, metric, progress, leaves)
     return [
         Stretch(
             segments=range(segments.of_step(start + 1), segments.of_step(stop) + 1),
@@ -29,7 +31,13 @@ def measure_stretches(proof: Proof, metric: Metric, progress: Progress) -> list[
     ]
 
 
-def magnitudes(proof: Proof, steps: Sequence[int], metric: Metric, progress: Progress | None = None) -> list[float]:
+def magnitudes(
+    proof: Proof,
+    steps: Sequence[int],
+    metric: Metric,
+    progress: Progress | None = None,
+    leaves: Sequence[int] | None = None,
+) -> list[float]:
     """Return the distances between the states of consecutive checkpoints; two states are in memory at a time.
 
     Args:
@@ -37,17 +45,20 @@ def magnitudes(proof: Proof, steps: Sequence[int], metric: Metric, progress: Pro
         steps: whose checkpoints are there, ascending.
         metric: what distance.
         progress: told of the checkpoints.
+        leaves: places of those that count; None for all.
 
     Raises:
         ProofError: a checkpoint can't be read.
     """
-    progress, found = progress or Silent(), list[float]()
+    progress, found, spec = progress or Silent(), list[float](), proof.commitment.state
+    kept = range(len(spec)) if leaves is None else leaves
     progress.begin("measuring updates", len(steps) - 1)
     try:
         before = proof.host_leaves(steps[0])
         for step in steps[1:]:
             after = proof.host_leaves(step)
-            found.append(distance(proof.commitment.state, before, after, metric))
+            first, last = ([state[at] for at in kept] for state in (before, after))
+            found.append(distance([spec[at] for at in kept], first, last, metric))
             progress.at(len(found))
             before = after
     finally:

@@ -12,6 +12,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from pol_jax.attesting.digests import digest_arrays
+from pol_jax.attesting.folder import read_attestations
 from pol_jax.errors import BackendError, ProofError, UsageError
 from pol_jax.judging.drift import drift_objection, with_ancestors
 from pol_jax.judging.finiteness import non_finite_leaves
@@ -24,7 +25,7 @@ from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.distances import HostLeaves
 from pol_jax.protocol.stages import Stage
-from pol_jax.protocol.trees import StateSpec
+from pol_jax.protocol.trees import StateSpec, places_of
 from pol_jax.reports.coverage import Replay
 from pol_jax.reports.drift import Drift
 from pol_jax.reports.identity import Data, Model
@@ -75,7 +76,11 @@ class Verifier(ABC):
         self._final_state: dict[str, np.ndarray] | None = None
         self.doubts: list[str] = []
         self.environment = current_environment()
-        self.report = Report.unfinished(request.policy, request.nonce, self.environment, exact=request.exact)
+        self.report = Report.unfinished(
+            request.policy, request.nonce, self.environment, exact=request.exact, leaves=request.leaves
+        )
+        self.leaves: list[int] | None = None
+        """Places of the leaves that matter; None for all, or while the state isn't known."""
 
     def run(self) -> Report:
         """Go through the stages up to the first that is not passed, and report.
@@ -115,7 +120,12 @@ class Verifier(ABC):
         )
 
     def add_commitment(self, commitment: Commitment) -> None:
-        """Add to the report what a commitment says."""
+        """Add to the report what a commitment says, and find the leaves that matter.
+
+        Raises:
+            UsageError: the state has none of a name that the verifier gave.
+        """
+        self.leaves = places_of(commitment.state, self.report.leaves) if self.report.leaves else None
         may_stop_early = commitment.schedule.steps is not None and commitment.schedule.may_stop_early
         self.add(task=commitment.task.name, provenance=provenance_of(commitment), may_stop_early=may_stop_early)
         self.add(data=Data(commitment.data.root, commitment.data.records, commitment.data.salted, None))
@@ -126,7 +136,7 @@ class Verifier(ABC):
         Raises:
             ProofError: something of it is false.
         """
-        self._attested = check_attestations(root, commitment, claim, self._signer, self._roots)
+        self._attested = check_attestations(read_attestations(root), commitment, claim, self._signer, self._roots)
         self.add(authorship=self._attested.authorship, period=self._attested.period)
         if self._attested.doubt:
             self.doubts.append(f"{Stage.COMMITMENT}: {self._attested.doubt}")

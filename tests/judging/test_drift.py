@@ -48,17 +48,17 @@ def test_unchecked_updates_add_up() -> None:
     """All of them, where the prover foresees what is checked; the largest that a draw may have missed, else."""
     steps = trajectory(*(float(size) for size in range(1, 11)))
     checked = [Span(0, 10), Span(90, 100)]
-    listed = drift_of(steps, ListedSegments((0, 9)), 10, checked, (), 100, None)
+    listed = drift_of(steps, ListedSegments((0, 9)), 10, checked, Tolerated((), 100), None)
     assert (listed.unchecked, listed.confidence, listed.path, listed.tolerated) == (44.0, None, 55.0, 0.0)
-    drawn = drift_of(steps, RandomSegments(0.9, 0.35), 10, checked, (), 100, None)
+    drawn = drift_of(steps, RandomSegments(0.9, 0.35), 10, checked, Tolerated((), 100), None)
     assert (drawn.unchecked, drawn.confidence) == (9.0 + 8.0 + 7.0, 0.9)  # with 4 of 10 false, 90% sure to meet one
-    whole = drift_of(steps, AllSegments(), 10, [Span(0, 100)], (), 100, None)
+    whole = drift_of(steps, AllSegments(), 10, [Span(0, 100)], Tolerated((), 100), None)
     assert (whole.unchecked, whole.confidence) == (0.0, None)
-    assert drift_of(steps, JointSegments(1, "l2", 0.9, 0.05), 10, checked, (), 100, None).unchecked == 0.0
+    assert drift_of(steps, JointSegments(1, "l2", 0.9, 0.05), 10, checked, Tolerated((), 100), None).unchecked == 0.0
 
 
 def test_an_update_without_a_size_bounds_nothing() -> None:
-    found = drift_of(trajectory(1.0, math.nan, 1.0), ListedSegments((0,)), 3, [Span(0, 10)], (), 30, None)
+    found = drift_of(trajectory(1.0, math.nan, 1.0), ListedSegments((0,)), 3, [Span(0, 10)], Tolerated((), 30), None)
     assert (found.unchecked, found.path) == (None, None)
 
 
@@ -77,7 +77,7 @@ def test_tolerances_add_up_over_the_run() -> None:
     assert Tolerated(passed, 100).distance == pytest.approx((0.1 + 0.2) / 2 * 100)
     assert Tolerated([compared(0, 1, 1.0, 1.0, Outcome.INCONCLUSIVE)], 100).distance is None
     assert Tolerated([], 100).distance == 0
-    found = drift_of(trajectory(3.0), AllSegments(), 1, [], passed, 100, None)
+    found = drift_of(trajectory(3.0), AllSegments(), 1, [], Tolerated(passed, 100), None)
     assert drift_objection(found) is not None
     assert drift_objection(msgspec.structs.replace(found, tolerated=LARGEST_SHARE * 3.0)) is None
     assert drift_objection(msgspec.structs.replace(found, tolerated=LARGEST_SHARE * 3.0, d_ref=2.9)) is not None
@@ -124,7 +124,7 @@ def test_what_is_never_finite_takes_no_bound_away() -> None:
     trajectory = trajectory_of("float32", [0, np.nan], [1, np.nan], [3, np.nan])
     assert distances(trajectory) == [3, 0]
     assert distances(trajectory_of("float32", [0, np.inf], [4, 1])) == [4, 0]
-    drift = drift_of(trajectory, AllSegments(), 2, [], [], 2, None)
+    drift = drift_of(trajectory, AllSegments(), 2, [], Tolerated([], 2), None)
     assert drift_objection(msgspec.structs.replace(drift, tolerated=0.31))
     assert not drift_objection(msgspec.structs.replace(drift, tolerated=0.29))
 

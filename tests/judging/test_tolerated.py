@@ -47,3 +47,12 @@ def test_choices_count_by_their_share() -> None:
         found = Tolerated([passed(1, 5.0, used)], 10, None, chosen)
         assert found.distance == pytest.approx((5.0 + 2.0 * chosen) * 10)
         assert found.largest_share(SPEC, GONE)[1] == pytest.approx((0.005 + 2.0 * chosen) * 10)
+
+
+def test_leaves_that_do_not_matter_are_left_out() -> None:
+    """A momentum ends near 0, where it began: whatever it may be off is more than its way."""
+    spec = (*SPEC, LeafSpec("/momentum", "float64", (1,), (1,), None))
+    found = msgspec.structs.replace(passed(1, 5.0), rooms=((Room(0, 0.005),), (Room(0, 0.005),)))
+    gone = [*GONE, Displacement({0: 1e-4}, {0: 1})]
+    assert Tolerated([found], 1).largest_share(spec, gone)[1] == pytest.approx(50.0)
+    assert Tolerated([found], 1, leaves=[0]).largest_share(spec, gone)[1] == pytest.approx(0.005)

@@ -54,7 +54,7 @@ def groups() -> list[int]:
 def trying(plain_proof: Path, monkeypatch: pytest.MonkeyPatch, groups: list[int]) -> Trying:
     """Start a child as a verification does; in place of its work it tries what it is told to: errors by attempt."""
 
-    def attempt(*attempts: str, before: str = "", processes: bool = False) -> dict[str, str]:
+    def attempt(*attempts: str, before: str = "", processes: bool = False, loopback: bool = False) -> dict[str, str]:
         code = (
             f"import json, os, signal, socket, tempfile\nfound = {{}}\nfor each in {attempts!r}:\n"
             "    try:\n        exec(each)\n        found[each] = ''\n"
@@ -63,7 +63,7 @@ def trying(plain_proof: Path, monkeypatch: pytest.MonkeyPatch, groups: list[int]
         )
         start = before + process._CODE.replace("from pol_jax.sandbox.child", code + "from pol_jax.sandbox.child")
         monkeypatch.setattr(process, "_CODE", start)
-        with process.child_process([str(plain_proof)], confined=True, processes=processes) as child:
+        with process.child_process([str(plain_proof)], True, processes=processes, loopback=loopback) as child:
             child.popen.wait(300)
             child.output.seek(0)
             found, unrestricted = json.loads(child.output.read().decode().splitlines()[-1])
@@ -161,6 +161,28 @@ def test_older_kernel_restricts_what_it_knows(trying: Trying, tmp_path: Path) ->
     without = "from pol_jax.sandbox import landlock\nlandlock._version = lambda: 1\n"
     told = {"unrestricted": "cutting files not restricted here, signals not restricted here"}
     assert trying(read, before=without) == {read: "PermissionError"} | told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
+def test_child_with_a_network_of_its_own_reaches_nobody(trying: Trying, tmp_path: Path) -> None:
+    own = "server = socket.create_server(('127.0.0.1', 0)); socket.create_connection(server.getsockname())"
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as local:
+        local.bind(str(tmp_path / "local"))
+        local.listen()
+        found = trying(
+            own,
+            f"socket.create_connection(('127.0.0.1', {server.getsockname()[1]}))",
+            "socket.create_connection(('192.0.2.1', 80), 5)",
+            f"socket.socket(socket.AF_UNIX).connect({str(tmp_path / 'local')!r})",
+            "socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
+            "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)",
+            "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)",
+            loopback=True,
+        )
+    if "no network of its own" in found["unrestricted"]:
+        pytest.skip("processes may have no namespaces here")
+    assert (found.pop(own), found.pop("unrestricted")) == ("", "")
+    assert list(found.values()) == ["ConnectionRefusedError", "OSError", *["PermissionError"] * 4]
 
 
 @pytest.mark.interpreter

@@ -52,6 +52,7 @@ def layered(plain_proof: Path) -> tuple[Program, Commitment]:
         0,
         0,
         lambda _: pytest.fail("observed"),
+        lambda _: pytest.fail("divided"),
     ), commitment
 
 

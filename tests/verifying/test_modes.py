@@ -15,6 +15,7 @@ from unsandboxed import verify, verify_opening
 from pol_jax import Choices, train
 from pol_jax.cli.report_screen import print_report
 from pol_jax.cli.terminal import make_console
+from pol_jax.errors import UsageError
 from pol_jax.judging.drift import LARGEST_SHARE, drift_objection, with_ancestors
 from pol_jax.protocol.challenge import AllSegments, ListedSteps
 from pol_jax.proving.fine_tuning import Start
@@ -153,3 +154,13 @@ def test_no_line_calls_a_replay_that_differs_exact(chain: Path) -> None:
     assert report.drift is not None
     assert report.drift.tolerated == 0
     assert not any("bit for bit" in line for line in describe_drift(report))
+
+
+def test_a_verifier_may_name_the_leaves_that_matter(chain: Path) -> None:
+    found = verify(chain / "abroad", SOURCE, nonce=NONCE, policy=AllSegments(), leaves=("/params",))
+    assert found.leaves == ("/params",)
+    assert found.drift is not None
+    assert (found.drift.leaf or "").startswith("/params")
+    assert any(reason.startswith("only /params matter to the verifier") for reason in found.reasons)
+    with pytest.raises(UsageError, match="'/weights' is the path of no leaf"):
+        verify(chain / "abroad", SOURCE, nonce=NONCE, leaves=("/weights",))

@@ -52,7 +52,7 @@ def forger(linen_proof: Path, tmp_path: Path) -> Forger:
 
 
 def check(root: Path, policy: Policy | None = None, **options: Any) -> Report:
-    return verify(root, SOURCE, policy=policy or AllSegments(), nonce=b"n", **options)
+    return verify(root, SOURCE, policy=policy or AllSegments(), nonce=tiny.NONCE, **options)
 
 
 def test_proof_of_another_backend_is_accepted(forger: Forger) -> None:

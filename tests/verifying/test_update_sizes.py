@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pol_jax.progress import Silent
+from pol_jax.protocol.trees import places_of
 from pol_jax.storage.checkpoints import checkpoint_name
 from pol_jax.storage.proof import open_proof
 from pol_jax.verifying.update_sizes import magnitudes, measure_stretches
@@ -34,3 +35,13 @@ def test_where_a_checkpoint_is_absent_its_neighbours_are_measured(proof_copy: Pa
     assert [(each.segments, each.epoch) for each in measured] == [(range(1), 0), (range(1, 3), 0), (range(3, 4), 1)]
     assert [each.magnitude for each in measured] == magnitudes(open_proof(proof_copy), [0, 6, 18, 24], "l1")
     assert magnitudes(open_proof(proof_copy), [6], "l1") == []
+
+
+def test_leaves_that_do_not_matter_rank_nothing(plain_proof: Path) -> None:
+    """A counter in the state would decide the ranking, and a prover can add one."""
+    proof = open_proof(plain_proof)
+    leaves = places_of(proof.commitment.state, ["/params"])
+    states = [proof.state(step)["params"] for step in (0, 6, 12, 18, 24)]
+    vectors = [np.concatenate([np.asarray(each[name], np.float64).ravel() for name in "bw"]) for each in states]
+    measured = [each.magnitude for each in measure_stretches(proof, "l2", Silent(), leaves)]
+    np.testing.assert_allclose(measured, [np.linalg.norm(b - a) for a, b in pairwise(vectors)], rtol=1e-12)

@@ -42,7 +42,8 @@ def _decisions(compared: Sequence[Compared]) -> list[str]:
     taken, given = sum(each.used for each in used), sum(each.given for each in used)
     return [
         f"{len(used)} of these comparisons pass with the prover's decisions near ties: {taken} of {given} were taken; "
-        f"wrong ones could have moved at most {percent(share)} of an update, which the tolerances include"
+        f"wrong ones could have moved at most {percent(share)} of an update, of which the tolerances include the share "
+        "that the checked steps show"
     ]
 
 

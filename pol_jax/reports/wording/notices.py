@@ -24,8 +24,17 @@ def notices(report: Report) -> tuple[str, ...]:
         *_tolerant(report.ancestors),
         *_unproven(report.provenance, report.ancestors),
         *(["program: not compared with any source"] if unknown else []),
+        *_left_out(report.leaves),
         *(["the prover chose where the run ends: it was committed to a largest number of steps only"] * early),
     )
+
+
+def _left_out(leaves: Sequence[str]) -> list[str]:
+    """Return what was not held against the run, if the verifier named the leaves that matter."""
+    if not leaves:
+        return []
+    named = ", ".join(printable(each, 60) for each in leaves[:4]) + (" ..." if len(leaves) > 4 else "")
+    return [f"only {named} matter to the verifier: what tolerances add up to in other leaves is not bounded"]
 
 
 def _intervened(intervention: Intervention) -> str:

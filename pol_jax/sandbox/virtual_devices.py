@@ -1,0 +1,58 @@
+"""On CPUs, a process that replays a run takes as many virtual devices as the run's mesh has, before jax starts."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+import jax
+from jax._src import xla_bridge
+
+from pol_jax.errors import PolError
+from pol_jax.protocol import claim as claims
+from pol_jax.protocol import commitment as commitments
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.limits import Limits
+from pol_jax.sandbox.loopback import ADDRESS
+from pol_jax.storage.inventory import read_bounded
+
+MOST_DEVICES: Final = 256
+"""A proof may name a million; each takes threads."""
+
+
+def needs_gloo(root: Path) -> bool:
+    """Return whether a proof says that gloo added over the devices of its run.
+
+    Nothing is parsed, and nothing believed: a process that replays it then has a network of its own, and nobody in it.
+    """
+    try:
+        with (root / claims.FILE).open("rb") as file:
+            return b'"collectives":"gloo"' in file.read(Limits().document_bytes)
+    except OSError:
+        return False
+
+
+def provide_devices(root: Path, limits: Limits) -> None:
+    """Let this process have the devices of a proof's mesh, if it has one, and nobody has said how many there are.
+
+    They add as those of the run did, by gloo or by XLA itself. Whatever is wrong with the proof is for the stages of a
+    verification to say.
+    """
+    if xla_bridge.backends_are_initialized():
+        return
+    try:
+        mesh = Commitment.parse(read_bounded(root, commitments.FILE, limits)).mesh
+    except (PolError, OSError):
+        return
+    if mesh is None or not 1 < mesh.device_count <= MOST_DEVICES:
+        return
+    if "platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        jax.config.update("jax_num_cpu_devices", mesh.device_count)
+    if needs_gloo(root) and socket.gethostname() == ADDRESS:
+        with socket.socket() as found:
+            found.bind((ADDRESS, 0))
+            port = found.getsockname()[1]
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        jax.distributed.initialize(f"{ADDRESS}:{port}", 1, 0, initialization_timeout=60)

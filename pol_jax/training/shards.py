@@ -1,0 +1,182 @@
+"""States that lie on several devices are digested where their shards lie, piece by piece (section 4).
+
+No process ever has a whole state. Each piece is digested once, by the process that has the first device with it; the
+digests of pieces, 32 bytes each, are all that is needed of the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import msgspec
+import numpy as np
+
+from pol_jax.errors import DivergenceError
+from pol_jax.program.artifact import Program
+from pol_jax.program.placement import Index, Placement
+from pol_jax.protocol.encoding import DIGEST_BYTES, Digest, state_digest
+from pol_jax.protocol.trees import DTYPES, LeafSpec, StateSpec
+from pol_jax.training.states import HostState, Layout, Packed, cut, piece_digests
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of a leaf that a device has.
+
+    Attributes:
+        leaf: place of the leaf in the state.
+        index: a slice for each of its axes.
+        pieces: numbers of its pieces among all pieces of the state, in row-major order.
+        devices: that have it; the first one's process digests it.
+    """
+
+    leaf: int
+    index: Index
+    pieces: tuple[int, ...]
+    devices: tuple[jax.Device, ...]
+
+
+@dataclass(frozen=True)
+class ShardedLayout(Layout):
+    """A layout of states that lie on the devices of a placement."""
+
+    placement: Placement
+
+    @cached_property
+    def shards(self) -> tuple[Shard, ...]:
+        """Return all different shards of a state, on whatever process; in the order of leaves, then of devices."""
+        return tuple(_shards(self.spec, self.placement))
+
+    @cached_property
+    def shapes(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """Return shape and dtype of each leaf."""
+        return tuple(jax.ShapeDtypeStruct(leaf.shape, DTYPES[leaf.dtype]) for leaf in self.spec)
+
+    @cached_property
+    def pieces(self) -> int:
+        """Return the number of pieces of a state."""
+        return sum(math.prod(leaf.pieces) for leaf in self.spec)
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Return how many bytes of a state each device has."""
+        shards = zip(self.spec, self.placement.state, strict=True)
+        return sum(math.prod(sharding.shard_shape(leaf.shape)) * _itemsize(leaf) for leaf, sharding in shards)
+
+    def is_digested_in_place(self, leaves: Sequence[jax.Array]) -> bool:
+        """Return False: the copy on the devices is what is digested and saved."""
+        return False
+
+    def pack(self, leaves: Sequence[jax.Array]) -> Packed:
+        """Start to copy a state on its devices, and return without waiting for it."""
+        return self.placement.copy(tuple(leaves))
+
+    def fetch(self, packed: Packed) -> ShardedState:
+        """Return the copied state; its shards are brought to the host when they are digested or saved."""
+        return ShardedState(self, packed)
+
+    def copy_of(self, leaves: Sequence[jax.Array]) -> ShardedState:
+        """Return a copy of a state, on the same devices."""
+        return self.fetch(self.pack(leaves))
+
+    def owned(self, process: int) -> list[Shard]:
+        """Return the shards that a process digests."""
+        return [shard for shard in self.shards if shard.devices[0].process_index == process]
+
+    def combine(self, digests: Mapping[int, bytes]) -> Digest:
+        """Return the digest of a state from what the processes have digested of it.
+
+        Args:
+            digests: by process, the digests of the pieces of its `owned` shards, one after the other.
+        """
+        found = dict[int, Digest]()
+        for process, content in digests.items():
+            numbers = [number for shard in self.owned(process) for number in shard.pieces]
+            parts = [content[at : at + DIGEST_BYTES] for at in range(0, len(content), DIGEST_BYTES)]
+            found |= dict(zip(numbers, parts, strict=True))
+        return state_digest(self.spec_digest, (found[number] for number in range(self.pieces)))
+
+
+@dataclass(frozen=True, eq=False)
+class ShardedState(HostState):
+    """A state whose leaves lie on several devices, some of them perhaps of other processes."""
+
+    layout: ShardedLayout
+    leaves: tuple[jax.Array, ...]  # type: ignore[assignment]  # in the place of arrays of the host
+
+    def digest(self) -> Digest:
+        """Return the digest of the state; all of its devices are this process's."""
+        return self.layout.combine({jax.process_index(): self.digest_pieces()})
+
+    def digest_pieces(self) -> bytes:
+        """Return the digests of the pieces that this process digests, one after the other."""
+        parts = [{shard.device: shard.data for shard in leaf.addressable_shards} for leaf in self.leaves]
+        pieces = list[memoryview]()
+        for shard in self.layout.owned(jax.process_index()):
+            content = np.asarray(parts[shard.leaf][shard.devices[0]])
+            pieces += cut(_part(self.layout.spec[shard.leaf], content.shape), content)
+        return b"".join(piece_digests(pieces))
+
+    def check_replicas(self) -> None:
+        """Check that what several devices of this process have is the same on all of them.
+
+        Raises:
+            DivergenceError: a device has other bits than another one: its memory or processor can't be trusted.
+        """
+        parts = [{each.device: each.data for each in leaf.addressable_shards} for leaf in self.leaves]
+        for shard in self.layout.shards:
+            first, *others = [device for device in shard.devices if device in parts[shard.leaf]] or [None]
+            for device in others:
+                one, other = (np.asarray(parts[shard.leaf][each]) for each in (first, device))
+                if one.tobytes() != other.tobytes():
+                    path = self.layout.spec[shard.leaf].path or "/"
+                    raise DivergenceError(
+                        f"leaf {path}: {device} has other bits than {first}, and should have the same: memory or"
+                        " processor of one of them can't be trusted; check both, then continue with the same command"
+                    )
+
+
+def layout_of(program: Program) -> Layout:
+    """Return the layout of the states of a program, where it runs."""
+    state, placement = program.signature.state, program.placement
+    return Layout(state) if placement is None else ShardedLayout(state, placement)
+
+
+def _shards(spec: StateSpec, placement: Placement) -> Iterator[Shard]:
+    first = 0
+    for place, (leaf, sharding) in enumerate(zip(spec, placement.state, strict=True)):
+        numbers = np.arange(first, first + math.prod(leaf.pieces)).reshape(leaf.pieces)
+        devices = dict[tuple[tuple[int, int], ...], list[jax.Device]]()
+        for device, index in sharding.devices_indices_map(leaf.shape).items():
+            bounds = tuple(each.indices(size)[:2] for each, size in zip(index, leaf.shape, strict=True))
+            devices.setdefault(bounds, []).append(device)
+        for bounds, having in devices.items():
+            index = tuple(slice(*each) for each in bounds)
+            cut = _pieces_at(leaf, bounds)
+            yield Shard(place, index, tuple(numbers[cut].reshape(-1).tolist()), tuple(having))
+        first += math.prod(leaf.pieces)
+
+
+def _pieces_at(leaf: LeafSpec, bounds: Sequence[tuple[int, int]]) -> Index:
+    """Return which pieces of a leaf lie in a part of it; an axis without elements is not cut."""
+    return tuple(
+        slice(begin * pieces // size, end * pieces // size) if size else slice(None)
+        for (begin, end), pieces, size in zip(bounds, leaf.pieces, leaf.shape, strict=True)
+    )
+
+
+def _part(leaf: LeafSpec, shape: tuple[int, ...]) -> LeafSpec:
+    """Return the specification of a part of a leaf, by itself."""
+    pieces = tuple(
+        pieces * own // size if size else pieces
+        for pieces, own, size in zip(leaf.pieces, shape, leaf.shape, strict=True)
+    )
+    return msgspec.structs.replace(leaf, shape=shape, pieces=pieces)
+
+
+def _itemsize(leaf: LeafSpec) -> int:
+    return DTYPES[leaf.dtype].itemsize

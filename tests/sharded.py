@@ -1,0 +1,174 @@
+"""A tiny network on several devices: what processes of a pod run, and how tests start them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import AxisType, PartitionSpec
+
+import pol_jax
+from pol_jax.proving import recorder
+from pol_jax.proving.sharding import Shardings
+from pol_jax.storage.checkpoints import save_checkpoint
+from pol_jax.training.task import Key, PyTree
+
+STEPS: Final = 8
+INTERVAL: Final = 4
+_RECORDS: Final = 64
+_FEATURES: Final = 16
+
+
+def records() -> pol_jax.Arrays:
+    """Points of two classes."""
+    drawn = np.random.default_rng(0).standard_normal((_RECORDS, _FEATURES)).astype(np.float32)
+    return pol_jax.Arrays({"x": drawn, "label": (drawn.sum(1) > 0).astype(np.int32)})
+
+
+def task(
+    data_dir: Path | None = None, steps: int | None = None, arithmetic: Literal["exact"] | None = None
+) -> pol_jax.Task:
+    """Two layers with dropout, trained by Adam; the state has typed keys, several in one array."""
+    optimizer = optax.adam(1e-2)
+
+    def init(key: Key) -> dict[str, PyTree]:
+        first, second, rest = jax.random.split(key, 3)
+        params = {
+            "w1": 0.2 * jax.random.normal(first, (_FEATURES, 32)),
+            "w2": 0.2 * jax.random.normal(second, (32, 2)),
+            "b": jnp.zeros((2,)),
+        }
+        return {"params": params, "optimizer": optimizer.init(params), "keys": jax.random.split(rest, 2)}
+
+    def step(state: dict[str, PyTree], batch: PyTree, key: Key) -> tuple[dict[str, PyTree], dict[str, jax.Array]]:
+        def loss_of(params: dict[str, jax.Array]) -> jax.Array:
+            hidden = jax.nn.relu(batch["x"] @ params["w1"])
+            kept = jnp.where(jax.random.bernoulli(key, 0.9, hidden.shape), hidden / 0.9, 0)
+            logits = kept @ params["w2"] + params["b"]
+            return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]))
+
+        loss, gradient = jax.value_and_grad(loss_of)(state["params"])
+        updates, moments = optimizer.update(gradient, state["optimizer"], state["params"])
+        params = optax.apply_updates(state["params"], updates)
+        return {"params": params, "optimizer": moments, "keys": state["keys"]}, {"loss": loss}
+
+    return pol_jax.Task("sharded", init, step, records(), 8, steps or STEPS, INTERVAL, arithmetic=arithmetic)
+
+
+def mesh(data: int = 2, model: int = 2) -> jax.sharding.Mesh:
+    """A mesh of so many devices."""
+    devices = jax.devices()[: data * model]
+    return jax.make_mesh((data, model), ("data", "model"), axis_types=(AxisType.Auto,) * 2, devices=devices)
+
+
+def shardings(of: pol_jax.Task) -> Shardings:
+    """Matrices are cut along both axes, keys among the rows of the mesh, and everything else is whole."""
+
+    def cut(path: Any, leaf: jax.Array) -> PartitionSpec:
+        if leaf.ndim == 2:
+            return PartitionSpec("data", "model")
+        return PartitionSpec("data") if "keys" in jax.tree_util.keystr(path) else PartitionSpec()
+
+    state = jax.eval_shape(of.init, jax.random.key(0))
+    return jax.tree_util.tree_map_with_path(cut, state), PartitionSpec("data")
+
+
+def run(settings: Mapping[str, Any]) -> None:
+    """Train in this process, which is one of several if the settings have a port; say how it ended in one line."""
+    if "port" in settings:
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        jax.distributed.initialize(
+            f"127.0.0.1:{settings['port']}", settings["processes"], settings["process"], initialization_timeout=60
+        )
+
+    def on_step(step: int, _metrics: Mapping[str, float]) -> None:
+        time.sleep(settings.get("pause", 0))
+        if settings.get("process") == 1 and step == settings.get("at"):
+            os.kill(os.getpid(), getattr(signal, settings["signal"]))
+
+    if settings.get("killed_in_save") == settings.get("process", 0):
+        _die_in_save()
+    of = task()
+    try:
+        proof = pol_jax.train(
+            of,
+            settings["out"],
+            on_step=on_step,
+            mesh=mesh(),
+            shardings=shardings(of),
+            timeout=settings.get("timeout", 60),
+        )
+        ended = {"step": proof.last_step, "claim": proof.claim.digest().hex() if proof.claim else None}
+    except pol_jax.PolError as error:
+        ended = {"error": f"{type(error).__name__}: {error}"}
+    print(json.dumps(ended), flush=True)
+    os._exit(0)  # jax would wait for processes that are gone
+
+
+def _die_in_save() -> None:
+    def die(root: Path, step: int, *others: Any) -> None:
+        if step == INTERVAL:
+            os._exit(9)
+        save_checkpoint(root, step, *others)
+
+    mock.patch.object(recorder, "save_checkpoint", die).start()
+
+
+@contextmanager
+def started(out: Path, processes: int, devices: int, **settings: Any) -> Iterator[list[subprocess.Popen[str]]]:
+    """Start processes that train together in ``out``; all are killed in the end."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    several = {"port": port, "processes": processes} if settings.pop("gloo", True) else {}
+    variables = os.environ | {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "JAX_PLATFORMS": "cpu",
+    }
+    begun = [
+        subprocess.Popen(  # our own code
+            [sys.executable, __file__, json.dumps({"out": str(out), "process": number, **several, **settings})],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=variables,
+        )
+        for number in range(processes)
+    ]
+    try:
+        yield begun
+    finally:
+        for each in begun:
+            each.kill()
+            each.communicate()
+
+
+def trained(out: Path, processes: int, devices: int, **settings: Any) -> list[dict[str, Any]]:
+    """Return how each of some processes ended that trained together; nothing of one that was killed."""
+    with started(out, processes, devices, **settings) as begun:
+        outputs = [each.communicate(timeout=120) for each in begun]
+    found = list[dict[str, Any]]()
+    for output, errors in outputs:
+        lines = [line for line in output.splitlines() if line.startswith("{")]
+        told = [line.removeprefix("pol_jax: ") for line in errors.splitlines() if line.startswith("pol_jax: ")]
+        found.append(json.loads(lines[-1]) if lines else {"error": told[-1] if told else "no word"})
+    return found
+
+
+if __name__ == "__main__":
+    run(json.loads(sys.argv[1]))
