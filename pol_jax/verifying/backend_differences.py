@@ -31,11 +31,11 @@ def backend_differences(commitment: Commitment, claim: Claim, own: Environment) 
     return differences
 
 
-def differences_from(commitment: Commitment, claim: Claim, mine: Environment) -> list[str]:
+def differences_from(commitment: Commitment, claim: Claim, own: Environment) -> list[str]:
     """Return in what this backend differs from those of a run, one line each: another environment, too few devices."""
-    found, mesh = claim.environment_differences(mine), commitment.mesh
-    if mesh is not None and mine.device_count < mesh.device_count:
-        found.append(f"mesh: {mesh.device_count} devices ({mesh}) against {mine.device_count} here")
+    found, mesh = claim.environment_differences(own), commitment.mesh
+    if mesh is not None and own.device_count < mesh.device_count:
+        found.append(f"mesh: {mesh.device_count} devices ({mesh}) against {own.device_count} here")
     elif mesh is not None and not mesh.divides(commitment.schedule.batch_size):
         found.append(f"mesh: jax can't cut batches of {commitment.schedule.batch_size} records so ({mesh})")
     return found
