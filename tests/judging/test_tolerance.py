@@ -437,9 +437,9 @@ def test_a_perturbed_state_that_is_lost_hinders_a_failure() -> None:
     def with_perturbed(after: list[np.ndarray], perturbed: list[np.ndarray]) -> StepComparison:
         return judge_step(step.before, after, step.reference, step.others, step.spec, [perturbed])
 
-    false, struck = with_leaf(step.after, 1, step.before[1]), with_leaf(step.after, 1, np.full(50, np.nan))
-    assert with_perturbed(false, step.reference).outcome is FAILED
-    assert with_perturbed(false, lost).outcome is INCONCLUSIVE
+    wrong, struck = with_leaf(step.after, 1, step.before[1]), with_leaf(step.after, 1, np.full(50, np.nan))
+    assert with_perturbed(wrong, step.reference).outcome is FAILED
+    assert with_perturbed(wrong, lost).outcome is INCONCLUSIVE
     assert with_perturbed(struck, step.reference).outcome is FAILED
     assert with_perturbed(struck, lost).outcome is INCONCLUSIVE
     assert with_perturbed(step.after, lost).outcome is PASSED

@@ -158,8 +158,8 @@ def test_forged_steps_fail(prepared: Prepared, prover: int) -> None:
     verifier, every = verifier_without(prepared.made, prover), (prepared.made.reference, *prepared.made.others)
     spec = prepared.program.signature.state
     for start in (0, 3, 7):
-        before, mine, other = prepared.states[start], prepared.inputs[start], prepared.inputs[start + 1]
-        honest = every[prover].run(before, [mine])
+        before, own, other = prepared.states[start], prepared.inputs[start], prepared.inputs[start + 1]
+        honest = every[prover].run(before, [own])
         halfway = [
             ((a.astype(float) + b.astype(float)) / 2).astype(b.dtype) if is_floating(leaf.dtype) else b
             for leaf, a, b in zip(spec, before, honest, strict=True)
@@ -167,11 +167,11 @@ def test_forged_steps_fail(prepared: Prepared, prover: int) -> None:
         forged = {
             "nothing": before,
             "interpolated": halfway,
-            "batch": every[prover].run(before, [replace(mine, batch=other.batch)]),
-            "key": every[prover].run(before, [replace(mine, key=other.key)]),
+            "batch": every[prover].run(before, [replace(own, batch=other.batch)]),
+            "key": every[prover].run(before, [replace(own, key=other.key)]),
         }
         for kind, after in forged.items():
-            found = judge_span(verifier, before, after, [mine])
+            found = judge_span(verifier, before, after, [own])
             assert found.outcome is FAILED, (kind, found.reasons)
 
 
