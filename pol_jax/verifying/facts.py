@@ -110,10 +110,12 @@ def merge_facts(shards: Sequence[Facts]) -> Facts:
         if differences:
             raise UsageError(f"facts: shards {_name(first)} and {_name(each)} have other backends ({differences[0]})")
     shares = tuple(share for each in shards for share in each.shares)
-    of = shares[0].of
-    if sorted((share.of, share.number) for share in shares) != [(of, number) for number in range(1, of + 1)]:
+    number_of_shards = shares[0].of
+    if sorted((share.of, share.number) for share in shares) != [
+        (number_of_shards, number) for number in range(1, number_of_shards + 1)
+    ]:
         listed = ", ".join(f"{share.number}/{share.of}" for share in shares)
-        raise UsageError(f"facts: expected each shard of {of} once, got {listed}")
+        raise UsageError(f"facts: expected each shard of {number_of_shards} once, got {listed}")
     looked = [each.initial_exact for each in shards if each.initial_exact is not None]
     return msgspec.structs.replace(
         first,
