@@ -36,8 +36,10 @@ PACKAGES = {
     "backends": "ground protocol program training judging verifying",
     "integrations": "ground protocol training storage reports verifying proving sandbox workers",
     "tasks": "ground training",
+    "attacks": "ground protocol attesting program training storage reports judging verifying proving",
     "html": "reports",
-    "cli": "ground protocol training storage reports judging verifying proving sandbox attesting backends integrations",
+    "cli": "ground protocol training storage reports judging verifying proving sandbox attesting backends integrations"
+    " attacks",
 }
 """Which packages each package may import, itself left out; in the order in which they are read.
 
@@ -83,6 +85,9 @@ TESTED_ELSEWHERE = {
     "attesting/test_public_key.py": "protocol.signers",
     "attesting/test_strict_json.py": "protocol.strict_json",
     "attacks/test_stage_3_commitment.py": "verifying.agreement",
+    "attacks/test_catalogue.py": "attacks.attack attacks.blindfold attacks.chosen_batches attacks.hidden_target"
+    " attacks.interpolation attacks.laundered_chain attacks.lies attacks.retraining"
+    " attacks.stolen_proof attacks.synthesised_records",
     "cli/test_main.py": "errors",
     "cli/test_check.py": "cli.documents",
     "cli/test_verify.py": "cli.arguments cli.cures cli.report_screen",

@@ -19,7 +19,7 @@ from pol_jax.attesting.digests import Digests, digest_arrays
 from pol_jax.attesting.folder import Attestations, where
 from pol_jax.attesting.subjects import PARAMETERS, STATE
 from pol_jax.attesting.time_window import Timestamp, Work, window_of
-from pol_jax.attesting.timestamp import parse_roots, verify_token
+from pol_jax.attesting.timestamp import ForeignAuthorityError, parse_roots, verify_token
 from pol_jax.errors import ProofError
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
@@ -34,13 +34,13 @@ class Attested:
         authorship: who signed.
         period: when it was made.
         claim: the signed claim, or None.
-        doubt: why nothing is accepted, although nothing is false; or None.
+        doubts: why nothing is accepted, although nothing is false; one line each.
     """
 
     authorship: Authorship
     period: Period
     claim: Attestation | None
-    doubt: str | None
+    doubts: tuple[str, ...]
 
 
 def check_attestations(
@@ -74,11 +74,13 @@ def check_attestations(
         pinned=signer,
     )
     work = recorded_work(signed, claim) if signed else None
-    period = check_times(found, commitment.encode(), commitment.beacon, work, roots)
-    doubt = None
+    period, doubts = check_times(found, commitment.encode(), commitment.beacon, work, roots)
     if signer is not None and signed is None:
-        doubt = f"the claim is not signed, so that nothing shows that it is of {signer}, the signer that was asked for"
-    return Attested(who, period, signed, doubt)
+        unsigned = (
+            f"the claim is not signed, so that nothing shows that it is of {signer}, the signer that was asked for"
+        )
+        doubts = (unsigned, *doubts)
+    return Attested(who, period, signed, doubts)
 
 
 def recorded_work(signed: Attestation, claim: Claim) -> Work | None:
@@ -115,8 +117,8 @@ def check_signed_digests(signed: Attestation, state: Mapping[str, np.ndarray], p
 
 def check_times(
     found: Attestations, commitment: bytes, beacon: str | None, work: Work | None, roots: bytes | None
-) -> Period:
-    """Return when training took place, as far as verified times show it.
+) -> tuple[Period, tuple[str, ...]]:
+    """Return when training took place, as far as verified times show it, and which timestamps show nothing here.
 
     Args:
         found: the files.
@@ -128,7 +130,7 @@ def check_times(
     Raises:
         ProofError: a time is false, or they can't be true together.
     """
-    now, unchecked = datetime.now(UTC), list[str]()
+    now, unchecked, doubts = datetime.now(UTC), list[str](), list[str]()
     drawn = None
     if beacon is not None and found.beacon is not None and is_round(beacon):
         drawn = verify_committed_round(beacon, found.beacon, now=now, where=where(folder.BEACON))
@@ -147,14 +149,19 @@ def check_times(
         elif message is None:
             raise ProofError(where(name), f"is a timestamp over {folder.CLAIM}, which is missing")
         else:
-            stamps[-1] = verify_token(token, message, parse_roots(roots, "roots"), where=where(name))
+            try:
+                stamps[-1] = verify_token(token, message, parse_roots(roots, "roots"), where=where(name))
+            except (
+                ForeignAuthorityError
+            ) as error:  # an honest prover may have asked one that this verifier doesn't know
+                doubts.append(str(error))
     window = window_of(
         now=now, beacon=drawn.time if drawn else None, commitment=stamps[0], envelope=stamps[1], work=work
     )
     if not window:
         raise ProofError(folder.DIRECTORY, " ".join(window.problems))
     authorities = tuple(dict.fromkeys(stamp.authority for stamp in stamps if stamp))
-    return Period(window, authorities, tuple(unchecked))
+    return Period(window, authorities, (*unchecked, *doubts)), tuple(doubts)
 
 
 def _signed_claim(found: Attestations, commitment: Commitment, claim: Claim, signer: str | None) -> Attestation | None:

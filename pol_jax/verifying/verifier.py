@@ -138,8 +138,7 @@ class Verifier(ABC):
         """
         self._attested = check_attestations(read_attestations(root), commitment, claim, self._signer, self._roots)
         self.add(authorship=self._attested.authorship, period=self._attested.period)
-        if self._attested.doubt:
-            self.doubts.append(f"{Stage.COMMITMENT}: {self._attested.doubt}")
+        self.doubts += [f"{Stage.COMMITMENT}: {doubt}" for doubt in self._attested.doubts]
         return [f"signed by {self._attested.claim.signers[0]}"] if self._attested.claim else []
 
     def see_final(self, spec: StateSpec, leaves: HostLeaves, where: str) -> None:
