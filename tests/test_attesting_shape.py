@@ -23,7 +23,7 @@ OUTSIDE = {"jax", "flax", "optax", "orbax", "click", "rich", "pickle", "subproce
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_imports(path: Path) -> None:
-    """Only errors, signers, strict JSON, the package itself, and libraries that neither compute on devices nor talk to people."""
+    """Only errors, signers, strict JSON, itself, and libraries that neither compute on devices nor talk to people."""
     for node in ast.walk(ast.parse(path.read_text())):
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
