@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import click
-import msgspec
 
 from pol_jax.attesting.timestamp import read_pem
 from pol_jax.cli.arguments import parse_nonce
@@ -19,6 +18,7 @@ from pol_jax.judging.dispute import Party, Resolution, Standing, resolve
 from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy, RandomSegments
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.initial import EarlierProof, Initial, UnprovenWeights
+from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.coverage import describe_coverage
 from pol_jax.reports.wording.identity import describe_authorship
@@ -62,13 +62,19 @@ def resolve_command(
         records=f"--task {', '.join(task)}" if task else BUILT_IN_RECORDS,
         any_program=any_program,
     )
-    one = verifier.verify(first, _parents(first, second, parent), model or _unproven_weights(second))
-    other = verifier.verify(second, _parents(second, first, parent), model or _unproven_weights(first))
-    begins = [verifier.begins_in(first, second, other, model), verifier.begins_in(second, first, one, model)]
-    if model is None:  # what was compared were the weights of the other one
-        one, other = (msgspec.structs.replace(report, deployed=None) for report in (one, other))
-    found = resolve(Party(str(first), one, begins[0]), Party(str(second), other, begins[1]))
-    _print(((first, one), (second, other)), found, verifier.nonce)
+    reports: dict[Path, Report] = {}
+    parents: dict[Path, tuple[Path, ...]] = {}
+    later, earlier = (first, second) if _comes_from(first, second, parent) else (second, first)
+    for proof, other in ((earlier, later), (later, earlier)):
+        sound = other in reports and reports[other].verdict is Verdict.ACCEPTED and _comes_from(proof, other, parent)
+        parents[proof] = (other, *parent) if sound else parent  # a damaged copy of an earlier proof refutes nobody
+        reports[proof] = verifier.verify(proof, parents[proof], model)
+    parties = [
+        Party(str(proof), reports[proof], verifier.begins_in(proof, other, reports, parents[other]))
+        for proof, other in ((first, second), (second, first))
+    ]
+    found = resolve(*parties)
+    _print(tuple((proof, reports[proof]) for proof in (first, second)), found, verifier.nonce)
     return _CODES.get(found.standing, ACCEPTED)
 
 
@@ -109,20 +115,22 @@ class _Verifier:
         finally:
             bars.end()
 
-    def begins_in(self, proof: Path, other: Path, report: Report, model: Path | None) -> bool:
+    def begins_in(self, proof: Path, other: Path, reports: Mapping[Path, Report], parents: tuple[Path, ...]) -> bool:
         """Return whether a proof begins with weights of unproven origin that are the other's final parameters.
+
+        The other one is verified once more for this comparison, by one segment. Weights of a proof that is not
+        accepted are not read: whatever they are, they must not keep the other one from its verdict.
 
         Args:
             proof: the one that begins.
             other: the one that ends.
-            report: on the other one; where no model is disputed, these weights were compared with its final state.
-            model: that is disputed. The other one is then verified once more, by one segment, for this comparison.
+            reports: on both.
+            parents: with which the other one was verified.
         """
         weights = _unproven_weights(proof)
-        if weights is None or not report:
+        if weights is None or any(reports[each].verdict is not Verdict.ACCEPTED for each in (proof, other)):
             return False
-        if model is not None:
-            report = self.verify(other, (), weights, ListedSegments((0,)))
+        report = self.verify(other, parents, weights, ListedSegments((0,)))
         return report.deployed is not None and report.deployed.holds_parameters
 
 
@@ -131,10 +139,10 @@ def _unproven_weights(proof: Path) -> Path | None:
     return proof / checkpoint_name(0) if isinstance(_initial(proof), UnprovenWeights) else None
 
 
-def _parents(proof: Path, other: Path, given: tuple[Path, ...]) -> tuple[Path, ...]:
-    """Return the earlier proofs to verify a proof with: the given ones, and the other one if it is an earlier one."""
+def _comes_from(proof: Path, other: Path, given: tuple[Path, ...]) -> bool:
+    """Return whether a proof, or an earlier one that is given, names the claim of the other one as its earlier proof."""
     named = {initial.claim for each in (proof, *given) if isinstance(initial := _initial(each), EarlierProof)}
-    return (other, *given) if _claim(other) in named else given
+    return _claim(other) in named
 
 
 def _initial(proof: Path) -> Initial | None:
@@ -168,7 +176,7 @@ def _print(parties: tuple[tuple[Path, Report], ...], found: Resolution, nonce: b
     for name, (_, report) in zip(names, parties, strict=True):
         click.echo(f"{name}: {describe_verdict(report)}")
         lines = [describe_authorship(report.authorship)] if report.authorship else list(report.reasons)
-        lines += report.period.window.describe() if report.period else []
+        lines += [*report.period.window.describe(), *report.period.unchecked] if report.period else []
         lines += [describe_coverage(report.coverage, report.policy)] if report.coverage else []
         lines += [report.deployed.words] if report.deployed else []
         for line in lines:

@@ -13,8 +13,9 @@ from typing import Final
 
 from pol_jax.errors import printable
 from pol_jax.reports.outcomes import Verdict
-from pol_jax.reports.provenance import Beginning, Origin
+from pol_jax.reports.provenance import Ancestor, Beginning, Origin
 from pol_jax.reports.report import Report
+from pol_jax.reports.wording.notices import notices
 
 
 class Standing(StrEnum):
@@ -59,7 +60,9 @@ class Party:
 
     @property
     def origin_is_shown(self) -> bool:
-        """Return whether all that the initial state takes over comes from proofs that were accepted, and their keys."""
+        """Return whether all that the final state comes from is of accepted proofs, their programs and their keys."""
+        if self.report.interventions or any(each.interventions for each in self.report.ancestors):
+            return False
         chain = (self.report.provenance, *(each.provenance for each in self.report.ancestors))
         verified = {each.claim for each in self.report.ancestors if each.verdict is Verdict.ACCEPTED}
         return all(
@@ -76,9 +79,9 @@ class Party:
         return None if deployed is None else deployed.difference != "different"
 
     def descends_from(self, other: Party) -> bool:
-        """Return whether this one begins with the other's final state, by proofs that were accepted."""
+        """Return whether this one begins with a final state of the other's run, by proofs that were accepted."""
         return any(
-            each.claim == other.report.claim and each.verdict is Verdict.ACCEPTED for each in self.report.ancestors
+            _one_run(each, other.report) and each.verdict is Verdict.ACCEPTED for each in self.report.ancestors
         )
 
 
@@ -117,23 +120,30 @@ def _verdicts(one: Party, other: Party) -> _Found:
         return _ONE, (f"{_shown(other)} is rejected: {_why(other)}", f"{_shown(one)} is accepted")
     if mine is theirs is Verdict.REJECTED:
         return Standing.NEITHER, tuple(f"{_shown(each)} is rejected: {_why(each)}" for each in (one, other))
-    if mine is Verdict.INCONCLUSIVE:
+    if mine is Verdict.INCONCLUSIVE and not (theirs is Verdict.ACCEPTED and _one_run(one.report, other.report)):
         return Standing.UNDECIDED, (f"{_shown(one)} is inconclusive, so it may be true: {_why(one)}",)
     return None
 
 
 def _one_claim(one: Party, other: Party) -> _Found:
-    """Rule 2: copies of one proof stand for the prover whom its commitment names, whoever holds them."""
-    if one.report.claim != other.report.claim:
+    """Rule 2: proofs of one commitment stand for the prover whom it names, whoever holds them.
+
+    A claim says where it was made, on the word of whoever writes it, so a copy may have a claim of its own.
+    """
+    if not _one_run(one.report, other.report):
         return None
-    if one.prover is None:
+    prover = one.prover or other.prover
+    if prover is None:
         words = "both are copies of one anonymous proof: anyone can sign it, and nobody is shown as its prover"
         return Standing.UNDECIDED, (words,)
-    words = f"both are copies of one proof, which is that of {one.prover}, whoever holds them"
-    if one.is_signed == other.is_signed:
+    words = f"both are copies of one proof, which is that of {prover}, whoever holds them"
+    if one.report.claim != other.report.claim:
+        words = f"both are of one commitment, which is that of {prover}, whoever holds them"
+    shown = [party.is_signed and party.report.verdict is Verdict.ACCEPTED for party in (one, other)]
+    if shown[0] == shown[1]:
         return Standing.BOTH, (words,)
-    if one.is_signed:
-        return _ONE, (words, f"only {_shown(one)} has their signature")
+    if shown[0]:
+        return _ONE, (words, f"only {_shown(one)} is accepted with their signature")
     return None
 
 
@@ -167,9 +177,12 @@ def _unproven(one: Party, other: Party) -> _Found:
     """Rule 5: a proof that begins with weights of unproven origin doesn't show where a model comes from."""
     if other.origin_is_shown:
         return None
-    words = f"{_shown(other)} begins with weights of which nothing shows where they come from"
+    given = "was given" if other.report.interventions else "begins with"
+    words = f"{_shown(other)} {given} weights of which nothing shows where they come from"
     if one.fits and not other.fits and one.origin_is_shown and one.is_compared:
         return _ONE, (words, f"the model at hand is the final one of {_shown(one)}")
+    if other.report.interventions:
+        return Standing.UNDECIDED, (words,)
     return Standing.UNDECIDED, (words, f"they are not the final parameters of {_shown(one)}, bit for bit")
 
 
@@ -230,6 +243,11 @@ _RULES: Final[tuple[Callable[[Party, Party], _Found], ...]] = (
 )
 
 
+def _one_run(one: Report | Ancestor, other: Report) -> bool:
+    """Return whether both are of one claim or of one commitment, whose digest is in every seed."""
+    return one.claim == other.claim or (one.commitment is not None and one.commitment == other.commitment)
+
+
 def _limits(one: Party, other: Party) -> tuple[str, ...]:
     """Return what limits any standing: keys without a signature, in the order of names."""
     parties = sorted((one, other), key=lambda party: party.name)
@@ -261,4 +279,6 @@ def _shown(party: Party) -> str:
 
 
 def _why(party: Party) -> str:
-    return party.report.reasons[-1] if party.report.reasons else "no reason given"
+    reasons = party.report.reasons
+    behind = reasons[len(notices(party.report)) :] or reasons[-1:]  # what is said first is no reason for a verdict
+    return behind[0] if behind else "no reason given"

@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from pol_jax.protocol.challenge import Policy, StepPolicy
+from pol_jax.protocol.claim import Intervention
 from pol_jax.reports.coverage import Coverage
 from pol_jax.reports.curves import Step
 from pol_jax.reports.drift import Drift
@@ -66,6 +67,8 @@ class Ancestor(msgspec.Struct, frozen=True):
         program_origin: whether its program is the verifier's own export.
         mode: how it was accepted, itself and what it comes from; None if it was not.
         drift: what false or tolerated steps could have done in it; None if nothing that was challenged passed.
+        commitment: hex digest of its commitment; None if it could not be read.
+        interventions: changes of its state from outside the program, as its claim names them.
     """
 
     claim: str
@@ -78,6 +81,8 @@ class Ancestor(msgspec.Struct, frozen=True):
     program_origin: Origin
     mode: Mode | None = None
     drift: Drift | None = None
+    commitment: str | None = None
+    interventions: tuple[Intervention, ...] = ()
 
     @property
     def tolerated(self) -> float:

@@ -172,6 +172,8 @@ def _ancestor(claim: str, report: Report) -> Ancestor:
         program_origin=report.program_origin,
         mode=report.mode,
         drift=report.drift,
+        commitment=report.commitment,
+        interventions=report.interventions,
     )
 
 

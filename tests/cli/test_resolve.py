@@ -6,12 +6,13 @@ import shutil
 from pathlib import Path
 from unittest.mock import patch
 
+import msgspec
 import numpy as np
 import pytest
 import tiny
 from commands import pol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from forge import Forger
+from forge import Forger, claim_of
 from timestamp_authority import Authority
 
 from pol_jax.attesting.attestation import attest_claim
@@ -23,7 +24,7 @@ from pol_jax.attesting.timestamp import make_request
 from pol_jax.judging.dispute import Party, Resolution, Standing, resolve
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.fine_tuning import Start
-from pol_jax.proving.recording import train
+from pol_jax.proving.recording import Recording, train
 from pol_jax.storage.final_arrays import read_final_state, select_parameters
 from pol_jax.storage.proof import open_proof
 
@@ -102,6 +103,65 @@ def test_a_copy_with_a_true_fine_tuning_behind_it_shows_only_the_fine_tuning(own
         code, lines = settled(owned, tuned, *more)
         assert (code, lines[0]) == (0, f"{owned} stands")
         assert "begins with the final state of" in lines[1]
+
+
+def test_a_copy_whose_claim_was_edited_gains_nothing_and_nor_does_what_is_behind_it(owned: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(owned, tmp_path / "copy", ignore=shutil.ignore_patterns("attestations")))
+    forger = Forger(copy)  # where it was made is the prover's word, and the claim's digest covers it
+    forger.write(environment=msgspec.structs.replace(forger.claim.environment, libraries=("a library 1",)))
+    assert claim_of(copy) != claim_of(owned)
+    code, lines = settled(owned, copy)
+    assert (code, lines[0]) == (0, f"{owned} stands")
+    assert "both are of one commitment" in lines[1]
+    tuned = make(tmp_path / "tuned", THIEF, "2", Start(open_proof(copy), ("/params",)))
+    code, lines = settled(owned, tuned, "--parent", copy, "--model", tuned / f"checkpoints/{STEPS:010d}")
+    assert (code, lines[0]) == (0, f"{owned} stands")
+    assert "begins with the final state of" in lines[1]
+
+
+def test_a_foreign_timestamp_on_a_copy_leaves_nothing_undecided(
+    owned: Path, authority: Authority, tmp_path: Path
+) -> None:
+    foreign = Authority(tmp_path / "foreign", name="the Thief's")
+    copy = Path(shutil.copytree(owned, tmp_path / "copy"))
+    place(copy, CLAIM_TOKEN).write_bytes(foreign.answer(make_request(place(copy, CLAIM).read_bytes())))
+    code, lines = settled(owned, copy, "--tsa-roots", authority.root)
+    assert (code, lines[0]) == (0, f"{owned} stands")
+    assert lines[2] == f"  only {owned} is accepted with their signature"
+
+
+def test_a_damaged_earlier_proof_of_a_thief_s_refutes_nobody(owned: Path, tmp_path: Path) -> None:
+    child = make(tmp_path / "child", OWNER, "2", Start(open_proof(owned), ("/params",)))
+    copy = Path(shutil.copytree(owned, tmp_path / "copy"))
+    (copy / "checkpoints" / f"{0:010d}" / "_METADATA").write_bytes(b"damaged")
+    code, lines = settled(child, copy)
+    assert (code, lines[0]) == (3, "it can't be decided")
+    assert "whose proof is missing" in lines[1]
+    code, lines = settled(child, copy, "--parent", owned)
+    assert (code, lines[0]) == (0, f"{child} stands")
+
+
+def test_a_thief_s_weights_that_can_t_be_read_keep_nobody_from_a_verdict(
+    owned: Path, stolen_weights: Path, tmp_path: Path
+) -> None:
+    damaged = Path(shutil.copytree(stolen_weights, tmp_path / "damaged"))
+    shutil.rmtree(damaged / "checkpoints" / f"{0:010d}")
+    code, lines = settled(owned, damaged)
+    assert (code, lines[0]) == (0, f"{owned} stands")
+    assert f"{damaged} is rejected" in lines[1]
+
+
+def test_weights_put_into_a_run_from_outside_win_nothing(owned: Path, tmp_path: Path) -> None:
+    stolen = select_parameters(read_final_state(open_proof(owned)))
+    with Recording(tiny.plain(), tmp_path / "given", steps=STEPS, choices=Choices(seed="2"), key=THIEF) as recording:
+        state = recording.state
+        for inputs in recording:
+            if inputs.step == STEPS:
+                state = recording.intervene(state, stolen, "better")
+            state, _ = recording.step(state, inputs)
+    code, lines = settled(owned, tmp_path / "given", "--model", tmp_path / f"given/checkpoints/{STEPS:010d}")
+    assert (code, lines[0]) == (3, "it can't be decided")
+    assert "was given weights of which nothing shows where they come from" in lines[1]
 
 
 def test_a_thief_who_trains_from_stolen_weights_loses(owned: Path, stolen_weights: Path) -> None:

@@ -13,6 +13,7 @@ from pol_jax.attesting.time_window import Basis, TimeWindow
 from pol_jax.judging.dispute import Party, Resolution, Standing, resolve
 from pol_jax.program.machine import current_environment
 from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.claim import Intervention
 from pol_jax.reports.identity import Authorship, Deployed, Difference, Model, Period
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.provenance import Ancestor, Beginning, Origin, Provenance
@@ -35,6 +36,8 @@ def party(
     *,
     verdict: Verdict = Verdict.ACCEPTED,
     claim: str | None = None,
+    commitment: str | None = None,
+    interventions: tuple[Intervention, ...] = (),
     prover: str | None = K,
     signed: bool = True,
     origin: Origin = Origin.TRUSTED,
@@ -48,11 +51,14 @@ def party(
     """A party that is accepted, signed, and began with its own key, but for what is said."""
     earlier = Provenance(Beginning.OWN_KEY, None, None, (), 0, 1)
     ancestor = Ancestor(parent or "", Verdict.ACCEPTED, (), None, AllSegments(), None, earlier, Origin.TRUSTED)
+    ancestor = msgspec.structs.replace(ancestor, commitment=parent and f"commitment of {parent}")
     beginning = Beginning.EARLIER_PROOF if parent else beginning
     changes: dict[str, Any] = {
         "verdict": verdict,
         "reasons": ("the reason",) if verdict is not Verdict.ACCEPTED else (),
         "claim": claim or name,
+        "commitment": commitment or f"commitment of {name}",
+        "interventions": interventions,
         "authorship": Authorship(prover, prover if signed else None, commitment_signed=False, pinned=None),
         "program_origin": origin,
         "provenance": Provenance(beginning, parent, None, (), 0, 1),
@@ -74,6 +80,7 @@ def decided(one: Party, other: Party) -> Resolution:
 
 
 A = party("a")
+GIVEN = (Intervention(3, ("/params/w",), "0" * 64, "better"),)
 CASES: dict[str, tuple[Party, Party, Standing]] = {
     "one is rejected": (A, party("b", verdict=Verdict.REJECTED, period=window(-9, -8)), Standing.FIRST),
     "both are rejected": (
@@ -89,6 +96,22 @@ CASES: dict[str, tuple[Party, Party, Standing]] = {
     ),
     "copies": (A, party("b", claim="a"), Standing.BOTH),
     "an unsigned copy": (A, party("b", claim="a", signed=False), Standing.FIRST),
+    "an unsigned copy whose claim was edited": (
+        party("a", final="m"),
+        party("b", commitment="commitment of a", signed=False, final="m"),
+        Standing.FIRST,
+    ),
+    "an inconclusive copy": (A, party("b", verdict=Verdict.INCONCLUSIVE, claim="a"), Standing.FIRST),
+    "inconclusive copies": (
+        party("a", verdict=Verdict.INCONCLUSIVE),
+        party("b", verdict=Verdict.INCONCLUSIVE, claim="a"),
+        Standing.UNDECIDED,
+    ),
+    "weights given in the midst of a run": (
+        party("a", difference="different"),
+        party("b", prover=L, interventions=GIVEN, difference="equal"),
+        Standing.UNDECIDED,
+    ),
     "copies of an anonymous proof": (
         party("a", prover=None, signed=False),
         party("b", claim="a", prover=None, signed=False),
@@ -101,6 +124,11 @@ CASES: dict[str, tuple[Party, Party, Standing]] = {
         Standing.UNDECIDED,
     ),
     "descent": (A, party("b", prover=L, parent="a", difference="equal"), Standing.FIRST),
+    "descent from a copy whose claim was edited": (
+        party("a", commitment="commitment of copy"),
+        party("b", prover=L, parent="copy", difference="equal"),
+        Standing.FIRST,
+    ),
     "stolen weights": (
         A,
         party("b", prover=L, beginning=Beginning.UNPROVEN_WEIGHTS, begins_in_other=True),
@@ -193,6 +221,13 @@ def test_a_program_that_was_compared_with_nothing_wins_nothing(origin: Origin) -
 def test_a_missing_signature_is_said() -> None:
     found = decided(A, party("b", prover=L, signed=False))
     assert found.reasons[-1] == f"b names {L}, whose signature over the claim is missing"
+
+
+def test_weights_given_to_an_earlier_run_are_of_unproven_origin() -> None:
+    thief = party("b", prover=L, parent="c", difference="equal")
+    given = msgspec.structs.replace(thief.report.ancestors[0], interventions=GIVEN)
+    thief = Party("b", msgspec.structs.replace(thief.report, ancestors=(given,)))
+    assert decided(party("a", difference="different"), thief).standing is Standing.UNDECIDED
 
 
 def test_names_of_parties_say_nothing_else() -> None:

@@ -21,6 +21,7 @@ def notices(report: Report) -> tuple[str, ...]:
     return (
         *_not_finite(report.non_finite),
         *map(_intervened, report.interventions),
+        *(_intervened(each, a.claim) for a in report.ancestors for each in a.interventions),
         *_tolerant(report.ancestors),
         *_unproven(report.provenance, report.ancestors),
         *(["program: not compared with any source"] if unknown else []),
@@ -37,12 +38,13 @@ def _left_out(leaves: Sequence[str]) -> list[str]:
     return [f"only {named} matter to the verifier: what tolerances add up to in other leaves is not bounded"]
 
 
-def _intervened(intervention: Intervention) -> str:
-    """Return a warning of a change of the state that no program made."""
+def _intervened(intervention: Intervention, earlier: str | None = None) -> str:
+    """Return a warning of a change of the state that no program made, in the run or in an ``earlier`` one."""
     paths = ", ".join(printable(path or "/", 60) for path in intervention.leaves[:4])
     more = f" and {len(intervention.leaves) - 4} more" if len(intervention.leaves) > 4 else ""
+    whose = f" of the run of {short_claim(earlier)}" if earlier else ""
     return (
-        f"after step {intervention.after} the state was changed from outside the program ({paths}{more}), and nothing"
+        f"after step {intervention.after}{whose} the state was changed from outside the program ({paths}{more}), and nothing"
         f" shows where the new values come from; the prover's reason: {printable(intervention.reason, 256)}"
     )
 
