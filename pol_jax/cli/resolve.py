@@ -140,7 +140,7 @@ def _unproven_weights(proof: Path) -> Path | None:
 
 
 def _comes_from(proof: Path, other: Path, given: tuple[Path, ...]) -> bool:
-    """Return whether a proof, or an earlier one that is given, names the claim of the other one as its earlier proof."""
+    """Return whether a proof, or an earlier one that is given, names the other one as its earlier proof."""
     named = {initial.claim for each in (proof, *given) if isinstance(initial := _initial(each), EarlierProof)}
     return _claim(other) in named
 

@@ -105,7 +105,7 @@ def test_a_copy_with_a_true_fine_tuning_behind_it_shows_only_the_fine_tuning(own
         assert "begins with the final state of" in lines[1]
 
 
-def test_a_copy_whose_claim_was_edited_gains_nothing_and_nor_does_what_is_behind_it(owned: Path, tmp_path: Path) -> None:
+def test_a_copy_with_an_edited_claim_gains_nothing_and_nor_does_what_is_behind_it(owned: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(owned, tmp_path / "copy", ignore=shutil.ignore_patterns("attestations")))
     forger = Forger(copy)  # where it was made is the prover's word, and the claim's digest covers it
     forger.write(environment=msgspec.structs.replace(forger.claim.environment, libraries=("a library 1",)))

@@ -44,8 +44,8 @@ def _intervened(intervention: Intervention, earlier: str | None = None) -> str:
     more = f" and {len(intervention.leaves) - 4} more" if len(intervention.leaves) > 4 else ""
     whose = f" of the run of {short_claim(earlier)}" if earlier else ""
     return (
-        f"after step {intervention.after}{whose} the state was changed from outside the program ({paths}{more}), and nothing"
-        f" shows where the new values come from; the prover's reason: {printable(intervention.reason, 256)}"
+        f"after step {intervention.after}{whose} the state was changed from outside the program ({paths}{more}), and"
+        f" nothing shows where the new values come from; the prover's reason: {printable(intervention.reason, 256)}"
     )
 
 
