@@ -157,6 +157,8 @@ def __getattr__(name: str) -> Any:
     """Import a name's module when it is first used: ``import pol_jax`` costs no jax."""
     if name == "__version__":
         return version("pol_jax")
+    if name == "html":
+        return import_module("pol_jax.html")
     if name not in _HOME:
         raise AttributeError(f"module 'pol_jax' has no attribute {name!r}")
     return getattr(import_module(f"pol_jax.{_HOME[name]}"), name)

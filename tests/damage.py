@@ -42,7 +42,7 @@ class Wound:
 
     def __call__(self, content: bytes) -> bytes:
         """The content with this change."""
-        at, there = int(self.place * len(content)), int(self.source * len(content))
+        at, copied = int(self.place * len(content)), int(self.source * len(content))
         middle = content[at : at + 1]
         new = {
             "flip": bytes(byte ^ 1 << self.bit for byte in middle),
@@ -50,7 +50,7 @@ class Wound:
             "insert": bytes([self.value]) + middle,
             "delete": b"",
             "cut": b"",
-            "copy": content[there : there + self.length],
+            "copy": content[copied : copied + self.length],
         }
         lost = {"cut": len(content), "copy": self.length}.get(self.kind, 1)
         return content[:at] + new[self.kind] + content[at + lost :]

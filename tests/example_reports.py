@@ -10,6 +10,7 @@ from pol_jax.protocol.challenge import ListedSteps, TopSegments
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.coverage import Coverage, Replay
 from pol_jax.reports.curves import Point, Update
+from pol_jax.reports.identity import Authorship, Data, Deployed, Model
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.provenance import Ancestor, Beginning, Origin, Provenance
 from pol_jax.reports.report import Report
@@ -92,6 +93,10 @@ def hostile(report: Report) -> Report:
         * 20,
         updates=(Update(0, most, 5e-324), Update(0, 0, -1.0), Update(most, most, 1e308)),
         claimed_environment=replace(report.environment, **texts),
+        model=Model(HOSTILE, HOSTILE, HOSTILE),
+        authorship=Authorship(HOSTILE, HOSTILE, commitment_signed=True, pinned=None),
+        data=Data(HOSTILE, most, salted=True, compared=HOSTILE),
+        deployed=Deployed("different", HOSTILE, (HOSTILE,) * 20, most, False, 1e308, most),
     )
     return msgspec.json.decode(worst.to_json(), type=Report)
 

@@ -253,10 +253,10 @@ def batch(commitment: bytes, records: int, batch_size: int, step: int) -> list[i
 
 def sample_size(segments: int, confidence: str, fraction: str) -> int:
     """The least sample, by the numbers as the policy's canonical JSON spells them."""
-    false = max(1, math.ceil(Fraction(fraction) * segments))
+    wrong = max(1, math.ceil(Fraction(fraction) * segments))
     missed, drawn = Fraction(1), 0
     while 1 - missed < Fraction(confidence):
-        missed *= Fraction(segments - false - drawn, segments - drawn)
+        missed *= Fraction(segments - wrong - drawn, segments - drawn)
         drawn += 1
     return drawn
 

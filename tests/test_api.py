@@ -50,9 +50,9 @@ def test_own_loop_gives_the_same_claim_as_train(plain_proof: Path, tmp_path: Pat
                 if inputs.step == stop:
                     break
         assert (tmp_path / "proof/claim.json").exists() == (stop is None)
-    mine, theirs = pol_jax.open_proof(tmp_path / "proof"), pol_jax.open_proof(plain_proof)
-    assert mine.claim == theirs.claim
-    assert not pol_jax.diff(mine, theirs)
+    own, theirs = pol_jax.open_proof(tmp_path / "proof"), pol_jax.open_proof(plain_proof)
+    assert own.claim == theirs.claim
+    assert not pol_jax.diff(own, theirs)
 
 
 def train_until(step: int, error: Exception, out: Path) -> None:
@@ -65,10 +65,10 @@ def train_until(step: int, error: Exception, out: Path) -> None:
 
 
 def test_error_in_own_loop_passes_and_keeps_the_run_open(tmp_path: Path) -> None:
-    mine = ArithmeticError("mine")
+    own = ArithmeticError("mine")
     with pytest.raises(ArithmeticError) as raised:
-        train_until(8, mine, tmp_path / "proof")
-    assert raised.value is mine
+        train_until(8, own, tmp_path / "proof")
+    assert raised.value is own
     with pol_jax.Recording(tiny.plain(), tmp_path / "proof") as recording:
         assert recording.start in (0, 6)  # what was not observed yet is dropped
 

@@ -36,8 +36,10 @@ PACKAGES = {
     "backends": "ground protocol program training judging verifying",
     "integrations": "ground protocol training storage reports verifying proving sandbox workers",
     "tasks": "ground training",
+    "attacks": "ground protocol attesting program training storage reports judging verifying proving",
     "html": "reports",
-    "cli": "ground protocol training storage reports judging verifying proving sandbox attesting backends integrations",
+    "cli": "ground protocol training storage reports judging verifying proving sandbox attesting backends integrations"
+    " attacks",
 }
 """Which packages each package may import, itself left out; in the order in which they are read.
 
@@ -78,11 +80,15 @@ TESTED_ELSEWHERE = {
     "backends/test_measurement.py": "backends.comparison",
     "backends/test_runner.py": "backends.worker",
     "docs/test_protocol.py": "protocol.stages",
+    "proving/test_pods.py": "training.processes",
     "proving/test_sharding.py": "program.placement training.shards sandbox.virtual_devices",
     "protocol/test_documents.py": "protocol.mesh protocol.version_1",
     "attesting/test_public_key.py": "protocol.signers",
     "attesting/test_strict_json.py": "protocol.strict_json",
     "attacks/test_stage_3_commitment.py": "verifying.agreement",
+    "attacks/test_catalogue.py": "attacks.attack attacks.blindfold attacks.chosen_batches attacks.hidden_target"
+    " attacks.interpolation attacks.laundered_chain attacks.lies attacks.retraining"
+    " attacks.stolen_proof attacks.synthesised_records",
     "cli/test_main.py": "errors",
     "cli/test_check.py": "cli.documents",
     "cli/test_verify.py": "cli.arguments cli.cures cli.report_screen",
@@ -286,6 +292,7 @@ def test_test_files_mirror_the_packages() -> None:
         "exact/test_laws.py",
         "integrations/flower/test_example.py",
         "cli/test_interrupted_train.py",
+        "proving/test_pods.py",
         "tasks/test_contract.py",
         "verifying/test_models_that_are_not_finite.py",
         "verifying/test_modes.py",

@@ -16,7 +16,8 @@ values, so that these rules can be checked in seconds and without the machine th
 
 The modules: `key_files` (the prover's keys), `public_key` (Ed25519 keys as text), `strict_json`, `envelope` (DSSE),
 `attestation` (in-toto), `folder` (where attestations lie), `subjects` and `digests` (of arrays and files), `timestamp`,
-`certificate_order` and `timestamp_client` (RFC 3161), `beacon` and `chains` (drand), `time_window` (the rules of time),
-`tar_header`, `archive`, `age_keys` and `encryption` (age), `weights`, `safetensors_file`, `npz_file`, `leaf_match` and
-`matching` (the model at hand). The formats are specified in ``docs/attestation.md``.
+`certificate_order` and `timestamp_client` (RFC 3161), `beacon` and `chains` (drand), `public_challenge` (a draw that
+nobody chose), `time_window` (the rules of time), `tar_header`, `archive`, `age_keys` and `encryption` (age), `weights`,
+`safetensors_file`, `npz_file`, `leaf_match` and `matching` (the model at hand). The formats are specified in
+``docs/attestation.md``.
 """

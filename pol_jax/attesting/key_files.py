@@ -87,15 +87,6 @@ def read_private_key(path: Path, ask: Ask | None = None) -> Ed25519PrivateKey:
     return key
 
 
-def read_public_key(path: Path, ask: Ask | None = None) -> str:
-    """Return the public half of the private key in ``path``: ``ed25519:`` and 64 hex digits.
-
-    Raises:
-        UsageError: as for `read_private_key`.
-    """
-    return public_text(read_private_key(path, ask))
-
-
 def _passphrase_bytes(passphrase: str) -> bytes:
     content = passphrase.encode("utf-8", "surrogateescape")
     if not 1 <= len(content) <= MAX_PASSPHRASE_BYTES:

@@ -21,6 +21,9 @@ from typing import Final, Literal
 CLOCK_SLACK: Final = timedelta(minutes=5)
 """How far the verifier's clock may be behind an authority's."""
 
+RESOLUTION: Final = timedelta(seconds=1)
+"""Of a time that is written in whole seconds."""
+
 Basis = Literal["beacon", "timestamp of the commitment"]
 _ZERO: Final = timedelta(0)
 
@@ -56,6 +59,11 @@ class Timestamp:
     def latest(self) -> datetime:
         """This is the latest time that it may mean."""
         return self.time + self.accuracy
+
+    @property
+    def end(self) -> datetime:
+        """This is the time before which it was certainly made: whole seconds may have been cut off what is beyond."""
+        return self.latest + (_ZERO if self.time.microsecond else RESOLUTION)
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,7 @@ class TimeWindow:
         not_after: None if nothing shows it.
         least_work: None if no rate is known.
         problems: why the times can't be true together; empty if they can.
+        beacon: when the committed round came out, which is shown even where ``not_before`` is a later word; or None.
     """
 
     not_before: datetime | None
@@ -102,6 +111,7 @@ class TimeWindow:
     not_after: datetime | None
     least_work: timedelta | None
     problems: tuple[str, ...]
+    beacon: datetime | None = None
 
     def __bool__(self) -> bool:
         """Say whether nothing speaks against it; an open end doesn't."""
@@ -119,7 +129,7 @@ class TimeWindow:
         else:
             lines.append(
                 f"Training began after {_shown(self.not_before)} by the prover's word, who had the commitment "
-                "timestamped then; only a beacon would show it."
+                f"timestamped then; {self._shown_by_beacon()}"
             )
         if self.not_after is None:
             lines.append("Nothing shows that training ended by some time: no timestamp on the signed claim.")
@@ -128,6 +138,11 @@ class TimeWindow:
         if self.least_work is not None:
             lines.append(f"The work takes at least {self.least_work} at the fastest recorded rate.")
         return tuple(lines)
+
+    def _shown_by_beacon(self) -> str:
+        if self.beacon is None:
+            return "only a beacon would show it."
+        return f"what is shown is that it began after {_shown(self.beacon)}, by the beacon that the commitment names."
 
 
 def window_of(
@@ -148,14 +163,14 @@ def window_of(
         work: steps and rate.
     """
     not_before, basis = _not_before(beacon, commitment)
-    not_after = envelope.latest if envelope else None
+    not_after = envelope.end if envelope else None
     least = work.least if work else None
     problems = (
         *_out_of_order(beacon, commitment, envelope),
         *_of_the_future(now, beacon, commitment, envelope),
         *_too_short(not_before, basis, not_after, least, work),
     )
-    return TimeWindow(not_before, basis, not_after, least, problems)
+    return TimeWindow(not_before, basis, not_after, least, problems, beacon)
 
 
 def _not_before(beacon: datetime | None, commitment: Timestamp | None) -> tuple[datetime | None, Basis | None]:

@@ -46,6 +46,10 @@ _REQUEST: Final = re.compile(
 )
 
 
+class ForeignAuthorityError(ProofError):
+    """A token does not lead to the verifier's roots: it shows nothing to them, and may be true all the same."""
+
+
 def make_request(message: bytes) -> bytes:
     """Return a request for a timestamp over ``message``; only its SHA-256 digest is in it, and a fresh nonce."""
     if not message:
@@ -88,7 +92,8 @@ def verify_token(response: bytes, message: bytes, roots: Sequence[Certificate], 
 
     Raises:
         UsageError: no roots.
-        ProofError: malformed, over other bytes, or not signed by a timestamping authority under ``roots``.
+        ForeignAuthorityError: not signed by a timestamping authority under ``roots``.
+        ProofError: malformed, over other bytes, or of a time at which the certificate was not valid.
     """
     if not roots:
         raise UsageError("no root certificate of a timestamping authority is given; name one with --tsa-roots FILE")
@@ -226,7 +231,9 @@ def _chain_problem(found: TimeStampResponse, roots: Sequence[Certificate], error
             f"{valid[0]:%Y-%m-%d %H:%M:%S} to {valid[1]:%Y-%m-%d %H:%M:%S} UTC",
         )
     expected = ", ".join(root.subject.rfc4514_string() for root in roots[:3])
-    return ProofError(where, f"not a timestamp of {who} under the given roots ({expected}): {_reason(error)}")
+    return ForeignAuthorityError(
+        where, f"not a timestamp of {who} under the given roots ({expected}): {_reason(error)}"
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -15,7 +15,7 @@ from pol_jax.attesting import envelope as envelopes
 from pol_jax.attesting.attestation import Attestation, check_document, names_prover, read_attestation
 from pol_jax.attesting.beacon import BeaconRound, verify_committed_round
 from pol_jax.attesting.digests import digest_arrays, digest_file
-from pol_jax.attesting.folder import BEACON, CLAIM, CLAIM_TOKEN, COMMITMENT_TOKEN, place
+from pol_jax.attesting.folder import BEACON, CLAIM, CLAIM_TOKEN, COMMITMENT_TOKEN, place, read_attestations
 from pol_jax.attesting.public_key import read_signer
 from pol_jax.attesting.subjects import PARAMETERS, STATE
 from pol_jax.attesting.time_window import Timestamp, Work, window_of
@@ -26,7 +26,7 @@ from pol_jax.cli.output_file import proof_of
 from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, ProofError, UsageError, printable
 from pol_jax.protocol.limits import Limits
-from pol_jax.verifying.attestations import check_attestations
+from pol_jax.verifying.attestations import check_attestations, recorded_work
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,7 @@ def check_command(
         raise UsageError(f"{path}: it has no envelope, which --signer, --model, --timestamp and --arrays are about")
     if root is not None and documents is not None:
         _tell_documents(root, documents, content is not None, findings)
-    pace = attestation.seconds_per_step if attestation else None
-    work = Work(documents.claim.steps, pace, "recorded by the prover") if documents and pace is not None else None
+    work = recorded_work(attestation, documents.claim) if attestation and documents else None
     _check_time(tokens, content, documents, work, findings)
     for line in findings.open:
         click.secho(printable(line), fg="yellow")
@@ -145,7 +144,7 @@ def _tell_documents(root: Path, documents: Documents, signed: bool, findings: Fi
     if not signed:
         who = "anonymous: its commitment names no prover" if prover is None else f"not signed; it names {prover}"
         findings.open.append(f"The proof is {who}.")
-    attested = check_attestations(root, documents.commitment, documents.claim, None, None)
+    attested = check_attestations(read_attestations(root), documents.commitment, documents.claim, None, None)
     if attested.authorship.commitment_signed:
         findings.held.append("The commitment is signed too.")
     if documents.files is None:

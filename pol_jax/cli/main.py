@@ -299,6 +299,29 @@ def backends(paths: tuple[Path, ...], **options: object) -> None:
     sys.exit(backends_command(paths, **options))  # type: ignore[arg-type]
 
 
+@pol.command(short_help="Forge a proof, to try verifiers.")
+@click.argument("words", nargs=-1, metavar="[NAME] PROOF")
+@click.option("--all", "every", is_flag=True, help="Forge by every attack that the task allows, each in DIR/NAME.")
+@click.option("--out", type=_FOLDER, required=True, metavar="DIR", help="Directory of what is forged.")
+@click.option("--task", help="Task of PROOF.  [default: the built-in one that the proof names]")
+@click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
+@click.option(
+    "--d-ref",
+    type=click.FloatRange(0, min_open=True),
+    metavar="X",
+    help="l2 distance between the parameters of two honest trainings; the paper's rule allows a share of it.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides what the forger draws.")
+def attack(words: tuple[str, ...], **options: object) -> None:
+    """Forge a proof of the model of PROOF by the attack NAME, and judge it by the rule of the 2021 paper.
+
+    What pol verify makes of it is for you to see. docs/attacks.md has all attacks, and what they come to.
+    """
+    from pol_jax.cli.attack import attack_command
+
+    sys.exit(attack_command(words, **options))  # type: ignore[arg-type]
+
+
 for command in COMMANDS:
     pol.add_command(command)
 

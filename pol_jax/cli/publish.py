@@ -44,8 +44,8 @@ def public_part(proof: Path) -> tuple[dict[str, bytes], Claim]:
         ProofError: documents or attestations are false: nobody shall publish that.
     """
     documents = check_documents(proof, Limits())
-    check_attestations(proof, documents.commitment, documents.claim, None, None)
     found = read_attestations(proof)
+    check_attestations(found, documents.commitment, documents.claim, None, None)
     signed = {
         folder.COMMITMENT: found.commitment,
         folder.COMMITMENT_TOKEN: found.commitment_token,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 
 from pol_jax.attesting.timestamp import read_pem
 from pol_jax.cli.arguments import parse_nonce
@@ -17,8 +18,7 @@ from pol_jax.errors import ACCEPTED, INCONCLUSIVE, REJECTED, PolError, UsageErro
 from pol_jax.judging.dispute import Party, Resolution, Standing, resolve
 from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy, RandomSegments
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.initial import EarlierProof, Initial
-from pol_jax.reports.provenance import Beginning
+from pol_jax.protocol.initial import EarlierProof, Initial, UnprovenWeights
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.coverage import describe_coverage
 from pol_jax.reports.wording.identity import describe_authorship
@@ -62,12 +62,12 @@ def resolve_command(
         records=f"--task {', '.join(task)}" if task else BUILT_IN_RECORDS,
         any_program=any_program,
     )
-    one = verifier.verify(first, _parents(first, second, parent), model)
-    other = verifier.verify(second, _parents(second, first, parent), model)
-    found = resolve(
-        Party(str(first), one, begins_in_other=verifier.begins_in(first, one, second)),
-        Party(str(second), other, begins_in_other=verifier.begins_in(second, other, first)),
-    )
+    one = verifier.verify(first, _parents(first, second, parent), model or _unproven_weights(second))
+    other = verifier.verify(second, _parents(second, first, parent), model or _unproven_weights(first))
+    begins = [verifier.begins_in(first, second, other, model), verifier.begins_in(second, first, one, model)]
+    if model is None:  # what was compared were the weights of the other one
+        one, other = (msgspec.structs.replace(report, deployed=None) for report in (one, other))
+    found = resolve(Party(str(first), one, begins[0]), Party(str(second), other, begins[1]))
     _print(((first, one), (second, other)), found, verifier.nonce)
     return _CODES.get(found.standing, ACCEPTED)
 
@@ -109,16 +109,26 @@ class _Verifier:
         finally:
             bars.end()
 
-    def begins_in(self, proof: Path, report: Report, other: Path) -> bool:
-        """Return whether a proof that begins with weights of unproven origin begins with the other's final parameters.
+    def begins_in(self, proof: Path, other: Path, report: Report, model: Path | None) -> bool:
+        """Return whether a proof begins with weights of unproven origin that are the other's final parameters.
 
-        The other is verified once more, by one segment: what is compared is its final state as accepted.
+        Args:
+            proof: the one that begins.
+            other: the one that ends.
+            report: on the other one; where no model is disputed, these weights were compared with its final state.
+            model: that is disputed. The other one is then verified once more, by one segment, for this comparison.
         """
-        begun = report.provenance
-        if not report or begun is None or begun.beginning is not Beginning.UNPROVEN_WEIGHTS:
+        weights = _unproven_weights(proof)
+        if weights is None or not report:
             return False
-        found = self.verify(other, (), proof / checkpoint_name(0), ListedSegments((0,)))
-        return found.deployed is not None and found.deployed.holds_parameters
+        if model is not None:
+            report = self.verify(other, (), weights, ListedSegments((0,)))
+        return report.deployed is not None and report.deployed.holds_parameters
+
+
+def _unproven_weights(proof: Path) -> Path | None:
+    """Return the state with which a proof begins, if it takes over weights of unproven origin."""
+    return proof / checkpoint_name(0) if isinstance(_initial(proof), UnprovenWeights) else None
 
 
 def _parents(proof: Path, other: Path, given: tuple[Path, ...]) -> tuple[Path, ...]:

@@ -19,9 +19,10 @@ from pol_jax.protocol.stages import Stage
 
 def make_console(*, stderr: bool = False) -> Console:
     """Return a console, which is wide and without colours if its output is no terminal."""
-    console = Console(stderr=stderr, highlight=False)
+    # In a notebook, rich would show lines beside the command's output, and not in it.
+    console = Console(stderr=stderr, highlight=False, force_jupyter=False)
     # Without a terminal, rich would wrap lines at 80 columns, which makes them hard to search.
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=120)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, force_jupyter=False, width=120)
 
 
 def print_line(console: Console, line: str, style: str | None = None, indent: int = 0) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -148,7 +149,7 @@ def _beacon(given: str | None) -> tuple[str | None, bytes | None]:
     Raises:
         UsageError: the file is no round of a chain that is known, or is of the future.
     """
-    if given is None or not Path(given).is_file():
+    if given is None or not os.path.isfile(given):  # no error for what can't be the name of a file
         return given, None
     content = read_input(Path(given), folder.MAX_ROUND_BYTES)
     try:

@@ -48,9 +48,12 @@ def find_facts_on_cluster(
     """
     ray = _import_ray()
     with _connected(ray, address):
-        of = shards or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        number_of_shards = shards or max(1, int(ray.cluster_resources().get("CPU", 1)))
         task = ray.remote(num_cpus=1, max_retries=RETRIES)(_find_shard)
-        pending = [task.remote(request, Share(number, of), source, bounds) for number in range(1, of + 1)]
+        pending = [
+            task.remote(request, Share(number, number_of_shards), source, bounds)
+            for number in range(1, number_of_shards + 1)
+        ]
         try:
             found = [parse_facts(content, "a shard") for content in ray.get(pending)]
         except ray.exceptions.RayTaskError as error:

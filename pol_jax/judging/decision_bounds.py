@@ -101,11 +101,11 @@ class SiteBounds:
         for site, each in entries.items():
             indices, given = each.indices, each.values
             own = values(self.sites[site]).reshape(-1)
-            there = indices < own.size
-            off = np.abs(own[indices[there]].astype(np.float64) - given[there].astype(np.float64))
+            inside = indices < own.size
+            off = np.abs(own[indices[inside]].astype(np.float64) - given[inside].astype(np.float64))
             ok = off <= self.bound(site)
             if ok.any():
-                kept[site] = Entries(indices[there][ok], given[there][ok])
+                kept[site] = Entries(indices[inside][ok], given[inside][ok])
         return kept
 
     def usable(self, entries: EntriesBySite, values: Values) -> dict[int, Entries]:
@@ -192,14 +192,14 @@ class _Nearest:
             return False
         new = equal & np.isinf(self._distance) & np.isfinite(other._distance)
         most = np.minimum(self._most, other._most)
-        for mine, theirs in (
+        for own, others in (
             (self._distance, other._distance),
             (self._gap, other._gap),
             (self._crossing, other._crossing),
             (self._most, most),
             (other._most, most),
         ):
-            mine[new] = theirs[new]
+            own[new] = others[new]
         return bool(new.any())
 
     def near(self, values: np.ndarray) -> NearTies:

@@ -13,7 +13,7 @@ from pol_jax.judging.leaf_distances import doubles, is_floating
 from pol_jax.protocol.distances import HostLeaves, finite
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import StateSpec
-from pol_jax.reports.comparison import Compared, Room
+from pol_jax.reports.comparison import Compared, Room, UsedDecisions
 
 LeafRooms = tuple[Room, ...]
 """How far the elements of a leaf could be off, by their magnitude."""
@@ -79,7 +79,8 @@ def counted_share(compared: Sequence[Compared], drawn: Sequence[Span], confidenc
     The steps of a random draw show which share the prover took on average. With the draw's confidence, the mean m of
     all steps is at most the largest m for which q·KL(x‖m) ≤ ln(1 / (1 - confidence)), where x is the mean share of the
     q drawn steps and KL the relative entropy of two coins (Hoeffding 1963, theorem 1; it holds for draws without
-    replacement too). If x is 0, that is 1 - (1 - confidence)^(1/q), the share of false steps that a draw may miss.
+    replacement too). Where the mean that is weighted by what near ties could move is larger, it is taken for x. If x is
+    0, that is 1 - (1 - confidence)^(1/q), the share of false steps that a draw may miss.
 
     Args:
         compared: the comparisons; steps of the draw that are not among them were equal bit for bit.
@@ -91,11 +92,25 @@ def counted_share(compared: Sequence[Compared], drawn: Sequence[Span], confidenc
     """
     if not drawn or confidence >= 1:
         return 1.0
-    shares: Mapping[Span, float] = {
-        each.span: each.decisions.share for each in compared if each.passed and each.decisions is not None
+    used: Mapping[Span, UsedDecisions] = {
+        each.span: each.decisions for each in compared if each.passed and each.decisions is not None
     }
-    mean = sum(shares.get(span, 0.0) for span in drawn) / len(drawn)
+    found = [used[span] for span in drawn if span in used]
+    # What tolerances add up to is a mean over the compared steps alone, and the shares are over all that were drawn.
+    covered = len({each.span for each in compared if each.passed}.intersection(drawn))
+    mean = max(sum(each.share for each in found), covered * _weighted_share(found)) / len(drawn)
     return _upper_bound(mean, math.log(1 / (1 - confidence)) / len(drawn))
+
+
+def _weighted_share(used: Sequence[UsedDecisions]) -> float:
+    """Return the mean share of comparisons, each weighted by how far its near ties could move the state.
+
+    What a prover chooses in the few steps where near ties could move much is lost in a plain mean.
+    """
+    sizes = [math.inf if each.choices is None else each.choices for each in used]
+    if math.inf in sizes:
+        return max(each.share for each in used)
+    return sum(each.share * size for each, size in zip(used, sizes, strict=True)) / (sum(sizes) or 1.0)
 
 
 def rooms_with_choices(compared: Compared, leaf: int, chosen: float) -> LeafRooms:
@@ -125,7 +140,9 @@ def _upper_bound(mean: float, allowed: float) -> float:
 
 
 def _relative_entropy(x: float, m: float) -> float:
-    """Return KL(x‖m) of two coins, 0 < m < 1."""
+    """Return KL(x‖m) of two coins, 0 < m ≤ 1; m is 1 where rounding leaves nothing between."""
+    if m >= 1 > x:
+        return math.inf
     heads = x * math.log(x / m) if x else 0.0
     tails = (1 - x) * math.log((1 - x) / (1 - m)) if x < 1 else 0.0
     return heads + tails

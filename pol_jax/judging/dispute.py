@@ -243,9 +243,9 @@ def _limits(one: Party, other: Party) -> tuple[str, ...]:
 def _was_before(one: Party, other: Party) -> bool:
     """Return whether one was shown to be there before the other can have begun: a beacon alone shows that."""
     mine, theirs = one.report.period, other.report.period
-    if mine is None or theirs is None or theirs.window.basis != "beacon":
+    if mine is None or theirs is None:
         return False
-    end, begin = mine.window.not_after, theirs.window.not_before
+    end, begin = mine.window.not_after, theirs.window.beacon
     return end is not None and begin is not None and end < begin
 
 

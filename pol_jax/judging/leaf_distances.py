@@ -240,6 +240,18 @@ def odd_nans(leaf: LeafResults) -> int:
     return int(np.count_nonzero(np.isnan(doubles(leaf.after)) & ~known))
 
 
+def odd_zeros(leaf: LeafResults) -> int:
+    """How many zeros of the committed leaf have a sign that none of this machine's results has, where all have a zero.
+
+    Two zeros have no distance, and a program may make any difference of their signs: in the next step, or in one whose
+    records ask for it.
+    """
+    after, own = doubles(leaf.after), [doubles(each) for each in (leaf.reference, *leaf.others)]
+    everywhere = np.logical_and.reduce([each == 0 for each in (after, *own)])
+    known = np.logical_or.reduce([np.signbit(after) == np.signbit(each) for each in own])
+    return int(np.count_nonzero(everywhere & ~known))
+
+
 def _bits(leaf: np.ndarray) -> np.ndarray:
     """The bits of each real number of a leaf."""
     flat = np.ascontiguousarray(leaf).reshape(-1)

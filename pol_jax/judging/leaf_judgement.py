@@ -25,6 +25,7 @@ from pol_jax.judging.leaf_distances import (
     is_floating,
     measure_leaf,
     odd_nans,
+    odd_zeros,
     same_non_finite,
 )
 from pol_jax.judging.magnitude_groups import ENOUGH, MagnitudeGroup, measure_groups
@@ -75,6 +76,8 @@ def judge_leaf(spec: LeafSpec, leaf: LeafResults, *, may_be_noise: bool, places:
         rooms = tuple(Room(group.magnitude, finite(group.bound)) for group in groups)
         if distances.error > 0:
             outcome, reason = _judge_groups(groups) or (outcome, reason)
+    if outcome is Outcome.PASSED and (odd := odd_zeros(leaf)):
+        outcome, reason = Outcome.INCONCLUSIVE, f"{odd} zeros with another sign than here; a later step may ask for it"
     return LeafComparison(spec.path, outcome, reason, distances, rooms)
 
 

@@ -78,9 +78,9 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the environment in which the run began."""
         return self.environments[0].environment
 
-    def environment_differences(self, mine: Environment) -> list[str]:
-        """Return in what the environments of the run differ from ``mine``, in one line each, none twice."""
-        found = [line for each in self.environments for line in environment_differences(each.environment, mine)]
+    def environment_differences(self, own: Environment) -> list[str]:
+        """Return in what the environments of the run differ from ``own``, in one line each, none twice."""
+        found = [line for each in self.environments for line in environment_differences(each.environment, own)]
         return list(dict.fromkeys(found))
 
     def encode(self) -> bytes:

@@ -121,8 +121,8 @@ def _where(entries: EntriesBySite, others: EntriesBySite, *, inside: bool) -> di
     kept = dict[int, Entries]()
     for site, each in entries.items():
         indices = each.indices
-        there = np.isin(indices, others[site].indices) if site in others else np.zeros(len(indices), bool)
-        wanted = there if inside else ~there
+        common = np.isin(indices, others[site].indices) if site in others else np.zeros(len(indices), bool)
+        wanted = common if inside else ~common
         if wanted.any():
             kept[site] = Entries(indices[wanted], each.values[wanted])
     return kept

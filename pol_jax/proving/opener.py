@@ -74,9 +74,40 @@ def open_steps(
     wanted = witnessed_spans(proof.commitment.schedule, steps, proof.claim.steps)
     if not wanted:
         raise UsageError("steps: an empty list would open nothing; name at least one step")
-    rows, leaves = _rows(proof, wanted)
+    rows, leaves = opened_rows(proof, wanted)
     _check_claim(proof, proof.claim, leaves, rows[proof.claim.steps])
     states = _regenerate(proof, source, wanted, secret, progress or Silent())
+    return opening_of(
+        proof, source, wanted, rows, leaves, states, secret=secret, progress=progress, decisions=decisions
+    )
+
+
+def opening_of(
+    proof: Proof,
+    source: Source,
+    wanted: Sequence[Span],
+    rows: Mapping[int, Row],
+    leaves: Sequence[bytes],
+    states: Mapping[int, HostState],
+    *,
+    secret: bytes | None = None,
+    progress: Progress | None = None,
+    decisions: bool = True,
+) -> Opening:
+    """Return the opening that has these rows and states, whatever a replay would give; nothing is compared.
+
+    Args:
+        proof: a finished proof.
+        source: the training records.
+        wanted: the spans that are opened.
+        rows: of steps 0 and T and of the spans (`opened_rows`).
+        leaves: the digests of all rows.
+        states: of steps 0 and T and of both ends of each span.
+        secret: 32 bytes that salt the records of a private data set.
+        progress: told of the decisions that are written.
+        decisions: whether to write what the operands of decisions were near a tie.
+    """
+    assert proof.claim is not None  # noqa: S101  # the caller has refused runs that are not finished
     indices = sorted({int(index) for span in wanted for step in span.steps for index in rows[step].indices})
     inexact = proof.commitment.arithmetic is None  # exact programs decide alike on every backend
     return Opening(
@@ -228,7 +259,7 @@ class _Keeper:
             self.states[step] = whole
 
 
-def _rows(proof: Proof, wanted: Sequence[Span]) -> tuple[dict[int, Row], list[bytes]]:
+def opened_rows(proof: Proof, wanted: Sequence[Span]) -> tuple[dict[int, Row], list[bytes]]:
     """Return the rows of steps 0 and T and of the spans by step, and the digests of all rows.
 
     Of a span, the row of its first state is included.

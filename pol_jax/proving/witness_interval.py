@@ -24,7 +24,7 @@ from pol_jax.training.states import Layout
 SHARE: Final = 0.02
 """The digests may cost so much of the steps."""
 
-UNNOTICED: Final = 0.25e-3
+UNNOTICED: Final = 0.5e-3
 """Nobody waits for a digest of so many seconds, however short the steps are: it is taken at every step."""
 
 _TIMED: Final = 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from html import escape
 
 import msgspec
 
@@ -106,7 +107,7 @@ class Report(msgspec.Struct, frozen=True):
     deployed: Deployed | None
 
     def __repr__(self) -> str:
-        """Return verdict, mode and coverage in one line; `pol_jax.html.render` makes a page of all."""
+        """Return verdict, mode and coverage in one line; `to_html` makes a page of all."""
         mode = f", {self.mode}" if self.mode else ""
         seen = self.coverage
         covered = f", {seen.steps_replayed} of {seen.steps} steps replayed" if seen else ""
@@ -123,6 +124,18 @@ class Report(msgspec.Struct, frozen=True):
             return msgspec.json.decode(content, type=cls)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise errors.UsageError(f"this is no report: {error}") from error
+
+    def to_html(self) -> str:
+        """Return the report as a page for a browser, which needs no other file, no network and no script."""
+        import pol_jax  # the page is made of a report, which knows no more of it than people do
+
+        page: str = pol_jax.html.render(self)
+        return page
+
+    def _repr_html_(self) -> str:
+        """Return the report as notebooks show it: the page in a frame of its own, so that its styles stay inside."""
+        frame = "width: 100%; height: 32em; border: 1px solid #8884; border-radius: 6px"
+        return f'<iframe sandbox="" title="Report" style="{frame}" srcdoc="{escape(self.to_html())}"></iframe>'
 
     def __bool__(self) -> bool:
         """Return whether the proof is accepted."""

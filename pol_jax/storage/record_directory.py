@@ -135,15 +135,17 @@ def _write(root: Path, found: Description | None, records: Iterator[PyTree], pro
     try:
         with (root / _ROWS).open("a+b") as file:
             file.truncate(file.seek(0, os.SEEK_END) // width * width)  # a crash may have left a part of a row
-            there = file.tell() // width
+            written = file.tell() // width
             while block := list(islice(records, _BLOCK)):
                 rows = record_rows(_alike(block, spec, number))
-                _compare(file.fileno(), rows, number, there, root)
-                file.write(rows[max(0, there - number) :].tobytes())
+                _compare(file.fileno(), rows, number, written, root)
+                file.write(rows[max(0, written - number) :].tobytes())
                 number += len(block)
                 progress.at(number)
-            if number < there:
-                raise DataError(f"{root}: has {there} records, and only {number} came again; choose another directory")
+            if number < written:
+                raise DataError(
+                    f"{root}: has {written} records, and only {number} came again; choose another directory"
+                )
             file.flush()
             os.fsync(file.fileno())
     finally:
@@ -158,9 +160,9 @@ def _alike(block: list[PyTree], spec: RecordSpec, first: int) -> tuple[np.ndarra
         raise DataError(f"after record {first}: {error}") from error
 
 
-def _compare(file: int, rows: np.ndarray, first: int, there: int, root: Path) -> None:
+def _compare(file: int, rows: np.ndarray, first: int, written: int, root: Path) -> None:
     """Refuse rows that are not those that were written before an interruption."""
-    count, width = max(0, min(there - first, len(rows))), rows.shape[1]
+    count, width = max(0, min(written - first, len(rows))), rows.shape[1]
     if os.pread(file, count * width, first * width) != rows[:count].tobytes():
         raise DataError(
             f"{root}: records {first} to {first + count - 1} are not those that were written before the interruption;"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 
@@ -17,10 +16,10 @@ from pol_jax.attesting import folder
 from pol_jax.attesting.attestation import Attestation, check_document, names_prover, read_attestation
 from pol_jax.attesting.beacon import is_round, verify_committed_round
 from pol_jax.attesting.digests import Digests, digest_arrays
-from pol_jax.attesting.folder import Attestations, read_attestations, where
+from pol_jax.attesting.folder import Attestations, where
 from pol_jax.attesting.subjects import PARAMETERS, STATE
 from pol_jax.attesting.time_window import Timestamp, Work, window_of
-from pol_jax.attesting.timestamp import parse_roots, verify_token
+from pol_jax.attesting.timestamp import ForeignAuthorityError, parse_roots, verify_token
 from pol_jax.errors import ProofError
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
@@ -35,22 +34,22 @@ class Attested:
         authorship: who signed.
         period: when it was made.
         claim: the signed claim, or None.
-        doubt: why nothing is accepted, although nothing is false; or None.
+        doubts: why nothing is accepted, although nothing is false; one line each.
     """
 
     authorship: Authorship
     period: Period
     claim: Attestation | None
-    doubt: str | None
+    doubts: tuple[str, ...]
 
 
 def check_attestations(
-    root: Path, commitment: Commitment, claim: Claim, signer: str | None, roots: bytes | None
+    found: Attestations, commitment: Commitment, claim: Claim, signer: str | None, roots: bytes | None
 ) -> Attested:
-    """Check what lies in the attestations of the proof or bundle in ``root``.
+    """Check what lies in the attestations of a proof or a bundle.
 
     Args:
-        root: the directory.
+        found: the files (`read_attestations`).
         commitment: of the proof.
         claim: of the proof, which names this commitment.
         signer: public key that must have signed, or None to take any.
@@ -60,7 +59,6 @@ def check_attestations(
         ProofError: something is false: another signer, another document, a time that can't be.
         UsageError: ``roots`` has no certificate.
     """
-    found = read_attestations(root)
     if signer is not None and commitment.prover not in (None, signer):
         raise ProofError(
             "commitment.json", f"prover: the commitment names {commitment.prover}; expected the signer {signer}"
@@ -75,13 +73,30 @@ def check_attestations(
         commitment_signed=before is not None,
         pinned=signer,
     )
-    pace = signed.seconds_per_step if signed else None
-    work = Work(claim.steps, pace, "recorded by the prover") if pace is not None else None
-    period = check_times(found, commitment.encode(), commitment.beacon, work, roots)
-    doubt = None
+    work = recorded_work(signed, claim) if signed else None
+    period, doubts = check_times(found, commitment.encode(), commitment.beacon, work, roots)
     if signer is not None and signed is None:
-        doubt = f"the claim is not signed, so that nothing shows that it is of {signer}, the signer that was asked for"
-    return Attested(who, period, signed, doubt)
+        unsigned = (
+            f"the claim is not signed, so that nothing shows that it is of {signer}, the signer that was asked for"
+        )
+        doubts = (unsigned, *doubts)
+    return Attested(who, period, signed, doubts)
+
+
+def recorded_work(signed: Attestation, claim: Claim) -> Work | None:
+    """Return the work that the training took, by the pace that was signed with its claim; None if there is none.
+
+    Raises:
+        ProofError: it is no time that training takes.
+    """
+    if signed.seconds_per_step is None:
+        return None
+    work = Work(claim.steps, signed.seconds_per_step, "recorded by the prover")
+    try:
+        _ = work.least
+    except ValueError as error:
+        raise ProofError(where(folder.CLAIM), f"predicate.seconds_per_step: {error}") from None
+    return work
 
 
 def check_signed_digests(signed: Attestation, state: Mapping[str, np.ndarray], parameters: Digests) -> None:
@@ -102,8 +117,8 @@ def check_signed_digests(signed: Attestation, state: Mapping[str, np.ndarray], p
 
 def check_times(
     found: Attestations, commitment: bytes, beacon: str | None, work: Work | None, roots: bytes | None
-) -> Period:
-    """Return when training took place, as far as verified times show it.
+) -> tuple[Period, tuple[str, ...]]:
+    """Return when training took place, as far as verified times show it, and which timestamps show nothing here.
 
     Args:
         found: the files.
@@ -115,7 +130,7 @@ def check_times(
     Raises:
         ProofError: a time is false, or they can't be true together.
     """
-    now, unchecked = datetime.now(UTC), list[str]()
+    now, unchecked, doubts = datetime.now(UTC), list[str](), list[str]()
     drawn = None
     if beacon is not None and found.beacon is not None and is_round(beacon):
         drawn = verify_committed_round(beacon, found.beacon, now=now, where=where(folder.BEACON))
@@ -134,14 +149,19 @@ def check_times(
         elif message is None:
             raise ProofError(where(name), f"is a timestamp over {folder.CLAIM}, which is missing")
         else:
-            stamps[-1] = verify_token(token, message, parse_roots(roots, "roots"), where=where(name))
+            try:
+                stamps[-1] = verify_token(token, message, parse_roots(roots, "roots"), where=where(name))
+            except (
+                ForeignAuthorityError
+            ) as error:  # an honest prover may have asked one that this verifier doesn't know
+                doubts.append(str(error))
     window = window_of(
         now=now, beacon=drawn.time if drawn else None, commitment=stamps[0], envelope=stamps[1], work=work
     )
     if not window:
         raise ProofError(folder.DIRECTORY, " ".join(window.problems))
     authorities = tuple(dict.fromkeys(stamp.authority for stamp in stamps if stamp))
-    return Period(window, authorities, tuple(unchecked))
+    return Period(window, authorities, (*unchecked, *doubts)), tuple(doubts)
 
 
 def _signed_claim(found: Attestations, commitment: Commitment, claim: Claim, signer: str | None) -> Attestation | None:

@@ -14,7 +14,7 @@ Differences = Callable[[], Sequence[str]]
 """Returns why other bits on this backend would say nothing about the proof, one line each; empty if they do."""
 
 
-def backend_differences(commitment: Commitment, claim: Claim, mine: Environment) -> Differences:
+def backend_differences(commitment: Commitment, claim: Claim, own: Environment) -> Differences:
     """Return what tells whether this backend can judge by bits (section 13.1); it is asked only where bits differ.
 
     A program in exact arithmetic has the same bits on every backend that keeps its rules, which a self-test shows. Any
@@ -24,18 +24,18 @@ def backend_differences(commitment: Commitment, claim: Claim, mine: Environment)
     @cache
     def differences() -> Sequence[str]:
         if commitment.arithmetic is None:
-            return differences_from(commitment, claim, mine)
+            return differences_from(commitment, claim, own)
         found = self_test()
         return [] if found else [str(found)]
 
     return differences
 
 
-def differences_from(commitment: Commitment, claim: Claim, mine: Environment) -> list[str]:
+def differences_from(commitment: Commitment, claim: Claim, own: Environment) -> list[str]:
     """Return in what this backend differs from those of a run, one line each: another environment, too few devices."""
-    found, mesh = claim.environment_differences(mine), commitment.mesh
-    if mesh is not None and mine.device_count < mesh.device_count:
-        found.append(f"mesh: {mesh.device_count} devices ({mesh}) against {mine.device_count} here")
+    found, mesh = claim.environment_differences(own), commitment.mesh
+    if mesh is not None and own.device_count < mesh.device_count:
+        found.append(f"mesh: {mesh.device_count} devices ({mesh}) against {own.device_count} here")
     elif mesh is not None and not mesh.divides(commitment.schedule.batch_size):
         found.append(f"mesh: jax can't cut batches of {commitment.schedule.batch_size} records so ({mesh})")
     return found

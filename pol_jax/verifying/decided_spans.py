@@ -160,9 +160,9 @@ class FollowedSteps:
 def _worst(bounds: SiteBounds, site: int, entries: Entries, found: Observation) -> tuple[float, int, float, float]:
     """Return the entry that is farthest from this machine's own value: by how much, index, own value, value."""
     own = found.values(bounds.sites[site]).reshape(-1).astype(np.float64)
-    there = entries.indices < own.size
-    if not there.all():
-        at = int(np.flatnonzero(~there)[0])
+    inside = entries.indices < own.size
+    if not inside.all():
+        at = int(np.flatnonzero(~inside)[0])
         return float("inf"), int(entries.indices[at]), float("nan"), float(entries.values[at])
     off = np.abs(own[entries.indices] - entries.values.astype(np.float64))
     at = int(np.argmax(off))

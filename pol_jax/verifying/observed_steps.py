@@ -203,8 +203,8 @@ class ObservedSteps:
             indices, values = each.indices, each.values
             kind, shown = self._step.nothing_given()[site], self._step.sites[site]
             bits = np.full(kind.shape, own_bits(shown.dtype), kind.dtype)
-            there = indices < shown.size * (self._step.capacity if shown.nested else 1)
-            bits.reshape(-1)[indices[there]] = values[there].view(BITS[shown.dtype])
+            inside = indices < shown.size * (self._step.capacity if shown.nested else 1)
+            bits.reshape(-1)[indices[inside]] = values[inside].view(BITS[shown.dtype])
             given[site] = jnp.asarray(bits)
         return tuple(given)
 

@@ -216,7 +216,7 @@ def missing_ends(opened: Opened, steps: int, *, within_tolerance: bool) -> str |
             f"the state after step {steps} (nothing shows that tolerances add up to little)",
         ),
     )
-    missing = [words for there, words in shown if not there]
+    missing = [words for is_shown, words in shown if not is_shown]
     if not missing:
         return None
     return f"the opening leaves out {' and '.join(missing)}; ask for one with rows and states of steps 0 and {steps}"

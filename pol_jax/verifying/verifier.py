@@ -12,6 +12,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from pol_jax.attesting.digests import digest_arrays
+from pol_jax.attesting.folder import read_attestations
 from pol_jax.errors import BackendError, ProofError, UsageError
 from pol_jax.judging.drift import drift_objection, with_ancestors
 from pol_jax.judging.finiteness import non_finite_leaves
@@ -135,10 +136,9 @@ class Verifier(ABC):
         Raises:
             ProofError: something of it is false.
         """
-        self._attested = check_attestations(root, commitment, claim, self._signer, self._roots)
+        self._attested = check_attestations(read_attestations(root), commitment, claim, self._signer, self._roots)
         self.add(authorship=self._attested.authorship, period=self._attested.period)
-        if self._attested.doubt:
-            self.doubts.append(f"{Stage.COMMITMENT}: {self._attested.doubt}")
+        self.doubts += [f"{Stage.COMMITMENT}: {doubt}" for doubt in self._attested.doubts]
         return [f"signed by {self._attested.claim.signers[0]}"] if self._attested.claim else []
 
     def see_final(self, spec: StateSpec, leaves: HostLeaves, where: str) -> None:

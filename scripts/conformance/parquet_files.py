@@ -27,10 +27,10 @@ def rewritings(path: Path, kept: Kept) -> Iterator[tuple[str, bool, bytes]]:
 def _lying(path: Path) -> bytes:
     """Write steps as differences, and put PLAIN into the footer: into the list of encodings, and into their counts."""
     content = _written(path, _same, {"column_encoding": {"step": "DELTA_BINARY_PACKED"}, "write_statistics": False})
-    for true, false in (("1925060a", "19250600"), ("1500150a1502", "150015001502")):
+    for true, wrong in (("1925060a", "19250600"), ("1500150a1502", "150015001502")):
         if content.count(bytes.fromhex(true)) != 1:
             raise ValueError(f"{true}: is not once in the footer that this pyarrow writes")
-        content = content.replace(bytes.fromhex(true), bytes.fromhex(false))
+        content = content.replace(bytes.fromhex(true), bytes.fromhex(wrong))
     return content
 
 

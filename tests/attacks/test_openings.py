@@ -144,8 +144,8 @@ def test_false_step_under_a_consistent_claim_is_rejected(
     honest = opener._regenerate(open_proof(proof_copy), SOURCE, [Span(1, 2), Span(11, 12)], None, Silent())
     forger.set_state(12, forger.perturbed(12))
     forger.write()
-    false = honest | {12: forger.layout.gather(forger.states[12])}
-    monkeypatch.setattr(opener, "_regenerate", lambda *_: false)
+    wrong = honest | {12: forger.layout.gather(forger.states[12])}
+    monkeypatch.setattr(opener, "_regenerate", lambda *_: wrong)
     opening = open_steps(open_proof(proof_copy), SOURCE, (2, 12))
     refused(check_opening(opening, (2, 12), proof_copy), 9, "step 12 differs from the ledger", "state_digest")
     assert check_opening(opening, (2,), proof_copy)

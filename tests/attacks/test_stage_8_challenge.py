@@ -51,8 +51,8 @@ def test_a_huge_false_update_is_met(forger: Forger, verify_plain: Verify, metric
 def test_a_small_false_update_is_met_by_chance_only(forger: Forger, verify_plain: Verify) -> None:
     """The known blind spot of the rule, and why there is a policy that also draws."""
     measured = measure_stretches(open_proof(forger.root), "l2", Silent())
-    false = min({1, 2, 3} - set(top(1, measured)))  # the self-test meets what is false in segment 0
-    stop = 6 * false + 6
+    wrong = min({1, 2, 3} - set(top(1, measured)))  # the self-test meets what is false in segment 0
+    stop = 6 * wrong + 6
     forger.train_on(tiny.plain().source, stop, 24, forger.perturbed(stop))
     forger.write()
     report = verify_plain(forger.root, policy=TopSegments(1))

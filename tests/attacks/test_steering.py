@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import attacked
 import jax
 import jax.numpy as jnp
 import msgspec
@@ -19,6 +20,8 @@ import tiny
 from forge import Forger
 from unsandboxed import verify
 
+from pol_jax.attacks.attack import Setting
+from pol_jax.attacks.catalogue import attack_named
 from pol_jax.protocol.challenge import AllSegments
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import train
@@ -27,6 +30,7 @@ from pol_jax.reports.report import Report
 from pol_jax.training.inputs import step_inputs
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Key, PyTree, Task
+from pol_jax.verifying.trusted_program import trust
 
 STEPS, BATCH = 12, 4
 Change = Callable[[int, list[np.ndarray]], list[np.ndarray]]
@@ -224,6 +228,18 @@ def test_a_counter_in_the_same_vector_excuses_no_parameters(tmp_path: Path) -> N
     report = steered(rounded(), tmp_path / "proof", change)
     assert report.verdict is not Verdict.ACCEPTED
     assert any("of the distance of leaf /vector" in reason for reason in report.reasons), report.reasons
+
+
+def test_signs_of_zeros_in_the_initial_state(tmp_path: Path) -> None:
+    """The phase of a negative number is pi or -pi by the sign of its imaginary part, which is 0 at first."""
+    task = attacked.phases(steps=STEPS)
+    victim = train(task, tmp_path / "victim", choices=Choices(interval=3, seed="zeros"))
+    forged = attack_named("signs-of-first-zeros").forge(Setting(victim, task, 1, 1.0), tmp_path / "forged")
+    assert forged.gain is not None
+    assert forged.gain > 0.5, "it leads elsewhere"
+    report = verify(forged.root, task.source, policy=AllSegments(), nonce=b"x", trusted=trust(task))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert any("zeros with another sign than here" in reason for reason in report.reasons), report.reasons
 
 
 @pytest.mark.parametrize("task", [adam, flat, coarse, adapted, rounded], ids=lambda task: task.__name__)

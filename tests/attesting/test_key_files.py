@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from programs import needs
 
-from pol_jax.attesting.key_files import read_private_key, read_public_key, write_new_key
+from pol_jax.attesting.key_files import read_private_key, write_new_key
 from pol_jax.attesting.public_key import public_text
 from pol_jax.errors import PolError, UsageError
 from pol_jax.storage.proof import open_proof
@@ -36,7 +36,7 @@ def test_a_passphrase_is_needed_and_asked_for_only_then(tmp_path: Path) -> None:
     assert b"ENCRYPTED PRIVATE KEY" in protected.read_bytes()
     assert public_text(read_private_key(protected, lambda: PASSPHRASE)) == public
     other = write_new_key(plain)
-    assert read_public_key(plain, lambda: pytest.fail("asked")) == other
+    assert public_text(read_private_key(plain, lambda: pytest.fail("asked"))) == other
 
 
 @pytest.mark.parametrize("given", ["", "xyzzy", PASSPHRASE + " ", "x" * 2000, "\0"])
@@ -52,7 +52,7 @@ def test_a_wrong_passphrase_is_one_line_that_does_not_show_it(given: str, tmp_pa
 def test_nobody_to_ask_is_one_clear_line(tmp_path: Path) -> None:
     write_new_key(tmp_path / "key", PASSPHRASE)
     with pytest.raises(UsageError, match="protected by a passphrase"):
-        read_public_key(tmp_path / "key")
+        read_private_key(tmp_path / "key")
 
 
 @pytest.mark.parametrize("passphrase", ["", "x" * 1001])

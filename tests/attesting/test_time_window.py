@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pol_jax.attesting.time_window import CLOCK_SLACK, Timestamp, Work, window_of
+from pol_jax.attesting.time_window import CLOCK_SLACK, RESOLUTION, Timestamp, Work, window_of
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
@@ -25,7 +25,7 @@ def test_a_whole_window() -> None:
         now=NOON + 9 * HOUR, beacon=NOON, commitment=stamp(NOON + HOUR), envelope=stamp(NOON + 3 * HOUR), work=WORK
     )
     assert found
-    assert (found.not_before, found.not_after) == (NOON + HOUR - SECOND, NOON + 3 * HOUR + SECOND)
+    assert (found.not_before, found.not_after) == (NOON + HOUR - SECOND, NOON + 3 * HOUR + SECOND + RESOLUTION)
     assert found.least_work == HOUR
     assert "by the prover's word" in found.describe()[0]
 
@@ -53,17 +53,20 @@ def test_a_window_shorter_than_the_work_is_refused(basis: str) -> None:
         return bool(window_of(now=NOON + 9 * HOUR, envelope=stamp(NOON + length, timedelta(0)), work=WORK, **start))
 
     assert found(HOUR)
-    assert not found(HOUR - SECOND)
+    assert found(HOUR - RESOLUTION), "an honest time of 12:59:59.9 may be written as 12:59:59"
+    assert not found(HOUR - RESOLUTION - SECOND)
+    tenth = timedelta(milliseconds=100)
+    assert not found(HOUR - tenth), "a time with a fraction is what it says"
 
 
 def test_accuracy_is_for_the_prover() -> None:
     """What the authorities leave open is no reason to refuse."""
     times: dict[str, Any] = {
         "commitment": stamp(NOON, 5 * SECOND),
-        "envelope": stamp(NOON + HOUR - 10 * SECOND, 5 * SECOND),
+        "envelope": stamp(NOON + HOUR - 10 * SECOND - RESOLUTION, 5 * SECOND),
     }
     assert window_of(now=NOON + 9 * HOUR, work=WORK, **times)
-    times["envelope"] = stamp(NOON + HOUR - 11 * SECOND, 5 * SECOND)
+    times["envelope"] = stamp(NOON + HOUR - 11 * SECOND - RESOLUTION, 5 * SECOND)
     (problem,) = window_of(now=NOON + 9 * HOUR, work=WORK, **times).problems
     assert (
         "shorter than the work: 3600 steps take at least 1:00:00 at 1 seconds a step, recorded by the prover" in problem
@@ -119,3 +122,11 @@ def test_more_time_or_faster_work_never_turns_into_a_refusal(
     if holds(end, 1.0 + slower):
         assert holds(end + later * SECOND, 1.0 + slower)
         assert holds(end, 1.0)
+
+
+def test_a_beacon_is_shown_beside_a_later_word_of_the_prover() -> None:
+    early, late = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    stamp = Timestamp(late, timedelta(0), "CN=Authority", "1.2.3", 1)
+    window = window_of(now=datetime(2026, 2, 1, tzinfo=UTC), beacon=early, commitment=stamp)
+    assert (window.not_before, window.basis, window.beacon) == (late, "timestamp of the commitment", early)
+    assert "what is shown is that it began after 2026-01-01" in window.describe()[0]

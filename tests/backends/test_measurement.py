@@ -52,10 +52,10 @@ def test_the_errors_are_those_of_the_states(
     for each in reproductions(workload, ran)[: len(STEPS)]:
         content, at, squares = ran.arrays[f"step/{each.stop}"], 0, 0.0
         for leaf, committed in zip(spec, workload.opened.state(each.stop), strict=True):
-            mine = content[at : at + leaf.nbytes].copy().view(committed.dtype).reshape(leaf.shape)
+            own = content[at : at + leaf.nbytes].copy().view(committed.dtype).reshape(leaf.shape)
             at += leaf.nbytes
             if leaf.dtype in ("float32", "bfloat16"):
-                squares += float(np.sum((mine.astype(np.float64) - committed.astype(np.float64)) ** 2))
+                squares += float(np.sum((own.astype(np.float64) - committed.astype(np.float64)) ** 2))
         assert each.total.l2 == pytest.approx(np.sqrt(squares), rel=1e-12)
     exact = {**ran.arrays, "step/8": work_state(workload, 8), "loss/8": np.zeros(4, np.uint8)}
     changed = next(each for each in reproductions(workload, ran_with(ran, exact)) if each.stop == 8)

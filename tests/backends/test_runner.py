@@ -68,8 +68,8 @@ def test_what_a_process_leaves_behind_is_not_trusted(tmp_path: Path) -> None:
 def test_settings_reach_the_process_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XLA_FLAGS", "--xla_a=1")
     monkeypatch.setenv("PYTHONPATH", "/here")
-    mine = runner._variables(Backend("x", "cpu", ("--xla_b=2",), threads=3, devices=4))
-    assert mine["XLA_FLAGS"] == "--xla_a=1 --xla_b=2 --xla_force_host_platform_device_count=4"
-    assert (mine["JAX_PLATFORMS"], mine["NPROC"], mine["PYTHONPATH"]) == ("cpu", "3", "/here")
-    assert mine["JAX_ENABLE_COMPILATION_CACHE"] == "false"
+    own = runner._variables(Backend("x", "cpu", ("--xla_b=2",), threads=3, devices=4))
+    assert own["XLA_FLAGS"] == "--xla_a=1 --xla_b=2 --xla_force_host_platform_device_count=4"
+    assert (own["JAX_PLATFORMS"], own["NPROC"], own["PYTHONPATH"]) == ("cpu", "3", "/here")
+    assert own["JAX_ENABLE_COMPILATION_CACHE"] == "false"
     assert runner._variables(Backend("x", "cpu", python="/other"))["PYTHONPATH"] == ""

@@ -56,6 +56,10 @@ def test_a_wrong_passphrase_signs_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     assert "the passphrase is wrong" in refused.stderr
     assert "plover" not in refused.output
     assert not Path("envelope").exists()
+    untrained = pol("train", "tiny:plain", "--out", "proof", "--key", "key.pem", answers="plover\n")
+    assert (untrained.exit_code, "the passphrase is wrong" in untrained.stderr) == (2, True)
+    assert "plover" not in untrained.output
+    assert not Path("proof").exists()
 
 
 def test_age_decrypts_what_was_encrypted_to_its_key(runs: Path, tmp_path: Path) -> None:

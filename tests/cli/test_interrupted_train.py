@@ -61,12 +61,12 @@ def test_killed_ten_times_ends_with_the_same_claim(
         kills += 1
         if ended.returncode == 0:
             shutil.rmtree(tmp_path / "killed")
-    for finished in (pol(*killed), warm.run(*once)):
+    for finished in (warm.run(*killed), warm.run(*once)):
         assert finished.returncode == 0, finished.stderr
     assert claim_of(tmp_path / "killed") == claim_of(tmp_path / "once")
     for name in ("killed", "once"):
         assert open_proof(tmp_path / name).checkpoints() == [*range(0, LONG, INTERVAL * keep_every), LONG]
-    assert pol("verify", tmp_path / "killed", "--task", "tiny:plain").returncode == 0
+    assert warm.run("verify", tmp_path / "killed", "--task", "tiny:plain").returncode == 0
 
 
 @pytest.fixture

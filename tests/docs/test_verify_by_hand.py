@@ -59,8 +59,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for name, content in files.items():
         (root / name).write_bytes(content)
-    (found,) = re.findall(r"```sh\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    (root / "verify-by-hand.sh").write_text(found)
+    one, bundle = re.findall(r"```sh\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    (root / "verify-by-hand.sh").write_text(one)
+    (root / "verify-bundle.sh").write_text(bundle)
     return root
 
 
@@ -118,3 +119,66 @@ def test_what_does_not_hold_is_said(run: Run, arguments: tuple[str, ...], proble
     assert found.returncode == 1
     assert found.stderr.startswith("NOT VERIFIED: ")
     assert problem in found.stderr
+
+
+@pytest.fixture(scope="module")
+def bundles(folder: Path) -> Path:
+    """A bundle whose commitment names the signer, and wounded ones beside it."""
+    commitment = canonical_bytes({"format": "pol-jax/2", "prover": SIGNER})
+    digest = blake3(commitment, derive_key_context="pol-jax/2 commitment").hexdigest()
+    claim = canonical_bytes({"commitment": digest, "format": "pol-jax/2"})
+    digests, authority = digest_arrays({"a": np.ones(3, np.float32)}), Authority(folder / "of bundles")
+    signed = attest_claim(claim, name_final(parameters=digests, state=digests), KEY)
+    files = {
+        "commitment.json": commitment,
+        "claim.json": claim,
+        "attestations/commitment.dsse.json": attest_commitment(commitment, KEY),
+        "attestations/commitment.tsr": authority.answer(make_request(commitment)),
+        "attestations/claim.dsse.json": signed,
+        "attestations/claim.tsr": authority.answer(make_request(signed)),
+    }
+    thief = Ed25519PrivateKey.generate()
+    wounds = {
+        "bundle": {},
+        "another commitment": {"commitment.json": commitment.replace(b"}", b',"z":1}')},
+        "signed by a thief": {
+            "attestations/claim.dsse.json": attest_claim(claim, name_final(parameters=digests, state=digests), thief)
+        },
+        "stamps swapped": {"attestations/commitment.tsr": files["attestations/claim.tsr"]},
+        "another claim": {"claim.json": claim.replace(b"}", b',"z":1}')},
+    }
+    for name, changed in wounds.items():
+        for file, content in (files | changed).items():
+            path = folder / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    return folder
+
+
+def run_bundle(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["sh", "verify-bundle.sh", *arguments], cwd=folder, capture_output=True, text=True)
+
+
+def test_a_bundle_verifies(bundles: Path) -> None:
+    found = run_bundle(bundles, "bundle", SIGNER, "of bundles/root.pem")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert f"names {SIGNER}" in found.stdout.splitlines()[0]
+    assert "the claim at hand is the one that was signed" in found.stdout
+    assert found.stdout.splitlines()[-1].startswith("the commitment was there on ")
+    assert run_bundle(bundles, "bundle", SIGNER).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("another commitment", "is not the one that the claim names"),
+        ("signed by a thief", "another signer"),
+        ("stamps swapped", "the timestamp is over another commitment"),
+        ("another claim", "another claim was signed"),
+    ],
+)
+def test_a_wounded_bundle_is_not_verified(bundles: Path, name: str, problem: str) -> None:
+    found = run_bundle(bundles, name, SIGNER, "of bundles/root.pem")
+    assert found.returncode == 1
+    assert problem in found.stderr
+    assert run_bundle(bundles, name, "ed25519:" + "1" * 64).returncode == 1

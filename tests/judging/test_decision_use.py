@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 from example_reports import compared
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_steps import spec_of
 
@@ -103,6 +103,23 @@ def test_a_draw_shows_how_much_a_prover_chose() -> None:
     assert counted_share(*drawn_with(0.5), 0.99) < few
     assert counted_share(*drawn_with(), 0.9999) > counted_share(*drawn_with(), 0.99)
     assert counted_share([], [], 0.99) == 1  # the prover could foresee what is checked
+
+
+@settings(max_examples=20)
+@given(large=st.floats(1, 1e6), count=st.integers(1, 30), other=st.floats(0, 1))
+def test_choices_in_the_steps_that_move_most_are_not_lost_in_the_mean(large: float, count: int, other: float) -> None:
+    """A prover chooses in full where near ties could move much, and hardly elsewhere."""
+    shares, sizes = [1.0] * count + [other] * (90 - count), [large] * count + [1.0] * (90 - count)
+    found, spans = drawn_with(*shares)
+    found = [
+        msgspec.structs.replace(each, decisions=msgspec.structs.replace(each.decisions, choices=size))
+        for each, size in zip(found, sizes, strict=True)
+        if each.decisions is not None
+    ]
+    moved = sum(share * size for share, size in zip(shares, sizes, strict=True))
+    assert counted_share(found, spans, 0.99) * sum(sizes) >= moved * (1 - 1e-9)
+    unbounded = msgspec.structs.replace(found[0], decisions=UsedDecisions(3, 2, 0.5, None, None, share=1.0))
+    assert counted_share([unbounded, *found[1:]], spans, 0.99) == 1
 
 
 @given(rate=st.floats(0, 1), seed=st.integers(0, 999))

@@ -26,7 +26,8 @@ EMPTY = Report.unfinished(AllSegments(), b"", current_environment())
 def window(begin: int | None, end: int | None, basis: Basis = "beacon") -> Period:
     """A period in days."""
     times = [None if day is None else DAY + timedelta(days=day) for day in (begin, end)]
-    return Period(TimeWindow(times[0], basis if times[0] else None, times[1], None, ()), (), ())
+    shown = times[0] if basis == "beacon" else None
+    return Period(TimeWindow(times[0], basis if times[0] else None, times[1], None, (), shown), (), ())
 
 
 def party(

@@ -153,6 +153,25 @@ def test_a_frozen_zero_keeps_its_sign() -> None:
     assert step.compared(others=signed, after=with_leaf(step.after, 2, -frozen)).outcome is PASSED
 
 
+def test_a_zero_in_a_leaf_that_moves_keeps_its_sign() -> None:
+    """Two zeros have no distance; the next step, or a later one, may go another way by their sign."""
+    step = made()
+    padded = [with_leaf(state, 1, state[1].copy()) for state in (step.reference, *step.others, step.after)]
+    for state in padded:
+        state[1][:3] = 0
+    step = replace(step, reference=padded[0], others=padded[1:3])
+    assert step.compared(after=padded[3]).leaves[1].outcome is PASSED
+    signed = with_leaf(padded[3], 1, padded[3][1].copy())
+    signed[1][:2] = -0.0
+    found = step.compared(after=signed)
+    assert (found.total.error == step.compared(after=padded[3]).total.error, found.outcome) == (True, INCONCLUSIVE)
+    assert "2 zeros with another sign than here" in found.leaves[1].reason
+    assert step.compared(others=[signed, padded[2]], after=signed).leaves[1].outcome is PASSED
+    near = [with_leaf(state, 1, state[1].copy()) for state in padded[1:3]]
+    near[0][1][:2] = 1e-30  # rounding may leave a number or a zero, of either sign
+    assert step.compared(others=near, after=signed).leaves[1].outcome is PASSED
+
+
 def test_a_leaf_whose_update_is_skipped_fails() -> None:
     step = made()
     assert step.compared(after=with_leaf(step.after, 1, step.before[1])).leaves[1].outcome is FAILED
@@ -437,9 +456,9 @@ def test_a_perturbed_state_that_is_lost_hinders_a_failure() -> None:
     def with_perturbed(after: list[np.ndarray], perturbed: list[np.ndarray]) -> StepComparison:
         return judge_step(step.before, after, step.reference, step.others, step.spec, [perturbed])
 
-    false, struck = with_leaf(step.after, 1, step.before[1]), with_leaf(step.after, 1, np.full(50, np.nan))
-    assert with_perturbed(false, step.reference).outcome is FAILED
-    assert with_perturbed(false, lost).outcome is INCONCLUSIVE
+    wrong, struck = with_leaf(step.after, 1, step.before[1]), with_leaf(step.after, 1, np.full(50, np.nan))
+    assert with_perturbed(wrong, step.reference).outcome is FAILED
+    assert with_perturbed(wrong, lost).outcome is INCONCLUSIVE
     assert with_perturbed(struck, step.reference).outcome is FAILED
     assert with_perturbed(struck, lost).outcome is INCONCLUSIVE
     assert with_perturbed(step.after, lost).outcome is PASSED

@@ -18,13 +18,13 @@ from pol_jax.protocol import encoding, merkle
 def test_trees() -> None:
     leaves = [bytes.fromhex(leaf) for leaf in vectors("trees")["leaves"]]
     for tree in vectors("trees")["trees"]:
-        mine = leaves[: tree["size"]]
-        assert second.merkle_root(mine).hex() == merkle.root(mine).hex() == tree["root"]
+        own = leaves[: tree["size"]]
+        assert second.merkle_root(own).hex() == merkle.root(own).hex() == tree["root"]
         for index, path in enumerate(tree["paths"]):
             steps = [bytes.fromhex(step) for step in path]
-            assert second.merkle_path(mine, index) == merkle.proof(mine, index) == steps
-            assert second.merkle_check(mine[index], index, tree["size"], steps).hex() == tree["root"]
-            assert merkle.root_from_proof(mine[index], index, tree["size"], steps).hex() == tree["root"]
+            assert second.merkle_path(own, index) == merkle.proof(own, index) == steps
+            assert second.merkle_check(own[index], index, tree["size"], steps).hex() == tree["root"]
+            assert merkle.root_from_proof(own[index], index, tree["size"], steps).hex() == tree["root"]
 
 
 @pytest.mark.parametrize("vector", vectors("trees")["refusals"], ids=lambda vector: vector["name"])

@@ -15,9 +15,9 @@ from pol_jax.protocol.sampling import detection_probability, false_segments, seg
 @law(200)
 @given(st.integers(1, 300), st.data())
 def test_detection_probability_is_hypergeometric(segments: int, data: st.DataObject) -> None:
-    false, drawn = data.draw(st.integers(1, segments)), data.draw(st.integers(0, segments))
-    exact = 1 - Fraction(math.comb(segments - false, drawn), math.comb(segments, drawn))
-    assert math.isclose(detection_probability(segments, false, drawn), exact, rel_tol=1e-12, abs_tol=1e-15)
+    wrong, drawn = data.draw(st.integers(1, segments)), data.draw(st.integers(0, segments))
+    exact = 1 - Fraction(math.comb(segments - wrong, drawn), math.comb(segments, drawn))
+    assert math.isclose(detection_probability(segments, wrong, drawn), exact, rel_tol=1e-12, abs_tol=1e-15)
 
 
 @law(200)
@@ -25,11 +25,11 @@ def test_detection_probability_is_hypergeometric(segments: int, data: st.DataObj
 def test_the_sample_is_the_least_that_is_enough(segments: int, confidence: int, fraction: int) -> None:
     """In thousandths, so that the needed probability is often met exactly."""
     needed = segments_needed(segments, confidence / 1000, fraction / 1000)
-    false = max(1, -(-fraction * segments // 1000))
-    assert false_segments(segments, fraction / 1000) == false
+    wrong = max(1, -(-fraction * segments // 1000))
+    assert false_segments(segments, fraction / 1000) == wrong
 
     def enough(drawn: int) -> bool:
-        missed = Fraction(math.comb(segments - false, drawn), math.comb(segments, drawn))
+        missed = Fraction(math.comb(segments - wrong, drawn), math.comb(segments, drawn))
         return 1 - missed >= Fraction(confidence, 1000)
 
     assert enough(needed)

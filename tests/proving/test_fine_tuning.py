@@ -39,8 +39,8 @@ def test_weights_of_any_orbax_checkpoint(chain: Path, tmp_path: Path) -> None:
     loaded = load_weights(tmp_path / "elsewhere")
     np.testing.assert_array_equal(loaded["params"]["w"], WEIGHTS["params"]["w"])
     assert loaded["params"]["b.ias"].shape == (2,)
-    mine = load_weights(chain / "base" / "checkpoints" / "0000000024")
-    np.testing.assert_array_equal(mine["params"]["w"], leaves(chain / "base", 24)["/params/w"])
+    own = load_weights(chain / "base" / "checkpoints" / "0000000024")
+    np.testing.assert_array_equal(own["params"]["w"], leaves(chain / "base", 24)["/params/w"])
     with pytest.raises(UsageError, match="no checkpoint that Orbax can read"):
         load_weights(tmp_path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from second_implementation import digest
 from tiny import NONCE
 from unsandboxed import verify
 
+import pol_jax
 from pol_jax.protocol.challenge import AllSegments, ListedSegments, TopSegments
 from pol_jax.protocol.inventory import Inventory
 from pol_jax.protocol.limits import Limits
@@ -90,3 +92,12 @@ def test_schema_in_the_documents_is_that_of_the_code() -> None:
     )
     assert SCHEMA.read_bytes() == json_schema(), cure
     assert set(json.loads(SCHEMA.read_bytes())["$defs"]["Report"]["required"]) == set(Report.__struct_fields__)
+
+
+def test_a_report_is_a_page_and_is_shown_in_notebooks(plain_proof: Path) -> None:
+    report = verify(plain_proof, tiny.plain().source, nonce=NONCE)
+    page = report.to_html()
+    assert page == pol_jax.html.render(report)
+    shown = report._repr_html_()
+    assert shown.startswith('<iframe sandbox=""')
+    assert html.unescape(shown.split('srcdoc="')[1].removesuffix('"></iframe>')) == page

@@ -98,11 +98,15 @@ def test_child_reads_no_file_outside(trying: Trying, plain_proof: Path, tmp_path
 @needs_landlock
 def test_child_writes_nothing_outside(trying: Trying, plain_proof: Path, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("as it was")
-    there, claim = str(tmp_path / "there"), str(plain_proof / "claim.json")
+    theirs, claim = str(tmp_path / "there"), str(plain_proof / "claim.json")
     mine = "tempfile.NamedTemporaryFile().write(b'scratch')"
     found = trying(
-        *(f"open({str(tmp_path / 'new')!r}, 'w')", f"open({there!r}, 'a')", f"os.truncate({there!r}, 0)"),
-        *(f"os.remove({there!r})", f"os.rename({there!r}, {there + '.moved'!r})", f"os.mkdir({there + '.folder'!r})"),
+        *(f"open({str(tmp_path / 'new')!r}, 'w')", f"open({theirs!r}, 'a')", f"os.truncate({theirs!r}, 0)"),
+        *(
+            f"os.remove({theirs!r})",
+            f"os.rename({theirs!r}, {theirs + '.moved'!r})",
+            f"os.mkdir({theirs + '.folder'!r})",
+        ),
         *(f"open({claim!r}, 'a')", f"os.symlink('/', {str(plain_proof / 'link')!r})", "open('/tmp/new', 'w')"),
         mine,
     )

@@ -48,9 +48,9 @@ def kill_child(number: int) -> Callable[[], None]:
 def test_gives_the_report_of_the_caller_s_process(task: Callable[[], pol_jax.Task], tmp_path: Path) -> None:
     """Records of any pytree cross the pipe; the report comes back whole."""
     pol_jax.train(task(), tmp_path / "proof", steps=8)
-    mine = unsandboxed.verify(tmp_path / "proof", task().source, nonce=NONCE)
-    assert mine.verdict is Verdict.ACCEPTED
-    assert verify(tmp_path / "proof", task().source, nonce=NONCE) == mine
+    own = unsandboxed.verify(tmp_path / "proof", task().source, nonce=NONCE)
+    assert own.verdict is Verdict.ACCEPTED
+    assert verify(tmp_path / "proof", task().source, nonce=NONCE) == own
 
 
 def test_rejection_comes_back_with_its_reason(proof_copy: Path) -> None:

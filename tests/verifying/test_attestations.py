@@ -33,6 +33,8 @@ from pol_jax.proving.signing import sign_claim
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.identity import describe_authorship
+from pol_jax.sandbox.verify import verify as verify_apart
+from pol_jax.storage.checkpoints import checkpoint_name
 from pol_jax.storage.final_arrays import read_final_state, select_parameters
 from pol_jax.storage.proof import open_proof
 from pol_jax.verifying.request import ProofRequest
@@ -99,6 +101,18 @@ def test_without_a_signer_the_proof_is_accepted_and_the_open_end_is_said(owned: 
     assert report.verdict is Verdict.ACCEPTED
     assert report.authorship is not None
     assert "no signer was asked for" in describe_authorship(report.authorship)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_signer_and_model_are_arguments_of_verify(owned: Path, tmp_path: Path) -> None:
+    (tmp_path / "signer").write_text(OWNER)
+    asked: dict[str, Any] = {"policy": ListedSegments((0,)), "signer": str(tmp_path / "signer")}
+    report = verify_apart(owned, tiny.plain().source, model=owned / checkpoint_name(6), **asked)
+    assert report
+    assert report.authorship is not None
+    assert report.authorship.pinned == OWNER
+    assert report.deployed is not None
+    assert report.deployed.difference == "equal"
 
 
 def test_another_signer_is_rejected(owned: Path) -> None:
@@ -217,6 +231,18 @@ def test_timestamps_are_checked_under_the_verifier_s_roots_alone(copy: Path, aut
     assert "over another digest" in reasons(refused)
     place(copy, CLAIM).unlink()
     assert "which is missing" in reasons(check(copy, tsa_roots=read_pem(authority.root)))
+
+
+def test_an_authority_that_the_verifier_does_not_know_shows_nothing_and_refutes_nothing(
+    copy: Path, authority: Authority, tmp_path: Path
+) -> None:
+    stamped(copy, authority)
+    other = Authority(tmp_path / "other", name="Another")
+    report = check(copy, tsa_roots=read_pem(other.root))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "under the given roots (CN=Root of Another)" in reasons(report)
+    assert report.period is not None
+    assert (report.period.window.not_after, len(report.period.unchecked)) == (None, 2)
 
 
 def test_a_window_shorter_than_the_recorded_work_is_rejected(copy: Path, authority: Authority) -> None:

@@ -119,8 +119,8 @@ def side_of_zero() -> Task:
     return Task("side of zero", init, step, Arrays(tiny.points()), tiny.BATCH, 1, 1)
 
 
-def test_the_sign_of_a_zero_is_tried_in_one_more_step(tmp_path: Path) -> None:
-    """The states have no distance: only what the next step makes of them differs."""
+def test_the_sign_of_a_zero_decides_though_it_has_no_distance(tmp_path: Path) -> None:
+    """Only what a later step makes of the states differs; no step is tried for each record that could ask for it."""
     commitment, _ = write_commitment(tmp_path, side_of_zero(), Choices(seed="zero"), Silent())
     program, (given,) = open_proof(tmp_path).program(), step_inputs(commitment, side_of_zero().source, 1, 2)
     compilations = compile_variants(program)
@@ -130,7 +130,7 @@ def test_the_sign_of_a_zero_is_tried_in_one_more_step(tmp_path: Path) -> None:
     found = judge_span(compilations, before, [w, zero * np.array([-1, 1], np.float32)], [given])
     assert found.total.error == 0
     assert found.outcome is INCONCLUSIVE
-    assert any("one more step leads elsewhere" in reason for reason in found.reasons), found.reasons
+    assert any("zeros with another sign" in reason for reason in found.reasons), found.reasons
 
 
 def test_a_leaf_that_the_first_step_leaves_alone_is_not_noise_dominated() -> None:
@@ -158,8 +158,8 @@ def test_forged_steps_fail(prepared: Prepared, prover: int) -> None:
     verifier, every = verifier_without(prepared.made, prover), (prepared.made.reference, *prepared.made.others)
     spec = prepared.program.signature.state
     for start in (0, 3, 7):
-        before, mine, other = prepared.states[start], prepared.inputs[start], prepared.inputs[start + 1]
-        honest = every[prover].run(before, [mine])
+        before, own, other = prepared.states[start], prepared.inputs[start], prepared.inputs[start + 1]
+        honest = every[prover].run(before, [own])
         halfway = [
             ((a.astype(float) + b.astype(float)) / 2).astype(b.dtype) if is_floating(leaf.dtype) else b
             for leaf, a, b in zip(spec, before, honest, strict=True)
@@ -167,11 +167,11 @@ def test_forged_steps_fail(prepared: Prepared, prover: int) -> None:
         forged = {
             "nothing": before,
             "interpolated": halfway,
-            "batch": every[prover].run(before, [replace(mine, batch=other.batch)]),
-            "key": every[prover].run(before, [replace(mine, key=other.key)]),
+            "batch": every[prover].run(before, [replace(own, batch=other.batch)]),
+            "key": every[prover].run(before, [replace(own, key=other.key)]),
         }
         for kind, after in forged.items():
-            found = judge_span(verifier, before, after, [mine])
+            found = judge_span(verifier, before, after, [own])
             assert found.outcome is FAILED, (kind, found.reasons)
 
 

@@ -149,8 +149,8 @@ def test_only_equal_bits_of_an_opening_are_accepted_on_request(chain: Path, tmp_
 def test_no_line_calls_a_replay_that_differs_exact(chain: Path) -> None:
     """A false step of this backend, where bits decide: nothing is compared, and so nothing was tolerated."""
     report = check(chain / "here")
-    false = msgspec.structs.replace(report.replays[0], mismatch=3, fields=("state",))
-    report = msgspec.structs.replace(report, verdict=Verdict.REJECTED, mode=None, replays=(false,))
+    wrong = msgspec.structs.replace(report.replays[0], mismatch=3, fields=("state",))
+    report = msgspec.structs.replace(report, verdict=Verdict.REJECTED, mode=None, replays=(wrong,))
     assert report.drift is not None
     assert report.drift.tolerated == 0
     assert not any("bit for bit" in line for line in describe_drift(report))

@@ -55,7 +55,7 @@ def describe_data(data: Data) -> str:
 
 def describe_leaves(deployed: Deployed) -> Iterator[str]:
     """Yield what became of the leaves of a model at hand that are not simply equal, one line each."""
-    yield from deployed.leaves
+    yield from map(printable, deployed.leaves)
     if deployed.omitted:
         yield f"{deployed.omitted} more leaves are not shown"
     if deployed.nearest is not None:
@@ -67,7 +67,7 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
     if report.model is not None:
         yield "model", describe_model(report.model)
     if report.deployed is not None:
-        yield "model at hand", report.deployed.words
+        yield "model at hand", printable(report.deployed.words)
     if report.authorship is not None:
         yield "by", describe_authorship(report.authorship)
     if report.period is not None:

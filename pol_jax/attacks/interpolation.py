@@ -1,0 +1,115 @@
+"""Straight lines: the states between a first one and the stolen model are said to be training.
+
+Three kinds. With the true program, the paper says that it fails (Jia et al., IEEE S&P 2021, section VI). With a program
+whose updates are all but nothing, every replay stays where it begins, and the line only needs pieces that are shorter
+than the slack: infinitesimal updates (C. Fang et al., "Proof-of-Learning is Currently More Broken Than You Think",
+EuroS&P 2023, who call it that). From an initial state whose values are a true draw, in the order of the stolen weights,
+the line is short, and no test of a distribution sees it: a rank-matched start (the same paper).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pol_jax.attacks.attack import Attack, Forged, Setting, of_length
+from pol_jax.attacks.false_proof import FalseProof
+from pol_jax.attacks.transcript import State, invented, line, parameters_of
+from pol_jax.training.task import Key, PyTree, Task
+
+SCALE: Final = 1e-6
+"""So much is left of every update of the program with infinitesimal updates."""
+
+
+def rank_matched(initial: State, target: State, places: tuple[int, ...]) -> State:
+    """Return an initial state with the values of a true draw, each where the target has the value of the same rank."""
+    found = list(initial)
+    for at in places:
+        drawn, wanted = np.sort(initial[at].reshape(-1)), np.argsort(target[at].reshape(-1), kind="stable")
+        matched = np.empty_like(drawn)
+        matched[wanted] = drawn
+        found[at] = matched.reshape(initial[at].shape)
+    return found
+
+
+def with_scaled_updates(task: Task, scale: float) -> Task:
+    """Return the task with a program whose updates are ``scale`` times as large: a rate that is that much smaller."""
+
+    def step(state: PyTree, batch: PyTree, key: Key) -> tuple[PyTree, PyTree]:
+        new, metrics = task.step(state, batch, key)
+        return jax.tree.map(lambda a, b: _part(a, b, scale), state, new), metrics
+
+    return replace(task, step=step)
+
+
+def _part(before: jax.Array, after: jax.Array, scale: float) -> jax.Array:
+    if not jnp.issubdtype(after.dtype, jnp.floating):
+        return after
+    return (before + scale * (after - before)).astype(after.dtype)
+
+
+def _along_a_line(setting: Setting, out: Path, task: Task, start: Callable[[State], State]) -> Forged:
+    """Write a straight line to the target, from a start that is made of the initial state which the key gives."""
+    places = parameters_of(setting.spec)
+    steps = setting.steps_of_line(start(setting.beginning))
+    proof = FalseProof.begin(out, of_length(task, steps), setting.interval, setting.named())
+    first = start(proof.initial)
+    last = list(first)
+    for at in (*places, *_others(setting)):
+        last[at] = setting.target[at]
+    states = line(setting.spec, first, last, steps)
+    transcript = invented(states, proof.inputs, len(proof.program.signature.metrics))
+    proof.write(transcript)
+    return Forged(out, proof.task, transcript, transcript.altered, 0)
+
+
+def _others(setting: Setting) -> tuple[int, ...]:
+    """Return the places of leaves that are neither parameters nor keys: optimizer state and counters."""
+    parameters = parameters_of(setting.spec)
+    return tuple(at for at, leaf in enumerate(setting.spec) if at not in parameters and leaf.prng is None)
+
+
+def interpolate(setting: Setting, out: Path) -> Forged:
+    """Write a line from the initial state of the forger's own commitment, with the program as it is."""
+    return _along_a_line(setting, out, setting.task, lambda initial: initial)
+
+
+def _infinitesimal(setting: Setting, out: Path) -> Forged:
+    return _along_a_line(setting, out, with_scaled_updates(setting.task, SCALE), lambda initial: initial)
+
+
+def _rank_matched(setting: Setting, out: Path) -> Forged:
+    places = parameters_of(setting.spec)
+    task = with_scaled_updates(setting.task, SCALE)
+    return _along_a_line(setting, out, task, lambda initial: rank_matched(initial, setting.target, places))
+
+
+ATTACKS: Final = (
+    Attack(
+        "interpolation",
+        "Jia et al., S&P 2021",
+        "the final model, and the program as it is",
+        "states on a line from the initial state to the stolen model",
+        interpolate,
+    ),
+    Attack(
+        "infinitesimal-updates",
+        "Fang et al., EuroS&P 2023",
+        "the final model; the rate is the forger's to name",
+        "the same line, with a program whose updates are a millionth",
+        _infinitesimal,
+    ),
+    Attack(
+        "rank-matched-start",
+        "Fang et al., EuroS&P 2023",
+        "the final model; the rate is the forger's to name",
+        "a short line, from a true draw in the order of the stolen weights",
+        _rank_matched,
+    ),
+)

@@ -1,0 +1,152 @@
+"""Training that was truly done, and is told otherwise: other records, or other hyperparameters, than those used.
+
+Data subtraction and addition: D. Choi et al., "Tools for Verifying Neural Models' Training Data", NeurIPS 2023. The
+hyperparameters are R. Zhang et al.'s and C. Fang et al.'s point: the paper's rule takes them from the prover. Here they
+are in the program that the forger commits to, while another one trains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import jax
+import numpy as np
+
+from pol_jax.attacks.attack import Attack, Forged, Setting, of_length
+from pol_jax.attacks.false_proof import FalseProof
+from pol_jax.attacks.transcript import Change, State, as_it_is, execute, parameters_of
+from pol_jax.training.inputs import StepInput
+from pol_jax.training.records import Arrays, take
+from pol_jax.training.task import Source, Task
+
+SHARE: Final = 0.02
+"""So many of the records are other ones than the forger says."""
+
+RATE: Final = 1.05
+DECAY: Final = 1e-4
+
+
+def _train_otherwise(
+    setting: Setting,
+    out: Path,
+    claimed: Task,
+    inputs_of: Callable[[FalseProof, StepInput], StepInput] = lambda _proof, inputs: inputs,
+    change: Change = as_it_is,
+) -> Forged:
+    """Train with other inputs, or with changes, and say that the commitment's were used."""
+    proof = FalseProof.begin(out, of_length(claimed, setting.steps), setting.interval, setting.named())
+    used = [inputs_of(proof, each) for each in proof.inputs]
+    transcript = replace(execute(proof.program, proof.initial, used, change), inputs=proof.inputs)
+    proof.write(transcript)
+    return Forged(out, proof.task, transcript, tuple(range(1, setting.steps + 1)), setting.steps)
+
+
+def with_others(source: Source, places: np.ndarray) -> Arrays:
+    """Return the records of a source, in which those at ``places`` are copies of the ones after them."""
+    copied = {int(place): (int(place) + 1) % len(source) for place in places}
+    records = [source[copied.get(index, index)] for index in range(len(source))]
+    return Arrays(jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *records))
+
+
+def _places(setting: Setting) -> np.ndarray:
+    size = len(setting.task.source)
+    chosen: np.ndarray = setting.chance.choice(size, max(1, int(SHARE * size)), False)
+    return chosen
+
+
+def _from(used: Source) -> Callable[[FalseProof, StepInput], StepInput]:
+    def inputs_of(proof: FalseProof, inputs: StepInput) -> StepInput:
+        batch = take(used, proof.commitment.data.record, inputs.indices.astype(np.int64))
+        return replace(inputs, batch=batch)
+
+    return inputs_of
+
+
+def _subtract(setting: Setting, out: Path) -> Forged:
+    """Train on all records, and commit to a data set without some of them."""
+    claimed = replace(setting.task, source=with_others(setting.task.source, _places(setting)))
+    return _train_otherwise(setting, out, claimed, _from(setting.task.source))
+
+
+def _add(setting: Setting, out: Path) -> Forged:
+    """Commit to the true records, and train with some others among them."""
+    return _train_otherwise(setting, out, setting.task, _from(with_others(setting.task.source, _places(setting))))
+
+
+def _other_rate(setting: Setting, out: Path) -> Forged:
+    places = parameters_of(setting.spec)
+
+    def change(_step: int, before: State, after: State) -> State:
+        return _at(after, places, lambda at: before[at] + RATE * (after[at] - before[at]))
+
+    return _train_otherwise(setting, out, setting.task, change=change)
+
+
+def _other_decay(setting: Setting, out: Path) -> Forged:
+    places = parameters_of(setting.spec)
+
+    def change(_step: int, before: State, after: State) -> State:
+        return _at(after, places, lambda at: after[at] - DECAY * before[at])
+
+    return _train_otherwise(setting, out, setting.task, change=change)
+
+
+def _half_batch(setting: Setting, out: Path) -> Forged:
+    """Train on the first half of each batch, twice; that costs half of the gradients."""
+
+    def inputs_of(proof: FalseProof, inputs: StepInput) -> StepInput:
+        size = proof.task.batch_size
+        half = np.arange(size) % max(1, size // 2)
+        return replace(inputs, batch=tuple(leaf[half] for leaf in inputs.batch))
+
+    forged = _train_otherwise(setting, out, setting.task, inputs_of)
+    return replace(forged, gradients=setting.steps // 2)
+
+
+def _at(state: State, places: tuple[int, ...], value: Callable[[int], Any]) -> State:
+    found = list(state)
+    for at in places:
+        found[at] = np.asarray(value(at)).astype(state[at].dtype)
+    return found
+
+
+ATTACKS: Final = (
+    Attack(
+        "data-subtraction",
+        "Choi et al., NeurIPS 2023",
+        "the forger trains",
+        "a model that was trained on records that the data set is said not to have",
+        _subtract,
+    ),
+    Attack(
+        "data-addition",
+        "Choi et al., NeurIPS 2023",
+        "the forger trains",
+        "a model that was trained on records beside those of the data set",
+        _add,
+    ),
+    Attack(
+        "other-rate",
+        "Zhang et al., S&P 2022; Fang et al., EuroS&P 2023",
+        "the forger trains",
+        f"a model that was trained with {RATE} times the rate that is told",
+        _other_rate,
+    ),
+    Attack(
+        "other-decay",
+        "Zhang et al., S&P 2022; Fang et al., EuroS&P 2023",
+        "the forger trains",
+        f"a model whose weights decayed by {DECAY:g} a step, which is not told",
+        _other_decay,
+    ),
+    Attack(
+        "half-batch",
+        "Zhang et al., S&P 2022; Fang et al., EuroS&P 2023",
+        "the forger trains",
+        "a model that was trained on half of each batch, for half of the cost",
+        _half_batch,
+    ),
+)
