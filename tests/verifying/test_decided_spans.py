@@ -101,12 +101,12 @@ def test_turned_entries_are_used_within_the_bound_and_count() -> None:
     assert used.share >= moved / used.choices
 
 
-APART = 4181
-"""A Fibonacci number: times the golden ratio, by which the verifier mixes places, it is nearly a whole number."""
+APART = 5473
+"""Half a Fibonacci number: times the golden ratio, by which the verifier mixes places, it ends in nearly a half."""
 
 
 def told_apart(z: jax.Array) -> jax.Array:
-    """Every value is compared twice, at places that the verifier turns over together, and differs only if one is."""
+    """Each value is compared twice, at places that the verifier puts on two sides; honest ones are on one."""
     flat = z.ravel()
     above = jnp.concatenate([flat, jnp.ones(APART - flat.size), flat]) > 0.0
     differ = (above[: flat.size] != above[APART:]).any()
@@ -126,7 +126,7 @@ def test_choices_that_cancel_each_other_count() -> None:
     assert found.outcome is Outcome.PASSED, found.reasons
     assert moved > 0.1 * found.total.size
     assert used.used == 2
-    assert used.share * (used.choices or 0) >= moved
+    assert used.share * (used.choices or 0) >= moved * (1 - 1e-6)
 
 
 def test_entries_that_are_far_off_are_not_used() -> None:
