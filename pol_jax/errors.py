@@ -8,11 +8,18 @@ are different classes.
 from __future__ import annotations
 
 import errno
+import re
 
 ACCEPTED, REJECTED, WRONG_INPUT, INCONCLUSIVE = 0, 1, 2, 3
 """These are the exit codes of the command line."""
 
 _LONGEST_TEXT = 500
+
+# What a secret key looks like in text: an age identity, and a private key in PEM, whole or cut off.
+_SECRETS = re.compile(
+    r"AGE-SECRET-KEY-\w+|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
 
 # Errors of the operating system and of libraries that say something about this machine, and nothing about a proof.
 _MACHINE_ERRNOS = frozenset(
@@ -105,6 +112,10 @@ def unreadable(where: str, problem: str, error: BaseException) -> PolError:
 
 
 def printable(text: str, longest: int = _LONGEST_TEXT) -> str:
-    """Return text that may quote a proof in a form that is safe to show: one short line without control characters."""
+    """Return text that may quote a proof in a form that is safe to show: one short line without control characters.
+
+    A secret key is not shown: who gives one in the place of a file's name must not find it in a log.
+    """
+    text = _SECRETS.sub("(a secret key)", text)
     short = text if len(text) <= longest else text[:longest] + "..."
     return short if short.isprintable() else short.encode("unicode_escape").decode("ascii")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import click
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from pol_jax.attesting.digests import digest_arrays
@@ -45,12 +48,12 @@ def export_command(proof: Path, safetensors: Path | None, hub: Path | None, repo
     assert opened.claim is not None  # noqa: S101  # its final state was read
     claim, digest = opened.claim, digest_arrays(parameters).blake3
     if safetensors is not None:
-        partial = out.with_name(f"{out.name}.tmp")
         try:
-            _write_model(partial, parameters, claim, digest)
-            partial.rename(out)
-        finally:
-            partial.unlink(missing_ok=True)
+            with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as beside:
+                _write_model(Path(beside) / FILE, parameters, claim, digest)
+                (Path(beside) / FILE).rename(out)
+        except OSError as error:
+            raise StorageError(f"{printable(str(out))}: can't be written: {error.strerror}") from error
     else:
         found = None if report is None else _report(report, claim, digest)
         with new_directory(out) as folder:
@@ -79,11 +82,24 @@ def _write_model(path: Path, parameters: Mapping[str, np.ndarray], claim: Claim,
     about = {"pol_jax.claim": claim.digest().hex(), "pol_jax.final_parameters.blake3": digest}
     try:
         save_file(arrays, path, metadata=about)
-    except OSError as error:
-        raise StorageError(f"{printable(str(path))}: can't be written: {error.strerror}") from error
+        _order_metadata(path)
+    except (OSError, SafetensorError) as error:  # the library's own where the disk refuses
+        raise StorageError(f"{printable(str(path))}: can't be written: {printable(str(error))}") from error
     written = read_safetensors(path)
     if digest_arrays({leaf: np.asarray(written[name]) for leaf, name in names.items()}).blake3 != digest:
         raise StorageError(f"{printable(str(path))}: what was written can't be read back")
+
+
+def _order_metadata(path: Path) -> None:
+    """Order the metadata by name, in place: the library has no order of its own, and one model shall be one file."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        content = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
+        if len(content) == length:  # else a name is escaped in another way, and the file stays as it was
+            file.seek(8)
+            file.write(content)
 
 
 def _report(path: Path, claim: Claim, digest: str) -> Report:

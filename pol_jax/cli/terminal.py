@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import warnings
+from getpass import GetPassWarning
 from textwrap import wrap
 
 import click
@@ -14,6 +17,7 @@ from rich.progress import Task as RichTask
 from rich.status import Status
 from rich.text import Text
 
+from pol_jax.errors import UsageError
 from pol_jax.protocol.stages import Stage
 
 
@@ -47,8 +51,22 @@ def quiet_libraries() -> None:
 
 
 def ask_passphrase(what: str, *, new: bool = False) -> str:
-    """Ask for a passphrase without showing it; a new one is asked for twice."""
-    return str(click.prompt(what, hide_input=True, confirmation_prompt=new, err=True))
+    """Ask for a passphrase without showing it; a new one is asked for twice.
+
+    Raises:
+        UsageError: there is nobody to ask.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GetPassWarning)  # a passphrase from a pipe is not shown anyway
+            return str(click.prompt(what, hide_input=True, confirmation_prompt=new, err=True))
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo(err=True)  # behind the question
+        raise UsageError(
+            f"{what}: nobody answers here; run it in a terminal, or write the answer to its input"
+        ) from None
 
 
 class Bars:

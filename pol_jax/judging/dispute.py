@@ -80,9 +80,7 @@ class Party:
 
     def descends_from(self, other: Party) -> bool:
         """Return whether this one begins with a final state of the other's run, by proofs that were accepted."""
-        return any(
-            _one_run(each, other.report) and each.verdict is Verdict.ACCEPTED for each in self.report.ancestors
-        )
+        return any(_one_run(each, other.report) and each.verdict is Verdict.ACCEPTED for each in self.report.ancestors)
 
 
 @dataclass(frozen=True)

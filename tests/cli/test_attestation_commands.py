@@ -48,6 +48,28 @@ def test_the_story_from_a_key_to_a_copy_that_an_auditor_checks(
     assert "is the prover whom the commitment names" in done("check", "copy", "--signer", signer)
 
 
+def test_a_passphrase_that_nobody_gives_makes_no_key(tmp_path: Path) -> None:
+    refused = pol("keygen", tmp_path / "key.pem", "--passphrase", answers="")
+    assert (refused.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert "pol: Passphrase: nobody answers here" in refused.stderr
+
+
+def test_a_secret_in_the_place_of_a_file_is_not_shown(signed: Path, tmp_path: Path) -> None:
+    write_new_identity(tmp_path / "auditor")
+    identity = (tmp_path / "auditor").read_text().splitlines()[-1]
+    key = (signed / "key.pem").read_text()
+    for secret, arguments in (
+        (identity, ("decrypt", tmp_path / "proof.age", "--identity", identity, "--out", tmp_path / "copy")),
+        (identity.lower(), ("verify", signed / "proof", "--tsa-roots", identity.lower())),
+        (key, ("sign", signed / "proof", "--key", key, "--out", tmp_path / "envelope")),
+        (key[:60], ("check", signed / "proof", "--signer", key[:60])),
+    ):
+        refused = pol(*arguments)
+        assert (refused.exit_code, len(refused.stderr.strip().splitlines())) == (2, 1), refused.output
+        assert "(a secret key)" in refused.stderr
+        assert not any(part in refused.output for part in secret.splitlines() if "PRIVATE" not in part)
+
+
 def test_a_wrong_passphrase_signs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert pol("keygen", "key.pem", "--passphrase", answers=f"{SECRET}\n{SECRET}\n").exit_code == 0

@@ -38,6 +38,15 @@ def test_the_model_names_its_claim_and_is_the_proof_s(signed: Path, tmp_path: Pa
     assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", "again.safetensors"}
 
 
+def test_a_model_that_can_t_be_written_is_one_line_and_nothing_beside_it_changes(signed: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    refused = pol("export", signed / "proof", "--safetensors", tmp_path / "file" / "model.safetensors")
+    assert (refused.exit_code, len(refused.stderr.strip().splitlines())) == (2, 1), refused.output
+    (tmp_path / "model.safetensors.tmp").write_text("somebody else's")
+    assert pol("export", signed / "proof", "--safetensors", tmp_path / "model.safetensors").exit_code == 0
+    assert (tmp_path / "model.safetensors.tmp").read_text() == "somebody else's"
+
+
 def test_a_hub_has_card_public_part_and_report_and_its_model_is_the_proof_s(signed: Path, tmp_path: Path) -> None:
     signer, report, hub = (signed / "signer").read_text().strip(), tmp_path / "report.json", tmp_path / "hub"
     verify = ("verify", signed / "proof", "--task", "tiny:plain", "--segments", "0", "--signer", signer)
