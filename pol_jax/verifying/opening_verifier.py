@@ -54,7 +54,6 @@ from pol_jax.verifying.request import OpeningRequest
 from pol_jax.verifying.trusted_program import Trusted
 from pol_jax.verifying.verifier import Verifier, describe_size, replay_of
 
-
 _NO_EARLIER_PROOF: Final = (
     "the run starts from an earlier one, which no opening shows; the directories of both are verified together"
 )
@@ -180,7 +179,7 @@ class OpeningVerifier(Verifier):
         missing = missing_ends(opened, claim.steps, within_tolerance=any(each.passed for each in self.report.compared))
         if missing:
             self._accept_nothing(Stage.CHALLENGE, missing)
-        if isinstance(opened.commitment.initial, EarlierProof):
+        if isinstance(opened.commitment.initial, EarlierProof) and judgement.verdict is not Verdict.REJECTED:
             self._accept_nothing(Stage.INITIAL_STATE, _NO_EARLIER_PROOF)
         self.note(Stage.REPLAY, judgement.replay, judgement.seen)
 
