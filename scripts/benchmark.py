@@ -17,7 +17,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from benchmarks import jobs, large_state, ledger, memory, start, thinned, training, verification
+from benchmarks import jobs, large_state, ledger, memory, pods, start, thinned, training, verification
 from benchmarks.against import compare
 from benchmarks.table import HEADER, Part
 from machine import description, warn_if_busy
@@ -31,6 +31,7 @@ PARTS: Final[dict[str, Part]] = {
     "verify": verification.measure,
     "jobs": jobs.measure,
     "memory": memory.measure,
+    "pods": pods.measure,
 }
 
 

@@ -25,6 +25,7 @@ import pol_jax
 from pol_jax.proving import recorder
 from pol_jax.proving.sharding import Shardings
 from pol_jax.storage.checkpoints import save_checkpoint
+from pol_jax.training.shards import ShardedLayout
 from pol_jax.training.task import Key, PyTree
 
 STEPS: Final = 8
@@ -100,9 +101,11 @@ def run(settings: Mapping[str, Any]) -> None:
         if settings.get("process") == 1 and step == settings.get("at"):
             os.kill(os.getpid(), getattr(signal, settings["signal"]))
 
+    if "flipped" in settings:
+        _flip(settings["flipped"])
     if settings.get("killed_in_save") == settings.get("process", 0):
         _die_in_save()
-    of = task()
+    of = task(arithmetic=settings.get("arithmetic"))
     try:
         proof = pol_jax.train(
             of,
@@ -126,6 +129,20 @@ def _die_in_save() -> None:
         save_checkpoint(root, step, *others)
 
     mock.patch.object(recorder, "save_checkpoint", die).start()
+
+
+def _flip(device: int) -> None:
+    """Let a device have other bits than the others in a leaf that all have."""
+    fetch = ShardedLayout.fetch
+
+    def fetch_flipped(layout: ShardedLayout, packed: Any) -> Any:
+        at = [leaf.path for leaf in layout.spec].index("/params/b")
+        parts = [shard.data for shard in packed[at].addressable_shards]
+        parts[device] = jax.device_put(np.asarray(parts[device]) + 1, jax.devices()[device])
+        flipped = jax.make_array_from_single_device_arrays(packed[at].shape, packed[at].sharding, parts)
+        return fetch(layout, (*packed[:at], flipped, *packed[at + 1 :]))
+
+    mock.patch.object(ShardedLayout, "fetch", fetch_flipped).start()
 
 
 @contextmanager

@@ -23,14 +23,14 @@ OUTSIDE = {"jax", "flax", "optax", "orbax", "click", "rich", "pickle", "subproce
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_imports(path: Path) -> None:
-    """Only errors, signers, the package itself, and libraries that neither compute on devices nor talk to people."""
+    """Only errors, signers, strict JSON, itself, and libraries that neither compute on devices nor talk to people."""
     for node in ast.walk(ast.parse(path.read_text())):
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         for name in names:
             assert name.split(".")[0] not in OUTSIDE, name
             if name.startswith("pol_jax") and not name.startswith("pol_jax.attesting"):
-                assert name in {"pol_jax.errors", "pol_jax.protocol.signers"}
+                assert name in {"pol_jax.errors", "pol_jax.protocol.signers", "pol_jax.protocol.strict_json"}
 
 
 def test_only_one_module_hashes() -> None:

@@ -68,6 +68,7 @@ def _facts(proof: Proof) -> list[tuple[str, str]]:
         ("initial state", describe_provenance(provenance)),
         *((("  taken over", ", ".join(provenance.taken)),) if provenance.taken else ()),
         ("checkpoints", _checkpoints(proof)),
+        *((("devices", f"{commitment.mesh.device_count}: {commitment.mesh}"),) if commitment.mesh else ()),
         ("state digests", _state_digests(proof)),
         ("seed", commitment.nonce),
         ("prover", commitment.prover or "no key"),

@@ -18,31 +18,38 @@ from pol_jax.reports.comparison import Compared, Room, UsedDecisions
 LeafRooms = tuple[Room, ...]
 """How far the elements of a leaf could be off, by their magnitude."""
 
+_EXACT: Final = 2.0**53
+"""Integers below are doubles."""
+
 _HALVINGS: Final = 60
 """Steps of bisection; more than a double has bits."""
 
 
 def choice_rooms(spec: StateSpec, own: HostLeaves, turned: Sequence[HostLeaves]) -> list[LeafRooms]:
-    """Return how far each leaf is moved if near ties are chosen wrongly.
+    """Return how far each leaf is moved if near ties are chosen otherwise.
+
+    A leaf of integers is measured too: rounding moves none of it, but what it decides may move all of it.
 
     Args:
         spec: of the states.
         own: the state with the choices that were used.
-        turned: the states with wrong choices: of parts of the near ties, whose distances are added.
+        turned: the states with other choices, whose distances are added: with wrong ones of parts of the near ties, and
+            with this machine's own ones. Without the latter, a program could let wrong choices cancel each other.
     """
     rooms = [dict[int, float]() for _ in spec]
     for state in turned:
         for at, (leaf, gone) in enumerate(zip(spec, displacements(spec, own, state), strict=True)):
             for magnitude, distance in gone.distances.items():
                 rooms[at][magnitude] = rooms[at].get(magnitude, 0.0) + distance
-            if is_floating(leaf.dtype) and _is_lost(own[at], state[at]):
+            if _is_lost(own[at], state[at]) or (not is_floating(leaf.dtype) and _is_vague(own[at], state[at])):
                 rooms[at] = dict.fromkeys(rooms[at] or (0,), math.inf)
     return [_rooms(each.items()) for each in rooms]
 
 
-def total_choices(choices: Sequence[LeafRooms]) -> float | None:
-    """Return how far near ties could move the whole state; None if that is not finite."""
-    return finite(math.hypot(*(_size(room) for leaf in choices for room in leaf)))
+def total_choices(spec: StateSpec, choices: Sequence[LeafRooms]) -> float | None:
+    """Return how far near ties could move all floating-point leaves together; None if that is not finite."""
+    floating = (rooms for leaf, rooms in zip(spec, choices, strict=True) if is_floating(leaf.dtype))
+    return finite(math.hypot(*(_size(room) for rooms in floating for room in rooms)))
 
 
 def used_share(spec: StateSpec, plain: HostLeaves, decided: HostLeaves, choices: Sequence[LeafRooms]) -> float:
@@ -152,3 +159,9 @@ def _size(room: Room) -> float:
 def _is_lost(own: np.ndarray, turned: np.ndarray) -> bool:
     """Return whether a number became NaN or infinite: it could be anywhere."""
     return bool((np.isfinite(doubles(own)) & ~np.isfinite(doubles(turned))).any())
+
+
+def _is_vague(own: np.ndarray, turned: np.ndarray) -> bool:
+    """Return whether integers differ of which some are so large that a double doesn't show by how much."""
+    differ = own.tobytes() != turned.tobytes()
+    return differ and any(bool((np.abs(doubles(each)) >= _EXACT).any()) for each in (own, turned))

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from pol_jax.judging.leaf_distances import doubles, is_floating
+from pol_jax.judging.leaf_distances import doubles
 from pol_jax.judging.magnitude_groups import ENOUGH, group_norms, magnitudes_of
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.comparison import Room
@@ -73,11 +73,8 @@ class Displacement:
 
 
 def displacements(spec: StateSpec, first: Sequence[np.ndarray], last: Sequence[np.ndarray]) -> list[Displacement]:
-    """How far each leaf went, over its elements that are finite in both states; one of integers went nowhere."""
-    return [
-        _displacement(*pair) if is_floating(leaf.dtype) else Displacement({}, {})
-        for leaf, *pair in zip(spec, first, last, strict=True)
-    ]
+    """How far each leaf went, over its elements that are finite in both states; integers are numbers too."""
+    return [_displacement(*pair) for _, *pair in zip(spec, first, last, strict=True)]
 
 
 def _displacement(first: np.ndarray, last: np.ndarray) -> Displacement:

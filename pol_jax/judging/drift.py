@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from pol_jax.judging.displacement import Displacement, displacements
+from pol_jax.judging.leaf_distances import is_floating
 from pol_jax.judging.tolerated import Tolerated
 from pol_jax.protocol.challenge import JointSegments, Policy, RandomSegments
 from pol_jax.protocol.distances import HostLeaves, distance, finite
@@ -106,7 +107,7 @@ def drift_of(
     gone = trajectory.displacements
     leaf, share = tolerated.largest_share(trajectory.spec, gone)
     return Drift(
-        distance=_whole(gone),
+        distance=_whole(trajectory.spec, gone),
         path=_sum(sizes),
         unchecked=_sum(largest),
         confidence=confidence,
@@ -138,7 +139,7 @@ def drift_of_opening(
     updates = [finite(size) for size in sizes]
     leaf, share = tolerated.largest_share(spec, gone)
     return Drift(
-        distance=_whole(gone),
+        distance=_whole(spec, gone),
         path=None,
         unchecked=None,
         confidence=None,
@@ -213,9 +214,12 @@ def _lies_in(span: Span, runs: Iterable[Span]) -> bool:
     return any(run.start <= span.start and span.stop <= run.stop for run in runs)
 
 
-def _whole(gone: Sequence[Displacement] | None) -> float | None:
-    """The distance of all leaves together."""
-    return None if gone is None else finite(math.hypot(*(leaf.distance for leaf in gone)))
+def _whole(spec: StateSpec, gone: Sequence[Displacement] | None) -> float | None:
+    """The distance of all floating-point leaves together."""
+    if gone is None:
+        return None
+    floating = (each.distance for leaf, each in zip(spec, gone, strict=True) if is_floating(leaf.dtype))
+    return finite(math.hypot(*floating))
 
 
 def _sum(sizes: Sequence[float | None]) -> float | None:

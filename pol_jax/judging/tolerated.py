@@ -23,7 +23,7 @@ class Tolerated:
         steps: T.
         drawn: the spans of the steps that were drawn at random: these stand for the whole run, and others for
             themselves. None where nothing was drawn, and all stand for the run.
-        chosen: share of what choices near ties could move that counts (`pol_jax.judging.decision_use`).
+        chosen: share of what choices near ties could move that counts at least (`pol_jax.judging.decision_use`).
         leaves: places of the leaves that matter to the verifier; None for all.
     """
 
@@ -43,7 +43,7 @@ class Tolerated:
         passed = self._passed
         if not passed:
             return 0.0 if all(each.is_initial for each in self.compared) else None
-        allowed = [each.allowed(self.chosen) for each in passed]
+        allowed = [each.allowed(self._chosen(each)) for each in passed]
         sizes = (math.inf if size is None else size for size in allowed)
         return finite(sum(weight * size for weight, size in zip(self._weights, sizes, strict=True)))
 
@@ -66,11 +66,19 @@ class Tolerated:
         if gone is None:
             return None, None
         shares = {
-            at: gone[at].share([rooms_with_choices(each, at, self.chosen) for each in passed], weights)
+            at: gone[at].share([rooms_with_choices(each, at, self._chosen(each)) for each in passed], weights)
             for at in (range(len(gone)) if self.leaves is None else self.leaves)
         }
         at = max(shares, key=shares.__getitem__)
         return spec[at].path, finite(shares[at])
+
+    def _chosen(self, compared: Compared) -> float:
+        """The share of what near ties could move in a comparison that counts.
+
+        What was seen to be taken there counts whole: a prover may take little where little can be moved, and much in
+        the last step, or in a few that move far.
+        """
+        return max(self.chosen, compared.decisions.share) if compared.decisions else self.chosen
 
     @property
     def _passed(self) -> list[Compared]:

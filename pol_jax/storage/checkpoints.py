@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -19,7 +20,7 @@ import jax
 import numpy as np
 import tensorstore as ts
 
-from pol_jax.errors import PolError, ProofError, StorageError, UsageError, printable, unreadable
+from pol_jax.errors import BackendError, PolError, ProofError, StorageError, UsageError, printable, unreadable
 from pol_jax.protocol.encoding import Digest, piece_digest, state_digest
 from pol_jax.protocol.trees import DTYPES, LeafSpec, StateSpec, has_odd_bool, split_pointer
 from pol_jax.storage.array_files import ArrayForm, check_arrays, check_files, open_arrays
@@ -27,12 +28,29 @@ from pol_jax.training.states import Layout, contiguous_bytes
 
 DIRECTORY: Final = "checkpoints"
 
+ORBAX_VERSION: Final = ("0", "12")
+"""Major and minor version."""
+
 _NAME: Final = re.compile(r"[0-9]{10}\Z")
 
 
 def checkpoint_name(step: int) -> str:
     """Return the directory of the checkpoint after ``step``, relative to the proof."""
     return f"{DIRECTORY}/{step:010d}"
+
+
+def check_orbax() -> None:
+    """Check that the installed Orbax is of a version that was tested (docs/protocol.md, appendix B).
+
+    Another one may write and read other files: what it finds damaged says nothing of a checkpoint.
+
+    Raises:
+        BackendError: it is another one.
+    """
+    found = version("orbax-checkpoint")
+    if tuple(found.split(".")[:2]) != ORBAX_VERSION:
+        tested = ".".join(ORBAX_VERSION)
+        raise BackendError(f"orbax-checkpoint {found} is installed, expected {tested}.*; install that version")
 
 
 def check_place(root: Path) -> None:
@@ -67,6 +85,7 @@ def save_leaves(root: Path, name: str, spec: StateSpec, leaves: Sequence[np.ndar
     for names, array in zip(_names(spec), leaves, strict=True):
         if array.size:  # Orbax refuses empty arrays; the specification says everything about them
             _put(tree, names, array)
+    check_orbax()
     from orbax.checkpoint import v1 as ocp  # takes long to import
 
     target = root / name
@@ -152,12 +171,14 @@ def open_leaves(root: Path, where: str, spec: StateSpec) -> StoredLeaves:
 
     Raises:
         ProofError: the checkpoint is missing, damaged, or has another structure.
+        BackendError: the installed Orbax is of another version than those that were tested.
         UsageError: Orbax can't read below such a path.
     """
     check_place(root)
     path = root.resolve() / where  # tensorstore takes no path with a ".." in it
     if not path.is_dir():
         raise ProofError(where, "is missing")
+    check_orbax()
     from orbax.checkpoint import v1 as ocp  # takes long to import
 
     names = _names(spec)

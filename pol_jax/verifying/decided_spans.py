@@ -93,7 +93,7 @@ class FollowedSteps:
         for each in inputs:
             self._go_on(each, offered.get(each.step, {}))
         self._given = sum(count_entries(offered.get(each.step, {})) for each in inputs)
-        self._choices = choice_rooms(compilations.spec, self._states[0], self._wrong)
+        self._choices = choice_rooms(compilations.spec, self._states[0], [*self._wrong, self._plain])
 
     def judge(self, after: State, committed: Sequence[Metrics] | None) -> StepComparison:
         """Judge a committed state after the steps, and the metrics that the ledger has of them."""
@@ -109,7 +109,7 @@ class FollowedSteps:
             given=self._given,
             used=used,
             farthest=finite(self._farthest),
-            choices=total_choices(choices),
+            choices=total_choices(self._compilations.spec, choices),
             unused=self._unused,
             share=used_share(self._compilations.spec, self._plain, self._states[0], choices) if used else 0.0,
             rooms=tuple(choices),

@@ -106,7 +106,7 @@ def merge_facts(shards: Sequence[Facts]) -> Facts:
         for name in ("claim", "policy", "nonce"):
             if getattr(each, name) != getattr(first, name):
                 raise UsageError(f"facts: {name} is another one in shard {_name(each)} than in shard {_name(first)}")
-        differences = environment_differences(first.environment, each.environment)
+        differences = _differences(first.environment, each.environment)
         if differences:
             raise UsageError(f"facts: shards {_name(first)} and {_name(each)} have other backends ({differences[0]})")
     shares = tuple(share for each in shards for share in each.shares)
@@ -145,7 +145,7 @@ class FactsReplayer(Replayer):
         claim = checked.proof.claim
         if claim is None or claim.digest().hex() != facts.claim:
             raise UsageError(f"facts: are about the claim {facts.claim[:16]}..., which is not that of this proof")
-        differences = environment_differences(facts.environment, current_environment())
+        differences = _differences(facts.environment, current_environment())
         if differences:
             raise UsageError(f"facts: the shards have another backend than this machine ({differences[0]})")
         self._facts = facts
@@ -178,6 +178,12 @@ class FactsReplayer(Replayer):
         """Tell how far committed states are from what the shards' machine gives."""
         for span in spans:
             yield self._compared.get(span) or next(super().compare_spans(material, [span], progress))
+
+
+def _differences(a: Environment, b: Environment) -> list[str]:
+    """Return what differs between two backends; the number of devices too, which decides on what a mesh is replayed."""
+    devices = f"device_count: {a.device_count} against {b.device_count}"
+    return [*environment_differences(a, b), *([devices] if a.device_count != b.device_count else [])]
 
 
 def _name(facts: Facts) -> str:

@@ -147,6 +147,11 @@ class ProofVerifier(Verifier):
             if not self._is_ancestor:
                 seen += self.add_attestations(self._root, proof.commitment, claim)
             seen.append(f"{len(checked.records)} records, programs match")
+            seen += (
+                [f"arrays were cut over {mesh.device_count} devices ({mesh})"]
+                if (mesh := proof.commitment.mesh)
+                else []
+            )
             seen.append(describe_size(checked.program))
             seen += self.compare_programs(proof.artifacts, proof.commitment, claim)
         with self.stage(Stage.LEDGER) as seen:

@@ -26,9 +26,9 @@ def states(*leaves: list[float]) -> list[list[np.ndarray]]:
 def test_the_distances_of_parts_are_added() -> None:
     own, first, second = states([1, 1, 1, 1], [1.5, 1, 1, 1], [1, 0.75, 1, 1])
     floats, integers = choice_rooms(SPEC, own, [first, second])
-    assert integers == ()
+    assert [room.size for room in integers] == [0]
     assert [room.size for room in floats] == [pytest.approx(0.75)]
-    assert total_choices([floats, integers]) == pytest.approx(0.75)
+    assert total_choices(SPEC, [floats, integers]) == pytest.approx(0.75)
 
 
 def test_a_small_element_has_a_room_of_its_own() -> None:
@@ -41,7 +41,19 @@ def test_a_number_that_is_lost_could_be_anywhere() -> None:
     own, turned = states([1, 1, 1, 1], [1, math.nan, 1, 1])
     choices = choice_rooms(SPEC, own, [turned])
     assert choices[0][0].size is None
-    assert total_choices(choices) is None
+    assert total_choices(SPEC, choices) is None
+
+
+def test_integers_that_choices_move_have_a_room() -> None:
+    """Weights may be integers, which what is decided counts up or down."""
+    (own,) = states([1, 1, 1, 1])
+    floats, integers = choice_rooms(SPEC, own, [[own[0], np.array([0, 3, 4, 0], np.int32)]])
+    assert [room.size for room in floats] == [0]
+    assert math.hypot(*(room.size or 0 for room in integers)) == pytest.approx(5.0)
+    assert total_choices(SPEC, [floats, integers]) == 0  # they are no distance of floating-point leaves
+    wide, large = spec_of("int64", size=2), np.array([2**60, 0])
+    assert choice_rooms(wide, [large], [[large + np.array([1, 0])]])[0][0].size is None  # both are the same double
+    assert [room.size for room in choice_rooms(wide, [large], [[large]])[0]] == [0, 0]
 
 
 def test_what_tolerances_allow_includes_the_choices() -> None:

@@ -42,11 +42,20 @@ def test_listed_steps_stand_for_the_run() -> None:
 
 
 def test_choices_count_by_their_share() -> None:
-    used = UsedDecisions(3, 2, 0.5, 2.0, None, rooms=((Room(0, 2.0),),))
+    used = UsedDecisions(3, 2, 0.5, 2.0, None, 0.0, rooms=((Room(0, 2.0),),))
     for chosen in (0.0, 0.25, 1.0):
         found = Tolerated([passed(1, 5.0, used)], 10, None, chosen)
         assert found.distance == pytest.approx((5.0 + 2.0 * chosen) * 10)
         assert found.largest_share(SPEC, GONE)[1] == pytest.approx((0.005 + 2.0 * chosen) * 10)
+
+
+def test_what_was_seen_to_be_chosen_counts_whole() -> None:
+    """In the last step, which stands for itself, and in a drawn one, whatever was chosen in others that move less."""
+    used = UsedDecisions(3, 2, 0.5, 2.0, None, 0.75, rooms=((Room(0, 2.0),),))
+    for drawn, times in ({Span(3, 4)}, 1), ({Span(9, 10)}, 10):
+        found = Tolerated([passed(10, 0.0, used)], 10, drawn, 0.05)
+        assert found.distance == pytest.approx(1.5 * times)
+        assert found.largest_share(SPEC, GONE)[1] == pytest.approx(1.5 * times)
 
 
 def test_leaves_that_do_not_matter_are_left_out() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +76,7 @@ def test_verified_bit_for_bit_on_as_many_virtual_devices(proof: Path) -> None:
     report = pol_jax.verify(proof, records(), policy=pol_jax.AllSegments(), trusted=TASK)
     assert (report.verdict, report.mode) == (Verdict.ACCEPTED, Mode.BITS)
     assert report.environment.device_count == 4
+    assert "arrays were cut over 4 devices (data=2, model=2)" in report.stages[2].detail
 
 
 def test_judged_within_a_tolerance_on_one_device(proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,6 +85,20 @@ def test_judged_within_a_tolerance_on_one_device(proof: Path, monkeypatch: pytes
     assert (report.verdict, report.mode) == (Verdict.ACCEPTED, Mode.TOLERANCE)
     strict = pol_jax.verify(proof, records(), policy=pol_jax.ListedSegments((1,)), exact=True)
     assert strict.verdict is Verdict.INCONCLUSIVE
+
+
+def test_exact_programs_have_the_same_bits_on_one_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (ended,) = trained(tmp_path / "proof", 1, 4, gloo=False, arithmetic="exact")
+    assert ended["step"] == STEPS, ended
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=1")
+    report = pol_jax.verify(tmp_path / "proof", records(), policy=pol_jax.AllSegments(), exact=True)
+    assert (report.verdict, report.mode) == (Verdict.ACCEPTED, Mode.BITS)
+
+
+def test_a_device_with_other_bits_than_the_rest_is_named(tmp_path: Path) -> None:
+    (ended,) = trained(tmp_path / "proof", 1, 4, gloo=False, flipped=2)
+    assert ended["error"].startswith("DivergenceError: leaf /params/b: ")
+    assert re.search("(cpu:|CPU_)2 has other bits than", ended["error"]), ended
 
 
 def test_a_run_that_lies_about_its_mesh_has_other_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

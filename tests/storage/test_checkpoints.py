@@ -15,6 +15,8 @@ from unsandboxed import verify
 import pol_jax
 from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import AllSegments
+from pol_jax.reports.outcomes import Verdict
+from pol_jax.storage import checkpoints
 
 
 def test_checkpoints_are_plain_orbax(plain_proof: Path) -> None:
@@ -48,3 +50,13 @@ def test_other_paths_are_read(name: str, plain_proof: Path, tmp_path: Path) -> N
     (tmp_path / "ab").mkdir()
     root = Path(shutil.copytree(plain_proof, tmp_path / name))
     assert pol_jax.open_proof(root).leaves(6)
+
+
+def test_an_orbax_that_was_not_tested_leaves_the_verdict_open(
+    plain_proof: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It finds an honest checkpoint damaged, which would be a rejection."""
+    monkeypatch.setattr(checkpoints, "version", lambda _: "0.11.36")
+    report = verify(plain_proof, tiny.plain().source, policy=AllSegments())
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "orbax-checkpoint 0.11.36 is installed, expected 0.12.*" in report.reasons[-1]

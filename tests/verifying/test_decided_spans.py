@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -98,6 +99,34 @@ def test_turned_entries_are_used_within_the_bound_and_count() -> None:
     assert 0.1 * used.choices < moved <= used.choices
     assert sum(room.size or 0 for leaf in used.rooms for room in leaf) > moved
     assert used.share >= moved / used.choices
+
+
+APART = 5473
+"""Half a Fibonacci number: times the golden ratio, by which the verifier mixes places, it ends in nearly a half."""
+
+
+def told_apart(z: jax.Array) -> jax.Array:
+    """Each value is compared twice, at places that the verifier puts on two sides; honest ones are on one."""
+    flat = z.ravel()
+    above = jnp.concatenate([flat, jnp.ones(APART - flat.size), flat]) > 0.0
+    differ = (above[: flat.size] != above[APART:]).any()
+    return z * jnp.arange(kinked.WIDTH) * jnp.where(differ, 2.0, 1.0)
+
+
+def test_choices_that_cancel_each_other_count() -> None:
+    """A program may be so written that the verifier's wrong choices move nothing, and one alone moves everything."""
+    step = decided(told_apart, NO_SIMPLIFICATION, 1)
+    own = step.steps.observe(0, step.before, step.inputs[0], {})
+    values = own.values(step.steps.sites[0]).ravel()
+    nearest = int(np.where(values == 0, np.inf, np.abs(values))[:APART].argmin())
+    entries: EntriesBySite = {0: Entries(np.array([nearest, nearest + APART]), np.array([-1e-12, 1e-12], np.float32))}
+    steered = step.steps.observe(0, step.before, step.inputs[0], entries)
+    found, used = replace(step, metrics=[steered.metrics]).decided({1: entries}, after=steered.state)
+    moved = float(np.linalg.norm(steered.state[0] - own.state[0]))
+    assert found.outcome is Outcome.PASSED, found.reasons
+    assert moved > 0.1 * found.total.size
+    assert used.used == 2
+    assert used.share * (used.choices or 0) >= moved * (1 - 1e-6)
 
 
 def test_entries_that_are_far_off_are_not_used() -> None:

@@ -12,9 +12,11 @@ from typing import Any
 
 import jax
 import pytest
-from sharded import INTERVAL, STEPS, started, trained
+from sharded import INTERVAL, STEPS, records, started, trained
 
+import pol_jax
 from pol_jax.errors import ProcessError
+from pol_jax.reports.outcomes import Mode, Verdict
 from pol_jax.storage.checkpoints import checkpoint_steps
 from pol_jax.storage.proof import open_proof
 from pol_jax.training import processes
@@ -34,6 +36,15 @@ def claim_of(out: Path) -> str:
     claim = open_proof(out).claim
     assert claim is not None
     return claim.digest().hex()
+
+
+def test_a_run_summed_by_gloo_is_verified_bit_for_bit(whole: Path) -> None:
+    """The process that verifies has no network but its own, and four virtual devices of its own."""
+    report = pol_jax.verify(whole, records(), policy=pol_jax.AllSegments(), exact=True)
+    if "no network of its own" in report.stages[0].detail:
+        pytest.skip("processes may have no namespaces here")
+    assert (report.verdict, report.mode) == (Verdict.ACCEPTED, Mode.BITS), report.reasons
+    assert report.environment.collectives == "gloo"
 
 
 def test_killed_in_a_step_and_continued_by_one_process(whole: Path, tmp_path: Path) -> None:
@@ -76,7 +87,8 @@ def test_a_process_that_falls_silent_ends_the_run(tmp_path: Path) -> None:
         _, errors = first.communicate(timeout=100)
         os.kill(second.pid, signal.SIGKILL)
     assert first.returncode == ProcessError.exit_code
-    assert "pol_jax: step 6 has not ended within 4 s: process 1 is silent" in errors
+    # The loop is some steps ahead of the rows: whichever waits first is named.
+    assert re.search("pol_jax: (step [678] .*: process 1 is silent|process 1 has not reported step 6)", errors), errors
     assert open_proof(tmp_path).last_step == 5
 
 
