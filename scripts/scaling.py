@@ -2,7 +2,7 @@
 
     python scripts/scaling.py [--quick] [--out FOLDER]
 
-Writes ``scaling.csv`` and draws ``scaling.png`` in FOLDER, which is ``docs/figures`` by default, and prints how each
+Writes ``scaling.csv`` and draws ``scaling.png`` in FOLDER, which is ``docs`` by default, and prints how each
 cost grows: the exponent of the power law between its last two sizes, 1.00 for a straight line. Times are those of the
 processor, so that other work on the machine hardly changes them. It takes some minutes.
 """
@@ -22,7 +22,7 @@ from machine import description, warn_if_busy
 from scales import records, segments, states, steps
 from scales.measured import Measured
 
-FOLDER: Final = Path(__file__).parents[1] / "docs/figures"
+FOLDER: Final = Path(__file__).parents[1] / "docs"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.judging.coverage import covered_steps
@@ -22,6 +23,7 @@ from pol_jax.protocol import claim as claims
 from pol_jax.protocol.challenge import RandomSteps, challenged_steps, draw_steps
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.distances import distance
+from pol_jax.protocol.initial import EarlierProof
 from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span, witnessed_span, witnessed_spans
@@ -51,6 +53,10 @@ from pol_jax.verifying.opening_replay import ReplaySpans, initial_is_exact, repl
 from pol_jax.verifying.request import OpeningRequest
 from pol_jax.verifying.trusted_program import Trusted
 from pol_jax.verifying.verifier import Verifier, describe_size, replay_of
+
+_NO_EARLIER_PROOF: Final = (
+    "the run starts from an earlier one, which no opening shows; the directories of both are verified together"
+)
 
 
 class OpeningVerifier(Verifier):
@@ -149,12 +155,12 @@ class OpeningVerifier(Verifier):
         self.add(verdict=Verdict.INCONCLUSIVE, reasons=(f"{Stage.CHALLENGE}: {reason}",))
         self.note(Stage.CHALLENGE, Outcome.INCONCLUSIVE, f"{wanted} challenged: {reason}")
 
-    def _accept_nothing(self, why: str) -> None:
+    def _accept_nothing(self, stage: Stage, why: str) -> None:
         """Leave the verdict open, unless it is a rejection: what was opened may be false, but it can't be enough."""
         rejected = self.report.verdict is Verdict.REJECTED
         verdict = Verdict.REJECTED if rejected else Verdict.INCONCLUSIVE
-        self.add(verdict=verdict, mode=None, reasons=(f"{Stage.CHALLENGE}: {why}", *self.report.reasons))
-        self.note(Stage.CHALLENGE, Outcome.INCONCLUSIVE, why)
+        self.add(verdict=verdict, mode=None, reasons=(f"{stage}: {why}", *self.report.reasons))
+        self.note(stage, Outcome.INCONCLUSIVE, why)
 
     def _judge(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> None:
         """Go through stages 7 to 9 together: only the replay tells what an initial state with other bits means."""
@@ -172,7 +178,9 @@ class OpeningVerifier(Verifier):
         self.note(Stage.CHALLENGE, Outcome.PASSED, f"{len(wanted)} of {claim.steps} steps")
         missing = missing_ends(opened, claim.steps, within_tolerance=any(each.passed for each in self.report.compared))
         if missing:
-            self._accept_nothing(missing)
+            self._accept_nothing(Stage.CHALLENGE, missing)
+        if isinstance(opened.commitment.initial, EarlierProof) and judgement.verdict is not Verdict.REJECTED:
+            self._accept_nothing(Stage.INITIAL_STATE, _NO_EARLIER_PROOF)
         self.note(Stage.REPLAY, judgement.replay, judgement.seen)
 
     def _replay(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> Judgement:

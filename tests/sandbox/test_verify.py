@@ -1,4 +1,7 @@
-"""Verification in a process of its own: same verdicts, and no proof takes the caller along."""
+"""Verification in a process of its own: same verdicts, and no proof takes the caller along.
+
+Tests that ask only what crosses the pipe have the child as a thread (`in_process`).
+"""
 
 from __future__ import annotations
 
@@ -63,6 +66,7 @@ def test_rejection_comes_back_with_its_reason(proof_copy: Path) -> None:
     assert "records: differs" in report.reasons[0]
 
 
+@pytest.mark.usefixtures("in_process")
 def test_other_records_are_inconclusive(plain_proof: Path) -> None:
     other = pol_jax.Arrays(tiny.points(seed=9))
     report = verify(plain_proof, other, nonce=NONCE)
@@ -72,6 +76,7 @@ def test_other_records_are_inconclusive(plain_proof: Path) -> None:
     assert "records have leaves" in verify(plain_proof, unlike, nonce=NONCE).reasons[0]
 
 
+@pytest.mark.usefixtures("in_process")
 def test_wrong_calls_raise_in_the_caller(plain_proof: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such directory"):
         verify(tmp_path / "nowhere")
@@ -178,7 +183,7 @@ def test_program_that_never_ends_is_inconclusive(tmp_path: Path) -> None:
     path = tmp_path / "proof"
     with_program_of(endless(), path)
     bounds = Bounds()
-    progress = At(9, lambda: object.__setattr__(bounds, "silence_seconds", 8))
+    progress = At(9, lambda: object.__setattr__(bounds, "silence_seconds", 4))
     report = verify(path, endless().source, progress=progress, bounds=bounds)
     assert report.verdict is Verdict.INCONCLUSIVE
     assert "stage 9, replay: cannot judge here: the process that reads the proof said nothing" in report.reasons[0]
@@ -219,9 +224,10 @@ def test_child_ends_with_its_caller(plain_proof: Path) -> None:
     assert not alive
 
 
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("policy", [TopSegments(1), JointSegments(1, "cosine", confidence=0.2, fraction=0.2)])
 def test_an_honest_proof_is_accepted(plain_proof: Path, policy: Policy) -> None:
-    """In a process of its own, so that policy and report cross the pipe."""
+    """Policy and report cross the pipe."""
     report = pol_jax.verify(plain_proof, tiny.plain().source, policy=policy, nonce=NONCE)
     assert report
     assert report.policy == policy

@@ -245,6 +245,7 @@ def test_text_tells_which_arguments_are_taken() -> None:
     assert texts[0] != texts[1]
 
 
+@pytest.mark.usefixtures("in_process")
 def test_comparison_crosses_the_pipe(plain_proof: Path) -> None:
     """The caller exports, the child compares."""
     same = pol_jax.verify(plain_proof, tiny.plain().source, trusted=tiny.plain())
