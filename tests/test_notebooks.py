@@ -9,6 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from places import ROOT
+from programs import needs
 
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
 
@@ -38,4 +39,6 @@ def test_outputs_say_nothing_of_the_machine(path: Path) -> None:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
+    if any('"openssl"' in cell.source for cell in notebook.cells if cell.cell_type == "code"):
+        needs("openssl")
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()

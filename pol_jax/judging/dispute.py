@@ -102,13 +102,17 @@ def resolve(first: Party, second: Party) -> Resolution:
         for one, other, stands in ((first, second, Standing.FIRST), (second, first, Standing.SECOND)):
             if found := rule(one, other):
                 standing, reasons = found
-                return Resolution(stands if standing is _ONE else standing, (*reasons, *_limits(one, other)))
+                loses = Standing.SECOND if stands is Standing.FIRST else Standing.FIRST
+                places = {_ONE: stands, _OTHER: loses}
+                return Resolution(places.get(standing, standing), (*reasons, *_limits(one, other)))
     raise AssertionError("the last rule always applies")
 
 
 _Found = tuple[Standing, tuple[str, ...]] | None
 _ONE: Final = Standing.FIRST
 """In a rule, the standing of the party that it names first."""
+_OTHER: Final = Standing.SECOND
+"""And of the one that it names second."""
 
 
 def _verdicts(one: Party, other: Party) -> _Found:
@@ -118,9 +122,32 @@ def _verdicts(one: Party, other: Party) -> _Found:
         return _ONE, (f"{_shown(other)} is rejected: {_why(other)}", f"{_shown(one)} is accepted")
     if mine is theirs is Verdict.REJECTED:
         return Standing.NEITHER, tuple(f"{_shown(each)} is rejected: {_why(each)}" for each in (one, other))
+    if mine is Verdict.INCONCLUSIVE and _made_alone(other, one):
+        words = f"{_shown(one)} is inconclusive, and ends in other parameters, whatever else is true of it: {_why(one)}"
+        return _OTHER, (words, f"the model at hand is the final one of {_shown(other)}, bit for bit")
     if mine is Verdict.INCONCLUSIVE and not (theirs is Verdict.ACCEPTED and _one_run(one.report, other.report)):
         return Standing.UNDECIDED, (f"{_shown(one)} is inconclusive, so it may be true: {_why(one)}",)
     return None
+
+
+def _made_alone(one: Party, other: Party) -> bool:
+    """Return whether the model at hand is one's, by a training that nothing about the other could call in question.
+
+    Whatever an inconclusive other one came to: one begins with nothing of it, and the two end in different parameters.
+    """
+    mine, theirs = one.report.model, other.report.model
+    return (
+        one.report.verdict is Verdict.ACCEPTED
+        and one.report.deployed is not None
+        and one.report.deployed.difference == "equal"
+        and one.prover not in (None, other.prover)
+        and one.is_compared
+        and one.origin_is_shown
+        and mine is not None
+        and theirs is not None
+        and None not in (mine.blake3, theirs.blake3)
+        and mine.blake3 != theirs.blake3
+    )
 
 
 def _one_claim(one: Party, other: Party) -> _Found:

@@ -107,6 +107,26 @@ CASES: dict[str, tuple[Party, Party, Standing]] = {
         party("b", verdict=Verdict.INCONCLUSIVE, claim="a"),
         Standing.UNDECIDED,
     ),
+    "an inconclusive one, and the other's model": (
+        party("a", difference="equal"),
+        party("b", prover=L, verdict=Verdict.INCONCLUSIVE),
+        Standing.FIRST,
+    ),
+    "an inconclusive one that may end in the same": (
+        party("a", difference="equal", final="m"),
+        party("b", prover=L, verdict=Verdict.INCONCLUSIVE, final="m"),
+        Standing.UNDECIDED,
+    ),
+    "an inconclusive one, and a model of unproven origin": (
+        party("a", difference="equal", beginning=Beginning.UNPROVEN_WEIGHTS),
+        party("b", prover=L, verdict=Verdict.INCONCLUSIVE),
+        Standing.UNDECIDED,
+    ),
+    "an inconclusive one, and a model of a program that was compared with nothing": (
+        party("a", difference="equal", origin=Origin.NOT_COMPARED),
+        party("b", prover=L, verdict=Verdict.INCONCLUSIVE),
+        Standing.UNDECIDED,
+    ),
     "weights given in the midst of a run": (
         party("a", difference="different"),
         party("b", prover=L, interventions=GIVEN, difference="equal"),
