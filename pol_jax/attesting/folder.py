@@ -64,6 +64,12 @@ def place(root: Path, name: str) -> Path:
     return root / DIRECTORY / name
 
 
+def find(root: Path, name: str) -> Path | None:
+    """Return the path of the attestation ``name`` if it is there; a folder that is a link is passed over."""
+    path = place(root, name)
+    return path if not path.parent.is_symlink() and (path.exists() or path.is_symlink()) else None
+
+
 def where(name: str) -> str:
     """Return the name of an attestation relative to its proof, for errors."""
     return f"{DIRECTORY}/{name}"

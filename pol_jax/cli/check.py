@@ -15,7 +15,7 @@ from pol_jax.attesting import envelope as envelopes
 from pol_jax.attesting.attestation import Attestation, check_document, names_prover, read_attestation
 from pol_jax.attesting.beacon import BeaconRound, verify_committed_round
 from pol_jax.attesting.digests import digest_arrays, digest_file
-from pol_jax.attesting.folder import BEACON, CLAIM, CLAIM_TOKEN, COMMITMENT_TOKEN, place, read_attestations
+from pol_jax.attesting.folder import BEACON, CLAIM, CLAIM_TOKEN, COMMITMENT_TOKEN, find, read_attestations
 from pol_jax.attesting.public_key import read_signer
 from pol_jax.attesting.subjects import PARAMETERS, STATE
 from pol_jax.attesting.time_window import Timestamp, Work, window_of
@@ -99,8 +99,7 @@ def _at_hand(path: Path, proof: Path | None) -> tuple[Path | None, Path | None]:
     if path.is_dir():
         if proof is not None:
             raise UsageError("--proof: PATH is a proof already; give an envelope as PATH")
-        file = place(path, CLAIM)
-        return (file if file.exists() else None), path
+        return find(path, CLAIM), path
     return path, proof or proof_of(path)
 
 
@@ -108,7 +107,8 @@ def _completed(tokens: Tokens, root: Path | None) -> Tokens:
     """Return the files about time, with those in the proof's attestations where none is named."""
     if root is None:
         return tokens
-    here = {name: place(root, name) for name in (CLAIM_TOKEN, COMMITMENT_TOKEN, BEACON) if place(root, name).is_file()}
+    named = {name: find(root, name) for name in (CLAIM_TOKEN, COMMITMENT_TOKEN, BEACON)}
+    here = {name: path for name, path in named.items() if path}
     stamped = here if tokens.roots else {}  # without roots, a token that nobody named stays open
     return Tokens(
         envelope=tokens.envelope or stamped.get(CLAIM_TOKEN),

@@ -10,11 +10,13 @@ import click
 
 from pol_jax.attesting.timestamp import read_pem
 from pol_jax.cli.arguments import parse_nonce
+from pol_jax.cli.documents import is_bundle
 from pol_jax.cli.report_screen import check_model
 from pol_jax.cli.terminal import Bars, quiet_libraries
 from pol_jax.cli.verify import source_of, trusted_task
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, REJECTED, PolError, UsageError, printable
 from pol_jax.judging.dispute import Party, Resolution, Standing, resolve
+from pol_jax.protocol import claim as claims
 from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy, RandomSegments
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.initial import EarlierProof, Initial, UnprovenWeights
@@ -51,6 +53,9 @@ def resolve_command(
     """Verify both proofs, print what was found and whose claim stands, and return the exit code."""
     if first.resolve() == second.resolve():
         raise UsageError(f"{first} and {second}: are the same directory; give two proofs")
+    for proof in (first, second):
+        if (proof / claims.FILE).exists() and is_bundle(proof):
+            raise UsageError(f"{printable(str(proof))}: is the public part of a proof; a dispute needs the whole proof")
     quiet_libraries()
     check_model(model)
     verifier = _Verifier(
@@ -70,7 +75,7 @@ def resolve_command(
         parents[proof] = (other, *parent) if sound else parent  # a damaged copy of an earlier proof refutes nobody
         reports[proof] = verifier.verify(proof, parents[proof], model)
     parties = [
-        Party(str(proof), reports[proof], verifier.begins_in(proof, other, reports, parents[other]))
+        Party(str(proof), reports[proof], verifier.begins_in(proof, other, reports, parents))
         for proof, other in ((first, second), (second, first))
     ]
     found = resolve(*parties)
@@ -115,8 +120,12 @@ class _Verifier:
         finally:
             bars.end()
 
-    def begins_in(self, proof: Path, other: Path, reports: Mapping[Path, Report], parents: tuple[Path, ...]) -> bool:
+    def begins_in(
+        self, proof: Path, other: Path, reports: Mapping[Path, Report], parents: Mapping[Path, tuple[Path, ...]]
+    ) -> bool:
         """Return whether a proof begins with weights of unproven origin that are the other's final parameters.
+
+        It may do so itself, or by an earlier proof.
 
         The other one is verified once more for this comparison, by one segment. Weights of a proof that is not
         accepted are not read: whatever they are, they must not keep the other one from its verdict.
@@ -125,13 +134,17 @@ class _Verifier:
             proof: the one that begins.
             other: the one that ends.
             reports: on both.
-            parents: with which the other one was verified.
+            parents: the earlier proofs with which both were verified.
         """
-        weights = _unproven_weights(proof)
-        if weights is None or any(reports[each].verdict is not Verdict.ACCEPTED for each in (proof, other)):
+        if any(reports[each].verdict is not Verdict.ACCEPTED for each in (proof, other)):
             return False
-        report = self.verify(other, parents, weights, ListedSegments((0,)))
-        return report.deployed is not None and report.deployed.holds_parameters
+        verified = {each.claim for each in reports[proof].ancestors if each.verdict is Verdict.ACCEPTED}
+        for each in (proof, *(earlier for earlier in parents[proof] if _claim(earlier) in verified)):
+            if weights := _unproven_weights(each):
+                report = self.verify(other, parents[other], weights, ListedSegments((0,)))
+                if report.deployed is not None and report.deployed.holds_parameters:
+                    return True
+        return False
 
 
 def _unproven_weights(proof: Path) -> Path | None:

@@ -36,7 +36,7 @@ class Party:
         name: what the one who asks calls it.
         report: on its verification, with the same nonce and policy as the other's.
         begins_in_other: whether all final parameters of the other are among the weights of unproven origin with which
-            this one begins, bit for bit or cast.
+            this one begins, itself or by an earlier proof, bit for bit or cast.
     """
 
     name: str

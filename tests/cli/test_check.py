@@ -84,6 +84,13 @@ def test_an_envelope_alone_says_what_stays_open(signed: Path, tmp_path: Path) ->
     assert pol("check", envelope, "--signer", signed / "signer").exit_code == 0
 
 
+def test_attestations_behind_a_link_are_not_the_proof_s(copy: Path, signed: Path) -> None:
+    shutil.rmtree(copy / "proof" / "attestations")
+    (copy / "proof" / "attestations").symlink_to(signed / "proof" / "attestations")
+    checked = pol("check", copy / "proof")
+    assert (checked.exit_code, "The proof is not signed" in checked.stdout) == (0, True)
+
+
 def test_an_envelope_of_another_proof_is_a_refusal(signed: Path, runs: Path) -> None:
     refused = pol("check", signed / "proof/attestations/claim.dsse.json", "--proof", runs / "a")
     assert refused.exit_code == 1

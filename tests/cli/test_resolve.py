@@ -164,8 +164,12 @@ def test_weights_put_into_a_run_from_outside_win_nothing(owned: Path, tmp_path: 
     assert "was given weights of which nothing shows where they come from" in lines[1]
 
 
-def test_a_thief_who_trains_from_stolen_weights_loses(owned: Path, stolen_weights: Path) -> None:
+def test_a_thief_who_trains_from_stolen_weights_loses(owned: Path, stolen_weights: Path, tmp_path: Path) -> None:
     code, lines = settled(owned, stolen_weights, "--model", stolen_weights / f"checkpoints/{STEPS:010d}")
+    assert (code, lines[0]) == (0, f"{owned} stands"), lines
+    assert "these are the final parameters of" in lines[1]
+    tuned = make(tmp_path / "tuned", THIEF, "3", Start(open_proof(stolen_weights), ("/params",)))  # once more
+    code, lines = settled(owned, tuned, "--parent", stolen_weights, "--model", tuned / f"checkpoints/{STEPS:010d}")
     assert (code, lines[0]) == (0, f"{owned} stands"), lines
     assert "these are the final parameters of" in lines[1]
 
@@ -231,9 +235,11 @@ def test_the_owner_s_own_second_proof_is_no_dispute(owned: Path, tmp_path: Path)
 
 
 def test_calls_without_meaning_are_one_line(owned: Path, tmp_path: Path) -> None:
+    assert pol("publish", owned, "--out", tmp_path / "bundle").exit_code == 0
     for arguments in (
         (owned, owned),
         (owned, tmp_path),
+        (owned, tmp_path / "bundle"),  # of an owner, it must not lose
         (owned, tmp_path / "none", "--all", "--confidence", "0.5"),
         (owned, tmp_path / "none", "--model", tmp_path / "model.npz"),
     ):
