@@ -42,7 +42,7 @@ def test_commands(chain: Path, tmp_path: Path) -> None:
     assert f"earlier proof of tiny plain, claim {digest(base)[:16]}…: accepted" in verified.output
     missing = run(*verify)
     assert missing.exit_code == 3
-    assert missing.output.startswith("training starts from the run with the claim")
+    assert missing.output.splitlines()[1].startswith("training starts from the run with the claim")
     assert "add --parent DIR" in missing.output
 
 
@@ -54,7 +54,7 @@ def test_commands_for_weights(chain: Path, tmp_path: Path) -> None:
     assert open_proof(tmp_path / "tuned").commitment.initial.leaves == ("/momentum", "/params/w")
     verified = run("verify", tmp_path / "tuned", "--task", "tiny:plain", "--task", "tiny:nested")
     assert verified.exit_code == 0, verified.output
-    assert verified.output.startswith(
+    assert verified.output.splitlines()[1].startswith(
         "training starts from weights of unproven origin: /momentum, /params/w; 96 values"
     )
     for wrong in (("--take", "/params"), ("--start-from", chain / "base", "--start-from-weights", source)):

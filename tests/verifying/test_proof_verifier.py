@@ -80,7 +80,8 @@ def test_report_survives_its_json(plain_proof: Path) -> None:
     assert msgspec.json.decode(report.to_json(), type=Report) == report
 
 
-def test_machine_that_fails_rejects_nothing(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("where", ["open_arrays", "StoredLeaves._checked"])
+def test_machine_that_fails_rejects_nothing(where: str, plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory, open files, disks and threads are the verifier's affair."""
     for error in (
         MemoryError(),
@@ -92,7 +93,7 @@ def test_machine_that_fails_rejects_nothing(plain_proof: Path, monkeypatch: pyte
         def fail(*_: object, error: Exception = error, **__: object) -> None:
             raise error
 
-        monkeypatch.setattr("orbax.checkpoint.v1.load", fail)
+        monkeypatch.setattr(f"pol_jax.storage.checkpoints.{where}", fail)
         report = unsandboxed.verify(plain_proof, tiny.plain().source)
         assert report.verdict is Verdict.INCONCLUSIVE, error
         assert "stage 6, state digests: cannot judge here: this machine can't read" in report.reasons[0]
