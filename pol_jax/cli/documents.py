@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pol_jax.errors import ProofError, UsageError
+from pol_jax.errors import ProofError, UsageError, printable
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol import inventory, merkle
@@ -64,6 +64,16 @@ def check_documents(root: Path, limits: Limits) -> Documents:
 def is_bundle(root: Path) -> bool:
     """Return whether a directory with a claim is the public part of a proof alone: no inventory, no programs."""
     return not (root / inventory.FILE).exists() and not (root / "program").exists()
+
+
+def refuse_bundle(root: Path, cure: str) -> None:
+    """Refuse the public part of a proof where a whole one belongs: it is no proof, and no verdict is due on it.
+
+    Raises:
+        UsageError: ``root`` is a bundle.
+    """
+    if (root / claims.FILE).exists() and is_bundle(root):
+        raise UsageError(f"{printable(str(root))}: is the public part of a proof, without states and programs; {cure}")
 
 
 def _read(root: Path, limits: Limits, files: int | None) -> Documents:

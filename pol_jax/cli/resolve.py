@@ -10,13 +10,12 @@ import click
 
 from pol_jax.attesting.timestamp import read_pem
 from pol_jax.cli.arguments import parse_nonce
-from pol_jax.cli.documents import is_bundle
+from pol_jax.cli.documents import refuse_bundle
 from pol_jax.cli.report_screen import check_model
 from pol_jax.cli.terminal import Bars, quiet_libraries
 from pol_jax.cli.verify import source_of, trusted_task
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, REJECTED, PolError, UsageError, printable
 from pol_jax.judging.dispute import Party, Resolution, Standing, resolve
-from pol_jax.protocol import claim as claims
 from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy, RandomSegments
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.initial import EarlierProof, Initial, UnprovenWeights
@@ -54,8 +53,7 @@ def resolve_command(
     if first.resolve() == second.resolve():
         raise UsageError(f"{first} and {second}: are the same directory; give two proofs")
     for proof in (first, second):
-        if (proof / claims.FILE).exists() and is_bundle(proof):
-            raise UsageError(f"{printable(str(proof))}: is the public part of a proof; a dispute needs the whole proof")
+        refuse_bundle(proof, "a dispute needs the whole one")
     quiet_libraries()
     check_model(model)
     verifier = _Verifier(

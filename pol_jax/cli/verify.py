@@ -11,6 +11,7 @@ from pol_jax.attesting.public_key import read_signer
 from pol_jax.attesting.timestamp import read_pem
 from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.cures import source_of_built_in
+from pol_jax.cli.documents import refuse_bundle
 from pol_jax.cli.nonces import given_nonce
 from pol_jax.cli.report_screen import check_files, check_model, publish
 from pol_jax.cli.shards import check_shards, find_shard, read_facts
@@ -76,6 +77,7 @@ def verify_command(
     Where there are ``facts`` of shards, they say what to verify, and take the place of all replays.
     """
     check_shards(shard, out, ray, nonce)
+    refuse_bundle(proof, "give the prover's answer to a challenge too (--opening)")
     given = given_nonce(nonce, nonce_round, proof, tsa_roots)
     found = read_facts(facts) if facts else None
     trusted = trusted_task(task, data_dir, same_program)

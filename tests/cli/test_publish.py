@@ -47,6 +47,8 @@ def test_a_bundle_is_small_and_holds_what_is_public(published: Path, signed: Pat
     for words in ("This is the public part of a proof", "the signer that was asked for", "Training ended before"):
         assert words in checked.stdout
     assert pol("check", bundle, "--arrays").exit_code == 2
+    alone = pol("verify", bundle, "--task", "tiny:plain")  # an honest one is not rejected: nothing was asked of it yet
+    assert (alone.exit_code, "is the public part of a proof" in alone.stderr) == (2, True)
 
 
 def test_a_bundle_and_an_opening_are_verified_together(published: Path, signed: Path) -> None:

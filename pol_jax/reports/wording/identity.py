@@ -14,7 +14,7 @@ from pol_jax.reports.report import Report
 def describe_model(model: Model) -> str:
     """Return which model a claim is about."""
     if model.blake3 is None:
-        return f"final state {model.final_state}, as claimed; it is not there, so its parameters have no digest here"
+        return f"final state {model.final_state}, as claimed; it was not read, so its parameters have no digest here"
     return f"final parameters, BLAKE3 {model.blake3}; final state {model.final_state}"
 
 
