@@ -40,6 +40,12 @@ def test_small_elements_of_a_small_leaf_are_held_against_themselves() -> None:
     assert share_of([0.0] * 32, [*few, 0.0001, *rest[1:]], Room(-4, 1e-5)) == pytest.approx(1e-5 / 4e-4)
 
 
+def test_a_few_small_elements_of_a_large_leaf_are_no_model() -> None:
+    first, last = [0.0] * 1000, [1e-4] * 40 + [1.0] * 960
+    assert share_of(first, last, Room(-4, 1e-3)) < 1e-4
+    assert share_of(first, [1e-4] * 70 + [1.0] * 930, Room(-4, 1e-3)) == pytest.approx(1e-3 / (1e-4 * math.sqrt(70)))
+
+
 def test_what_was_used_of_a_room_is_reckoned_for_small_elements_too() -> None:
     spec = LeafSpec("/w", "float64", (40,), (1,), None)
     first, last = [0.5] * 20 + [100.0] * 20, [0.6] * 20 + [100.0] * 20

@@ -17,7 +17,9 @@ from pol_jax.cli.report_screen import print_report
 from pol_jax.cli.terminal import make_console
 from pol_jax.errors import UsageError
 from pol_jax.judging.drift import LARGEST_SHARE, drift_objection, with_ancestors
-from pol_jax.protocol.challenge import AllSegments, ListedSteps
+from pol_jax.judging.tolerated import Tolerated
+from pol_jax.protocol.challenge import AllSegments, ListedSteps, RandomSteps, draw_steps
+from pol_jax.protocol.spans import Span
 from pol_jax.proving.fine_tuning import Start
 from pol_jax.proving.opener import open_steps
 from pol_jax.reports.html import render
@@ -27,6 +29,7 @@ from pol_jax.reports.wording.drift import describe_drift
 from pol_jax.reports.wording.verdicts import describe_verdict
 from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import open_proof
+from pol_jax.verifying import opening_verifier
 from pol_jax.verifying.compilations import variants
 
 SOURCE = tiny.linen().source
@@ -164,3 +167,25 @@ def test_a_verifier_may_name_the_leaves_that_matter(chain: Path) -> None:
     assert any(reason.startswith("only /params matter to the verifier") for reason in found.reasons)
     with pytest.raises(UsageError, match="'/weights' is the path of no leaf"):
         verify(chain / "abroad", SOURCE, nonce=NONCE, leaves=("/weights",))
+
+
+def test_the_ends_of_a_random_challenge_are_no_mean_of_the_run(
+    chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in every challenge; steps that were listed, which the prover could foresee, all stand for the run."""
+    seen = []
+
+    def tolerated(*given: Any, **named: Any) -> Tolerated:
+        seen.append(Tolerated(*given, **named))
+        return seen[-1]
+
+    monkeypatch.setattr(opening_verifier, "Tolerated", tolerated)
+    proof, policy = open_proof(chain / "here"), RandomSteps(0.5, 0.2)
+    assert proof.claim is not None
+    drawn = draw_steps(policy, 12, proof.claim.digest(), NONCE)
+    write_opening(tmp_path / "opening", open_steps(proof, SOURCE, range(1, 13)))
+    for asked in (policy, ListedSteps((1, 12))):
+        verify_opening(chain / "here", tmp_path / "opening", asked, NONCE)
+    assert seen[0].drawn == {Span(step - 1, step) for step in drawn} < {Span(step - 1, step) for step in range(1, 13)}
+    assert seen[0].chosen < 1
+    assert (seen[1].drawn, seen[1].chosen) == (None, 1)
