@@ -2,13 +2,15 @@
 
     python scripts/scoreboard.py trials  [--results FILE] [--only NAME...] [--parts N] [--steps N] [--strict]
     python scripts/scoreboard.py steps   [--results FILE] [--task digits|cifar10] [--data-dir DIR] [--parts N]
-    python scripts/scoreboard.py honest  [--results FILE] [--only TASK...] [--seeds N]
+    python scripts/scoreboard.py honest  [--results FILE] [--tasks TASK...] [--seed N]
+    python scripts/scoreboard.py commands [--results FILE]
     python scripts/scoreboard.py table   [--results FILE] [--write docs/attacks.md] [--picture FILE]
 
 `trials` forges whole proofs of the tasks of `attacked`; `steps` forges single steps of larger tasks; `honest` judges
-proofs that are true. Each writes what it has counted to the file of results after every trial, and goes on from there
-when it is started again. `table` writes the tables of docs/attacks.md from that file. ``--strict`` has the paper's rule
-use the slack of 0.008 d_ref that published attacks were configured with, in the place of the authors' own 0.14.
+proofs that are true; `commands` has the command line forge and verify each once. Each writes what it has counted to the
+file of results after every trial, and goes on from there when it is started again. `table` writes the tables of
+docs/attacks.md from that file. ``--strict`` has the paper's rule use the slack of 0.008 d_ref that published attacks
+were configured with, in the place of the authors' own 0.14.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import honest_tasks
+from red_team.commands import try_commands
+from red_team.document import succeeds, trials_table, with_tables
 from red_team.honest import judge_honest
 from red_team.shared import shared
 from red_team.steps import Ground, task_named, try_steps
@@ -56,6 +60,11 @@ def main() -> None:
     honest.add_argument("--tasks", nargs="+", metavar="TASK", help="module:attribute, or the name of a built-in task")
     honest.add_argument("--seed", type=int, default=1)
     honest.add_argument("--data-dir", type=Path, help="TFDS data directory of built-in tasks")
+    once = _command(commands, "commands", run_commands)
+    once.add_argument("--steps", type=int, default=STEPS, help="of the victims' training")
+    table = _command(commands, "table", run_table)
+    table.add_argument("--write", type=Path, help="a document whose tables are made anew")
+    table.add_argument("--picture", type=Path, help="a file for the picture, such as scoreboard.png")
     options = parser.parse_args()
     quiet_libraries()
     options.run(options)
@@ -107,6 +116,31 @@ def run_honest(options: argparse.Namespace) -> None:
         results.honest[f"{name}, seed {options.seed}"] = counts
         save(options.results, results)
         print(f"{name}: {counts} ({time.process_time():.0f} s)", flush=True)
+
+
+def run_commands(options: argparse.Namespace) -> None:
+    """Forge and verify once by the command line, for each attack."""
+    results = load(options.results)
+    with tempfile.TemporaryDirectory() as folder:
+        for attack, said in try_commands(Path(folder), options.steps):
+            results.commands[attack] = said
+            save(options.results, results)
+            print(f"{attack}: {said}", flush=True)
+
+
+def run_table(options: argparse.Namespace) -> None:
+    """Print the table of attacks; write all tables and the picture where asked for."""
+    results = load(options.results)
+    print("\n".join(trials_table(results)))
+    for tally in filter(succeeds, results.trials.values()):
+        print(f"SUCCEEDS: {tally.attack}")
+    if options.write:
+        text = options.write.read_text(encoding="utf-8")
+        options.write.write_text(with_tables(text, results), encoding="utf-8")
+    if options.picture:
+        from red_team.picture import draw_scoreboard  # matplotlib is an extra
+
+        draw_scoreboard(results.trials, options.picture)
 
 
 def _saved(path: Path, results: Results) -> Callable[[Tally], None]:

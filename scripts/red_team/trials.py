@@ -142,6 +142,6 @@ def try_all(
                 if tally.trials >= rounds or is_done(tally, parts, most):
                     break
                 try_once(attack, victims, folder, rule, tally)
-                report(tally)
                 if not tally.task:
                     break
+                report(tally)

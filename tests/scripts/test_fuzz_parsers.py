@@ -20,7 +20,8 @@ def test_no_parser_does_anything_but_parse_or_refuse(tmp_path: Path, monkeypatch
     for parser in fuzz_parsers.parsers(FROZEN / "plain", FROZEN / "plain.opening", tmp_path):
         found = fuzz(parser, max(1, int(CASES * parser.share)), seed=1)
         assert found["bugs"] == 0, (parser.name, list(tmp_path.glob("fuzz-*")))
-        assert found["refused"] > 0, parser.name
+        read = not parser.name.startswith("checkpoint ")  # Orbax does not look at all of its files
+        assert found["refused"] > 0 or not read, parser.name
 
 
 def test_a_parser_that_raises_or_writes_other_bytes_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
