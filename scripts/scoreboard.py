@@ -1,7 +1,7 @@
 """Forge by every attack, and count what the rule of the 2021 paper and each mode of this project's verifier say.
 
     python scripts/scoreboard.py trials  [--results FILE] [--only NAME...] [--parts N] [--steps N] [--strict]
-    python scripts/scoreboard.py steps   [--results FILE] [--task digits|cifar10] [--data-dir DIR] [--parts N]
+    python scripts/scoreboard.py steps   [--results FILE] [--task TASK] [--data-dir DIR] [--parts N]
     python scripts/scoreboard.py honest  [--results FILE] [--tasks TASK...] [--seed N]
     python scripts/scoreboard.py commands [--results FILE]
     python scripts/scoreboard.py table   [--results FILE] [--write docs/attacks.md] [--picture FILE]
@@ -26,7 +26,7 @@ from red_team.commands import try_commands
 from red_team.document import succeeds, trials_table, with_tables
 from red_team.honest import judge_honest
 from red_team.shared import shared
-from red_team.steps import Ground, task_named, try_steps
+from red_team.steps import Ground, task_named, try_beginnings, try_steps
 from red_team.tally import Results, Tally, load, save
 from red_team.trials import try_all, victims_in
 
@@ -52,7 +52,7 @@ def main() -> None:
     trials.add_argument("--steps", type=int, default=STEPS, help="of the victims' training")
     trials.add_argument("--strict", action="store_true", help="a slack of 0.008 d_ref")
     steps = _command(commands, "steps", run_steps)
-    steps.add_argument("--task", default="digits", choices=("digits", "cifar10"))
+    steps.add_argument("--task", default="digits", help="a built-in task, or module:attribute")
     steps.add_argument("--data-dir", type=Path, help="TFDS data directory of CIFAR-10")
     steps.add_argument("--parts", type=int, default=100, help="false steps, for each attack")
     steps.add_argument("--steps", type=int, default=200, help="of the honest training")
@@ -96,7 +96,10 @@ def run_steps(options: argparse.Namespace) -> None:
     results = load(options.results)
     tallies = results.steps.setdefault(options.task, {})
     task = task_named(options.task, options.data_dir, options.steps)
-    try_steps(Ground.of(task, options.steps), tallies, options.parts, _saved(options.results, results))
+    with shared():
+        ground, report = Ground.of(task, options.steps), _saved(options.results, results)
+        try_beginnings(ground, tallies, options.parts, report)
+        try_steps(ground, tallies, options.parts, report)
 
 
 def run_honest(options: argparse.Namespace) -> None:

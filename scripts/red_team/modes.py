@@ -9,17 +9,21 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from pol_jax import AllSegments, ListedSteps, PolError, Task
 from pol_jax.attacks.attack import Forged
 from pol_jax.attacks.false_proof import claim_elsewhere, open_falsely
+from pol_jax.protocol.stages import Stage
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import open_proof
+from pol_jax.training.inputs import plan
 from pol_jax.verifying.opening_verifier import OpeningVerifier
 from pol_jax.verifying.proof_verifier import ProofVerifier
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
@@ -45,8 +49,9 @@ class Judged:
         verdict: accepted, rejected, inconclusive; or "none" where the mode has no meaning for what was forged.
         stage: the stage that was not passed; 0 if all were.
         reason: the first reason of the verdict, or what is told first of an accepted proof.
-        parts: how many false segments or steps were replayed, each of which was judged by itself; 1 for a proof that
-            ended before any replay, for the checks of those stages look at all of it.
+        parts: how many false segments or steps were replayed, each of which was judged by itself. Of a proof that ended
+            before any replay: the rows with keys or records that the commitment does not give, for each of them alone
+            would have ended it in stage 5; or 1.
         passed: how many of these were reproduced, bit for bit or within the tolerance.
         caught: the false segments or steps that were not.
     """
@@ -79,7 +84,8 @@ def judge(forged: Forged, task: Task, modes: Sequence[str]) -> Mapping[str, Judg
 
 def _judge(forged: Forged, root: Path, task: Task, mode: str) -> Judged:
     if mode not in ("decisions", "bundle"):
-        return _told(_verify(root, forged, task, mode), _false_segments(forged))
+        found = _told(_verify(root, forged, task, mode), _false_segments(forged))
+        return replace(found, parts=len(_false_rows(root))) if found.stage == Stage.KEYS_AND_ORDER.value else found
     if forged.transcript is None:
         return Judged("none", 0, "nothing was forged that could be opened", parts=0)
     steps = sorted(_opened(forged))
@@ -92,7 +98,9 @@ def _judge(forged: Forged, root: Path, task: Task, mode: str) -> Judged:
     request = OpeningRequest(claim=str(root), opening=str(file), policy=ListedSteps(tuple(steps)), nonce=NONCE)
     report = OpeningVerifier(request).run()
     file.unlink()
-    return _told(report, frozenset(forged.false_steps))
+    found = _told(report, frozenset(forged.false_steps))
+    rows = _false_rows(root) & set(steps)
+    return replace(found, parts=len(rows)) if found.stage == Stage.KEYS_AND_ORDER.value else found
 
 
 def _verify(root: Path, forged: Forged, task: Task, mode: str) -> Report:
@@ -101,6 +109,18 @@ def _verify(root: Path, forged: Forged, task: Task, mode: str) -> Report:
     if mode != "task":
         return ProofVerifier(request, forged.source).run()
     return ProofVerifier(request, task.source, trusted=trust(task)).run()
+
+
+def _false_rows(root: Path) -> frozenset[int]:
+    """Return the steps whose rows have other keys or records than the commitment gives."""
+    proof, rows = open_proof(root), open_proof(root).rows()
+    next(rows)
+    given = plan(proof.commitment, 1, proof.segments.steps + 1)
+    return frozenset(
+        row.step
+        for row, (_, key, indices) in zip(rows, given, strict=True)
+        if row.key != key.astype("<u4").tobytes() or not np.array_equal(row.indices, indices)
+    )
 
 
 def _false_segments(forged: Forged) -> frozenset[int]:

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
+import jax
 import numpy as np
 from blake3 import blake3
 
-from pol_jax.program.artifact import Artifacts, Program, Signature, load_program
+from pol_jax.program.artifact import Artifacts, Program, Signature, executing, load_program
 from pol_jax.proving import commit, decision_log, trial
 from pol_jax.storage import proof
 from pol_jax.training.export import export_task
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.task import Task
-from pol_jax.verifying import compilations, numeric_comparison, opening_checks, trusted_program
+from pol_jax.verifying import calibration, compilations, numeric_comparison, opening_checks, trusted_program
 from pol_jax.verifying.compilations import Compilation, Compilations, Metrics, Variant, compile_step
 from pol_jax.verifying.observed_steps import ObservedSteps
 
@@ -95,6 +96,15 @@ class _Made:
         found: Compilation = self._once(key, lambda: Remembered(compile_step(program, variant)), program)
         return found
 
+    def begin(self, program: Program, key: np.ndarray, variant: Variant) -> list[np.ndarray]:
+        def make() -> Any:
+            return jitted.lower(program.signature.key()).compile(compiler_options=dict(variant.options) or None)
+
+        jitted = cast(jax.stages.Wrapped, program.init)
+        with executing(program.signature):
+            compiled = self._once(("begin", id(program), variant.name), make, program)
+            return [np.asarray(leaf) for leaf in compiled(key)]
+
     def observe(self, program: Program, variants: Sequence[Variant]) -> ObservedSteps:
         key = "observe", id(program)
         found: ObservedSteps = self._once(key, lambda: ObservedSteps(program, variants), program)
@@ -112,6 +122,7 @@ def shared() -> Iterator[None]:
         (proof, "load_program", made.load),
         (opening_checks, "load_program", made.load),
         (compilations, "compile_step", made.compile),
+        (calibration, "initial_state", made.begin),
         (numeric_comparison, "ObservedSteps", made.observe),
         (decision_log, "ObservedSteps", made.observe),
     ]

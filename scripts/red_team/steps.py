@@ -1,4 +1,4 @@
-"""Trials of single false steps of larger tasks: one honest run and one calibration serve all attacks.
+"""Trials of single false steps, and of false initial states: one honest run and one calibration serve all attacks.
 
 A whole forged proof of ResNet-20 for each trial would take days. What a replay judges is a step, from a state that the
 proof gives to the next; so the forged step starts from a state of an honest run, and is judged by the verifier's own
@@ -18,17 +18,19 @@ import numpy as np
 from figures.bench import Bench
 
 from pol_jax import Arrays, Task, load_task
+from pol_jax.attacks.interpolation import rank_matched
 from pol_jax.attacks.lies import DECAY, RATE
 from pol_jax.attacks.paper_rule import PUBLISHED
-from pol_jax.attacks.steering import pushed
+from pol_jax.attacks.steering import TINY, pushed
 from pol_jax.attacks.transcript import State, line, moved, parameters_of, state_distance
 from pol_jax.judging.leaf_distances import is_floating
+from pol_jax.program.artifact import executing
 from pol_jax.protocol.decision_entries import entries_by_site
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.proving.decision_log import DecisionLog
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import StepInput
-from pol_jax.verifying.calibration import judge_span
+from pol_jax.verifying.calibration import judge_initial_state, judge_span
 from pol_jax.verifying.compilations import Compilations
 from pol_jax.verifying.decided_spans import FollowedSteps
 from pol_jax.verifying.observed_steps import ObservedSteps
@@ -47,9 +49,9 @@ DECIDED_EVERY: Final = 10
 
 
 def task_named(name: str, data_dir: Path | None, steps: int) -> Task:
-    """Return a built-in task; CIFAR-10 with some of its records, and smaller batches."""
+    """Return a task; CIFAR-10 with some of its records, and smaller batches."""
     task = load_task(name, data_dir=data_dir, steps=steps)
-    if name == "digits":
+    if name != "cifar10":
         return task
     records = [task.source[index] for index in range(RECORDS)]
     kept = {leaf: np.stack([np.asarray(each[leaf]) for each in records]) for leaf in records[0]}
@@ -221,6 +223,22 @@ def _zeros(place: Place, draw: np.random.Generator, strength: float) -> State:
     return [np.where(leaf == 0, -leaf, leaf) if leaf.dtype == np.float32 else leaf for leaf in place.honest]
 
 
+def _low_precision(place: Place, draw: np.random.Generator, strength: float) -> State:
+    """Move every leaf of low precision by one unit in the last place."""
+    coarse = [at for at, leaf in enumerate(place.ground.spec) if leaf.dtype in ("bfloat16", "float16")]
+    return [np.asarray(np.nextafter(x, x.dtype.type(4))) if at in coarse else x for at, x in enumerate(place.honest)]
+
+
+def _amplify(place: Place, draw: np.random.Generator, strength: float) -> State:
+    """Put tiny first moments where both moments are 0, which the next step divides by next to nothing."""
+    found, by_path = list(place.honest), {leaf.path: at for at, leaf in enumerate(place.ground.spec)}
+    for path, at in by_path.items():
+        if "/mu/" in path and (second := by_path.get(path.replace("/mu/", "/nu/"))) is not None:
+            dead = (place.honest[at] == 0) & (place.honest[second] == 0)
+            found[at] = np.where(dead, strength * TINY, place.honest[at]).astype(place.honest[at].dtype)
+    return found
+
+
 def _one_leaf(place: Place, draw: np.random.Generator, strength: float) -> State:
     """Move one leaf alone, chosen by chance, by a hundredth of its own update: the others stay true."""
     floating = [at for at, leaf in enumerate(place.ground.spec) if is_floating(leaf.dtype)]
@@ -245,9 +263,56 @@ FORMS: Final[Mapping[str, Forge]] = {
     "target-in-optimizer": _momentum,
     "integer-leaves": _integers,
     "signs-of-zeros": _zeros,
+    "low-precision-leaves": _low_precision,
+    "optimizer-amplification": _amplify,
     "one-leaf": _one_leaf,
 }
-"""What each attack makes of one step; attacks on the initial state, the program or the documents have no such form."""
+"""What each attack makes of one step; attacks on the program or the documents have no such form."""
+
+
+def _stolen(ground: Ground, initial: State, draw: np.random.Generator) -> State:
+    return [ground.target[at] if at in ground.places else leaf for at, leaf in enumerate(initial)]
+
+
+def _sorted(ground: Ground, initial: State, draw: np.random.Generator) -> State:
+    return rank_matched(initial, ground.target, ground.places)
+
+
+def _nearly_drawn(ground: Ground, initial: State, draw: np.random.Generator) -> State:
+    """Return a state from which training leads elsewhere: a part of the way to the target, as an inversion ends."""
+    return moved(initial, ground.target, ground.places, float(10.0 ** -draw.uniform(1, 4)) * ground.d_ref)
+
+
+def _negated_zeros(ground: Ground, initial: State, draw: np.random.Generator) -> State:
+    return [np.where(leaf == 0, -leaf, leaf) if at in ground.places else leaf for at, leaf in enumerate(initial)]
+
+
+BEGINNINGS: Final[Mapping[str, Callable[[Ground, State, np.random.Generator], State]]] = {
+    "stolen-weights": _stolen,
+    "rank-matched-start": _sorted,
+    "inverse-gradient": _nearly_drawn,
+    "signs-of-first-zeros": _negated_zeros,
+}
+"""What attacks make of the initial state that a key gives."""
+
+
+def try_beginnings(ground: Ground, tallies: dict[str, Tally], parts: int, report: Callable[[Tally], None]) -> None:
+    """Forge initial states of commitments of different seeds, and judge them as numbers; bits differ in all of them."""
+    program = ground.bench.program
+    for name, forge in BEGINNINGS.items():
+        tally = tallies.setdefault(name, Tally(name, ground.bench.task.name))
+        for seed in range(tally.trials, parts):
+            key = ground.bench.first_key(seed)
+            with executing(program.signature):
+                initial = [np.array(leaf) for leaf in program.init(key)]
+            after = forge(ground, initial, np.random.default_rng(seed))
+            tally.trials = seed + 1
+            if all(a.tobytes() == b.tobytes() for a, b in zip(after, initial, strict=True)):
+                continue
+            tally.mode("bits").add(Judged("rejected", 7, "other bits"))
+            found = judge_initial_state(program, key, after)
+            tally.mode("tolerance").add(_said(found.outcome, found.reasons, 7))
+        report(tally)
 
 
 def try_steps(ground: Ground, tallies: dict[str, Tally], parts: int, report: Callable[[Tally], None]) -> None:
@@ -295,9 +360,10 @@ def _follow(place: Place) -> FollowedSteps:
     return FollowedSteps(steps, ground.made, place.before, [place.inputs], entries)
 
 
-def _said(outcome: Outcome, reasons: Sequence[str]) -> Judged:
+def _said(outcome: Outcome, reasons: Sequence[str], stage: int = 9) -> Judged:
     verdict = {Outcome.PASSED: "accepted", Outcome.FAILED: "rejected"}.get(outcome, "inconclusive")
-    return Judged(verdict, 0 if outcome is Outcome.PASSED else 9, reasons[0], 1, int(outcome is Outcome.PASSED))
+    passed = outcome is Outcome.PASSED
+    return Judged(verdict, 0 if passed else stage, reasons[0], 1, int(passed))
 
 
 def _search(place: Place, tally: Tally) -> None:

@@ -135,7 +135,7 @@ def try_all(
     report: Report,
 ) -> None:
     """Try each attack once, then each until it was tried often enough, so that a table can be made at any time."""
-    for rounds in (1, most):
+    for rounds in (1, min(3, most), most):
         for attack in attacks:
             tally = tallies.setdefault(attack.name, Tally(attack.name))
             for _ in range(rounds):
