@@ -73,7 +73,7 @@ def _why(mode: ModeTally) -> str:
 
 
 def _shortened(text: str, most: int = 160) -> str:
-    plain = re.sub(r"/(dev|tmp)/\S+", "...", text).replace("|", "/")
+    plain = text.replace("|", "/")
     return plain if len(plain) <= most else f"{plain[: most - 3]}..."
 
 
@@ -127,7 +127,15 @@ def commands_table(results: Results) -> Iterable[str]:
         yield _row([name, said])
 
 
+def catalogue_table(results: Results) -> Iterable[str]:
+    """Yield what the attacks are."""
+    yield from _heading(("attack", "published by", "what it makes", "assumes", "promised"))
+    for attack in ATTACKS:
+        yield _row([attack.name, attack.source, attack.makes, attack.assumes, "yes" if attack.promised else "no"])
+
+
 TABLES: Final = {
+    "catalogue": catalogue_table,
     "trials": trials_table,
     "reasons": reasons_table,
     "steps": steps_table,

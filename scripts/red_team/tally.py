@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from scipy.stats import binomtest
 
 from pol_jax.files import write_whole
 from red_team.modes import Judged
+
+PLACE: Final = re.compile(r"(?<![\w.])/\S*(tmp|shm)\S*/")
+"""A directory of one machine, in a reason."""
 
 
 class ModeTally(msgspec.Struct):
@@ -30,7 +35,7 @@ class ModeTally(msgspec.Struct):
     def add(self, judged: Judged) -> None:
         """Count a trial."""
         self.verdicts = {**self.verdicts, judged.short: self.verdicts.get(judged.short, 0) + 1}
-        self.reasons = {judged.short: judged.reason, **self.reasons}
+        self.reasons = {judged.short: PLACE.sub("...", judged.reason), **self.reasons}
         self.parts += judged.parts
         self.passed += judged.passed
 
