@@ -42,7 +42,7 @@ def last_place(spec: StateSpec, state: State) -> State:
 
 def steered(spec: StateSpec, before: State, after: State, share: float) -> State:
     """The same state, moved towards an unrelated target by a share of the update."""
-    found = []
+    found: State = []
     for leaf, old, new in zip(spec, before, after, strict=True):
         if is_floating(leaf.dtype):
             towards = np.random.default_rng(len(found)).standard_normal(new.shape)

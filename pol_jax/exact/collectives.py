@@ -88,7 +88,8 @@ def _total(guard: Guard, terms: Array) -> Array:
     """The sum over the first axis; integers are exact in any order."""
     if is_float(terms):
         return narrowed(sums.total(guard, widened(terms), [0]), terms.dtype)
-    return lax.reduce(terms, terms.dtype.type(0), lax.add, [0])
+    total: Array = lax.reduce(terms, terms.dtype.type(0), lax.add, [0])
+    return total
 
 
 def _of_all(x: Array, params: dict[str, Any]) -> Array:
@@ -96,4 +97,5 @@ def _of_all(x: Array, params: dict[str, Any]) -> Array:
     axes: Sequence[Any] = params["axes"]
     if not all(isinstance(axis, str) for axis in axes):
         raise TaskError(f"exact arithmetic doesn't cover collectives over unnamed axes ({axes}); name the mesh's axes")
-    return lax.all_gather(x, tuple(axes), axis_index_groups=params.get("axis_index_groups"))
+    terms: Array = lax.all_gather(x, tuple(axes), axis_index_groups=params.get("axis_index_groups"))
+    return terms

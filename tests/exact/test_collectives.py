@@ -35,7 +35,7 @@ def test_a_loss_and_its_gradient_over_devices_are_near_the_plain_ones() -> None:
         return weights - gradient, loss
 
     mapped = jax.shard_map(step, mesh=mesh, in_specs=(PartitionSpec(), cut), out_specs=(PartitionSpec(),) * 2)
-    given = np.float32([[1], [-2]]), np.float32([[0.5, 1], [3, -1]])
+    given = np.array([[1], [-2]], np.float32), np.array([[0.5, 1], [3, -1]], np.float32)
     for one, other in zip(jax.jit(exact(mapped))(*given), jax.jit(mapped)(*given), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
