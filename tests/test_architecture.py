@@ -117,10 +117,11 @@ TESTED_ELSEWHERE = {
     "verifying/test_deployed.py": "storage.model_files",
     "cli/test_export.py": "reports.model_card",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
+    "sandbox/test_reader.py": "sandbox.proofs sandbox.reading sandbox.reading_messages storage.reader",
     "cli/test_shards.py": "verifying.facts verifying.shard",
     "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.plan"
     " integrations.flower.records integrations.flower.registry",
-    "sandbox/test_verify.py": "sandbox.child sandbox.pipe sandbox.remote_records",
+    "sandbox/test_verify.py": "sandbox.child sandbox.lifetime sandbox.pipe sandbox.remote_records",
     "sandbox/test_compiled_programs.py": "sandbox.cache_lookup",
     "sandbox/test_confinement.py": "sandbox.capabilities sandbox.landlock sandbox.loopback sandbox.seccomp"
     " sandbox.system_calls sandbox.variables",

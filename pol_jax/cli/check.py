@@ -164,10 +164,11 @@ def _check_arrays(attestation: Attestation, root: Path | None, where: str, findi
     if root is None:
         findings.open.append("Whether the signed digests are those of the claimed final state stays open (--arrays).")
         return
-    from pol_jax.storage.final_arrays import read_final_state, select_parameters  # these start jax
-    from pol_jax.storage.proof import open_proof
+    from pol_jax.sandbox.proofs import open_apart  # these start jax
+    from pol_jax.storage.final_arrays import read_final_state, select_parameters
 
-    state = read_final_state(open_proof(root))
+    with open_apart(root) as proof:
+        state = read_final_state(proof)
     for name, arrays in ((STATE, state), (PARAMETERS, select_parameters(state))):
         if attestation.digests_of(name) != digest_arrays(arrays):
             raise ProofError(where, f"signs another {name} than the proof has")

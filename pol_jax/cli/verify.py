@@ -56,6 +56,7 @@ def verify_command(
     html_file: Path | None,
     timeout: float,
     total_timeout: float | None,
+    memory: float | None,
     unconfined: bool,
     max_constants: int | None,
     same_program: bool,
@@ -102,7 +103,7 @@ def verify_command(
         model=None if model is None else absolute(model),
         records=f"--task {', '.join(task)}" if task else BUILT_IN_RECORDS,
     )
-    bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined)
+    bounds = bounds_of(timeout, total_timeout, memory, unconfined)
     source, trusted = source_of(task, data_dir), trusted or trust_built_in(data_dir)
     if shard is not None:
         return find_shard(request, shard, out, source, bounds)
@@ -114,6 +115,16 @@ def verify_command(
     finally:
         bars.end()
     return publish(structs.replace(report, public_draw=given.draw), json_file, html_file, model)
+
+
+def bounds_of(timeout: float, total_timeout: float | None, memory: float | None, unconfined: bool) -> Bounds:
+    """Return the bounds on the process that verifies; ``memory`` is in GB."""
+    return Bounds(
+        silence_seconds=timeout,
+        total_seconds=total_timeout,
+        memory_bytes=None if memory is None else round(memory * 1e9),
+        confined=not unconfined,
+    )
 
 
 def trusted_task(tasks: tuple[str, ...], data_dir: Path | None, same_program: bool) -> Trusted | None:

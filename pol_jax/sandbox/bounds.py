@@ -21,7 +21,8 @@ class Bounds:
     Attributes:
         silence_seconds: how long it may say nothing: compile, or execute one step, or read one checkpoint.
         total_seconds: how long the whole verification may take, or None.
-        memory_bytes: of address space, or None; too small a number keeps XLA from starting, above all on GPUs.
+        memory_bytes: of data in the memory of one process; None for what follows from the proof's documents while it is
+            parsed, and for a share of the machine's memory while its program is executed (`pol_jax.sandbox.memory`).
         confined: whether to keep it from files and network that it doesn't need, where the system can. A backend that
             needs more than `pol_jax.sandbox.confinement` knows can be used with False; the report says so.
     """
@@ -38,12 +39,22 @@ def be_killed_first() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def limit_resources(memory_bytes: int | None) -> None:
-    """Let this process write no huge file, dump no core, and take no more than this address space."""
+def limit_resources() -> None:
+    """Let this process write no huge file, and dump no core."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     largest = FILE_BYTES if most == resource.RLIM_INFINITY else min(FILE_BYTES, most)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if memory_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+
+def limit_memory(data_bytes: int | None) -> None:
+    """Let this process, and each that it starts from now on, have no more data than this in memory.
+
+    A later call may allow more: a process that parses may take less than one that executes.
+    """
+    if data_bytes is None:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    allowed = data_bytes if most == resource.RLIM_INFINITY else min(data_bytes, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))

@@ -26,7 +26,8 @@ from pol_jax.reports.outcomes import Outcome
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.early_export import begin_export
-from pol_jax.sandbox.messages import Setup
+from pol_jax.sandbox.memory import memory_of_opening, memory_of_proof
+from pol_jax.sandbox.messages import Setup, decode_from_child
 from pol_jax.sandbox.parent import Caller
 from pol_jax.sandbox.process import ProcessLost, child_process
 from pol_jax.sandbox.virtual_devices import needs_gloo
@@ -205,7 +206,7 @@ def verify_proof_apart(
         trusted = begin_export(trusted, Path(request.path), request.limits)
     caller = Caller(request, source, progress or Silent(), trusted)
     bounds = bounds or Bounds()
-    setup = Setup(request, trusted is not None, bounds.memory_bytes, facts=facts)
+    setup = Setup(request, trusted is not None, memory_of_proof(request, bounds), facts=facts)
     return _report(setup, caller, [request.path, *request.parents, *_model(request)], bounds)
 
 
@@ -219,7 +220,7 @@ def verify_opening_apart(
     """Answer a request about an opening in a process of its own; for arguments and errors see `verify_opening`."""
     bounds = bounds or Bounds()
     caller = Caller(request, None, progress or Silent(), trusted)
-    setup = Setup(request, trusted is not None, bounds.memory_bytes)
+    setup = Setup(request, trusted is not None, memory_of_opening(request, bounds))
     attestations = Path(request.claim).parent / DIRECTORY
     beside = [str(attestations)] if attestations.is_dir() and not attestations.is_symlink() else []
     return _report(setup, caller, [request.claim, request.opening, *beside, *_model(request)], bounds)
@@ -240,7 +241,7 @@ def find_facts_apart(
         PolError: it found an error; a verification says what that means for the proof.
     """
     caller, bounds = Caller(request, source, progress or Silent()), bounds or Bounds()
-    setup = Setup(request, False, bounds.memory_bytes, share=share)
+    setup = Setup(request, False, memory_of_proof(request, bounds), share=share)
     try:
         _converse(setup, caller, [request.path], bounds)
     except ProcessLost as lost:
@@ -277,7 +278,7 @@ def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds)
     with child_process(readable, bounds.confined, processes=request.jobs > 1, loopback=loopback) as child:
         child.send(setup, end)
         while caller.report is None and caller.facts is None:
-            answer = caller.answer(child.receive(bounds, end))
+            answer = caller.answer(child.receive(decode_from_child, bounds, end))
             if answer is not None:
                 child.send(answer, end)
 

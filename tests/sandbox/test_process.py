@@ -50,6 +50,8 @@ def talking(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> Talking:
     return talk
 
 
+LIMIT = "from pol_jax.sandbox.bounds import limit_memory; limit_memory(2**30);"
+
 FIND = """
 say(type="find_source", commitment=open("{proof}/commitment.json", "rb").read())
 pipe.recv_bytes()
@@ -69,10 +71,20 @@ pipe.recv_bytes()
             "without a report",
         ),
         ("say(type='finished', report=b'[' * 1000000)", "sent no report"),
-        (FIND + "say(type='read_records', indices=[0] * 4000000)", "asked for more records than a step takes"),
+        (FIND + "say(type='read_records', indices=[0] * 4000000)", "ended without a report"),
+        (FIND + "say(type='read_records', indices=[0] * 5)", "asked for more records than a step takes"),
         (FIND + "\nwhile True: say(type='read_records', indices=[0] * 4)", "doesn't read what it asked for"),
+        (LIMIT + "bytearray(2**31)", "needs more memory than it may take"),
+        (LIMIT + "import numpy; numpy.ones(2**31)", "needs more memory than it may take"),
+        (
+            LIMIT + "os.write(2, b\"terminate called after throwing an instance of 'std::bad_alloc'\\n\"); os.abort()",
+            "needs more",
+        ),
     ],
-    ids=["half a message", "half a header", "negative", "huge", "flood", "nested", "nested report", "many", "not read"],
+    ids=[
+        *("half a message", "half a header", "negative", "huge", "flood", "nested", "nested report", "many", "a few"),
+        *("not read", "memory", "memory of numpy", "memory of a library"),
+    ],
 )
 def test_caller_is_not_held(talking: Talking, code: str, reason: str) -> None:
     assert reason in talking(code).reasons[0]
