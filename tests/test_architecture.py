@@ -98,6 +98,7 @@ TESTED_ELSEWHERE = {
     "cli/test_terminal.py": "progress",
     "judging/test_tolerance.py": "judging.leaf_distances judging.leaf_judgement",
     "judging/test_coverage.py": "judging.replay_result",
+    "judging/test_dispute.py": "judging.party",
     "attacks/test_programs_that_are_no_training.py": "program.audit",
     "attacks/test_other_backends.py": "program.machine protocol.environment",
     "attacks/test_documents.py": "protocol.claim",

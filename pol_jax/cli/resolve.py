@@ -15,7 +15,8 @@ from pol_jax.cli.report_screen import check_model
 from pol_jax.cli.terminal import Bars, quiet_libraries
 from pol_jax.cli.verify import source_of, trusted_task
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, REJECTED, PolError, UsageError, printable
-from pol_jax.judging.dispute import Party, Resolution, Standing, resolve
+from pol_jax.judging.dispute import Resolution, Standing, resolve
+from pol_jax.judging.party import Party
 from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy, RandomSegments
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.initial import EarlierProof, Initial, UnprovenWeights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,10 @@ def test_more_is_allowed_when_the_program_is_executed(monkeypatch: pytest.Monkey
     allowed = list[int | None]()
     monkeypatch.setattr(child, "limit_memory", allowed.append)
     monkeypatch.setattr(Pipe, "stage", lambda self, number: None)
-    pipe = child._ChildPipe(None)  # type: ignore[arg-type]  # nothing is sent
-    pipe.memory = MemoryLimits(1, 2)
-    for stage in Stage:
-        pipe.stage(stage.value)
+    handle, _ = os.pipe()
+    with Connection(handle) as connection:  # nothing is sent
+        pipe = child._ChildPipe(connection)
+        pipe.memory = MemoryLimits(1, 2)
+        for stage in Stage:
+            pipe.stage(stage.value)
     assert allowed == [2, 2, 2]
