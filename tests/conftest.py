@@ -223,4 +223,4 @@ def _read_in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verify in this process what is verified in one of its own elsewhere: where that is not what is tested."""
-    monkeypatch.setattr("pol_jax.sandbox.verify.child_process", serving_thread)
+    monkeypatch.setattr("pol_jax.sandbox.apart.child_process", serving_thread)

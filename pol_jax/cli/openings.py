@@ -7,8 +7,7 @@ from pathlib import Path
 from msgspec import structs
 from rich import filesize
 
-from pol_jax.attesting.public_key import read_signer
-from pol_jax.attesting.timestamp import read_pem
+from pol_jax.attesting.anchors import read_anchors
 from pol_jax.cli.arguments import step_policy
 from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.nonces import GivenNonce, given_nonce
@@ -21,8 +20,8 @@ from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import StepPolicy, challenged_steps
 from pol_jax.protocol.limits import Limits
 from pol_jax.proving.opener import open_steps
+from pol_jax.sandbox.apart import verify_opening_apart
 from pol_jax.sandbox.proofs import open_apart
-from pol_jax.sandbox.verify import verify_opening_apart
 from pol_jax.storage.inventory import find_claim
 from pol_jax.storage.openings import write_opening
 from pol_jax.training.task import load_task
@@ -115,9 +114,8 @@ def verify_opening_command(
         d_ref=d_ref,
         exact=exact,
         leaves=leaves,
-        signer=None if signer is None else read_signer(signer),
-        tsa_roots=None if tsa_roots is None else read_pem(tsa_roots),
         model=None if model is None else absolute(model),
+        **read_anchors(signer, tsa_roots)._asdict(),
     )
     bars, bounds = Bars(), bounds_of(timeout, total_timeout, memory, unconfined)
     try:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from pol_jax.attesting.public_key import read_signer
-from pol_jax.attesting.timestamp import read_pem
+from pol_jax.attesting.anchors import read_anchors
 from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.documents import refuse_bundle
@@ -30,8 +29,8 @@ from pol_jax.protocol.challenge import (
 )
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
+from pol_jax.sandbox.apart import verify_proof_apart
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.sandbox.verify import verify_proof_apart
 from pol_jax.training.task import Source, Task, load_task
 from pol_jax.verifying.proof_verifier import BUILT_IN_RECORDS
 from pol_jax.verifying.request import ProofRequest, absolute, fresh_nonce
@@ -98,9 +97,8 @@ def verify_command(
         d_ref=d_ref,
         exact=exact,
         leaves=leaves,
-        signer=None if signer is None else read_signer(signer),
-        tsa_roots=None if tsa_roots is None else read_pem(tsa_roots),
         model=None if model is None else absolute(model),
+        **read_anchors(signer, tsa_roots)._asdict(),
         records=f"--task {', '.join(task)}" if task else BUILT_IN_RECORDS,
     )
     bounds = bounds_of(timeout, total_timeout, memory, unconfined)

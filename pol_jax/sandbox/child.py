@@ -1,4 +1,4 @@
-"""The child's side of `pol_jax.sandbox.verify`: it answers one request, with bounds on what it may do."""
+"""The child's side of `pol_jax.sandbox.apart`: it answers one request, with bounds on what it may do."""
 
 from __future__ import annotations
 
