@@ -122,7 +122,7 @@ TESTED_ELSEWHERE = {
     "cli/test_shards.py": "verifying.facts verifying.shard",
     "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.plan"
     " integrations.flower.records integrations.flower.registry",
-    "sandbox/test_verify.py": "sandbox.child sandbox.lifetime sandbox.pipe sandbox.remote_records",
+    "sandbox/test_verify.py": "sandbox.apart sandbox.child sandbox.lifetime sandbox.pipe sandbox.remote_records",
     "sandbox/test_compiled_programs.py": "sandbox.cache_lookup",
     "sandbox/test_confinement.py": "sandbox.capabilities sandbox.landlock sandbox.loopback sandbox.seccomp"
     " sandbox.system_calls sandbox.variables",
@@ -294,6 +294,7 @@ def test_test_files_mirror_the_packages() -> None:
         "exact/test_laws.py",
         "integrations/flower/test_example.py",
         "cli/test_interrupted_train.py",
+        "cli/test_parsing.py",
         "proving/test_pods.py",
         "tasks/test_contract.py",
         "verifying/test_models_that_are_not_finite.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 from contextlib import suppress
@@ -12,6 +13,10 @@ from typing import Final
 FILE_BYTES: Final = 2**28
 """The largest file that the child may write: a compiled program that is kept. For a ResNet-20 that is 0.3 MB; it grows
 with the code of a model, not with its weights. What is larger is compiled each time."""
+
+
+MORE_TASKS: Final = 4096
+"""Processes and threads that a verification may add to those of its user: a few hundred threads for each process."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,25 @@ def be_killed_first() -> None:
 
 
 def limit_resources() -> None:
-    """Let this process write no huge file, and dump no core."""
+    """Let this process write no huge file, dump no core, and start no flood of processes or threads."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     largest = FILE_BYTES if most == resource.RLIM_INFINITY else min(FILE_BYTES, most)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError, ValueError):  # there is no /proc, or the limit is lower already
+        limit = _tasks_of_user() + MORE_TASKS
+        resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+
+
+def _tasks_of_user() -> int:
+    """Return how many processes and threads this user has, which is what Linux bounds; it bounds none of root's."""
+    count = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile, or is not shown
+            if process.stat().st_uid == os.getuid():
+                count += len(os.listdir(process / "task"))
+    return count
 
 
 def limit_memory(data_bytes: int | None) -> None:
