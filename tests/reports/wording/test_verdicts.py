@@ -8,9 +8,11 @@ from example_reports import unfinished
 from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy, RandomSegments, TopSegments
 from pol_jax.reports.coverage import Coverage
 from pol_jax.reports.outcomes import Verdict
+from pol_jax.reports.report import Report
 from pol_jax.reports.wording.verdicts import describe_extent, is_partial
 
-CASES = {
+OTHERS = "and nothing is known of the others"
+CASES: dict[str, tuple[Policy, int, int, float, str, bool]] = {
     "all": (AllSegments(), 15, 60, 1.0, "all 60 steps were replayed", False),
     "random": (RandomSegments(), 9, 36, 0.99, "36 of 60 steps were replayed, drawn at random", False),
     "chosen": (
@@ -18,10 +20,10 @@ CASES = {
         1,
         4,
         0.0,
-        "4 of 60 steps were replayed, and nothing is known of the others",
+        f"4 of 60 steps were replayed, {OTHERS}",
         True,
     ),
-    "largest": (TopSegments(1), 1, 4, 0.0, "4 of 60 steps were replayed, and nothing is known of the others", True),
+    "largest": (TopSegments(1), 1, 4, 0.0, f"4 of 60 steps were replayed, {OTHERS}", True),
     "ended": (AllSegments(), 1, 4, 0.1, "4 of 60 steps were replayed", False),
 }
 
@@ -34,7 +36,7 @@ def test_how_much_stands_beside_the_verdict(case: str) -> None:
     assert is_partial(report) == partial
 
 
-def replayed(policy: Policy, segments: int, steps: int, detection: float) -> object:
+def replayed(policy: Policy, segments: int, steps: int, detection: float) -> Report:
     covered = Coverage("segment", 15, tuple(range(segments)), 60, steps, 0.05, detection)
     return unfinished(policy=policy, verdict=Verdict.ACCEPTED, coverage=covered)
 
