@@ -134,7 +134,11 @@ def test_what_is_no_source_is_refused_with_its_cure(what: str) -> None:
     library, make, cure = REFUSED[what]
     needs_library(library)
     source = make()
-    with pytest.raises(DataError) as caught:
+
+    def read() -> None:
         indices = np.arange(number_of_records(source))
         take(source, record_spec(source), indices)
+
+    with pytest.raises(DataError) as caught:
+        read()
     assert cure in str(caught.value)
