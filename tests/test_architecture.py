@@ -131,7 +131,7 @@ TESTED_ELSEWHERE = {
     "tasks/test_contract.py": "training.task",
     "training/test_export.py": "training.loop training.pytrees",
     "verifying/test_ancestry.py": "reports.wording.notices reports.wording.origins training.initial_state",
-    "verifying/test_modes.py": "reports.wording.drift reports.wording.verdicts",
+    "verifying/test_modes.py": "reports.wording.drift",
     "verifying/test_opening_verifier.py": "training.opened_records verifying.opening_replay",
     "attacks/test_stage_5_keys_and_order.py": "training.inputs",
     "attacks/test_stage_6_state_digests.py": "verifying.checks",

@@ -357,7 +357,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that can't show a character is no reason to stop
             stream.reconfigure(errors="backslashreplace")
-    asked: dict[str, bool] = {}
+    asked: dict[str, Any] = {"words": sys.argv[1:]}
     try:
         sys.exit(pol(standalone_mode=False, obj=asked))
     except PolError as error:
