@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from io import StringIO
@@ -34,7 +35,7 @@ def test_verify_prints_every_stage_and_the_verdict(runs: Path, tmp_path: Path) -
     assert verified.exit_code == 0
     for stage in Stage:
         assert f"{stage.value}  {stage.title}" in verified.output
-    assert "\naccepted, bit for bit\n" in verified.output
+    assert "\naccepted, bit for bit; all 12 steps were replayed\n" in verified.output
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["verdict"] == "accepted"
     assert [stage["name"] for stage in report["stages"]] == [stage.title for stage in Stage]
@@ -78,6 +79,11 @@ def test_nonce_repeats_a_draw(runs: Path) -> None:
 def test_segments_are_replayed_by_name(runs: Path) -> None:
     verified = pol("verify", runs / "longer", "--task", "tiny:plain", "--segments", "0,2")
     assert verified.exit_code == 0
+    banner = "\naccepted, bit for bit; 12 of 18 steps were replayed, and nothing is known of the others\n"
+    assert banner in verified.output
+    repeating = re.search(r"to repeat this: pol verify (.*)", verified.output)
+    assert repeating
+    assert re.fullmatch(rf"{runs / 'longer'} --task tiny:plain --segments 0,2 --nonce [0-9a-f]{{32}}", repeating[1])
     assert "2 of 3 segments" in verified.output
     assert "chosen by number, so this says nothing about the other segments" in verified.output
 
