@@ -20,7 +20,7 @@ from unittest.mock import patch
 sys.path.append({str(TESTS)!r})
 from in_process import serving_thread
 
-patch("pol_jax.sandbox.verify.child_process", serving_thread).start()
+patch("pol_jax.sandbox.apart.child_process", serving_thread).start()
 """
 """Put before a notebook that is about what is verified, and not about the process in which it is."""
 
