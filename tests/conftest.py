@@ -1,15 +1,8 @@
-"""Settings and shared proofs of the tests.
-
-Annotations of `pol_jax` are checked while tests run (shapes and dtypes by jaxtyping, the rest by beartype); nowhere
-else, the package itself doesn't import them. A call of a function that jaxtyping has wrapped takes ten times as long as
-one that beartype has: it wraps the modules that name it, where shapes are; and those whose functions take other
-functions' names, which it wraps before they do and beartype after.
-"""
+"""Settings and shared proofs of the tests."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -20,19 +13,13 @@ from typing import Any
 import hypothesis
 import jax
 import pytest
-from beartype import BeartypeConf
-from beartype.claw import beartype_package
-from jaxtyping import install_import_hook
 
 TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent / "scripts")]  # task names such as tiny:plain, and modules of scripts
-SHAPED = [
-    ".".join(path.relative_to(TESTS.parent).with_suffix("").parts)
-    for path in (TESTS.parent / "pol_jax").rglob("*.py")
-    if re.search(r"jaxtyping|\bwraps\(", path.read_text(encoding="utf-8"))
-]
-beartype_package("pol_jax", conf=BeartypeConf(claw_is_pep526=False, warning_cls_on_decorator_exception=None))
-install_import_hook(SHAPED, "beartype.beartype")
+
+from type_checks import check_annotations  # noqa: E402
+
+check_annotations()
 
 import once  # noqa: E402
 import tiny  # noqa: E402

@@ -1,0 +1,61 @@
+"""Annotations of `pol_jax` are checked while tests run: shapes and dtypes by jaxtyping, everything by beartype.
+
+jaxtyping's own decorator binds the arguments of each call to a signature and checks them twice, which takes ten times
+as long as the check itself, and took a third of the tests' time. Here a call is checked once, by beartype, in a scope
+of jaxtyping, so that an axis has the same size in all arguments and in the result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import jaxtyping
+from beartype import BeartypeConf, beartype
+from beartype.claw import beartype_package
+from jaxtyping import install_import_hook, jaxtyped
+
+ROOT = Path(__file__).parent.parent
+SCOPE = jaxtyped("context")
+
+
+def checked(*, typechecker: object = None) -> Callable[[Any], Any]:
+    """In place of `jaxtyping.jaxtyped`, where its import hook puts it: a function, or a class."""
+    return _decorated
+
+
+def _decorated(defined: Any) -> Any:
+    if not isinstance(defined, type):
+        return _in_a_scope(beartype(defined))
+    if dataclasses.is_dataclass(defined):
+        defined.__init__ = _in_a_scope(beartype(defined.__init__))  # type: ignore[misc]
+    return defined
+
+
+def _in_a_scope(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def scoped(*args: Any, **kwargs: Any) -> Any:
+        with SCOPE:
+            return function(*args, **kwargs)
+
+    return scoped
+
+
+def check_annotations() -> None:
+    """Check those of every module of `pol_jax` that is imported from now on.
+
+    Modules that name jaxtyping get a scope for each call, and so do those whose functions take other functions' names
+    (`functools.wraps`), which are wrapped before they do and by beartype's own hook after.
+    """
+    beartype_package("pol_jax", conf=BeartypeConf(claw_is_pep526=False, warning_cls_on_decorator_exception=None))
+    jaxtyping.jaxtyped = checked  # type: ignore[assignment]
+    shaped = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in (ROOT / "pol_jax").rglob("*.py")
+        if re.search(r"jaxtyping|\bwraps\(", path.read_text(encoding="utf-8"))
+    ]
+    install_import_hook(shaped, "beartype.beartype")
