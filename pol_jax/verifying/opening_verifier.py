@@ -52,7 +52,7 @@ from pol_jax.verifying.opening_checks import (
 from pol_jax.verifying.opening_replay import ReplaySpans, initial_is_exact, replay_here, replay_spans
 from pol_jax.verifying.request import OpeningRequest
 from pol_jax.verifying.trusted_program import Trusted
-from pol_jax.verifying.verifier import Verifier, describe_size, replay_of
+from pol_jax.verifying.verifier import Verifier, replay_of
 
 _NO_EARLIER_PROOF: Final = (
     "the run starts from an earlier one, which no opening shows; the directories of both are verified together"
@@ -106,7 +106,7 @@ class OpeningVerifier(Verifier):
             commitment, program = check_opened_commitment(opening, claim, request.limits)
             self.add_commitment(commitment)
             seen += self.add_attestations(self._claim_file.parent, commitment, claim)
-            seen += ["programs match", describe_size(program)]
+            seen += ["programs match", self.see_program(program)]
             seen += self.compare_programs(lambda: Artifacts(opening.init, opening.step), commitment, claim)
         drawn = challenged_steps(request.policy, claim.steps, claim.digest(), request.nonce, claim.format)
         wanted = witnessed_spans(commitment.schedule, drawn, claim.steps)
@@ -200,7 +200,7 @@ class OpeningVerifier(Verifier):
         evidence = Evidence(found, initial, None, results, repeated == differing[:1], exact_arithmetic, "step")
         judgement = judge_bits(evidence)
         if judgement.verdict is Verdict.INCONCLUSIVE and not exact_arithmetic:
-            compared = self._compare(opened, initial, differing)
+            compared = self._compare(opened, initial, results)
             self.add(compared=compared)
             judgement = judge_numbers(judgement, compared, len(results) - len(differing), "step")
         self.add(
@@ -210,11 +210,11 @@ class OpeningVerifier(Verifier):
         self.add_drift(self._drift(opened, claim, wanted))
         return judgement
 
-    def _compare(self, opened: Opened, initial: bool | None, differing: Sequence[ReplayResult]) -> tuple[Compared, ...]:
+    def _compare(self, opened: Opened, initial: bool | None, results: Sequence[ReplayResult]) -> tuple[Compared, ...]:
         """Compare what has other bits here within a tolerance that is calibrated on this machine."""
         start = [compare_initial(opened)] if initial is False else []
-        spans = [result.span for result in differing]
-        return (*start, *compare_spans(opened, spans, self.progress, opened.decisions))
+        differing, equal = ([each.span for each in results if each.exact is exact] for exact in (False, True))
+        return (*start, *compare_spans(opened, differing, self.progress, opened.decisions, equal))
 
     def _drift(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> Drift:
         """Measure how far the challenged steps went; and the whole run, if both of its ends were opened."""

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from pol_jax.attesting.digests import digest_arrays
 from pol_jax.attesting.folder import read_attestations
-from pol_jax.errors import BackendError, ProofError, UsageError
+from pol_jax.errors import BackendError, ProofError, UsageError, printable
 from pol_jax.judging.drift import drift_objection, with_ancestors
 from pol_jax.judging.finiteness import non_finite_leaves
 from pol_jax.judging.replay_result import ReplayResult
@@ -79,6 +79,7 @@ class Verifier(ABC):
         self.report = Report.unfinished(
             request.policy, request.nonce, self.environment, exact=request.exact, leaves=request.leaves
         )
+        self._read: tuple[str, ...] = ()
         self.leaves: list[int] | None = None
         """Places of the leaves that matter; None for all, or while the state isn't known."""
 
@@ -162,6 +163,11 @@ class Verifier(ABC):
         unknown = bool(self.report.non_finite) and drift.distance == 0
         self.add(drift=replace(drift, distance=None) if unknown else drift)
 
+    def see_program(self, program: Program) -> str:
+        """Note what a program does with the bits of the state; return how large it is, in words."""
+        self._read = tuple(program.signature.state[at].path for at in program.read)
+        return describe_size(program)
+
     def compare_programs(self, artifacts: Callable[[], Artifacts], commitment: Commitment, claim: Claim) -> list[str]:
         """Compare programs, which load, with those of the trusted source, if there is one; return what was seen.
 
@@ -239,6 +245,17 @@ class Verifier(ABC):
         """
         if self.report.exact and mode is Mode.TOLERANCE:
             return "nothing but equal bits was to be accepted, and some bits are equal only within a tolerance"
+        if mode is Mode.TOLERANCE and self._read:
+            return (
+                f"the program reads the bits of leaf {printable(self._read[0] or '/', 60)}, and no tolerance holds for "
+                "what it makes of them; the prover's own backend, or exact arithmetic, decides by bits"
+            )
+        known = self._any_program or self.report.program_origin is Origin.TRUSTED
+        if mode is Mode.TOLERANCE and not known:
+            return (
+                "the program was not compared with any source, and one that is written for it makes much of what a "
+                "tolerance allows; --task compares it, --any-program takes it as it is"
+            )
         return drift_objection(with_ancestors(self.report.drift, self.report.ancestors)) if self.report.drift else None
 
     def initial_detail(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import attacked
 import jax
@@ -130,7 +131,7 @@ def rounded() -> Task:
     return Task("rounded", init, step, records(), BATCH, STEPS)
 
 
-def steered(task: Task, path: Path, change: Change) -> Report:
+def steered(task: Task, path: Path, change: Change, **asked: Any) -> Report:
     """The report on a run of true steps, after each of which ``change`` may alter the state."""
     train(task, path, steps=STEPS, choices=Choices(interval=1, seed="steered"))
     forger = Forger(path)
@@ -143,7 +144,7 @@ def steered(task: Task, path: Path, change: Change) -> Report:
         forger.set_state(inputs.step, [leaf.copy() for leaf in leaves])
         forger.change(inputs.step, loss=loss.tobytes())
     forger.write(environment=msgspec.structs.replace(forger.claim.environment, cpu="an abacus"))
-    return verify(path, task.source, policy=AllSegments(), nonce=b"x")
+    return verify(path, task.source, policy=AllSegments(), nonce=b"x", **asked)
 
 
 def test_an_honest_run_elsewhere_is_accepted(tmp_path: Path) -> None:
