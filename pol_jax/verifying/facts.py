@@ -184,7 +184,9 @@ class FactsReplayer(Replayer):
             passed = passed and found.passed
             yield found
         unknown = [span for span in equal if span not in self._compared]
-        executed = {each.span: each for each in super().compare_spans(material, [], progress, unknown if passed else [])}
+        executed = {
+            each.span: each for each in super().compare_spans(material, [], progress, unknown if passed else [])
+        }
         for span in equal if passed else []:
             yield self._compared.get(span) or executed[span]
 

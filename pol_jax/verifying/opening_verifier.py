@@ -11,7 +11,6 @@ from typing import Final
 
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.judging.coverage import covered_steps
-from pol_jax.judging.decision_use import counted_share
 from pol_jax.judging.displacement import displacements
 from pol_jax.judging.drift import drift_of_opening
 from pol_jax.judging.replay_result import ReplayResult
@@ -208,6 +207,7 @@ class OpeningVerifier(Verifier):
             replays=tuple(replay_of(result.span.stop, result) for result in results),
         )
         self.add_drift(self._drift(opened, claim, wanted))
+        self.add_dependence(opened, wanted[-1])
         return judgement
 
     def _compare(self, opened: Opened, initial: bool | None, results: Sequence[ReplayResult]) -> tuple[Compared, ...]:
@@ -231,8 +231,7 @@ class OpeningVerifier(Verifier):
             return Tolerated(compared, claim.steps, leaves=self.leaves)
         drawn = draw_steps(policy, claim.steps, claim.digest(), self._request.nonce, claim.format)
         spans = [witnessed_span(opened.commitment.schedule, step, claim.steps) for step in drawn]
-        chosen = counted_share(compared, spans, policy.confidence)
-        return Tolerated(compared, claim.steps, frozenset(spans), chosen, self.leaves)
+        return Tolerated(compared, claim.steps, spans, policy.confidence, self.leaves)
 
 
 def _is_answered(span: Span, opening: Opening, rows: Mapping[int, Row]) -> bool:

@@ -45,9 +45,7 @@ def take_back(moved: State, start: State, before: State) -> list[np.ndarray]:
         before: the state that was perturbed.
     """
     return [
-        leaf
-        if a is b
-        else np.asarray(_wide(leaf) - (_wide(a) - _wide(b)))
+        leaf if a is b else np.asarray(_wide(leaf) - (_wide(a) - _wide(b)))
         for leaf, a, b in zip(moved, start, before, strict=True)
     ]
 

@@ -258,6 +258,8 @@ class ProofVerifier(Verifier):
         tolerated = Tolerated(found.compared, claim.steps, leaves=self.leaves)
         drift = drift_of(passed.trajectory, policy, segments, found.confirmed, tolerated, self._request.d_ref)
         self.add_drift(drift)
+        if challenged and not self._is_ancestor:
+            self.add_dependence(material, challenged[-1].span)
         return found.judgement
 
 

@@ -24,6 +24,7 @@ from pol_jax.progress import Progress
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.distances import HostLeaves
+from pol_jax.protocol.spans import Span
 from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import StateSpec, places_of
 from pol_jax.reports.coverage import Replay
@@ -38,9 +39,11 @@ from pol_jax.storage.final_arrays import select_parameters
 from pol_jax.storage.model_files import read_model
 from pol_jax.verifying.ancestry import provenance_of
 from pol_jax.verifying.attestations import Attested, check_attestations, check_signed_digests
+from pol_jax.verifying.dependence_probe import probe_dependence
 from pol_jax.verifying.deployed import compare_deployed
 from pol_jax.verifying.final_state import check_final
 from pol_jax.verifying.interruption import interrupted
+from pol_jax.verifying.numeric_comparison import CommittedSteps
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Trusted, names_of, origin_of, other_program
 
@@ -158,6 +161,12 @@ class Verifier(ABC):
         self.add(model=replace(self.report.model, blake3=digests.blake3, sha256=digests.sha256))
         check_final(spec, leaves, self._final, where)
 
+    def add_dependence(self, material: CommittedSteps, span: Span) -> None:
+        """Try the first step of a span with other numbers; add to the report how much its update depends on them."""
+        with suppress(BackendError):
+            given = next(iter(material.inputs(span)))
+            self.add(dependence=probe_dependence(material.program, material.state(span.start), given))
+
     def add_drift(self, drift: Drift) -> None:
         """Add a drift to the report. A way that was only measured over values that are not there has no length."""
         unknown = bool(self.report.non_finite) and drift.distance == 0
@@ -254,7 +263,7 @@ class Verifier(ABC):
         if mode is Mode.TOLERANCE and not known:
             return (
                 "the program was not compared with any source, and one that is written for it makes much of what a "
-                "tolerance allows; --task compares it, --any-program takes it as it is"
+                "tolerance allows; compare it, or read it and ask for any program"
             )
         return drift_objection(with_ancestors(self.report.drift, self.report.ancestors)) if self.report.drift else None
 

@@ -29,8 +29,8 @@ from pol_jax.training.inputs import StepInput, step_inputs
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Key, PyTree, Task
 from pol_jax.verifying.calibration import judge_span, noise_dominated_leaves
-from pol_jax.verifying.one_more_step import stays_near
 from pol_jax.verifying.compilations import DEFAULT, Compilation, Compilations, State, compile_variants
+from pol_jax.verifying.one_more_step import stays_near
 
 
 def signs() -> Task:
