@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +15,9 @@ import msgspec
 import numpy as np
 import optax
 import tiny
+from commands import pol
 from forge import Forger
-from unsandboxed import verify
 
-from pol_jax.protocol.challenge import AllSegments
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import train
 from pol_jax.reports.report import Report
@@ -28,6 +27,14 @@ from pol_jax.training.task import Key, PyTree, Task
 
 STEPS, BATCH = 12, 4
 Change = Callable[[int, list[np.ndarray]], list[np.ndarray]]
+
+
+class MakeTask(Protocol):
+    """A function that makes a task, which the command line finds by its name."""
+
+    __name__: str
+
+    def __call__(self) -> Task: ...
 
 
 def records() -> Arrays:
@@ -139,7 +146,17 @@ def forge(task: Task, path: Path, change: Change) -> None:
     forger.write(environment=msgspec.structs.replace(forger.claim.environment, cpu="an abacus"))
 
 
-def steered(task: Task, path: Path, change: Change, **asked: Any) -> Report:
-    """The report on a steered run, whose program the verifier takes as it is, unless something else is asked."""
-    forge(task, path, change)
-    return verify(path, task.source, policy=AllSegments(), nonce=b"x", **{"any_program": True, **asked})
+def steered(make: MakeTask, path: Path, change: Change, *options: str) -> Report:
+    """The report on a steered run, from the command line, where the program is compared with that of the task."""
+    forge(make(), path, change)
+    return verified(make, path, *options)
+
+
+def verified(make: MakeTask, path: Path, *options: str) -> Report:
+    """The report of `pol verify` on the whole of a proof, as it says and as it exits."""
+    written = path.with_name(f"{path.name}.json")
+    task = f"{make.__module__}:{make.__name__}"
+    done = pol("verify", path, "--task", task, "--all", "--json", written, *options)
+    report = Report.from_json(written.read_bytes())
+    assert done.exit_code == {"accepted": 0, "rejected": 1, "inconclusive": 3}[report.verdict], done.output
+    return report

@@ -250,7 +250,7 @@ class ProofVerifier(Verifier):
         differences = backend_differences(checked.proof.commitment, claim, self.environment)
         found = check_segments(material, replayer, policy, challenged, passed.checkpoints, differences, self.progress)
         if found.judgement.verdict is Verdict.ACCEPTED and any(a.mode is Mode.TOLERANCE for a in self.report.ancestors):
-            self.doubts += steered_steps(material, replayer, challenged, self.progress)
+            self.doubts += steered_steps(material, replayer, challenged, passed.checkpoints, self.progress)
         self.add(coverage=found.coverage, compared=found.compared, self_test=found.self_test, replays=found.replays)
         if found.replays and self.report.data:
             self.add(data=structs.replace(self.report.data, compared=self._request.records))

@@ -29,7 +29,8 @@ from pol_jax.storage.proof import open_proof
 from pol_jax.training.inputs import StepInput, step_inputs
 from pol_jax.training.task import Key, PyTree, Task
 from pol_jax.verifying.numeric_comparison import compare_spans
-from pol_jax.verifying.trusted_program import trust
+
+pytestmark = pytest.mark.usefixtures("in_process")
 
 PASSED, OPEN = Outcome.PASSED, Outcome.INCONCLUSIVE
 WHY = "last places of the state before move it"
@@ -83,6 +84,15 @@ def reading(read: Read, turn_of_reading: int = 2) -> Task:
     return Task("reading", init, step, records(), BATCH, STEPS)
 
 
+def reading_remainders(data_dir: Path | None = None, steps: int | None = None) -> Task:
+    return reading(by_remainder)
+
+
+def waiting(data_dir: Path | None = None, steps: int | None = None) -> Task:
+    """A program that would read bits, at a turn that never comes."""
+    return reading(by_bits, turn_of_reading=3)
+
+
 def choosing(read: Read) -> Callable[[int, list[np.ndarray]], list[np.ndarray]]:
     """Choose the last places of each copy so that all of it is read as 1."""
 
@@ -100,7 +110,7 @@ def choosing(read: Read) -> Callable[[int, list[np.ndarray]], list[np.ndarray]]:
 
 def test_last_bits_that_a_later_step_reads(tmp_path: Path) -> None:
     """All of what is kept goes where the forger likes; the steps that read have the same bits everywhere."""
-    report = steered(reading(by_remainder), tmp_path / "proof", choosing(by_remainder))
+    report = steered(reading_remainders, tmp_path / "proof", choosing(by_remainder))
     assert report.verdict is Verdict.INCONCLUSIVE
     assert any("leaf /kept" in reason and WHY in reason for reason in report.reasons), report.reasons
     assert [each.outcome for each in report.compared] == [PASSED, PASSED, OPEN] * (STEPS // 3)
@@ -108,8 +118,12 @@ def test_last_bits_that_a_later_step_reads(tmp_path: Path) -> None:
 
 def test_a_program_that_reads_bits_has_no_tolerance(tmp_path: Path) -> None:
     """It may wait for a step that nobody draws, or for a sign that nobody else knows: here it never reads."""
-    task = reading(by_bits, turn_of_reading=3)
-    report = steered(task, tmp_path / "proof", lambda step, leaves: leaves, trusted=trust(task))
+
+    def change(step: int, leaves: list[np.ndarray]) -> list[np.ndarray]:
+        leaves[3][0, 0] = np.nextafter(leaves[3][0, 0], np.float32(9))
+        return leaves
+
+    report = steered(waiting, tmp_path / "proof", change)
     assert report.verdict is Verdict.INCONCLUSIVE
     assert {each.outcome for each in report.compared} == {PASSED}
     assert any("reads the bits of leaf /copy" in reason for reason in report.reasons), report.reasons

@@ -1,4 +1,7 @@
-"""Attacks that stay within a tolerance at every step: towards a target, unit in the last place by unit."""
+"""Attacks that stay within a tolerance at every step: towards a target, unit in the last place by unit.
+
+Each forger controls everything but the verifier's nonce, and names another backend, so that numbers are compared.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,8 @@ from pol_jax.reports.outcomes import Verdict
 from pol_jax.training.task import Task
 from pol_jax.verifying.trusted_program import trust
 
+pytestmark = pytest.mark.usefixtures("in_process")
+
 
 def test_an_honest_run_elsewhere_is_accepted(tmp_path: Path) -> None:
     """The same forger, changing nothing but the last bits, as another backend does."""
@@ -36,7 +41,7 @@ def test_an_honest_run_elsewhere_is_accepted(tmp_path: Path) -> None:
             for at, leaf in enumerate(leaves)
         ]
 
-    report = steered(adam(), tmp_path / "proof", change)
+    report = steered(adam, tmp_path / "proof", change)
     assert report.verdict is not Verdict.REJECTED, report.reasons
 
 
@@ -50,7 +55,7 @@ def test_a_moment_that_the_optimizer_makes_large(tmp_path: Path) -> None:
             leaves[first][0] = 2e-8
         return leaves
 
-    report = steered(adam(), tmp_path / "proof", change)
+    report = steered(adam, tmp_path / "proof", change)
     assert report.verdict is not Verdict.ACCEPTED
     assert any("elements of like magnitude" in reason for reason in report.reasons), report.reasons
 
@@ -63,7 +68,7 @@ def test_a_large_element_excuses_no_small_one(tmp_path: Path) -> None:
         vector[:-1] = 0.25
         return leaves
 
-    report = steered(flat(), tmp_path / "proof", change)
+    report = steered(flat, tmp_path / "proof", change)
     assert report.verdict is Verdict.REJECTED
     assert any("elements of like magnitude" in reason for reason in report.reasons), report.reasons
 
@@ -78,7 +83,7 @@ def test_a_counter_excuses_no_steered_leaf(tmp_path: Path) -> None:
             for leaf in leaves
         ]
 
-    report = steered(coarse(), tmp_path / "proof", change)
+    report = steered(coarse, tmp_path / "proof", change)
     assert report.verdict is not Verdict.ACCEPTED
     assert report.reasons
 
@@ -91,7 +96,7 @@ def test_weights_that_no_step_changes_stay(tmp_path: Path) -> None:
         base.reshape(-1)[step % 3] = np.nextafter(base.reshape(-1)[step % 3], jnp.bfloat16(100))
         return leaves
 
-    report = steered(adapted(), tmp_path / "proof", change)
+    report = steered(adapted, tmp_path / "proof", change)
     assert report.verdict is not Verdict.ACCEPTED
     assert any("leaf /base" in reason for reason in report.reasons), report.reasons
 
@@ -103,7 +108,7 @@ def test_a_counter_in_the_same_vector_excuses_no_parameters(tmp_path: Path) -> N
         leaves[0][:-1] += np.sign(3 - leaves[0][:-1]) * np.float32(1e-3)
         return leaves
 
-    report = steered(rounded(), tmp_path / "proof", change)
+    report = steered(rounded, tmp_path / "proof", change)
     assert report.verdict is not Verdict.ACCEPTED
     assert any("of the distance of leaf /vector" in reason for reason in report.reasons), report.reasons
 
