@@ -43,9 +43,10 @@ PERTURBED_PLACES: Final = 256
 """Units in the last place by which a state is perturbed: so many that some element turns over if any may; 3e-5 of a
 float32, far below any update."""
 
-STEERED_SHARE: Final = 0.1
+STEERED_SHARE: Final = 0.25
 """A leaf is steered if last places of the state before move it by more than this share of its update. In honest steps
-they move it by a thousandth at most, where a few comparisons turn over (``scripts/margins.py``)."""
+of the built-in tasks they move it by a hundredth at most, where a few comparisons turn over. What they move below this
+share counts in what tolerances add up to."""
 
 _CHUNK: Final = 2**20
 

@@ -29,6 +29,9 @@ _Ends = tuple[State, State]
 _LARGE: Final = 1 / 16
 """The share of all moved values that a leaf holds which counts; small ones may be counters and statistics."""
 
+_ENOUGH: Final = 16
+"""Values that a step moves in a leaf which counts, if there is one: a single one may be a rate or a count."""
+
 _MOST_BYTES: Final = 2**30
 """Of a larger state no step is tried: five of them are in memory."""
 
@@ -75,16 +78,17 @@ def _least_change(spec: StateSpec, own: _Ends, other: _Ends) -> tuple[float | No
     """The leaf whose update changes least, and by which share; None if no large leaf moves."""
     floating = [at for at, leaf in enumerate(spec) if is_floating(leaf.dtype)]
     moved = {at: int(np.count_nonzero(own[0][at] != own[1][at])) for at in floating}
+    least = min(_ENOUGH, max(moved.values(), default=0))
     shares = {
         at: _change([doubles(each[at]) for each in (*own, *other)])
         for at, count in moved.items()
-        if count and count >= _LARGE * sum(moved.values())
+        if count and count >= max(least, _LARGE * sum(moved.values()))
     }
     if not shares:
         return None, None
-    least = min(shares, key=shares.__getitem__)
-    share = finite(shares[least])
-    return share, None if share is None else spec[least].path
+    at = min(shares, key=shares.__getitem__)
+    share = finite(shares[at])
+    return share, None if share is None else spec[at].path
 
 
 def _change(ends: Sequence[np.ndarray]) -> float:

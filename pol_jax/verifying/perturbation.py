@@ -33,6 +33,9 @@ NUDGES: Final = ((2, 1), (3, -1))
 _FINE: Final = ("float32", "float64")
 """The dtypes whose last places are far below any update."""
 
+_DEEP: Final = (*_FINE, "complex64", "complex128")
+"""The same, and those that are made of them."""
+
 
 def take_back(moved: State, start: State, before: State) -> list[np.ndarray]:
     """What is left of a perturbed start after the steps, when the perturbation itself is taken back.
@@ -76,7 +79,7 @@ def nudge(spec: StateSpec, before: State, seed: int, sign: int, places: int = 1)
     """A state each rounded element of which is off by its last places: what a prover may choose within a tolerance.
 
     A program may read them one by one, or several together, so an element is off by 1 to ``places`` units, each by
-    another power of two.
+    another power of two. In a type of a few bits it is one place: many of them are the number itself.
 
     Args:
         spec: of the states.
@@ -87,7 +90,9 @@ def nudge(spec: StateSpec, before: State, seed: int, sign: int, places: int = 1)
     """
     draw = np.random.Generator(np.random.PCG64(seed))
     return [
-        _nudge_leaf(leaf, draw, sign, places) if is_floating(described.dtype) else leaf
+        _nudge_leaf(leaf, draw, sign, places if described.dtype in _DEEP else 1)
+        if is_floating(described.dtype)
+        else leaf
         for described, leaf in zip(spec, before, strict=True)
     ]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +21,7 @@ from places import TESTS
 from rounding_tasks import bold
 from steered_runs import verified
 
+from pol_jax.protocol.limits import Limits
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import train
 from pol_jax.reports.outcomes import Verdict
@@ -96,7 +98,7 @@ def test_a_ledger_that_unpacks_to_much_more(proof_copy: Path) -> None:
     lists = pa.array([[0] * 3_000_000] * 6, SCHEMA.field("indices").type)
     table = pq.read_table(path).set_column(2, SCHEMA.field("indices"), lists)
     pq.write_table(table, path, compression="zstd", use_dictionary=False)
-    take_inventory(proof_copy)
+    take_inventory(proof_copy, Limits())
     done = pol("verify", proof_copy, "--task", "tiny:plain", "--all")
     assert done.exit_code == 1
     assert "unpacks to more than" in " ".join(done.output.split())
@@ -107,6 +109,7 @@ def test_a_rate_that_rounding_halves_is_not_rejected(tmp_path: Path) -> None:
     forger = Forger(tmp_path / "proof")
     no_fusion = next(each for each in variants("cpu") if each.name == "no fusion")
     forger.train_on(bold().source, 0, 40, [np.array(leaf) for leaf in forger.states[0]], no_fusion)
-    forger.write()
+    forger.write(environment=msgspec.structs.replace(forger.claim.environment, cpu="an abacus"))
     report = verified(bold, tmp_path / "proof")
+    assert report.compared
     assert report.verdict is not Verdict.REJECTED, report.reasons
