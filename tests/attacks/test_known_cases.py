@@ -15,17 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from commands import pol
-from forge import Forger
+from forge import Forger, take_stock
 from opened_steps import SOURCE, open_blindly
 from places import TESTS
 from rounding_tasks import bold
 from steered_runs import verified
 
-from pol_jax.protocol.limits import Limits
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import train
 from pol_jax.reports.outcomes import Verdict
-from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.ledger import SCHEMA, segment_file
 from pol_jax.storage.openings import write_opening
 from pol_jax.verifying.compilations import variants
@@ -98,7 +96,7 @@ def test_a_ledger_that_unpacks_to_much_more(proof_copy: Path) -> None:
     lists = pa.array([[0] * 3_000_000] * 6, SCHEMA.field("indices").type)
     table = pq.read_table(path).set_column(2, SCHEMA.field("indices"), lists)
     pq.write_table(table, path, compression="zstd", use_dictionary=False)
-    take_inventory(proof_copy, Limits())
+    take_stock(proof_copy)
     done = pol("verify", proof_copy, "--task", "tiny:plain", "--all")
     assert done.exit_code == 1
     assert "unpacks to more than" in " ".join(done.output.split())

@@ -50,7 +50,7 @@ def by_bins(x: jax.Array) -> jax.Array:
 
 def by_chaos(x: jax.Array) -> jax.Array:
     """Folds a number over and over, without any large constant."""
-    folded = lax.fori_loop(0, 24, lambda _, y: 1 - jnp.abs(1 - 2 * y), jnp.abs(x) % 1)
+    folded: jax.Array = lax.fori_loop(0, 24, lambda _, y: 1 - jnp.abs(1 - 2 * y), jnp.abs(x) % 1)
     return (folded > 0.5).astype(x.dtype)
 
 
