@@ -98,6 +98,7 @@ TESTED_ELSEWHERE = {
     "cli/test_terminal.py": "progress",
     "judging/test_tolerance.py": "judging.leaf_distances judging.leaf_judgement",
     "judging/test_coverage.py": "judging.replay_result",
+    "judging/test_dispute.py": "judging.party",
     "attacks/test_programs_that_are_no_training.py": "program.audit",
     "attacks/test_other_backends.py": "program.machine protocol.environment",
     "attacks/test_documents.py": "protocol.claim",
@@ -117,10 +118,11 @@ TESTED_ELSEWHERE = {
     "verifying/test_deployed.py": "storage.model_files",
     "cli/test_export.py": "reports.model_card",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
+    "sandbox/test_reader.py": "sandbox.proofs sandbox.reading sandbox.reading_messages storage.reader",
     "cli/test_shards.py": "verifying.facts verifying.shard",
     "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.plan"
     " integrations.flower.records integrations.flower.registry",
-    "sandbox/test_verify.py": "sandbox.child sandbox.pipe sandbox.remote_records",
+    "sandbox/test_verify.py": "sandbox.apart sandbox.child sandbox.lifetime sandbox.pipe sandbox.remote_records",
     "sandbox/test_compiled_programs.py": "sandbox.cache_lookup",
     "sandbox/test_confinement.py": "sandbox.capabilities sandbox.landlock sandbox.loopback sandbox.seccomp"
     " sandbox.system_calls sandbox.variables",
@@ -292,6 +294,7 @@ def test_test_files_mirror_the_packages() -> None:
         "exact/test_laws.py",
         "integrations/flower/test_example.py",
         "cli/test_interrupted_train.py",
+        "cli/test_parsing.py",
         "proving/test_pods.py",
         "tasks/test_contract.py",
         "verifying/test_models_that_are_not_finite.py",

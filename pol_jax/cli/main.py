@@ -139,6 +139,12 @@ def train(task: str, **options: object) -> None:
     metavar="PATH",
     help="Leaves that matter: a path, or what lies below one (/params). Others rank no updates; their drift is open.",
 )
+@click.option(
+    "--memory",
+    type=click.FloatRange(0.1, 1e6),
+    metavar="GB",
+    help="Most memory of a process that reads PROOF.  [default: what its documents imply]",
+)
 @click.option("--unconfined", is_flag=True, help="Do not restrict files and network of the process that reads PROOF.")
 @click.option("--signer", metavar="KEY|FILE", help="The public key that must have signed the claim, from its owner.")
 @click.option("--tsa-roots", metavar="PEM", type=_FILE, help="Root certificates of timestamping authorities you trust.")
@@ -201,7 +207,14 @@ def merge_reports(proof: Path, facts: tuple[Path, ...], **options: object) -> No
     left_out = dict.fromkeys(
         ("confidence", "fraction", "top_q", "metric", "segments", "nonce", "nonce_round", "model", "jobs")
     )
-    limits = {"timeout": 900.0, "total_timeout": None, "unconfined": False, "max_constants": None, "everything": False}
+    limits = {
+        "timeout": 900.0,
+        "total_timeout": None,
+        "memory": None,
+        "unconfined": False,
+        "max_constants": None,
+        "everything": False,
+    }
     sys.exit(verify_command(proof, facts=facts, **left_out, **limits, **options))  # type: ignore[arg-type]
 
 
