@@ -89,7 +89,7 @@ TESTED_ELSEWHERE = {
     "attacks/test_catalogue.py": "attacks.attack attacks.blindfold attacks.chosen_batches attacks.hidden_target"
     " attacks.interpolation attacks.laundered_chain attacks.lies attacks.retraining"
     " attacks.stolen_proof attacks.synthesised_records",
-    "cli/test_main.py": "errors",
+    "cli/test_main.py": "errors cli.proving_commands cli.study_commands cli.verifying_commands",
     "cli/test_check.py": "cli.documents",
     "cli/test_verify.py": "cli.arguments cli.cures cli.report_screen",
     "cli/test_sign.py": "storage.final_arrays cli.output_file",

@@ -18,7 +18,7 @@ from rich.console import Console
 from tiny import NONCE
 from unsandboxed import verify
 
-from pol_jax.cli import main as cli
+from pol_jax.cli import verifying_commands
 from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.report_screen import print_report
 from pol_jax.errors import UsageError
@@ -111,7 +111,7 @@ def test_largest_updates_and_random_segments_are_replayed(runs: Path) -> None:
 
 
 def test_metrics_are_those_of_the_policies() -> None:
-    (metric,) = (option for option in cli.verify.params if option.name == "metric")
+    (metric,) = (option for option in verifying_commands.verify.params if option.name == "metric")
     assert tuple(metric.type.choices) == METRICS  # type: ignore[attr-defined]
 
 
