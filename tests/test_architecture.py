@@ -106,6 +106,7 @@ TESTED_ELSEWHERE = {
     "program/test_instrumentation.py": "program.inlining program.observed_step",
     "verifying/test_decided_spans.py": "verifying.observed_steps proving.decision_log",
     "storage/test_inventory.py": "protocol.inventory protocol.limits",
+    "storage/test_checkpoints.py": "storage.orbax_settings storage.stored_leaves",
     "storage/test_interventions.py": "proving.interventions",
     "test_api.py": "proving.finishing proving.recording",
     "proving/test_resumption.py": "proving.commit proving.open_run proving.recorder",

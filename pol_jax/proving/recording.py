@@ -40,7 +40,7 @@ from pol_jax.proving.sharding import (
 from pol_jax.proving.signing import Pace, choices_of, sign_commitment, sign_finished
 from pol_jax.proving.state_chain import StateChain
 from pol_jax.proving.trial import running
-from pol_jax.storage.checkpoints import check_place
+from pol_jax.storage.orbax_settings import check_place
 from pol_jax.storage.proof import Proof, open_proof
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.export import structure_of

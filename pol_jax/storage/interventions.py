@@ -12,7 +12,8 @@ import numpy as np
 from pol_jax.errors import ProofError
 from pol_jax.protocol.claim import Intervention
 from pol_jax.protocol.trees import StateSpec
-from pol_jax.storage.checkpoints import load_leaves, save_leaves
+from pol_jax.storage.checkpoints import save_leaves
+from pol_jax.storage.stored_leaves import load_leaves
 from pol_jax.training.initial_state import digest_of
 
 DIRECTORY: Final = "interventions"
