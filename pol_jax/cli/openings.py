@@ -23,6 +23,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.proving.opener import open_steps
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify_opening_apart
+from pol_jax.sandbox.virtual_devices import provide_devices
 from pol_jax.storage.inventory import find_claim
 from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import open_proof
@@ -45,6 +46,7 @@ def open_command(
     """Compute the challenged states again, check them against the ledger, and write the opening."""
     quiet_libraries()
     check_writable(out)
+    provide_devices(proof, Limits(), network=True)  # the prover's own run, on this machine
     opened, bars = open_proof(proof), Bars()
     if opened.claim is None:
         raise UsageError(f"{proof}: the run is not finished; pol train continues it")

@@ -18,6 +18,7 @@ from pol_jax.attesting.timestamp import read_pem
 from pol_jax.errors import BackendError
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress, Silent
+from pol_jax.protocol import claim as claims
 from pol_jax.protocol.challenge import Policy, RandomSegments, StepPolicy
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
@@ -273,7 +274,8 @@ def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds)
     """
     end = inf if bounds.total_seconds is None else monotonic() + bounds.total_seconds
     request = setup.request
-    loopback = isinstance(request, ProofRequest) and needs_gloo(Path(request.path))
+    claim = Path(request.path) / claims.FILE if isinstance(request, ProofRequest) else find_claim(Path(request.claim))
+    loopback = needs_gloo(claim)
     with child_process(readable, bounds.confined, processes=request.jobs > 1, loopback=loopback) as child:
         child.send(setup, end)
         while caller.report is None and caller.facts is None:
