@@ -41,7 +41,8 @@ from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Segments
 from pol_jax.protocol.trees import PyTree
 from pol_jax.storage import ledger
-from pol_jax.storage.checkpoints import checkpoint_name, checkpoint_steps, load_checkpoint
+from pol_jax.storage.checked_leaves import CheckedLeaves, check_leaves
+from pol_jax.storage.checkpoints import checkpoint_name, checkpoint_steps
 from pol_jax.storage.interventions import load_intervention
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.journal import FILE as JOURNAL_FILE
@@ -49,7 +50,6 @@ from pol_jax.storage.journal import read_journal, recorded_rows
 from pol_jax.storage.ledger import sealed_steps, segment_file
 from pol_jax.storage.seen_digests import SeenDigests, seen_before
 from pol_jax.training.pytrees import nested
-from pol_jax.training.states import Layout
 
 RECORDS_FILE: Final = "records"
 OPEN_RUN_FILE: Final = "run.json"
@@ -185,15 +185,22 @@ class Proof:
             return tuple(jnp.array(leaf) for leaf in self.host_leaves(step))
 
     def host_leaves(self, step: int) -> list[np.ndarray]:
-        """Return the state after ``step`` from its checkpoint, as arrays of the host.
+        """Return the state after ``step`` from its checkpoint, as arrays of the host; for errors see `checked_leaves`.
+
+        The whole state is in memory then.
+        """
+        return list(self.checked_leaves(step))
+
+    def checked_leaves(self, step: int) -> CheckedLeaves:
+        """Return the leaves of the state after ``step`` from its checkpoint; of a large one, each is read when needed.
 
         Raises:
             ProofError: the checkpoint is damaged, or changed since it was checked.
         """
         with seen_before() if self.seen else nullcontext():
-            leaves = load_checkpoint(self.root, step, self.commitment.state)
+            leaves = check_leaves(self.root, checkpoint_name(step), self.commitment.state)
         if self.seen:
-            self.seen.check_state(checkpoint_name(step), step, Layout(self.commitment.state).gather(leaves).digest())
+            self.seen.check_state(checkpoint_name(step), step, leaves.digest())
         return leaves
 
     def changes(self, step: int) -> dict[int, np.ndarray]:

@@ -86,6 +86,10 @@ class ShardedLayout(Layout):
         """Return the copied state; its shards are brought to the host when they are digested or saved."""
         return ShardedState(self, packed)
 
+    def view(self, leaves: Sequence[jax.Array]) -> ShardedState:
+        """Return a state where it lies, without copying it; it must not be used when the next step has begun."""
+        return ShardedState(self, tuple(leaves))
+
     def copy_of(self, leaves: Sequence[jax.Array]) -> ShardedState:
         """Return a copy of a state, on the same devices."""
         return self.fetch(self.pack(leaves))

@@ -23,16 +23,15 @@ from pol_jax.protocol.encoding import DIGEST_BYTES, Digest, batch_digest
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.reports.curves import Curve
+from pol_jax.storage.checked_leaves import check_leaves
 from pol_jax.storage.checkpoints import checkpoint_name
 from pol_jax.storage.interventions import intervention_name, intervention_steps
 from pol_jax.storage.inventory import check_inventory, read_bounded, scan
 from pol_jax.storage.ledger import DIRECTORY, segment_file
 from pol_jax.storage.proof import Proof
 from pol_jax.storage.seen_digests import SeenDigests
-from pol_jax.storage.stored_leaves import open_leaves
 from pol_jax.training.inputs import plan
 from pol_jax.training.keys import step_keys
-from pol_jax.training.states import Layout
 from pol_jax.verifying.agreement import check_agreement
 
 
@@ -141,20 +140,17 @@ def check_states(proof: Proof, observe: Callable[[int, Sequence[np.ndarray]], No
         The steps whose checkpoints are there, ascending.
     """
     assert proof.seen is not None  # noqa: S101  # it passed stage 4
-    layout, states = Layout(proof.commitment.state), proof.seen.states
-    stored = proof.checkpoints()
+    states, stored = proof.seen.states, proof.checkpoints()
     for step in sorted({0, proof.segments.steps} - set(stored)):
         raise ProofError(checkpoint_name(step), "is missing")
     for step in sorted(set(stored) - states.keys()):
         raise ProofError(checkpoint_name(step), "is none of the schedule's")
     for step in stored:
-        leaves = open_leaves(proof.root, checkpoint_name(step), layout.spec)
-        whole = leaves.read_all() if observe else None
-        digest = leaves.digest() if whole is None else layout.gather(whole).digest()
-        if digest != states[step]:
+        leaves = check_leaves(proof.root, checkpoint_name(step), proof.commitment.state)
+        if leaves.digest() != states[step]:
             raise ProofError(checkpoint_name(step), f"its state is not the one in row {step} of the ledger")
-        if observe and whole is not None:
-            observe(step, whole)
+        if observe:
+            observe(step, leaves)
     _check_interventions(proof)
     return stored
 

@@ -196,7 +196,7 @@ class ProofVerifier(Verifier):
             Why these leave open where the initial state comes from; None if they don't.
         """
         proof = passed.checked.proof
-        initial = proof.host_leaves(0)
+        initial = proof.checked_leaves(0)
         check_taken(proof.commitment, initial, checkpoint_name(0))
         ancestry = check_ancestry(
             proof.commitment, passed.claim, self._lineage, self._verify_ancestor, self._request.limits
