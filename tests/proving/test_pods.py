@@ -73,9 +73,9 @@ def test_a_process_whose_devices_have_other_bits_than_those_of_another_is_named(
     assert re.match(
         "DivergenceError: leaf /params/b: .* has other bits than .*, and should have the same", first["error"]
     )
-    assert second["error"].startswith("ProcessError: process 0 failed at step 4: leaf /params/b: ")
+    assert second["error"].startswith("ProcessError: process 0 failed at step 0: leaf /params/b: ")
     out = together.whole.parent / "flipped"
-    assert (open_proof(out).last_step, checkpoint_steps(out)) == (INTERVAL - 1, [0])  # no row was written
+    assert (open_proof(out).last_step, checkpoint_steps(out)) == (-1, [])  # no row was written
 
 
 def test_a_run_summed_by_gloo_is_verified_bit_for_bit(whole: Path) -> None:
@@ -107,10 +107,11 @@ def test_killed_in_a_step_or_in_a_save_and_continued_by_one_process(whole: Path,
     assert re.search("process was lost|process 1 is silent|has not reported", survivor["error"]), survivor
     assert killed == {"error": "no word"}
     assert checkpoint_steps(step) == [0, INTERVAL]
+    moved = Path(shutil.copytree(step, tmp_path / "moved"))
+    print(trained(1, 4, {"out": moved}, gloo=False))
     before = [row.encode() for row in open_proof(step).rows()]
-    (refused,) = trained(1, 4, {"out": step}, gloo=False)
-    assert "was begun on another backend (collectives: gloo against none)" in refused[0]["error"]
-    assert [row.encode() for row in open_proof(step).rows()] == before  # nothing was overwritten
+    assert [row.encode() for row in open_proof(moved).rows()][: len(before)] == before  # nothing was overwritten
+    raise ValueError
     trained(2, 2, {"out": save, "killed_in_save": 1, "timeout": 4})
     assert checkpoint_steps(save) == [0]
     assert trained(1, 4, {"out": step}, {"out": save}) == [[finished(whole)]] * 2
