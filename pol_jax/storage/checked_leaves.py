@@ -26,19 +26,19 @@ KEPT_BYTES: Final = 2**28
 class CheckedLeaves(Sequence[np.ndarray]):
     """The leaves of a stored state, in the order of its specification; each is read when it is asked for."""
 
-    def __init__(self, stored: StoredLeaves, where: str, spec: StateSpec) -> None:
-        """Read all leaves once, one after the other.
+    def __init__(self, stored: StoredLeaves) -> None:
+        """Read all leaves once, piece by piece if they are not kept.
 
         Raises:
             ProofError: one is damaged.
         """
-        self._stored, self._where, self._layout = stored, where, Layout(spec)
+        self._stored, self._layout = stored, Layout(stored.spec)
         self._kept: list[np.ndarray] | None = None
-        self._digests = list[list[Digest]]()
         if self._layout.nbytes <= KEPT_BYTES:
             self._kept = stored.read_all()
-        for at in range(len(spec)):
-            self._digests.append(self._pieces(at, self._kept[at] if self._kept else stored.read(at, ())))
+            self._digests = [self._pieces(at, leaf) for at, leaf in enumerate(self._kept)]
+        else:
+            self._digests = [list(stored.digest_pieces(at)) for at in range(len(stored.spec))]
 
     def digest(self) -> Digest:
         """Return the digest of the state."""
@@ -72,7 +72,7 @@ class CheckedLeaves(Sequence[np.ndarray]):
         with seen_before():
             leaf = self._stored.read(at, ())
         if self._pieces(at, leaf) != self._digests[at]:
-            raise ProofError(self._where, f"{CHANGED}: its state is another one")
+            raise ProofError(self._stored.where, f"{CHANGED}: its state is another one")
         return leaf
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -85,4 +85,4 @@ class CheckedLeaves(Sequence[np.ndarray]):
 
 def check_leaves(root: Path, where: str, spec: StateSpec) -> CheckedLeaves:
     """Read the leaves in the directory ``where`` of a proof once; for errors see `open_leaves`."""
-    return CheckedLeaves(open_leaves(root, where, spec), where, spec)
+    return CheckedLeaves(open_leaves(root, where, spec))

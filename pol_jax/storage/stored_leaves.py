@@ -23,11 +23,16 @@ from pol_jax.training.states import Layout, contiguous_bytes
 
 
 class StoredLeaves:
-    """The leaves in a checkpoint whose files were checked; they are read whole, or in parts."""
+    """The leaves in a checkpoint whose files were checked; they are read whole, or in parts.
+
+    Attributes:
+        where: the checkpoint, for the text of an error.
+        spec: of the leaves.
+    """
 
     def __init__(self, where: str, spec: StateSpec, arrays: Mapping[int, ts.TensorStore]) -> None:
         """Read from arrays, by the places of their leaves in ``spec``; leaves without elements have none."""
-        self._where, self._spec, self._arrays = where, spec, arrays
+        self.where, self.spec, self._arrays = where, spec, arrays
 
     def read(self, at: int, index: tuple[slice, ...]) -> np.ndarray:
         """Return a part of a leaf.
@@ -39,7 +44,7 @@ class StoredLeaves:
         Raises:
             ProofError: it is damaged, or has a bool that is neither 0 nor 1.
         """
-        with _reading(self._where):
+        with _reading(self.where):
             return self._checked(at, self._arrays[at][index].read() if at in self._arrays else None, index)
 
     def digest(self) -> Digest:
@@ -48,14 +53,20 @@ class StoredLeaves:
         Raises:
             ProofError: a piece is damaged, or has a bool that is neither 0 nor 1.
         """
-        return state_digest(Layout(self._spec).spec_digest, self._piece_digests())
+        found = (digest for at in range(len(self.spec)) for digest in self.digest_pieces(at))
+        return state_digest(Layout(self.spec).spec_digest, found)
 
-    def _piece_digests(self) -> Iterator[Digest]:
-        for at, leaf in enumerate(self._spec):
-            sizes = [size // parts for size, parts in zip(leaf.shape, leaf.pieces, strict=True)]
-            for corner in np.ndindex(*leaf.pieces):
-                index = tuple(slice(i * size, (i + 1) * size) for i, size in zip(corner, sizes, strict=True))
-                yield piece_digest(contiguous_bytes(self.read(at, index)))
+    def digest_pieces(self, at: int) -> Iterator[Digest]:
+        """Yield the digests of the pieces of the leaf at a place, with one piece in memory at a time.
+
+        Raises:
+            ProofError: a piece is damaged, or has a bool that is neither 0 nor 1.
+        """
+        leaf = self.spec[at]
+        sizes = [size // parts for size, parts in zip(leaf.shape, leaf.pieces, strict=True)]
+        for corner in np.ndindex(*leaf.pieces):
+            index = tuple(slice(i * size, (i + 1) * size) for i, size in zip(corner, sizes, strict=True))
+            yield piece_digest(contiguous_bytes(self.read(at, index)))
 
     def read_all(self) -> list[np.ndarray]:
         """Return all leaves, whole.
@@ -63,15 +74,15 @@ class StoredLeaves:
         Raises:
             ProofError: one is damaged, or has a bool that is neither 0 nor 1.
         """
-        with _reading(self._where):
+        with _reading(self.where):
             begun = {at: array.read() for at, array in self._arrays.items()}
-            return [self._checked(at, begun.get(at), ()) for at in range(len(self._spec))]
+            return [self._checked(at, begun.get(at), ()) for at in range(len(self.spec))]
 
     def _checked(self, at: int, found: Any, index: tuple[slice, ...]) -> np.ndarray:
-        leaf = self._spec[at]
+        leaf = self.spec[at]
         array = np.empty(leaf.shape, DTYPES[leaf.dtype])[index] if found is None else np.asarray(found.result())
         if has_odd_bool(array):
-            raise ProofError(self._where, f"leaf {'/'.join(names_of((leaf,))[0])} has a bool that is neither 0 nor 1")
+            raise ProofError(self.where, f"leaf {'/'.join(names_of((leaf,))[0])} has a bool that is neither 0 nor 1")
         return array
 
 

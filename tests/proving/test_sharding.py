@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from pol_jax.proving.commit import PRNG
 from pol_jax.proving.recording import Recording, train
 from pol_jax.proving.sharding import check_devices, committed_mesh
 from pol_jax.reports.outcomes import Mode, Verdict
+from pol_jax.sandbox.virtual_devices import needs_gloo
 from pol_jax.storage.checkpoints import checkpoint_name
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.export import structure_of
@@ -227,3 +229,10 @@ def test_addresses_of_object_stores_are_refused(address: str, tmp_path: Path, mo
     with pytest.raises(UsageError, match="is an address"):
         train(TASK, address)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_claim_without_an_end_is_not_waited_for(tmp_path: Path) -> None:
+    """The caller looks for gloo before anything is checked: a pipe in the claim's place would never end."""
+    os.mkfifo(tmp_path / "claim.json")
+    assert not needs_gloo(tmp_path / "claim.json")
+    assert not needs_gloo(tmp_path / "none")
