@@ -41,7 +41,7 @@ class _Start:
 
     span: Span
     rows: Iterator[Row]
-    state: CheckedLeaves | None
+    state: Sequence[np.ndarray] | None
 
 
 class Replayer:
@@ -147,7 +147,8 @@ class Replayer:
         leaves = self._checked.proof.checked_leaves(begun.span.start) if begun.state is None else begun.state
         with executing(self._program.signature):
             state = self._program.put(leaves)
-        leaves.forget()  # the next replay's state may be in memory already; there is no room for a third
+        if isinstance(leaves, CheckedLeaves):
+            leaves.forget()  # the next replay's state may be in memory already; there is no room for a third
         return state
 
     def _report(self, row: Row) -> None:

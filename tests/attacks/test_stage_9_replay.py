@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,6 @@ from pol_jax.protocol.challenge import ListedSegments
 from pol_jax.protocol.limits import Limits
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
-from pol_jax.storage.checked_leaves import CheckedLeaves
 from pol_jax.storage.proof import Proof
 from pol_jax.verifying import replay
 from pol_jax.verifying.checks import check_files_to_states
@@ -58,7 +57,7 @@ def loads(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], list[
     """Replay all segments, one after the other: the checkpoints that were loaded for it, and the results."""
     checked, loaded, true = check_files_to_states(root, Limits()), list[int](), Proof.checked_leaves
 
-    def checked_leaves(proof: Proof, step: int) -> CheckedLeaves:
+    def checked_leaves(proof: Proof, step: int) -> Sequence[np.ndarray]:
         loaded.append(step)
         return true(proof, step)
 

@@ -102,7 +102,7 @@ def test_openings_take_the_devices_of_the_mesh(whole: Path, tmp_path: Path) -> N
 def test_killed_in_a_step_or_in_a_save_and_continued_by_one_process(whole: Path, tmp_path: Path) -> None:
     """The same claim, to the last bit: gloo's sums depend on the mesh, and not on who has which device."""
     step, save = tmp_path / "step", tmp_path / "save"
-    ((survivor, killed),) = trained(2, 2, {"out": step, "signal": "SIGKILL", "at": 6, "timeout": 4})
+    ((survivor, killed),) = trained(2, 2, {"out": step, "signal": "SIGKILL", "at": 6, "timeout": 10})
     # gloo notices the broken connection, or all wait for each other until the timeout.
     assert re.search("process was lost|process 1 is silent|has not reported", survivor["error"]), survivor
     assert killed == {"error": "no word"}
@@ -112,7 +112,7 @@ def test_killed_in_a_step_or_in_a_save_and_continued_by_one_process(whole: Path,
     before = [row.encode() for row in open_proof(step).rows()]
     assert [row.encode() for row in open_proof(moved).rows()][: len(before)] == before  # nothing was overwritten
     raise ValueError
-    trained(2, 2, {"out": save, "killed_in_save": 1, "timeout": 4})
+    trained(2, 2, {"out": save, "killed_in_save": 1, "timeout": 10})
     assert checkpoint_steps(save) == [0]
     assert trained(1, 4, {"out": step}, {"out": save}) == [[finished(whole)]] * 2
 
@@ -124,7 +124,7 @@ def test_noticed_or_killed_in_a_save_and_continued_by_four_processes(together: T
     assert first["claim"] is None
     noticed = Path(shutil.copytree(together.noticed, tmp_path / "noticed"))
     assert first["step"] in checkpoint_steps(noticed)
-    trained(2, 2, {"out": tmp_path / "save", "killed_in_save": 0, "timeout": 4})
+    trained(2, 2, {"out": tmp_path / "save", "killed_in_save": 0, "timeout": 10})
     assert checkpoint_steps(tmp_path / "save") == [0]
     ends = trained(4, 1, {"out": noticed}, {"out": tmp_path / "save"})
     assert ends == [[finished(together.whole)] * 4] * 2
@@ -133,7 +133,7 @@ def test_noticed_or_killed_in_a_save_and_continued_by_four_processes(together: T
 
 
 def test_a_process_that_falls_silent_ends_the_run(tmp_path: Path) -> None:
-    case = {"out": str(tmp_path), "signal": "SIGSTOP", "at": 5, "timeout": 2}
+    case = {"out": str(tmp_path), "signal": "SIGSTOP", "at": 5, "timeout": 4}
     with started(2, 2, [case]) as (first, second):
         _, errors = first.communicate(timeout=100)
         os.kill(second.pid, signal.SIGKILL)
