@@ -95,7 +95,7 @@ def _chunks(words: jax.Array, key: tuple[int, ...], nbytes: int, chunks: int, ro
         for word, value in enumerate(lax.fori_loop(0, _CHUNK_BYTES // _BLOCK_BYTES, block, begun)):
             values_ref[word] = value
 
-    return pl.pallas_call(
+    values: jax.Array = pl.pallas_call(
         kernel,
         grid=(height // rows,),
         in_specs=[pl.BlockSpec((_CHUNK_WORDS, rows, lanes), lambda at: (0, at, 0))],
@@ -104,6 +104,7 @@ def _chunks(words: jax.Array, key: tuple[int, ...], nbytes: int, chunks: int, ro
         interpret=platform == "cpu",
         compiler_params=None if platform in {"cpu", "tpu"} else triton.CompilerParams(num_warps=4),
     )(words)
+    return values
 
 
 def _tree(values: jax.Array, key: tuple[int, ...]) -> jax.Array:

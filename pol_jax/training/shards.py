@@ -103,7 +103,7 @@ class ShardedLayout(Layout):
         arrays = [parts[shard.leaf][shard.devices[0]] for shard in owned]
         pieces = (_part(self.spec[each.leaf], array.shape).pieces for each, array in zip(owned, arrays, strict=True))
         return self.digester.dispatch(
-            list(map(Part, arrays, pieces)), self, ShardedState(self, tuple(leaves)).digest_pieces
+            list(map(Part, arrays, pieces)), self.combine, ShardedState(self, tuple(leaves)).digest_pieces
         )
 
     def owned(self, process: int) -> list[Shard]:

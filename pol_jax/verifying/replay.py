@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import jax
+import numpy as np
 
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.program.artifact import Leaves, Program, executing

@@ -8,15 +8,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import tiny
 import unsandboxed
 
 import pol_jax
+from pol_jax.program.placement import place
+from pol_jax.protocol.mesh import Mesh, MeshAxis
 from pol_jax.protocol.trees import LeafSpec
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.training import device_digests
 from pol_jax.training.device_digests import DeviceDigests
+from pol_jax.training.shards import ShardedLayout
 from pol_jax.training.states import Layout
 
 SPEC = (
@@ -52,6 +56,16 @@ def test_pieces_are_digested_where_they_lie(accelerator: list[Any]) -> None:
     assert len(accelerator) == 2  # the first state is digested twice: to compare, and to use
     layout.digest_on_device(leaves)
     assert len(accelerator) == 3
+
+
+def test_shards_are_digested_where_they_lie(accelerator: list[Any]) -> None:
+    mesh = Mesh((MeshAxis("all", 1),), ((("all",), ()), ((), ())), ())
+    layout = ShardedLayout(mesh.cut(SPEC), place(mesh))
+    leaves = layout.placement.put(layout.shapes, lambda at, index: np.asarray(state()[at])[index])
+    found = layout.digest_on_device(leaves)
+    assert isinstance(found, DeviceDigests)
+    assert found.digest_pieces() == layout.copy_of(leaves).digest_pieces()
+    assert found.digest() == Layout(layout.spec).copy_of(state()).digest()
 
 
 def test_the_host_finds_the_same_rows(accelerator: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
