@@ -107,7 +107,6 @@ TESTED_ELSEWHERE = {
     "program/test_instrumentation.py": "program.inlining program.observed_step",
     "verifying/test_decided_spans.py": "verifying.observed_steps proving.decision_log",
     "storage/test_inventory.py": "protocol.inventory protocol.limits",
-    "storage/test_checkpoints.py": "storage.orbax_settings storage.stored_leaves",
     "storage/test_interventions.py": "proving.interventions",
     "test_api.py": "proving.finishing proving.recording",
     "proving/test_resumption.py": "proving.commit proving.open_run proving.recorder",
@@ -119,7 +118,9 @@ TESTED_ELSEWHERE = {
     "verifying/test_deployed.py": "storage.model_files",
     "cli/test_export.py": "reports.model_card",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
-    "sandbox/test_reader.py": "sandbox.proofs sandbox.reading sandbox.reading_messages storage.reader",
+    "storage/test_checkpoints.py": "storage.checkpoint_names storage.orbax_settings storage.stored_leaves",
+    "storage/test_proof.py": "storage.run",
+    "sandbox/test_reader.py": "sandbox.proofs sandbox.runs sandbox.reading sandbox.reading_messages storage.reader",
     "cli/test_shards.py": "verifying.facts verifying.shard",
     "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.plan"
     " integrations.flower.records integrations.flower.registry",

@@ -5,28 +5,19 @@ A state is saved as nested dicts by the paths of its leaves.
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import jax
 import numpy as np
 
 from pol_jax.errors import StorageError
 from pol_jax.protocol.trees import StateSpec
+from pol_jax.storage.checkpoint_names import DIRECTORY, NAME, checkpoint_name
 from pol_jax.storage.orbax_settings import check_orbax, few_small_files, names_of, reason_of
 from pol_jax.storage.stored_leaves import load_leaves
-
-DIRECTORY: Final = "checkpoints"
-
-_NAME: Final = re.compile(r"[0-9]{10}\Z")
-
-
-def checkpoint_name(step: int) -> str:
-    """Return the directory of the checkpoint after ``step``, relative to the proof."""
-    return f"{DIRECTORY}/{step:010d}"
 
 
 def save_checkpoint(root: Path, step: int, spec: StateSpec, leaves: Sequence[np.ndarray | jax.Array]) -> None:
@@ -67,14 +58,6 @@ def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
     return load_leaves(root, checkpoint_name(step), spec)
 
 
-def checkpoint_steps(root: Path) -> list[int]:
-    """Return the steps that have a checkpoint, ascending."""
-    directory = root / DIRECTORY
-    if not directory.is_dir():
-        return []
-    return sorted(int(entry.name) for entry in directory.iterdir() if _NAME.match(entry.name))
-
-
 def remove_checkpoint(root: Path, step: int) -> None:
     """Remove the checkpoint after ``step``.
 
@@ -92,7 +75,7 @@ def remove_unfinished(root: Path) -> None:
     for entry in directory.iterdir() if directory.is_dir() else ():
         if not entry.is_dir():
             entry.unlink()
-        elif not _NAME.match(entry.name):
+        elif not NAME.match(entry.name):
             shutil.rmtree(entry)
 
 

@@ -18,7 +18,7 @@ from pol_jax.protocol.challenge import AllSegments, TopSegments
 from pol_jax.reports.outcomes import Mode, Verdict
 from pol_jax.storage import checked_leaves
 from pol_jax.storage.checked_leaves import CheckedLeaves, check_leaves
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.proof import open_proof
 from pol_jax.storage.stored_leaves import StoredLeaves
 
