@@ -14,6 +14,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.spans import Span
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.verifying.facts import Facts, Share
+from pol_jax.verifying.following import FollowEnded, Following, SegmentChecked
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Expected
 
@@ -27,6 +28,7 @@ class Setup(msgspec.Struct, frozen=True, tag="setup"):
         memory_bytes: of address space that the child may take, or None.
         share: of a proof's verification, for which the child is to find facts; None for a whole verification.
         facts: of all shards of a proof's verification, which the child is to judge by; None to execute itself.
+        following: how the child is to follow a run that goes on; None to verify.
     """
 
     request: ProofRequest | OpeningRequest
@@ -34,6 +36,7 @@ class Setup(msgspec.Struct, frozen=True, tag="setup"):
     memory_bytes: int | None
     share: Share | None = None
     facts: Facts | None = None
+    following: Following | None = None
 
 
 class FindSource(msgspec.Struct, frozen=True, tag="find_source"):
@@ -172,9 +175,8 @@ class SpanReplayed(msgspec.Struct, frozen=True, tag="span_replayed"):
 
 
 _Work: TypeAlias = WorkBegun | WorkAdvanced | WorkEnded
-FromChild: TypeAlias = (
-    FindSource | ExportTrusted | ReadRecords | StageBegun | _Work | Finished | FactsFound | ErrorRaised
-)
+_Ended: TypeAlias = Finished | FactsFound | FollowEnded | ErrorRaised
+FromChild: TypeAlias = FindSource | ExportTrusted | ReadRecords | StageBegun | _Work | SegmentChecked | _Ended
 ToChild: TypeAlias = Setup | SourceFound | ProgramExpected | Records
 
 WorkerSetup: TypeAlias = ProofWork | OpeningWork

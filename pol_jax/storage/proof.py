@@ -47,13 +47,12 @@ from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.journal import FILE as JOURNAL_FILE
 from pol_jax.storage.journal import read_journal, recorded_rows
 from pol_jax.storage.ledger import sealed_steps, segment_file
+from pol_jax.storage.open_run import FILE as OPEN_RUN_FILE
 from pol_jax.storage.seen_digests import SeenDigests, seen_before
 from pol_jax.training.pytrees import nested
 from pol_jax.training.states import Layout
 
 RECORDS_FILE: Final = "records"
-OPEN_RUN_FILE: Final = "run.json"
-"""A run that is not finished has this file, and the journal."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from federation import INTERVAL, STEPS, TRUSTED, assignment, judge, model, site, task
 from places import SCRIPTS, TESTS
-from untrusted.behaviours import BYZANTINE, Answer, honest, steering
+from untrusted.behaviours import BYZANTINE, honest, steering
+from untrusted.worker import Answer
 
 from pol_jax import (
     AllSegments,
