@@ -1,6 +1,7 @@
-"""This module defines the commands of ``pol``: their names, options and exit codes.
+"""This module is the command line, ``pol``: its commands, and what its errors and exit codes are.
 
-What a command does is in a module of its own, which is imported when the command runs: ``pol --help`` stays fast.
+Names and options of the commands are in ``*_commands``. What a command does is in a module of its own, which is
+imported when the command runs: ``pol --help`` stays fast.
 """
 
 from __future__ import annotations
@@ -8,20 +9,15 @@ from __future__ import annotations
 import io
 import sys
 import traceback
-from pathlib import Path
 from typing import Any
 
 import click
 
-from pol_jax.cli.attestation_commands import COMMANDS
-from pol_jax.errors import PolError, UsageError, UserCodeError
+from pol_jax.cli import attestation_commands, proving_commands, study_commands, verifying_commands
+from pol_jax.errors import PolError, UserCodeError
 
 _INTERRUPTED, _BUG = 130, 70
 """The first exit code is what shells give for Ctrl-C, the second is EX_SOFTWARE of sysexits.h."""
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
-_PROOF = click.argument("proof", type=_FOLDER)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -33,6 +29,7 @@ def pol() -> None:
     """
 
 
+<<<<<<< HEAD
 @pol.command(short_help="Train TASK with a proof.")
 @click.argument("task")
 @click.option("--out", type=_FOLDER, required=True, help="Directory of the proof; an interrupted run continues.")
@@ -336,6 +333,11 @@ def attack(words: tuple[str, ...], **options: object) -> None:
 
 for command in COMMANDS:
     pol.add_command(command)
+=======
+for module in (proving_commands, verifying_commands, study_commands, attestation_commands):
+    for command in module.COMMANDS:
+        pol.add_command(command)
+>>>>>>> main
 
 
 def _remember(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
@@ -356,7 +358,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that can't show a character is no reason to stop
             stream.reconfigure(errors="backslashreplace")
-    asked: dict[str, bool] = {}
+    asked: dict[str, Any] = {"words": sys.argv[1:]}
     try:
         sys.exit(pol(standalone_mode=False, obj=asked))
     except PolError as error:
