@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 import click
 from msgspec import structs
 
 from pol_jax.cli.terminal import Bars
-from pol_jax.errors import UsageError, printable
-from pol_jax.program.machine import current_environment
+from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import ListedSegments
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.stages import Stage
-from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.sandbox.follow import follow_apart
+from pol_jax.sandbox.follow import describe, follow_apart, unfinished_report
 from pol_jax.training.task import Source
-from pol_jax.verifying.following import FollowEnded, Following, SegmentChecked
+from pol_jax.verifying.following import Following, SegmentChecked
 from pol_jax.verifying.request import ProofRequest
+
+_MOST_TOLD: Final = 100
+"""So many false segments are told and verified at the end; the first one would do."""
 
 Verify = Callable[[ProofRequest], Report]
 
@@ -55,7 +57,7 @@ def follow_and_verify(
     bad: dict[int, SegmentChecked] = {}
 
     def tell(checked: SegmentChecked) -> None:
-        if checked.problem is not None:
+        if checked.problem is not None and len(bad) < _MOST_TOLD:
             bad.setdefault(checked.segment, checked)
             click.echo(f"false: segment {checked.segment}: {checked.problem}", err=True)
 
@@ -64,36 +66,12 @@ def follow_and_verify(
         ended = follow_apart(request, following, source, tell, progress=bars, bounds=bounds)
     finally:
         bars.end()
-    click.echo(_describe(ended, following), err=True)
+    click.echo(describe(ended, following), err=True)
     if ended.how != "finished":
-        return _unfinished(request, ended, following, list(bad.values()))
+        return unfinished_report(request, ended, following, list(bad.values()))
     with suppress(UsageError):  # a run that may stop early can end before a segment that it had sealed
         if bad:
             report = verify(structs.replace(request, policy=ListedSegments(tuple(sorted(bad)))))
             if report.verdict is not Verdict.ACCEPTED:
                 return report
     return verify(request)
-
-
-def _describe(ended: FollowEnded, following: Following) -> str:
-    how = {
-        "finished": "the run is finished",
-        "stalled": f"nothing new came for {following.stall_seconds:g} s",
-        "replaced": "the directory has another run now",
-    }
-    looked = f"{ended.checked} of {ended.landed} segments were replayed while it went on, up to step {ended.steps}"
-    doubt = f"; no more, since {printable(ended.doubt)}" if ended.doubt else ""
-    return f"{how[ended.how]}: {looked}{doubt}"
-
-
-def _unfinished(request: ProofRequest, ended: FollowEnded, following: Following, bad: list[SegmentChecked]) -> Report:
-    """Return the report on a run that is not finished: nothing is proven; but what is false, is."""
-    report = Report.unfinished(
-        request.policy, request.nonce, current_environment(), exact=request.exact, leaves=request.leaves
-    )
-    reasons = [f"{Stage.REPLAY}: segment {each.segment}: {each.problem}" for each in bad]
-    open_end = f"{_describe(ended, following)}; the run can be continued, and verified when all steps are done"
-    outcome = Outcome.FAILED if bad else Outcome.INCONCLUSIVE
-    report = report.with_stage(Stage.REPLAY, outcome, "; ".join([*reasons[:1], open_end]))
-    verdict = Verdict.REJECTED if bad else Verdict.INCONCLUSIVE
-    return structs.replace(report, verdict=verdict, reasons=(*reasons, open_end))

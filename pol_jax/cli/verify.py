@@ -30,11 +30,8 @@ from pol_jax.protocol.challenge import (
 )
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
-<<<<<<< HEAD
 from pol_jax.reports.report import Report
-=======
 from pol_jax.sandbox.apart import verify_proof_apart
->>>>>>> main
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.training.task import Source, Task, load_task
 from pol_jax.verifying.proof_verifier import BUILT_IN_RECORDS

@@ -18,6 +18,7 @@ from pol_jax.errors import BackendError, DataError, ProofError
 from pol_jax.progress import Progress
 from pol_jax.protocol import inventory
 from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.stages import Stage
 from pol_jax.storage.journal import FILE as JOURNAL_FILE
 from pol_jax.storage.ledger import DIRECTORY
 from pol_jax.training.task import Source
@@ -106,8 +107,9 @@ class _Follower:
             except (BackendError, DataError) as error:  # what this machine can't do says nothing of the run
                 self._doubt = str(error)
             except ProofError as error:
-                self._tell(SegmentChecked(self._landed, str(error), self._steps))
-                self._doubt = str(error)
+                if self._doubt is None:  # once: nothing more is looked at
+                    self._tell(SegmentChecked(self._landed, str(error), self._steps))
+                    self._doubt = str(error)
             if finished:
                 return self._ended("finished")
             now = self._activity()
@@ -132,6 +134,7 @@ class _Follower:
 
     def _open(self) -> LandedSegments:
         segments = LandedSegments(self._root, self._request.limits, self._source, self._request.secret)
+        self._progress.stage(Stage.REPLAY.value)  # what is executed from now on may take more memory than files explain
         differences = segments.differences()
         if differences:
             self._doubt = f"this backend is not that of the run ({'; '.join(differences)})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from pol_jax.errors import UsageError
 from pol_jax.progress import Silent
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.follow import FollowCaller, await_commitment, follow_apart
+from pol_jax.sandbox.memory import memory_of_proof, memory_of_run
 from pol_jax.sandbox.messages import Finished
 from pol_jax.sandbox.process import ProcessLost
 from pol_jax.verifying.following import FollowEnded, Following, SegmentChecked
@@ -47,6 +49,19 @@ def test_a_bit_that_flips_in_another_process_is_told_while_it_trains(tmp_path: P
     assert f"the replay of step {FLIPPED + 1} differs" in (told[1].problem or "")
 
 
+def test_memory_is_bounded_by_the_commitment(plain_proof: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(plain_proof, tmp_path / "run"))
+    (run / "claim.json").unlink()
+    request = ProofRequest(path=str(run), nonce=bytes(16))
+    known, of_proof = (memory(request, Bounds()).reading for memory in (memory_of_run, memory_of_proof))
+    assert known is not None
+    assert of_proof is not None
+    assert known > of_proof, "without a claim, a proof's documents explain nothing"
+    (run / "commitment.json").unlink()
+    assert memory_of_run(request, Bounds()).reading == of_proof
+    assert memory_of_run(request, Bounds(memory_bytes=2**30)).executing == 2**30
+
+
 def caller() -> FollowCaller:
     return FollowCaller(ProofRequest(path="run", nonce=bytes(16)), tiny.plain().source, Silent(), lambda _told: None)
 
@@ -65,6 +80,14 @@ def caller() -> FollowCaller:
 def test_what_no_child_of_ours_says_ends_it(message: SegmentChecked | FollowEnded | Finished) -> None:
     with pytest.raises(ProcessLost):
         caller().answer(message)
+
+
+def test_a_segment_is_told_once() -> None:
+    """A child that was taken over can't fill the memory with false segments."""
+    hearing = caller()
+    hearing.answer(SegmentChecked(3, "false", 6))
+    with pytest.raises(ProcessLost):
+        hearing.answer(SegmentChecked(3, "false", 6))
 
 
 def test_words_of_the_child_are_printed_as_one_line() -> None:
