@@ -118,9 +118,12 @@ def false_states_between(site: Site) -> Answer:
 def _halved(step: Callable[..., Any]) -> Callable[..., Any]:
     """Return a step that moves half as far."""
 
+    def half_way(old: jax.Array, new: jax.Array) -> jax.Array:
+        return (old + new) / 2 if jax.numpy.issubdtype(new.dtype, jax.numpy.floating) else new
+
     def slower(state: PyTree, batch: PyTree, key: jax.Array) -> tuple[PyTree, Mapping[str, jax.Array]]:
         new, metrics = step(state, batch, key)
-        return jax.tree.map(lambda a, b: (a + b) / 2 if jax.numpy.issubdtype(b, float) else b, state, new), metrics
+        return jax.tree.map(half_way, state, new), metrics
 
     return slower
 

@@ -16,8 +16,8 @@ from pol_jax.training.records import record_spec, take
 from untrusted.federation import Setting
 
 SETTINGS = {
-    "digits": Setting(workers=10, rounds=3, steps=80, batch_size=32, interval=20, classes=4, share=0.125),
-    "cifar10": Setting(workers=10, rounds=3, steps=80, batch_size=32, interval=20, classes=4, share=0.125),
+    "digits": Setting(workers=10, rounds=2, steps=80, batch_size=32, interval=20, classes=4, share=0.125),
+    "cifar10": Setting(workers=10, rounds=2, steps=80, batch_size=32, interval=20, classes=4, share=0.125),
 }
 QUICK = Setting(workers=4, rounds=1, steps=12, batch_size=8, interval=4, classes=5, share=0.25)
 
