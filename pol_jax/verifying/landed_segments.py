@@ -24,7 +24,8 @@ from pol_jax.protocol.environment import Environment, environment_differences
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Segments, Span
-from pol_jax.storage.checkpoints import checkpoint_name, checkpoint_steps, load_checkpoint
+from pol_jax.storage.checkpoint_names import checkpoint_name, checkpoint_steps
+from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.interventions import intervention_name, load_intervention
 from pol_jax.storage.inventory import read_bounded, scan
 from pol_jax.storage.ledger import read_row, read_segment, segment_file

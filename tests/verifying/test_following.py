@@ -16,7 +16,8 @@ import pol_jax
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Silent
 from pol_jax.protocol.limits import Limits
-from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
+from pol_jax.storage.checkpoint_names import checkpoint_name
+from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.ledger import segment_file
 from pol_jax.verifying import landed_segments
 from pol_jax.verifying.following import FollowEnded, Following, SegmentChecked, follow
