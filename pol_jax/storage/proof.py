@@ -226,13 +226,30 @@ class Proof:
         Raises:
             UsageError: the run is not finished.
         """
-        if self.claim is None:
-            raise UsageError(f"{self.root}: the run is not finished; continue it first")
-        return self.leaves(self.claim.steps)
+        return self.leaves(self.finished().claim.steps)
+
+    def finished(self) -> FinishedProof:
+        """Return this proof as one that has a claim.
+
+        Raises:
+            UsageError: the run is not finished.
+        """
+        raise UsageError(f"{self.root}: the run is not finished; what began it continues it (the same command or code)")
+
+
+@dataclass(frozen=True, repr=False)
+class FinishedProof(Proof):
+    """A proof whose run is finished, so that it has a claim: whatever is verified, opened, signed or started from."""
+
+    claim: Claim
+
+    def finished(self) -> FinishedProof:
+        """Return this proof."""
+        return self
 
 
 def open_proof(path: Path | str, limits: Limits | None = None) -> Proof:
-    """Open the proof in a directory, which reads its documents and nothing else.
+    """Open the proof in a directory, which reads its documents and nothing else: a `FinishedProof` if it has a claim.
 
     Raises:
         UsageError: there is no proof in the directory.
@@ -242,10 +259,9 @@ def open_proof(path: Path | str, limits: Limits | None = None) -> Proof:
     if not (root / commitments.FILE).exists():
         raise UsageError(f"{root}: there is no proof here; expected a directory with {commitments.FILE}")
     commitment = Commitment.parse(read_bounded(root, commitments.FILE, limits))
-    claim = None
-    if (root / claims.FILE).exists():
-        claim = Claim.parse(read_bounded(root, claims.FILE, limits))
-    return Proof(root, commitment, claim, limits)
+    if not (root / claims.FILE).exists():
+        return Proof(root, commitment, None, limits)
+    return FinishedProof(root, commitment, Claim.parse(read_bounded(root, claims.FILE, limits)), limits)
 
 
 def check_finished(root: Path) -> None:
