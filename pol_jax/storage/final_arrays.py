@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from pol_jax.errors import ProofError, UsageError
+from pol_jax.errors import ProofError
 from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.storage.checkpoint_names import checkpoint_name
@@ -23,8 +23,7 @@ def read_final_state(proof: Proof) -> Arrays:
         UsageError: the run is not finished.
         ProofError: the checkpoint or the commitment is not the claimed one.
     """
-    if proof.claim is None:
-        raise UsageError(f"{proof.root}: the run is not finished; pol train continues it")
+    proof = proof.finished()
     if proof.commitment.digest().hex() != proof.claim.commitment:
         raise ProofError(commitments.FILE, "is not the commitment that the claim names")
     layout = Layout(proof.commitment.state)
