@@ -5,6 +5,7 @@ commitment.json   program/   records   checkpoints/   ledger/   claim.json   inv
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +27,15 @@ from pol_jax.program.artifact import (
     load_program,
 )
 from pol_jax.protocol import merkle
+from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.encoding import DIGEST_BYTES
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.trees import PyTree
+from pol_jax.storage.checked_leaves import check_leaves
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.interventions import load_intervention
 from pol_jax.storage.inventory import read_bounded
+from pol_jax.storage.reader import DIRECT
 from pol_jax.storage.run import Run, open_run
 from pol_jax.storage.seen_digests import seen_before
 from pol_jax.training.pytrees import nested
@@ -103,6 +107,16 @@ class Proof(Run):
             self.seen.check_state(checkpoint_name(step), step, Layout(self.commitment.state).gather(leaves).digest())
         return leaves
 
+    def checked_leaves(self, step: int) -> Sequence[np.ndarray]:
+        """Return the same; of a large state that this process reads itself, each leaf is read when it is asked for."""
+        if self.reader is not DIRECT:
+            return self.host_leaves(step)
+        with seen_before() if self.seen else nullcontext():
+            leaves = check_leaves(self.root, checkpoint_name(step), self.commitment.state)
+        if self.seen:
+            self.seen.check_state(checkpoint_name(step), step, leaves.digest())
+        return leaves
+
     def changes(self, step: int) -> dict[int, np.ndarray]:
         """Return the leaves that an intervention after ``step`` put into the state, by their places; none if none did.
 
@@ -124,17 +138,40 @@ class Proof(Run):
         Raises:
             UsageError: the run is not finished.
         """
-        if self.claim is None:
-            raise UsageError(f"{self.root}: the run is not finished; continue it first")
-        return self.leaves(self.claim.steps)
+        return self.leaves(self.finished().claim.steps)
+
+    def finished(self) -> FinishedProof:
+        """Return this proof as one that has a claim.
+
+        Raises:
+            UsageError: the run is not finished.
+        """
+        raise UsageError(f"{self.root}: the run is not finished; what began it continues it (the same command or code)")
+
+
+@dataclass(frozen=True, repr=False)
+class FinishedProof(Proof):
+    """A proof whose run is finished, so that it has a claim: whatever is verified, opened, signed or started from."""
+
+    claim: Claim
+
+    def finished(self) -> FinishedProof:
+        """Return this proof."""
+        return self
 
 
 def open_proof(path: Path | str, limits: Limits | None = None) -> Proof:
-    """Open the proof in a directory, which reads its documents and nothing else.
+    """Open the proof in a directory, which reads its documents and nothing else: a `FinishedProof` if it has a claim.
 
     Raises:
         UsageError: there is no proof in the directory.
         ProofError: a document is damaged.
     """
-    run = open_run(path, limits)
-    return Proof(run.root, run.commitment, run.claim, run.limits)
+    return proof_of(open_run(path, limits))
+
+
+def proof_of(run: Run) -> Proof:
+    """Return a run with its programs, records and states: a `FinishedProof` if it has a claim."""
+    if run.claim is None:
+        return Proof(run.root, run.commitment, None, run.limits, reader=run.reader)
+    return FinishedProof(run.root, run.commitment, run.claim, run.limits, reader=run.reader)
