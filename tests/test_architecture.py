@@ -300,6 +300,7 @@ def test_test_files_mirror_the_packages() -> None:
         "cli/test_parsing.py",
         "proving/test_pods.py",
         "tasks/test_contract.py",
+        "training/test_ordinary_steps.py",
         "verifying/test_models_that_are_not_finite.py",
         "verifying/test_modes.py",
         "verifying/test_rounding_decides.py",
