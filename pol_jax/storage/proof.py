@@ -41,6 +41,7 @@ from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Segments
 from pol_jax.protocol.trees import PyTree
 from pol_jax.storage import ledger
+from pol_jax.storage.checked_parts import CheckedParts
 from pol_jax.storage.checkpoints import checkpoint_name, checkpoint_steps, load_checkpoint
 from pol_jax.storage.interventions import load_intervention
 from pol_jax.storage.inventory import read_bounded
@@ -67,6 +68,7 @@ class Proof:
         limits: how much may be read.
         seen: digests of what a verification has seen, with which all rows and states that are read are compared; None
             if there is nothing to compare with.
+        parts: what a verification has in memory of what it has checked; it is not read again. None if nothing.
     """
 
     root: Path
@@ -74,6 +76,7 @@ class Proof:
     claim: Claim | None
     limits: Limits = field(default_factory=Limits)
     seen: SeenDigests | None = None
+    parts: CheckedParts | None = None
 
     def __repr__(self) -> str:
         """Return directory, task and number of steps in one line."""
@@ -161,11 +164,13 @@ class Proof:
     def rows_after(self, step: int) -> Iterator[Row]:
         """Return the rows of a finished proof after that of ``step``, in order; the first segment is read now."""
         numbers = range(self.segments.of_step(step + 1), len(self.segments))
-        read = (self._segment(number, step + 1) for number in numbers)
+        read = (self.rows_of(number, step + 1) for number in numbers)
         return chain(next(read, ()), chain.from_iterable(read))
 
-    def _segment(self, segment: int, first: int) -> Iterator[Row]:
-        """Read a segment now, and return its rows from step ``first`` on."""
+    def rows_of(self, segment: int, first: int = 0) -> Iterator[Row]:
+        """Return the rows of a segment of a finished proof, from step ``first`` on; the segment is read now."""
+        if self.parts and (kept := self.parts.rows(segment)) is not None:
+            return (row for row in kept if row.step >= first)
         with seen_before() if self.seen else nullcontext():
             rows = ledger.read_segment(self.root, segment, self.segments.rows(segment), self.commitment.row_layout)
         chosen = (row for row in rows if row.step >= first)
@@ -190,6 +195,8 @@ class Proof:
         Raises:
             ProofError: the checkpoint is damaged, or changed since it was checked.
         """
+        if self.parts and (kept := self.parts.state(step)) is not None:
+            return kept
         with seen_before() if self.seen else nullcontext():
             leaves = load_checkpoint(self.root, step, self.commitment.state)
         if self.seen:

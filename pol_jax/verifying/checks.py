@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from pol_jax.protocol.encoding import DIGEST_BYTES, Digest, batch_digest
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.reports.curves import Curve
+from pol_jax.storage.checked_parts import CheckedParts
 from pol_jax.storage.checkpoints import checkpoint_name, open_leaves
 from pol_jax.storage.interventions import intervention_name, intervention_steps
 from pol_jax.storage.inventory import check_inventory, read_bounded, scan
@@ -97,8 +98,9 @@ def check_ledger(checked: Checked, claim: Claim, curve: Curve | None = None) -> 
     """
     proof = checked.proof
     schedule, leaves, states = proof.commitment.schedule, list[Digest](), dict[int, Digest]()
+    parts = CheckedParts()
     _check_segment_files(proof)
-    for row in proof.rows():
+    for row in _rows_kept_in(parts, proof):
         where = segment_file(proof.segments.of_step(row.step))
         if (row.state is not None) != schedule.has_witness(row.step, claim.steps):
             raise ProofError(
@@ -115,7 +117,15 @@ def check_ledger(checked: Checked, claim: Claim, curve: Curve | None = None) -> 
         raise ProofError(DIRECTORY, "its Merkle root is not the claimed one")
     if states[claim.steps].hex() != claim.final_state:
         raise ProofError(claims.FILE, f"final_state is not the digest in row {claim.steps} of the ledger")
-    return replace(checked, proof=replace(proof, seen=SeenDigests(0, b"".join(leaves), states)))
+    return replace(checked, proof=replace(proof, seen=SeenDigests(0, b"".join(leaves), states), parts=parts))
+
+
+def _rows_kept_in(parts: CheckedParts, proof: Proof) -> Iterator[Row]:
+    """Yield all rows, as they are read, and keep them."""
+    for segment in range(len(proof.segments)):
+        rows = list(proof.rows_of(segment))
+        parts.put_rows(segment, rows)
+        yield from rows
 
 
 def check_inputs(proof: Proof, claim: Claim, records: UInt8[np.ndarray, "records 32"]) -> None:
@@ -154,6 +164,8 @@ def check_states(proof: Proof, observe: Callable[[int, Sequence[np.ndarray]], No
             raise ProofError(checkpoint_name(step), f"its state is not the one in row {step} of the ledger")
         if observe and whole is not None:
             observe(step, whole)
+            if proof.parts:
+                proof.parts.put_state(step, whole)
     _check_interventions(proof)
     return stored
 
