@@ -135,7 +135,7 @@ class Caller:
         if self._records is None:
             raise ProcessLost("asked for records that are not there")
         if len(indices) > self._most_records:
-            raise ProcessLost("asked for more records than the steps take that are read at once")
+            raise ProcessLost("asked for more records than are read at once")
         if not all(0 <= index < len(self._records) for index in indices):
             raise ProcessLost("asked for records that are not there")
         return answers_from(self._records, self._spec)(indices)

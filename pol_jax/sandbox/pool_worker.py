@@ -89,7 +89,8 @@ class StepsSince(Silent):
     def __init__(self, pipe: Pipe, seconds: float = 0.02) -> None:
         """Tell the other side of ``pipe``, with so many seconds between messages."""
         self._pipe, self._seconds = pipe, seconds
-        self._next, self._steps, self._loss = 0.0, 0, None
+        self._next, self._steps = 0.0, 0
+        self._loss: float | None = None
 
     def at(self, done: int, loss: float | None = None) -> None:
         """Count one more step."""

@@ -21,12 +21,14 @@ from pol_jax.protocol.spans import Span
 from pol_jax.reports.comparison import Compared
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.training.committed_records import CommittedRecords
+from pol_jax.training.follower import Follower
 from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.inputs import StepInput, step_inputs
-from pol_jax.training.loop import Follower, Witness, run
+from pol_jax.training.loop import run
 from pol_jax.training.shards import layout_of
 from pol_jax.training.states import HostState
 from pol_jax.training.task import Source
+from pol_jax.training.witness import Witness
 from pol_jax.verifying.checks import Checked
 from pol_jax.verifying.numeric_comparison import CommittedSteps, compare_initial, compare_spans
 

@@ -69,7 +69,10 @@ pipe.recv_bytes()
             "without a report",
         ),
         ("say(type='finished', report=b'[' * 1000000)", "sent no report"),
-        (FIND + "say(type='read_records', indices=[0] * 4000000)", "asked for more records than the steps take that are read at once"),
+        (
+            FIND + "say(type='read_records', indices=[0] * 4000000)",
+            "asked for more records than are read at once",
+        ),
         (FIND + "\nwhile True: say(type='read_records', indices=[0] * 4)", "doesn't read what it asked for"),
     ],
     ids=["half a message", "half a header", "negative", "huge", "flood", "nested", "nested report", "many", "not read"],
