@@ -263,6 +263,11 @@ def _orbax() -> Iterator[None]:
         yield
 
 
+def array_names(spec: StateSpec) -> list[str]:
+    """Return the name of each leaf in the store of its checkpoint."""
+    return [".".join(names) for names in _names(spec)]
+
+
 def _names(spec: StateSpec) -> list[tuple[str, ...]]:
     """Return the place of each leaf in the nested dicts; names are escaped, because Orbax joins them by dots."""
     return [tuple(_safe(part) for part in split_pointer(leaf.path)) or ("state",) for leaf in spec]
