@@ -22,9 +22,8 @@ import optax
 from jax.sharding import AxisType, PartitionSpec
 
 import pol_jax
-from pol_jax.proving import recorder
 from pol_jax.proving.sharding import Shardings
-from pol_jax.storage.checkpoints import save_checkpoint
+from pol_jax.storage.checkpoint_writer import CheckpointWriter
 from pol_jax.training.shards import ShardedLayout
 from pol_jax.training.task import Key, PyTree
 
@@ -123,12 +122,14 @@ def run(settings: Mapping[str, Any]) -> None:
 
 
 def _die_in_save() -> None:
-    def die(root: Path, step: int, *others: Any) -> None:
+    save = CheckpointWriter.save
+
+    def die(writer: CheckpointWriter, step: int, leaves: Any) -> None:
         if step == INTERVAL:
             os._exit(9)
-        save_checkpoint(root, step, *others)
+        save(writer, step, leaves)
 
-    mock.patch.object(recorder, "save_checkpoint", die).start()
+    mock.patch.object(CheckpointWriter, "save", die).start()
 
 
 def _flip(device: int) -> None:
