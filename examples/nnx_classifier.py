@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -54,17 +53,15 @@ def points() -> dict[str, np.ndarray]:
     return {"x": (noise + label[:, None]).astype(np.float32), "label": label}
 
 
-def original(steps: int) -> list[float]:
-    """Train as the tutorial does, and return the losses."""
-    model, optimizer = build(nnx.Rngs(0))
-    step, data, order, losses = nnx.jit(train_step), points(), np.random.default_rng(1), []
-    for _ in range(steps):
-        chosen = order.integers(0, 240, 16)
-        losses.append(float(step(model, optimizer, {name: leaf[chosen] for name, leaf in data.items()})["loss"]))
+DATA = points()
+
+
+init, step = pol_jax.from_nnx(build, train_step)
+task = pol_jax.Task("nnx classifier", init, step, pol_jax.Arrays(DATA), batch_size=16, steps=60)
+
+
+def train(out: str) -> list[float]:
+    """Train, and return the losses."""
+    losses: list[float] = []
+    pol_jax.train(task, out, on_step=lambda _, metrics: losses.append(metrics["loss"]))
     return losses
-
-
-def task(data_dir: Path | None = None, steps: int | None = None) -> pol_jax.Task:
-    """Return the same training as a task."""
-    init, step = pol_jax.from_nnx(build, train_step)
-    return pol_jax.Task("nnx classifier", init, step, pol_jax.Arrays(points()), 16, steps or 60, 20)

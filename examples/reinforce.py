@@ -5,7 +5,6 @@ A walker on a line must reach the middle. An episode is a pure function of the p
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -56,17 +55,14 @@ def train_step(state: Any, seeds: jax.Array, key: jax.Array) -> tuple[Any, dict[
     return new, {"loss": loss, "gain": gain}
 
 
-def original(steps: int) -> list[float]:
-    """Train as before, and return the mean return of each step."""
-    state, step, gains = create(jax.random.key(0)), jax.jit(train_step), []
-    for number in range(steps):
-        seeds = np.random.default_rng(number).integers(0, 1000, EPISODES)
-        state, metrics = step(state, seeds, jax.random.fold_in(jax.random.key(1), number))
-        gains.append(float(metrics["gain"]))
+DATA = np.arange(1000)
+
+
+task = pol_jax.Task("reinforce", create, train_step, DATA, batch_size=EPISODES, steps=80)
+
+
+def train(out: str) -> list[float]:
+    """Train, and return the mean return of each step."""
+    gains: list[float] = []
+    pol_jax.train(task, out, on_step=lambda _, metrics: gains.append(metrics["gain"]))
     return gains
-
-
-def task(data_dir: Path | None = None, steps: int | None = None) -> pol_jax.Task:
-    """Return the same training as a task."""
-    seeds = np.arange(1000, dtype=np.int32)
-    return pol_jax.Task("reinforce", create, train_step, pol_jax.Arrays(seeds), EPISODES, steps or 80, 20)

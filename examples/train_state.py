@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -67,24 +66,14 @@ def sequences() -> np.ndarray:
     return ((first + np.arange(int(CONFIG["length"]) + 1)) % 32).astype(np.int32)
 
 
-def original(steps: int) -> list[float]:
-    """Train as before, and return the losses."""
-    state, step, order, losses = create(jax.random.key(0)), jax.jit(train_step), np.random.default_rng(1), []
-    for _ in range(steps):
-        state, metrics = step(state, sequences()[order.integers(0, 200, 16)])
-        losses.append(float(metrics["loss"]))
+DATA = sequences()
+
+
+task = pol_jax.Task("decoder", create, lambda state, tokens, key: train_step(state, tokens), DATA, 16, 60)
+
+
+def train(out: str) -> list[float]:
+    """Train, and return the losses."""
+    losses: list[float] = []
+    pol_jax.train(task, out, on_step=lambda _, metrics: losses.append(metrics["loss"]))
     return losses
-
-
-def task(data_dir: Path | None = None, steps: int | None = None) -> pol_jax.Task:
-    """Return the same training as a task: its functions are no part of the state, and pytrees leave them out."""
-    return pol_jax.Task(
-        name="train state",
-        init=create,
-        step=lambda state, tokens, key: train_step(state, tokens),
-        source=sequences(),  # type: ignore[arg-type, unused-ignore]  # an array is a source of its rows
-        batch_size=16,
-        steps=steps or 60,
-        interval=20,
-        hyperparameters=CONFIG,
-    )

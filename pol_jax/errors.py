@@ -104,9 +104,8 @@ def unreadable(where: str, problem: str, error: BaseException) -> PolError:
     while cause is not None:  # libraries wrap the system's error in errors of their own
         by_type = isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno in _MACHINE_ERRNOS)
         if by_type or any(text in str(cause) for text in _MACHINE_TEXTS):
-            return BackendError(
-                f"this machine can't read {printable(where)}: {printable(str(cause) or 'out of memory')}"
-            )
+            found = "out of memory" if isinstance(cause, MemoryError) else str(cause)  # libraries say it in many ways
+            return BackendError(f"this machine can't read {printable(where)}: {printable(found)}")
         cause = cause.__cause__ or cause.__context__
     return ProofError(where, problem)
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from time import monotonic
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, TypeVar, runtime_checkable
+
+T = TypeVar("T")
+
+SECONDS_BETWEEN: Final = 1.0
+"""So often `tracked` says how far work has come: a process that says nothing for long is taken for dead."""
 
 
 @runtime_checkable
@@ -95,3 +101,28 @@ class WithinStage:
     def stage(self, number: int) -> None:
         """Report the outer stage again, as a sign of life: a child process that stays silent is ended."""
         self._tell(self._number)
+
+
+def tracked(progress: Progress, what: str, items: Iterable[T], total: int) -> Iterator[T]:
+    """Yield items, each of which is worked on before the next is asked for, and tell once a second how many are done.
+
+    Nothing is told of what takes less than that.
+
+    Args:
+        progress: told of them.
+        what: the work.
+        items: one for each unit of it.
+        total: how many they are.
+    """
+    begun, told = False, monotonic()
+    try:
+        for done, item in enumerate(items):
+            if monotonic() - told >= SECONDS_BETWEEN:
+                if not begun:
+                    progress.begin(what, total, done)
+                begun, told = True, monotonic()
+                progress.at(done)
+            yield item
+    finally:
+        if begun:
+            progress.end()

@@ -12,7 +12,7 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class FlatTask:
         records: takes indices of records, gives a batch.
         length: how many records there are.
         batch: how many of them a batch has.
+        evaluate: of a state to named numbers, if the task has an evaluation of its own.
     """
 
     step: Callable[..., Any]
@@ -45,10 +46,11 @@ class FlatTask:
     records: Callable[[np.ndarray], Any]
     length: int
     batch: int
+    evaluate: Callable[[Any], Mapping[str, float]] | None = None
 
-    def initial(self) -> Any:
+    def initial(self, seed: int = 3) -> Any:
         """The initial state."""
-        return jax.tree.map(np.asarray, jax.jit(self.init)(np.array([0, 3], np.uint32)))
+        return jax.tree.map(np.asarray, jax.jit(self.init)(np.array([0, seed], np.uint32)))
 
     def inputs(self, index: int) -> tuple[Any, Any]:
         """The batch and the key of a step."""
@@ -109,6 +111,7 @@ def flat_task(name: str, data_dir: Path | None, batch: int | None) -> FlatTask:
         records,
         len(task.source),
         batch or task.batch_size,
+        task.evaluate,
     )
 
 

@@ -20,7 +20,8 @@ def pol(*arguments: str | Path, answers: str | None = None) -> Result:
         arguments: of the command line.
         answers: lines that are typed when it asks.
     """
-    result = CliRunner().invoke(cli.pol, [str(argument) for argument in arguments], input=answers)
+    words = [str(argument) for argument in arguments]
+    result = CliRunner().invoke(cli.pol, words, input=answers, obj={"words": words})
     if isinstance(result.exception, PolError):
         result.exit_code, result.stderr_bytes = result.exception.exit_code, f"pol: {result.exception}\n".encode()
     elif result.exception and not isinstance(result.exception, SystemExit):

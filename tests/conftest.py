@@ -39,7 +39,7 @@ import tiny  # noqa: E402
 import unsandboxed  # noqa: E402
 from fine_tuned import WEIGHTS, tune  # noqa: E402
 from forge import Forger  # noqa: E402
-from in_process import serving_thread  # noqa: E402
+from in_process import reading_thread, serving_thread  # noqa: E402
 from opened_steps import SOURCE, STEPS  # noqa: E402
 from unsandboxed import verify  # noqa: E402
 
@@ -213,7 +213,14 @@ def check_opening(plain_proof: Path, tmp_path: Path) -> Callable[..., Report]:
     return verify
 
 
+@pytest.fixture(autouse=True)
+def _read_in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a thread parse what commands let a confined process parse; not in tests of that (``@pytest.mark.apart``)."""
+    if not request.node.get_closest_marker("apart"):
+        monkeypatch.setattr("pol_jax.sandbox.reader.reading_process", reading_thread)
+
+
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verify in this process what is verified in one of its own elsewhere: where that is not what is tested."""
-    monkeypatch.setattr("pol_jax.sandbox.verify.child_process", serving_thread)
+    monkeypatch.setattr("pol_jax.sandbox.apart.child_process", serving_thread)

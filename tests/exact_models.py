@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import jax
@@ -59,3 +60,36 @@ def step(state: Any, given: Any, key: Any) -> tuple[Any, Any]:
     momentum = jax.tree.map(lambda v, g: 0.9 * v + g, momentum, gradient)
     weights = jax.tree.map(lambda w, v: w - 0.3 * v, weights, momentum)
     return (weights, momentum), {"loss": loss}
+
+
+def shards() -> tuple[np.ndarray, np.ndarray]:
+    """Values of which four devices have a part each: their sums depend on the order."""
+    generator = np.random.Generator(np.random.PCG64(9))
+    values = generator.standard_normal(4 * 8) * 10.0 ** generator.integers(-3, 4, 4 * 8)
+    return values.astype(np.float32), np.arange(4, dtype=np.int32)[:, None]
+
+
+def collectives_over(mesh: Any) -> Any:
+    """A function of `shards` that has each collective, over the axis ``batch`` of a mesh."""
+
+    def body(x: Any, count: Any) -> tuple[Any, ...]:
+        half = x.astype(jnp.bfloat16)
+        return (
+            lax.psum(x, "batch"),
+            lax.psum_scatter(x, "batch", tiled=True),
+            lax.psum(half, "batch"),
+            lax.pmax(x, "batch"),
+            lax.pmin(x, "batch"),
+            lax.ppermute(x, "batch", [(0, 1), (1, 2), (2, 3), (3, 0)]),
+            lax.psum(count, "batch"),
+        )
+
+    cut, whole = jax.sharding.PartitionSpec("batch"), jax.sharding.PartitionSpec()
+    specs = (whole, cut, whole, whole, whole, cut, whole)
+    return jax.shard_map(body, mesh=mesh, in_specs=(cut, cut), out_specs=specs)
+
+
+def digest(tree: Any) -> str:
+    """A digest of all bits of a pytree."""
+    content = b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree))
+    return hashlib.sha256(content).hexdigest()[:16]

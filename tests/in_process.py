@@ -10,13 +10,14 @@ import os
 import subprocess
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from multiprocessing import Pipe
 from threading import Thread
+from types import ModuleType
 from unittest.mock import patch
 
-from pol_jax.sandbox import child
+from pol_jax.sandbox import child, reading
 from pol_jax.sandbox.process import Process
 
 
@@ -37,27 +38,39 @@ def serving_thread(
     readable: Sequence[str], confined: bool, *, processes: bool = False, loopback: bool = False
 ) -> Iterator[Process]:
     """In place of `pol_jax.sandbox.process.child_process`."""
+    with serving(
+        child,
+        lambda handle: child.serve(handle, os.getpid(), [] if confined else ["file access and network not restricted"]),
+    ) as process:
+        yield process
+
+
+@contextmanager
+def reading_thread(root: str) -> Iterator[Process]:
+    """In place of `pol_jax.sandbox.process.reading_process`."""
+    with serving(reading, lambda handle: reading.serve(handle, os.getpid(), [])) as process:
+        yield process
+
+
+@contextmanager
+def serving(module: ModuleType, serve: Callable[[int], None]) -> Iterator[Process]:
+    """Serve in a thread; ``module`` gets no end and no limits of its own, which would be this process's."""
     ours, theirs = Pipe()
     handle = os.dup(theirs.fileno())
     theirs.close()
+    with ExitStack() as patched, ours, tempfile.TemporaryFile() as noise:
+        for name in ("exit_with", "limit_resources", "limit_memory"):
+            patched.enter_context(patch.object(module, name))
 
-    # Its own end and its own limits would be this process's.
-    with (
-        ours,
-        tempfile.TemporaryFile() as noise,
-        patch.object(child, "exit_with"),
-        patch.object(child, "limit_resources"),
-    ):
-
-        def serve() -> None:
+        def work() -> None:
             try:
-                child.serve(handle, os.getpid(), [] if confined else ["file access and network not restricted"])
+                serve(handle)
             except (EOFError, OSError):  # the caller has heard enough
                 pass
             except BaseException:  # noqa: BLE001  # told, like any last line of a child
                 noise.write(traceback.format_exc().encode())
 
-        thread = Thread(target=serve, daemon=True)
+        thread = Thread(target=work, daemon=True, name="confined")
         thread.start()
         try:
             yield Process(ours, NoProcess(), noise)

@@ -89,7 +89,7 @@ TESTED_ELSEWHERE = {
     "attacks/test_catalogue.py": "attacks.attack attacks.blindfold attacks.chosen_batches attacks.hidden_target"
     " attacks.interpolation attacks.laundered_chain attacks.lies attacks.retraining"
     " attacks.stolen_proof attacks.synthesised_records",
-    "cli/test_main.py": "errors",
+    "cli/test_main.py": "errors cli.proving_commands cli.study_commands cli.verifying_commands",
     "cli/test_check.py": "cli.documents",
     "cli/test_verify.py": "cli.arguments cli.cures cli.report_screen",
     "cli/test_sign.py": "storage.final_arrays cli.output_file",
@@ -97,6 +97,7 @@ TESTED_ELSEWHERE = {
     "cli/test_interrupted_train.py": "files",
     "judging/test_tolerance.py": "judging.leaf_distances judging.leaf_judgement",
     "judging/test_coverage.py": "judging.replay_result",
+    "judging/test_dispute.py": "judging.party",
     "attacks/test_programs_that_are_no_training.py": "program.audit",
     "attacks/test_other_backends.py": "program.machine protocol.environment",
     "attacks/test_documents.py": "protocol.claim",
@@ -116,10 +117,11 @@ TESTED_ELSEWHERE = {
     "verifying/test_deployed.py": "storage.model_files",
     "cli/test_export.py": "reports.model_card",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
+    "sandbox/test_reader.py": "sandbox.proofs sandbox.reading sandbox.reading_messages storage.reader",
     "cli/test_shards.py": "verifying.facts verifying.shard",
     "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.plan"
     " integrations.flower.records integrations.flower.registry",
-    "sandbox/test_verify.py": "sandbox.child sandbox.pipe sandbox.remote_records",
+    "sandbox/test_verify.py": "sandbox.apart sandbox.child sandbox.lifetime sandbox.pipe sandbox.remote_records",
     "sandbox/test_compiled_programs.py": "sandbox.cache_lookup",
     "sandbox/test_confinement.py": "sandbox.capabilities sandbox.landlock sandbox.loopback sandbox.seccomp"
     " sandbox.system_calls sandbox.variables",
@@ -128,7 +130,7 @@ TESTED_ELSEWHERE = {
     "tasks/test_contract.py": "training.task",
     "training/test_export.py": "training.follower training.loop training.pytrees training.witness",
     "verifying/test_ancestry.py": "reports.wording.notices reports.wording.origins training.initial_state",
-    "verifying/test_modes.py": "reports.wording.drift reports.wording.verdicts",
+    "verifying/test_modes.py": "reports.wording.drift",
     "verifying/test_opening_verifier.py": "training.opened_records verifying.opening_replay",
     "attacks/test_stage_6_state_digests.py": "verifying.checks",
     "attacks/test_stage_9_replay.py": "verifying.challenged_segments verifying.proof_material verifying.replay",
@@ -290,6 +292,7 @@ def test_test_files_mirror_the_packages() -> None:
         "exact/test_laws.py",
         "integrations/flower/test_example.py",
         "cli/test_interrupted_train.py",
+        "cli/test_parsing.py",
         "proving/test_pods.py",
         "tasks/test_contract.py",
         "verifying/test_models_that_are_not_finite.py",

@@ -41,7 +41,12 @@ def _train_otherwise(
     used = [inputs_of(proof, each) for each in proof.inputs]
     transcript = replace(execute(proof.program, proof.initial, used, change), inputs=proof.inputs)
     proof.write(transcript)
-    return Forged(out, proof.task, transcript, tuple(range(1, setting.steps + 1)), setting.steps)
+    other = [each.step for each, told in zip(used, proof.inputs, strict=True) if _differ(each, told)]
+    return Forged(out, proof.task, transcript, tuple(sorted({*transcript.altered, *other})), setting.steps)
+
+
+def _differ(a: StepInput, b: StepInput) -> bool:
+    return any(x.tobytes() != y.tobytes() for x, y in zip(a.batch, b.batch, strict=True))
 
 
 def with_others(source: Source, places: np.ndarray) -> Arrays:

@@ -13,6 +13,7 @@ from pol_jax.attacks.paper_rule import PUBLISHED, PaperVerdict, judge_by_paper
 from pol_jax.attacks.transcript import parameters_of, state_distance
 from pol_jax.cli.terminal import make_console, print_line, quiet_libraries
 from pol_jax.errors import ACCEPTED, UsageError
+from pol_jax.sandbox.proofs import open_apart
 from pol_jax.storage.proof import Proof, open_proof
 from pol_jax.training.task import load_task
 
@@ -29,20 +30,23 @@ def attack_command(
     """Forge by one attack, or by all that the task allows, and print what was made; return the exit code."""
     quiet_libraries()
     attacks, victim = _asked(words, every=every)
-    proof, console = _finished(victim), make_console()
-    named = task or proof.commitment.task.name
-    loaded = load_task(named, data_dir=data_dir, steps=proof.segments.steps)
-    reference = d_ref or _moved(proof)
-    if not d_ref:
-        print_line(console, f"no --d-ref: the distance that the victim went, {reference:.3g}, stands for it")
-    setting = Setting(proof, loaded, seed, PUBLISHED.slack * reference)
-    for attack in attacks:
-        try:
-            _forge(console, attack, setting, out / attack.name if every else out, reference)
-        except UsageError as error:
-            if not every:
-                raise
-            print_line(console, f"{attack.name}: not made: {error}")
+    console = make_console()
+    with open_apart(victim) as proof:
+        if proof.claim is None:
+            raise UsageError(f"{victim}: the run is not finished; an attack needs a finished proof")
+        named = task or proof.commitment.task.name
+        loaded = load_task(named, data_dir=data_dir, steps=proof.segments.steps)
+        reference = d_ref or _moved(proof)
+        if not d_ref:
+            print_line(console, f"no --d-ref: the distance that the victim went, {reference:.3g}, stands for it")
+        setting = Setting(proof, loaded, seed, PUBLISHED.slack * reference)
+        for attack in attacks:
+            try:
+                _forge(console, attack, setting, out / attack.name if every else out, reference)
+            except UsageError as error:
+                if not every:
+                    raise
+                print_line(console, f"{attack.name}: not made: {error}")
     return ACCEPTED
 
 
@@ -72,13 +76,6 @@ def _asked(words: Sequence[str], *, every: bool) -> tuple[Sequence[Attack], Path
         return [attack_named(words[0])], Path(words[1])
     names = ", ".join(attack.name for attack in ATTACKS)
     raise UsageError(f"expected pol attack NAME PROOF, or pol attack --all PROOF; NAME is one of {names}")
-
-
-def _finished(path: Path) -> Proof:
-    proof = open_proof(path)
-    if proof.claim is None:
-        raise UsageError(f"{path}: the run is not finished; an attack needs a finished proof")
-    return proof
 
 
 def _moved(proof: Proof) -> float:

@@ -24,8 +24,9 @@ from pol_jax.files import storing
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.opening import Opening
 from pol_jax.proving.opener import open_steps
+from pol_jax.sandbox.proofs import open_apart
 from pol_jax.storage.openings import read_opening
-from pol_jax.storage.proof import Proof, open_proof
+from pol_jax.storage.proof import Proof
 from pol_jax.training.task import load_task
 
 _SEGMENT = 10
@@ -90,11 +91,12 @@ def _open(
 ) -> Opening:
     """Make an opening of a proof on this machine."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leave a GPU's memory to the processes that replay
-    proof = open_proof(path)
-    source = load_task(task, data_dir=data_dir).source if task else source_of_built_in(data_dir)(proof.commitment)
     secret = read_secret(private) if private else None
     try:
-        return open_steps(proof, source, _few(proof) if steps is None else steps, secret=secret, progress=bars)
+        with open_apart(path) as proof:
+            built_in = source_of_built_in(data_dir)
+            source = load_task(task, data_dir=data_dir).source if task else built_in(proof.commitment)
+            return open_steps(proof, source, _few(proof) if steps is None else steps, secret=secret, progress=bars)
     except BackendError as error:
         raise BackendError(
             f"{error}; or use the prover's opening: pol open on that machine, pol backends --opening on this one"

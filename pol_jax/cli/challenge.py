@@ -9,6 +9,7 @@ from pathlib import Path
 from pol_jax.cli.arguments import step_policy
 from pol_jax.cli.nonces import given_nonce
 from pol_jax.cli.terminal import make_console
+from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import challenged_steps
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.limits import Limits
@@ -24,6 +25,8 @@ def challenge_command(
     tsa_roots: Path | None,
 ) -> None:
     """Draw steps, and print the commands that open and verify them."""
+    if tsa_roots is not None and nonce_round is None:
+        raise UsageError("--tsa-roots: says that the round must follow the claim's timestamp; give --nonce-round too")
     given = given_nonce(nonce, nonce_round, claim, tsa_roots)
     nonce_bytes = given.content or secrets.token_bytes(16)
     parsed = _claim(claim)

@@ -12,11 +12,11 @@ from pathlib import Path
 import click
 
 from pol_jax.attesting import envelope as envelopes
+from pol_jax.attesting.anchors import read_anchors
 from pol_jax.attesting.attestation import Attestation, check_document, names_prover, read_attestation
 from pol_jax.attesting.beacon import BeaconRound, verify_committed_round
 from pol_jax.attesting.digests import digest_arrays, digest_file
 from pol_jax.attesting.folder import BEACON, CLAIM, CLAIM_TOKEN, COMMITMENT_TOKEN, find, read_attestations
-from pol_jax.attesting.public_key import read_signer
 from pol_jax.attesting.subjects import PARAMETERS, STATE
 from pol_jax.attesting.time_window import Timestamp, Work, window_of
 from pol_jax.attesting.timestamp import MAX_RESPONSE_BYTES, read_roots, verify_token
@@ -66,7 +66,7 @@ def check_command(
 ) -> int:
     """Check an envelope, a proof, or both against each other; return the exit code."""
     findings = Findings()
-    pinned = None if signer is None else read_signer(signer)
+    pinned = read_anchors(signer, tokens.roots).signer  # of roots it is only seen that they are some, token or not
     file, root = _at_hand(path, proof)
     tokens = _completed(tokens, root)
     if arrays and (root is None or is_bundle(root)):
@@ -164,10 +164,11 @@ def _check_arrays(attestation: Attestation, root: Path | None, where: str, findi
     if root is None:
         findings.open.append("Whether the signed digests are those of the claimed final state stays open (--arrays).")
         return
-    from pol_jax.storage.final_arrays import read_final_state, select_parameters  # these start jax
-    from pol_jax.storage.proof import open_proof
+    from pol_jax.sandbox.proofs import open_apart  # these start jax
+    from pol_jax.storage.final_arrays import read_final_state, select_parameters
 
-    state = read_final_state(open_proof(root))
+    with open_apart(root) as proof:
+        state = read_final_state(proof)
     for name, arrays in ((STATE, state), (PARAMETERS, select_parameters(state))):
         if attestation.digests_of(name) != digest_arrays(arrays):
             raise ProofError(where, f"signs another {name} than the proof has")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pol_jax.cli.terminal import make_console, quiet_libraries
 from pol_jax.errors import ACCEPTED, REJECTED
-from pol_jax.storage.proof import open_proof
+from pol_jax.sandbox.proofs import open_apart
 from pol_jax.verifying.diff import diff
 
 
@@ -14,7 +14,8 @@ def diff_command(a: Path, b: Path) -> int:
     """Print the first step at which two runs diverge, and return the exit code."""
     quiet_libraries()
     console = make_console()
-    difference = diff(open_proof(a), open_proof(b))
+    with open_apart(a) as one, open_apart(b) as other:
+        difference = diff(one, other)
     for name, x, y in difference.commitments:
         console.print(f"commitments differ in {name}: {x} against {y}", markup=False)
     if difference.step is not None:

@@ -14,6 +14,8 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.encoding import Digest
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.spans import Segments
+from pol_jax.sandbox.memory import memory_of_reading
+from pol_jax.sandbox.reader import confined_reader
 from pol_jax.storage import ledger
 from pol_jax.storage.inventory import check_inventory, read_bounded, scan
 
@@ -90,9 +92,11 @@ def _read(root: Path, limits: Limits, files: int | None) -> Documents:
 def _check_ledger(root: Path, commitment: Commitment, claim: Claim) -> None:
     """Refuse a ledger whose root, or whose last state, is not the claimed one."""
     digests, last = list[Digest](), None
-    for row in ledger.read_rows(root, Segments(claim.steps, commitment.schedule.interval), commitment.row_layout):
-        digests.append(row.digest())
-        last = row.state
+    segments = Segments(claim.steps, commitment.schedule.interval)
+    with confined_reader(root, memory_of_reading(commitment, claim.steps)) as reader:
+        for row in ledger.read_rows(root, segments, commitment.row_layout, read=reader.segment):
+            digests.append(row.digest())
+            last = row.state
     if merkle.root(digests).hex() != claim.ledger_root:
         raise ProofError(ledger.DIRECTORY, "its Merkle root is not the claimed one")
     if last is None or last.hex() != claim.final_state:

@@ -25,8 +25,9 @@ from pol_jax.protocol.claim import Claim
 from pol_jax.reports.html import render
 from pol_jax.reports.model_card import Exported, model_card
 from pol_jax.reports.report import Report
+from pol_jax.sandbox.proofs import open_apart
 from pol_jax.storage.final_arrays import read_final_state, select_parameters
-from pol_jax.storage.proof import Proof, open_proof
+from pol_jax.storage.proof import Proof
 
 FILE: Final = "model.safetensors"
 BUNDLE: Final = "proof-of-learning"
@@ -43,7 +44,11 @@ def export_command(proof: Path, safetensors: Path | None, hub: Path | None, repo
     out = safetensors or hub
     assert out is not None  # noqa: S101  # one of them is given
     check_new(out)
-    opened = open_proof(proof)
+    with open_apart(proof) as opened:
+        _export(opened, safetensors, out, report)
+
+
+def _export(opened: Proof, safetensors: Path | None, out: Path, report: Path | None) -> None:
     parameters = select_parameters(read_final_state(opened))
     assert opened.claim is not None  # noqa: S101  # its final state was read
     claim, digest = opened.claim, digest_arrays(parameters).blake3
@@ -58,7 +63,7 @@ def export_command(proof: Path, safetensors: Path | None, hub: Path | None, repo
         found = None if report is None else _report(report, claim, digest)
         with new_directory(out) as folder:
             _write_model(folder / FILE, parameters, claim, digest)
-            publish_to(proof, folder / BUNDLE)
+            publish_to(opened.root, folder / BUNDLE)
             _write_card(folder, opened, claim, digest, found)
     click.echo(f"wrote the final parameters to {printable(str(out))}: {len(parameters)} arrays, BLAKE3 {digest}")
     click.echo(f"claim {claim.digest().hex()}")

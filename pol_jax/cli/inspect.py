@@ -16,8 +16,9 @@ from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.limits import Limits
 from pol_jax.reports.curves import Curve
 from pol_jax.reports.wording.origins import describe_provenance
+from pol_jax.sandbox.proofs import open_apart
 from pol_jax.storage.inventory import scan
-from pol_jax.storage.proof import Proof, open_proof
+from pol_jax.storage.proof import Proof
 from pol_jax.verifying.ancestry import provenance_of
 
 _WIDEST_NAME = 24
@@ -26,7 +27,11 @@ _WIDEST_NAME = 24
 def inspect_command(path: Path) -> None:
     """Print what the proof says about itself, without checking any of it."""
     quiet_libraries()
-    console, proof = make_console(), open_proof(path)
+    with open_apart(path) as proof:
+        _print(make_console(), proof)
+
+
+def _print(console: Console, proof: Proof) -> None:
     facts = [(printable(name), printable(value)) for name, value in _facts(proof)]
     width = min(_WIDEST_NAME, max(len(name) for name, _ in facts))
     for name, value in facts:

@@ -7,8 +7,7 @@ from pathlib import Path
 from msgspec import structs
 from rich import filesize
 
-from pol_jax.attesting.public_key import read_signer
-from pol_jax.attesting.timestamp import read_pem
+from pol_jax.attesting.anchors import read_anchors
 from pol_jax.cli.arguments import step_policy
 from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.nonces import GivenNonce, given_nonce
@@ -16,16 +15,15 @@ from pol_jax.cli.output_file import check_writable
 from pol_jax.cli.report_screen import check_files, check_model, publish
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
-from pol_jax.cli.verify import trusted_task
+from pol_jax.cli.verify import bounds_of, trusted_task
 from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import StepPolicy, challenged_steps
 from pol_jax.protocol.limits import Limits
 from pol_jax.proving.opener import open_steps
-from pol_jax.sandbox.bounds import Bounds
-from pol_jax.sandbox.verify import verify_opening_apart
+from pol_jax.sandbox.apart import verify_opening_apart
+from pol_jax.sandbox.proofs import open_apart
 from pol_jax.storage.inventory import find_claim
 from pol_jax.storage.openings import write_opening
-from pol_jax.storage.proof import open_proof
 from pol_jax.training.task import load_task
 from pol_jax.verifying.request import OpeningRequest, absolute
 
@@ -45,16 +43,17 @@ def open_command(
     """Compute the challenged states again, check them against the ledger, and write the opening."""
     quiet_libraries()
     check_writable(out)
-    opened, bars = open_proof(proof), Bars()
-    if opened.claim is None:
-        raise UsageError(f"{proof}: the run is not finished; pol train continues it")
     policy, nonce_bytes = _challenge(steps, given_nonce(nonce, nonce_round, proof), confidence, fraction)
-    drawn = challenged_steps(policy, opened.claim.steps, opened.claim.digest(), nonce_bytes, opened.claim.format)
-    source = load_task(task, data_dir=data_dir).source if task else source_of_built_in(data_dir)(opened.commitment)
-    try:
-        opening = open_steps(opened, source, drawn, secret=read_secret(private) if private else None, progress=bars)
-    finally:
-        bars.end()
+    bars = Bars()
+    with open_apart(proof) as opened:
+        if opened.claim is None:
+            raise UsageError(f"{proof}: the run is not finished; pol train continues it")
+        drawn = challenged_steps(policy, opened.claim.steps, opened.claim.digest(), nonce_bytes, opened.claim.format)
+        source = load_task(task, data_dir=data_dir).source if task else source_of_built_in(data_dir)(opened.commitment)
+        try:
+            opening = open_steps(opened, source, drawn, secret=read_secret(private) if private else None, progress=bars)
+        finally:
+            bars.end()
     write_opening(out, opening)
     console = make_console()
     size = filesize.decimal(out.stat().st_size)
@@ -76,6 +75,7 @@ def verify_opening_command(
     html_file: Path | None,
     timeout: float,
     total_timeout: float | None,
+    memory: float | None,
     unconfined: bool,
     jobs: int | None,
     d_ref: float | None,
@@ -114,13 +114,11 @@ def verify_opening_command(
         d_ref=d_ref,
         exact=exact,
         leaves=leaves,
-        signer=None if signer is None else read_signer(signer),
-        tsa_roots=None if tsa_roots is None else read_pem(tsa_roots),
         model=None if model is None else absolute(model),
+        **read_anchors(signer, tsa_roots)._asdict(),
     )
-    bars = Bars()
+    bars, bounds = Bars(), bounds_of(timeout, total_timeout, memory, unconfined)
     try:
-        bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined)
         report = verify_opening_apart(request, trusted=trusted, progress=bars, bounds=bounds)
     finally:
         bars.end()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -25,7 +27,8 @@ from pol_jax.reports.wording.identity import describe_authorship, describe_leave
 from pol_jax.reports.wording.notices import notices
 from pol_jax.reports.wording.origins import describe_ancestor
 from pol_jax.reports.wording.quantities import describe_distance, describe_steps
-from pol_jax.reports.wording.verdicts import describe_verdict
+from pol_jax.reports.wording.repetition import repeating_command
+from pol_jax.reports.wording.verdicts import describe_extent, describe_verdict, is_partial
 
 _WIDTH_OF_TABLE = 70
 _MOST_COMPARED = 12
@@ -100,7 +103,10 @@ def print_report(console: Console, report: Report) -> None:
     if len(report.compared) > _MOST_COMPARED:
         console.print(f"{len(report.compared) - _MOST_COMPARED} more comparisons are not shown", style="dim")
     console.print()
-    console.print(f"[{_VERDICT_STYLES[report.verdict]}]{describe_verdict(report)}[/]")
+    extent = describe_extent(report)
+    banner = f"{describe_verdict(report)}; {extent}" if extent else describe_verdict(report)
+    style = _VERDICT_STYLES[Verdict.INCONCLUSIVE if is_partial(report) else report.verdict]
+    print_line(console, banner, style)
     for line in _lines(report):
         print_line(console, line, indent=2)
 
@@ -146,10 +152,21 @@ def _lines(report: Report) -> list[str]:
     if report.coverage is not None:
         lines.append(describe_coverage(report.coverage, report.policy))
         lines += describe_drift(report)
-        lines += [f"to repeat the draw: --nonce {report.nonce}"] if report.nonce else []
+        lines.append(f"to repeat this: {_repeating(report)}")
         lines += [report.public_draw.describe()] if report.public_draw else []
     lines += ["the verifier asked for equal bits only: nothing is accepted within a tolerance"] if report.exact else []
     return [*lines, *cures(report)]
+
+
+def _repeating(report: Report) -> str:
+    """Return the command that was called, with the nonce that it drew, or else the one that the report knows."""
+    context = click.get_current_context(silent=True)
+    words: list[str] = list(((context and context.obj) or {}).get("words", ()))
+    if not words:
+        return " ".join(repeating_command(report))
+    drawn = any(word.split("=")[0] in {"--nonce", "--nonce-round", "--steps"} for word in words)
+    nonce = ["--nonce", report.nonce] if report.nonce and not drawn and words[0] == "verify" else []
+    return shlex.join(["pol", *words, *nonce])
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -8,14 +8,15 @@ from typing import Final
 
 import click
 
-from pol_jax.attesting.timestamp import read_pem
+from pol_jax.attesting.anchors import Anchors, read_anchors
 from pol_jax.cli.arguments import parse_nonce
 from pol_jax.cli.documents import refuse_bundle
 from pol_jax.cli.report_screen import check_model
 from pol_jax.cli.terminal import Bars, quiet_libraries
 from pol_jax.cli.verify import source_of, trusted_task
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, REJECTED, PolError, UsageError, printable
-from pol_jax.judging.dispute import Party, Resolution, Standing, resolve
+from pol_jax.judging.dispute import Resolution, Standing, resolve
+from pol_jax.judging.party import Party
 from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy, RandomSegments
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.initial import EarlierProof, Initial, UnprovenWeights
@@ -24,7 +25,7 @@ from pol_jax.reports.report import Report
 from pol_jax.reports.wording.coverage import describe_coverage
 from pol_jax.reports.wording.identity import describe_authorship
 from pol_jax.reports.wording.verdicts import describe_verdict
-from pol_jax.sandbox.verify import verify_proof_apart
+from pol_jax.sandbox.apart import verify_proof_apart
 from pol_jax.storage.checkpoints import checkpoint_name
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.task import Source
@@ -59,7 +60,7 @@ def resolve_command(
     verifier = _Verifier(
         policy=_policy(everything, confidence, fraction),
         nonce=parse_nonce(nonce) or fresh_nonce(),
-        roots=None if tsa_roots is None else read_pem(tsa_roots),
+        anchors=read_anchors(None, tsa_roots),
         trusted=trusted_task(task, data_dir, same_program=False) or trust_built_in(data_dir),
         source=source_of(task, data_dir),
         records=f"--task {', '.join(task)}" if task else BUILT_IN_RECORDS,
@@ -89,13 +90,13 @@ class _Verifier:
         *,
         policy: Policy,
         nonce: bytes,
-        roots: bytes | None,
+        anchors: Anchors,
         trusted: Trusted,
         source: Callable[[Commitment], Source],
         records: str,
         any_program: bool,
     ) -> None:
-        self.policy, self.nonce, self.roots = policy, nonce, roots
+        self.policy, self.nonce, self._anchors = policy, nonce, anchors
         self._trusted, self._source, self._records, self._any_program = trusted, source, records, any_program
 
     def verify(
@@ -108,9 +109,9 @@ class _Verifier:
             nonce=self.nonce,
             parents=tuple(map(absolute, parents)),
             any_program=self._any_program,
-            tsa_roots=self.roots,
             model=None if model is None else absolute(model),
             records=self._records,
+            **self._anchors._asdict(),
         )
         bars = Bars()
         try:

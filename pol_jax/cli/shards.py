@@ -12,8 +12,8 @@ from pol_jax.cli.terminal import Bars
 from pol_jax.errors import StorageError, UsageError
 from pol_jax.files import write_whole
 from pol_jax.protocol.commitment import Commitment
+from pol_jax.sandbox.apart import find_facts_apart
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.sandbox.verify import find_facts_apart
 from pol_jax.training.task import Source
 from pol_jax.verifying.facts import Facts, Share, merge_facts, parse_facts
 from pol_jax.verifying.request import ProofRequest

@@ -16,13 +16,18 @@ from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import ProofError, UsageError
 from pol_jax.files import write_whole
 from pol_jax.proving.signing import sign_claim
-from pol_jax.storage.proof import Proof, open_proof
+from pol_jax.sandbox.proofs import open_apart
+from pol_jax.storage.proof import Proof
 
 
 def sign_command(proof: Path, key: Path, model: Path | None, out: Path | None) -> None:
     """Sign the claim of a finished proof, and write the envelope; one that ``pol train`` wrote is made again."""
     quiet_libraries()
-    opened = open_proof(proof)
+    with open_apart(proof) as opened:
+        _sign(proof, opened, key, model, out)
+
+
+def _sign(proof: Path, opened: Proof, key: Path, model: Path | None, out: Path | None) -> None:
     own = folder.place(proof, folder.CLAIM)
     earlier = own if out is None and own.exists() else None
     if earlier is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from pol_jax.proving.fine_tuning import Start
 from pol_jax.proving.open_run import steps_of_open_run
 from pol_jax.proving.recording import Recording
 from pol_jax.reports.wording.origins import describe_provenance
+from pol_jax.sandbox.proofs import open_apart
 from pol_jax.storage.foreign_weights import load_weights, nested_by_name
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.task import PyTree, Task, load_task
@@ -60,36 +61,38 @@ def train_command(
     console = make_console()
     private_key = read_private_key(key, lambda: ask_passphrase(f"Passphrase of {key}")) if key else None
     drawn, round_file = _beacon(beacon)
-    choices = Choices(
-        interval=interval,
-        witness_interval=witness_interval,
-        seed=seed,
-        beacon=drawn,
-        secret=read_secret(private) if private else None,
-        constant_bytes=max_constants,
-        start=_start(start_from, start_from_weights, take),
-        may_stop_early=may_stop_early,
-    )
-    # A task may depend on the number of steps; a run that is continued keeps the number with which it began.
-    loaded = load_task(task, data_dir=data_dir, steps=steps or steps_of_open_run(out))
-    if arithmetic:
-        loaded = replace(loaded, arithmetic=arithmetic)
-    recorded = Recording(
-        loaded,
-        out,
-        steps=steps,
-        keep_every=keep_every,
-        choices=choices,
-        progress=Bars(),
-        self_check=_every(self_check),
-        key=private_key,
-    )
-    with recorded as recording:
-        if round_file is not None:
-            write_whole(folder.place(out, folder.BEACON), round_file)
-        _print_beginning(console, out, recording, signed=private_key is not None)
-        if not commit_only:
-            recording.run()
+    with ExitStack() as reading:
+        choices = Choices(
+            interval=interval,
+            witness_interval=witness_interval,
+            seed=seed,
+            beacon=drawn,
+            secret=read_secret(private) if private else None,
+            constant_bytes=max_constants,
+            start=_start(start_from, start_from_weights, take, reading),
+            may_stop_early=may_stop_early,
+        )
+        # A task may depend on the number of steps; a run that is continued keeps the number with which it began.
+        loaded = load_task(task, data_dir=data_dir, steps=steps or steps_of_open_run(out))
+        if arithmetic:
+            loaded = replace(loaded, arithmetic=arithmetic)
+        recorded = Recording(
+            loaded,
+            out,
+            steps=steps,
+            keep_every=keep_every,
+            choices=choices,
+            progress=Bars(),
+            self_check=_every(self_check),
+            key=private_key,
+        )
+        with recorded as recording:
+            reading.close()  # what is taken over was read, and nobody else needs the process that read it
+            if round_file is not None:
+                write_whole(folder.place(out, folder.BEACON), round_file)
+            _print_beginning(console, out, recording, signed=private_key is not None)
+            if not commit_only:
+                recording.run()
     if commit_only and not recording.finished:
         console.print(
             f"committed in {out}; the same command without --commit-only trains", markup=False, soft_wrap=True
@@ -168,13 +171,14 @@ def _every(text: str | None) -> int | None:
     return int(match[1])
 
 
-def _start(proof: Path | None, weights: Path | None, take: tuple[str, ...]) -> Start | None:
+def _start(proof: Path | None, weights: Path | None, take: tuple[str, ...], reading: ExitStack) -> Start | None:
+    """Return what the run begins with; the process that reads an earlier proof ends with ``reading``."""
     if proof and weights:
         raise UsageError("--start-from and --start-from-weights: give one of them")
     if take and not (proof or weights):
         raise UsageError("--take: says what to take over; give --start-from or --start-from-weights too")
     if proof:
-        return Start(open_proof(proof), take or ("",))
+        return Start(reading.enter_context(open_apart(proof)), take or ("",))
     return Start(_weights(weights), take or ("",)) if weights else None
 
 

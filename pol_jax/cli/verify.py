@@ -7,8 +7,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from pol_jax.attesting.public_key import read_signer
-from pol_jax.attesting.timestamp import read_pem
+from pol_jax.attesting.anchors import read_anchors
 from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.documents import refuse_bundle
@@ -30,8 +29,8 @@ from pol_jax.protocol.challenge import (
 )
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
+from pol_jax.sandbox.apart import verify_proof_apart
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.sandbox.verify import verify_proof_apart
 from pol_jax.training.task import Source, Task, load_task
 from pol_jax.verifying.proof_verifier import BUILT_IN_RECORDS
 from pol_jax.verifying.request import ProofRequest, absolute, fresh_nonce
@@ -56,6 +55,7 @@ def verify_command(
     html_file: Path | None,
     timeout: float,
     total_timeout: float | None,
+    memory: float | None,
     unconfined: bool,
     max_constants: int | None,
     same_program: bool,
@@ -97,12 +97,11 @@ def verify_command(
         d_ref=d_ref,
         exact=exact,
         leaves=leaves,
-        signer=None if signer is None else read_signer(signer),
-        tsa_roots=None if tsa_roots is None else read_pem(tsa_roots),
         model=None if model is None else absolute(model),
+        **read_anchors(signer, tsa_roots)._asdict(),
         records=f"--task {', '.join(task)}" if task else BUILT_IN_RECORDS,
     )
-    bounds = Bounds(silence_seconds=timeout, total_seconds=total_timeout, confined=not unconfined)
+    bounds = bounds_of(timeout, total_timeout, memory, unconfined)
     source, trusted = source_of(task, data_dir), trusted or trust_built_in(data_dir)
     if shard is not None:
         return find_shard(request, shard, out, source, bounds)
@@ -114,6 +113,16 @@ def verify_command(
     finally:
         bars.end()
     return publish(structs.replace(report, public_draw=given.draw), json_file, html_file, model)
+
+
+def bounds_of(timeout: float, total_timeout: float | None, memory: float | None, unconfined: bool) -> Bounds:
+    """Return the bounds on the process that verifies; ``memory`` is in GB."""
+    return Bounds(
+        silence_seconds=timeout,
+        total_seconds=total_timeout,
+        memory_bytes=None if memory is None else round(memory * 1e9),
+        confined=not unconfined,
+    )
 
 
 def trusted_task(tasks: tuple[str, ...], data_dir: Path | None, same_program: bool) -> Trusted | None:

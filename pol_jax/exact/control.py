@@ -21,10 +21,12 @@ class Context:
     Attributes:
         guard: single operations.
         evaluate: evaluates a jaxpr exactly, of its constants and arguments.
+        guarded_by: the same with another guard, for a body that can't see this one's opaque zero.
     """
 
     guard: Guard
     evaluate: Callable[[Any, Sequence[Any], Values], list[Array]]
+    guarded_by: Callable[[Guard], Context]
 
     def closed(self, jaxpr: Any, arguments: Values) -> list[Array]:
         """The results of a closed jaxpr, or of one without constants."""

@@ -39,7 +39,7 @@ def interpreter(guard: Guard) -> Context:
             values.update(zip(equation.outvars, results, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 
-    context = Context(guard, evaluate)
+    context = Context(guard, evaluate, interpreter)
     return context
 
 

@@ -30,7 +30,6 @@ _INSTEAD: Final = {
     "debug_callback": "remove the print, or return the value as a metric",
     "approx_top_k": "use jax.lax.top_k",
     "ragged_dot_general": "use dense products under a mask",
-    "shard_map": "use jax.jit with shardings: an exact program has the same bits on any number of devices",
     "reduce": "use jax.numpy.sum, max, min or prod, or jax.lax.associative_scan",
     "reduce_window": "use jax.lax.reduce_window with add, max or min",
     "scatter-mul": "use a segment sum of logarithms",

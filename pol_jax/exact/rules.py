@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 
 from pol_jax.exact import (
+    collectives,
     control,
     conversions,
     convolutions,
@@ -36,9 +37,9 @@ def _names(text: str) -> frozenset[str]:
 
 UNCHANGED: Final = _names(
     """
-    all_gather argmax argmin axis_index broadcast_in_dim concatenate copy cummax cummin dynamic_slice
+    all_to_all argmax argmin axis_index broadcast_in_dim concatenate copy cummax cummin dynamic_slice
     dynamic_update_slice empty empty2 eq gather ge gt iota is_finite layout_constraint le lt max mesh_cast min
-    name ne optimization_barrier pad pvary random_clone random_unwrap random_wrap reduce_and reduce_max
+    name ne optimization_barrier pad ppermute random_clone random_unwrap random_wrap reduce_and reduce_max
     reduce_min reduce_or reduce_window_max reduce_window_min reduce_xor reshape reshard rev scatter-max
     scatter-min select_n sharding_constraint slice split squeeze stack stop_gradient tile top_k transpose unstack
     """
@@ -48,7 +49,7 @@ UNCHANGED: Final = _names(
 OF_INTEGERS: Final = _names(
     """
     abs add add_any and bitcast_convert_type clamp clz conv_general_dilated convert_element_type cumlogsumexp
-    cumprod cumsum div dot_general eq_to integer_pow le_to lt_to mul mulhi neg not or population_count pow psum
+    cumprod cumsum div dot_general eq_to integer_pow le_to lt_to mul mulhi neg not or population_count pow
     random_bits random_fold_in random_seed random_split reduce reduce_precision reduce_prod reduce_sum
     reduce_window reduce_window_sum rem rng_bit_generator scatter-add scatter-mul scatter-sub
     select_and_scatter_add shift_left shift_right_arithmetic shift_right_logical sign square sub threefry2x32
@@ -186,13 +187,23 @@ CONTROL: Final[dict[str, Rule]] = {
     "remat2": control.rematerialized,
     "remat_opt": control.call,
     "scan": control.scan,
+    "shard_map": collectives.shard_map,
     "while": control.while_loop,
 }
 """Rules of primitives that evaluate other programs."""
 
 OF_ANY_TYPE: Final[dict[str, Rule]] = {
+    "all_gather": collectives.gathered,
+    "all_gather_invariant": collectives.gathered,
     "bitcast_convert_type": _reinterpreted,
     "convert_element_type": _converted,
+    "pcast": collectives.unmarked,
+    "pmax": collectives.largest,
+    "pmin": collectives.smallest,
+    "psum": collectives.summed,
+    "psum_invariant": collectives.summed,
+    "pvary": collectives.unmarked,
+    "reduce_scatter": collectives.scattered_sum,
     "scatter": _scatter,
     "sort": _sorted,
 }

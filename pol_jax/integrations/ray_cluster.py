@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from pol_jax.errors import BackendError, PolError, UsageError, printable
 from pol_jax.protocol.commitment import Commitment
+from pol_jax.sandbox.apart import find_facts_apart
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.sandbox.verify import find_facts_apart
 from pol_jax.training.task import Source
 from pol_jax.verifying.facts import Facts, Share, merge_facts, parse_facts
 from pol_jax.verifying.request import ProofRequest

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from pol_jax.errors import printable
+from pol_jax.judging.party import Party
 from pol_jax.reports.outcomes import Verdict
-from pol_jax.reports.provenance import Ancestor, Beginning, Origin
-from pol_jax.reports.report import Report
 from pol_jax.reports.wording.notices import notices
 
 
@@ -26,61 +24,6 @@ class Standing(StrEnum):
     BOTH = "both stand"
     NEITHER = "neither stands"
     UNDECIDED = "it can't be decided"
-
-
-@dataclass(frozen=True)
-class Party:
-    """A party to a dispute is a proof and what was found about it.
-
-    Attributes:
-        name: what the one who asks calls it.
-        report: on its verification, with the same nonce and policy as the other's.
-        begins_in_other: whether all final parameters of the other are among the weights of unproven origin with which
-            this one begins, itself or by an earlier proof, bit for bit or cast.
-    """
-
-    name: str
-    report: Report
-    begins_in_other: bool = False
-
-    @property
-    def prover(self) -> str | None:
-        """Return the key that the commitment names."""
-        return self.report.authorship.prover if self.report.authorship else None
-
-    @property
-    def is_signed(self) -> bool:
-        """Return whether the prover signed the claim."""
-        return self.report.authorship is not None and self.report.authorship.is_shown
-
-    @property
-    def is_compared(self) -> bool:
-        """Return whether the program is one that the verifier trusts."""
-        return self.report.program_origin is Origin.TRUSTED
-
-    @property
-    def origin_is_shown(self) -> bool:
-        """Return whether all that the final state comes from is of accepted proofs, their programs and their keys."""
-        if self.report.interventions or any(each.interventions for each in self.report.ancestors):
-            return False
-        chain = (self.report.provenance, *(each.provenance for each in self.report.ancestors))
-        verified = {each.claim for each in self.report.ancestors if each.verdict is Verdict.ACCEPTED}
-        return all(
-            each is not None
-            and each.beginning is not Beginning.UNPROVEN_WEIGHTS
-            and (each.claim is None or each.claim in verified)
-            for each in chain
-        )
-
-    @property
-    def fits(self) -> bool | None:
-        """Return whether the model at hand is this one's final parameters; None if there is none."""
-        deployed = self.report.deployed
-        return None if deployed is None else deployed.difference != "different"
-
-    def descends_from(self, other: Party) -> bool:
-        """Return whether this one begins with a final state of the other's run, by proofs that were accepted."""
-        return any(_one_run(each, other.report) and each.verdict is Verdict.ACCEPTED for each in self.report.ancestors)
 
 
 @dataclass(frozen=True)
@@ -119,35 +62,24 @@ def _verdicts(one: Party, other: Party) -> _Found:
     """Rule 1: a proof that is not accepted doesn't stand, whatever its times and signatures."""
     mine, theirs = one.report.verdict, other.report.verdict
     if mine is Verdict.ACCEPTED and theirs is Verdict.REJECTED:
-        return _ONE, (f"{_shown(other)} is rejected: {_why(other)}", f"{_shown(one)} is accepted")
+        return _ONE, (f"{other} is rejected: {_why(other)}", f"{one} is accepted")
     if mine is theirs is Verdict.REJECTED:
-        return Standing.NEITHER, tuple(f"{_shown(each)} is rejected: {_why(each)}" for each in (one, other))
+        return Standing.NEITHER, tuple(f"{each} is rejected: {_why(each)}" for each in (one, other))
     if mine is Verdict.INCONCLUSIVE and _made_alone(other, one):
-        words = f"{_shown(one)} is inconclusive, and ends in other parameters, whatever else is true of it: {_why(one)}"
-        return _OTHER, (words, f"the model at hand is the final one of {_shown(other)}, bit for bit")
-    if mine is Verdict.INCONCLUSIVE and not (theirs is Verdict.ACCEPTED and _one_run(one.report, other.report)):
-        return Standing.UNDECIDED, (f"{_shown(one)} is inconclusive, so it may be true: {_why(one)}",)
+        words = f"{one} is inconclusive, and ends in other parameters, whatever else is true of it: {_why(one)}"
+        return _OTHER, (words, f"the model at hand is the final one of {other}, bit for bit")
+    if mine is Verdict.INCONCLUSIVE and not (theirs is Verdict.ACCEPTED and one.is_of_the_run_of(other)):
+        words = f"{one} is inconclusive, so it may be true: {_why(one)}"
+        decides = f"a model at hand that is the final one of {other} would decide: the two end in different ones"
+        # Without a model there may be two true trainings: that one of them can't be judged here refutes it in nothing.
+        return Standing.UNDECIDED, (words, decides) if other.fits is None and other.is_independent_of(one) else (words,)
     return None
 
 
 def _made_alone(one: Party, other: Party) -> bool:
-    """Return whether the model at hand is one's, by a training that nothing about the other could call in question.
-
-    Whatever an inconclusive other one came to: one begins with nothing of it, and the two end in different parameters.
-    """
-    mine, theirs = one.report.model, other.report.model
-    return (
-        one.report.verdict is Verdict.ACCEPTED
-        and one.report.deployed is not None
-        and one.report.deployed.difference == "equal"
-        and one.prover not in (None, other.prover)
-        and one.is_compared
-        and one.origin_is_shown
-        and mine is not None
-        and theirs is not None
-        and None not in (mine.blake3, theirs.blake3)
-        and mine.blake3 != theirs.blake3
-    )
+    """Return whether the model at hand is one's, by a training that nothing about the other could call in question."""
+    deployed = one.report.deployed
+    return deployed is not None and deployed.difference == "equal" and one.is_independent_of(other)
 
 
 def _one_claim(one: Party, other: Party) -> _Found:
@@ -155,7 +87,7 @@ def _one_claim(one: Party, other: Party) -> _Found:
 
     A claim says where it was made, on the word of whoever writes it, so a copy may have a claim of its own.
     """
-    if not _one_run(one.report, other.report):
+    if not one.is_of_the_run_of(other):
         return None
     prover = one.prover or other.prover
     if prover is None:
@@ -168,7 +100,7 @@ def _one_claim(one: Party, other: Party) -> _Found:
     if shown[0] == shown[1]:
         return Standing.BOTH, (words,)
     if shown[0]:
-        return _ONE, (words, f"only {_shown(one)} is accepted with their signature")
+        return _ONE, (words, f"only {one} is accepted with their signature")
     return None
 
 
@@ -182,20 +114,17 @@ def _one_prover(one: Party, other: Party) -> _Found:
 def _descent(one: Party, other: Party) -> _Found:
     """Rule 4: who begins with the other's final model shows only what was done to it afterwards."""
     if other.descends_from(one):
-        words = f"{_shown(other)} begins with the final state of {_shown(one)}, which its own commitment names"
+        words = f"{other} begins with the final state of {one}, which its own commitment names"
     elif other.begins_in_other and one.is_compared:
-        words = (
-            f"{_shown(other)} begins with weights of unproven origin, and these are the final parameters of"
-            f" {_shown(one)}"
-        )
+        words = f"{other} begins with weights of unproven origin, and these are the final parameters of {one}"
     elif other.begins_in_other:
         return Standing.UNDECIDED, (
-            f"{_shown(other)} begins with the final parameters of {_shown(one)}, whose program was compared with no"
+            f"{other} begins with the final parameters of {one}, whose program was compared with no"
             " source: it may be written to end in given weights; name the task that you trust (--task)",
         )
     else:
         return None
-    return _ONE, (words, f"{_shown(other)} is true, and shows only what was done afterwards")
+    return _ONE, (words, f"{other} is true, and shows only what was done afterwards")
 
 
 def _unproven(one: Party, other: Party) -> _Found:
@@ -203,12 +132,12 @@ def _unproven(one: Party, other: Party) -> _Found:
     if other.origin_is_shown:
         return None
     given = "was given" if other.report.interventions else "begins with"
-    words = f"{_shown(other)} {given} weights of which nothing shows where they come from"
+    words = f"{other} {given} weights of which nothing shows where they come from"
     if one.fits and not other.fits and one.origin_is_shown and one.is_compared:
-        return _ONE, (words, f"the model at hand is the final one of {_shown(one)}")
+        return _ONE, (words, f"the model at hand is the final one of {one}")
     if other.report.interventions:
         return Standing.UNDECIDED, (words,)
-    return Standing.UNDECIDED, (words, f"they are not the final parameters of {_shown(one)}, bit for bit")
+    return Standing.UNDECIDED, (words, f"they are not the final parameters of {one}, bit for bit")
 
 
 def _model(one: Party, other: Party) -> _Found:
@@ -218,11 +147,11 @@ def _model(one: Party, other: Party) -> _Found:
     if not one.fits and not other.fits:
         return Standing.NEITHER, ("the model at hand is the final one of neither",)
     if one.fits and not other.fits:
-        words = f"the model at hand is the final one of {_shown(one)}, and not of {_shown(other)}"
+        words = f"the model at hand is the final one of {one}, and not of {other}"
         if not one.is_compared:
             return Standing.UNDECIDED, (words, _may_be_made_up(one))
         if one.prover is None:
-            return Standing.UNDECIDED, (words, f"{_shown(one)} names no prover, so nobody is shown to have made it")
+            return Standing.UNDECIDED, (words, f"{one} names no prover, so nobody is shown to have made it")
         return _ONE, (words,)
     return None
 
@@ -237,9 +166,9 @@ def _one_model(one: Party, other: Party) -> _Found:
     if one.is_compared != other.is_compared:
         trusted, made_up = (one, other) if one.is_compared else (other, one)
         return (_ONE, (words, _may_be_made_up(made_up))) if trusted is one else None
-    if one.is_compared and one.prover is not None and _was_before(one, other):
-        return _ONE, (words, f"{_shown(one)} was timestamped before {_shown(other)} can have begun")
-    if _was_before(other, one):
+    if one.is_compared and one.prover is not None and one.was_before(other):
+        return _ONE, (words, f"{one} was timestamped before {other} can have begun")
+    if other.was_before(one):
         return None  # the same, seen from the other side, or nothing more
     return Standing.UNDECIDED, (words, "and nothing that is shown says which was there first, and whose it is")
 
@@ -250,7 +179,7 @@ def _own_models(one: Party, other: Party) -> _Found:
     if one.prover is not None and other.prover is not None:
         return Standing.BOTH, (words,)
     if one.prover is not None:
-        return _ONE, (words, f"{_shown(other)} is anonymous: whoever holds it, it shows nobody's training")
+        return _ONE, (words, f"{other} is anonymous: whoever holds it, it shows nobody's training")
     if other.prover is None:
         return Standing.UNDECIDED, (words, "and both are anonymous: they show nobody's training")
     return None
@@ -268,39 +197,20 @@ _RULES: Final[tuple[Callable[[Party, Party], _Found], ...]] = (
 )
 
 
-def _one_run(one: Report | Ancestor, other: Report) -> bool:
-    """Return whether both are of one claim or of one commitment, whose digest is in every seed."""
-    return one.claim == other.claim or (one.commitment is not None and one.commitment == other.commitment)
-
-
 def _limits(one: Party, other: Party) -> tuple[str, ...]:
     """Return what limits any standing: keys without a signature, in the order of names."""
     parties = sorted((one, other), key=lambda party: party.name)
     return tuple(
-        f"{_shown(each)} names {each.prover}, whose signature over the claim is missing"
+        f"{each} names {each.prover}, whose signature over the claim is missing"
         for each in parties
         if each.report.verdict is Verdict.ACCEPTED and each.prover is not None and not each.is_signed
     )
 
 
-def _was_before(one: Party, other: Party) -> bool:
-    """Return whether one was shown to be there before the other can have begun: a beacon alone shows that."""
-    mine, theirs = one.report.period, other.report.period
-    if mine is None or theirs is None:
-        return False
-    end, begin = mine.window.not_after, theirs.window.beacon
-    return end is not None and begin is not None and end < begin
-
-
 def _may_be_made_up(party: Party) -> str:
     return (
-        f"the program of {_shown(party)} was compared with no source that is trusted: it may be written to end in given"
-        " weights"
+        f"the program of {party} was compared with no source that is trusted: it may be written to end in given weights"
     )
-
-
-def _shown(party: Party) -> str:
-    return printable(party.name, 80)
 
 
 def _why(party: Party) -> str:

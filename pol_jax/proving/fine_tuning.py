@@ -14,7 +14,6 @@ from pol_jax.errors import UsageError
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.initial import EarlierProof, Initial, OwnKey, UnprovenWeights, taken
 from pol_jax.protocol.trees import LeafSpec, PyTree, StateSpec
-from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.proof import Proof
 from pol_jax.training.initial_state import digest_of
 from pol_jax.training.pytrees import flatten_with_paths
@@ -85,7 +84,7 @@ def _final_leaves(proof: Proof) -> dict[str, np.ndarray]:
     if proof.claim is None:
         raise UsageError(f"start: {proof.root}: the run is not finished; continue it first")
     spec = proof.commitment.state
-    leaves = load_checkpoint(proof.root, proof.claim.steps, spec)
+    leaves = proof.host_leaves(proof.claim.steps)
     if digest_of(spec, leaves) != proof.claim.final_state:
         raise UsageError(
             f"start: {proof.root}: its final state is not the claimed one; verify that proof to learn more"

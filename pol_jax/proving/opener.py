@@ -24,7 +24,7 @@ from pol_jax.protocol.opening import OpenedIntervention, OpenedRecord, OpenedRow
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span, routes, witnessed_spans
 from pol_jax.proving.decision_log import DecisionLog
-from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
+from pol_jax.storage.checkpoints import checkpoint_name
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.proof import Proof
 from pol_jax.training.committed_records import CommittedRecords
@@ -206,7 +206,7 @@ def _regenerate(
 
 def _committed_state(proof: Proof, layout: Layout, step: int) -> HostState:
     """Return the state of a checkpoint, which must be the one in the ledger."""
-    state = layout.gather(load_checkpoint(proof.root, step, layout.spec))
+    state = layout.gather(proof.host_leaves(step))
     if state.digest() != proof.row(step).state:
         raise BackendError(f"the checkpoint after step {step} is not the state in the ledger; nothing is opened")
     return state

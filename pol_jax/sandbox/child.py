@@ -1,4 +1,4 @@
-"""The child's side of `pol_jax.sandbox.verify`: it answers one request, with bounds on what it may do."""
+"""The child's side of `pol_jax.sandbox.apart`: it answers one request, with bounds on what it may do."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import msgspec
 from pol_jax.errors import PolError, UsageError
 from pol_jax.progress import Paced
 from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.stages import Stage
 from pol_jax.reports.report import Report
-from pol_jax.sandbox.bounds import limit_resources
+from pol_jax.sandbox.bounds import limit_memory, limit_resources
 from pol_jax.sandbox.cache_lookup import read_also
+from pol_jax.sandbox.lifetime import exit_with
+from pol_jax.sandbox.memory import MemoryLimits
 from pol_jax.sandbox.messages import (
-    ErrorRaised,
     ExportTrusted,
     FactsFound,
     FindSource,
@@ -25,8 +27,9 @@ from pol_jax.sandbox.messages import (
     Setup,
     SourceFound,
 )
-from pol_jax.sandbox.pipe import Pipe, exit_with
+from pol_jax.sandbox.pipe import Pipe
 from pol_jax.sandbox.pool import PooledReplayer, replay_opening_in_pool
+from pol_jax.sandbox.reading_messages import ErrorRaised
 from pol_jax.sandbox.remote_records import RemoteRecords
 from pol_jax.sandbox.virtual_devices import provide_devices
 from pol_jax.training.task import Source
@@ -50,9 +53,11 @@ def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
     exit_with(caller)
     read_also()
     with Connection(handle) as connection:
-        pipe = Pipe(connection)
+        pipe = _ChildPipe(connection)
         setup = pipe.receive(Setup)
-        limit_resources(setup.memory_bytes)
+        pipe.memory = setup.memory
+        limit_resources()
+        limit_memory(setup.memory.reading)
         if not isinstance(setup.request, OpeningRequest):
             provide_devices(Path(setup.request.path), setup.request.limits)
         try:
@@ -63,6 +68,18 @@ def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
                 pipe.send(Finished(msgspec.json.encode(report)))
         except PolError as error:
             pipe.send(ErrorRaised(type(error).__name__, str(error)))
+
+
+class _ChildPipe(Pipe):
+    """The pipe tells of stages, and so knows when the parsers have done their part and the program is executed."""
+
+    memory = MemoryLimits(None, None)
+
+    def stage(self, number: int) -> None:
+        """Tell that a stage begins, from the first that executes something on with more memory."""
+        if number >= Stage.INITIAL_STATE.value:
+            limit_memory(self.memory.executing)
+        super().stage(number)
 
 
 def _verify(setup: Setup, pipe: Pipe) -> Report:

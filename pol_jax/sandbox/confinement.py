@@ -66,5 +66,10 @@ def confine(
     return missing + [f"{what} not restricted here" for what, still in open_still.items() if still]
 
 
+def has_accelerator() -> bool:
+    """Return whether a process here could compute on something else than processors."""
+    return bool(_found(_ACCELERATORS))
+
+
 def _found(patterns: Sequence[str]) -> list[str]:
     return [path for pattern in patterns for path in glob(pattern)]

@@ -5,33 +5,39 @@ They are MessagePack, never pickled, and decoded strictly: each side takes the m
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.spans import Span
+from pol_jax.sandbox.memory import MemoryLimits
+from pol_jax.sandbox.reading_messages import ErrorRaised
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.verifying.facts import Facts, Share
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Expected
 
+MAX_BATCH: Final = 2**20
+"""The most records that a step may take; nobody asks for more at once."""
+
 
 class Setup(msgspec.Struct, frozen=True, tag="setup"):
-    """From the caller, first of all: what to verify, with so much address space.
+    """From the caller, first of all: what to verify, with so much memory.
 
     Attributes:
         request: what the verifier asks.
         has_trusted: whether the caller has source that it trusts, so that the child can ask for its program.
-        memory_bytes: of address space that the child may take, or None.
+        memory: that the child may take.
         share: of a proof's verification, for which the child is to find facts; None for a whole verification.
         facts: of all shards of a proof's verification, which the child is to judge by; None to execute itself.
     """
 
     request: ProofRequest | OpeningRequest
     has_trusted: bool
-    memory_bytes: int | None
+    memory: MemoryLimits
     share: Share | None = None
     facts: Facts | None = None
 
@@ -51,7 +57,7 @@ class SourceFound(msgspec.Struct, frozen=True, tag="source_found"):
 class ReadRecords(msgspec.Struct, frozen=True, tag="read_records"):
     """From the child or a worker: send the records at these places of the source."""
 
-    indices: list[int]
+    indices: Annotated[list[int], msgspec.Meta(max_length=MAX_BATCH)]
 
 
 class Records(msgspec.Struct, frozen=True, tag="records"):
@@ -114,13 +120,6 @@ class FactsFound(msgspec.Struct, frozen=True, tag="facts_found"):
     facts: bytes
 
 
-class ErrorRaised(msgspec.Struct, frozen=True, tag="error_raised"):
-    """From the child or a worker: it ends with an error of this package, told by its class."""
-
-    kind: str
-    text: str
-
-
 class ProofWork(msgspec.Struct, frozen=True, tag="proof_work"):
     """To a worker, first of all: replay spans of the proof in the directory ``path``.
 
@@ -180,3 +179,7 @@ ToChild: TypeAlias = Setup | SourceFound | ProgramExpected | Records
 WorkerSetup: TypeAlias = ProofWork | OpeningWork
 FromWorker: TypeAlias = ReadRecords | WorkAdvanced | SpanReplayed | ErrorRaised
 ToWorker: TypeAlias = WorkerSetup | ReplaySpan | Records
+
+
+decode_from_child: Callable[[bytes], FromChild] = msgspec.msgpack.Decoder(FromChild).decode
+"""Returns the message of a child, or raises: it sends no others."""

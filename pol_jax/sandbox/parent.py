@@ -15,7 +15,6 @@ from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import RecordSpec
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.messages import (
-    ErrorRaised,
     ExportTrusted,
     FactsFound,
     FindSource,
@@ -31,6 +30,7 @@ from pol_jax.sandbox.messages import (
     WorkEnded,
 )
 from pol_jax.sandbox.process import ProcessLost
+from pol_jax.sandbox.reading_messages import ErrorRaised
 from pol_jax.sandbox.remote_records import answers_from
 from pol_jax.training.inputs import steps_at_once
 from pol_jax.training.sources import source_for

@@ -1,11 +1,9 @@
-"""The pipe of a child or a worker to the process that started it: messages, progress, and the end of that process."""
+"""The pipe of a child or a worker to the process that started it: messages, and progress."""
 
 from __future__ import annotations
 
-import os
-import time
 from multiprocessing.connection import Connection
-from threading import Lock, Thread
+from threading import Lock
 from typing import TypeVar
 
 import msgspec
@@ -24,23 +22,6 @@ from pol_jax.sandbox.messages import (
 )
 
 T = TypeVar("T")
-
-
-def exit_with(starter: int) -> None:
-    """Let this process exit when the one that started it is gone.
-
-    A process whose starter was killed would go on computing for nobody.
-
-    Args:
-        starter: number of the process that started this one.
-    """
-    Thread(target=_exit_with, args=(starter,), daemon=True).start()
-
-
-def _exit_with(starter: int) -> None:
-    while os.getppid() == starter:
-        time.sleep(1)
-    os._exit(1)  # at once: other threads may be in a native library
 
 
 class Pipe:

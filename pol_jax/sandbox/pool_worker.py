@@ -15,8 +15,10 @@ from pol_jax.protocol import claim as claims
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.limits import Limits
 from pol_jax.sandbox.cache_lookup import read_also
-from pol_jax.sandbox.messages import ErrorRaised, OpeningWork, ProofWork, ReplaySpan, SpanReplayed, WorkerSetup
-from pol_jax.sandbox.pipe import Pipe, exit_with
+from pol_jax.sandbox.lifetime import exit_with
+from pol_jax.sandbox.messages import OpeningWork, ProofWork, ReplaySpan, SpanReplayed, WorkerSetup
+from pol_jax.sandbox.pipe import Pipe
+from pol_jax.sandbox.reading_messages import ErrorRaised
 from pol_jax.sandbox.remote_records import RemoteRecords
 from pol_jax.sandbox.virtual_devices import provide_devices
 from pol_jax.storage.inventory import read_bounded

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
@@ -21,22 +21,25 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from select import POLLIN, POLLOUT
 from time import monotonic
-from typing import IO
+from typing import IO, Final, TypeVar
 
 import msgspec
 
 from pol_jax import errors
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.sandbox.compiled_programs import cache_settings, given_cache, keep, provide, read_files, reading_key
 from pol_jax.sandbox.frames import HEADER_BYTES, frame, frame_length
-from pol_jax.sandbox.messages import FromChild, ToChild, ToWorker
 from pol_jax.sandbox.variables import visible_variables
 
-_MOST_BYTES = 2**28
+_MOST_BYTES: Final = 2**28
 """The largest message that the caller reads from the child."""
 
-_AT_ONCE = 2**20
+_AT_ONCE: Final = 2**20
 """Bytes of a message that are read at once: memory is taken as a message comes, not as its length says."""
+
+_NO_MEMORY: Final = ("MemoryError", "bad_alloc", "Cannot allocate memory", "RESOURCE_EXHAUSTED", "out of memory")
+"""What Python, C++, the system, XLA and Arrow print when memory runs out."""
+
+_LAST_LINES: Final = 40
 
 # Confined first: what is imported later starts threads, which would go free.
 _CODE = """
@@ -51,6 +54,9 @@ if confined == "True":
 from pol_jax.sandbox.child import serve
 serve(int(handle), int(caller), unrestricted)
 """
+
+
+Message = TypeVar("Message")
 
 
 class ProcessLost(Exception):
@@ -71,7 +77,7 @@ class Process:
     popen: subprocess.Popen[bytes]
     output: IO[bytes]
 
-    def send(self, message: ToChild | ToWorker, end: float = inf) -> None:
+    def send(self, message: msgspec.Struct, end: float = inf) -> None:
         """Send a message. A process that doesn't read holds this one no longer than ``end``, on the monotonic clock.
 
         Raises:
@@ -87,22 +93,26 @@ class Process:
         except OSError as error:
             raise ProcessLost(self.describe_end()) from error
 
-    def receive(self, bounds: Bounds, end: float = inf) -> FromChild:
+    def receive(
+        self, decode: Callable[[bytes], Message], bounds: Bounds, end: float = inf, most: int = _MOST_BYTES
+    ) -> Message:
         """Wait for a message, but not for ever.
 
         Silence is bounded, and so is the time in all: a process that never ends may well talk all the time.
 
         Args:
+            decode: of the messages that are expected.
             bounds: on its silence; a message that is begun and not ended is silence too.
             end: of the time that it has in all, on the monotonic clock.
+            most: bytes of a message.
 
         Raises:
             ProcessLost: it is dead or silent, or says what no process of ours says.
         """
         silent = monotonic() + bounds.silence_seconds
         try:
-            length = frame_length(self._read(HEADER_BYTES, min(silent, end)), _MOST_BYTES)
-            return msgspec.msgpack.decode(self._read(length, min(silent, end)), type=FromChild)  # type: ignore[no-any-return]
+            length = frame_length(self._read(HEADER_BYTES, min(silent, end)), most)
+            return decode(self._read(length, min(silent, end)))
         except TimeoutError:
             if end <= silent:
                 raise ProcessLost(f"took more than the {bounds.total_seconds:g} s that it has in all") from None
@@ -140,10 +150,12 @@ class Process:
         with suppress(subprocess.TimeoutExpired):
             self.popen.wait(5)
         code = self.popen.returncode
-        if code is not None and code < 0:
-            return f"died of {_signal_name(-code)}"
         self.output.seek(0)
         lines = self.output.read(2**20).decode(errors="replace").strip().splitlines()
+        if any(word in line for line in lines[-_LAST_LINES:] for word in _NO_MEMORY):
+            return "needs more memory than it may take"
+        if code is not None and code < 0:
+            return f"died of {_signal_name(-code)}"
         return "ended without a report" + (f": {errors.printable(lines[-1][:200])}" if lines else "")
 
 
@@ -159,19 +171,31 @@ def child_process(
         processes: whether it may start others.
         loopback: whether it may speak TCP with itself.
     """
-    files = read_files(readable)
-    key = reading_key(files)
+    from pol_jax.sandbox import compiled_programs  # it starts jax, which commands that only read do without
+
+    files = compiled_programs.read_files(readable)
+    key = compiled_programs.reading_key(files)
     with _scratch() as scratch:
         programs = Path(scratch) / "compiled"
-        provide(programs, key)
-        given = given_cache()
+        compiled_programs.provide(programs, key)
+        given = compiled_programs.given_cache()
         arguments = [str(confined), str(processes), str(loopback), scratch, *readable, *([str(given)] if given else [])]
-        variables = {"TMPDIR": scratch, **cache_settings(programs)}
+        variables = {"TMPDIR": scratch, **compiled_programs.cache_settings(programs)}
         with python_process(_CODE, arguments, variables, own_group=True) as process:
             yield process
             ended_well = process.ended_well()
-        if ended_well and reading_key(files) == key:
-            keep(programs, key)
+        if ended_well and compiled_programs.reading_key(files) == key:
+            compiled_programs.keep(programs, key)
+
+
+@contextmanager
+def reading_process(root: str) -> Iterator[Process]:
+    """Start a confined process that parses files of the proof in ``root`` (`pol_jax.sandbox.reader`), and no more."""
+    code = _CODE.replace("pol_jax.sandbox.child", "pol_jax.sandbox.reading")
+    with _scratch() as scratch:
+        arguments = ["True", "False", "False", scratch, root]
+        with python_process(code, arguments, {"TMPDIR": scratch}, own_group=True) as process:
+            yield process
 
 
 @contextmanager

@@ -1,42 +1,69 @@
-"""Verification in a process of its own: a proof that crashes a parser or never ends can't take the caller along.
+"""The public doors of a verification: what a verifier asks becomes one frozen value here, and goes to a process apart.
 
-Parquet, StableHLO and Orbax files are read by native libraries, and the program that is replayed is the prover's. The
-child has none of the caller's objects, and may open no files but those that it needs: it asks for records over a pipe.
-If it dies or falls silent, the verdict is inconclusive.
+Everything that is asked is validated before that process starts (`pol_jax.verifying.request`); files that the verifier
+names are the verifier's own, and are read here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from math import inf
 from pathlib import Path
-from time import monotonic
+from typing import Any, TypedDict, Unpack
 
-from pol_jax.attesting.folder import DIRECTORY
-from pol_jax.attesting.public_key import read_signer
-from pol_jax.attesting.timestamp import read_pem
-from pol_jax.errors import BackendError
-from pol_jax.program.machine import current_environment
-from pol_jax.progress import Progress, Silent
+from pol_jax.attesting.anchors import read_anchors
+from pol_jax.progress import Progress
 from pol_jax.protocol.challenge import Policy, RandomSegments, StepPolicy
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
-from pol_jax.protocol.stages import Stage
-from pol_jax.reports.outcomes import Outcome
 from pol_jax.reports.report import Report
+from pol_jax.sandbox.apart import verify_opening_apart, verify_proof_apart
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.sandbox.early_export import begin_export
-from pol_jax.sandbox.messages import Setup
-from pol_jax.sandbox.parent import Caller
-from pol_jax.sandbox.process import ProcessLost, child_process
-from pol_jax.sandbox.virtual_devices import needs_gloo
 from pol_jax.storage.inventory import find_claim
 from pol_jax.training.task import Source, Task
-from pol_jax.verifying.facts import Facts, Share
-from pol_jax.verifying.interruption import interrupted
 from pol_jax.verifying.proof_verifier import BUILT_IN_RECORDS, built_in_source
 from pol_jax.verifying.request import OpeningRequest, ProofRequest, absolute, fresh_nonce
-from pol_jax.verifying.trusted_program import Trusted, trust, trust_built_in
+from pol_jax.verifying.trusted_program import trust, trust_built_in
+
+
+class Asked(TypedDict, total=False):
+    """What a verifier may ask of a proof and of an opening alike, by keyword; what is left out has its default.
+
+    Attributes:
+        limits: bounds on what is read.
+        progress: told of the stages and of the replayed steps.
+        bounds: on the process.
+        trusted: source that the verifier trusts: the task, or a function that returns it for a commitment and a number
+            of steps. Its export, made in the caller's process, is compared with the program that is verified: another
+            one is inconclusive. Without it and without a ``source``, it is the built-in task that a proof names.
+        same_program: reject another program than that of ``trusted``, in earlier proofs too.
+        any_program: accept another one, in earlier proofs too; the report says that it is another.
+        jobs: how many processes replay at the same time; the report is the same. Worth it where a step leaves
+            processors idle; each takes memory for two states, and reads an opening by itself.
+        d_ref: a distance between two honest trainings of the task, against which drift is measured too.
+        exact: accept nothing within a tolerance, in earlier proofs neither: what has other bits is inconclusive.
+        leaves: paths of the leaves that matter, or of what they lie below, such as ``/params``: updates are ranked by
+            these, and what tolerances add up to is held against each of these alone. Nothing names all leaves.
+        signer: the public key that must have signed the claim: ``ed25519:`` text, or a file with it. A claim of another
+            is rejected, and an unsigned one is inconclusive. None takes any, and the report says so.
+        tsa_roots: file (PEM) of root certificates of timestamping authorities that the verifier trusts; None leaves
+            timestamps open.
+        model: a model at hand (safetensors, ``.npz``, Orbax), compared with the final state of what is accepted:
+            see the report's ``deployed``. It decides nothing.
+    """
+
+    limits: Limits | None
+    progress: Progress | None
+    bounds: Bounds | None
+    trusted: Task | Callable[[Commitment, int], Task] | None
+    same_program: bool
+    any_program: bool
+    jobs: int
+    d_ref: float | None
+    exact: bool
+    leaves: Iterable[str]
+    signer: str | None
+    tsa_roots: Path | str | None
+    model: Path | str | None
 
 
 def verify(
@@ -45,21 +72,9 @@ def verify(
     *,
     policy: Policy | None = None,
     nonce: bytes | None = None,
-    limits: Limits | None = None,
     secret: bytes | None = None,
-    progress: Progress | None = None,
-    bounds: Bounds | None = None,
-    trusted: Task | Callable[[Commitment, int], Task] | None = None,
-    same_program: bool = False,
-    any_program: bool = False,
-    jobs: int = 1,
-    d_ref: float | None = None,
     parents: Iterable[Path | str] = (),
-    exact: bool = False,
-    leaves: Iterable[str] = (),
-    signer: str | None = None,
-    tsa_roots: Path | str | None = None,
-    model: Path | str | None = None,
+    **asked: Unpack[Asked],
 ) -> Report:
     """Check a proof and replay a part of it, in a process of its own.
 
@@ -70,29 +85,10 @@ def verify(
             built-in task that a proof names.
         policy: which segments to replay; None for random ones, 99% sure to meet a false segment if 5% are false.
         nonce: decides the draw; None for a fresh one, which the prover can't have foreseen.
-        limits: bounds on what is read.
         secret: 32 bytes that salt the records of a private data set.
-        progress: told of the stages and of the replayed steps.
-        bounds: on the process.
-        trusted: source that the verifier trusts: the task, or a function that returns it for a commitment and a number
-            of steps. Its export, made in the caller's process, is compared with the proof's program: another one is
-            inconclusive. Without it and without a ``source``, it is the built-in task that a proof names.
-        same_program: reject another program than that of ``trusted``, in ``parents`` too.
-        any_program: accept another one, in ``parents`` too; the report says that it is another.
-        jobs: how many processes replay at the same time; the report is the same. Worth it where a step leaves
-            processors idle; each takes memory for two states.
-        d_ref: a distance between two honest trainings of the task, against which drift is measured too.
         parents: directories of proofs that the initial state may come from; those that it does come from are verified
             in the same way first.
-        exact: accept nothing within a tolerance, in ``parents`` neither: what has other bits is inconclusive.
-        leaves: paths of the leaves that matter, or of what they lie below, such as ``/params``: updates are ranked by
-            these, and what tolerances add up to is held against each of these alone. Nothing names all leaves.
-        signer: the public key that must have signed the claim: ``ed25519:`` text, or a file with it. A claim of another
-            is rejected, and an unsigned one is inconclusive. None takes any, and the report says so.
-        tsa_roots: file (PEM) of root certificates of timestamping authorities that the verifier trusts; None leaves
-            timestamps open.
-        model: a model at hand (safetensors, ``.npz``, Orbax), compared with the final state of what is accepted:
-            see the report's ``deployed``. It decides nothing.
+        asked: what may be asked of an opening too: see `Asked`.
 
     Raises:
         UsageError: there is no proof or there are no records, or the policy would check nothing.
@@ -101,44 +97,21 @@ def verify(
         path=absolute(path),
         policy=policy or RandomSegments(),
         nonce=fresh_nonce() if nonce is None else nonce,
-        limits=limits or Limits(),
         secret=secret,
-        same_program=same_program,
-        any_program=any_program,
-        jobs=jobs,
-        d_ref=d_ref,
         parents=tuple(map(absolute, parents)),
         records=BUILT_IN_RECORDS if source is None else "the verifier's own source",
-        exact=exact,
-        leaves=tuple(leaves),
-        signer=None if signer is None else read_signer(signer),
-        tsa_roots=None if tsa_roots is None else read_pem(Path(tsa_roots)),
-        model=None if model is None else absolute(model),
+        **_fields(asked),
     )
+    trusted = asked.get("trusted")
     expect = trust(trusted) if trusted is not None else trust_built_in() if source is None else None
     source = built_in_source() if source is None else source
-    return verify_proof_apart(request, source, trusted=expect, progress=progress, bounds=bounds)
+    return verify_proof_apart(
+        request, source, trusted=expect, progress=asked.get("progress"), bounds=asked.get("bounds")
+    )
 
 
 def verify_opening(
-    claim: Path | str,
-    opening: Path | str,
-    policy: StepPolicy,
-    nonce: bytes = b"",
-    *,
-    limits: Limits | None = None,
-    progress: Progress | None = None,
-    bounds: Bounds | None = None,
-    trusted: Task | Callable[[Commitment, int], Task] | None = None,
-    same_program: bool = False,
-    any_program: bool = False,
-    d_ref: float | None = None,
-    jobs: int = 1,
-    exact: bool = False,
-    leaves: Iterable[str] = (),
-    signer: str | None = None,
-    tsa_roots: Path | str | None = None,
-    model: Path | str | None = None,
+    claim: Path | str, opening: Path | str, policy: StepPolicy, nonce: bytes = b"", **asked: Unpack[Asked]
 ) -> Report:
     """Check an opening against a claim, and replay the challenged steps, in a process of its own.
 
@@ -147,23 +120,7 @@ def verify_opening(
         opening: the file of the opening.
         policy: the challenge that the prover was given; never read from the opening.
         nonce: of the challenge; nothing, for a list.
-        limits: bounds on what is read.
-        progress: told of the stages and of the replayed steps.
-        bounds: on the process.
-        trusted: source that the verifier trusts, with which the opened program is compared; as for `verify`.
-        same_program: reject another program than that of ``trusted``.
-        any_program: accept another one; the report says that it is another.
-        d_ref: a distance between two honest trainings of the task, against which drift is measured too.
-        jobs: how many processes replay at the same time; each reads the opening.
-        exact: accept nothing within a tolerance: what has other bits is inconclusive.
-        leaves: paths of the leaves that matter, or of what they lie below, such as ``/params``: updates are ranked by
-            these, and what tolerances add up to is held against each of these alone. Nothing names all leaves.
-        signer: the public key that must have signed the claim: ``ed25519:`` text, or a file with it. A claim of another
-            is rejected, and an unsigned one is inconclusive. None takes any, and the report says so.
-        tsa_roots: file (PEM) of root certificates of timestamping authorities that the verifier trusts; None leaves
-            timestamps open.
-        model: a model at hand (safetensors, ``.npz``, Orbax), compared with the final state of what is accepted:
-            see the report's ``deployed``. It decides nothing.
+        asked: what may be asked of a proof too: see `Asked`.
 
     Raises:
         UsageError: a file is not there, the policy would check nothing, or there is no source to compare with.
@@ -173,121 +130,20 @@ def verify_opening(
         opening=absolute(opening),
         policy=policy,
         nonce=nonce,
-        limits=limits or Limits(),
-        same_program=same_program,
-        any_program=any_program,
-        d_ref=d_ref,
-        jobs=jobs,
-        exact=exact,
-        leaves=tuple(leaves),
-        signer=None if signer is None else read_signer(signer),
-        tsa_roots=None if tsa_roots is None else read_pem(Path(tsa_roots)),
-        model=None if model is None else absolute(model),
+        **_fields(asked),
     )
+    trusted = asked.get("trusted")
     expect = None if trusted is None else trust(trusted)
-    return verify_opening_apart(request, trusted=expect, progress=progress, bounds=bounds)
+    return verify_opening_apart(request, trusted=expect, progress=asked.get("progress"), bounds=asked.get("bounds"))
 
 
-def verify_proof_apart(
-    request: ProofRequest,
-    source: Source | Callable[[Commitment], Source],
-    *,
-    trusted: Trusted | None = None,
-    progress: Progress | None = None,
-    bounds: Bounds | None = None,
-    facts: Facts | None = None,
-) -> Report:
-    """Answer a request about a proof in a process of its own; for arguments and errors see `verify`.
-
-    Where there are ``facts`` of shards, they take the place of what would be executed.
-    """
-    if trusted is not None:
-        trusted = begin_export(trusted, Path(request.path), request.limits)
-    caller = Caller(request, source, progress or Silent(), trusted)
-    bounds = bounds or Bounds()
-    setup = Setup(request, trusted is not None, bounds.memory_bytes, facts=facts)
-    return _report(setup, caller, [request.path, *request.parents, *_model(request)], bounds)
-
-
-def verify_opening_apart(
-    request: OpeningRequest,
-    *,
-    trusted: Trusted | None = None,
-    progress: Progress | None = None,
-    bounds: Bounds | None = None,
-) -> Report:
-    """Answer a request about an opening in a process of its own; for arguments and errors see `verify_opening`."""
-    bounds = bounds or Bounds()
-    caller = Caller(request, None, progress or Silent(), trusted)
-    setup = Setup(request, trusted is not None, bounds.memory_bytes)
-    attestations = Path(request.claim).parent / DIRECTORY
-    beside = [str(attestations)] if attestations.is_dir() and not attestations.is_symlink() else []
-    return _report(setup, caller, [request.claim, request.opening, *beside, *_model(request)], bounds)
-
-
-def find_facts_apart(
-    request: ProofRequest,
-    share: Share,
-    source: Source | Callable[[Commitment], Source],
-    *,
-    progress: Progress | None = None,
-    bounds: Bounds | None = None,
-) -> Facts:
-    """Find the facts of one shard of a verification, in a process of its own.
-
-    Raises:
-        BackendError: the process was lost.
-        PolError: it found an error; a verification says what that means for the proof.
-    """
-    caller, bounds = Caller(request, source, progress or Silent()), bounds or Bounds()
-    setup = Setup(request, False, bounds.memory_bytes, share=share)
-    try:
-        _converse(setup, caller, [request.path], bounds)
-    except ProcessLost as lost:
-        raise BackendError(f"the process that reads the proof {lost}") from lost
-    if caller.facts is None:
-        raise BackendError("the process that reads the proof sent a report in place of facts")
-    return caller.facts
-
-
-def _model(request: ProofRequest | OpeningRequest) -> list[str]:
-    return [] if request.model is None else [request.model]
-
-
-def _report(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> Report:
-    """Return the report of a child; without one, that which says so."""
-    try:
-        _converse(setup, caller, readable, bounds)
-    except ProcessLost as lost:
-        return _without_child(setup, caller.stage, str(lost))
-    if caller.report is None:
-        return _without_child(setup, caller.stage, "sent facts in place of a report")
-    return caller.report
-
-
-def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> None:
-    """Start a child that may read these paths, and answer what it asks, until it has nothing left to say.
-
-    Raises:
-        ProcessLost: it died or fell silent before.
-    """
-    end = inf if bounds.total_seconds is None else monotonic() + bounds.total_seconds
-    request = setup.request
-    loopback = isinstance(request, ProofRequest) and needs_gloo(Path(request.path))
-    with child_process(readable, bounds.confined, processes=request.jobs > 1, loopback=loopback) as child:
-        child.send(setup, end)
-        while caller.report is None and caller.facts is None:
-            answer = caller.answer(child.receive(bounds, end))
-            if answer is not None:
-                child.send(answer, end)
-
-
-def _without_child(setup: Setup, reached: Stage, what: str) -> Report:
-    """Return the report on a verification whose process was lost in a stage: those before it were passed."""
-    request = setup.request
-    report = Report.unfinished(
-        request.policy, request.nonce, current_environment(), exact=request.exact, leaves=request.leaves
-    )
-    for stage in list(Stage)[: reached.value - 1]:
-        report = report.with_stage(stage, Outcome.PASSED)
-    return interrupted(report, reached, BackendError(f"the process that reads the proof {what}"))
+def _fields(asked: Asked) -> dict[str, Any]:
+    """Return the fields of a request: without what stays in this process, and with files of trust anchors read."""
+    stays = ("progress", "bounds", "trusted")
+    fields: dict[str, Any] = {name: value for name, value in asked.items() if value is not None and name not in stays}
+    fields |= read_anchors(asked.get("signer"), asked.get("tsa_roots"))._asdict()
+    if "leaves" in fields:
+        fields["leaves"] = tuple(fields["leaves"])
+    if "model" in fields:
+        fields["model"] = absolute(fields["model"])
+    return fields

@@ -15,7 +15,6 @@ from pol_jax.errors import BackendError, DataError, PolError, ProofError, UsageE
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.protocol.spans import Span
 from pol_jax.sandbox.messages import (
-    ErrorRaised,
     FromWorker,
     ReadRecords,
     ReplaySpan,
@@ -24,6 +23,7 @@ from pol_jax.sandbox.messages import (
     WorkerSetup,
 )
 from pol_jax.sandbox.process import Process, ProcessLost, python_process
+from pol_jax.sandbox.reading_messages import ErrorRaised
 from pol_jax.sandbox.remote_records import AnswerRecords
 from pol_jax.storage.seen_digests import SeenDigests
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,13 +21,14 @@ import tensorstore as ts
 from pol_jax.errors import ProofError
 from pol_jax.protocol.inventory import is_beside
 from pol_jax.protocol.trees import DTYPES
+from pol_jax.storage.store_nodes import check_nodes
 
 _MARKER: Final = "orbax.checkpoint"
 _REQUIRED: Final = ("_CHECKPOINT_METADATA", _MARKER)
 _STORE: Final = r"(ocdbt\.process_[0-9]+/)?(manifest\.ocdbt|d/[^/]+)"
 _FILES: Final = re.compile(rf"_CHECKPOINT_METADATA|orbax\.checkpoint|state/(_METADATA|{_STORE})")
 _BYTES: Final = {"name": "bytes", "configuration": {"endian": "little"}}
-_SPARE_BYTES, _SPARE_LEAF_BYTES = 2**22, 2**14
+_SPARE_BYTES, _SPARE_LEAF_BYTES, _SPARE_PIECE_BYTES = 2**22, 2**14, 2**10
 _MANIFEST_BYTES: Final = 2**12
 """A manifest may be compressed, and is unpacked before anything in it can be checked."""
 
@@ -94,6 +96,8 @@ def check_arrays(where: str, path: Path, expected: Mapping[str, ArrayForm]) -> N
     state = path / "state"
     if msgspec.json.decode((state / "_METADATA").read_bytes(), type=_State) != _State(True, True):
         raise ProofError(where, "is damaged: its arrays are not in OCDBT and Zarr 3")
+    pieces = sum(prod(form.pieces) for form in expected.values())
+    check_nodes(where, state, _SPARE_BYTES + _SPARE_LEAF_BYTES * len(expected) + _SPARE_PIECE_BYTES * pieces)
     store = ts.KvStore.open(_store(path)).result()
     documents = {name: store.read(f"{name}/zarr.json") for name in expected}
     for name, form in expected.items():

@@ -6,7 +6,7 @@ import numpy as np
 
 from pol_jax.errors import ProofError, UsageError
 from pol_jax.protocol import commitment as commitments
-from pol_jax.storage.checkpoints import checkpoint_name, load_checkpoint
+from pol_jax.storage.checkpoints import checkpoint_name
 from pol_jax.storage.proof import Proof
 from pol_jax.training.states import Layout
 
@@ -25,7 +25,7 @@ def read_final_state(proof: Proof) -> Arrays:
     if proof.commitment.digest().hex() != proof.claim.commitment:
         raise ProofError(commitments.FILE, "is not the commitment that the claim names")
     layout = Layout(proof.commitment.state)
-    leaves = load_checkpoint(proof.root, proof.claim.steps, layout.spec)
+    leaves = proof.host_leaves(proof.claim.steps)
     if layout.gather(leaves).digest().hex() != proof.claim.final_state:
         raise ProofError(checkpoint_name(proof.claim.steps), "is not the final state that the claim names")
     return {leaf.path: np.asarray(values) for leaf, values in zip(layout.spec, leaves, strict=True)}

@@ -12,7 +12,8 @@ import numpy as np
 from pol_jax.errors import ProofError
 from pol_jax.protocol.claim import Intervention
 from pol_jax.protocol.trees import StateSpec
-from pol_jax.storage.checkpoints import load_leaves, save_leaves
+from pol_jax.storage.checkpoints import save_leaves
+from pol_jax.storage.reader import DIRECT, Reader
 from pol_jax.training.initial_state import digest_of
 
 DIRECTORY: Final = "interventions"
@@ -34,7 +35,9 @@ def save_intervention(root: Path, after: int, spec: StateSpec, leaves: Sequence[
     save_leaves(root, intervention_name(after), spec, leaves)
 
 
-def load_intervention(root: Path, intervention: Intervention, state: StateSpec) -> dict[int, np.ndarray]:
+def load_intervention(
+    root: Path, intervention: Intervention, state: StateSpec, reader: Reader = DIRECT
+) -> dict[int, np.ndarray]:
     """Return the new leaves of an intervention, by their places in the state.
 
     Raises:
@@ -42,7 +45,7 @@ def load_intervention(root: Path, intervention: Intervention, state: StateSpec) 
     """
     places = [place for place, leaf in enumerate(state) if leaf.path in set(intervention.leaves)]
     spec, where = tuple(state[place] for place in places), intervention_name(intervention.after)
-    leaves = load_leaves(root, where, spec)
+    leaves = reader.leaves(root, where, spec)
     if digest_of(spec, leaves) != intervention.digest:
         raise ProofError(where, "its leaves are not those that the claim names")
     return dict(zip(places, leaves, strict=True))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from pol_jax.errors import ProofError, UsageError, unreadable
+from pol_jax.progress import Progress, Silent, tracked
 from pol_jax.protocol import claim
 from pol_jax.protocol.documents import encode
 from pol_jax.protocol.encoding import FORMAT, Format, file_digest
@@ -54,13 +55,16 @@ def take_inventory(root: Path, limits: Limits, version: Format = FORMAT) -> byte
     return encode(Inventory(format=version, files=entries))
 
 
-def check_inventory(root: Path, content: bytes, sizes: Mapping[str, int]) -> Inventory:
+def check_inventory(
+    root: Path, content: bytes, sizes: Mapping[str, int], progress: Progress | None = None
+) -> Inventory:
     """Return the inventory in ``content``, after comparing the files with it: first their sizes, then their bytes.
 
     Args:
         root: the proof's directory.
         content: the bytes of the inventory.
         sizes: the size of each file, as `scan` returns them.
+        progress: told of the files.
 
     Raises:
         ProofError: a file is missing, extra or changed; the text names the first one.
@@ -75,7 +79,7 @@ def check_inventory(root: Path, content: bytes, sizes: Mapping[str, int]) -> Inv
     for name, entry in sorted(listed.items()):  # sizes first: digests of large files take time
         if sizes[name] != entry.size:
             raise ProofError(name, f"has {sizes[name]} bytes, the inventory says {entry.size}")
-    for name, entry in sorted(listed.items()):
+    for name, entry in tracked(progress or Silent(), "digesting files", sorted(listed.items()), len(listed)):
         if _digest(root, name) != entry.digest:
             raise ProofError(name, "differs from the inventory's digest")
     return inventory

@@ -11,13 +11,20 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
+from pol_jax.errors import ProofError
 from pol_jax.protocol.rows import Row, RowLayout, decode_row
 from pol_jax.protocol.spans import Segments
 from pol_jax.storage import ledger
 
 FILE: Final = "journal"
+
+MAX_ROW_BYTES: Final = 2**24
+"""The largest batch has 8 MiB of indices."""
+
+MAX_BYTES: Final = 2**31
+"""The largest segment has 1 GiB of indices."""
 
 _HEAD: Final = struct.Struct("<II")
 
@@ -48,23 +55,32 @@ class Journal:
 
 
 def read_journal(path: Path, layout: RowLayout) -> list[Row]:
-    """Return the rows in a journal up to the first frame that is not whole, or none if there is no file."""
+    """Return the rows in a journal up to the first frame that is not whole, or none if there is no file.
+
+    One frame is read at a time, and none that is larger than a row can be: the file may be anybody's.
+
+    Raises:
+        ProofError: the rows have more bytes than those of the largest segment.
+    """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            return list(_read_rows(file, layout))
     except FileNotFoundError:
         return []
-    rows, position = [], 0
-    while position + _HEAD.size <= len(content):
-        length, checksum = _HEAD.unpack_from(content, position)
-        frame = content[position + _HEAD.size : position + _HEAD.size + length]
-        if len(frame) != length or zlib.crc32(frame) != checksum:
-            break
-        row = decode_row(frame, layout)
+
+
+def _read_rows(file: BinaryIO, layout: RowLayout) -> Iterator[Row]:
+    total = 0
+    while len(head := file.read(_HEAD.size)) == _HEAD.size:
+        length, checksum = _HEAD.unpack(head)
+        frame = file.read(length) if length <= MAX_ROW_BYTES else b""
+        row = decode_row(frame, layout) if len(frame) == length and zlib.crc32(frame) == checksum else None
         if row is None:
-            break
-        rows.append(row)
-        position += _HEAD.size + length
-    return rows
+            return
+        total += length
+        if total > MAX_BYTES:
+            raise ProofError(FILE, f"has more than {MAX_BYTES} bytes of rows, expected those of one segment")
+        yield row
 
 
 def _frame(row: Row) -> bytes:
@@ -72,10 +88,12 @@ def _frame(row: Row) -> bytes:
     return _HEAD.pack(len(content), zlib.crc32(content)) + content
 
 
-def recorded_rows(root: Path, interval: int, sealed_to: int, layout: RowLayout) -> Iterator[Row]:
+def recorded_rows(
+    root: Path, interval: int, sealed_to: int, layout: RowLayout, *, read: ledger.ReadSegment | None = None
+) -> Iterator[Row]:
     """Yield the sealed rows, then those of the journal that follow them without a gap."""
     if sealed_to >= 0:
-        yield from ledger.read_rows(root, Segments(sealed_to, interval), layout)
+        yield from ledger.read_rows(root, Segments(sealed_to, interval), layout, read=read)
     expected = sealed_to + 1
     for row in read_journal(root / FILE, layout):
         if row.step == expected:

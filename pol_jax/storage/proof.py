@@ -42,12 +42,13 @@ from pol_jax.protocol.spans import Segments
 from pol_jax.protocol.trees import PyTree
 from pol_jax.storage import ledger
 from pol_jax.storage.checked_parts import CheckedParts
-from pol_jax.storage.checkpoints import checkpoint_name, checkpoint_steps, load_checkpoint
+from pol_jax.storage.checkpoints import checkpoint_name, checkpoint_steps
 from pol_jax.storage.interventions import load_intervention
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.journal import FILE as JOURNAL_FILE
 from pol_jax.storage.journal import read_journal, recorded_rows
 from pol_jax.storage.ledger import sealed_steps, segment_file
+from pol_jax.storage.reader import DIRECT, Reader
 from pol_jax.storage.seen_digests import SeenDigests, seen_before
 from pol_jax.training.pytrees import nested
 from pol_jax.training.states import Layout
@@ -69,6 +70,7 @@ class Proof:
         seen: digests of what a verification has seen, with which all rows and states that are read are compared; None
             if there is nothing to compare with.
         parts: what a verification has in memory of what it has checked; it is not read again. None if nothing.
+        reader: parses the ledger and the states, here or in a confined process.
     """
 
     root: Path
@@ -77,6 +79,7 @@ class Proof:
     limits: Limits = field(default_factory=Limits)
     seen: SeenDigests | None = None
     parts: CheckedParts | None = None
+    reader: Reader = field(default=DIRECT, compare=False)
 
     def __repr__(self) -> str:
         """Return directory, task and number of steps in one line."""
@@ -93,7 +96,7 @@ class Proof:
         """Return the rows that are not sealed yet."""
         if self.claim is not None:
             return []
-        sealed, rows = sealed_steps(self.root), list[Row]()
+        sealed, rows = self._sealed_to, list[Row]()
         for row in read_journal(self.root / JOURNAL_FILE, self.commitment.row_layout):
             if row.step == sealed + len(rows) + 1:
                 rows.append(row)
@@ -104,7 +107,12 @@ class Proof:
         """Return the last step that is recorded, or -1 if not even the initial state is."""
         if self.claim is not None:
             return self.claim.steps
-        return self.open_rows[-1].step if self.open_rows else sealed_steps(self.root)
+        return self.open_rows[-1].step if self.open_rows else self._sealed_to
+
+    @property
+    def _sealed_to(self) -> int:
+        """Return the last step in the sealed segments of a run that is not finished; it may go on meanwhile."""
+        return sealed_steps(self.root, self.reader.last_step)
 
     def artifacts(self) -> Artifacts:
         """Return the exported programs, as they are stored.
@@ -152,13 +160,14 @@ class Proof:
             return self.open_rows[step - self.open_rows[0].step]
         if self.claim:
             return next(self.rows_after(step - 1))
-        return ledger.read_row(self.root, self.segments, step, self.commitment.row_layout)
+        layout = self.commitment.row_layout
+        return ledger.read_row(self.root, self.segments, step, layout, read=self.reader.segment)
 
     def rows(self) -> Iterator[Row]:
         """Yield all rows in order, with one segment in memory at a time."""
-        interval = self.commitment.schedule.interval
         if self.claim is None:
-            return recorded_rows(self.root, interval, sealed_steps(self.root), self.commitment.row_layout)
+            interval, layout = self.commitment.schedule.interval, self.commitment.row_layout
+            return recorded_rows(self.root, interval, self._sealed_to, layout, read=self.reader.segment)
         return self.rows_after(-1)
 
     def rows_after(self, step: int) -> Iterator[Row]:
@@ -172,7 +181,7 @@ class Proof:
         if self.parts and (kept := self.parts.rows(segment)) is not None:
             return (row for row in kept if row.step >= first)
         with seen_before() if self.seen else nullcontext():
-            rows = ledger.read_segment(self.root, segment, self.segments.rows(segment), self.commitment.row_layout)
+            rows = self.reader.segment(self.root, segment, self.segments.rows(segment), self.commitment.row_layout)
         chosen = (row for row in rows if row.step >= first)
         return self.seen.check_rows(segment_file(segment), chosen) if self.seen else chosen
 
@@ -198,7 +207,7 @@ class Proof:
         if self.parts and (kept := self.parts.state(step)) is not None:
             return kept
         with seen_before() if self.seen else nullcontext():
-            leaves = load_checkpoint(self.root, step, self.commitment.state)
+            leaves = self.reader.leaves(self.root, checkpoint_name(step), self.commitment.state)
         if self.seen:
             self.seen.check_state(checkpoint_name(step), step, Layout(self.commitment.state).gather(leaves).digest())
         return leaves
@@ -211,7 +220,7 @@ class Proof:
         """
         found = (each for each in self.claim.interventions if each.after == step) if self.claim else ()
         for intervention in found:
-            return load_intervention(self.root, intervention, self.commitment.state)
+            return load_intervention(self.root, intervention, self.commitment.state, self.reader)
         return {}
 
     def final_state(self) -> PyTree:

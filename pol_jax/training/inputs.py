@@ -126,4 +126,4 @@ def step_inputs(
 
 def steps_at_once(record: RecordSpec, batch_size: int) -> int:
     """Return for how many steps records are read at once: each call, or message to another process, has its price."""
-    return max(1, min(_BLOCK_STEPS, _READ_BYTES // max(1, batch_size * nbytes(record))))
+    return max(1, min(_BLOCK_STEPS, _READ_BYTES // (batch_size * max(1, nbytes(record)))))

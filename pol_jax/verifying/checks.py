@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 
 from pol_jax.errors import ProofError
 from pol_jax.program.artifact import Program, check_constants
+from pol_jax.progress import Progress, Silent, tracked
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol import inventory, merkle
@@ -60,9 +61,11 @@ def check_names(root: Path, limits: Limits) -> dict[str, int]:
     return sizes
 
 
-def check_files(root: Path, sizes: Mapping[str, int], limits: Limits) -> tuple[Claim, inventory.Inventory]:
+def check_files(
+    root: Path, sizes: Mapping[str, int], limits: Limits, progress: Progress | None = None
+) -> tuple[Claim, inventory.Inventory]:
     """Stage 2: the files are those of the inventory, byte for byte; the claim parses."""
-    listed = check_inventory(root, read_bounded(root, inventory.FILE, limits), sizes)
+    listed = check_inventory(root, read_bounded(root, inventory.FILE, limits), sizes, progress)
     claim = Claim.parse(read_bounded(root, claims.FILE, limits))
     if listed.format != claim.format:
         raise ProofError(inventory.FILE, f"format: got {listed.format}, and the claim has {claim.format}")
@@ -85,13 +88,16 @@ def check_commitment(root: Path, claim: Claim, limits: Limits) -> Checked:
     return Checked(proof, program, records)
 
 
-def check_ledger(checked: Checked, claim: Claim, curve: Curve | None = None) -> Checked:
+def check_ledger(
+    checked: Checked, claim: Claim, curve: Curve | None = None, progress: Progress | None = None
+) -> Checked:
     """Stage 4: all rows are there, with the digests they must have, under the claimed root.
 
     Args:
         checked: passed stage 3.
         claim: its claim.
         curve: takes the losses of the rows.
+        progress: told of the rows.
 
     Returns:
         The same, whose proof compares all that it reads from now on with the digests that were seen here.
@@ -100,7 +106,7 @@ def check_ledger(checked: Checked, claim: Claim, curve: Curve | None = None) -> 
     schedule, leaves, states = proof.commitment.schedule, list[Digest](), dict[int, Digest]()
     parts = CheckedParts()
     _check_segment_files(proof)
-    for row in _rows_kept_in(parts, proof):
+    for row in tracked(progress or Silent(), "reading the ledger", _rows_kept_in(parts, proof), claim.steps + 1):
         where = segment_file(proof.segments.of_step(row.step))
         if (row.state is not None) != schedule.has_witness(row.step, claim.steps):
             raise ProofError(
@@ -128,23 +134,31 @@ def _rows_kept_in(parts: CheckedParts, proof: Proof) -> Iterator[Row]:
         yield from rows
 
 
-def check_inputs(proof: Proof, claim: Claim, records: UInt8[np.ndarray, "records 32"]) -> None:
+def check_inputs(
+    proof: Proof, claim: Claim, records: UInt8[np.ndarray, "records 32"], progress: Progress | None = None
+) -> None:
     """Stage 5: keys, record indices and batch digests of every row are what the commitment gives."""
     commitment = proof.commitment
     rows = proof.rows()
     first = next(rows)
     key = step_keys(commitment.digest(), commitment.schedule.prng, 0, 1)[0]
     _check_row(proof, first, key, np.empty(0, np.uint64), records)
-    for row, (_, key, indices) in zip(rows, plan(commitment, 1, claim.steps + 1), strict=True):
+    planned = zip(rows, plan(commitment, 1, claim.steps + 1), strict=True)
+    for row, (_, key, indices) in tracked(progress or Silent(), "deriving keys and order", planned, claim.steps):
         _check_row(proof, row, key, indices, records)
 
 
-def check_states(proof: Proof, observe: Callable[[int, Sequence[np.ndarray]], None] | None = None) -> list[int]:
+def check_states(
+    proof: Proof,
+    observe: Callable[[int, Sequence[np.ndarray]], None] | None = None,
+    progress: Progress | None = None,
+) -> list[int]:
     """Stage 6: the first and the last checkpoint are there; each that is there has the digest that the ledger has.
 
     Args:
         proof: passed stage 4.
         observe: shown each step and state, in order, once it was checked.
+        progress: told of the checkpoints.
 
     Returns:
         The steps whose checkpoints are there, ascending.
@@ -156,7 +170,7 @@ def check_states(proof: Proof, observe: Callable[[int, Sequence[np.ndarray]], No
         raise ProofError(checkpoint_name(step), "is missing")
     for step in sorted(set(stored) - states.keys()):
         raise ProofError(checkpoint_name(step), "is none of the schedule's")
-    for step in stored:
+    for step in tracked(progress or Silent(), "digesting checkpoints", stored, len(stored)):
         leaves = open_leaves(proof.root, checkpoint_name(step), layout.spec)
         whole = leaves.read_all() if observe else None
         digest = leaves.digest() if whole is None else layout.gather(whole).digest()

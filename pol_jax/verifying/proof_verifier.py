@@ -135,7 +135,7 @@ class ProofVerifier(Verifier):
             sizes = check_names(self._root, limits)
             seen.append(f"{len(sizes)} files, {sum(sizes.values())} bytes")
         with self.stage(Stage.FILES_AGAINST_CLAIM) as seen:
-            claim, inventory = check_files(self._root, sizes, limits)
+            claim, inventory = check_files(self._root, sizes, limits, self.progress)
             self.add_claim(claim)
             cited = inventory.digest()
             self.add(inventory=cited.hex() if cited else None)
@@ -156,16 +156,17 @@ class ProofVerifier(Verifier):
             seen += self.compare_programs(proof.artifacts, proof.commitment, claim)
         with self.stage(Stage.LEDGER) as seen:
             curve = Curve(claim.steps)
-            checked = check_ledger(checked, claim, curve)
+            checked = check_ledger(checked, claim, curve, self.progress)
             proof = checked.proof
             self.add(curve=curve.points())
             seen.append(f"{claim.steps + 1} rows")
         with self.stage(Stage.KEYS_AND_ORDER) as seen:
-            check_inputs(proof, claim, checked.records)
+            check_inputs(proof, claim, checked.records, self.progress)
             seen.append(f"{claim.steps + 1} rows re-derived")
         with self.stage(Stage.STATE_DIGESTS) as seen:
             trajectory = Trajectory(proof.commitment.state)
-            checkpoints = check_states(proof, partial(self._see_state, trajectory, claim.steps))
+            see = partial(self._see_state, trajectory, claim.steps)
+            checkpoints = check_states(proof, see, self.progress)
             seen.append(f"{len(checkpoints)} checkpoints")
             metric = metric_of(policy)
             stretches = measure_stretches(proof, metric, self.progress, self.leaves) if metric else []

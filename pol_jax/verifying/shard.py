@@ -58,7 +58,7 @@ def find_facts(
         UsageError: the policy would check nothing.
     """
     progress.stage(Stage.COMMITMENT.value)
-    checked, claim = _check(Path(request.path), request)
+    checked, claim = _check(Path(request.path), request, progress)
     proof = checked.proof
     metric = metric_of(request.policy)
     stretches = (
@@ -97,13 +97,13 @@ def find_facts(
     )
 
 
-def _check(root: Path, request: ProofRequest) -> tuple[Checked, Claim]:
+def _check(root: Path, request: ProofRequest, progress: Progress) -> tuple[Checked, Claim]:
     """Check what ties rows and states to the claim; from now on, whatever is read is compared with that."""
     check_names(root, request.limits)
     claim = Claim.parse(read_bounded(root, claims.FILE, request.limits))
     if claim.steps > request.limits.steps:
         raise ProofError(claims.FILE, f"steps: {claim.steps}, more than the limit of {request.limits.steps}")
-    return check_ledger(check_commitment(root, claim, request.limits), claim), claim
+    return check_ledger(check_commitment(root, claim, request.limits), claim, progress=progress), claim
 
 
 def _replay(replayer: Replayer, spans: Sequence[Span]) -> list[ReplayResult]:

@@ -24,8 +24,8 @@ from pol_jax.protocol.trees import PyTree
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.notices import notices
+from pol_jax.sandbox.apart import verify_opening_apart, verify_proof_apart
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.sandbox.verify import verify_opening_apart, verify_proof_apart
 from pol_jax.training.pytrees import flatten_with_paths
 from pol_jax.training.task import Source, Task
 from pol_jax.verifying.final_state import final_leaves

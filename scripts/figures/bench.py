@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from jaxtyping import UInt32
 from state_distances import parameter_distances
 
 from pol_jax import Choices, Task
@@ -75,10 +76,15 @@ class Bench:
         """Return the inputs of so many steps after ``start``; another seed gives other keys and another order."""
         return list(step_inputs(self._seeded(seed), self.task.source, start + 1, start + steps + 1))
 
+    def first_key(self, seed: int) -> UInt32[np.ndarray, " words"]:
+        """Return the key that gives the initial state."""
+        key: np.ndarray = step_keys(self._seeded(seed).digest(), self.commitment.schedule.prng, 0, 1)[0]
+        return key
+
     def states(self, seed: int, after: Sequence[int]) -> dict[int, State]:
         """Train in the reference compilation, and return the states after so many steps each."""
-        key = step_keys(self._seeded(seed).digest(), self.commitment.schedule.prng, 0, 1)[0]
-        state, done, found = [np.asarray(leaf) for leaf in self.program.init(key)], 0, dict[int, State]()
+        initial = self.program.init(self.first_key(seed))
+        state, done, found = [np.asarray(leaf) for leaf in initial], 0, dict[int, State]()
         for step in sorted(after):
             state = self.made.reference.run(state, self.inputs(seed, done, step - done))
             found[step], done = state, step

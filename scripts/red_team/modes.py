@@ -8,17 +8,22 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from pol_jax import AllSegments, ListedSteps, PolError, Task
 from pol_jax.attacks.attack import Forged
 from pol_jax.attacks.false_proof import claim_elsewhere, open_falsely
+from pol_jax.protocol.stages import Stage
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.storage.openings import write_opening
+from pol_jax.storage.proof import open_proof
+from pol_jax.training.inputs import plan
 from pol_jax.verifying.opening_verifier import OpeningVerifier
 from pol_jax.verifying.proof_verifier import ProofVerifier
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
@@ -32,8 +37,8 @@ the forger names another backend; an opening of false steps, with decisions, on 
 and every segment on another backend, where nothing but equal bits is accepted.
 """
 
-OPENED: Final = 3
-"""So many false steps are opened."""
+OPENED: Final = 8
+"""So many false steps are opened, about."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,19 @@ class Judged:
         verdict: accepted, rejected, inconclusive; or "none" where the mode has no meaning for what was forged.
         stage: the stage that was not passed; 0 if all were.
         reason: the first reason of the verdict, or what is told first of an accepted proof.
+        parts: how many false segments or steps were replayed, each of which was judged by itself. Of a proof that ended
+            before any replay: the rows with keys or records that the commitment does not give, for each of them alone
+            would have ended it in stage 5; or 1.
+        passed: how many of these were reproduced, bit for bit or within the tolerance.
+        caught: the false segments or steps that were not.
     """
 
     verdict: str
     stage: int
     reason: str
+    parts: int = 1
+    passed: int = 0
+    caught: frozenset[int] = frozenset()
 
     @property
     def short(self) -> str:
@@ -56,27 +69,38 @@ class Judged:
         return f"{self.verdict} ({self.stage})" if self.stage else self.verdict
 
 
-def judge(forged: Forged, task: Task, mode: str) -> Judged:
-    """Return what the verifier says in one of `MODES`; ``task`` is the honest one, which the mode "task" trusts."""
+def judge(forged: Forged, task: Task, modes: Sequence[str]) -> Mapping[str, Judged]:
+    """Return what the verifier says in each of some modes; ``task`` is the honest one, which the mode "task" trusts."""
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "proof"
-        shutil.copytree(forged.root, root)
-        if mode in ("tolerance", "exact", "decisions"):
-            claim_elsewhere(root)
-        if mode not in ("decisions", "bundle"):
-            return _told(_verify(root, forged, task, mode))
-        if forged.transcript is None:
-            return Judged("none", 0, "nothing was forged that could be opened")
-        steps = sorted(_opened(forged))
-        try:
-            opening = open_falsely(root, forged.source, forged.transcript, steps, decisions=mode == "decisions")
-        except PolError as error:
-            return Judged("none", 0, f"can't be opened: {error}")
-        write_opening(Path(folder) / "opening", opening)
-        request = OpeningRequest(
-            claim=str(root), opening=str(Path(folder) / "opening"), policy=ListedSteps(tuple(steps)), nonce=NONCE
-        )
-        return _told(OpeningVerifier(request).run())
+        elsewhere = Path(folder) / "proof"
+        if not {"tolerance", "exact", "decisions"}.isdisjoint(modes):
+            shutil.copytree(forged.root, elsewhere)
+            claim_elsewhere(elsewhere)
+        return {
+            mode: _judge(forged, forged.root if mode in ("bits", "task", "bundle") else elsewhere, task, mode)
+            for mode in modes
+        }
+
+
+def _judge(forged: Forged, root: Path, task: Task, mode: str) -> Judged:
+    if mode not in ("decisions", "bundle"):
+        found = _told(_verify(root, forged, task, mode), _false_segments(forged))
+        return replace(found, parts=len(_false_rows(root))) if found.stage == Stage.KEYS_AND_ORDER.value else found
+    if forged.transcript is None:
+        return Judged("none", 0, "nothing was forged that could be opened", parts=0)
+    steps = sorted(_opened(forged))
+    try:
+        opening = open_falsely(root, forged.source, forged.transcript, steps, decisions=mode == "decisions")
+    except PolError as error:
+        return Judged("none", 0, f"can't be opened: {error}", parts=0)
+    file = root.with_name(f"{root.name}.opening")
+    write_opening(file, opening)
+    request = OpeningRequest(claim=str(root), opening=str(file), policy=ListedSteps(tuple(steps)), nonce=NONCE)
+    report = OpeningVerifier(request).run()
+    file.unlink()
+    found = _told(report, frozenset(forged.false_steps))
+    rows = _false_rows(root) & set(steps)
+    return replace(found, parts=len(rows)) if found.stage == Stage.KEYS_AND_ORDER.value else found
 
 
 def _verify(root: Path, forged: Forged, task: Task, mode: str) -> Report:
@@ -87,6 +111,23 @@ def _verify(root: Path, forged: Forged, task: Task, mode: str) -> Report:
     return ProofVerifier(request, task.source, trusted=trust(task)).run()
 
 
+def _false_rows(root: Path) -> frozenset[int]:
+    """Return the steps whose rows have other keys or records than the commitment gives."""
+    proof, rows = open_proof(root), open_proof(root).rows()
+    next(rows)
+    given = plan(proof.commitment, 1, proof.segments.steps + 1)
+    return frozenset(
+        row.step
+        for row, (_, key, indices) in zip(rows, given, strict=True)
+        if row.key != key.astype("<u4").tobytes() or not np.array_equal(row.indices, indices)
+    )
+
+
+def _false_segments(forged: Forged) -> frozenset[int]:
+    segments = open_proof(forged.root).segments
+    return frozenset(segments.of_step(step) for step in forged.false_steps if step > 0)
+
+
 def _opened(forged: Forged) -> Iterable[int]:
     """Return some of the false steps, evenly spaced, with the first and the last step of the run."""
     assert forged.transcript is not None  # noqa: S101  # the caller has looked
@@ -94,11 +135,29 @@ def _opened(forged: Forged) -> Iterable[int]:
     return {1, forged.transcript.steps, *false[:: max(1, len(false) // OPENED)]}
 
 
-def _told(report: Report) -> Judged:
-    passed = (Outcome.PASSED,)
-    stage = next((each.number for each in report.stages if each.outcome not in passed), 0)
+def _told(report: Report, false: frozenset[int]) -> Judged:
+    stage = next((each.number for each in report.stages if each.outcome is not Outcome.PASSED), 0)
     reason = report.reasons[0] if report.reasons else ""
-    if report.verdict is not Verdict.ACCEPTED:
+    accepted = report.verdict is Verdict.ACCEPTED
+    if not accepted:
         wanted = re.compile(r"^stage \d|not what|differs|tolerance|would|drift", re.I)
         reason = next((each for each in report.reasons if wanted.search(each)), reason)
-    return Judged(str(report.verdict.value), stage if report.verdict is not Verdict.ACCEPTED else 0, reason)
+    judged, passed = _judged_parts(report)
+    met = false & judged
+    if not met:
+        return Judged(str(report.verdict.value), 0 if accepted else stage, reason, 1, int(accepted))
+    caught = met - passed
+    return Judged(str(report.verdict.value), 0 if accepted else stage, reason, len(met), len(met) - len(caught), caught)
+
+
+def _judged_parts(report: Report) -> tuple[frozenset[int], frozenset[int]]:
+    """Return which segments of a proof, or steps of an opening, were judged, and which of them passed."""
+    by_number = [
+        (each.segments or tuple(each.span.steps), each.outcome is Outcome.PASSED)
+        for each in report.compared
+        if not each.is_initial
+    ]
+    compared = {number: passed for numbers, passed in by_number for number in numbers}
+    replayed = {each.segment: each.mismatch is None for each in report.replays}
+    found = {**replayed, **compared}
+    return frozenset(found), frozenset(number for number, passed in found.items() if passed)

@@ -33,3 +33,8 @@ def test_the_same_nonce_draws_the_same_steps(plain_proof: Path) -> None:
     assert one.exit_code == 0
     assert one.output == other.output
     assert "pol open PROOF --nonce" in one.output
+
+
+def test_roots_without_a_round_are_refused(runs: Path, tmp_path: Path) -> None:
+    refused = pol("challenge", runs / "a", "--tsa-roots", tmp_path / "roots")
+    assert (refused.exit_code, "give --nonce-round too" in refused.stderr) == (2, True)

@@ -244,3 +244,9 @@ def test_it_starts_no_jax(signed: Path) -> None:
     script += "print(sorted({'jax', 'jaxlib', 'orbax', 'flax'} & set(sys.modules)))\n"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment(), check=True)
     assert done.stdout.endswith("[]\n"), done.stdout
+
+
+def test_roots_that_are_no_certificates_are_refused_where_no_token_is_checked(signed: Path, tmp_path: Path) -> None:
+    (tmp_path / "roots").write_text("no certificate")
+    refused = pol("check", signed / "proof", "--tsa-roots", tmp_path / "roots")
+    assert (refused.exit_code, "certificate" in refused.stderr, refused.stdout) == (2, True, "")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from commands import pol
 
+from pol_jax.storage.ledger import segment_file
 from pol_jax.storage.proof import open_proof
 
 
@@ -32,3 +34,13 @@ def test_diff_finds_the_first_step_that_diverges(proof_copy: Path, plain_proof: 
     diverged = pol("diff", plain_proof, proof_copy)
     assert diverged.exit_code == 1
     assert "diverge at step 9 (of 24 common steps): state_digest" in diverged.output
+
+
+def test_files_of_ten_gigabytes_are_refused_unread(proof_copy: Path, plain_proof: Path) -> None:
+    """A ledger of a finished run, and of one that is not; they are sparse, and take no space."""
+    os.truncate(proof_copy / segment_file(3), 10**10)
+    for _ in range(2):
+        found = pol("diff", plain_proof, proof_copy)
+        assert found.exit_code == 1
+        assert found.stderr == f"pol: {segment_file(3)}: has more than 1073741824 bytes\n"
+        (proof_copy / "claim.json").unlink(missing_ok=True)

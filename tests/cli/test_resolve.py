@@ -21,7 +21,8 @@ from pol_jax.attesting.folder import CLAIM, CLAIM_TOKEN, COMMITMENT, place
 from pol_jax.attesting.public_key import public_text
 from pol_jax.attesting.subjects import name_final
 from pol_jax.attesting.timestamp import make_request
-from pol_jax.judging.dispute import Party, Resolution, Standing, resolve
+from pol_jax.judging.dispute import Resolution, Standing, resolve
+from pol_jax.judging.party import Party
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.fine_tuning import Start
 from pol_jax.proving.recording import Recording, train

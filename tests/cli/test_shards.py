@@ -105,7 +105,7 @@ def found(plain_proof: Path, tmp_path_factory: pytest.TempPathFactory) -> list[P
     with pytest.MonkeyPatch.context() as patched:
         from in_process import serving_thread
 
-        patched.setattr("pol_jax.sandbox.verify.child_process", serving_thread)
+        patched.setattr("pol_jax.sandbox.apart.child_process", serving_thread)
         return [shard(plain_proof, f"{number}/2", folder / str(number), "--all") for number in (1, 2)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from io import StringIO
@@ -17,7 +18,7 @@ from rich.console import Console
 from tiny import NONCE
 from unsandboxed import verify
 
-from pol_jax.cli import main as cli
+from pol_jax.cli import verifying_commands
 from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.report_screen import print_report
 from pol_jax.errors import UsageError
@@ -34,7 +35,7 @@ def test_verify_prints_every_stage_and_the_verdict(runs: Path, tmp_path: Path) -
     assert verified.exit_code == 0
     for stage in Stage:
         assert f"{stage.value}  {stage.title}" in verified.output
-    assert "\naccepted, bit for bit\n" in verified.output
+    assert "\naccepted, bit for bit; all 12 steps were replayed\n" in verified.output
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["verdict"] == "accepted"
     assert [stage["name"] for stage in report["stages"]] == [stage.title for stage in Stage]
@@ -78,6 +79,11 @@ def test_nonce_repeats_a_draw(runs: Path) -> None:
 def test_segments_are_replayed_by_name(runs: Path) -> None:
     verified = pol("verify", runs / "longer", "--task", "tiny:plain", "--segments", "0,2")
     assert verified.exit_code == 0
+    banner = "\naccepted, bit for bit; 12 of 18 steps were replayed, and nothing is known of the others\n"
+    assert banner in verified.output
+    repeating = re.search(r"to repeat this: pol verify (.*)", verified.output)
+    assert repeating
+    assert re.fullmatch(rf"{runs / 'longer'} --task tiny:plain --segments 0,2 --nonce [0-9a-f]{{32}}", repeating[1])
     assert "2 of 3 segments" in verified.output
     assert "chosen by number, so this says nothing about the other segments" in verified.output
 
@@ -105,7 +111,7 @@ def test_largest_updates_and_random_segments_are_replayed(runs: Path) -> None:
 
 
 def test_metrics_are_those_of_the_policies() -> None:
-    (metric,) = (option for option in cli.verify.params if option.name == "metric")
+    (metric,) = (option for option in verifying_commands.verify.params if option.name == "metric")
     assert tuple(metric.type.choices) == METRICS  # type: ignore[attr-defined]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pickle
 import subprocess
@@ -39,25 +38,19 @@ COMPILATIONS: dict[str, dict[str, Any]] = {
 """More of them: ``scripts/exact_variants.py``."""
 OLD_MACHINE = "--xla_cpu_max_isa=SSE4_2 --xla_cpu_enable_fast_math=true"
 
-SHARDED = """
-import hashlib, sys
+SHARDED = f"""
 import jax, numpy as np, exact_models
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from pol_jax.exact import exact
 mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
 state = jax.device_put(exact_models.initial(), NamedSharding(mesh, PartitionSpec()))
 step = jax.jit(exact(exact_models.step))
-for index in range(int(sys.argv[1])):
+for index in range({STEPS}):
     batch = jax.device_put(exact_models.batch(index), NamedSharding(mesh, PartitionSpec("batch")))
     state, _ = step(state, batch, exact_models.KEY)
-print(len(jax.devices()))
-print(hashlib.sha256(b"".join(np.asarray(x).tobytes() for x in jax.tree.leaves(state))).hexdigest()[:16])
+print(exact_models.digest(state))
+print(exact_models.digest(jax.jit(exact(exact_models.collectives_over(mesh)))(*exact_models.shards())))
 """
-
-
-def digest(tree: Any) -> str:
-    content = b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree))
-    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def trained(step: Any) -> Any:
@@ -93,7 +86,7 @@ def test_the_exact_step_is_near_the_plain_one(state: Any) -> None:
 def test_every_compilation_has_the_same_bits(name: str, exported: jax.export.Exported, state: Any) -> None:
     arguments = (exact_models.initial(), exact_models.batch(0), exact_models.KEY)
     compiled = jax.jit(exported.call).lower(*arguments).compile(compiler_options=COMPILATIONS[name])
-    assert digest(trained(compiled)) == digest(state)
+    assert exact_models.digest(trained(compiled)) == exact_models.digest(state)
 
 
 def test_an_old_machine_with_one_core_has_the_same_bits(
@@ -106,16 +99,42 @@ def test_an_old_machine_with_one_core_has_the_same_bits(
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": OLD_MACHINE, "NPROC": "1"}
     command = [sys.executable, "-c", CHILD, str(artifact), str(given)]
     out = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-    assert out.split()[-1] == digest(state)
+    assert out.split()[-1] == exact_models.digest(state)
 
 
-def test_four_devices_have_the_same_bits(state: Any) -> None:
+@pytest.fixture(scope="module")
+def on_four_devices() -> list[str]:
+    """The digests of a training whose batches are cut, and of the collectives; with fast math."""
+    flags = "--xla_force_host_platform_device_count=4 --xla_cpu_enable_fast_math=true"
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(exact_models.__file__).parent), *sys.path])
+    command = [sys.executable, "-c", SHARDED]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
+
+
+def test_four_devices_have_the_same_bits(on_four_devices: list[str], state: Any) -> None:
     """An exact program says nothing of devices: how it is split among them changes no bit."""
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    command = [sys.executable, "-c", SHARDED, str(STEPS)]
-    out = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-    assert out.split() == ["4", digest(state)]
+    assert on_four_devices[0] == exact_models.digest(state)
+
+
+def test_sums_over_devices_are_those_of_the_document(on_four_devices: list[str]) -> None:
+    """NumPy adds the devices' terms in the order of docs/exact.md: (0 + 2) + (1 + 3)."""
+    parts, counts = exact_models.shards()
+    parts = parts.reshape(4, -1)  # a row is what a device has
+    total = (parts[0] + parts[2]) + (parts[1] + parts[3])
+    half = parts.astype(jnp.bfloat16)
+    wide = half.astype(np.float32)
+    rounded = ((wide[0] + wide[2]) + (wide[1] + wide[3])).astype(jnp.bfloat16)
+    expected = [
+        total,
+        total,
+        rounded,
+        parts.max(0),
+        parts.min(0),
+        np.roll(parts, 1, 0),
+        counts.sum(0, keepdims=True, dtype=np.int32),
+    ]
+    assert on_four_devices[1] == exact_models.digest(expected)
 
 
 def test_steps_in_a_scan_are_the_same_steps(state: Any) -> None:
@@ -124,7 +143,9 @@ def test_steps_in_a_scan_are_the_same_steps(state: Any) -> None:
     def all_steps(start: Any, batches: Any, key: Any) -> Any:
         return lax.scan(lambda carry, given: exact_models.step(carry, given, key), start, batches)[0]
 
-    assert digest(jax.jit(exact(all_steps))(exact_models.initial(), batches, exact_models.KEY)) == digest(state)
+    assert exact_models.digest(
+        jax.jit(exact(all_steps))(exact_models.initial(), batches, exact_models.KEY)
+    ) == exact_models.digest(state)
 
 
 def _loops(x: Any, n: Any) -> Any:

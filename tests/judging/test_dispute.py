@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from pol_jax.attesting.time_window import Basis, TimeWindow
-from pol_jax.judging.dispute import Party, Resolution, Standing, resolve
+from pol_jax.judging.dispute import Resolution, Standing, resolve
+from pol_jax.judging.party import Party
 from pol_jax.program.machine import current_environment
 from pol_jax.protocol.challenge import AllSegments
 from pol_jax.protocol.claim import Intervention
@@ -236,6 +237,14 @@ def test_a_program_that_was_compared_with_nothing_wins_nothing(origin: Origin) -
     assert fitting.standing is Standing.UNDECIDED
     begun = party("a", beginning=Beginning.UNPROVEN_WEIGHTS, begins_in_other=True)
     assert decided(begun, party("b", **thief)).standing is Standing.UNDECIDED
+
+
+def test_what_would_decide_is_said() -> None:
+    """An inconclusive party without a model at hand: it may be true too, so nobody stands; a model would decide."""
+    inconclusive = party("b", prover=L, verdict=Verdict.INCONCLUSIVE)
+    assert "a model at hand that is the final one of a would decide" in decided(A, inconclusive).reasons[1]
+    for other in (party("a", final="b"), party("a", origin=Origin.NOT_COMPARED), party("a", prover=L)):
+        assert not any("would decide" in reason for reason in decided(other, inconclusive).reasons)
 
 
 def test_a_missing_signature_is_said() -> None:

@@ -305,6 +305,43 @@ def test_nothing_outlives_the_verification(trying: Trying, groups: list[int]) ->
     assert [pid for pid in living if group_of(pid) == groups[0]] == []
 
 
+ORDINARY = """
+import ctypes, os, struct
+kept = 1 << 2  # CAP_DAC_READ_SEARCH: Python may lie in root's home
+libc = ctypes.CDLL(None)
+libc.prctl(8, 1, 0, 0, 0)  # keep what is permitted
+os.setgroups([])
+os.setresgid(54321, 54321, 54321)
+os.setresuid(54321, 54321, 54321)
+libc.capset(struct.pack("=Ii", 0x20080522, 0), struct.pack("=6I", kept, kept, 0, 0, 0, 0))
+assert os.getuid() == 54321
+"""
+
+
+@needs_filter
+@needs_landlock
+@pytest.mark.skipif(os.geteuid() != 0, reason="all tests are an ordinary user's")
+def test_an_ordinary_user_s_child_is_confined_too(trying: Trying, plain_proof: Path, tmp_path: Path) -> None:
+    """No restriction needs root: one attempt of each kind, by a process that belongs to somebody else."""
+    (tmp_path / "own").write_text("secret")
+    os.chown(tmp_path / "own", 54321, 54321)
+    own, claim = str(tmp_path / "own"), str(plain_proof / "claim.json")
+    calls = MACHINES[platform.machine()]
+    read = f"open({claim!r}).read()"
+    found = trying(
+        read,
+        *(f"open({own!r}).read()", f"open({own!r}, 'w')", f"os.chmod({own!r}, 0o644)", f"os.utime({own!r}, (0, 0))"),
+        *(f"os.setxattr({own!r}, b'user.x', b'1')", "socket.socket()", "os.fork()", "os.setsid()"),
+        *(f"call({calls.clone}, 0x10000000, 0, 0, 0, 0)", f"call({calls.refused['unshare']}, 0x10000000)"),
+        *(f"call({calls.refused['keyctl']}, 0, 0)", f"call({calls.refused['shmget']}, 0, 4096, 0o1600)"),
+        *("os.sched_setaffinity(os.getppid(), {0})", "os.kill(os.getppid(), 0)", "os.listdir('/dev/shm')"),
+        before=ORDINARY + CALL,
+    )
+    assert (found.pop(read), found.pop("unrestricted")) == ("", "")
+    assert set(found.values()) == {"PermissionError"}, found
+    assert (tmp_path / "own").read_text() == "secret"
+
+
 def group_of(process: int) -> int | None:
     """The group of a process; None if it has ended meanwhile."""
     try:

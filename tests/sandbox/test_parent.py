@@ -15,6 +15,7 @@ from pol_jax.progress import Silent
 from pol_jax.sandbox import messages
 from pol_jax.sandbox.parent import Caller
 from pol_jax.sandbox.process import ProcessLost
+from pol_jax.sandbox.reading_messages import ErrorRaised
 from pol_jax.verifying.request import ProofRequest
 
 NONCE = b"a nonce of these tests"
@@ -31,7 +32,7 @@ def test_lies_of_the_child_are_refused(plain_proof: Path) -> None:
         with pytest.raises(ProcessLost):
             caller.answer(messages.ReadRecords(wrong))
     with pytest.raises(PolError):
-        caller.answer(messages.ErrorRaised("SystemExit", "0"))
+        caller.answer(ErrorRaised("SystemExit", "0"))
     with pytest.raises(ProcessLost):
         caller.answer(messages.Finished(b"{}"))
     with pytest.raises(msgspec.MsgspecError):

@@ -84,6 +84,8 @@ def test_wrong_calls_raise_in_the_caller(plain_proof: Path, tmp_path: Path) -> N
         verify(plain_proof, tiny.plain().source, policy=pol_jax.ListedSegments(()))
     with pytest.raises(UsageError, match="is none of digits"):
         verify(plain_proof)
+    with pytest.raises(TypeError, match="exactly"):
+        verify(plain_proof, tiny.plain().source, exactly=True)  # type: ignore[call-arg]  # what this test is about
 
 
 def test_error_of_the_caller_s_source_ends_the_child(plain_proof: Path) -> None:

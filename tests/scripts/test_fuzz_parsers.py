@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fuzz_parsers
 import numpy as np
 import pytest
-from fuzz_parsers import Parser, damaged, fuzz
+from fuzz_parsers import damaged, fuzz
 from places import TESTS
+from red_team.parsers import Parser, parsers
 
 FROZEN = TESTS / "frozen" / "pol-jax-2" / "jax-0.10.2"
 CASES = 200
@@ -17,10 +17,11 @@ CASES = 200
 
 def test_no_parser_does_anything_but_parse_or_refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for parser in fuzz_parsers.parsers(FROZEN / "plain", FROZEN / "plain.opening", tmp_path):
+    for parser in parsers(FROZEN / "plain", FROZEN / "plain.opening", tmp_path):
         found = fuzz(parser, max(1, int(CASES * parser.share)), seed=1)
         assert found["bugs"] == 0, (parser.name, list(tmp_path.glob("fuzz-*")))
-        assert found["refused"] > 0, parser.name
+        read = not parser.name.startswith("checkpoint ")  # Orbax does not look at all of its files
+        assert found["refused"] > 0 or not read, parser.name
 
 
 def test_a_parser_that_raises_or_writes_other_bytes_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,56 +1,123 @@
-"""The scoreboard: what a line says, and how often draws miss beside what is announced."""
+"""The scoreboard: what trials count, how often draws miss beside what is announced, and what its tables say."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import attacked
 import pytest
-import scoreboard
+from places import ROOT
+from red_team import trials
+from red_team.document import row_of, succeeds, with_tables
 from red_team.modes import MODES, Judged, judge
-from red_team.sampling import miss_rate
+from red_team.sampling import count_missed
+from red_team.shared import shared
+from red_team.tally import Missed, Results, Tally, load, save
+from red_team.trials import BEFORE_REPLAY, WHOLE, Victim, is_done, modes_of, try_all
 
 from pol_jax import Choices, RandomSegments, train
-from pol_jax.attacks.attack import Attack, Forged, Setting
+from pol_jax.attacks.attack import Forged, Setting
 from pol_jax.attacks.catalogue import attack_named
+from pol_jax.attacks.paper_rule import PUBLISHED
 
 STEPS = 100
 
 
 @pytest.fixture(scope="module")
-def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Forged:
-    folder, task = tmp_path_factory.mktemp("poisoned"), attacked.sgd(steps=STEPS)
-    victim = train(task, folder / "victim", choices=Choices(witness_interval=1))
-    return attack_named("poisoned-step").forge(Setting(victim, task, 1, 1.0), folder / "forged")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    task = attacked.sgd(steps=STEPS)
+    with shared():
+        proof = train(task, tmp_path_factory.mktemp("victim") / "proof", choices=Choices(witness_interval=1))
+        yield Victim(task, proof, 1 / PUBLISHED.slack)
 
 
-@pytest.mark.parametrize("mode", ["bits", "bundle"])
-def test_a_mode_says_the_stage_and_the_reason(poisoned: Forged, mode: str) -> None:
-    found = judge(poisoned, poisoned.task, mode)
-    assert (found.verdict, found.stage) == ("rejected", 9)
-    assert f"step {poisoned.false_steps[0]}" in found.reason
+@pytest.fixture(scope="module")
+def poisoned(victim: Victim, tmp_path_factory: pytest.TempPathFactory) -> Forged:
+    place = tmp_path_factory.mktemp("poisoned") / "forged"
+    return attack_named("poisoned-step").forge(Setting(victim.proof, victim.task, 1, 1.0), place)
+
+
+def test_a_mode_says_the_stage_the_reason_and_which_part_was_caught(poisoned: Forged) -> None:
+    said = judge(poisoned, poisoned.task, ("bits", "tolerance", "bundle"))
+    (step,) = poisoned.false_steps
+    for mode, found in said.items():
+        assert (found.verdict, found.stage, found.parts, found.passed) == ("rejected", 9, 1, 0), mode
+    assert f"step {step}" in said["bits"].reason
+    assert said["tolerance"].caught == {(step - 1) // 10}
+    assert said["bundle"].caught == {step}
 
 
 def test_draws_miss_one_false_segment_as_often_as_is_announced(poisoned: Forged) -> None:
-    found = miss_rate(poisoned, RandomSegments(confidence=0.5, fraction=0.2), 2000)
-    assert (found.segments, found.false, found.drawn) == (10, 1, 3)
-    assert found.announced == pytest.approx(0.7)
-    assert abs(found.missed / found.draws - found.announced) < 0.05
-    assert found.low < found.missed / found.draws < found.high
+    caught = {(step - 1) // 10 for step in poisoned.false_steps}
+    found = count_missed(poisoned, RandomSegments(confidence=0.5, fraction=0.2), 2000, caught)
+    assert found.expected == pytest.approx(0.7), "3 of 10 segments are drawn"
+    assert found.agrees
+    more = count_missed(poisoned, RandomSegments(confidence=0.5, fraction=0.2), 10, (), found)
+    assert (more.draws, more.missed) == (2010, found.missed + 10), "a draw misses where a replay refuses nothing"
 
 
-def line(attack: Attack, verdict: str, gain: float | None = None) -> scoreboard.Line:
-    made = scoreboard.Line(attack, "a task", ["accepted", "too far"], costs=[0.5, 1.5])
-    made.ours = {mode: [Judged("rejected", 9, "step 3 differs"), Judged(verdict, 0, "")] for mode in MODES}
-    made.gains = [] if gain is None else [gain]
+def test_an_announced_probability_outside_of_the_interval_is_none() -> None:
+    assert Missed(1000, 700, 700.0).agrees
+    assert not Missed(1000, 800, 700.0).agrees
+    assert Missed(10, 0, 0.0).agrees
+
+
+def test_a_trial_forges_anew_and_counts(victim: Victim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "MODES", ("bits",))  # all of them are tried by the script
+    tallies, told = dict[str, Tally](), list[int]()
+    attacks = [attack_named("chosen-order"), attack_named("low-precision-leaves")]
+    try_all(attacks, tallies, [victim], tmp_path, PUBLISHED, 2 * STEPS, 2, lambda tally: told.append(tally.trials))
+    found, without = tallies["chosen-order"], tallies["low-precision-leaves"]
+    assert (found.trials, found.paper, found.cost) == (2, {"accepted": 2}, 10.0)
+    bits = found.mode("bits")
+    assert (bits.verdicts, bits.passed) == ({"rejected (5)": 2}, 0)
+    assert bits.parts == 2 * STEPS, "each row alone has other records than the commitment gives"
+    assert (without.trials, without.task) == (0, ""), "no task here has what it needs"
+    assert told == [1, 2]
+    assert not list(tmp_path.iterdir())
+    try_all(attacks[:1], tallies, [victim], tmp_path, PUBLISHED, 3 * STEPS, 3, lambda tally: told.append(tally.trials))
+    assert told == [1, 2, 3], "a run goes on"
+
+
+def test_where_no_trial_came_to_a_replay_two_modes_go_on() -> None:
+    early, late = Tally("x", trials=WHOLE), Tally("x", trials=WHOLE)
+    for mode in MODES:
+        early.mode(mode).add(Judged("rejected", 5, ""))
+        late.mode(mode).add(Judged("rejected", 9, ""))
+    assert modes_of(early) == BEFORE_REPLAY
+    assert modes_of(late) == MODES
+    assert is_done(early, 1, 100)
+    assert not is_done(late, 2, 100)
+    assert is_done(late, 2, WHOLE)
+
+
+def tally(name: str, verdict: str, gain: float | None = None) -> Tally:
+    made = Tally(name, "a task", 2, {"accepted": 1, "refused": 1}, cost=2.0, gain=gain)
+    for mode in MODES:
+        for judged in (Judged("rejected", 9, "step 3 differs", 4, 0), Judged(verdict, 0, "", 1, 1)):
+            made.mode(mode).add(judged)
     return made
 
 
-def test_a_line_counts_verdicts_and_says_what_succeeds() -> None:
-    promised, open_to = attack_named("steering"), attack_named("seed-grinding")
-    cells = line(promised, "rejected").cells()
+def test_a_row_counts_verdicts_and_parts_and_says_what_succeeds() -> None:
+    cells = row_of(tally("steering", "inconclusive"))
     assert cells[:2] == ["steering", "accepted 1/2"]
-    assert cells[2] == "rejected (9) 1, rejected 1"
-    assert not line(promised, "rejected").succeeds
-    assert line(promised, "accepted").succeeds
-    assert line(promised, "accepted", gain=0.2).succeeds
-    assert not line(promised, "accepted", gain=1e-6).succeeds, "within what is allowed"
-    assert not line(open_to, "accepted").succeeds
+    assert cells[2] == "rejected (9) 1, inconclusive 1; 1/5"
+    assert row_of(tally("steering", "accepted"))[0] == "**steering**"
+    assert succeeds(tally("steering", "accepted", gain=0.2))
+    assert not succeeds(tally("steering", "accepted", gain=1e-6)), "within what is allowed"
+    assert not succeeds(tally("seed-grinding", "accepted"))
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    results = Results({"steering": tally("steering", "accepted", 1e-6)}, honest={"a task": {"bits: accepted": 3}})
+    save(tmp_path / "results.json", results)
+    assert load(tmp_path / "results.json") == results
+    assert load(tmp_path / "none.json") == Results()
+
+
+def test_the_document_has_the_tables_of_the_results() -> None:
+    text = (ROOT / "docs" / "attacks.md").read_text()
+    assert text == with_tables(text, load(ROOT / "docs" / "attacks.json"))
+    assert text.count("<!-- table: ") == text.count("<!-- end -->") == 6

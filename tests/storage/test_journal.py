@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import LAYOUTS, _row, law, row_lists
 
+from pol_jax.errors import ProofError
 from pol_jax.protocol.rows import Row, RowLayout
 from pol_jax.storage.journal import Journal, read_journal
 
@@ -71,3 +75,23 @@ def test_a_cleared_journal_goes_on(tmp_path: Path) -> None:
     journal.append(_row(2))
     journal.close()
     assert read_journal(tmp_path / "journal", RowLayout()) == [_row(2)]
+
+
+@pytest.mark.parametrize("head", [b"", struct.pack("<II", 2**32 - 1, 0)], ids=["zeros", "a frame of 4 GiB"])
+def test_a_journal_of_ten_gigabytes_takes_no_memory(head: bytes, tmp_path: Path) -> None:
+    (tmp_path / "journal").write_bytes(head)
+    os.truncate(tmp_path / "journal", 10**10)  # sparse: it takes no space
+    tracemalloc.start()
+    try:
+        assert read_journal(tmp_path / "journal", RowLayout()) == []
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_journal_of_more_rows_than_a_segment_has_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = Row(1, b"key", np.arange(4, dtype=np.uint64), bytes(32), bytes(32), bytes(4))
+    Journal(tmp_path / "journal", [row] * 9).close()
+    monkeypatch.setattr("pol_jax.storage.journal.MAX_BYTES", 8 * len(row.encode()))
+    with pytest.raises(ProofError, match="journal: has more than"):
+        read_journal(tmp_path / "journal", RowLayout())

@@ -48,7 +48,9 @@ def test_steps_are_those_of_the_task(together: Path) -> None:
         part = jax.tree.map(lambda leaf, at=at: jnp.asarray(leaf[at * tiny.BATCH : (at + 1) * tiny.BATCH]), batch)
         state, metrics = task.step(state, part, key)
         losses.append(metrics["loss"])
-    called, _ = multi_step(task, PER_CALL).step(proof.state(0), batch, jax.random.wrap_key_data(jnp.asarray(inputs.key)))
+    called, _ = multi_step(task, PER_CALL).step(
+        proof.state(0), batch, jax.random.wrap_key_data(jnp.asarray(inputs.key))
+    )
     for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(called), strict=True):
         if not jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
             np.testing.assert_allclose(np.float32(a), np.float32(b), rtol=1e-2, atol=1e-5)  # a leaf is bfloat16

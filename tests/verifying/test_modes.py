@@ -66,7 +66,7 @@ def test_an_acceptance_of_bits_says_so(chain: Path) -> None:
     report = check(chain / "of_here", chain / "here", exact=True)
     assert (report.verdict, report.mode, report.exact) == (Verdict.ACCEPTED, Mode.BITS, True), report.reasons
     assert [each.mode for each in report.ancestors] == [Mode.BITS]
-    assert "accepted, bit for bit\n" in shown(report)
+    assert "accepted, bit for bit; " in shown(report)
     assert "Accepted, bit for bit" in render(report)
     assert any("no tolerance was needed" in line for line in describe_drift(report))
 

@@ -89,7 +89,7 @@ from unittest.mock import patch
 from in_process import serving_thread
 from pol_jax.cli.main import main
 
-with patch("pol_jax.sandbox.verify.child_process", serving_thread):
+with patch("pol_jax.sandbox.apart.child_process", serving_thread):
     for command in json.loads(sys.argv[1]):
         sys.argv[1:] = command
         try:

@@ -16,6 +16,8 @@ import tiny
 import unsandboxed
 from forge import Forger, claim_of, undecided
 
+from pol_jax.progress import Silent
+from pol_jax.protocol.challenge import TopSegments
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.storage.proof import Proof
@@ -97,3 +99,45 @@ def test_machine_that_fails_rejects_nothing(where: str, plain_proof: Path, monke
         report = unsandboxed.verify(plain_proof, tiny.plain().source)
         assert report.verdict is Verdict.INCONCLUSIVE, error
         assert "stage 6, state digests: cannot judge here: this machine can't read" in report.reasons[0]
+
+
+class Heard(Silent):
+    """What a verification tells of work that takes long."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, int]] = []
+        self.open = 0
+
+    def begin(self, what: str, total: int, done: int = 0) -> None:
+        self.begun.append((what, total))
+        self.open += 1
+
+    def end(self) -> None:
+        self.open -= 1
+
+
+def test_every_long_stage_tells_how_far_it_is(
+    plain_proof: Path, verify_plain: Verify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large honest proof must not be taken for a process that has died: files, rows, checkpoints and steps count."""
+    monkeypatch.setattr("pol_jax.progress.SECONDS_BETWEEN", 0)
+    heard = Heard()
+    assert verify_plain(plain_proof, progress=heard, policy=TopSegments(1))
+    files = sum(path.is_file() for path in plain_proof.rglob("*")) - 1
+    rows = tiny.STEPS + 1
+    expected = [
+        *(("digesting files", files), ("reading the ledger", rows), ("deriving keys and order", tiny.STEPS)),
+        *(("digesting checkpoints", 5), ("measuring updates", 4)),
+    ]
+    assert heard.begun[:5] == expected
+    assert [what for what, _ in heard.begun[5:]] == ["replaying"]
+    assert heard.open == 0
+
+
+def test_nothing_is_told_of_what_takes_no_time(
+    plain_proof: Path, verify_plain: Verify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pol_jax.progress.SECONDS_BETWEEN", 3600)
+    heard = Heard()
+    assert verify_plain(plain_proof, progress=heard)
+    assert [what for what, _ in heard.begun] == ["replaying"]

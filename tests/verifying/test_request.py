@@ -21,6 +21,7 @@ from pol_jax.protocol.challenge import (
     TopSegments,
 )
 from pol_jax.protocol.limits import Limits
+from pol_jax.sandbox.memory import MemoryLimits
 from pol_jax.sandbox.messages import Setup
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 
@@ -80,5 +81,5 @@ def test_each_request_has_a_nonce_of_its_own() -> None:
     ],
 )
 def test_a_request_is_the_same_on_the_other_side_of_a_pipe(request_: ProofRequest | OpeningRequest) -> None:
-    setup = Setup(request_, False, None)
+    setup = Setup(request_, False, MemoryLimits(2**30, None))
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(setup), type=Setup) == setup

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pol_jax.protocol.challenge import ListedSteps, StepPolicy
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.coverage import Replay
 from pol_jax.reports.html.markup import Markup, tag, together
@@ -11,7 +10,8 @@ from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.coverage import describe_coverage, describe_replay
 from pol_jax.reports.wording.drift import describe_drift
-from pol_jax.reports.wording.policies import describe_policy, options
+from pol_jax.reports.wording.policies import describe_policy
+from pol_jax.reports.wording.repetition import repeating_command
 
 _MOST_LISTED = 20
 
@@ -88,11 +88,7 @@ def _sentence(words: str) -> str:
 
 
 def _draw(report: Report) -> Markup:
-    what = "CLAIM --opening FILE" if isinstance(report.policy, StepPolicy) else "PROOF"
-    lines = [f"pol verify {what}", options(report.policy)]
-    lines += [f"--nonce {report.nonce}"] if not isinstance(report.policy, ListedSteps) else []
-    lines += ["--exact"] if report.exact else []
-    command = Markup(" \\\n  ").join(map(together, lines))
+    command = Markup(" \\\n  ").join(map(together, repeating_command(report)))
     entries = (
         ("Policy", describe_policy(report.policy)),
         *(
@@ -102,6 +98,6 @@ def _draw(report: Report) -> Markup:
         ),
         ("Nonce", tag("code", report.nonce)),
         *([("Round", report.public_draw.describe())] if report.public_draw else []),
-        ("To repeat the draw", tag("pre", tag("code", Markup(command)))),
+        ("To repeat this", tag("pre", tag("code", Markup(command)))),
     )
     return tag("dl", *(together(tag("dt", name), tag("dd", value)) for name, value in entries))

@@ -12,6 +12,8 @@ def identity(report: Report) -> Markup:
     """Return the questions that a reader asks first, with their answers."""
     answers: dict[str, list[str]] = {}
     for question, answer in summary(report):
+        if question == "not checked":  # stands beside the verdict
+            continue
         answers.setdefault(question, []).append(answer)
     if report.coverage is not None:
         answers["replayed"] = [describe_coverage(report.coverage, report.policy)]

@@ -12,8 +12,10 @@ from pol_jax.reports.html.identity import identity
 from pol_jax.reports.html.lineage import lineage
 from pol_jax.reports.html.markup import Markup, tag, together, void
 from pol_jax.reports.html.signs import OUTCOMES, VERDICTS
+from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
-from pol_jax.reports.wording.verdicts import describe_verdict
+from pol_jax.reports.wording.identity import not_checked
+from pol_jax.reports.wording.verdicts import describe_extent, describe_verdict, is_partial
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """This content security policy lets a browser load nothing for the page, and run no script."""
@@ -55,13 +57,18 @@ def _subject(report: Report) -> str:
 
 def _verdict(report: Report) -> Markup:
     tone, mark = VERDICTS[report.verdict]
-    verdict = describe_verdict(report)
+    if is_partial(report):
+        tone, _ = VERDICTS[Verdict.INCONCLUSIVE]  # it must not look like a verdict on the whole run
+    verdict, extent = describe_verdict(report), describe_extent(report)
+    left_out = "; ".join(not_checked(report))
     sign = tag("span", mark, class_="sign", aria_hidden="true")
     return tag(
         "header",
         tag("p", _subject(report).capitalize() if report.task is None else _named(report.task), class_="subject"),
         tag("h1", sign, verdict[0].upper() + verdict[1:]),
+        *([tag("p", f"{extent[0].upper()}{extent[1:]}.", class_="extent")] if extent else []),
         tag("ul", *(tag("li", reason) for reason in report.reasons), class_="reasons"),
+        *([tag("p", f"Not checked: {left_out}.", class_="note")] if left_out else []),
         class_=f"verdict {tone}",
     )
 

@@ -1,10 +1,13 @@
-"""The verdict in words, with what tolerances allow."""
+"""The verdict in words, with what tolerances allow, and for how much of the run it holds."""
 
 from __future__ import annotations
 
-from pol_jax.reports.outcomes import Mode
+from pol_jax.protocol.challenge import JointSegments, RandomSegments, RandomSteps
+from pol_jax.reports.outcomes import Mode, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.quantities import percent
+
+_AT_RANDOM = (RandomSegments, RandomSteps, JointSegments)
 
 
 def describe_verdict(report: Report) -> str:
@@ -14,6 +17,28 @@ def describe_verdict(report: Report) -> str:
     if report.mode is Mode.BITS:
         return f"{report.verdict}, bit for bit"
     return f"{report.verdict} within a tolerance ({', '.join(_allowances(report))})"
+
+
+def is_partial(report: Report) -> bool:
+    """Return whether a proof was accepted although nothing is known of what was not replayed.
+
+    A draw at random says something of all steps; steps that somebody chose don't.
+    """
+    seen = report.coverage
+    left_out = seen is not None and len(seen.replayed) < seen.segments and not seen.detection
+    return report.verdict is Verdict.ACCEPTED and left_out
+
+
+def describe_extent(report: Report) -> str:
+    """Return how many steps were replayed, as what stands beside a verdict; empty if no challenge was drawn."""
+    seen = report.coverage
+    if seen is None:
+        return ""
+    if seen.steps_replayed >= seen.steps:
+        return f"all {seen.steps} steps were replayed"
+    chosen = ", drawn at random" if seen.detection and isinstance(report.policy, _AT_RANDOM) else ""
+    others = ", and nothing is known of the others" if is_partial(report) else ""
+    return f"{seen.steps_replayed} of {seen.steps} steps were replayed{chosen}{others}"
 
 
 def _allowances(report: Report) -> list[str]:

@@ -102,7 +102,8 @@ def measured(pages: Mapping[str, str], widths: Sequence[int]) -> str:
     """A page that shows others in frames of some widths, and writes into its title what doesn't fit there.
 
     Of every frame: its name, how wide its content is, how many elements there are, how many of them and of the labels
-    of charts are beyond its edges, and how many labels lie over another one of their chart.
+    of charts are beyond its edges, how many labels lie over another one of their chart, and how many answers have less
+    than half of the width of their list.
     """
     style = "height:900px;border:0"
     frames = "".join(
@@ -122,13 +123,15 @@ def measured(pages: Mapping[str, str], widths: Sequence[int]) -> str:
     const charts = [...inner.querySelectorAll("[role=img]")].map(each => [...each.querySelectorAll("text")].map(boxes));
     const hidden = charts.flatMap(labels => labels.filter((a, at) => labels.slice(0, at).some(b => over(a, b))));
     const out = [...rooms, ...charts.flat()].filter(beyond).length;
-    return [frame.name, [inner.documentElement.scrollWidth, rooms.length, out, hidden.length]];
+    const lists = [...inner.querySelectorAll("dd")].map(each => [boxes(each).width, boxes(each.parentNode).width]);
+    const narrow = lists.filter(([own, whole]) => own < whole / 2).length;
+    return [frame.name, [inner.documentElement.scrollWidth, rooms.length, out, hidden.length, narrow]];
   }})));
 }}</script>"""
 
 
 def measures(document: str) -> dict[str, list[int]]:
-    """What `measured` found: of each frame, width, elements, those beyond the edges, labels over another."""
+    """What `measured` found, by the names of the frames."""
     found = re.search(r"<title>(.*?)</title>", document)
     assert found, document[-500:]
     return {name: list(values) for name, values in json.loads(html.unescape(found[1])).items()}
@@ -140,9 +143,9 @@ def test_pages_fit_and_have_no_errors(reports: Reports, browse: Browse) -> None:
     document, said = browse(measured(pages, (360, 1100)))
     assert "CONSOLE" not in said
     found = measures(document)
-    fitting = {f"{name} {width}": [width, 0, 0] for name in NAMES for width in (360, 1100)}
-    assert {name: [wide, out, hidden] for name, (wide, _, out, hidden) in found.items()} == fitting
-    assert all(elements > 50 for _, elements, _, _ in found.values())
+    fitting = {f"{name} {width}": [width, 0, 0, 0] for name in NAMES for width in (360, 1100)}
+    assert {name: [wide, *others] for name, (wide, _, *others) in found.items()} == fitting
+    assert all(elements > 50 for _, elements, *_ in found.values())
 
 
 @in_browser
@@ -150,8 +153,11 @@ def test_what_does_not_fit_is_measured(browse: Browse) -> None:
     label = "<text x='350' y='9'>long</text>"
     wide = "<body style='margin:0'><div style='width:500px'>wide</div>"
     chart = f"<body style='margin:0'><svg role='img' width='100' height='9'>{label}{label}</svg>"
-    document, _ = browse(measured({"wide": wide, "chart": chart}, (360,)))
-    assert measures(document) == {"wide 360": [500, 1, 1, 0], "chart 360": [360, 0, 2, 1]}
+    narrow = "<body style='margin:0'><dl style='margin:0;display:grid;grid-template-columns:auto 9px'><dt>a<dd>b</dl>"
+    document, _ = browse(measured({"wide": wide, "chart": chart, "narrow": narrow}, (360,)))
+    found = {name: values for name, values in measures(document).items() if name != "narrow 360"}
+    assert found == {"wide 360": [500, 1, 1, 0, 0], "chart 360": [360, 0, 2, 1, 0]}
+    assert measures(document)["narrow 360"][-1] == 1
     _, said = browse("<script>console.error('wrong')</script>")
     assert "CONSOLE" in said
 

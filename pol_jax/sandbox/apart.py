@@ -1,0 +1,139 @@
+"""A request is answered by a process apart: a proof that crashes a parser or never ends can't take the caller along.
+
+Parquet, StableHLO and Orbax files are read by native libraries, and the program that is replayed is the prover's. The
+child has none of the caller's objects, and may open no files but those that it needs: it asks for records over a pipe.
+If it dies or falls silent, the verdict is inconclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from pathlib import Path
+from time import monotonic
+
+from pol_jax.attesting.folder import DIRECTORY
+from pol_jax.errors import BackendError
+from pol_jax.program.machine import current_environment
+from pol_jax.progress import Progress, Silent
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.stages import Stage
+from pol_jax.reports.outcomes import Outcome
+from pol_jax.reports.report import Report
+from pol_jax.sandbox.bounds import Bounds
+from pol_jax.sandbox.early_export import begin_export
+from pol_jax.sandbox.memory import memory_of_opening, memory_of_proof
+from pol_jax.sandbox.messages import Setup, decode_from_child
+from pol_jax.sandbox.parent import Caller
+from pol_jax.sandbox.process import ProcessLost, child_process
+from pol_jax.sandbox.virtual_devices import needs_gloo
+from pol_jax.training.task import Source
+from pol_jax.verifying.facts import Facts, Share
+from pol_jax.verifying.interruption import interrupted
+from pol_jax.verifying.request import OpeningRequest, ProofRequest
+from pol_jax.verifying.trusted_program import Trusted
+
+
+def verify_proof_apart(
+    request: ProofRequest,
+    source: Source | Callable[[Commitment], Source],
+    *,
+    trusted: Trusted | None = None,
+    progress: Progress | None = None,
+    bounds: Bounds | None = None,
+    facts: Facts | None = None,
+) -> Report:
+    """Answer a request about a proof in a process of its own; for arguments and errors see `pol_jax.verify`.
+
+    Where there are ``facts`` of shards, they take the place of what would be executed.
+    """
+    if trusted is not None:
+        trusted = begin_export(trusted, Path(request.path), request.limits)
+    caller = Caller(request, source, progress or Silent(), trusted)
+    bounds = bounds or Bounds()
+    setup = Setup(request, trusted is not None, memory_of_proof(request, bounds), facts=facts)
+    return _report(setup, caller, [request.path, *request.parents, *_model(request)], bounds)
+
+
+def verify_opening_apart(
+    request: OpeningRequest,
+    *,
+    trusted: Trusted | None = None,
+    progress: Progress | None = None,
+    bounds: Bounds | None = None,
+) -> Report:
+    """Answer a request about an opening in a process of its own; see `pol_jax.verify_opening`."""
+    bounds = bounds or Bounds()
+    caller = Caller(request, None, progress or Silent(), trusted)
+    setup = Setup(request, trusted is not None, memory_of_opening(request, bounds))
+    attestations = Path(request.claim).parent / DIRECTORY
+    beside = [str(attestations)] if attestations.is_dir() and not attestations.is_symlink() else []
+    return _report(setup, caller, [request.claim, request.opening, *beside, *_model(request)], bounds)
+
+
+def find_facts_apart(
+    request: ProofRequest,
+    share: Share,
+    source: Source | Callable[[Commitment], Source],
+    *,
+    progress: Progress | None = None,
+    bounds: Bounds | None = None,
+) -> Facts:
+    """Find the facts of one shard of a verification, in a process of its own.
+
+    Raises:
+        BackendError: the process was lost.
+        PolError: it found an error; a verification says what that means for the proof.
+    """
+    caller, bounds = Caller(request, source, progress or Silent()), bounds or Bounds()
+    setup = Setup(request, False, memory_of_proof(request, bounds), share=share)
+    try:
+        _converse(setup, caller, [request.path], bounds)
+    except ProcessLost as lost:
+        raise BackendError(f"the process that reads the proof {lost}") from lost
+    if caller.facts is None:
+        raise BackendError("the process that reads the proof sent a report in place of facts")
+    return caller.facts
+
+
+def _model(request: ProofRequest | OpeningRequest) -> list[str]:
+    return [] if request.model is None else [request.model]
+
+
+def _report(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> Report:
+    """Return the report of a child; without one, that which says so."""
+    try:
+        _converse(setup, caller, readable, bounds)
+    except ProcessLost as lost:
+        return _without_child(setup, caller.stage, str(lost))
+    if caller.report is None:
+        return _without_child(setup, caller.stage, "sent facts in place of a report")
+    return caller.report
+
+
+def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> None:
+    """Start a child that may read these paths, and answer what it asks, until it has nothing left to say.
+
+    Raises:
+        ProcessLost: it died or fell silent before.
+    """
+    end = inf if bounds.total_seconds is None else monotonic() + bounds.total_seconds
+    request = setup.request
+    loopback = isinstance(request, ProofRequest) and needs_gloo(Path(request.path))
+    with child_process(readable, bounds.confined, processes=request.jobs > 1, loopback=loopback) as child:
+        child.send(setup, end)
+        while caller.report is None and caller.facts is None:
+            answer = caller.answer(child.receive(decode_from_child, bounds, end))
+            if answer is not None:
+                child.send(answer, end)
+
+
+def _without_child(setup: Setup, reached: Stage, what: str) -> Report:
+    """Return the report on a verification whose process was lost in a stage: those before it were passed."""
+    request = setup.request
+    report = Report.unfinished(
+        request.policy, request.nonce, current_environment(), exact=request.exact, leaves=request.leaves
+    )
+    for stage in list(Stage)[: reached.value - 1]:
+        report = report.with_stage(stage, Outcome.PASSED)
+    return interrupted(report, reached, BackendError(f"the process that reads the proof {what}"))
