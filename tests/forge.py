@@ -31,7 +31,8 @@ from pol_jax.protocol.spans import Segments
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
-from pol_jax.storage.checkpoints import checkpoint_name, save_checkpoint
+from pol_jax.storage.checkpoint_names import checkpoint_name
+from pol_jax.storage.checkpoints import save_checkpoint
 from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.ledger import DIRECTORY, seal
 from pol_jax.storage.proof import open_proof

@@ -117,7 +117,9 @@ TESTED_ELSEWHERE = {
     "verifying/test_deployed.py": "storage.model_files",
     "cli/test_export.py": "reports.model_card",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
-    "sandbox/test_reader.py": "sandbox.proofs sandbox.reading sandbox.reading_messages storage.reader",
+    "storage/test_checkpoints.py": "storage.checkpoint_names",
+    "storage/test_proof.py": "storage.run",
+    "sandbox/test_reader.py": "sandbox.proofs sandbox.runs sandbox.reading sandbox.reading_messages storage.reader",
     "cli/test_shards.py": "verifying.facts verifying.shard",
     "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.plan"
     " integrations.flower.records integrations.flower.registry",

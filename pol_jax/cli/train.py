@@ -25,13 +25,13 @@ from pol_jax.proving.commit import SECRET_BYTES, Choices
 from pol_jax.proving.fine_tuning import Start
 from pol_jax.proving.open_run import steps_of_open_run
 from pol_jax.proving.recording import Recording
+from pol_jax.reports.provenance import provenance_of
 from pol_jax.reports.wording.origins import describe_provenance
 from pol_jax.sandbox.proofs import open_apart
 from pol_jax.storage.foreign_weights import load_weights, nested_by_name
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.task import PyTree, Task, load_task
 from pol_jax.training.user_code import calling
-from pol_jax.verifying.ancestry import provenance_of
 
 
 def train_command(

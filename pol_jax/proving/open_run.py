@@ -19,7 +19,8 @@ from pol_jax.protocol.encoding import FORMAT_1, Format
 from pol_jax.protocol.environment import Environment, environment_differences
 from pol_jax.protocol.keys import MAX_STEPS
 from pol_jax.protocol.version_1 import upgrade_open_run
-from pol_jax.storage.proof import OPEN_RUN_FILE, open_proof
+from pol_jax.storage.proof import open_proof
+from pol_jax.storage.run import OPEN_RUN_FILE
 
 StepCount = Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)]
 

@@ -24,7 +24,7 @@ from pol_jax.protocol.opening import OpenedIntervention, OpenedRecord, OpenedRow
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span, routes, witnessed_spans
 from pol_jax.proving.decision_log import DecisionLog
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.proof import Proof
 from pol_jax.training.committed_records import CommittedRecords

@@ -20,8 +20,9 @@ from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Segments
 from pol_jax.proving.open_run import Aim
 from pol_jax.proving.resumption import Resumption
+from pol_jax.storage.checkpoint_names import checkpoint_steps
 from pol_jax.storage.checkpoint_writer import CheckpointWriter
-from pol_jax.storage.checkpoints import checkpoint_steps, remove_checkpoint
+from pol_jax.storage.checkpoints import remove_checkpoint
 from pol_jax.storage.journal import FILE as JOURNAL_FILE
 from pol_jax.storage.journal import Journal
 from pol_jax.storage.ledger import seal

@@ -18,13 +18,8 @@ from pol_jax.protocol.encoding import Digest
 from pol_jax.protocol.rows import Row
 from pol_jax.proving.open_run import Preempted, preemption
 from pol_jax.storage import ledger
-from pol_jax.storage.checkpoints import (
-    checkpoint_name,
-    checkpoint_steps,
-    load_checkpoint,
-    open_leaves,
-    remove_unfinished,
-)
+from pol_jax.storage.checkpoint_names import checkpoint_name, checkpoint_steps
+from pol_jax.storage.checkpoints import load_checkpoint, open_leaves, remove_unfinished
 from pol_jax.storage.journal import recorded_rows
 from pol_jax.storage.ledger import sealed_steps
 from pol_jax.storage.proof import Proof

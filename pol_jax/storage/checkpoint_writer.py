@@ -20,7 +20,8 @@ import numpy as np
 from pol_jax.errors import StorageError
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.storage.array_files import ArrayForm, write_arrays
-from pol_jax.storage.checkpoints import array_names, checkpoint_name, reason_of, save_checkpoint
+from pol_jax.storage.checkpoint_names import checkpoint_name
+from pol_jax.storage.checkpoints import array_names, reason_of, save_checkpoint
 
 SMALL: Final = 2**24
 """Bytes of a state. A larger one takes longer to write than Orbax takes beside it, and would be copied once more."""

@@ -7,7 +7,6 @@ whoever loads a state must compare its digest with the ledger's.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,19 +23,11 @@ from pol_jax.errors import BackendError, PolError, ProofError, StorageError, Usa
 from pol_jax.protocol.encoding import Digest, piece_digest, state_digest
 from pol_jax.protocol.trees import DTYPES, LeafSpec, StateSpec, has_odd_bool, split_pointer
 from pol_jax.storage.array_files import ArrayForm, check_arrays, check_files, open_arrays
+from pol_jax.storage.checkpoint_names import DIRECTORY, NAME, checkpoint_name
 from pol_jax.training.states import Layout, contiguous_bytes
-
-DIRECTORY: Final = "checkpoints"
 
 ORBAX_VERSION: Final = ("0", "12")
 """Major and minor version."""
-
-_NAME: Final = re.compile(r"[0-9]{10}\Z")
-
-
-def checkpoint_name(step: int) -> str:
-    """Return the directory of the checkpoint after ``step``, relative to the proof."""
-    return f"{DIRECTORY}/{step:010d}"
 
 
 def check_orbax() -> None:
@@ -217,14 +208,6 @@ def _reading(where: str) -> Iterator[None]:
         raise unreadable(where, f"is damaged: {reason_of(error)}", error) from error
 
 
-def checkpoint_steps(root: Path) -> list[int]:
-    """Return the steps that have a checkpoint, ascending."""
-    directory = root / DIRECTORY
-    if not directory.is_dir():
-        return []
-    return sorted(int(entry.name) for entry in directory.iterdir() if _NAME.match(entry.name))
-
-
 def remove_checkpoint(root: Path, step: int) -> None:
     """Remove the checkpoint after ``step``.
 
@@ -242,7 +225,7 @@ def remove_unfinished(root: Path) -> None:
     for entry in directory.iterdir() if directory.is_dir() else ():
         if not entry.is_dir():
             entry.unlink()
-        elif not _NAME.match(entry.name):
+        elif not NAME.match(entry.name):
             shutil.rmtree(entry)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pol_jax.errors import ProofError, UsageError
 from pol_jax.protocol import commitment as commitments
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.proof import Proof
 from pol_jax.training.states import Layout
 

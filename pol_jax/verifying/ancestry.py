@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -19,12 +18,12 @@ from pol_jax.errors import PolError, ProofError, UsageError
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.initial import EarlierProof, OwnKey, UnprovenWeights, taken
+from pol_jax.protocol.initial import EarlierProof, OwnKey, taken
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.outcomes import Outcome, Verdict
-from pol_jax.reports.provenance import Ancestor, Beginning, Provenance
+from pol_jax.reports.provenance import Ancestor
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.notices import notices
 from pol_jax.storage.checkpoints import load_checkpoint
@@ -50,12 +49,6 @@ class Lineage:
     known: Mapping[str, Path]
     followed: tuple[str, ...] = ()
 
-
-_BEGINNINGS: Final = {
-    OwnKey: Beginning.OWN_KEY,
-    EarlierProof: Beginning.EARLIER_PROOF,
-    UnprovenWeights: Beginning.UNPROVEN_WEIGHTS,
-}
 
 VerifyAncestor: TypeAlias = Callable[[Path, Lineage], Report]
 """Verifies an earlier proof as the one that starts from it is verified."""
@@ -90,19 +83,6 @@ def lineage_of(parents: Iterable[str], limits: Limits) -> Lineage:
             raise UsageError(f"parents: {path}: no finished proof here: {error}") from error
         known[claim.digest().hex()] = path
     return Lineage(known)
-
-
-def provenance_of(commitment: Commitment) -> Provenance:
-    """Return where the initial state comes from, by the commitment."""
-    initial, leaves = commitment.initial, taken(commitment.initial, commitment.state).values()
-    return Provenance(
-        beginning=_BEGINNINGS[type(initial)],
-        claim=initial.claim if isinstance(initial, EarlierProof) else None,
-        digest=None if isinstance(initial, OwnKey) else initial.digest,
-        taken=tuple(leaf.path for leaf in leaves),
-        values=sum(prod(leaf.shape) for leaf in leaves),
-        leaves=len(commitment.state),
-    )
 
 
 def check_taken(commitment: Commitment, leaves: Sequence[np.ndarray], where: str) -> None:

@@ -25,7 +25,8 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.reports.curves import Curve
 from pol_jax.storage.checked_parts import CheckedParts
-from pol_jax.storage.checkpoints import checkpoint_name, open_leaves
+from pol_jax.storage.checkpoint_names import checkpoint_name
+from pol_jax.storage.checkpoints import open_leaves
 from pol_jax.storage.interventions import intervention_name, intervention_steps
 from pol_jax.storage.inventory import check_inventory, read_bounded, scan
 from pol_jax.storage.ledger import DIRECTORY, segment_file

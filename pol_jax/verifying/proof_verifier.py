@@ -28,8 +28,9 @@ from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Curve, Update, thin
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.reports.report import Report
-from pol_jax.storage.checkpoints import check_place, checkpoint_name
-from pol_jax.storage.proof import check_finished
+from pol_jax.storage.checkpoint_names import checkpoint_name
+from pol_jax.storage.checkpoints import check_place
+from pol_jax.storage.run import check_finished
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.sources import source_for
 from pol_jax.training.task import BUILT_IN, Source, load_task

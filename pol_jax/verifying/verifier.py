@@ -30,13 +30,12 @@ from pol_jax.reports.coverage import Replay
 from pol_jax.reports.drift import Drift
 from pol_jax.reports.identity import Data, Model
 from pol_jax.reports.outcomes import Mode, Outcome, Verdict
-from pol_jax.reports.provenance import Origin
+from pol_jax.reports.provenance import Origin, provenance_of
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.notices import notices
 from pol_jax.reports.wording.origins import describe_provenance, describe_test
 from pol_jax.storage.final_arrays import select_parameters
 from pol_jax.storage.model_files import read_model
-from pol_jax.verifying.ancestry import provenance_of
 from pol_jax.verifying.attestations import Attested, check_attestations, check_signed_digests
 from pol_jax.verifying.deployed import compare_deployed
 from pol_jax.verifying.final_state import check_final

@@ -26,7 +26,8 @@ from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import witnessed_spans
 from pol_jax.proving import opener
-from pol_jax.storage.checkpoints import checkpoint_name, save_checkpoint
+from pol_jax.storage.checkpoint_names import checkpoint_name
+from pol_jax.storage.checkpoints import save_checkpoint
 from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.ledger import DIRECTORY, seal
 from pol_jax.storage.proof import Proof, open_proof

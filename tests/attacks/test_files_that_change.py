@@ -23,7 +23,7 @@ from pol_jax.sandbox.messages import ProofWork, ReplaySpan
 from pol_jax.sandbox.pipe import Pipe
 from pol_jax.sandbox.pool_worker import _prepare
 from pol_jax.storage import checked_parts
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.ledger import DIRECTORY, segment_file
 from pol_jax.verifying.checks import check_files_to_states
 

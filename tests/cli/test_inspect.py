@@ -32,7 +32,7 @@ def test_a_run_that_goes_on_while_it_is_shown(runs: Path, monkeypatch: pytest.Mo
     """Rows that were added after the number of steps was read."""
     proof = replace(open_proof(runs / "a"), claim=None)
     proof.__dict__["last_step"] = 5
-    monkeypatch.setattr("pol_jax.cli.inspect.open_apart", lambda _: nullcontext(proof))
+    monkeypatch.setattr("pol_jax.cli.inspect.open_run_apart", lambda _: nullcontext(proof))
     shown = pol("inspect", runs / "a")
     assert shown.exit_code == 0
     assert "5 so far; the run is not finished" in shown.output

@@ -17,7 +17,7 @@ from sharded import INTERVAL, STEPS, records, started, trained
 import pol_jax
 from pol_jax.errors import ProcessError
 from pol_jax.reports.outcomes import Mode, Verdict
-from pol_jax.storage.checkpoints import checkpoint_steps
+from pol_jax.storage.checkpoint_names import checkpoint_steps
 from pol_jax.storage.proof import open_proof
 from pol_jax.training import processes
 from pol_jax.training.processes import Processes

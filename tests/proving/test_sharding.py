@@ -29,7 +29,7 @@ from pol_jax.proving.commit import PRNG
 from pol_jax.proving.recording import Recording, train
 from pol_jax.proving.sharding import check_devices, committed_mesh
 from pol_jax.reports.outcomes import Mode, Verdict
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.export import structure_of
 from pol_jax.training.states import Layout
