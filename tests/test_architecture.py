@@ -108,13 +108,14 @@ TESTED_ELSEWHERE = {
     "storage/test_inventory.py": "protocol.inventory protocol.limits",
     "storage/test_interventions.py": "proving.interventions",
     "test_api.py": "proving.finishing proving.recording",
-    "proving/test_resumption.py": "proving.commit proving.open_run proving.recorder",
+    "proving/test_resumption.py": "proving.commit proving.open_run proving.recorder storage.open_run",
     "reports/test_report.py": "reports.comparison reports.coverage reports.drift reports.outcomes reports.provenance"
     " reports.states reports.wording.coverage",
     "reports/html/test_page.py": "html reports.html.closeness reports.html.course reports.html.environments"
     " reports.html.identity reports.html.lineage reports.html.signs reports.html.strip",
     "reports/wording/test_identity.py": "reports.identity",
     "verifying/test_deployed.py": "storage.model_files",
+    "verifying/test_following.py": "verifying.landed_segments",
     "cli/test_export.py": "reports.model_card",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
     "storage/test_checkpoints.py": "storage.checkpoint_names",

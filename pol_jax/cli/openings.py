@@ -45,9 +45,8 @@ def open_command(
     check_writable(out)
     policy, nonce_bytes = _challenge(steps, given_nonce(nonce, nonce_round, proof), confidence, fraction)
     bars = Bars()
-    with open_apart(proof) as opened:
-        if opened.claim is None:
-            raise UsageError(f"{proof}: the run is not finished; pol train continues it")
+    with open_apart(proof) as given:
+        opened = given.finished()
         drawn = challenged_steps(policy, opened.claim.steps, opened.claim.digest(), nonce_bytes, opened.claim.format)
         source = load_task(task, data_dir=data_dir).source if task else source_of_built_in(data_dir)(opened.commitment)
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
@@ -14,15 +13,12 @@ from pol_jax.files import write_whole
 from pol_jax.program.machine import current_environment
 from pol_jax.protocol.claim import Intervention
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.documents import HexDigest, decode, encode
-from pol_jax.protocol.encoding import FORMAT_1, Format
+from pol_jax.protocol.documents import encode
+from pol_jax.protocol.encoding import FORMAT_1
 from pol_jax.protocol.environment import Environment, environment_differences
 from pol_jax.protocol.keys import MAX_STEPS
-from pol_jax.protocol.version_1 import upgrade_open_run
+from pol_jax.storage.open_run import FILE, OpenRun, Preempted, read_open_run
 from pol_jax.storage.proof import open_proof
-from pol_jax.storage.run import OPEN_RUN_FILE
-
-StepCount = Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)]
 
 
 @dataclass(frozen=True)
@@ -40,24 +36,6 @@ class Aim:
     def keeps(self, step: int, interval: int) -> bool:
         """Return whether the finished proof keeps the checkpoint of ``step``."""
         return step == self.steps or step % (self.keep_every * interval) == 0
-
-
-class Preempted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A run was interrupted with notice: the step after which a checkpoint was written, and its state's digest."""
-
-    step: StepCount
-    state: HexDigest
-
-
-class OpenRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An open run is the document ``run.json``, which is removed when the run is finished."""
-
-    format: Format
-    steps: StepCount
-    environment: Environment
-    keep_every: StepCount = 1
-    interventions: tuple[Intervention, ...] = ()
-    preempted: Preempted | None = None
 
 
 def check_aim(steps: int | None, keep_every: int | None) -> None:
@@ -84,7 +62,7 @@ def check_count(name: str, asked: int) -> int:
 
 def steps_of_open_run(root: Path) -> int | None:
     """Return how many steps an interrupted run in ``root`` shall have, or None if there is none."""
-    before = _read(root / OPEN_RUN_FILE)
+    before = read_open_run(root)
     return before.steps if before else None
 
 
@@ -101,7 +79,7 @@ def agree_on_aim(root: Path, steps: int | None, keep_every: int | None) -> Aim:
             another one, or it began on another backend.
     """
     check_aim(steps, keep_every)
-    before = _read(root / OPEN_RUN_FILE)
+    before = read_open_run(root)
     keep_every = keep_every or (before.keep_every if before else 1)
     proof = open_proof(root)
     if proof.claim is not None:
@@ -130,19 +108,19 @@ def own_environment(commitment: Commitment) -> Environment:
 
 def first_environment(root: Path, commitment: Commitment) -> Environment:
     """Return the environment in which an open run began; this process's differs in nothing that decides bits."""
-    before = _read(root / OPEN_RUN_FILE)
+    before = read_open_run(root)
     return before.environment if before else own_environment(commitment)
 
 
 def past_interventions(root: Path) -> tuple[Intervention, ...]:
     """Return the interventions of an interrupted run, ascending by step."""
-    before = _read(root / OPEN_RUN_FILE)
+    before = read_open_run(root)
     return before.interventions if before else ()
 
 
 def preemption(root: Path) -> Preempted | None:
     """Return where an open run was interrupted with notice, or None if it was not."""
-    before = _read(root / OPEN_RUN_FILE)
+    before = read_open_run(root)
     return before.preempted if before else None
 
 
@@ -158,17 +136,12 @@ def remember(
     The backend is that on which the run began: it goes on nowhere but on one like it. Where it was interrupted with
     notice is kept too, until that happens again.
     """
-    before, environment = _read(root / OPEN_RUN_FILE), first_environment(root, commitment)
+    before, environment = read_open_run(root), first_environment(root, commitment)
     preempted = preempted or (before.preempted if before else None)
     open_run = OpenRun(commitment.format, aim.steps, environment, aim.keep_every, tuple(interventions), preempted)
-    write_whole(root / OPEN_RUN_FILE, encode(open_run))
+    write_whole(root / FILE, encode(open_run))
 
 
 def forget(root: Path) -> None:
     """Remove what `remember` wrote: the run is finished, and its claim says all of it."""
-    (root / OPEN_RUN_FILE).unlink(missing_ok=True)
-
-
-def _read(path: Path) -> OpenRun | None:
-    """Return the open run in a file, or None if there is no file; one of version 1 has an environment without them."""
-    return decode(path.read_bytes(), OpenRun, OPEN_RUN_FILE, upgrade_open_run) if path.exists() else None
+    (root / FILE).unlink(missing_ok=True)

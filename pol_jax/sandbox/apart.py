@@ -88,7 +88,7 @@ def find_facts_apart(
     caller, bounds = Caller(request, source, progress or Silent()), bounds or Bounds()
     setup = Setup(request, False, memory_of_proof(request, bounds), share=share)
     try:
-        _converse(setup, caller, [request.path], bounds)
+        converse(setup, caller, [request.path], bounds)
     except ProcessLost as lost:
         raise BackendError(f"the process that reads the proof {lost}") from lost
     if caller.facts is None:
@@ -103,7 +103,7 @@ def _model(request: ProofRequest | OpeningRequest) -> list[str]:
 def _report(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> Report:
     """Return the report of a child; without one, that which says so."""
     try:
-        _converse(setup, caller, readable, bounds)
+        converse(setup, caller, readable, bounds)
     except ProcessLost as lost:
         return _without_child(setup, caller.stage, str(lost))
     if caller.report is None:
@@ -111,7 +111,7 @@ def _report(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -
     return caller.report
 
 
-def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> None:
+def converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> None:
     """Start a child that may read these paths, and answer what it asks, until it has nothing left to say.
 
     Raises:
@@ -122,7 +122,7 @@ def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds)
     loopback = isinstance(request, ProofRequest) and needs_gloo(Path(request.path))
     with child_process(readable, bounds.confined, processes=request.jobs > 1, loopback=loopback) as child:
         child.send(setup, end)
-        while caller.report is None and caller.facts is None:
+        while not caller.done:
             answer = caller.answer(child.receive(decode_from_child, bounds, end))
             if answer is not None:
                 child.send(answer, end)

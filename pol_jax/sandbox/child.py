@@ -34,6 +34,7 @@ from pol_jax.sandbox.remote_records import RemoteRecords
 from pol_jax.sandbox.virtual_devices import provide_devices
 from pol_jax.training.task import Source
 from pol_jax.verifying.facts import Facts, FactsReplayer, Share
+from pol_jax.verifying.following import follow
 from pol_jax.verifying.opening_verifier import OpeningVerifier
 from pol_jax.verifying.proof_verifier import ProofVerifier
 from pol_jax.verifying.replay import MakeReplayer
@@ -63,6 +64,9 @@ def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
         try:
             if setup.share is not None:
                 pipe.send(FactsFound(msgspec.json.encode(_find_facts(setup, setup.share, pipe))))
+            elif setup.following is not None and isinstance(setup.request, ProofRequest):
+                source = partial(_find_source, pipe)
+                pipe.send(follow(setup.request, setup.following, source, pipe, pipe.send))
             else:
                 report = _with_remarks(_verify(setup, pipe), unrestricted)
                 pipe.send(Finished(msgspec.json.encode(report)))

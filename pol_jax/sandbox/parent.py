@@ -78,6 +78,11 @@ class Caller:
         self.report: Report | None = None
         self.facts: Facts | None = None
 
+    @property
+    def done(self) -> bool:
+        """Return whether there is nothing more to hear."""
+        return self.report is not None or self.facts is not None
+
     def answer(self, message: FromChild) -> SourceFound | ProgramExpected | Records | None:
         """React to a message of the child, and return the answer, if there is one.
 

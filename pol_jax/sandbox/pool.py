@@ -69,7 +69,6 @@ class PooledReplayer(Replayer):
 
     def _workers(self) -> Iterator[AbstractContextManager[WorkerProcess]]:
         proof = self._checked.proof
-        assert proof.claim is not None  # noqa: S101  # it passed stage 2
         work = ProofWork(str(proof.root.resolve()), proof.claim.digest().hex(), proof.limits, self._secret)
         answer = answers_from(self._source, proof.commitment.data.record)
         return (worker_process(device, work, self._shared.advance, answer, proof.seen) for device in self._devices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pol_jax.errors import ProofError, UsageError
+from pol_jax.errors import ProofError
 from pol_jax.protocol import commitment as commitments
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.proof import Proof
@@ -20,8 +20,7 @@ def read_final_state(proof: Proof) -> Arrays:
         UsageError: the run is not finished.
         ProofError: the checkpoint or the commitment is not the claimed one.
     """
-    if proof.claim is None:
-        raise UsageError(f"{proof.root}: the run is not finished; pol train continues it")
+    proof = proof.finished()
     if proof.commitment.digest().hex() != proof.claim.commitment:
         raise ProofError(commitments.FILE, "is not the commitment that the claim names")
     layout = Layout(proof.commitment.state)

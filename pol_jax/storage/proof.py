@@ -26,6 +26,7 @@ from pol_jax.program.artifact import (
     load_program,
 )
 from pol_jax.protocol import merkle
+from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.encoding import DIGEST_BYTES
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.trees import PyTree
@@ -126,17 +127,40 @@ class Proof(Run):
         Raises:
             UsageError: the run is not finished.
         """
-        if self.claim is None:
-            raise UsageError(f"{self.root}: the run is not finished; continue it first")
-        return self.leaves(self.claim.steps)
+        return self.leaves(self.finished().claim.steps)
+
+    def finished(self) -> FinishedProof:
+        """Return this proof as one that has a claim.
+
+        Raises:
+            UsageError: the run is not finished.
+        """
+        raise UsageError(f"{self.root}: the run is not finished; what began it continues it (the same command or code)")
+
+
+@dataclass(frozen=True, repr=False)
+class FinishedProof(Proof):
+    """A proof whose run is finished, so that it has a claim: whatever is verified, opened, signed or started from."""
+
+    claim: Claim
+
+    def finished(self) -> FinishedProof:
+        """Return this proof."""
+        return self
 
 
 def open_proof(path: Path | str, limits: Limits | None = None) -> Proof:
-    """Open the proof in a directory, which reads its documents and nothing else.
+    """Open the proof in a directory, which reads its documents and nothing else: a `FinishedProof` if it has a claim.
 
     Raises:
         UsageError: there is no proof in the directory.
         ProofError: a document is damaged.
     """
-    run = open_run(path, limits)
-    return Proof(run.root, run.commitment, run.claim, run.limits)
+    return proof_of(open_run(path, limits))
+
+
+def proof_of(run: Run) -> Proof:
+    """Return a run with its programs, records and states: a `FinishedProof` if it has a claim."""
+    if run.claim is None:
+        return Proof(run.root, run.commitment, None, run.limits, reader=run.reader)
+    return FinishedProof(run.root, run.commitment, run.claim, run.limits, reader=run.reader)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Final
 
 from pol_jax.errors import UsageError
 from pol_jax.protocol import claim as claims
@@ -29,11 +28,9 @@ from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.journal import FILE as JOURNAL_FILE
 from pol_jax.storage.journal import read_journal, recorded_rows
 from pol_jax.storage.ledger import sealed_steps, segment_file
+from pol_jax.storage.open_run import FILE as OPEN_RUN_FILE
 from pol_jax.storage.reader import DIRECT, Reader
 from pol_jax.storage.seen_digests import SeenDigests, seen_before
-
-OPEN_RUN_FILE: Final = "run.json"
-"""A run that is not finished has this file, and the journal."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -164,8 +164,7 @@ def _why(report: Report) -> str:
 
 def _difference(initial: EarlierProof, state: StateSpec, path: Path, limits: Limits) -> str | None:
     """Return why the final state of the proof in ``path`` is not what was taken over; None if it is."""
-    proof, wanted = open_proof(path, limits), taken(initial, state).values()
-    assert proof.claim is not None  # noqa: S101  # it passed stage 6
+    proof, wanted = open_proof(path, limits).finished(), taken(initial, state).values()
     final = load_checkpoint(path, proof.claim.steps, proof.commitment.state)
     own = (proof.claim.digest().hex(), Layout(proof.commitment.state).gather(final).digest().hex())
     if own != (initial.claim, proof.claim.final_state) or proof.commitment.digest().hex() != proof.claim.commitment:

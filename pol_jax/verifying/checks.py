@@ -30,7 +30,7 @@ from pol_jax.storage.checkpoints import open_leaves
 from pol_jax.storage.interventions import intervention_name, intervention_steps
 from pol_jax.storage.inventory import check_inventory, read_bounded, scan
 from pol_jax.storage.ledger import DIRECTORY, segment_file
-from pol_jax.storage.proof import Proof
+from pol_jax.storage.proof import FinishedProof
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.training.inputs import plan
 from pol_jax.training.keys import step_keys
@@ -48,7 +48,7 @@ class Checked:
         records: digests of all records.
     """
 
-    proof: Proof
+    proof: FinishedProof
     program: Program
     records: UInt8[np.ndarray, "records 32"]
 
@@ -83,7 +83,7 @@ def check_commitment(root: Path, claim: Claim, limits: Limits) -> Checked:
     check_agreement(commitments.FILE, commitment, claim)
     if nbytes(commitment.state) > limits.state_bytes:
         raise ProofError(commitments.FILE, f"state: more than the limit of {limits.state_bytes} bytes")
-    proof = Proof(root, commitment, claim, limits)
+    proof = FinishedProof(root, commitment, claim, limits)
     records, program = proof.records(), proof.program()
     check_constants(program, limits)
     return Checked(proof, program, records)
@@ -136,7 +136,7 @@ def _rows_kept_in(parts: CheckedParts, proof: Proof) -> Iterator[Row]:
 
 
 def check_inputs(
-    proof: Proof, claim: Claim, records: UInt8[np.ndarray, "records 32"], progress: Progress | None = None
+    proof: FinishedProof, claim: Claim, records: UInt8[np.ndarray, "records 32"], progress: Progress | None = None
 ) -> None:
     """Stage 5: keys, record indices and batch digests of every row are what the commitment gives."""
     commitment = proof.commitment
@@ -150,7 +150,7 @@ def check_inputs(
 
 
 def check_states(
-    proof: Proof,
+    proof: FinishedProof,
     observe: Callable[[int, Sequence[np.ndarray]], None] | None = None,
     progress: Progress | None = None,
 ) -> list[int]:
@@ -185,9 +185,8 @@ def check_states(
     return stored
 
 
-def _check_interventions(proof: Proof) -> None:
+def _check_interventions(proof: FinishedProof) -> None:
     """Refuse other interventions than those of the claim, whose leaves are read here."""
-    assert proof.claim is not None  # noqa: S101  # it passed stage 2
     claimed = {each.after for each in proof.claim.interventions}
     for step in sorted(set(intervention_steps(proof.root)) - claimed):
         raise ProofError(intervention_name(step), "is no intervention that the claim names")
@@ -209,7 +208,7 @@ def check_files_to_states(root: Path, limits: Limits) -> Checked:
     return checked
 
 
-def _check_segment_files(proof: Proof) -> None:
+def _check_segment_files(proof: FinishedProof) -> None:
     found = (f"{DIRECTORY}/{path.name}" for path in (proof.root / DIRECTORY).glob("*"))
     stored = {name for name in found if not inventory.is_beside(name)}
     expected = {segment_file(segment) for segment in range(len(stored) + 1) if segment < len(proof.segments)}
@@ -218,7 +217,7 @@ def _check_segment_files(proof: Proof) -> None:
 
 
 def _check_row(
-    proof: Proof, row: Row, key: np.ndarray, indices: np.ndarray, records: UInt8[np.ndarray, "records 32"]
+    proof: FinishedProof, row: Row, key: np.ndarray, indices: np.ndarray, records: UInt8[np.ndarray, "records 32"]
 ) -> None:
     where = segment_file(proof.segments.of_step(row.step))
     if row.key != key.astype("<u4").tobytes():

@@ -142,8 +142,7 @@ class FactsReplayer(Replayer):
             UsageError: the facts are about another proof.
         """
         super().__init__(checked, source, secret, progress)
-        claim = checked.proof.claim
-        if claim is None or claim.digest().hex() != facts.claim:
+        if checked.proof.claim.digest().hex() != facts.claim:
             raise UsageError(f"facts: are about the claim {facts.claim[:16]}..., which is not that of this proof")
         differences = _differences(facts.environment, current_environment())
         if differences:

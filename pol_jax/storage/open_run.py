@@ -1,0 +1,51 @@
+"""An unfinished run keeps a document, ``run.json``: how many steps it shall have, and on which backend it began."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+from pol_jax.protocol.claim import Intervention
+from pol_jax.protocol.documents import HexDigest, decode
+from pol_jax.protocol.encoding import Format
+from pol_jax.protocol.environment import Environment
+from pol_jax.protocol.keys import MAX_STEPS
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.version_1 import upgrade_open_run
+from pol_jax.storage.inventory import read_bounded
+
+FILE: Final = "run.json"
+"""A run that is not finished has this file, and the journal."""
+
+StepCount = Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)]
+
+
+class Preempted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A run was interrupted with notice: the step after which a checkpoint was written, and its state's digest."""
+
+    step: StepCount
+    state: HexDigest
+
+
+class OpenRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An open run is the document ``run.json``, which is removed when the run is finished."""
+
+    format: Format
+    steps: StepCount
+    environment: Environment
+    keep_every: StepCount = 1
+    interventions: tuple[Intervention, ...] = ()
+    preempted: Preempted | None = None
+
+
+def read_open_run(root: Path) -> OpenRun | None:
+    """Return the open run in a directory, or None if there is none; one of version 1 has an older environment.
+
+    Raises:
+        ProofError: the document is damaged.
+    """
+    if not (root / FILE).exists():
+        return None
+    return decode(read_bounded(root, FILE, Limits()), OpenRun, FILE, upgrade_open_run)
