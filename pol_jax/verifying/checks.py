@@ -127,7 +127,7 @@ def check_ledger(
     return replace(checked, proof=replace(proof, seen=SeenDigests(0, b"".join(leaves), states), parts=parts))
 
 
-def _rows_kept_in(parts: CheckedParts, proof: Proof) -> Iterator[Row]:
+def _rows_kept_in(parts: CheckedParts, proof: FinishedProof) -> Iterator[Row]:
     """Yield all rows, as they are read, and keep them."""
     for segment in range(len(proof.segments)):
         rows = list(proof.rows_of(segment))
