@@ -33,12 +33,12 @@ class CheckedParts:
         if self._has_room("rows", sum(_ROW_BYTES + row.indices.nbytes for row in rows)):
             self._rows[segment] = rows
 
-    def put_state(self, step: int, leaves: Sequence[np.ndarray]) -> None:
-        """Keep the state after a step, if there is room; its arrays can't be written to from now on."""
-        if self._has_room("states", sum(leaf.nbytes for leaf in leaves)):
-            for leaf in leaves:
-                leaf.flags.writeable = False
+    def put_state(self, step: int, leaves: Sequence[np.ndarray], size: int) -> None:
+        """Keep the state after a step, of ``size`` bytes, if there is room; it can't be written to from now on."""
+        if self._has_room("states", size):
             self._states[step] = list(leaves)
+            for leaf in self._states[step]:
+                leaf.flags.writeable = False
 
     def rows(self, segment: int) -> list[Row] | None:
         """Return the rows of a segment, or None if they were not kept."""

@@ -17,11 +17,12 @@ from pol_jax.errors import ProcessError
 from pol_jax.program.artifact import Leaves, Program
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.encoding import Digest
+from pol_jax.training.device_digests import DeviceDigests
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.processes import lost_process
 from pol_jax.training.states import HostState, Packed
 from pol_jax.training.user_code import calling
-from pol_jax.training.witness import Observer, Witness
+from pol_jax.training.witness import Observer, State, Witness
 
 # The loop may be ahead of its follower by so many steps, by so many bytes of batches, and by so many bytes of copied
 # states; but always by two of each.
@@ -47,12 +48,14 @@ class _Executed:
 
     inputs: StepInput
     metrics: Sequence[jax.Array]
-    state: Packed | _Digested
+    state: Packed | DeviceDigests | _Digested
 
     @property
     def holds_state(self) -> bool:
         """Return whether memory for a state is held until the step has been observed."""
-        return not isinstance(self.state, _Digested) or self.state.kept is not None
+        if isinstance(self.state, _Digested):
+            return self.state.kept is not None
+        return not isinstance(self.state, DeviceDigests)
 
 
 class Follower:
@@ -119,11 +122,13 @@ class Follower:
         processes = self._witness.processes
         return processes is not None and processes.count > 1 and self._witness.keeps(step)
 
-    def _take_state(self, step: int, state: Leaves) -> Packed | _Digested:
+    def _take_state(self, step: int, state: Leaves) -> Packed | DeviceDigests | _Digested:
         """Take from a state what is needed of it, now, because the next step reuses its memory."""
         witness = self._witness
         if not witness.wants(step):
             return _Digested()
+        if not witness.keeps(step) and (digests := witness.layout.digest_on_device(state)):
+            return digests
         if not witness.layout.is_digested_in_place(state):
             self._room_of_states.acquire()
             return witness.layout.pack(state)
@@ -218,9 +223,11 @@ class Follower:
             with calling(f"on_step of step {row.step}"):
                 self._on_step(row.step, values)
 
-    def _state_of(self, executed: _Executed) -> tuple[HostState | Digest | None, HostState | None]:
+    def _state_of(self, executed: _Executed) -> tuple[State | None, HostState | None]:
         """Return what the row needs of the state, and the state itself if the observer needs it."""
         if isinstance(executed.state, _Digested):
             return executed.state.digest, executed.state.kept
+        if isinstance(executed.state, DeviceDigests):
+            return executed.state, None
         state = self._witness.layout.fetch(executed.state)
         return state, state if self._witness.keeps(executed.inputs.step) else None

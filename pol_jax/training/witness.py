@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import jax
 import numpy as np
@@ -12,11 +12,15 @@ from jaxtyping import UInt8, UInt64
 
 from pol_jax.protocol.encoding import Digest, batch_digest
 from pol_jax.protocol.rows import Row, RowLayout
+from pol_jax.training.device_digests import DeviceDigests
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.processes import Processes
 from pol_jax.training.records import Batch
-from pol_jax.training.shards import ShardedState
+from pol_jax.training.shards import ShardedLayout, ShardedState
 from pol_jax.training.states import HostState, Layout
+
+State: TypeAlias = HostState | DeviceDigests | Digest
+"""A state, or as much as a row needs of it."""
 
 
 @runtime_checkable
@@ -63,7 +67,7 @@ class Witness:
         digest = self.digest(0, state)
         return Row(0, _key_bytes(key), np.empty(0, np.uint64), batch_digest([]), digest, b"", self.rows)
 
-    def row(self, inputs: StepInput, metrics: Sequence[jax.Array], state: HostState | Digest | None) -> Row:
+    def row(self, inputs: StepInput, metrics: Sequence[jax.Array], state: State | None) -> Row:
         """Return the row of an executed step, computed from the same arrays that the step received.
 
         Args:
@@ -89,18 +93,20 @@ class Witness:
             layout=self.rows,
         )
 
-    def digest(self, step: int, state: HostState | Digest | None) -> Digest | None:
+    def digest(self, step: int, state: State | None) -> Digest | None:
         """Return the digest of a state, when all processes have reported the step."""
-        if isinstance(state, ShardedState) and self.keeps(step):
+        kept = self.keeps(step)
+        if isinstance(state, ShardedState) and kept:
             state.check_replicas()
         if self.processes is None or self.processes.count == 1:
-            return state.digest() if isinstance(state, HostState) else state
+            return state if isinstance(state, Digest | None) else state.digest()
         if state is None:
             self.processes.agree(f"step {step}", b"", lambda _: b"")
             return None
-        assert isinstance(state, ShardedState)  # noqa: S101  # so states lie where there are several processes
-        layout = state.layout
-        mine = state.digest_pieces()
+        layout = self.layout
+        assert isinstance(layout, ShardedLayout)  # noqa: S101  # so states lie where there are several processes
+        assert isinstance(state, ShardedState | DeviceDigests)  # noqa: S101
+        mine = state.digest_pieces(with_copies=kept)
         return self.processes.agree(f"step {step}", mine, lambda every: layout.combine(dict(enumerate(every))))
 
 

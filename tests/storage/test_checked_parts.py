@@ -16,7 +16,7 @@ def row(step: int) -> Row:
 
 def test_what_is_put_in_is_there() -> None:
     parts, leaves, rows = CheckedParts(), [np.arange(3)], [row(1), row(2)]
-    parts.put_state(6, leaves)
+    parts.put_state(6, leaves, 24)
     parts.put_rows(0, rows)
     assert parts.rows(0) == rows
     assert parts.state(6) == leaves
@@ -25,7 +25,7 @@ def test_what_is_put_in_is_there() -> None:
 
 def test_nobody_changes_what_was_checked() -> None:
     parts = CheckedParts()
-    parts.put_state(6, [np.arange(3)])
+    parts.put_state(6, [np.arange(3)], 24)
     first = parts.state(6)
     assert first is not None
     with pytest.raises(ValueError, match="read-only"):
@@ -38,7 +38,7 @@ def test_there_is_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checked_parts, "BOUND", 2000)
     parts = CheckedParts()
     for step in (0, 6, 12):
-        parts.put_state(step, [np.zeros(100)])
+        parts.put_state(step, [np.zeros(100)], 800)
         parts.put_rows(step // 6, [row(step)])
     assert [step for step in (0, 6, 12) if parts.state(step)] == [0, 6]
     assert [segment for segment in range(3) if parts.rows(segment)] == [0]
