@@ -43,13 +43,17 @@ def operations(x: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
 
 
 def step(state: Any, batch: Any, key: jax.Array) -> Any:
-    loss, gradient = jax.value_and_grad(lambda params: jnp.mean(CELL.apply(params, batch) ** 2))(state)
+    def loss_of(params: Any) -> Any:
+        hidden: Any = CELL.apply(params, batch)
+        return jnp.mean(hidden**2)
+
+    loss, gradient = jax.value_and_grad(loss_of)(state)
     new = jax.tree.map(lambda leaf, slope: leaf - 0.1 * slope, state, gradient)
     return new, {"loss": loss, **operations(batch, key)}
 
 
 def test_all_of_them_in_one_step(tmp_path: Path) -> None:
-    task, told = pol_jax.Task("ordinary", init, step, X, batch_size=4, steps=3), list[Any]()  # type: ignore[arg-type]
+    task, told = pol_jax.Task("ordinary", init, step, X, batch_size=4, steps=3), list[Any]()
     pol_jax.train(task, tmp_path / "proof", on_step=lambda _, metrics: told.append(metrics))
     assert all(np.isfinite(value) for metrics in told for value in metrics.values())
     report = verify(tmp_path / "proof", task.source, policy=AllSegments(), nonce=b"n" * 16)
