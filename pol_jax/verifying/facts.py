@@ -142,8 +142,7 @@ class FactsReplayer(Replayer):
             UsageError: the facts are about another proof.
         """
         super().__init__(checked, source, secret, progress)
-        claim = checked.proof.claim
-        if claim is None or claim.digest().hex() != facts.claim:
+        if checked.proof.claim.digest().hex() != facts.claim:
             raise UsageError(f"facts: are about the claim {facts.claim[:16]}..., which is not that of this proof")
         differences = _differences(facts.environment, current_environment())
         if differences:
@@ -159,6 +158,11 @@ class FactsReplayer(Replayer):
         """Return what the first shard found."""
         exact = self._facts.initial_exact
         return super().initial_is_exact() if exact is None else exact
+
+    def self_test(self, span: Span) -> ReplayResult:
+        """Tell its result."""
+        (result,) = self.replay([span])
+        return result
 
     def replay(self, spans: Iterable[Span]) -> Iterator[ReplayResult]:
         """Tell the results; the second time that a span is asked for, that of its second replay."""

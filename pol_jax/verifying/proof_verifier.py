@@ -28,8 +28,9 @@ from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Curve, Update, thin
 from pol_jax.reports.outcomes import Mode, Outcome, Verdict
 from pol_jax.reports.report import Report
-from pol_jax.storage.checkpoints import check_place, checkpoint_name
-from pol_jax.storage.proof import check_finished
+from pol_jax.storage.checkpoint_names import checkpoint_name
+from pol_jax.storage.orbax_settings import check_place
+from pol_jax.storage.run import check_finished
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.sources import source_for
 from pol_jax.training.task import BUILT_IN, Source, load_task
@@ -196,7 +197,7 @@ class ProofVerifier(Verifier):
             Why these leave open where the initial state comes from; None if they don't.
         """
         proof = passed.checked.proof
-        initial = proof.host_leaves(0)
+        initial = proof.checked_leaves(0)
         check_taken(proof.commitment, initial, checkpoint_name(0))
         ancestry = check_ancestry(
             proof.commitment, passed.claim, self._lineage, self._verify_ancestor, self._request.limits

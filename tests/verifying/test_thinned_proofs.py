@@ -19,7 +19,7 @@ from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import Recording, train
 from pol_jax.reports.coverage import Coverage
 from pol_jax.reports.report import Report
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.proof import Proof, open_proof
 
 Verify = Callable[..., Report]

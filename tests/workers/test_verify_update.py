@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from federation import INTERVAL, STEPS, TRUSTED, assignment, judge, model, site, task
 from places import SCRIPTS, TESTS
-from untrusted.behaviours import BYZANTINE, Answer, honest, steering
+from untrusted.behaviours import BYZANTINE, honest, steering
+from untrusted.worker import Answer
 
 from pol_jax import (
     AllSegments,
@@ -111,7 +112,14 @@ def test_every_byzantine_behaviour_is_caught(name: str, tmp_path: Path) -> None:
         "steering": (9, elsewhere),
     }
     stage, words = reasons[name]
-    result = judge(BYZANTINE[name](site(0, tmp_path)))
+    answer = BYZANTINE[name](site(0, tmp_path))
+    bare = BYZANTINE[name](replace(site(0, tmp_path / "bare"), proves=False, neighbour=lambda: answer))
+    if name != "copied":
+        for leaf in ("w", "b"):
+            assert np.array_equal(bare.update["params"][leaf], answer.update["params"][leaf]), (
+                "the same without a proof"
+            )
+    result = judge(answer)
     if words == elsewhere:
         assert result.verdict is Verdict.INCONCLUSIVE
         assert words in result.reason
