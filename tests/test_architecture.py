@@ -119,7 +119,7 @@ TESTED_ELSEWHERE = {
     "verifying/test_following.py": "verifying.landed_segments",
     "cli/test_export.py": "reports.model_card",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
-    "storage/test_checkpoints.py": "storage.checkpoint_names",
+    "storage/test_checkpoints.py": "storage.checkpoint_names storage.orbax_settings storage.stored_leaves",
     "storage/test_proof.py": "storage.run",
     "sandbox/test_reader.py": "sandbox.proofs sandbox.runs sandbox.reading sandbox.reading_messages storage.reader",
     "cli/test_shards.py": "verifying.facts verifying.shard",

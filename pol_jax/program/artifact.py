@@ -22,7 +22,7 @@ from pol_jax.program.artifact_version import has_supported_convention, unreadabl
 from pol_jax.program.audit import Audit, UnreadableModule, audit
 from pol_jax.program.dataflow import missing_dependence
 from pol_jax.program.observed_step import ObservedStep, observe_step
-from pol_jax.program.placement import Placement
+from pol_jax.program.placement import Index, Placement
 from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.encoding import artifact_digest
 from pol_jax.protocol.keys import KEY_WORDS
@@ -138,7 +138,15 @@ class Program:
         here = tuple(leaf for leaf in leaves if isinstance(leaf, jax.Array))
         if len(here) == len(leaves):
             return self.placement.copy(here)
-        return self.placement.put(self.signature.leaves(), lambda at, index: np.asarray(leaves[at])[index])
+        last: tuple[int, np.ndarray] = -1, np.empty(0)
+
+        def part(at: int, index: Index) -> np.ndarray:
+            nonlocal last  # a leaf may be read when it is asked for; all of its parts are asked for together
+            if last[0] != at:
+                last = at, np.asarray(leaves[at])
+            return last[1][index]
+
+        return self.placement.put(self.signature.leaves(), part)
 
     def start(self, key: Any, given: Mapping[int, np.ndarray]) -> Leaves:
         """Return an initial state: the leaves of ``given`` at their places, all others from ``init``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import msgspec
 from pol_jax.errors import UsageError
 from pol_jax.files import write_whole
 from pol_jax.program.machine import current_environment
-from pol_jax.protocol.claim import Intervention
+from pol_jax.protocol.claim import EnvironmentFrom, Intervention
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.documents import encode
 from pol_jax.protocol.encoding import FORMAT_1
@@ -86,9 +87,9 @@ def agree_on_aim(root: Path, steps: int | None, keep_every: int | None) -> Aim:
         if steps not in (None, proof.claim.steps):
             raise UsageError(f"{root}: is finished, with {proof.claim.steps} steps; start a new run for {steps}")
         return Aim(proof.claim.steps, keep_every)
-    # A claim names one environment. Steps from two would not be reproduced by either.
+    # A claim of version 1 names one environment. Steps from two would not be reproduced by either.
     changed = environment_differences(before.environment, current_environment()) if before else []
-    if changed:
+    if changed and proof.commitment.format == FORMAT_1:
         raise UsageError(f"{root}: was begun on another backend ({'; '.join(changed)}); continue it there")
     schedule = proof.commitment.schedule
     chosen = steps or (before.steps if before else schedule.steps)
@@ -106,10 +107,52 @@ def own_environment(commitment: Commitment) -> Environment:
     return msgspec.structs.replace(environment, variables=None, libraries=None)
 
 
-def first_environment(root: Path, commitment: Commitment) -> Environment:
-    """Return the environment in which an open run began; this process's differs in nothing that decides bits."""
+def environments_so_far(root: Path, commitment: Commitment) -> tuple[EnvironmentFrom, ...]:
+    """Return where an open run was made, as its claim will say; one that is just begun, where this process is."""
     before = read_open_run(root)
-    return before.environment if before else own_environment(commitment)
+    return before.environments if before else (EnvironmentFrom(0, own_environment(commitment)),)
+
+
+def moved(environments: Sequence[EnvironmentFrom], own: Environment, start: int) -> tuple[EnvironmentFrom, ...]:
+    """Return where a run was made that goes on after step ``start`` in the environment ``own``.
+
+    What was made elsewhere after that step is made again here, and compared. An environment that differs in nothing
+    that decides bits is none of its own.
+    """
+    kept = tuple(each for each in environments if each.start < start)
+    before = kept or tuple(environments[:1])
+    if not environment_differences(before[-1].environment, own):
+        return before
+    return (*kept, EnvironmentFrom(max(0, start), own))
+
+
+def go_on(root: Path, aim: Aim, commitment: Commitment, start: int) -> None:
+    """Note in the directory that a run goes on here after step ``start``, and warn if that is another backend.
+
+    A run that has all of its steps already is not moved.
+
+    Raises:
+        UsageError: nothing but the initial state is there, and it was made on another backend: a claim can't say so.
+    """
+    before, own = environments_so_far(root, commitment), own_environment(commitment)
+    after = moved(before, own, start) if start < aim.steps else before
+    if before == after:
+        return
+    if start == 0:
+        changed = environment_differences(before[0].environment, own)
+        raise UsageError(f"{root}: was begun on another backend ({'; '.join(changed)}); start a new run here")
+    if len(after) > 1 and (changed := environment_differences(after[-2].environment, own)):
+        warnings.warn(
+            f"pol_jax: {root}: goes on after step {start} on another backend ({'; '.join(changed)}); the claim names"
+            " both, and each reproduces its own steps only",
+            stacklevel=2,
+        )
+    found = read_open_run(root)
+    if found:
+        write_whole(
+            root / FILE,
+            encode(msgspec.structs.replace(found, environment=after[0].environment, moves=after[1:])),
+        )
 
 
 def past_interventions(root: Path) -> tuple[Intervention, ...]:
@@ -133,12 +176,19 @@ def remember(
 ) -> None:
     """Write the aim, the backend and the interventions to the directory, where they stay until `forget`.
 
-    The backend is that on which the run began: it goes on nowhere but on one like it. Where it was interrupted with
-    notice is kept too, until that happens again.
+    Where the run was made so far is kept (`go_on`); where it was interrupted with notice too, until that happens again.
     """
-    before, environment = read_open_run(root), first_environment(root, commitment)
+    before, (first, *moves) = read_open_run(root), environments_so_far(root, commitment)
     preempted = preempted or (before.preempted if before else None)
-    open_run = OpenRun(commitment.format, aim.steps, environment, aim.keep_every, tuple(interventions), preempted)
+    open_run = OpenRun(
+        commitment.format,
+        aim.steps,
+        first.environment,
+        aim.keep_every,
+        tuple(interventions),
+        preempted,
+        tuple(moves),
+    )
     write_whole(root / FILE, encode(open_run))
 
 

@@ -16,6 +16,7 @@ from pol_jax.attesting.folder import DIRECTORY
 from pol_jax.errors import BackendError
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress, Silent
+from pol_jax.protocol import claim as claims
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.outcomes import Outcome
@@ -27,6 +28,7 @@ from pol_jax.sandbox.messages import Setup, decode_from_child
 from pol_jax.sandbox.parent import Caller
 from pol_jax.sandbox.process import ProcessLost, child_process
 from pol_jax.sandbox.virtual_devices import needs_gloo
+from pol_jax.storage.inventory import find_claim
 from pol_jax.training.task import Source
 from pol_jax.verifying.facts import Facts, Share
 from pol_jax.verifying.interruption import interrupted
@@ -119,7 +121,8 @@ def converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) 
     """
     end = inf if bounds.total_seconds is None else monotonic() + bounds.total_seconds
     request = setup.request
-    loopback = isinstance(request, ProofRequest) and needs_gloo(Path(request.path))
+    claim = Path(request.path) / claims.FILE if isinstance(request, ProofRequest) else find_claim(Path(request.claim))
+    loopback = needs_gloo(claim)
     with child_process(readable, bounds.confined, processes=request.jobs > 1, loopback=loopback) as child:
         child.send(setup, end)
         while not caller.done:

@@ -30,7 +30,7 @@ from pol_jax.sandbox.pipe import Pipe
 from pol_jax.sandbox.pool import PooledReplayer, replay_opening_in_pool
 from pol_jax.sandbox.reading_messages import ErrorRaised
 from pol_jax.sandbox.remote_records import RemoteRecords
-from pol_jax.sandbox.virtual_devices import provide_devices
+from pol_jax.sandbox.virtual_devices import provide_devices, provide_devices_of_opening
 from pol_jax.training.task import Source
 from pol_jax.verifying.facts import Facts, FactsReplayer, Share
 from pol_jax.verifying.following import follow
@@ -58,8 +58,7 @@ def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
         pipe.memory = setup.memory
         limit_resources()
         limit_memory(setup.memory.reading)
-        if not isinstance(setup.request, OpeningRequest):
-            provide_devices(Path(setup.request.path), setup.request.limits)
+        _provide_devices(setup.request)
         try:
             if setup.share is not None:
                 pipe.send(FactsFound(msgspec.json.encode(_find_facts(setup, setup.share, pipe))))
@@ -71,6 +70,13 @@ def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
                 pipe.send(Finished(msgspec.json.encode(report)))
         except PolError as error:
             pipe.send(ErrorRaised(type(error).__name__, str(error)))
+
+
+def _provide_devices(request: ProofRequest | OpeningRequest) -> None:
+    if isinstance(request, OpeningRequest):
+        provide_devices_of_opening(Path(request.opening), Path(request.claim), request.limits)
+    else:
+        provide_devices(Path(request.path), request.limits)
 
 
 class _ChildPipe(Pipe):

@@ -18,7 +18,7 @@ from pol_jax.sandbox.messages import OpeningWork, ProofWork, ReplaySpan, SpanRep
 from pol_jax.sandbox.pipe import Pipe
 from pol_jax.sandbox.reading_messages import ErrorRaised
 from pol_jax.sandbox.remote_records import RemoteRecords
-from pol_jax.sandbox.virtual_devices import provide_devices
+from pol_jax.sandbox.virtual_devices import provide_devices, provide_devices_of_opening
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.openings import read_opening
 from pol_jax.verifying.checks import check_commitment
@@ -69,6 +69,7 @@ def _prepare_proof(pipe: Pipe, setup: ProofWork) -> Callable[[ReplaySpan], Repla
 
 
 def _prepare_opening(pipe: Pipe, setup: OpeningWork) -> Callable[[ReplaySpan], ReplayResult]:
+    provide_devices_of_opening(Path(setup.opening), Path(setup.claim_file), setup.limits)
     claim = _claim(Path(setup.claim_file), setup.claim, setup.limits)
     opened = check_opening(read_opening(Path(setup.opening), setup.limits), claim, [], setup.limits)
     return lambda wanted: replay_spans(opened, [wanted.span], pipe)[0]

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from pol_jax.protocol.claim import Intervention
+from pol_jax.protocol.claim import EnvironmentFrom, Intervention
 from pol_jax.protocol.documents import HexDigest, decode
 from pol_jax.protocol.encoding import Format
 from pol_jax.protocol.environment import Environment
@@ -30,7 +30,17 @@ class Preempted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OpenRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An open run is the document ``run.json``, which is removed when the run is finished."""
+    """An open run is the document ``run.json``, which is removed when the run is finished.
+
+    Attributes:
+        format: version of the format.
+        steps: how many it shall have.
+        environment: in which it began.
+        keep_every: one checkpoint of this many is kept.
+        interventions: those so far, ascending by step.
+        preempted: where it was interrupted with notice, if it was.
+        moves: the environments in which it went on after ``environment``, with the steps after which.
+    """
 
     format: Format
     steps: StepCount
@@ -38,6 +48,12 @@ class OpenRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_every: StepCount = 1
     interventions: tuple[Intervention, ...] = ()
     preempted: Preempted | None = None
+    moves: tuple[EnvironmentFrom, ...] = ()
+
+    @property
+    def environments(self) -> tuple[EnvironmentFrom, ...]:
+        """Return where the run was made so far, as a claim says it."""
+        return (EnvironmentFrom(0, self.environment), *self.moves)
 
 
 def read_open_run(root: Path) -> OpenRun | None:

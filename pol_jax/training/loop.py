@@ -25,10 +25,11 @@ from pol_jax.program.artifact import Leaves, Program
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.encoding import Digest, batch_digest
 from pol_jax.protocol.rows import Row, RowLayout
+from pol_jax.training.device_digests import DeviceDigests
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.processes import Processes, lost_process
 from pol_jax.training.records import Batch
-from pol_jax.training.shards import ShardedState
+from pol_jax.training.shards import ShardedLayout, ShardedState
 from pol_jax.training.states import HostState, Layout, Packed
 from pol_jax.training.user_code import calling
 
@@ -38,6 +39,9 @@ _WAITING_STEPS = 256
 _WAITING_BATCHES = 2**26
 _WAITING_STATES = 2**26
 
+
+State: TypeAlias = HostState | DeviceDigests | Digest
+"""A state, or as much as a row needs of it."""
 
 OnStep: TypeAlias = Callable[[int, Mapping[str, float]], None]
 """A function of the caller's own that receives the number of a step and all its metrics, in order of the steps."""
@@ -87,7 +91,7 @@ class Witness:
         digest = self.digest(0, state)
         return Row(0, _key_bytes(key), np.empty(0, np.uint64), batch_digest([]), digest, b"", self.rows)
 
-    def row(self, inputs: StepInput, metrics: Sequence[jax.Array], state: HostState | Digest | None) -> Row:
+    def row(self, inputs: StepInput, metrics: Sequence[jax.Array], state: State | None) -> Row:
         """Return the row of an executed step, computed from the same arrays that the step received.
 
         Args:
@@ -113,18 +117,20 @@ class Witness:
             layout=self.rows,
         )
 
-    def digest(self, step: int, state: HostState | Digest | None) -> Digest | None:
+    def digest(self, step: int, state: State | None) -> Digest | None:
         """Return the digest of a state, when all processes have reported the step."""
-        if isinstance(state, ShardedState) and self.keeps(step):
+        kept = self.keeps(step)
+        if isinstance(state, ShardedState) and kept:
             state.check_replicas()
         if self.processes is None or self.processes.count == 1:
-            return state.digest() if isinstance(state, HostState) else state
+            return state if isinstance(state, Digest | None) else state.digest()
         if state is None:
             self.processes.agree(f"step {step}", b"", lambda _: b"")
             return None
-        assert isinstance(state, ShardedState)  # noqa: S101  # so states lie where there are several processes
-        layout = state.layout
-        mine = state.digest_pieces()
+        layout = self.layout
+        assert isinstance(layout, ShardedLayout)  # noqa: S101  # so states lie where there are several processes
+        assert isinstance(state, ShardedState | DeviceDigests)  # noqa: S101
+        mine = state.digest_pieces(with_copies=kept)
         return self.processes.agree(f"step {step}", mine, lambda every: layout.combine(dict(enumerate(every))))
 
 
@@ -156,12 +162,14 @@ class _Executed:
 
     inputs: StepInput
     metrics: Sequence[jax.Array]
-    state: Packed | _Digested
+    state: Packed | DeviceDigests | _Digested
 
     @property
     def holds_state(self) -> bool:
         """Return whether memory for a state is held until the step has been observed."""
-        return not isinstance(self.state, _Digested) or self.state.kept is not None
+        if isinstance(self.state, _Digested):
+            return self.state.kept is not None
+        return not isinstance(self.state, DeviceDigests)
 
 
 class Follower:
@@ -227,11 +235,13 @@ class Follower:
         processes = self._witness.processes
         return processes is not None and processes.count > 1 and self._witness.keeps(step)
 
-    def _take_state(self, step: int, state: Leaves) -> Packed | _Digested:
+    def _take_state(self, step: int, state: Leaves) -> Packed | DeviceDigests | _Digested:
         """Take from a state what is needed of it, now, because the next step reuses its memory."""
         witness = self._witness
         if not witness.wants(step):
             return _Digested()
+        if not witness.keeps(step) and (digests := witness.layout.digest_on_device(state)):
+            return digests
         if not witness.layout.is_digested_in_place(state):
             self._room_of_states.acquire()
             return witness.layout.pack(state)
@@ -322,10 +332,12 @@ class Follower:
             with calling(f"on_step of step {row.step}"):
                 self._on_step(row.step, values)
 
-    def _state_of(self, executed: _Executed) -> tuple[HostState | Digest | None, HostState | None]:
+    def _state_of(self, executed: _Executed) -> tuple[State | None, HostState | None]:
         """Return what the row needs of the state, and the state itself if the observer needs it."""
         if isinstance(executed.state, _Digested):
             return executed.state.digest, executed.state.kept
+        if isinstance(executed.state, DeviceDigests):
+            return executed.state, None
         state = self._witness.layout.fetch(executed.state)
         return state, state if self._witness.keeps(executed.inputs.step) else None
 

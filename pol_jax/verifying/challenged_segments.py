@@ -16,7 +16,7 @@ from pol_jax.protocol.spans import Route, Segments, Span, routes_between_checkpo
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.coverage import Coverage, Replay
 from pol_jax.reports.outcomes import Outcome, Verdict
-from pol_jax.verifying.backend_differences import Differences
+from pol_jax.verifying.backend_differences import Differences, differences_where
 from pol_jax.verifying.proof_material import ProofMaterial
 from pol_jax.verifying.replay import Replayer
 from pol_jax.verifying.verifier import replay_of
@@ -118,7 +118,7 @@ def replay_segments(
     initial_exact = replayer.initial_is_exact()
     self_test = self_test_of(segments)
     (first,) = replayer.replay([self_test])
-    bits_decide = first.exact or not differences()
+    bits_decide = first.exact or not differences([self_test])
     replayed = routes if bits_decide else []
     results = list(replayer.replay(route.span for route in replayed))
     differing = [result for result in (first, *results) if not result.exact][:1]
@@ -126,10 +126,8 @@ def replay_segments(
     by_target = [
         result.for_target(target) for route, result in zip(replayed, results, strict=True) for target in route.targets
     ]
-    decided = initial_exact and not differing
-    evidence = Evidence(
-        () if decided else differences(), initial_exact, first, by_target, repeated == differing, exact_arithmetic
-    )
+    found = differences_where(differences, initial_exact, (first, *results))
+    evidence = Evidence(found, initial_exact, first, by_target, repeated == differing, exact_arithmetic)
     return evidence, results
 
 

@@ -34,7 +34,7 @@ from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.storage.inventory import find_claim, read_bounded
 from pol_jax.storage.openings import read_opening
 from pol_jax.verifying.ancestry import check_taken
-from pol_jax.verifying.backend_differences import backend_differences
+from pol_jax.verifying.backend_differences import backend_differences, differences_where
 from pol_jax.verifying.initial_test import ks_test
 from pol_jax.verifying.interruption import interrupted_replay
 from pol_jax.verifying.numeric_comparison import compare_initial, compare_spans
@@ -195,8 +195,7 @@ class OpeningVerifier(Verifier):
         repeated = replay_spans(opened, [result.span for result in differing[:1]], Silent())
         exact_arithmetic = opened.commitment.arithmetic is not None
         differences = backend_differences(opened.commitment, claim, self.environment)
-        decided = initial is not False and not differing
-        found = () if decided else differences()
+        found = differences_where(differences, initial, differing)
         evidence = Evidence(found, initial, None, results, repeated == differing[:1], exact_arithmetic, "step")
         judgement = judge_bits(evidence)
         if judgement.verdict is Verdict.INCONCLUSIVE and not exact_arithmetic:

@@ -29,7 +29,7 @@ from pol_jax.reports.curves import Curve, Update, thin
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.reports.report import Report
 from pol_jax.storage.checkpoint_names import checkpoint_name
-from pol_jax.storage.checkpoints import check_place
+from pol_jax.storage.orbax_settings import check_place
 from pol_jax.storage.run import check_finished
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.sources import source_for
@@ -197,7 +197,7 @@ class ProofVerifier(Verifier):
             Why these leave open where the initial state comes from; None if they don't.
         """
         proof = passed.checked.proof
-        initial = proof.host_leaves(0)
+        initial = proof.checked_leaves(0)
         check_taken(proof.commitment, initial, checkpoint_name(0))
         ancestry = check_ancestry(
             proof.commitment, passed.claim, self._lineage, self._verify_ancestor, self._request.limits

@@ -19,6 +19,7 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span
 from pol_jax.reports.comparison import Compared
+from pol_jax.storage.checked_leaves import CheckedLeaves
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.initial_state import first_key, taken_of
@@ -35,12 +36,13 @@ from pol_jax.verifying.numeric_comparison import CommittedSteps, compare_initial
 class _Start:
     """What a replay needs: the steps, the ledger's rows of these steps, and the state to begin with.
 
-    The state is None where the span before ends in it, and is replayed before.
+    The state is None where the span before ends in it, and is replayed before. A large one is read leaf by leaf, when
+    it is put on the devices.
     """
 
     span: Span
     rows: Iterator[Row]
-    state: list[np.ndarray] | None
+    state: Sequence[np.ndarray] | None
 
 
 class Replayer:
@@ -79,7 +81,7 @@ class Replayer:
         takes = proof.commitment.initial.leaves
         given = taken_of(proof.commitment, proof.host_leaves(0)) if takes else {}
         with executing(self._program.signature):
-            state = self._layout.copy_of(self._program.start(first_key(proof.commitment), given))
+            state = self._layout.view(self._program.start(first_key(proof.commitment), given))
         return self._witness.initial(first_key(proof.commitment), state) == proof.row(0)
 
     def replay(self, spans: Iterable[Span]) -> Iterator[ReplayResult]:
@@ -125,7 +127,7 @@ class Replayer:
     def _start(self, span: Span, *, follows: bool = False) -> _Start:
         """Read what a replay begins with and is compared with; no state, if it follows another replay."""
         proof = self._checked.proof
-        return _Start(span, proof.rows_after(span.start), None if follows else proof.host_leaves(span.start))
+        return _Start(span, proof.rows_after(span.start), None if follows else proof.checked_leaves(span.start))
 
     def _run(
         self, begun: _Start, reached: _Reached | None = None, *, states_only: bool = False
@@ -143,10 +145,11 @@ class Replayer:
     def _first_state(self, begun: _Start, reached: _Reached | None) -> Leaves:
         if begun.state is None and reached is not None and reached.step == begun.span.start:
             return reached.leaves
-        leaves = self._checked.proof.host_leaves(begun.span.start) if begun.state is None else begun.state
+        leaves = self._checked.proof.checked_leaves(begun.span.start) if begun.state is None else begun.state
         with executing(self._program.signature):
             state = self._program.put(leaves)
-        leaves.clear()  # the next replay's state is in memory already; there is no room for a third
+        if isinstance(leaves, CheckedLeaves):
+            leaves.forget()  # the next replay's state may be in memory already; there is no room for a third
         return state
 
     def _report(self, row: Row) -> None:

@@ -34,7 +34,7 @@ from pol_jax.reports.provenance import Origin, provenance_of
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.notices import notices
 from pol_jax.reports.wording.origins import describe_provenance, describe_test
-from pol_jax.storage.final_arrays import select_parameters
+from pol_jax.storage.final_arrays import NamedLeaves
 from pol_jax.storage.model_files import read_model
 from pol_jax.verifying.attestations import Attested, check_attestations, check_signed_digests
 from pol_jax.verifying.deployed import compare_deployed
@@ -72,7 +72,7 @@ class Verifier(ABC):
         self._signer, self._roots = request.signer, request.tsa_roots
         self._attested: Attested | None = None
         self._model = None if request.model is None else Path(request.model)
-        self._final_state: dict[str, np.ndarray] | None = None
+        self._final_state: NamedLeaves | None = None
         self.doubts: list[str] = []
         self.environment = current_environment()
         self.report = Report.unfinished(
@@ -89,7 +89,9 @@ class Verifier(ABC):
         with suppress(StageFailed):
             self.run_stages()
             if self._model is not None and self.report.verdict is Verdict.ACCEPTED and self._final_state is not None:
-                self.add(deployed=compare_deployed(read_model(self._model), self._final_state, self.stored_states()))
+                self.add(
+                    deployed=compare_deployed(read_model(self._model), dict(self._final_state), self.stored_states())
+                )
         return replace(self.report, reasons=(*notices(self.report), *self.report.reasons))
 
     @abstractmethod
@@ -147,8 +149,8 @@ class Verifier(ABC):
             ProofError: it is another one.
         """
         self.add(non_finite=non_finite_leaves(spec, leaves))
-        state = {leaf.path: np.asarray(values) for leaf, values in zip(spec, leaves, strict=True)}
-        digests = digest_arrays(select_parameters(state))
+        state = NamedLeaves.of(spec, leaves)
+        digests = digest_arrays(state.parameters())
         self._final_state = state if self._model else None
         if self._attested and self._attested.claim:
             check_signed_digests(self._attested.claim, state, digests)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +55,13 @@ def test_forged_digest_between_checkpoints(forger: Forger, verify_plain: Verify)
 
 def loads(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], list[ReplayResult]]:
     """Replay all segments, one after the other: the checkpoints that were loaded for it, and the results."""
-    checked, loaded, true = check_files_to_states(root, Limits()), list[int](), Proof.host_leaves
+    checked, loaded, true = check_files_to_states(root, Limits()), list[int](), Proof.checked_leaves
 
-    def host_leaves(proof: Proof, step: int) -> list[np.ndarray]:
+    def checked_leaves(proof: Proof, step: int) -> Sequence[np.ndarray]:
         loaded.append(step)
         return true(proof, step)
 
-    monkeypatch.setattr(Proof, "host_leaves", host_leaves)
+    monkeypatch.setattr(Proof, "checked_leaves", checked_leaves)
     replayer = replay.Replayer(checked, tiny.plain().source, None, Silent())
     return loaded, list(replayer.replay(map(checked.proof.segments.span, range(4))))
 
