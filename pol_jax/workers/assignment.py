@@ -68,8 +68,6 @@ class Assignment:
                 raise UsageError(f"assignment: {name} {number}: expected 1 to {MAX_STEPS}")
         if len(self.data.root) != 64 or not set(self.data.root) <= set("0123456789abcdef"):
             raise UsageError(f"assignment: data.root {self.data.root[:80]!r}: expected 64 hex digits")
-        if self.arithmetic not in (None, "exact"):
-            raise UsageError(f"assignment: arithmetic {self.arithmetic!r:.40}: expected 'exact' or None")
         if self.prover is not None:
             try:
                 parse_public_text(self.prover, "assignment: prover")
