@@ -22,9 +22,8 @@ import optax
 from jax.sharding import AxisType, PartitionSpec
 
 import pol_jax
-from pol_jax.proving import recorder
 from pol_jax.proving.sharding import Shardings
-from pol_jax.storage.checkpoints import save_checkpoint
+from pol_jax.storage.checkpoint_writer import CheckpointWriter
 from pol_jax.training.shards import ShardedLayout
 from pol_jax.training.task import Key, PyTree
 
@@ -146,12 +145,14 @@ def _wait() -> None:
 
 
 def _in_save(act: Callable[[], None]) -> AbstractContextManager[Any]:
-    def save(root: Path, step: int, *others: Any) -> None:
+    true = CheckpointWriter.save
+
+    def save(writer: CheckpointWriter, step: int, leaves: Any) -> None:
         if step == INTERVAL:
             act()
-        save_checkpoint(root, step, *others)
+        true(writer, step, leaves)
 
-    return mock.patch.object(recorder, "save_checkpoint", save)
+    return mock.patch.object(CheckpointWriter, "save", save)
 
 
 def _flipped(devices: Sequence[int]) -> AbstractContextManager[Any]:

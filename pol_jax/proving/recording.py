@@ -45,13 +45,15 @@ from pol_jax.storage.orbax_settings import check_place
 from pol_jax.storage.proof import Proof, open_proof
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.export import structure_of
+from pol_jax.training.follower import Follower, OnStep
 from pol_jax.training.initial_state import first_key
 from pol_jax.training.inputs import StepInput, step_inputs
-from pol_jax.training.loop import Follower, Observer, OnStep, Witness, run
+from pol_jax.training.loop import run
 from pol_jax.training.processes import TIMEOUT, Processes, is_taken_away
 from pol_jax.training.shards import layout_of
 from pol_jax.training.states import Layout
 from pol_jax.training.task import Task
+from pol_jax.training.witness import Observer, Witness
 
 _MEMORY_IS_REUSED: Final = (
     "pol_jax: recording.step reuses the memory of the state that it receives; what is needed afterwards must be copied"

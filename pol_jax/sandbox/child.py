@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pol_jax.errors import PolError, UsageError
+from pol_jax.progress import Paced
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.report import Report
@@ -100,13 +101,13 @@ def _verify(setup: Setup, pipe: Pipe) -> Report:
     compare = trusted if setup.has_trusted else None
     if isinstance(request, OpeningRequest):
         replay = partial(replay_opening_in_pool, request=request)
-        return OpeningVerifier(request, trusted=compare, progress=pipe, replay=replay).run()
+        return OpeningVerifier(request, trusted=compare, progress=Paced(pipe), replay=replay).run()
 
     return ProofVerifier(
         request,
         partial(_find_source, pipe),
         trusted=compare,
-        progress=pipe,
+        progress=Paced(pipe),
         replayer=partial(FactsReplayer, facts=setup.facts) if setup.facts else _pooled(request),
     ).run()
 
@@ -115,7 +116,7 @@ def _find_facts(setup: Setup, share: Share, pipe: Pipe) -> Facts:
     request = setup.request
     if isinstance(request, OpeningRequest):
         raise UsageError("shard: an opening is too small to be shared among machines")
-    return find_facts(request, share, partial(_find_source, pipe), progress=pipe, make_replayer=_pooled(request))
+    return find_facts(request, share, partial(_find_source, pipe), progress=Paced(pipe), make_replayer=_pooled(request))
 
 
 def _pooled(request: ProofRequest) -> MakeReplayer:

@@ -101,7 +101,7 @@ class WorkBegun(msgspec.Struct, frozen=True, tag="work_begun"):
 
 
 class WorkAdvanced(msgspec.Struct, frozen=True, tag="work_advanced"):
-    """From the child or a worker: so much is done."""
+    """From the child: so much is done. From a worker: so many more steps are."""
 
     done: int
     loss: float | None

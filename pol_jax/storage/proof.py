@@ -101,6 +101,8 @@ class Proof(Run):
         Raises:
             ProofError: the checkpoint is damaged, or changed since it was checked.
         """
+        if self.parts and (kept := self.parts.state(step)) is not None:
+            return kept
         with seen_before() if self.seen else nullcontext():
             leaves = self.reader.leaves(self.root, checkpoint_name(step), self.commitment.state)
         if self.seen:
@@ -109,6 +111,8 @@ class Proof(Run):
 
     def checked_leaves(self, step: int) -> Sequence[np.ndarray]:
         """Return the same; of a large state that this process reads itself, each leaf is read when it is asked for."""
+        if self.parts and (kept := self.parts.state(step)) is not None:
+            return kept
         if self.reader is not DIRECT:
             return self.host_leaves(step)
         with seen_before() if self.seen else nullcontext():

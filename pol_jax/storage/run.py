@@ -22,6 +22,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Segments
 from pol_jax.storage import ledger
+from pol_jax.storage.checked_parts import CheckedParts
 from pol_jax.storage.checkpoint_names import checkpoint_steps
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.journal import FILE as JOURNAL_FILE
@@ -43,6 +44,7 @@ class Run:
         limits: how much may be read.
         seen: digests of what a verification has seen, with which all rows and states that are read are compared; None
             if there is nothing to compare with.
+        parts: what a verification has in memory of what it has checked; it is not read again. None if nothing.
         reader: parses the ledger and the states, here or in a confined process.
     """
 
@@ -51,6 +53,7 @@ class Run:
     claim: Claim | None
     limits: Limits = field(default_factory=Limits)
     seen: SeenDigests | None = None
+    parts: CheckedParts | None = field(default=None, compare=False)
     reader: Reader = field(default=DIRECT, compare=False)
 
     def __repr__(self) -> str:
@@ -107,11 +110,13 @@ class Run:
     def rows_after(self, step: int) -> Iterator[Row]:
         """Return the rows of a finished proof after that of ``step``, in order; the first segment is read now."""
         numbers = range(self.segments.of_step(step + 1), len(self.segments))
-        read = (self._segment(number, step + 1) for number in numbers)
+        read = (self.rows_of(number, step + 1) for number in numbers)
         return chain(next(read, ()), chain.from_iterable(read))
 
-    def _segment(self, segment: int, first: int) -> Iterator[Row]:
-        """Read a segment now, and return its rows from step ``first`` on."""
+    def rows_of(self, segment: int, first: int = 0) -> Iterator[Row]:
+        """Return the rows of a segment of a finished proof, from step ``first`` on; the segment is read now."""
+        if self.parts and (kept := self.parts.rows(segment)) is not None:
+            return (row for row in kept if row.step >= first)
         with seen_before() if self.seen else nullcontext():
             rows = self.reader.segment(self.root, segment, self.segments.rows(segment), self.commitment.row_layout)
         chosen = (row for row in rows if row.step >= first)

@@ -117,7 +117,7 @@ def replay_segments(
     """
     initial_exact = replayer.initial_is_exact()
     self_test = self_test_of(segments)
-    (first,) = replayer.replay([self_test])
+    first = replayer.self_test(self_test)
     bits_decide = first.exact or not differences([self_test])
     replayed = routes if bits_decide else []
     results = list(replayer.replay(route.span for route in replayed))

@@ -33,9 +33,9 @@ from pol_jax.storage.open_run import read_open_run
 from pol_jax.storage.proof import Proof
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.inputs import Changed, step_inputs
-from pol_jax.training.loop import Witness
 from pol_jax.training.shards import layout_of
 from pol_jax.training.task import Source
+from pol_jax.training.witness import Witness
 from pol_jax.verifying.replay import RowComparer, placed_program, replay_steps
 
 _ATTEMPTS = 5

@@ -22,12 +22,14 @@ from pol_jax.reports.comparison import Compared
 from pol_jax.storage.checked_leaves import CheckedLeaves
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.training.committed_records import CommittedRecords
+from pol_jax.training.follower import Follower
 from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.inputs import StepInput, step_inputs
-from pol_jax.training.loop import Follower, Witness, run
+from pol_jax.training.loop import run
 from pol_jax.training.shards import layout_of
 from pol_jax.training.states import HostState
 from pol_jax.training.task import Source
+from pol_jax.training.witness import Witness
 from pol_jax.verifying.checks import Checked
 from pol_jax.verifying.numeric_comparison import CommittedSteps, compare_initial, compare_spans
 
@@ -37,12 +39,19 @@ class _Start:
     """What a replay needs: the steps, the ledger's rows of these steps, and the state to begin with.
 
     The state is None where the span before ends in it, and is replayed before. A large one is read leaf by leaf, when
-    it is put on the devices.
+    it is put on the devices. Where the self-test has replayed the first steps of the span, ``tested`` is the state that
+    it reached, and rows and replay go on from there.
     """
 
     span: Span
     rows: Iterator[Row]
     state: Sequence[np.ndarray] | None
+    tested: _Reached | None = None
+
+    @property
+    def first(self) -> int:
+        """Return the first step to replay."""
+        return (self.tested.step if self.tested else self.span.start) + 1
 
 
 class Replayer:
@@ -70,6 +79,7 @@ class Replayer:
             proof.commitment.row_layout,
         )
         self._done = 0
+        self._tested: _Reached | None = None
 
     def compare_with(self, seen: SeenDigests) -> None:
         """Compare what is read of the proof from now on with ``seen``, as another process saw it."""
@@ -83,6 +93,17 @@ class Replayer:
         with executing(self._program.signature):
             state = self._layout.view(self._program.start(first_key(proof.commitment), given))
         return self._witness.initial(first_key(proof.commitment), state) == proof.row(0)
+
+    def self_test(self, span: Span) -> ReplayResult:
+        """Replay the first steps of the run. If the next replay begins with them too, it goes on from their end.
+
+        Raises:
+            DataError: the source's records are not the committed ones.
+            BackendError: the program can't be executed here.
+        """
+        result, reached = self._run(self._start(span))
+        self._tested = reached if reached.step > 0 else None
+        return result
 
     def replay(self, spans: Iterable[Span]) -> Iterator[ReplayResult]:
         """Replay runs of steps one after the other, each from its checkpoint.
@@ -126,7 +147,10 @@ class Replayer:
 
     def _start(self, span: Span, *, follows: bool = False) -> _Start:
         """Read what a replay begins with and is compared with; no state, if it follows another replay."""
-        proof = self._checked.proof
+        proof, tested = self._checked.proof, self._tested
+        self._tested = None  # it holds the memory of a state
+        if tested and span.start == 0 and tested.step < span.stop:
+            return _Start(span, proof.rows_after(tested.step), None, tested)
         return _Start(span, proof.rows_after(span.start), None if follows else proof.checked_leaves(span.start))
 
     def _run(
@@ -134,15 +158,18 @@ class Replayer:
     ) -> tuple[ReplayResult, _Reached]:
         """Replay a span; return the result, and the state that it reached, if that is the ledger's."""
         proof, span = self._checked.proof, begun.span
-        inputs = step_inputs(proof.commitment, self._source, span.start + 1, span.stop + 1, proof.changes)
+        inputs = step_inputs(proof.commitment, self._source, begun.first, span.stop + 1, proof.changes)
         comparer = RowComparer(begun.rows, begun.span, self._report, states_only=states_only)
         state = self._first_state(begun, reached)
+        self._done += begun.first - span.start - 1
         result, last = replay_to_state(self._program, self._witness, state, inputs, comparer)
         # Only a state whose digest was found in the ledger takes the place of the checkpoint.
         is_known = result.exact and self._witness.wants(span.stop)
         return result, _Reached(span.stop, last) if is_known else _Reached(-1, ())
 
     def _first_state(self, begun: _Start, reached: _Reached | None) -> Leaves:
+        if begun.tested:
+            return begun.tested.leaves
         if begun.state is None and reached is not None and reached.step == begun.span.start:
             return reached.leaves
         leaves = self._checked.proof.checked_leaves(begun.span.start) if begun.state is None else begun.state

@@ -18,6 +18,7 @@ from pol_jax.proving import commit, finishing, open_run, recorder
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import Recording, train
 from pol_jax.storage import journal
+from pol_jax.storage.checkpoint_writer import CheckpointWriter
 from pol_jax.storage.checkpoints import remove_checkpoint
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.records import Arrays
@@ -48,7 +49,7 @@ class Countdown:
             (commit, "write_whole"),
             (finishing, "write_whole"),
             (open_run, "write_whole"),
-            (recorder, "save_checkpoint"),
+            (CheckpointWriter, "save"),
             (recorder, "seal"),
             (recorder, "remove_checkpoint"),
             (journal.Journal, "append"),
