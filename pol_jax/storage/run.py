@@ -59,7 +59,8 @@ class Run:
     def __repr__(self) -> str:
         """Return directory, task and number of steps in one line."""
         steps = f"{self.last_step} steps, not finished" if self.claim is None else f"{self.claim.steps} steps"
-        return f"<{type(self).__name__} {str(self.root)!r}: {self.commitment.task.name!r}, {steps}>"
+        kind = "Run" if type(self) is Run else "Proof"  # with its programs and states
+        return f"<{kind} {str(self.root)!r}: {self.commitment.task.name!r}, {steps}>"
 
     @cached_property
     def segments(self) -> Segments:

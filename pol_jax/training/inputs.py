@@ -48,7 +48,7 @@ _READ_BYTES: Final = 2**20
 """The records of several steps are read at once, up to so many bytes, where a source can read many at once."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StepInput:
     """A step input is everything that a step receives beside the state.
 
@@ -68,6 +68,10 @@ class StepInput:
     batch: Batch
     changed: Changed = field(default_factory=dict)
     rows: Int64[np.ndarray, " rows"] | slice = field(default_factory=lambda: EVERY)
+
+    def __repr__(self) -> str:
+        """Return step and records in one line; the arrays of a batch would fill a screen."""
+        return f"<StepInput of step {self.step}: {len(self.indices)} records>"
 
     def begin(self, state: Leaves) -> Leaves:
         """Return the state from which the step starts, with the leaves that an intervention has changed."""

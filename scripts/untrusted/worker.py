@@ -34,11 +34,11 @@ class Programs:
         """Return a task, exported."""
         return self._trusted.setdefault(task.step, TrustedTask(task))
 
-    def loaded(self, task: Task, batch_size: int) -> Program:
+    def loaded(self, task: Task, assignment: Assignment) -> Program:
         """Return its program, ready to run."""
-        key = task.step, batch_size
+        key = task.step, assignment.batch_size
         if key not in self._loaded:
-            export = self.trusted(task).export(batch_size)
+            export = self.trusted(task).export(assignment)
             self._loaded[key] = load_program(export.artifacts, export.signature)
         return self._loaded[key]
 
@@ -109,7 +109,7 @@ class Site:
         commitment, steps = self.expected.commitment, self.assignment.steps
         _, leaves = choose(Start(self.previous, self.assignment.take), commitment.state)
         places = tuple(taken(commitment.initial, commitment.state))
-        program = self.programs.loaded(self.task, self.assignment.batch_size)
+        program = self.programs.loaded(self.task, self.assignment)
         state = program.start(first_key(commitment), dict(zip(places, leaves, strict=True)))
         first = [np.asarray(leaf) for leaf in state]
         *_, (_, last, _) = trajectory(commitment, program, self.task.source, steps, first, change, change_batch)

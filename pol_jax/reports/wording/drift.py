@@ -19,7 +19,9 @@ def describe_drift(report: Report) -> list[str]:
         lines.append(f"the distance from the initial to the final state is not finite{over}")
     elif drift.distance is not None:
         lines.append(f"the distance from the initial to the final state is {drift.distance:.2g}")
-    if drift.unchecked is not None:
+    seen = report.coverage
+    left_out = seen is None or len(seen.replayed) < seen.segments
+    if drift.unchecked is not None and (left_out or drift.unchecked):
         sure = "" if drift.confidence is None else f", with {100 * drift.confidence:.6g}% confidence"
         most = f"at most {with_shares(drift.unchecked, drift)}{sure}"
         lines.append(f"false updates among those that were not checked could add up to {most}")
