@@ -49,7 +49,8 @@ def _verification() -> Iterator[Line]:
         for what, code in (("training", "train_large"), ("verification", "verify_large")):
             printed = output_of(sys.executable, "-c", f"from benchmarks.memory import {code}; {code}({folder!r})")
             beyond, state = map(int, printed.split()[-2:])
-            limit, note = (2 * state + 2e8) / 1e6, f"beyond what was there before; a state has {state / 1e6:.0f} MB"
+            limit = (3 * state + 2e8) / 1e6  # the state itself, which on CPUs lies in the same memory, and two more
+            note = f"beyond what was there before; a state has {state / 1e6:.0f} MB"
             yield Line(f"{state / 1e6:.0f} MB state, {what}: memory", f"{beyond / 1e6:.0f} MB", f"{limit:.0f} MB", note)
 
 
