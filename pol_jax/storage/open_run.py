@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 
+from pol_jax.errors import ProofError
 from pol_jax.protocol.claim import EnvironmentFrom, Intervention
 from pol_jax.protocol.documents import HexDigest, decode
 from pol_jax.protocol.encoding import Format
@@ -62,6 +64,10 @@ def read_open_run(root: Path) -> OpenRun | None:
     Raises:
         ProofError: the document is damaged.
     """
-    if not (root / FILE).exists():
-        return None
-    return decode(read_bounded(root, FILE, Limits()), OpenRun, FILE, upgrade_open_run)
+    try:
+        content = read_bounded(root, FILE, Limits())
+    except ProofError:
+        if os.path.lexists(root / FILE):
+            raise
+        return None  # looked for in one step: a run that is finished meanwhile removes it
+    return decode(content, OpenRun, FILE, upgrade_open_run)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pol_jax.errors import BackendError, ProofError
+from pol_jax.errors import BackendError, ProofError, unreadable
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.program.artifact import check_constants, executing
 from pol_jax.program.machine import current_environment
@@ -142,7 +142,10 @@ class LandedSegments:
 
     def _state(self, step: int) -> list[np.ndarray]:
         where = checkpoint_name(step)
-        scan(self._root, self._limits, where)
+        try:
+            scan(self._root, self._limits, where)
+        except OSError as error:  # a file that was listed is gone: the run has removed the checkpoint
+            raise unreadable(where, f"can't be read: {error.strerror}", error) from error
         leaves = load_checkpoint(self._root, step, self.commitment.state)
         row = read_row(self._root, self._segments, step, self.commitment.row_layout)
         if self._layout.gather(leaves).digest() != row.state:

@@ -18,6 +18,7 @@ from pol_jax.progress import Silent
 from pol_jax.protocol.limits import Limits
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.checkpoints import load_checkpoint
+from pol_jax.storage.inventory import scan
 from pol_jax.storage.ledger import segment_file
 from pol_jax.verifying import landed_segments
 from pol_jax.verifying.following import FollowEnded, Following, SegmentChecked, follow
@@ -169,6 +170,24 @@ def test_a_checkpoint_that_the_run_removes_is_no_damage(tmp_path: Path, monkeypa
         return load_checkpoint(root, step, spec)
 
     monkeypatch.setattr("pol_jax.verifying.landed_segments.load_checkpoint", removing)
+    told, _ = followed(tmp_path / "run")
+    assert [each.problem for each in told] == [None] * SEGMENTS
+
+
+def test_a_run_that_ends_while_it_is_looked_at_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its document and a checkpoint are there when they are looked for, and gone when they are read."""
+    train(tmp_path / "run", None, None)
+    gone = tmp_path / "run" / checkpoint_name(6)
+
+    def vanishing(root: Path, limits: Limits, below: str) -> dict[str, int]:
+        if below == checkpoint_name(6) and gone.exists():
+            shutil.rmtree(gone)
+            raise FileNotFoundError(2, "No such file or directory", str(gone))
+        return scan(root, limits, below)
+
+    monkeypatch.setattr("pol_jax.verifying.landed_segments.scan", vanishing)
+    exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: path.name == "run.json" or exists(path))
     told, _ = followed(tmp_path / "run")
     assert [each.problem for each in told] == [None] * SEGMENTS
 
