@@ -115,6 +115,7 @@ TESTED_ELSEWHERE = {
     " reports.html.identity reports.html.lineage reports.html.signs reports.html.strip",
     "reports/wording/test_identity.py": "reports.identity",
     "verifying/test_deployed.py": "storage.model_files",
+    "verifying/test_dependence_probe.py": "reports.dependence",
     "verifying/test_following.py": "verifying.landed_segments",
     "cli/test_export.py": "reports.model_card",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
@@ -136,6 +137,7 @@ TESTED_ELSEWHERE = {
     "verifying/test_modes.py": "reports.wording.drift",
     "verifying/test_opening_verifier.py": "training.opened_records verifying.opening_replay",
     "attacks/test_stage_6_state_digests.py": "verifying.checks",
+    "attacks/test_stage_7_initial_state.py": "verifying.initial_comparison",
     "attacks/test_stage_9_replay.py": "verifying.challenged_segments verifying.proof_material verifying.replay",
     "verifying/test_proof_verifier.py": "verifying.interruption verifying.verifier",
 }

@@ -114,6 +114,7 @@ class Program:
         packed_bytes: size of both, compressed.
         observe: instruments the step, so that so many executions of each operand in a loop are kept (`observe_step`).
         divide: compiles ``init`` and ``step`` for the devices of a mesh.
+        read: places of the leaves of rounded values whose bits may be read by the step.
         placement: where the arrays lie; None for one device.
     """
 
@@ -124,6 +125,7 @@ class Program:
     packed_bytes: int
     observe: Callable[[int], ObservedStep]
     divide: Callable[[Placement], tuple[Callable[..., Any], Callable[..., Any]]]
+    read: tuple[int, ...] = ()
     placement: Placement | None = None
 
     def on(self, placement: Placement) -> Program:
@@ -191,7 +193,10 @@ def load_program(artifacts: Artifacts, signature: Signature) -> Program:
     # Donating the old state saves memory for a second one, and the bits of the result depend on it (section 9).
     donating = jax.jit(step.call, donate_argnums=0)
     observe, divide = partial(observe_step, step), partial(_divide, init, step, signature)
-    return Program(signature, jax.jit(init.call), donating, constants, packed, observe, divide)
+    # What has no rounding is the same on every backend, bit for bit.
+    leaves_read = sorted(at for at in step_audit.reads if at < len(signature.state))
+    read = tuple(at for at in leaves_read if DTYPES[signature.state[at].dtype].kind not in "biu")
+    return Program(signature, jax.jit(init.call), donating, constants, packed, observe, divide, read)
 
 
 def _divide(

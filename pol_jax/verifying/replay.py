@@ -141,9 +141,11 @@ class Replayer:
         """Compare the initial state as numbers; see `pol_jax.verifying.numeric_comparison`."""
         return compare_initial(material)
 
-    def compare_spans(self, material: CommittedSteps, spans: Sequence[Span], progress: Progress) -> Iterator[Compared]:
+    def compare_spans(
+        self, material: CommittedSteps, spans: Sequence[Span], progress: Progress, equal: Sequence[Span] = ()
+    ) -> Iterator[Compared]:
         """Compare spans as numbers; see `pol_jax.verifying.numeric_comparison`."""
-        return compare_spans(material, spans, progress)
+        return compare_spans(material, spans, progress, equal=equal)
 
     def _start(self, span: Span, *, follows: bool = False) -> _Start:
         """Read what a replay begins with and is compared with; no state, if it follows another replay."""
