@@ -118,6 +118,7 @@ def _once() -> Iterator[None]:
             patch.setattr(f"pol_jax.{module}.load_program", once.load_once)
         for module in once.EXPORTERS:
             patch.setattr(f"pol_jax.{module}.export_task", once.export_once)
+            patch.setattr(f"pol_jax.{module}.signature_of", once.signature_once)
         yield
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
@@ -31,7 +31,11 @@ def checked(*, typechecker: object = None) -> Callable[[Any], Any]:
 def _decorated(defined: Any) -> Any:
     if not isinstance(defined, type):
         return _in_a_scope(beartype(defined))
-    if dataclasses.is_dataclass(defined):
+    if dataclasses.is_dataclass(defined) and "__init__" in vars(defined):
+        # A field may be inherited, and its type be named where the earlier class is.
+        hints = get_type_hints(defined, localns={defined.__name__: defined}, include_extras=True)
+        taken = defined.__init__.__annotations__
+        taken.update({name: hints[name] for name in taken if name in hints})
         defined.__init__ = _in_a_scope(beartype(defined.__init__))  # type: ignore[misc]
     return defined
 

@@ -6,6 +6,7 @@ few bytes may claim gigabytes there. The headers are in Thrift's compact protoco
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 import pyarrow.parquet as pq
@@ -55,7 +56,7 @@ def check_pages(content: bytes, column: pq.ColumnChunkMetaData) -> None:
         raise ValueError("the pages of a column are larger than the footer says")
 
 
-def codecs(content: bytes) -> set[int]:
+def codecs(content: bytes) -> frozenset[int]:
     """Return the numbers of the compressions of all columns, as the footer has them: 0 is none, and 6 is zstd.
 
     They are read here because pyarrow ends the whole process where one of them is no number of the specification.
@@ -67,10 +68,16 @@ def codecs(content: bytes) -> set[int]:
     start = end - int.from_bytes(content[end : end + 4], "little")
     if not 4 <= start <= end or not content.startswith(b"PAR1") or content[end + 4 :] != b"PAR1":
         raise ValueError("the file has no footer, or does not begin as Parquet does")
-    fields, _ = _read_struct(content, start, -_FOOTER_DEPTH)
+    return _codecs_of(content[start:])
+
+
+@lru_cache(maxsize=256)
+def _codecs_of(footer: bytes) -> frozenset[int]:
+    """Return what `codecs` does. A file is read several times in a verification, and footers take long to parse."""
+    fields, _ = _read_struct(footer, 0, -_FOOTER_DEPTH)
     groups = _items(fields.get(_ROW_GROUPS))
     columns = [column for group in groups for column in _items(group.get(_COLUMNS))]
-    return {_size(column.get(_METADATA, {}), _CODEC) for column in columns}
+    return frozenset(_size(column.get(_METADATA, {}), _CODEC) for column in columns)
 
 
 def _items(value: Any) -> list[dict[int, Any]]:

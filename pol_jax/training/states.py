@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 import jax
@@ -33,6 +33,17 @@ Packed = tuple[jax.Array, ...]
 
 _COPIED_BYTES: Final = 2**22
 """Up to this size, a copy of a state costs less than a pause of the loop (measured)."""
+
+
+@lru_cache(maxsize=64)
+def _packing(groups: tuple[tuple[int, ...], ...]) -> jax.stages.Wrapped:
+    """Return the program that packs a state, given the leaves of each buffer; it is compiled once in a process."""
+
+    def pack(leaves: tuple[jax.Array, ...]) -> Packed:
+        # Without the copy, a group of one flat leaf would be the leaf itself, whose memory the next step reuses.
+        return tuple(jnp.copy(jnp.concatenate([leaves[i].ravel() for i in group])) for group in groups)
+
+    return jax.jit(pack)
 
 
 @dataclass(frozen=True)
@@ -78,13 +89,7 @@ class Layout:
 
     @cached_property
     def _pack(self) -> jax.stages.Wrapped:
-        groups = [[i for i, leaf in enumerate(self.spec) if leaf.dtype == dtype] for dtype in self.dtypes]
-
-        def pack(leaves: tuple[jax.Array, ...]) -> Packed:
-            # Without the copy, a group of one flat leaf would be the leaf itself, whose memory the next step reuses.
-            return tuple(jnp.copy(jnp.concatenate([leaves[i].ravel() for i in group])) for group in groups)
-
-        return jax.jit(pack)
+        return _packing(tuple(tuple(i for i, leaf in enumerate(self.spec) if leaf.dtype == d) for d in self.dtypes))
 
     def pack(self, leaves: Sequence[jax.Array]) -> Packed:
         """Start to copy a state on the device, and return without waiting for it."""

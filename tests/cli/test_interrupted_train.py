@@ -25,7 +25,7 @@ def claim_of(path: Path) -> bytes:
     return claim.digest()
 
 
-LONG, INTERVAL = 1500, 50
+LONG, INTERVAL = 600, 20
 
 
 def pol(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ from unsandboxed import verify
 from pol_jax.errors import ProofError
 from pol_jax.protocol.challenge import AllSegments, TopSegments
 from pol_jax.reports.outcomes import Mode, Verdict
-from pol_jax.storage import checked_leaves
+from pol_jax.storage import checked_leaves, checked_parts
 from pol_jax.storage.checked_leaves import CheckedLeaves, check_leaves
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.proof import open_proof
@@ -25,8 +25,9 @@ from pol_jax.storage.stored_leaves import StoredLeaves
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every state is too large to be kept in memory."""
+    """Every state is too large to be kept in memory, while it is checked and afterwards."""
     monkeypatch.setattr(checked_leaves, "KEPT_BYTES", 0)
+    monkeypatch.setattr(checked_parts, "BOUND", 0)
 
 
 def leaves_of(root: Path, step: int) -> CheckedLeaves:
