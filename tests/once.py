@@ -27,7 +27,6 @@ LOADERS = ("storage.proof", "verifying.opening_checks", "proving.trial")
 EXPORTERS = ("proving.commit", "verifying.trusted_program", "workers.trusted_task")
 
 
-
 _exported: dict[tuple[Any, ...], tuple[Task, Artifacts]] = {}
 _signed: dict[tuple[Any, ...], tuple[Task, Signature]] = {}
 

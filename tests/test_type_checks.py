@@ -15,8 +15,9 @@ from pol_jax.protocol.order import _mix
 
 
 @checked()
-def doubled(x: Float[np.ndarray, "n m"], y: Float[np.ndarray, "m"]) -> Float[np.ndarray, "n m"]:
-    return (x + y)[: 2 if y[0] else None]
+def doubled(x: Float[np.ndarray, "n m"], y: Float[np.ndarray, m]) -> Float[np.ndarray, "n m"]:
+    total: np.ndarray = x + y
+    return total[: 2 if y[0] else None]
 
 
 def test_what_fits_is_returned() -> None:

@@ -36,7 +36,7 @@ def _decorated(defined: Any) -> Any:
         hints = get_type_hints(defined, localns={defined.__name__: defined}, include_extras=True)
         taken = defined.__init__.__annotations__
         taken.update({name: hints[name] for name in taken if name in hints})
-        defined.__init__ = _in_a_scope(beartype(defined.__init__))  # type: ignore[misc]
+        defined.__init__ = _in_a_scope(beartype(defined.__init__))  # type: ignore[method-assign]
     return defined
 
 

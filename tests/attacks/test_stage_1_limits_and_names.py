@@ -197,7 +197,12 @@ LARGEST_FILE = 2**43
 def test_huge_file(proof_copy: Path, name: str, limit: int) -> None:
     """Sparse: it says that it has so many bytes, and takes none. Nothing of it may be read."""
     os.truncate(proof_copy / name, limit + 1)
-    refused(check(proof_copy, Limits(total_bytes=LARGEST_FILE)), 1, name, f"{limit + 1} bytes, more than the limit of {limit}")
+    refused(
+        check(proof_copy, Limits(total_bytes=LARGEST_FILE)),
+        1,
+        name,
+        f"{limit + 1} bytes, more than the limit of {limit}",
+    )
 
 
 def test_many_files_of_a_fair_size(proof_copy: Path) -> None:

@@ -86,7 +86,6 @@ def writes_of_a_run(tmp_path: Path) -> int:
         return 10**6 - countdown.left
 
 
-@pytest.mark.interpreter
 def test_killed_before_any_write_ends_with_the_same_claim(whole: Path, tmp_path: Path) -> None:
     """Every write of a run in turn is the first one that does not happen."""
     count = writes_of_a_run(tmp_path)
