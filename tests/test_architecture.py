@@ -138,7 +138,7 @@ TESTED_ELSEWHERE = {
     "verifying/test_opening_verifier.py": "training.opened_records verifying.opening_replay",
     "attacks/test_stage_6_state_digests.py": "verifying.checks",
     "attacks/test_stage_7_initial_state.py": "verifying.initial_comparison",
-    "attacks/test_stage_9_replay.py": "verifying.challenged_segments verifying.proof_material verifying.replay",
+    "attacks/test_stage_9_replay.py": "verifying.challenged_segments verifying.replay",
     "verifying/test_proof_verifier.py": "verifying.interruption verifying.verifier",
 }
 """Modules without a test file of their name, by the file that tests what they do."""

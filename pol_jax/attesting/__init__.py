@@ -14,10 +14,10 @@ values, so that these rules can be checked in seconds and without the machine th
     stamp = verify_token(token, envelope, roots, where="claim.tsr")     # the authority's time, checked offline
     read = read_attestation(envelope, "claim", where="claim.dsse.json", pinned=public_key)
 
-The modules: `key_files` (the prover's keys), `public_key` (Ed25519 keys as text), `strict_json`, `envelope` (DSSE),
-`attestation` (in-toto), `folder` (where attestations lie), `subjects` and `digests` (of arrays and files), `timestamp`,
-`certificate_order` and `timestamp_client` (RFC 3161), `beacon` and `chains` (drand), `public_challenge` (a draw that
-nobody chose), `time_window` (the rules of time), `tar_header`, `archive`, `age_keys` and `encryption` (age), `weights`,
-`safetensors_file`, `npz_file`, `leaf_match` and `matching` (the model at hand). The formats are specified in
-``docs/attestation.md``.
+The modules: `key_files` (the prover's keys), `public_key` (Ed25519 keys as text), `anchors` (what a verifier believes),
+`strict_json`, `envelope` (DSSE), `attestation` (in-toto), `folder` (where attestations lie), `subjects` and `digests`
+(of arrays and files), `timestamp`, `certificate_order` and `timestamp_client` (RFC 3161), `beacon` and `chains`
+(drand), `public_challenge` (a draw that nobody chose), `time_window` (the rules of time), `tar_header`, `archive`,
+`age_keys` and `encryption` (age), `weights`, `safetensors_file`, `npz_file`, `leaf_match` and `matching` (the model at
+hand). The formats are specified in ``docs/attestation.md``.
 """

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.inputs import StepInput, step_inputs
 from pol_jax.training.task import Source
 from pol_jax.verifying.checks import Checked
+
+KEPT_BYTES: Final = 2**24
+"""The inputs of a span that take no more are read once."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class ProofMaterial:
         return self.checked.proof.host_leaves(step)
 
     def inputs(self, span: Span) -> _Inputs:
-        """Return the inputs of steps; they are read anew at each iteration, and don't stay in memory."""
+        """Return the inputs of steps; they are read anew at each iteration, unless they are small."""
         return _Inputs(self, span)
 
     def rows_of(self, span: Span) -> Iterator[Row]:
@@ -57,12 +61,31 @@ class ProofMaterial:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """The inputs of the steps of a span, which are read and checked at each iteration."""
+    """The inputs of the steps of a span: every compilation of a program gets the same ones.
+
+    They stay in memory once they have been read and checked, unless they are large: then each iteration does so anew.
+    """
 
     material: ProofMaterial
     span: Span
+    _kept: list[StepInput] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[StepInput]:
+        if self._kept:
+            yield from self._kept
+            return
+        read, left = list[StepInput](), KEPT_BYTES
+        for each in self._read():
+            left -= sum(leaf.nbytes for leaf in (*each.batch, *each.changed.values()))
+            if left >= 0:
+                read.append(each)
+            else:
+                read.clear()
+            yield each
+        if left >= 0:
+            self._kept[:] = read
+
+    def _read(self) -> Iterator[StepInput]:
         material = self.material
         proof, span = material.checked.proof, self.span
         inputs = step_inputs(material.commitment, material.source, span.start + 1, span.stop + 1, proof.changes)
