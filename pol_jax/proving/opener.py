@@ -28,13 +28,15 @@ from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.proof import FinishedProof, Proof
 from pol_jax.training.committed_records import CommittedRecords
+from pol_jax.training.follower import Follower
 from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.inputs import step_inputs
-from pol_jax.training.loop import Follower, Witness, run
+from pol_jax.training.loop import run
 from pol_jax.training.records import record_rows, salts_of, take
 from pol_jax.training.shards import layout_of
 from pol_jax.training.states import HostState, Layout, little_endian
 from pol_jax.training.task import Source
+from pol_jax.training.witness import Witness
 from pol_jax.verifying.ancestry import check_taken
 from pol_jax.verifying.backend_differences import differences_from
 from pol_jax.verifying.replay import placed_program

@@ -5,6 +5,7 @@ commitment.json   program/   records   checkpoints/   ledger/   claim.json   inv
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +31,11 @@ from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.encoding import DIGEST_BYTES
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.trees import PyTree
+from pol_jax.storage.checked_leaves import check_leaves
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.interventions import load_intervention
 from pol_jax.storage.inventory import read_bounded
+from pol_jax.storage.reader import DIRECT
 from pol_jax.storage.run import Run, open_run
 from pol_jax.storage.seen_digests import seen_before
 from pol_jax.training.pytrees import nested
@@ -98,10 +101,24 @@ class Proof(Run):
         Raises:
             ProofError: the checkpoint is damaged, or changed since it was checked.
         """
+        if self.parts and (kept := self.parts.state(step)) is not None:
+            return kept
         with seen_before() if self.seen else nullcontext():
             leaves = self.reader.leaves(self.root, checkpoint_name(step), self.commitment.state)
         if self.seen:
             self.seen.check_state(checkpoint_name(step), step, Layout(self.commitment.state).gather(leaves).digest())
+        return leaves
+
+    def checked_leaves(self, step: int) -> Sequence[np.ndarray]:
+        """Return the same; of a large state that this process reads itself, each leaf is read when it is asked for."""
+        if self.parts and (kept := self.parts.state(step)) is not None:
+            return kept
+        if self.reader is not DIRECT:
+            return self.host_leaves(step)
+        with seen_before() if self.seen else nullcontext():
+            leaves = check_leaves(self.root, checkpoint_name(step), self.commitment.state)
+        if self.seen:
+            self.seen.check_state(checkpoint_name(step), step, leaves.digest())
         return leaves
 
     def changes(self, step: int) -> dict[int, np.ndarray]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Final
 
 from pol_jax.errors import UsageError
 from pol_jax.protocol import claim as claims
@@ -23,16 +22,15 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Segments
 from pol_jax.storage import ledger
+from pol_jax.storage.checked_parts import CheckedParts
 from pol_jax.storage.checkpoint_names import checkpoint_steps
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.journal import FILE as JOURNAL_FILE
 from pol_jax.storage.journal import read_journal, recorded_rows
 from pol_jax.storage.ledger import sealed_steps, segment_file
+from pol_jax.storage.open_run import FILE as OPEN_RUN_FILE
 from pol_jax.storage.reader import DIRECT, Reader
 from pol_jax.storage.seen_digests import SeenDigests, seen_before
-
-OPEN_RUN_FILE: Final = "run.json"
-"""A run that is not finished has this file, and the journal."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,6 +44,7 @@ class Run:
         limits: how much may be read.
         seen: digests of what a verification has seen, with which all rows and states that are read are compared; None
             if there is nothing to compare with.
+        parts: what a verification has in memory of what it has checked; it is not read again. None if nothing.
         reader: parses the ledger and the states, here or in a confined process.
     """
 
@@ -54,12 +53,14 @@ class Run:
     claim: Claim | None
     limits: Limits = field(default_factory=Limits)
     seen: SeenDigests | None = None
+    parts: CheckedParts | None = field(default=None, compare=False)
     reader: Reader = field(default=DIRECT, compare=False)
 
     def __repr__(self) -> str:
         """Return directory, task and number of steps in one line."""
         steps = f"{self.last_step} steps, not finished" if self.claim is None else f"{self.claim.steps} steps"
-        return f"<{type(self).__name__} {str(self.root)!r}: {self.commitment.task.name!r}, {steps}>"
+        kind = "Run" if type(self) is Run else "Proof"  # with its programs and states
+        return f"<{kind} {str(self.root)!r}: {self.commitment.task.name!r}, {steps}>"
 
     @cached_property
     def segments(self) -> Segments:
@@ -110,11 +111,13 @@ class Run:
     def rows_after(self, step: int) -> Iterator[Row]:
         """Return the rows of a finished proof after that of ``step``, in order; the first segment is read now."""
         numbers = range(self.segments.of_step(step + 1), len(self.segments))
-        read = (self._segment(number, step + 1) for number in numbers)
+        read = (self.rows_of(number, step + 1) for number in numbers)
         return chain(next(read, ()), chain.from_iterable(read))
 
-    def _segment(self, segment: int, first: int) -> Iterator[Row]:
-        """Read a segment now, and return its rows from step ``first`` on."""
+    def rows_of(self, segment: int, first: int = 0) -> Iterator[Row]:
+        """Return the rows of a segment of a finished proof, from step ``first`` on; the segment is read now."""
+        if self.parts and (kept := self.parts.rows(segment)) is not None:
+            return (row for row in kept if row.step >= first)
         with seen_before() if self.seen else nullcontext():
             rows = self.reader.segment(self.root, segment, self.segments.rows(segment), self.commitment.row_layout)
         chosen = (row for row in rows if row.step >= first)
