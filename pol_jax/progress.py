@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 from typing import Final, Protocol, TypeVar, runtime_checkable
 
@@ -101,6 +101,19 @@ class WithinStage:
     def stage(self, number: int) -> None:
         """Report the outer stage again, as a sign of life: a child process that stays silent is ended."""
         self._tell(self._number)
+
+
+def heartbeat(tell: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that is called often, and calls ``tell`` no more than once a second."""
+    told = monotonic()
+
+    def beat() -> None:
+        nonlocal told
+        if monotonic() - told >= SECONDS_BETWEEN:
+            told = monotonic()
+            tell()
+
+    return beat
 
 
 def tracked(progress: Progress, what: str, items: Iterable[T], total: int) -> Iterator[T]:

@@ -78,6 +78,10 @@ def variants(platform: str | None = None) -> tuple[Variant, ...]:
     return (DEFAULT, *_OTHERS.get(platform or jax.default_backend(), ()))
 
 
+def _nothing() -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True)
 class Compilation:
     """A step program that was compiled.
@@ -86,11 +90,13 @@ class Compilation:
         variant: how.
         signature: what the program takes and returns.
         step: ``step(leaves, batch, key data) -> (leaves, metrics)``; the leaves passed in are donated.
+        alive: called before each execution; a span of large steps, compiled in many ways, takes long.
     """
 
     variant: Variant
     signature: Signature
     step: Callable[[Leaves, Sequence[Any], Any], tuple[Leaves, tuple[jax.Array, ...]]]
+    alive: Callable[[], None] = _nothing
 
     def run(self, state: Sequence[np.ndarray], inputs: Iterable[StepInput]) -> list[np.ndarray]:
         """Execute a step for each of ``inputs``, and return the last state, on the host. ``state`` is kept.
@@ -112,6 +118,7 @@ class Compilation:
         with executing(self.signature):
             leaves: Leaves = tuple(jnp.array(leaf) for leaf in state)
             for each in inputs:
+                self.alive()
                 leaves, metrics = self.step(each.begin(leaves), each.batch, each.key)
                 values.append(dict(zip(self.signature.metrics, map(np.float32, metrics), strict=True)))
             return [np.asarray(leaf) for leaf in leaves], values
@@ -150,35 +157,44 @@ class Compilations:
         return after, after_others
 
 
-def compile_step(program: Program, variant: Variant) -> Compilation:
+def compile_step(program: Program, variant: Variant, alive: Callable[[], None] = _nothing) -> Compilation:
     """Compile a program's step in one way. The default gives the bits of ``program.step``.
+
+    Args:
+        program: the program.
+        variant: the way.
+        alive: called before this, and before each execution.
 
     Raises:
         BackendError: the compiler doesn't know an option, or can't compile the program.
     """
+    alive()
     signature = program.signature
     jitted = cast(jax.stages.Wrapped, program.step)
     with executing(signature):
         lowered = jitted.lower(signature.leaves(), signature.batch(), signature.key())
         compiled = lowered.compile(compiler_options=dict(variant.options) or None)
-        return Compilation(variant, signature, compiled)
+        return Compilation(variant, signature, compiled, alive)
 
 
-def compile_variants(program: Program, tried: Sequence[Variant] | None = None) -> Compilations:
+def compile_variants(
+    program: Program, tried: Sequence[Variant] | None = None, alive: Callable[[], None] = _nothing
+) -> Compilations:
     """Compile a program's step in several ways; those that the compiler refuses are left out and named.
 
     Args:
         program: the program.
         tried: the reference first; None for `variants`.
+        alive: called before each compilation and each execution.
 
     Raises:
         BackendError: the reference can't be compiled.
     """
     first, *rest = variants() if tried is None else tried
-    reference, others, refused = compile_step(program, first), list[Compilation](), list[str]()
+    reference, others, refused = compile_step(program, first, alive), list[Compilation](), list[str]()
     for variant in rest:
         try:
-            others.append(compile_step(program, variant))
+            others.append(compile_step(program, variant, alive))
         except BackendError as error:
             refused.append(f"{variant.name}: {error}")
     return Compilations(program.signature.state, reference, tuple(others), tuple(refused))

@@ -199,13 +199,14 @@ class _DecidedCompilation(Compilation):
             which: the compilation, by its place among the variants of ``steps``.
             used: entries by step.
         """
-        super().__init__(plain.variant, plain.signature, plain.step)
+        super().__init__(plain.variant, plain.signature, plain.step, plain.alive)
         vars(self).update(_observe=partial(steps.observe, which), _used=used)  # it is frozen
 
     def execute(self, state: State, inputs: Iterable[StepInput]) -> tuple[list[np.ndarray], list[Metrics]]:
         """Execute a step for each of ``inputs``, with its entries."""
         metrics, leaves = list[Metrics](), list(state)
         for each in inputs:
+            self.alive()
             found = self._observe(leaves, each, self._used.get(each.step, {}))
             leaves = found.state
             metrics.append(found.metrics)

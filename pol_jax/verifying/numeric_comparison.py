@@ -15,11 +15,12 @@ import numpy as np
 from pol_jax.errors import BackendError
 from pol_jax.judging.tolerance import StepComparison
 from pol_jax.program.artifact import Program
-from pol_jax.progress import Progress
+from pol_jax.progress import Progress, heartbeat
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.distances import finite
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span
+from pol_jax.protocol.stages import Stage
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.initial_state import first_key, taken_of
@@ -94,7 +95,9 @@ def compare_spans(
     if not (spans or equal):
         return
     progress.begin("comparing within a tolerance", len(spans) + len(equal))
-    compilations, decided = compile_variants(material.program), _Decided(material, decisions or {})
+    # A stage that is told again is a sign of life: one span alone may take longer than a process may be silent.
+    alive = heartbeat(lambda: progress.stage(Stage.REPLAY.value))
+    compilations, decided = compile_variants(material.program, alive=alive), _Decided(material, decisions or {})
 
     def judge(span: Span, metrics: Sequence[Metrics] | None) -> StepComparison:
         before, after = material.state(span.start), material.state(span.stop)

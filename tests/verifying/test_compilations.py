@@ -9,6 +9,7 @@ from made_steps import INCONCLUSIVE
 from prepared_steps import Prepared
 
 from pol_jax.errors import BackendError
+from pol_jax.progress import heartbeat
 from pol_jax.verifying.calibration import judge_span
 from pol_jax.verifying.compilations import DEFAULT, Variant, compile_step, compile_variants, variants
 
@@ -47,3 +48,18 @@ def test_every_platform_has_others_to_try(platform: str) -> None:
     assert listed[0] is DEFAULT
     assert len({variant.name for variant in listed}) == len(listed) >= 3
     assert variants("unheard of") == (DEFAULT,)
+
+
+def test_each_compilation_and_each_execution_is_a_sign_of_life(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large step, compiled in many ways, takes longer than a process may be silent."""
+    monkeypatch.setattr("pol_jax.progress.SECONDS_BETWEEN", 0)
+    beats = list[int]()
+    made = compile_variants(prepared.program, [DEFAULT], alive=heartbeat(lambda: beats.append(1)))
+    assert len(beats) == 1
+    made.reference.run(prepared.states[0], prepared.inputs[:3])
+    assert len(beats) == 4
+    monkeypatch.setattr("pol_jax.progress.SECONDS_BETWEEN", 3600)
+    made.reference.run(prepared.states[0], prepared.inputs[:3])
+    assert len(beats) == 4
