@@ -18,7 +18,7 @@ from pol_jax.attacks.attack import Setting
 from pol_jax.attacks.catalogue import ATTACKS, attack_named
 from pol_jax.attacks.paper_rule import PUBLISHED, judge_by_paper
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.challenge import AllSegments, ListedSegments
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.storage.proof import open_proof
 from pol_jax.verifying.trusted_program import trust
@@ -108,3 +108,23 @@ def test_a_step_back_leads_forward_again(setting: Setting, tmp_path: Path) -> No
     new, _ = program.step(tuple(jnp.array(leaf) for leaf in after[-2]), last.batch, last.key)
     for made, told, before in zip(map(np.asarray, new), after[-1], after[-2], strict=True):
         assert np.linalg.norm(made - told) < 1e-3 * np.linalg.norm(told - before)
+
+
+def test_last_bits_lead_where_the_forger_likes_and_whoever_compares_the_program_sees_it(
+    setting: Setting, tmp_path: Path
+) -> None:
+    """That they lead there at all is in the threat model: no step is off by more than rounding."""
+    attack = attack_named("last-bits")
+    forged = attack.forge(setting, tmp_path / "forged")
+    assert not attack.promised
+    assert forged.gain is not None
+    assert forged.gain > 0.9
+    found = forged.transcript
+    assert found is not None
+    assert len(found.altered) == found.steps
+    report = verify(
+        forged.root, forged.source, policy=ListedSegments((20,)), exact=True, trusted=trust(setting.task), nonce=b"x"
+    )
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert any("differ from those of the trusted source" in reason for reason in report.reasons)
+    assert any("nothing but equal bits" in reason for reason in report.reasons)
