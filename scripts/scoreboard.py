@@ -56,6 +56,7 @@ def main() -> None:
     steps = _command(commands, "steps", run_steps)
     steps.add_argument("--task", default="digits", help="a built-in task, or module:attribute")
     steps.add_argument("--data-dir", type=Path, help="TFDS data directory of CIFAR-10")
+    steps.add_argument("--every", type=int, default=1, help="each such step is judged as numbers, beside by bits")
     steps.add_argument("--parts", type=int, default=100, help="false steps, for each attack")
     steps.add_argument("--steps", type=int, default=200, help="of the honest training")
     honest = _command(commands, "honest", run_honest)
@@ -105,8 +106,8 @@ def run_steps(options: argparse.Namespace) -> None:
     task = task_named(options.task, options.data_dir, options.steps)
     with shared():
         ground, report = Ground.of(task, options.steps), _saved(options.results, results)
-        try_beginnings(ground, tallies, options.parts, report)
-        try_steps(ground, tallies, options.parts, report)
+        try_beginnings(ground, tallies, options.parts, report, options.every)
+        try_steps(ground, tallies, options.parts, report, options.every)
 
 
 def run_search(options: argparse.Namespace) -> None:
