@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from pol_jax.storage.proof import Proof, open_proof
     from pol_jax.storage.record_directory import RecordDirectory, records_from
     from pol_jax.tasks.nnx import from_nnx
+    from pol_jax.training.multi_step import multi_step
     from pol_jax.training.records import Arrays, Cached
     from pol_jax.training.task import Source, Task, load_task
     from pol_jax.verifying.diff import Difference, diff
@@ -92,6 +93,7 @@ _HOME = {
     "diff": "verifying.diff",
     "from_nnx": "tasks.nnx",
     "load_task": "training.task",
+    "multi_step": "training.multi_step",
     "open_proof": "storage.proof",
     "open_steps": "proving.opener",
     "read_private_key": "attesting.key_files",
@@ -134,6 +136,7 @@ __all__ = [
     "diff",
     "from_nnx",
     "load_task",
+    "multi_step",
     "open_proof",
     "open_steps",
     "read_private_key",

@@ -45,6 +45,48 @@ class Silent:
         """Say nothing."""
 
 
+class Paced:
+    """A progress that passes on no more than one count in a while: a message to another process costs more than a step.
+
+    The last count is passed on when the work ends.
+    """
+
+    def __init__(self, progress: Progress, seconds: float = 0.02) -> None:
+        """Pass on to ``progress``, with so many seconds between counts."""
+        self._progress, self._seconds = progress, seconds
+        self._next, self._held = 0.0, list[tuple[int, float | None]]()
+
+    def begin(self, what: str, total: int, done: int = 0) -> None:
+        """Pass it on."""
+        self.flush()
+        self._progress.begin(what, total, done)
+
+    def at(self, done: int, loss: float | None = None) -> None:
+        """Pass it on if the last count is long ago, or else keep it."""
+        now = monotonic()
+        if now < self._next:
+            self._held[:] = [(done, loss)]
+            return
+        self._held.clear()
+        self._next = now + self._seconds
+        self._progress.at(done, loss)
+
+    def flush(self) -> None:
+        """Pass on the last count, if it was kept."""
+        if self._held:
+            self._progress.at(*self._held.pop())
+
+    def end(self) -> None:
+        """Pass on the last count, and the end."""
+        self.flush()
+        self._progress.end()
+
+    def stage(self, number: int) -> None:
+        """Pass it on."""
+        self.flush()
+        self._progress.stage(number)
+
+
 class WithinStage:
     """The progress of a verification that runs inside a stage of another one, such as that of an earlier proof.
 

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,12 +137,21 @@ def each_others(setting: Setting) -> Facts:
 
 def costs(setting: Setting) -> Facts:
     """Measure the steps of a transformer of about 100 million parameters, with a proof and without."""
-    command = [sys.executable, __file__, "--measure", *(["--tiny"] if setting.tiny else [])]
+    return _measured("steps", setting)
+
+
+def digests(setting: Setting) -> Facts:
+    """Measure the digest of a large state where it lies, by the kernel, and on the host."""
+    return _measured("digests", setting)
+
+
+def _measured(what: str, setting: Setting) -> Facts:
+    command = [sys.executable, __file__, "--measure", what, *(["--tiny"] if setting.tiny else [])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-300:])
     found: Facts = json.loads(done.stdout.splitlines()[-1])
-    return found | {"digests on the device": "no such kernel exists"}
+    return found
 
 
 def sandbox(setting: Setting) -> Facts:
@@ -159,6 +169,7 @@ def sandbox(setting: Setting) -> Facts:
 PARTS: Final[Mapping[str, Callable[[Setting], Facts]]] = {
     "same bits": same_bits,
     "each other's": each_others,
+    "digests": digests,
     "costs": costs,
     "sandbox": sandbox,
 }
@@ -229,6 +240,43 @@ def measure(tiny: bool) -> Facts:
     }
 
 
+def measure_digests(tiny: bool) -> Facts:
+    """Time digests of a state in this process, by whoever makes them here and by the host."""
+    import jax
+    import jax.numpy as jnp
+
+    from pol_jax.protocol.trees import LeafSpec
+    from pol_jax.training.states import Layout
+
+    count, elements = (2, 2**10) if tiny else (16, 2**24)
+    leaves = tuple(jax.random.normal(jax.random.key(at), (elements,), jnp.float32) for at in range(count))
+    layout = Layout(tuple(LeafSpec(f"/{at}", "float32", (elements,), (1,), None) for at in range(count)))
+    size = 4 * count * elements
+
+    def rate(digest: Callable[[], bytes]) -> str:
+        times = list[float]()
+        for _ in range(4):  # the first one compiles
+            begun = time.perf_counter()
+            digest()
+            times.append(time.perf_counter() - begun)
+        return f"{size / min(times) / 1e9:.2f} GB/s"
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = layout.digest_on_device(leaves)
+    host = {
+        "state": f"{size / 1e6:.0f} MB",
+        "copied to the host, and there": rate(lambda: layout.copy_of(leaves).digest()),
+    }
+    if found is None:
+        return host | {"on the device": "the host digests states here", "why": [str(each.message) for each in told]}
+    assert found.digest() == layout.copy_of(leaves).digest()  # noqa: S101
+    return host | {"on the device": rate(lambda: (layout.digest_on_device(leaves) or found).digest())}
+
+
+MEASURES: Final[Mapping[str, Callable[[bool], Facts]]] = {"steps": measure, "digests": measure_digests}
+
+
 def _machine() -> Facts:
     code = (
         "import json, jax; from pol_jax.program.machine import current_environment as e; import msgspec;"
@@ -247,10 +295,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=480)
     parser.add_argument("--only", nargs="+", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--tiny", action="store_true")
-    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--measure", choices=list(MEASURES), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        print(json.dumps(measure(options.tiny)))
+        print(json.dumps(MEASURES[options.measure](options.tiny)))
         return
     begun, machine = time.monotonic(), _machine()
     found: Facts = {"machine": machine}

@@ -34,7 +34,7 @@ from pol_jax.verifying.compilations import Compilation, Compilations
 from pol_jax.verifying.decided_spans import FollowedSteps
 from pol_jax.verifying.observed_steps import ObservedSteps
 
-ENOUGH = 100
+ENOUGH = 1000
 """The smallest forged error over the largest honest one, at least."""
 
 TASKS = ("digits", "cifar10", "shakespeare")
@@ -89,7 +89,7 @@ def main() -> None:
     print("errors and tolerances over the update; outcomes as passed/inconclusive/failed")
     print(
         f"{'task':12} {'prover compiled with':28} {'honest':>9} {'tolerance':>9} {'forged':>9} {'(by)':14} "
-        f"{'margin':>9} {'100?':4} {'honest':>9} {'forged':>9}"
+        f"{'margin':>9} {'1e3?':4} {'honest':>9} {'forged':>9}"
     )
     for name in options.only:
         if name != "digits" and options.data_dir is None:

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tiny
-from untrusted.behaviours import Answer, Site, honest
+from untrusted.behaviours import honest
+from untrusted.worker import Answer, Site
 
 from pol_jax import (
     AllSegments,

@@ -31,15 +31,18 @@ from pol_jax.protocol.spans import Segments
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
-from pol_jax.storage.checkpoints import checkpoint_name, save_checkpoint
+from pol_jax.storage.checkpoint_names import checkpoint_name
+from pol_jax.storage.checkpoints import save_checkpoint
 from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.ledger import DIRECTORY, seal
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.committed_records import CommittedRecords
+from pol_jax.training.follower import Follower
 from pol_jax.training.inputs import step_inputs
-from pol_jax.training.loop import Follower, Witness, run
+from pol_jax.training.loop import run
 from pol_jax.training.states import HostState, Layout
 from pol_jax.training.task import Source
+from pol_jax.training.witness import Witness
 from pol_jax.verifying.compilations import Variant, compile_step
 
 

@@ -48,6 +48,7 @@ def verified(proof: Path) -> Report:
         nonce=tiny.NONCE,
         secret=secret_of(CATALOGUE[proof.name]),
         parents=parents,
+        any_program=True,  # they are known; a program that nobody compared has no tolerance
     )
 
 

@@ -110,7 +110,7 @@ def scan(root: Path) -> dict[str, int]:
                 walk(name)
             else:
                 need(stat.S_ISREG(kind.st_mode) and documents.FILE.fullmatch(name), name)
-                need(kind.st_size <= LIMITS.get(name, 2**42), name)
+                need(kind.st_size <= LIMITS.get(name, 2**46), name)
                 found[name] = kind.st_size
 
     walk("")

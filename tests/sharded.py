@@ -9,8 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
 from unittest import mock
@@ -22,9 +22,8 @@ import optax
 from jax.sharding import AxisType, PartitionSpec
 
 import pol_jax
-from pol_jax.proving import recorder
 from pol_jax.proving.sharding import Shardings
-from pol_jax.storage.checkpoints import save_checkpoint
+from pol_jax.storage.checkpoint_writer import CheckpointWriter
 from pol_jax.training.shards import ShardedLayout
 from pol_jax.training.task import Key, PyTree
 
@@ -89,69 +88,99 @@ def shardings(of: pol_jax.Task) -> Shardings:
 
 
 def run(settings: Mapping[str, Any]) -> None:
-    """Train in this process, which is one of several if the settings have a port; say how it ended in one line."""
+    """Train in this process, which is one of several if the settings have a port: one case after the other.
+
+    It says in one line each how they ended.
+    """
     if "port" in settings:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(
             f"127.0.0.1:{settings['port']}", settings["processes"], settings["process"], initialization_timeout=60
         )
-
-    def on_step(step: int, _metrics: Mapping[str, float]) -> None:
-        time.sleep(settings.get("pause", 0))
-        if settings.get("process") == 1 and step == settings.get("at"):
-            os.kill(os.getpid(), getattr(signal, settings["signal"]))
-
-    if "flipped" in settings:
-        _flip(settings["flipped"])
-    if settings.get("killed_in_save") == settings.get("process", 0):
-        _die_in_save()
-    of = task(arithmetic=settings.get("arithmetic"))
-    try:
-        proof = pol_jax.train(
-            of,
-            settings["out"],
-            on_step=on_step,
-            mesh=mesh(),
-            shardings=shardings(of),
-            timeout=settings.get("timeout", 60),
-        )
-        ended = {"step": proof.last_step, "claim": proof.claim.digest().hex() if proof.claim else None}
-    except pol_jax.PolError as error:
-        ended = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps(ended), flush=True)
+    for case in settings["cases"]:
+        with _disturbed(case, settings["process"]):
+            print(json.dumps(_train(case, settings["process"])), flush=True)
     os._exit(0)  # jax would wait for processes that are gone
 
 
-def _die_in_save() -> None:
-    def die(root: Path, step: int, *others: Any) -> None:
+def _train(case: Mapping[str, Any], process: int) -> dict[str, Any]:
+    def on_step(step: int, _metrics: Mapping[str, float]) -> None:
+        time.sleep(case.get("pause", 0))
+        if process == 1 and step == case.get("at"):
+            os.kill(os.getpid(), getattr(signal, case["signal"]))
+
+    of = task(arithmetic=case.get("arithmetic"))
+    try:
+        proof = pol_jax.train(
+            of,
+            case["out"],
+            on_step=on_step,
+            mesh=mesh(),
+            shardings=shardings(of),
+            timeout=case.get("timeout", 60),
+        )
+    except pol_jax.PolError as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    return {"step": proof.last_step, "claim": proof.claim.digest().hex() if proof.claim else None}
+
+
+@contextmanager
+def _disturbed(case: Mapping[str, Any], process: int) -> Iterator[None]:
+    """Let devices have other bits in a case, or a process die, or its disk be slow."""
+    with ExitStack() as stack:
+        if "flipped" in case:
+            stack.enter_context(_flipped(case["flipped"]))
+        for what, act in (("killed_in_save", _die), ("slow_in_save", _wait)):
+            if case.get(what) == process:
+                stack.enter_context(_in_save(act))
+        yield
+
+
+def _die() -> None:
+    os._exit(9)
+
+
+def _wait() -> None:
+    time.sleep(2)
+
+
+def _in_save(act: Callable[[], None]) -> AbstractContextManager[Any]:
+    true = CheckpointWriter.save
+
+    def save(writer: CheckpointWriter, step: int, leaves: Any) -> None:
         if step == INTERVAL:
-            os._exit(9)
-        save_checkpoint(root, step, *others)
+            act()
+        true(writer, step, leaves)
 
-    mock.patch.object(recorder, "save_checkpoint", die).start()
+    return mock.patch.object(CheckpointWriter, "save", save)
 
 
-def _flip(device: int) -> None:
-    """Let a device have other bits than the others in a leaf that all have."""
+def _flipped(devices: Sequence[int]) -> AbstractContextManager[Any]:
+    """Let devices have other bits than the others in a leaf that all have."""
     fetch = ShardedLayout.fetch
 
     def fetch_flipped(layout: ShardedLayout, packed: Any) -> Any:
         at = [leaf.path for leaf in layout.spec].index("/params/b")
-        parts = [shard.data for shard in packed[at].addressable_shards]
-        parts[device] = jax.device_put(np.asarray(parts[device]) + 1, jax.devices()[device])
+        wrong = [jax.devices()[device] for device in devices]
+        parts = [
+            jax.device_put(np.asarray(shard.data) + 1, shard.device) if shard.device in wrong else shard.data
+            for shard in packed[at].addressable_shards
+        ]
         flipped = jax.make_array_from_single_device_arrays(packed[at].shape, packed[at].sharding, parts)
         return fetch(layout, (*packed[:at], flipped, *packed[at + 1 :]))
 
-    mock.patch.object(ShardedLayout, "fetch", fetch_flipped).start()
+    return mock.patch.object(ShardedLayout, "fetch", fetch_flipped)
 
 
 @contextmanager
-def started(out: Path, processes: int, devices: int, **settings: Any) -> Iterator[list[subprocess.Popen[str]]]:
-    """Start processes that train together in ``out``; all are killed in the end."""
+def started(
+    processes: int, devices: int, cases: Sequence[Mapping[str, Any]], *, gloo: bool = True
+) -> Iterator[list[subprocess.Popen[str]]]:
+    """Start processes that train together, one case after the other; all are killed in the end."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    several = {"port": port, "processes": processes} if settings.pop("gloo", True) else {}
+    several = {"port": port, "processes": processes} if gloo else {}
     variables = os.environ | {
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "PYTHONPATH": os.pathsep.join(sys.path),
@@ -159,7 +188,7 @@ def started(out: Path, processes: int, devices: int, **settings: Any) -> Iterato
     }
     begun = [
         subprocess.Popen(  # our own code
-            [sys.executable, __file__, json.dumps({"out": str(out), "process": number, **several, **settings})],
+            [sys.executable, __file__, json.dumps({"process": number, "cases": cases, **several})],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -175,16 +204,24 @@ def started(out: Path, processes: int, devices: int, **settings: Any) -> Iterato
             each.communicate()
 
 
-def trained(out: Path, processes: int, devices: int, **settings: Any) -> list[dict[str, Any]]:
-    """Return how each of some processes ended that trained together; nothing of one that was killed."""
-    with started(out, processes, devices, **settings) as begun:
-        outputs = [each.communicate(timeout=120) for each in begun]
-    found = list[dict[str, Any]]()
+def trained(processes: int, devices: int, *cases: Mapping[str, Any], gloo: bool = True) -> list[list[dict[str, Any]]]:
+    """Return how each case ended, in each of some processes that trained together; of one that was killed, no word.
+
+    Args:
+        processes: how many.
+        devices: how many each has.
+        cases: what they do, one after the other: ``out``, and what disturbs them.
+        gloo: whether sums are gloo's; without it there can be one process only.
+    """
+    with started(processes, devices, [{**case, "out": str(case["out"])} for case in cases], gloo=gloo) as begun:
+        outputs = [each.communicate(timeout=240) for each in begun]
+    found = list[list[dict[str, Any]]]()
     for output, errors in outputs:
-        lines = [line for line in output.splitlines() if line.startswith("{")]
+        ends = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
         told = [line.removeprefix("pol_jax: ") for line in errors.splitlines() if line.startswith("pol_jax: ")]
-        found.append(json.loads(lines[-1]) if lines else {"error": told[-1] if told else "no word"})
-    return found
+        rest = [{"error": told[-1] if told else "no word"}] * (len(cases) - len(ends))
+        found.append(ends + rest)
+    return [[each[at] for each in found] for at in range(len(cases))]
 
 
 if __name__ == "__main__":

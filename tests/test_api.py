@@ -13,6 +13,7 @@ import tiny
 
 import pol_jax
 from pol_jax.training import states
+from pol_jax.training.inputs import StepInput
 
 
 @pytest.mark.interpreter
@@ -142,6 +143,10 @@ def test_names_are_listed_and_the_version_is_told() -> None:
 def test_what_a_notebook_shows_is_one_line(plain_proof: Path) -> None:
     proof, task = pol_jax.open_proof(plain_proof), tiny.plain()
     assert repr(proof) == f"<Proof {str(plain_proof)!r}: 'tiny plain', 24 steps>"
+    assert (
+        repr(StepInput(3, np.zeros(2, np.uint32), np.arange(4, dtype=np.uint64), ()))
+        == "<StepInput of step 3: 4 records>"
+    )
     assert repr(task) == "<Task 'tiny plain': Arrays, batch size 4, 24 steps, interval 6>"
 
 

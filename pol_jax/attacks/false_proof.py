@@ -152,7 +152,7 @@ def open_falsely(
         steps: the challenged steps.
         decisions: whether to write what the operands of decisions were near a tie, in the forger's favour.
     """
-    proof = open_proof(root)
+    proof = open_proof(root).finished()
     layout = Layout(proof.commitment.state)
     wanted = witnessed_spans(proof.commitment.schedule, steps, transcript.steps)
     rows, digests = opened_rows(proof, wanted)

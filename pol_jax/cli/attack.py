@@ -31,9 +31,8 @@ def attack_command(
     quiet_libraries()
     attacks, victim = _asked(words, every=every)
     console = make_console()
-    with open_apart(victim) as proof:
-        if proof.claim is None:
-            raise UsageError(f"{victim}: the run is not finished; an attack needs a finished proof")
+    with open_apart(victim) as opened:
+        proof = opened.finished()
         named = task or proof.commitment.task.name
         loaded = load_task(named, data_dir=data_dir, steps=proof.segments.steps)
         reference = d_ref or _moved(proof)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pol_jax.errors import UsageError
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.stages import Stage
-from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.outcomes import Mode, Outcome, Verdict
 from pol_jax.reports.provenance import Origin
 from pol_jax.reports.report import Report
 from pol_jax.training.task import Source
@@ -35,9 +35,9 @@ def cures(report: Report) -> list[str]:
     """Return what could make an inconclusive report conclusive, one line each."""
     if report.verdict is not Verdict.INCONCLUSIVE or report.coverage is None:
         return []
+    lines = _cures_of_program(report)
     if report.coverage.unit == "step":
-        return _cures_of_opening(report)
-    lines = []
+        return [*lines, *_cures_of_opening(report)]
     latest = report.ancestors[-1].provenance if report.ancestors else report.provenance
     initial = report.stages[Stage.INITIAL_STATE.value - 1]
     if initial.outcome is Outcome.INCONCLUSIVE and latest and latest.claim is not None:
@@ -45,9 +45,16 @@ def cures(report: Report) -> list[str]:
     several = [each for each in report.compared if each.start >= 0 and each.stop > each.start + 1]
     if any(each.outcome is Outcome.INCONCLUSIVE for each in several):
         lines.append("to ask the prover for an opening of single steps: pol challenge, then pol open")
-    if report.program_origin is Origin.DIFFERS:
-        lines.append("to judge another program than that of the source, which you should read first: add --any-program")
     return lines
+
+
+def _cures_of_program(report: Report) -> list[str]:
+    if report.program_origin is Origin.DIFFERS:
+        return ["to judge another program than that of the source, which you should read first: add --any-program"]
+    tolerated = [*report.compared, *(each for each in report.ancestors if each.mode is Mode.TOLERANCE)]
+    if report.program_origin is Origin.NOT_COMPARED and tolerated:
+        return ["to judge the program within a tolerance: add --task, or --any-program once you have read it"]
+    return []
 
 
 def _cures_of_opening(report: Report) -> list[str]:

@@ -27,7 +27,7 @@ from pol_jax.reports.model_card import Exported, model_card
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.proofs import open_apart
 from pol_jax.storage.final_arrays import read_final_state, select_parameters
-from pol_jax.storage.proof import Proof
+from pol_jax.storage.proof import FinishedProof, Proof
 
 FILE: Final = "model.safetensors"
 BUNDLE: Final = "proof-of-learning"
@@ -45,12 +45,11 @@ def export_command(proof: Path, safetensors: Path | None, hub: Path | None, repo
     assert out is not None  # noqa: S101  # one of them is given
     check_new(out)
     with open_apart(proof) as opened:
-        _export(opened, safetensors, out, report)
+        _export(opened.finished(), safetensors, out, report)
 
 
-def _export(opened: Proof, safetensors: Path | None, out: Path, report: Path | None) -> None:
+def _export(opened: FinishedProof, safetensors: Path | None, out: Path, report: Path | None) -> None:
     parameters = select_parameters(read_final_state(opened))
-    assert opened.claim is not None  # noqa: S101  # its final state was read
     claim, digest = opened.claim, digest_arrays(parameters).blake3
     if safetensors is not None:
         try:

@@ -15,11 +15,11 @@ from pol_jax.errors import printable
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.limits import Limits
 from pol_jax.reports.curves import Curve
+from pol_jax.reports.provenance import provenance_of
 from pol_jax.reports.wording.origins import describe_provenance
-from pol_jax.sandbox.proofs import open_apart
+from pol_jax.sandbox.runs import open_run_apart
 from pol_jax.storage.inventory import scan
-from pol_jax.storage.proof import Proof
-from pol_jax.verifying.ancestry import provenance_of
+from pol_jax.storage.run import Run
 
 _WIDEST_NAME = 24
 
@@ -27,11 +27,11 @@ _WIDEST_NAME = 24
 def inspect_command(path: Path) -> None:
     """Print what the proof says about itself, without checking any of it."""
     quiet_libraries()
-    with open_apart(path) as proof:
+    with open_run_apart(path) as proof:
         _print(make_console(), proof)
 
 
-def _print(console: Console, proof: Proof) -> None:
+def _print(console: Console, proof: Run) -> None:
     facts = [(printable(name), printable(value)) for name, value in _facts(proof)]
     width = min(_WIDEST_NAME, max(len(name) for name, _ in facts))
     for name, value in facts:
@@ -45,7 +45,7 @@ def _print(console: Console, proof: Proof) -> None:
     console.print("\nThis is what the proof says about itself; pol verify checks it.", style="dim")
 
 
-def _state_digests(proof: Proof) -> str:
+def _state_digests(proof: Run) -> str:
     """Say after which steps the ledger has digests of states, and how many states these are."""
     schedule, last = proof.commitment.schedule, max(0, proof.last_step)
     every, interval = schedule.witness_interval, schedule.interval
@@ -57,7 +57,7 @@ def _state_digests(proof: Proof) -> str:
     return f"after every {every} steps: {witnessed} of {last + 1} states"
 
 
-def _facts(proof: Proof) -> list[tuple[str, str]]:
+def _facts(proof: Run) -> list[tuple[str, str]]:
     commitment, claim = proof.commitment, proof.claim
     data, schedule, provenance = commitment.data, commitment.schedule, provenance_of(commitment)
     finished = f"{claim.steps}" if claim else f"{max(0, proof.last_step)} so far; the run is not finished"
@@ -87,14 +87,14 @@ def _facts(proof: Proof) -> list[tuple[str, str]]:
     return facts
 
 
-def _checkpoints(proof: Proof) -> str:
+def _checkpoints(proof: Run) -> str:
     """Return how many checkpoints are kept, of those that were taken so far."""
     interval = proof.commitment.schedule.interval
     taken = len(proof.segments) + 1 if proof.claim else proof.last_step // interval + 1
     return f"{len(proof.checkpoints())} kept of {taken}, one every {interval} steps"
 
 
-def _sizes(proof: Proof) -> list[tuple[str, str]]:
+def _sizes(proof: Run) -> list[tuple[str, str]]:
     totals: dict[str, int] = {}
     for name, size in scan(proof.root, Limits()).items():
         folder = name.split("/")[0]

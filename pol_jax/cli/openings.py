@@ -22,6 +22,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.proving.opener import open_steps
 from pol_jax.sandbox.apart import verify_opening_apart
 from pol_jax.sandbox.proofs import open_apart
+from pol_jax.sandbox.virtual_devices import provide_devices
 from pol_jax.storage.inventory import find_claim
 from pol_jax.storage.openings import write_opening
 from pol_jax.training.task import load_task
@@ -43,11 +44,11 @@ def open_command(
     """Compute the challenged states again, check them against the ledger, and write the opening."""
     quiet_libraries()
     check_writable(out)
+    provide_devices(proof, Limits(), network=True)  # the prover's own run, on this machine
     policy, nonce_bytes = _challenge(steps, given_nonce(nonce, nonce_round, proof), confidence, fraction)
     bars = Bars()
-    with open_apart(proof) as opened:
-        if opened.claim is None:
-            raise UsageError(f"{proof}: the run is not finished; pol train continues it")
+    with open_apart(proof) as given:
+        opened = given.finished()
         drawn = challenged_steps(policy, opened.claim.steps, opened.claim.digest(), nonce_bytes, opened.claim.format)
         source = load_task(task, data_dir=data_dir).source if task else source_of_built_in(data_dir)(opened.commitment)
         try:

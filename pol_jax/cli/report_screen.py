@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pol_jax.cli.cures import cures
 from pol_jax.cli.output_file import check_writable
-from pol_jax.cli.terminal import make_console, print_line
+from pol_jax.cli.terminal import make_console, print_command, print_line
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, REJECTED, StorageError, UsageError, printable
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.html import render
@@ -109,6 +109,8 @@ def print_report(console: Console, report: Report) -> None:
     print_line(console, banner, style)
     for line in _lines(report):
         print_line(console, line, indent=2)
+    if report.coverage is not None:
+        print_command(console, "to repeat this:", _repeating(report), indent=2)
 
 
 def _print_stages(console: Console, report: Report) -> None:
@@ -152,21 +154,20 @@ def _lines(report: Report) -> list[str]:
     if report.coverage is not None:
         lines.append(describe_coverage(report.coverage, report.policy))
         lines += describe_drift(report)
-        lines.append(f"to repeat this: {_repeating(report)}")
         lines += [report.public_draw.describe()] if report.public_draw else []
     lines += ["the verifier asked for equal bits only: nothing is accepted within a tolerance"] if report.exact else []
     return [*lines, *cures(report)]
 
 
-def _repeating(report: Report) -> str:
+def _repeating(report: Report) -> list[str]:
     """Return the command that was called, with the nonce that it drew, or else the one that the report knows."""
     context = click.get_current_context(silent=True)
     words: list[str] = list(((context and context.obj) or {}).get("words", ()))
     if not words:
-        return " ".join(repeating_command(report))
+        return list(repeating_command(report))
     drawn = any(word.split("=")[0] in {"--nonce", "--nonce-round", "--steps"} for word in words)
     nonce = ["--nonce", report.nonce] if report.nonce and not drawn and words[0] == "verify" else []
-    return shlex.join(["pol", *words, *nonce])
+    return [shlex.quote(word) for word in ("pol", *words, *nonce)]
 
 
 def _write(path: Path, content: bytes) -> None:

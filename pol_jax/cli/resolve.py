@@ -26,7 +26,7 @@ from pol_jax.reports.wording.coverage import describe_coverage
 from pol_jax.reports.wording.identity import describe_authorship
 from pol_jax.reports.wording.verdicts import describe_verdict
 from pol_jax.sandbox.apart import verify_proof_apart
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.task import Source
 from pol_jax.verifying.proof_verifier import BUILT_IN_RECORDS

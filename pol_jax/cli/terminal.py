@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from getpass import GetPassWarning
 from textwrap import wrap
 
@@ -42,6 +43,25 @@ def print_line(console: Console, line: str, style: str | None = None, indent: in
     )
     for part in parts or [""]:
         console.print(part, style=style, markup=False, soft_wrap=True)
+
+
+def print_command(console: Console, title: str, parts: Sequence[str], indent: int = 0) -> None:
+    """Print a command that can be copied: where it takes several lines of a terminal, they end in backslashes."""
+    whole = f"{' ' * indent}{title} {' '.join(parts)}"
+    if not console.is_terminal or len(whole) < console.width:
+        console.print(whole, markup=False, soft_wrap=True)
+        return
+    before = " " * (indent + 2)
+    lines = wrap(
+        " ".join(parts),
+        console.width - 2,
+        initial_indent=before,
+        subsequent_indent=f"{before}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    console.print(" " * indent + title, markup=False)
+    console.print(" \\\n".join(lines), markup=False, soft_wrap=True)
 
 
 def quiet_libraries() -> None:

@@ -25,13 +25,13 @@ from pol_jax.proving.commit import SECRET_BYTES, Choices
 from pol_jax.proving.fine_tuning import Start
 from pol_jax.proving.open_run import steps_of_open_run
 from pol_jax.proving.recording import Recording
+from pol_jax.reports.provenance import provenance_of
 from pol_jax.reports.wording.origins import describe_provenance
 from pol_jax.sandbox.proofs import open_apart
 from pol_jax.storage.foreign_weights import load_weights, nested_by_name
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.task import PyTree, Task, load_task
 from pol_jax.training.user_code import calling
-from pol_jax.verifying.ancestry import provenance_of
 
 
 def train_command(
@@ -121,8 +121,7 @@ def _print_beginning(console: Console, out: Path, recording: Recording, *, signe
 
 def _print_end(console: Console, out: Path, task: Task, recording: Recording) -> None:
     """Print what the run has come to: its length and the claim."""
-    proof = open_proof(out)
-    assert proof.claim is not None  # noqa: S101  # every step is recorded
+    proof = open_proof(out).finished()
     text = f"trained {proof.claim.steps} steps of {task.name}; the proof is in {out}"
     console.print(text, markup=False, soft_wrap=True)
     console.print(f"claim {proof.claim.digest().hex()}", soft_wrap=True)

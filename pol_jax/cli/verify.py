@@ -11,6 +11,7 @@ from pol_jax.attesting.anchors import read_anchors
 from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.documents import refuse_bundle
+from pol_jax.cli.follow import follow_and_verify, following_of
 from pol_jax.cli.nonces import given_nonce
 from pol_jax.cli.report_screen import check_files, check_model, publish
 from pol_jax.cli.shards import check_shards, find_shard, read_facts
@@ -29,6 +30,7 @@ from pol_jax.protocol.challenge import (
 )
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
+from pol_jax.reports.report import Report
 from pol_jax.sandbox.apart import verify_proof_apart
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.training.task import Source, Task, load_task
@@ -71,12 +73,16 @@ def verify_command(
     out: Path | None = None,
     ray: str | None = None,
     facts: tuple[Path, ...] = (),
+    follow: bool = False,
+    share: float | None = None,
+    stall: float | None = None,
 ) -> int:
     """Verify a proof, print the report, and return the exit code.
 
     Where there are ``facts`` of shards, they say what to verify, and take the place of all replays.
     """
     check_shards(shard, out, ray, nonce)
+    following = following_of(follow, share, stall, shard is not None or ray is not None)
     refuse_bundle(proof, "give the prover's answer to a challenge too (--opening)")
     given = given_nonce(nonce, nonce_round, proof, tsa_roots)
     found = read_facts(facts) if facts else None
@@ -107,11 +113,15 @@ def verify_command(
         return find_shard(request, shard, out, source, bounds)
     if ray is not None:
         found = find_facts_on_cluster(ray, request, source, bounds=bounds)
-    bars = Bars()
-    try:
-        report = verify_proof_apart(request, source, trusted=trusted, progress=bars, bounds=bounds, facts=found)
-    finally:
-        bars.end()
+
+    def verify(request: ProofRequest) -> Report:
+        bars = Bars()
+        try:
+            return verify_proof_apart(request, source, trusted=trusted, progress=bars, bounds=bounds, facts=found)
+        finally:
+            bars.end()
+
+    report = follow_and_verify(request, following, source, bounds, verify) if following else verify(request)
     return publish(structs.replace(report, public_draw=given.draw), json_file, html_file, model)
 
 

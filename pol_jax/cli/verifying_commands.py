@@ -64,6 +64,18 @@ _PROOF = click.argument("proof", type=_FOLDER)
 @click.option("--shard", metavar="I/N", help="Execute the I-th of N shares alone, and write what it finds (--out).")
 @click.option("--out", type=_FILE, metavar="FACTS", help="With --shard: the file for pol merge-reports.")
 @click.option("--ray", metavar="ADDRESS", help="Spread the replays over a running Ray cluster (extra: ray).")
+@click.option("--follow", is_flag=True, help="Check a run while it goes on, and verify it when it is finished.")
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="With --follow: this share of its segments is replayed as they land.  [default: 0.1]",
+)
+@click.option(
+    "--stall",
+    type=click.FloatRange(1, 1e9),
+    metavar="SECONDS",
+    help="With --follow: give the run up after so long without anything new.  [default: 3600]",
+)
 @click.option("--exact", is_flag=True, help="Accept equal bits only, and nothing within a tolerance.")
 @click.option(
     "--leaves",

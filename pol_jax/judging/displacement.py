@@ -7,7 +7,7 @@ small ones: a counter that lies in one vector with the parameters runs so far th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,14 +44,22 @@ class Displacement:
         """Of all elements."""
         return self.distance_up_to(None)
 
-    def share(self, rooms: Sequence[Sequence[Room]], weights: Sequence[float]) -> float:
+    def share(
+        self,
+        rooms: Sequence[Sequence[Room]],
+        weights: Sequence[float],
+        choices: Callable[[int | None], float] = lambda most: 0.0,
+    ) -> float:
         """The largest share of their distance that tolerances could make up, of elements up to some magnitude.
 
         Args:
             rooms: in which the leaf could be off, in each comparison that passed.
             weights: for how many comparisons of the whole run each of these stands.
+            choices: tells how far choices near ties could have led elements up to a magnitude, or all of them.
         """
-        return max(_ratio(_total(rooms, weights, most), self.distance_up_to(most)) for most in self._judged())
+        return max(
+            _ratio(_total(rooms, weights, most) + choices(most), self.distance_up_to(most)) for most in self._judged()
+        )
 
     def part_of(self, rooms: Sequence[Room]) -> float:
         """The largest part of their room that elements went, of elements up to some magnitude; at most 1."""
@@ -95,9 +103,13 @@ def _displacement(first: np.ndarray, last: np.ndarray) -> Displacement:
 
 def _total(rooms: Sequence[Sequence[Room]], weights: Sequence[float], most: int | None) -> float:
     """What elements, up to a magnitude or all, could be off in all comparisons together; it may be infinite."""
-    sizes = ([room.size for room in each if most is None or room.magnitude <= most] for each in rooms)
-    each_one = (math.hypot(*(math.inf if size is None else size for size in each)) for each in sizes)
-    return sum(weight * size for weight, size in zip(weights, each_one, strict=True))
+    return sum(weight * room_up_to(each, most) for weight, each in zip(weights, rooms, strict=True))
+
+
+def room_up_to(rooms: Sequence[Room], most: int | None) -> float:
+    """How far elements up to a magnitude, or all of them, could be off in one comparison; it may be infinite."""
+    sizes = (room.size for room in rooms if most is None or room.magnitude <= most)
+    return math.hypot(*(math.inf if size is None else size for size in sizes))
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -36,7 +36,8 @@ such updates."""
 class Trajectory:
     """The states of a run at its checkpoints, measured as they are read.
 
-    It keeps the first state and the last one that was added: with the one that is being added, three are in memory.
+    It keeps the first state and the last one that was added, and asks for a leaf at a time: large states that read
+    their leaves when they are asked for are never held whole.
     """
 
     def __init__(self, spec: StateSpec) -> None:

@@ -43,6 +43,11 @@ PERTURBED_PLACES: Final = 256
 """Units in the last place by which a state is perturbed: so many that some element turns over if any may; 3e-5 of a
 float32, far below any update."""
 
+STEERED_SHARE: Final = 0.25
+"""A leaf is steered if last places of the state before move it by more than this share of its update. In honest steps
+of the built-in tasks they move it by a hundredth at most, where a few comparisons turn over. What they move below this
+share counts in what tolerances add up to."""
+
 _CHUNK: Final = 2**20
 
 Flat = Float64[np.ndarray, " n"]
@@ -60,6 +65,9 @@ class LeafResults:
         perturbed: what the reference gives from perturbed states; empty if that was not tried.
         rounded: how many of these, from the first on, are from states that were off by `PERTURBED_PLACES` units in the
             last place: what one unit does is noise.
+        nudged: what the reference gives from states each element of which was off by one unit in the last place.
+        scattered: what it gives from states whose elements were off by 1 to `PERTURBED_PLACES` units, each by another
+            power of two.
     """
 
     before: np.ndarray
@@ -68,6 +76,8 @@ class LeafResults:
     others: Sequence[np.ndarray]
     perturbed: Sequence[np.ndarray] = ()
     rounded: int = 0
+    nudged: Sequence[np.ndarray] = ()
+    scattered: Sequence[np.ndarray] = ()
 
     @property
     def is_exact(self) -> bool:
@@ -98,6 +108,9 @@ class Distances(msgspec.Struct, frozen=True):
         perturbation: between the reference and its result from a perturbed state; 0 if that was not tried, infinite
             where that result has a NaN or an infinity and the reference a number.
         rounding: what a perturbation of the state before by one unit in the last place does; 0 if that was not tried.
+        nudge: what one unit in the last place of the state before does, measured by itself and not as a share of what
+            many do: where a program reads last bits, one of them does as much. Infinite as `perturbation` is.
+        scatter: what 1 to `PERTURBED_PLACES` units of the state before do.
     """
 
     update: float
@@ -108,6 +121,8 @@ class Distances(msgspec.Struct, frozen=True):
     limit: float
     perturbation: float = 0.0
     rounding: float = 0.0
+    nudge: float = 0.0
+    scatter: float = 0.0
 
     @property
     def size(self) -> float:
@@ -157,6 +172,19 @@ class Distances(msgspec.Struct, frozen=True):
         return self.size <= max(self.noise, self.floor)
 
     @property
+    def is_steered(self) -> bool:
+        """Whether last places of the state before decide where the leaf goes.
+
+        They are whatever the prover likes within the tolerance of an earlier step. A leaf that this machine can't tell
+        from its own rounding is left to what tolerances add up to.
+        """
+        if self.infinitesimal and self.size:
+            return False
+        return self.nudge > max(STEERED_SHARE * self.size, SAFETY_FACTOR * self.floor) or (
+            self.is_clear and self.scatter > STEERED_SHARE * self.size
+        )
+
+    @property
     def relative_error(self) -> float:
         """Error over size; 0 where both are 0."""
         return _ratio(self.error, self.size)
@@ -189,6 +217,10 @@ def measure_leaf(dtype: str, leaf: LeafResults) -> Distances:
     update, expected = _norm(committed, start, updated), _norm(own[0], start, updated)
     eps = float(ml_dtypes.finfo(DTYPES[dtype]).eps)  # type: ignore[no-untyped-call]
     moved = [_perturbation(own[0], doubles(each), finite) for each in leaf.perturbed]
+    here = np.isfinite(own[0])  # whatever other compilations lose: a program could lose it on purpose
+    nudged, scattered = (
+        [_perturbation(own[0], doubles(each), here) for each in states] for states in (leaf.nudged, leaf.scattered)
+    )
     return Distances(
         update=update,
         expected=expected,
@@ -198,6 +230,8 @@ def measure_leaf(dtype: str, leaf: LeafResults) -> Distances:
         limit=(LIMIT_SHARE if eps < FINE_EPS else COARSE_LIMIT_SHARE) * max(update, expected),
         perturbation=max(moved, default=0.0),
         rounding=max((each for each in moved[: leaf.rounded] if math.isfinite(each)), default=0.0) / PERTURBED_PLACES,
+        nudge=max(nudged, default=0.0),
+        scatter=max(scattered, default=0.0),
     )
 
 
@@ -212,6 +246,8 @@ def total(leaves: Sequence[Distances]) -> Distances:
         limit=math.hypot(*(leaf.limit for leaf in leaves)),
         perturbation=math.hypot(*(leaf.perturbation for leaf in leaves)),
         rounding=math.hypot(*(leaf.rounding for leaf in leaves)),
+        nudge=math.hypot(*(leaf.nudge for leaf in leaves)),
+        scatter=math.hypot(*(leaf.scatter for leaf in leaves)),
     )
 
 

@@ -45,6 +45,8 @@ class LeafComparison(msgspec.Struct, frozen=True):
         distances: None for a leaf that is compared exactly.
         rooms: by how much elements of each magnitude could be off in a false step that passes like this one; none for
             an exact leaf.
+        is_open: whether the bits of the reference would not settle it either: last places of the state before decide
+            it, or compilations here disagree on what is finite.
     """
 
     path: str
@@ -52,6 +54,7 @@ class LeafComparison(msgspec.Struct, frozen=True):
     reason: str
     distances: Distances | None
     rooms: tuple[Room, ...] = ()
+    is_open: bool = False
 
 
 def judge_leaf(spec: LeafSpec, leaf: LeafResults, *, may_be_noise: bool, places: float = 1.0) -> LeafComparison:
@@ -65,20 +68,23 @@ def judge_leaf(spec: LeafSpec, leaf: LeafResults, *, may_be_noise: bool, places:
     """
     if not is_floating(spec.dtype):
         outcome, reason = _judge_exactly(leaf)
-        return LeafComparison(spec.path, outcome, reason, None)
+        changed = any(not np.array_equal(leaf.reference, each) for each in leaf.nudged)
+        steered = "one last place of the state before changes it" if changed else None
+        return _unless_steered(LeafComparison(spec.path, outcome, reason, None), steered)
     distances = measure_leaf(spec.dtype, leaf)
     if leaf.is_unmoved:
-        return LeafComparison(spec.path, *_judge_unmoved(leaf, distances), distances)
-    outcome, reason = _judge_non_finite(leaf) or (_judge_distances(distances, may_be_noise), describe(distances))
-    rooms: tuple[Room, ...] = ()
-    if outcome is Outcome.PASSED:
-        groups = measure_groups(spec.dtype, leaf, places=places)
-        rooms = tuple(Room(group.magnitude, finite(group.bound)) for group in groups)
-        if distances.error > 0:
-            outcome, reason = _judge_groups(groups) or (outcome, reason)
+        found = LeafComparison(spec.path, *_judge_unmoved(leaf, distances), distances)
+        return _unless_steered(found, _describe_steered(distances, ()))
+    not_finite = _judge_non_finite(leaf)
+    outcome, reason = not_finite or (_judge_distances(distances, may_be_noise), describe(distances))
+    groups = measure_groups(spec.dtype, leaf, places=places)
+    rooms = tuple(Room(group.magnitude, finite(group.room)) for group in groups)
+    if outcome is Outcome.PASSED and distances.error > 0:
+        outcome, reason = _judge_groups(groups) or (outcome, reason)
     if outcome is Outcome.PASSED and (odd := odd_zeros(leaf)):
         outcome, reason = Outcome.INCONCLUSIVE, f"{odd} zeros with another sign than here; a later step may ask for it"
-    return LeafComparison(spec.path, outcome, reason, distances, rooms)
+    found = LeafComparison(spec.path, outcome, reason, distances, rooms, is_open=not_finite is not None)
+    return _unless_steered(found, _describe_steered(distances, groups))
 
 
 def judge_metric(
@@ -198,6 +204,30 @@ def _judge_groups(groups: Sequence[MagnitudeGroup]) -> tuple[Outcome, str] | Non
     worst = max(failed or off, key=lambda group: group.error - group.bound)
     numbers = f"error {worst.error:.1e}, allowed {worst.bound:.1e}, update {worst.update:.1e}"
     return _failed_if(bool(failed)), f"{worst.count} elements of like magnitude: {numbers}"
+
+
+def _describe_steered(found: Distances, groups: Sequence[MagnitudeGroup]) -> str | None:
+    """Say how far last places of the state before move a leaf, or a group of it, if they decide where it goes."""
+    if found.is_steered:
+        moved, update = max(found.nudge, found.scatter), found.size
+    else:
+        steered = [group for group in groups if group.is_steered]
+        if not steered or (found.infinitesimal and found.size):
+            return None
+        moved, update = max((group.nudge, group.update) for group in steered)
+    return f"last places of the state before move it by {moved:.1e}, of an update of {update:.1e}: they decide it"
+
+
+def _unless_steered(found: LeafComparison, steered: str | None) -> LeafComparison:
+    """A judgement, which passes only if last places of the state before don't decide the leaf.
+
+    They are what the tolerance of an earlier step leaves to the prover, whether or not the bits are equal here.
+    """
+    if steered is None:
+        return found
+    if found.outcome is Outcome.PASSED:
+        found = msgspec.structs.replace(found, outcome=Outcome.INCONCLUSIVE, reason=steered)
+    return msgspec.structs.replace(found, is_open=True)
 
 
 def _failed_if(certain: bool) -> Outcome:

@@ -22,6 +22,7 @@ from pol_jax.judging.leaf_distances import (
     LIMIT_SHARE,
     PERTURBED_PLACES,
     SAFETY_FACTOR,
+    STEERED_SHARE,
     Flat,
     LeafResults,
     doubles,
@@ -55,6 +56,7 @@ class MagnitudeGroup:
         rounding: what the group is off if each element is by its own last place.
         limit: the largest tolerance that decides, a share of the update.
         reach: how far this machine's results from perturbed states are, with a factor of safety.
+        nudge: how far its result is where each element of the state before is off by one unit in the last place.
     """
 
     magnitude: int
@@ -65,6 +67,17 @@ class MagnitudeGroup:
     rounding: float
     limit: float
     reach: float
+    nudge: float = 0.0
+
+    @property
+    def room(self) -> float:
+        """How far the group could be off: by its own bound, and by what last places of the state before decide."""
+        return self.bound + self.nudge
+
+    @property
+    def is_steered(self) -> bool:
+        """Whether last places of the state before decide where the group goes; few elements don't show it."""
+        return self.count >= ENOUGH and self.nudge > max(self.bound, STEERED_SHARE * self.update)
 
     @property
     def tolerance(self) -> float:
@@ -95,11 +108,11 @@ def measure_groups(dtype: str, leaf: LeafResults, *, places: float = 1.0) -> lis
     """
     before, after = doubles(leaf.before), doubles(leaf.after)
     own = [doubles(result) for result in (leaf.reference, *leaf.others)]
-    perturbed = [doubles(result) for result in leaf.perturbed]
+    perturbed, nudged = ([doubles(result) for result in states] for states in (leaf.perturbed, leaf.nudged))
     before = np.where(np.isfinite(before), before, own[0])  # such an element has no update, and is judged all the same
     finite = np.logical_and.reduce([np.isfinite(each) for each in (after, *own)])
-    before, after, *rest = (each[finite] for each in (before, after, *own, *perturbed))
-    own, perturbed = rest[: len(own)], rest[len(own) :]
+    before, after = before[finite], after[finite]
+    own, perturbed, nudged = ([each[finite] for each in states] for states in (own, perturbed, nudged))
     if not len(before):
         return []
     eps = float(ml_dtypes.finfo(DTYPES[dtype]).eps)  # type: ignore[no-untyped-call]
@@ -113,8 +126,13 @@ def measure_groups(dtype: str, leaf: LeafResults, *, places: float = 1.0) -> lis
 
     update = np.maximum(norms(after, before), norms(own[0], before))
     # A perturbed result that is lost hinders a failure. It excuses no element: a program could lose it on purpose.
-    lost = np.bincount(place, weights=~np.logical_and.reduce([np.isfinite(own[0]), *map(np.isfinite, perturbed)]))
-    moved = [norms(np.where(np.isfinite(each), each, own[0]), own[0]) for each in perturbed]
+    lost, lost_by_nudge = (
+        np.bincount(place, weights=~np.logical_and.reduce([np.isfinite(own[0]), *map(np.isfinite, states)])) > 0
+        for states in (perturbed, nudged)
+    )
+    moved, by_nudge = (
+        [norms(np.where(np.isfinite(each), each, own[0]), own[0]) for each in states] for states in (perturbed, nudged)
+    )
     by_rounding = _largest(moved[: leaf.rounded], len(count))
     noise = _largest([norms(a, b) for a, b in combinations(own, 2)], len(count))
     measured = {
@@ -123,7 +141,8 @@ def measure_groups(dtype: str, leaf: LeafResults, *, places: float = 1.0) -> lis
         "noise": np.maximum(noise, by_rounding / PERTURBED_PLACES),
         "rounding": places * np.clip(ENOUGH / np.maximum(count, 1), 1, MOST_PLACES) * eps * norms(own[0], 0.0),
         "limit": share * update,
-        "reach": np.where(lost > 0, np.inf, SAFETY_FACTOR * _largest(moved, len(count))),
+        "reach": np.where(lost, np.inf, SAFETY_FACTOR * _largest(moved, len(count))),
+        "nudge": np.where(lost_by_nudge, np.inf, _largest(by_nudge, len(count))),
     }
     return [
         MagnitudeGroup(

@@ -77,6 +77,8 @@ def judge_step(
     noise_dominated: Container[int] | None = None,
     places: float = 1.0,
     rounded: int = 0,
+    nudged: Sequence[HostLeaves] = (),
+    scattered: Sequence[HostLeaves] = (),
 ) -> StepComparison:
     """Judge the states around a step.
 
@@ -91,6 +93,8 @@ def judge_step(
             other leaf may be excused by the noise that several steps have grown. None for a single step.
         places: by how many units in the last place an element may be off, whatever the noise.
         rounded: how many of the perturbed states, from the first on, were off by `PERTURBED_PLACES` last places.
+        nudged: the reference from states that were off by one last place.
+        scattered: the reference from states that were off by 1 to `PERTURBED_PLACES` last places.
     """
     leaves = tuple(
         judge_leaf(
@@ -102,6 +106,8 @@ def judge_step(
                 [other[at] for other in others],
                 [each[at] for each in perturbed],
                 rounded,
+                [each[at] for each in nudged],
+                [each[at] for each in scattered],
             ),
             may_be_noise=noise_dominated is None or at in noise_dominated,
             places=places,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from pol_jax.judging.decision_use import rooms_with_choices
-from pol_jax.judging.displacement import Displacement
+from pol_jax.judging.choice_bound import mean_choice
+from pol_jax.judging.displacement import Displacement, room_up_to
 from pol_jax.protocol.distances import finite
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import StateSpec
-from pol_jax.reports.comparison import Compared
+from pol_jax.reports.comparison import Compared, UsedDecisions
 
 
 @dataclass(frozen=True)
@@ -21,16 +22,16 @@ class Tolerated:
     Attributes:
         compared: what was compared as numbers.
         steps: T.
-        drawn: the spans of the steps that were drawn at random: these stand for the whole run, and others for
+        drawn: the span of each step that was drawn at random: these stand for the whole run, and others for
             themselves. None where nothing was drawn, and all stand for the run.
-        chosen: share of what choices near ties could move that counts at least (`pol_jax.judging.decision_use`).
+        confidence: of the draw.
         leaves: places of the leaves that matter to the verifier; None for all.
     """
 
     compared: Sequence[Compared]
     steps: int
-    drawn: Collection[Span] | None = None
-    chosen: float = 1.0
+    drawn: Sequence[Span] | None = None
+    confidence: float = 1.0
     leaves: Sequence[int] | None = None
 
     @property
@@ -43,9 +44,9 @@ class Tolerated:
         passed = self._passed
         if not passed:
             return 0.0 if all(each.is_initial for each in self.compared) else None
-        allowed = [each.allowed(self._chosen(each)) for each in passed]
-        sizes = (math.inf if size is None else size for size in allowed)
-        return finite(sum(weight * size for weight, size in zip(self._weights, sizes, strict=True)))
+        sizes = (math.inf if size is None else size for size in (each.allowed(0.0) for each in passed))
+        own = sum(weight * size for weight, size in zip(self._weights, sizes, strict=True))
+        return finite(own + self._choices(lambda used: math.inf if used.choices is None else used.choices))
 
     def largest_share(self, spec: StateSpec, gone: Sequence[Displacement] | None) -> tuple[str | None, float | None]:
         """The leaf that tolerated errors could have led furthest astray, against its own way, and that share.
@@ -66,19 +67,31 @@ class Tolerated:
         if gone is None:
             return None, None
         shares = {
-            at: gone[at].share([rooms_with_choices(each, at, self._chosen(each)) for each in passed], weights)
+            at: gone[at].share([each.rooms[at] for each in passed], weights, partial(self._choices_of_leaf, at))
             for at in (range(len(gone)) if self.leaves is None else self.leaves)
         }
         at = max(shares, key=shares.__getitem__)
         return spec[at].path, finite(shares[at])
 
-    def _chosen(self, compared: Compared) -> float:
-        """The share of what near ties could move in a comparison that counts.
+    def _choices_of_leaf(self, leaf: int, most: int | None) -> float:
+        """How far choices could have led the elements of a leaf up to a magnitude; None for all."""
+        return self._choices(lambda used: room_up_to(used.rooms[leaf] if used.rooms else (), most))
 
-        What was seen to be taken there counts whole: a prover may take little where little can be moved, and much in
-        the last step, or in a few that move far.
+    def _choices(self, size: Callable[[UsedDecisions], float]) -> float:
+        """How far choices near ties could have led the run (`pol_jax.judging.choice_bound`).
+
+        Args:
+            size: tells how far near ties could have moved what is asked about, in a comparison.
         """
-        return max(self.chosen, compared.decisions.share) if compared.decisions else self.chosen
+        used = {each.span: each.decisions for each in self._passed if each.decisions is not None}
+        weights = {each.span: weight for each, weight in zip(self._passed, self._weights, strict=True)}
+        if self.drawn is None:
+            return sum((weights[span] * size(each) for span, each in used.items()), 0.0)
+        of_draw = [used[span] for span in self.drawn if span in used]
+        most = max(map(size, of_draw), default=0.0)
+        mean = mean_choice([_done(each, size(each)) for each in of_draw], most, len(self.drawn), self.confidence)
+        ends = sum((_done(each, size(each)) for span, each in used.items() if span not in self.drawn), 0.0)
+        return ends + mean * sum(weight for span, weight in weights.items() if span in self.drawn)
 
     @property
     def _passed(self) -> list[Compared]:
@@ -91,7 +104,13 @@ class Tolerated:
         The first and the last step are in every challenge, and unlike others: the one begins with large updates, the
         other ends with small ones. They would lead the mean astray.
         """
-        stands = [self.drawn is None or each.span in self.drawn for each in self._passed]
-        lengths = [len(each.span.steps) for each in self._passed]
-        covered = sum(length for length, stand in zip(lengths, stands, strict=True) if stand)
-        return [self.steps / covered if stand else 1.0 for stand in stands]
+        covered = sum(len(each.span.steps) for each in self._passed if self._stands(each))
+        return [self.steps / covered if self._stands(each) else 1.0 for each in self._passed]
+
+    def _stands(self, compared: Compared) -> bool:
+        return self.drawn is None or compared.span in self.drawn
+
+
+def _done(used: UsedDecisions, could: float) -> float:
+    """What used entries did, at most, of what near ties could do."""
+    return used.share * could if used.share else 0.0

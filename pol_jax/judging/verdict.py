@@ -80,12 +80,13 @@ def judge_numbers(by_bits: Judgement, compared: Sequence[Compared], exact: int, 
 
     Args:
         by_bits: the inconclusive judgement.
-        compared: everything that was not reproduced bit for bit, the initial state among it.
+        compared: everything that was not reproduced bit for bit, the initial state among it; and behind it, if all of
+            that passes, what was.
         exact: how many challenged units were.
         unit: of the challenge; one comparison may be about several.
     """
     outcomes = {each.outcome for each in compared}
-    challenged = [each for each in compared if not each.is_initial]
+    challenged = [each for each in compared if not (each.is_initial or each.equal)]
     close = sum(each.passed for each in challenged)
     what = "steps" if unit == "step" else "runs of steps between checkpoints"
     bits = f"{exact} {unit}s bit for bit, " if exact else ""
@@ -97,9 +98,9 @@ def judge_numbers(by_bits: Judgement, compared: Sequence[Compared], exact: int, 
         return Judgement(Verdict.ACCEPTED, (reason,), first, Outcome.PASSED, seen)
     failed = Outcome.FAILED in outcomes
     verdict, worst = (Verdict.REJECTED, Outcome.FAILED) if failed else (Verdict.INCONCLUSIVE, Outcome.INCONCLUSIVE)
-    reasons = [_describe_comparison(each, unit) for each in compared if each.outcome is worst]
+    reasons = [describe_comparison(each, unit) for each in compared if each.outcome is worst]
     of_initial = [each.outcome for each in compared if each.is_initial]
-    replay = max((each.outcome for each in challenged), key=_RANKS.index, default=Outcome.PASSED)
+    replay = max((each.outcome for each in compared if not each.is_initial), key=_RANKS.index, default=Outcome.PASSED)
     initial = of_initial[0] if of_initial else by_bits.initial
     return Judgement(verdict, (*reasons, *by_bits.reasons), initial, replay, seen)
 
@@ -121,7 +122,8 @@ def _stage_of(compared: Compared) -> Stage:
     return Stage.INITIAL_STATE if compared.is_initial else Stage.REPLAY
 
 
-def _describe_comparison(compared: Compared, unit: str) -> str:
+def describe_comparison(compared: Compared, unit: str) -> str:
+    """Say what comes of a comparison that did not pass, with its first reason."""
     stage, what = _stage_of(compared), describe_steps(compared.start, compared.stop)
     why = compared.reasons[0] if compared.reasons else ""
     several = compared.stop > compared.start + 1

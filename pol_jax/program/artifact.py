@@ -22,7 +22,7 @@ from pol_jax.program.artifact_version import has_supported_convention, unreadabl
 from pol_jax.program.audit import Audit, UnreadableModule, audit
 from pol_jax.program.dataflow import missing_dependence
 from pol_jax.program.observed_step import ObservedStep, observe_step
-from pol_jax.program.placement import Placement
+from pol_jax.program.placement import Index, Placement
 from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.encoding import artifact_digest
 from pol_jax.protocol.keys import KEY_WORDS
@@ -114,6 +114,7 @@ class Program:
         packed_bytes: size of both, compressed.
         observe: instruments the step, so that so many executions of each operand in a loop are kept (`observe_step`).
         divide: compiles ``init`` and ``step`` for the devices of a mesh.
+        read: places of the leaves of rounded values whose bits may be read by the step.
         placement: where the arrays lie; None for one device.
     """
 
@@ -124,6 +125,7 @@ class Program:
     packed_bytes: int
     observe: Callable[[int], ObservedStep]
     divide: Callable[[Placement], tuple[Callable[..., Any], Callable[..., Any]]]
+    read: tuple[int, ...] = ()
     placement: Placement | None = None
 
     def on(self, placement: Placement) -> Program:
@@ -138,7 +140,15 @@ class Program:
         here = tuple(leaf for leaf in leaves if isinstance(leaf, jax.Array))
         if len(here) == len(leaves):
             return self.placement.copy(here)
-        return self.placement.put(self.signature.leaves(), lambda at, index: np.asarray(leaves[at])[index])
+        last: tuple[int, np.ndarray] = -1, np.empty(0)
+
+        def part(at: int, index: Index) -> np.ndarray:
+            nonlocal last  # a leaf may be read when it is asked for; all of its parts are asked for together
+            if last[0] != at:
+                last = at, np.asarray(leaves[at])
+            return last[1][index]
+
+        return self.placement.put(self.signature.leaves(), part)
 
     def start(self, key: Any, given: Mapping[int, np.ndarray]) -> Leaves:
         """Return an initial state: the leaves of ``given`` at their places, all others from ``init``."""
@@ -183,7 +193,10 @@ def load_program(artifacts: Artifacts, signature: Signature) -> Program:
     # Donating the old state saves memory for a second one, and the bits of the result depend on it (section 9).
     donating = jax.jit(step.call, donate_argnums=0)
     observe, divide = partial(observe_step, step), partial(_divide, init, step, signature)
-    return Program(signature, jax.jit(init.call), donating, constants, packed, observe, divide)
+    # What has no rounding is the same on every backend, bit for bit.
+    leaves_read = sorted(at for at in step_audit.reads if at < len(signature.state))
+    read = tuple(at for at in leaves_read if DTYPES[signature.state[at].dtype].kind not in "biu")
+    return Program(signature, jax.jit(init.call), donating, constants, packed, observe, divide, read)
 
 
 def _divide(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import jax.export
 from jax.extend.mlir import ir
 
-from pol_jax.program.dataflow import dependences
+from pol_jax.program.dataflow import flow_of
 from pol_jax.program.operations import DEVICE_KEYS, refused_operations
 from pol_jax.program.stablehlo import constant_bytes, functions, only_block, packed_bytes, parsed
 
@@ -25,11 +25,13 @@ class Audit:
         packed_bytes: size of all of it, compressed.
         depends: for each result, the arguments that may flow into it. Both are numbered in the flat order in which the
             program's caller passes and receives them.
+        reads: the arguments that may flow into floating-point values whose bits are read.
     """
 
     constant_bytes: int
     packed_bytes: int
     depends: tuple[frozenset[int], ...]
+    reads: frozenset[int]
 
 
 class UnreadableModule(ValueError):
@@ -53,7 +55,7 @@ def audit(exported: jax.export.Exported, prng: str = "threefry2x32") -> Audit:
         raise UnreadableModule(f"has no module that can be read ({type(error).__name__})") from error
     with parsed(text) as module:
         _refuse(module, prng)
-        size, packed, depends = constant_bytes(module), packed_bytes(module), dependences(module)
+        size, packed, (depends, reads) = constant_bytes(module), packed_bytes(module), flow_of(module)
         arguments = len(only_block(functions(module)["main"].regions[0]).arguments)
     # jax leaves arguments that no result needs out of ``main``, and puts the number of the platform before the others,
     # unless the program is the same on all platforms.
@@ -61,8 +63,8 @@ def audit(exported: jax.export.Exported, prng: str = "threefry2x32") -> Audit:
     hidden = arguments - len(kept)
     if hidden not in (0, 1) or len(depends) != len(exported.out_avals):
         raise ValueError("its main function takes or returns other arrays than the program")
-    used = (frozenset(kept[index - hidden] for index in each if index >= hidden) for each in depends)
-    return Audit(size, packed, tuple(used))
+    *used, read = (frozenset(kept[at - hidden] for at in each if at >= hidden) for each in (*depends, reads))
+    return Audit(size, packed, tuple(used), read)
 
 
 def _refuse(module: ir.Module, prng: str) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any, TypeAlias
+from functools import cache, cached_property, partial
+from typing import Any, Final, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,9 @@ from jaxtyping import Int64
 
 from pol_jax.errors import BackendError
 from pol_jax.protocol.mesh import Cut, Mesh
+
+_PUT_BYTES: Final = 2**28
+"""Of a state that is put on the devices, about so many bytes are there twice at a time."""
 
 Index: TypeAlias = tuple[slice, ...]
 """The place of a shard in its array: a slice for each axis."""
@@ -48,7 +51,7 @@ class Placement:
     @cached_property
     def copy(self) -> Callable[[Sequence[jax.Array]], tuple[jax.Array, ...]]:
         """Return what copies a state on its devices; the copy outlives the state, whose memory the next step reuses."""
-        return jax.jit(lambda leaves: tuple(map(jnp.copy, leaves)), out_shardings=self.state)
+        return _copier(self.state)
 
     def put(self, shapes: Sequence[Any], read: Callable[[int, Index], np.ndarray]) -> tuple[jax.Array, ...]:
         """Return a state on the devices of this process, whose shards are read one by one.
@@ -57,12 +60,14 @@ class Placement:
             shapes: shape and dtype of each leaf.
             read: ``read(place of the leaf, index)`` returns a part of a leaf.
         """
-        return self.copy(  # XLA can't reuse the memory of arrays that numpy owns
-            tuple(
-                jax.make_array_from_callback(each.shape, sharding, partial(read, at))
-                for at, (each, sharding) in enumerate(zip(shapes, self.state, strict=True))
-            )
-        )
+        found, waiting = list[jax.Array](), list[jax.Array]()
+        for at, (each, sharding) in enumerate(zip(shapes, self.state, strict=True)):
+            waiting.append(jax.make_array_from_callback(each.shape, sharding, partial(read, at)))
+            if sum(array.nbytes for array in waiting) > _PUT_BYTES or at == len(shapes) - 1:
+                copy = _copier(self.state[len(found) : at + 1])
+                found += copy(waiting)  # XLA can't reuse the memory of arrays that numpy owns
+                waiting = []
+        return tuple(found)
 
     def rows(self, batch_size: int) -> Int64[np.ndarray, " rows"]:
         """Return which rows of a batch the devices of this process receive, ascending."""
@@ -83,6 +88,11 @@ class Placement:
             jax.make_array_from_callback((batch_size, *leaf.shape[1:]), self.batch, partial(part, leaf))
             for leaf in rows
         )
+
+
+@cache
+def _copier(shardings: tuple[NamedSharding, ...]) -> Callable[[Sequence[jax.Array]], tuple[jax.Array, ...]]:
+    return jax.jit(lambda leaves: tuple(map(jnp.copy, leaves)), out_shardings=shardings)
 
 
 def place(mesh: Mesh, devices: jax.sharding.Mesh | None = None) -> Placement:

@@ -5,6 +5,7 @@ It covers meanings and not files: the same run always gives the same claim.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, Final
 
@@ -15,11 +16,15 @@ from pol_jax.protocol.documents import HexDigest, decode, encode
 from pol_jax.protocol.encoding import FORMAT_1, Digest, Format, document_digest
 from pol_jax.protocol.environment import Environment, environment_differences
 from pol_jax.protocol.keys import MAX_STEPS
+from pol_jax.protocol.spans import Span
 from pol_jax.protocol.version_1 import downgrade_claim, upgrade_claim
 
 FILE: Final = "claim.json"
 
 _MAX_ENTRIES: Final = 2**10
+
+INITIAL: Final = Span(-1, 0)
+"""Stands for the initial state among spans of steps."""
 
 StepNumber = Annotated[int, msgspec.Meta(ge=0, le=MAX_STEPS)]
 
@@ -78,10 +83,26 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the environment in which the run began."""
         return self.environments[0].environment
 
-    def environment_differences(self, own: Environment) -> list[str]:
-        """Return in what the environments of the run differ from ``own``, in one line each, none twice."""
-        found = [line for each in self.environments for line in environment_differences(each.environment, own)]
+    def environment_differences(self, own: Environment, spans: Iterable[Span] | None = None) -> list[str]:
+        """Return in what the environments of the run differ from ``own``, in one line each, none twice.
+
+        Args:
+            own: another environment.
+            spans: the steps whose environments count, with `INITIAL` for the initial state; None for the whole run.
+        """
+        counted = (
+            self.environments if spans is None else [each for span in spans for each in self.environments_of(span)]
+        )
+        found = [line for each in counted for line in environment_differences(each.environment, own)]
         return list(dict.fromkeys(found))
+
+    def environments_of(self, span: Span) -> list[EnvironmentFrom]:
+        """Return those in which the steps of a span were made, as the prover says."""
+        ends = [*(each.start for each in self.environments[1:]), self.steps]
+        pairs = zip(self.environments, ends, strict=True)
+        if span == INITIAL:
+            return [self.environments[0]]
+        return [each for each, end in pairs if each.start < span.stop and span.start < end]
 
     def encode(self) -> bytes:
         """Return the bytes of the canonical document."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -25,14 +26,32 @@ Chunk = Float64[np.ndarray, " n"]
 _Term = Callable[[Chunk, Chunk], Chunk]
 
 
-def distance(spec: Sequence[ArraySpec], before: HostLeaves, after: HostLeaves, metric: Metric) -> float:
+def distance(
+    spec: Sequence[ArraySpec],
+    before: HostLeaves,
+    after: HostLeaves,
+    metric: Metric,
+    places: Sequence[int] | None = None,
+) -> float:
     """Return the distance between the floating-point leaves of two states, each taken as one vector of doubles.
 
     It is NaN if a state holds numbers that have no distance, such as NaN.
+
+    Args:
+        spec: of the states.
+        before: the leaves of one, which are asked for one after the other.
+        after: those of the other.
+        metric: what distance.
+        places: of the leaves that count, ascending; None for all.
+
+    Raises:
+        ValueError: a state has more or fewer leaves than the specification.
     """
-    pairs = [
-        (a, b) for leaf, a, b in zip(spec, before, after, strict=True) if leaf.dtype.startswith(("float", "bfloat"))
-    ]
+    if not len(spec) == len(before) == len(after):
+        raise ValueError(f"distance: got {len(before)} and {len(after)} leaves, expected {len(spec)}")
+    chosen = range(len(spec)) if places is None else places
+    floating = tuple(at for at in chosen if spec[at].dtype.startswith(("float", "bfloat")))
+    pairs = _Pairs(spec, before, after, floating)
     with np.errstate(all="ignore"):  # infinity and NaN are results here, and no reason for a warning
         match metric:
             case "l1":
@@ -45,7 +64,26 @@ def distance(spec: Sequence[ArraySpec], before: HostLeaves, after: HostLeaves, m
                 return _cosine(pairs)
 
 
-def _cosine(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+@dataclass(frozen=True)
+class _Pairs:
+    """The floating-point leaves of two states, two of them in memory at a time."""
+
+    spec: Sequence[ArraySpec]
+    before: HostLeaves
+    after: HostLeaves
+    places: tuple[int, ...]
+
+    @property
+    def largest(self) -> int:
+        """Return how many elements the largest leaf has."""
+        return max((math.prod(self.spec[at].shape) for at in self.places), default=0)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield a leaf of both states, one pair after the other."""
+        return ((self.before[at], self.after[at]) for at in self.places)
+
+
+def _cosine(pairs: _Pairs) -> float:
     """Return 1 minus the cosine of the angle; of two vectors of which one is zero, 0 if they are equal, else 1."""
     ab, aa, bb = (_sum(pairs, term) for term in (lambda a, b: a * b, lambda a, b: a * a, lambda a, b: b * b))
     if not all(map(math.isfinite, (ab, aa, bb))):
@@ -55,16 +93,15 @@ def _cosine(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
     return 1 - ab / (math.sqrt(aa) * math.sqrt(bb))
 
 
-def _sum(pairs: Sequence[tuple[np.ndarray, np.ndarray]], term: _Term) -> float:
+def _sum(pairs: _Pairs, term: _Term) -> float:
     """Return the sum of a term over all elements, in the order that the protocol fixes."""
-    largest = max((a.size for a, _ in pairs), default=0)
-    lanes = np.zeros(max(1, min(LANES, largest)))  # lanes beyond the largest leaf would only add zeros
+    lanes = np.zeros(max(1, min(LANES, pairs.largest)))  # lanes beyond the largest leaf would only add zeros
     for a, b in _chunks(pairs):
         lanes[: len(a)] += term(a, b)
     return float(np.cumsum(lanes)[-1])  # cumsum adds one after the other; np.sum adds pairwise
 
 
-def _chunks(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[Chunk, Chunk]]:
+def _chunks(pairs: _Pairs) -> Iterator[tuple[Chunk, Chunk]]:
     """Yield pairs of leaves as doubles, `LANES` elements at a time, so that no wider copy of a whole state is made."""
     for a, b in pairs:
         flat = np.ravel(a), np.ravel(b)

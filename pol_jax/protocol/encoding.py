@@ -51,8 +51,10 @@ def digest(
     return blake3(payload, derive_key_context=f"{version} {context}", max_threads=threads).digest(length=length)
 
 
+PIECE_CONTEXT: Final = f"{FORMAT_1} piece"
+
 _record = partial(blake3, derive_key_context=f"{FORMAT_1} record")
-_piece = partial(blake3, derive_key_context=f"{FORMAT_1} piece")
+_piece = partial(blake3, derive_key_context=PIECE_CONTEXT)
 # These two are called for every record of every batch and for every piece of every state. Partial functions that
 # return the hasher itself cost less than a call of `digest`.
 

@@ -7,6 +7,7 @@ in it may be trusted before `pol_jax.verifying.opening_checks` has compared it w
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -28,6 +29,11 @@ PART_BYTES: Final = 2**30
 
 _HEAD_1: Final = b"\x88\xa6format\xa9pol-jax/1"
 """An opening of version 1 begins with these bytes, and no other one does."""
+
+_HEAD_2: Final = re.compile(
+    rb"\x8a\xa6format\xa9pol-jax/2\xa5claim\xc4 .{32}\xaacommitment(?:\xc4(.)|\xc5(..)|\xc6(....))", re.DOTALL
+)
+"""An opening of version 2 begins so: before the bytes of the commitment stands their number."""
 
 
 class OpenedRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -165,6 +171,19 @@ def parse_opening(content: bytes, where: str) -> Opening:
         raise ProofError(where, "is not in canonical form; expected shortest numbers and the fields in order")
     check_decisions(opening.decisions, where)
     return opening
+
+
+def commitment_at_the_head(head: bytes) -> bytes | None:
+    """Return the commitment that an opening begins with, whose first bytes are ``head``, or None if it is not there.
+
+    Nothing is checked: it is for who must know of the mesh before jax starts, and only `parse_opening` says what is in
+    an opening. Version 1 has no mesh, and gives None.
+    """
+    begun = _HEAD_2.match(head)
+    if begun is None:
+        return None
+    end = begun.end() + int.from_bytes(next(filter(None, begun.groups())), "big")
+    return head[begun.end() : end] if end <= len(head) else None
 
 
 def _from_stored_1(stored: _Opening1) -> Opening:

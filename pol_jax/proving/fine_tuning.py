@@ -55,8 +55,7 @@ def choose(start: Start, state: StateSpec) -> tuple[Initial, list[np.ndarray]]:
     leaves = [given[leaf.path] for leaf in spec]
     paths, digest = tuple(leaf.path for leaf in spec), digest_of(spec, leaves)
     if isinstance(source, Proof):
-        assert source.claim is not None  # noqa: S101  # its final leaves were read
-        return EarlierProof(source.claim.digest().hex(), paths, digest), leaves
+        return EarlierProof(source.finished().claim.digest().hex(), paths, digest), leaves
     return UnprovenWeights(paths, digest), leaves
 
 
@@ -81,8 +80,7 @@ def _final_leaves(proof: Proof) -> dict[str, np.ndarray]:
 
     The digest is compared, because Orbax does not notice damage.
     """
-    if proof.claim is None:
-        raise UsageError(f"start: {proof.root}: the run is not finished; continue it first")
+    proof = proof.finished()
     spec = proof.commitment.state
     leaves = proof.host_leaves(proof.claim.steps)
     if digest_of(spec, leaves) != proof.claim.final_state:

@@ -8,10 +8,10 @@ from pol_jax.errors import DivergenceError, ProofError, StorageError
 from pol_jax.files import write_whole
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import inventory, merkle
-from pol_jax.protocol.claim import Claim, EnvironmentFrom, Intervention
+from pol_jax.protocol.claim import Claim, Intervention
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
-from pol_jax.proving.open_run import first_environment, forget
+from pol_jax.proving.open_run import environments_so_far, forget
 from pol_jax.proving.recorder import Recorder
 from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.proof import open_proof
@@ -46,7 +46,7 @@ def finish(
         ledger_root=merkle.root(recorder.digests).hex(),
         steps=len(recorder.digests) - 1,
         final_state=recorder.last_state.hex(),
-        environments=earlier.environments if earlier else (EnvironmentFrom(0, first_environment(root, commitment)),),
+        environments=earlier.environments if earlier else environments_so_far(root, commitment),
         interventions=interventions,
     )
     if earlier not in (None, claim):

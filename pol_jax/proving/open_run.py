@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
 from pol_jax.errors import UsageError
 from pol_jax.files import write_whole
 from pol_jax.program.machine import current_environment
-from pol_jax.protocol.claim import Intervention
+from pol_jax.protocol.claim import EnvironmentFrom, Intervention
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.documents import HexDigest, decode, encode
-from pol_jax.protocol.encoding import FORMAT_1, Format
+from pol_jax.protocol.documents import encode
+from pol_jax.protocol.encoding import FORMAT_1
 from pol_jax.protocol.environment import Environment, environment_differences
 from pol_jax.protocol.keys import MAX_STEPS
-from pol_jax.protocol.version_1 import upgrade_open_run
-from pol_jax.storage.proof import OPEN_RUN_FILE, open_proof
-
-StepCount = Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)]
+from pol_jax.storage.open_run import FILE, OpenRun, Preempted, read_open_run
+from pol_jax.storage.proof import open_proof
 
 
 @dataclass(frozen=True)
@@ -39,24 +37,6 @@ class Aim:
     def keeps(self, step: int, interval: int) -> bool:
         """Return whether the finished proof keeps the checkpoint of ``step``."""
         return step == self.steps or step % (self.keep_every * interval) == 0
-
-
-class Preempted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A run was interrupted with notice: the step after which a checkpoint was written, and its state's digest."""
-
-    step: StepCount
-    state: HexDigest
-
-
-class OpenRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An open run is the document ``run.json``, which is removed when the run is finished."""
-
-    format: Format
-    steps: StepCount
-    environment: Environment
-    keep_every: StepCount = 1
-    interventions: tuple[Intervention, ...] = ()
-    preempted: Preempted | None = None
 
 
 def check_aim(steps: int | None, keep_every: int | None) -> None:
@@ -83,7 +63,7 @@ def check_count(name: str, asked: int) -> int:
 
 def steps_of_open_run(root: Path) -> int | None:
     """Return how many steps an interrupted run in ``root`` shall have, or None if there is none."""
-    before = _read(root / OPEN_RUN_FILE)
+    before = read_open_run(root)
     return before.steps if before else None
 
 
@@ -100,16 +80,16 @@ def agree_on_aim(root: Path, steps: int | None, keep_every: int | None) -> Aim:
             another one, or it began on another backend.
     """
     check_aim(steps, keep_every)
-    before = _read(root / OPEN_RUN_FILE)
+    before = read_open_run(root)
     keep_every = keep_every or (before.keep_every if before else 1)
     proof = open_proof(root)
     if proof.claim is not None:
         if steps not in (None, proof.claim.steps):
             raise UsageError(f"{root}: is finished, with {proof.claim.steps} steps; start a new run for {steps}")
         return Aim(proof.claim.steps, keep_every)
-    # A claim names one environment. Steps from two would not be reproduced by either.
+    # A claim of version 1 names one environment. Steps from two would not be reproduced by either.
     changed = environment_differences(before.environment, current_environment()) if before else []
-    if changed:
+    if changed and proof.commitment.format == FORMAT_1:
         raise UsageError(f"{root}: was begun on another backend ({'; '.join(changed)}); continue it there")
     schedule = proof.commitment.schedule
     chosen = steps or (before.steps if before else schedule.steps)
@@ -127,21 +107,63 @@ def own_environment(commitment: Commitment) -> Environment:
     return msgspec.structs.replace(environment, variables=None, libraries=None)
 
 
-def first_environment(root: Path, commitment: Commitment) -> Environment:
-    """Return the environment in which an open run began; this process's differs in nothing that decides bits."""
-    before = _read(root / OPEN_RUN_FILE)
-    return before.environment if before else own_environment(commitment)
+def environments_so_far(root: Path, commitment: Commitment) -> tuple[EnvironmentFrom, ...]:
+    """Return where an open run was made, as its claim will say; one that is just begun, where this process is."""
+    before = read_open_run(root)
+    return before.environments if before else (EnvironmentFrom(0, own_environment(commitment)),)
+
+
+def moved(environments: Sequence[EnvironmentFrom], own: Environment, start: int) -> tuple[EnvironmentFrom, ...]:
+    """Return where a run was made that goes on after step ``start`` in the environment ``own``.
+
+    What was made elsewhere after that step is made again here, and compared. An environment that differs in nothing
+    that decides bits is none of its own.
+    """
+    kept = tuple(each for each in environments if each.start < start)
+    before = kept or tuple(environments[:1])
+    if not environment_differences(before[-1].environment, own):
+        return before
+    return (*kept, EnvironmentFrom(max(0, start), own))
+
+
+def go_on(root: Path, aim: Aim, commitment: Commitment, start: int) -> None:
+    """Note in the directory that a run goes on here after step ``start``, and warn if that is another backend.
+
+    A run that has all of its steps already is not moved.
+
+    Raises:
+        UsageError: nothing but the initial state is there, and it was made on another backend: a claim can't say so.
+    """
+    before, own = environments_so_far(root, commitment), own_environment(commitment)
+    after = moved(before, own, start) if start < aim.steps else before
+    if before == after:
+        return
+    if start == 0:
+        changed = environment_differences(before[0].environment, own)
+        raise UsageError(f"{root}: was begun on another backend ({'; '.join(changed)}); start a new run here")
+    if len(after) > 1 and (changed := environment_differences(after[-2].environment, own)):
+        warnings.warn(
+            f"pol_jax: {root}: goes on after step {start} on another backend ({'; '.join(changed)}); the claim names"
+            " both, and each reproduces its own steps only",
+            stacklevel=2,
+        )
+    found = read_open_run(root)
+    if found:
+        write_whole(
+            root / FILE,
+            encode(msgspec.structs.replace(found, environment=after[0].environment, moves=after[1:])),
+        )
 
 
 def past_interventions(root: Path) -> tuple[Intervention, ...]:
     """Return the interventions of an interrupted run, ascending by step."""
-    before = _read(root / OPEN_RUN_FILE)
+    before = read_open_run(root)
     return before.interventions if before else ()
 
 
 def preemption(root: Path) -> Preempted | None:
     """Return where an open run was interrupted with notice, or None if it was not."""
-    before = _read(root / OPEN_RUN_FILE)
+    before = read_open_run(root)
     return before.preempted if before else None
 
 
@@ -154,20 +176,22 @@ def remember(
 ) -> None:
     """Write the aim, the backend and the interventions to the directory, where they stay until `forget`.
 
-    The backend is that on which the run began: it goes on nowhere but on one like it. Where it was interrupted with
-    notice is kept too, until that happens again.
+    Where the run was made so far is kept (`go_on`); where it was interrupted with notice too, until that happens again.
     """
-    before, environment = _read(root / OPEN_RUN_FILE), first_environment(root, commitment)
+    before, (first, *moves) = read_open_run(root), environments_so_far(root, commitment)
     preempted = preempted or (before.preempted if before else None)
-    open_run = OpenRun(commitment.format, aim.steps, environment, aim.keep_every, tuple(interventions), preempted)
-    write_whole(root / OPEN_RUN_FILE, encode(open_run))
+    open_run = OpenRun(
+        commitment.format,
+        aim.steps,
+        first.environment,
+        aim.keep_every,
+        tuple(interventions),
+        preempted,
+        tuple(moves),
+    )
+    write_whole(root / FILE, encode(open_run))
 
 
 def forget(root: Path) -> None:
     """Remove what `remember` wrote: the run is finished, and its claim says all of it."""
-    (root / OPEN_RUN_FILE).unlink(missing_ok=True)
-
-
-def _read(path: Path) -> OpenRun | None:
-    """Return the open run in a file, or None if there is no file; one of version 1 has an environment without them."""
-    return decode(path.read_bytes(), OpenRun, OPEN_RUN_FILE, upgrade_open_run) if path.exists() else None
+    (root / FILE).unlink(missing_ok=True)

@@ -24,17 +24,19 @@ from pol_jax.protocol.opening import OpenedIntervention, OpenedRecord, OpenedRow
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span, routes, witnessed_spans
 from pol_jax.proving.decision_log import DecisionLog
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.inventory import read_bounded
-from pol_jax.storage.proof import Proof
+from pol_jax.storage.proof import FinishedProof, Proof
 from pol_jax.training.committed_records import CommittedRecords
+from pol_jax.training.follower import Follower
 from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.inputs import step_inputs
-from pol_jax.training.loop import Follower, Witness, run
+from pol_jax.training.loop import run
 from pol_jax.training.records import record_rows, salts_of, take
 from pol_jax.training.shards import layout_of
 from pol_jax.training.states import HostState, Layout, little_endian
 from pol_jax.training.task import Source
+from pol_jax.training.witness import Witness
 from pol_jax.verifying.ancestry import check_taken
 from pol_jax.verifying.backend_differences import differences_from
 from pol_jax.verifying.replay import placed_program
@@ -67,8 +69,7 @@ def open_steps(
         ProofError: the claim is of another commitment or ledger, or ``init`` gives another initial state.
         DataError: the records of the source are not the committed ones.
     """
-    if proof.claim is None:
-        raise UsageError(f"{proof.root}: the run is not finished; continue it first")
+    proof = proof.finished()
     if (secret is not None) != proof.commitment.data.salted:
         raise UsageError("the records of this run are " + ("salted; give the secret" if secret is None else "public"))
     wanted = witnessed_spans(proof.commitment.schedule, steps, proof.claim.steps)
@@ -83,7 +84,7 @@ def open_steps(
 
 
 def opening_of(
-    proof: Proof,
+    proof: FinishedProof,
     source: Source,
     wanted: Sequence[Span],
     rows: Mapping[int, Row],
@@ -107,7 +108,6 @@ def opening_of(
         progress: told of the decisions that are written.
         decisions: whether to write what the operands of decisions were near a tie.
     """
-    assert proof.claim is not None  # noqa: S101  # the caller has refused runs that are not finished
     indices = sorted({int(index) for span in wanted for step in span.steps for index in rows[step].indices})
     inexact = proof.commitment.arithmetic is None  # exact programs decide alike on every backend
     return Opening(
@@ -127,7 +127,7 @@ def opening_of(
     )
 
 
-def _interventions(proof: Proof, wanted: Sequence[Span]) -> tuple[OpenedIntervention, ...]:
+def _interventions(proof: FinishedProof, wanted: Sequence[Span]) -> tuple[OpenedIntervention, ...]:
     """Return those after which a step of a span begins."""
     before = sorted({step - 1 for span in wanted for step in span.steps})
     changes = ((step, proof.changes(step)) for step in before)
@@ -139,7 +139,7 @@ def _interventions(proof: Proof, wanted: Sequence[Span]) -> tuple[OpenedInterven
 
 
 def _decisions(
-    proof: Proof, source: Source, wanted: Sequence[Span], states: Mapping[int, HostState], progress: Progress
+    proof: FinishedProof, source: Source, wanted: Sequence[Span], states: Mapping[int, HostState], progress: Progress
 ) -> tuple[StepDecisions, ...]:
     """Return what the operands of decisions were near a tie, in the steps of each span."""
     log, found = DecisionLog(proof.program()), list[StepDecisions]()
@@ -154,7 +154,7 @@ def _decisions(
     return tuple(found)
 
 
-def _check_claim(proof: Proof, claim: Claim, leaves: Sequence[bytes], last: Row) -> None:
+def _check_claim(proof: FinishedProof, claim: Claim, leaves: Sequence[bytes], last: Row) -> None:
     """Refuse to open a claim that the proof itself shows to be false; ``leaves`` are the digests of all rows."""
     if claim.commitment != proof.commitment.digest().hex():
         raise ProofError(claims.FILE, "commitment: is not the digest of the proof's commitment; nothing is opened")
@@ -167,7 +167,7 @@ def _check_claim(proof: Proof, claim: Claim, leaves: Sequence[bytes], last: Row)
 
 
 def _regenerate(
-    proof: Proof, source: Source, wanted: Sequence[Span], secret: bytes | None, progress: Progress
+    proof: FinishedProof, source: Source, wanted: Sequence[Span], secret: bytes | None, progress: Progress
 ) -> dict[int, HostState]:
     """Return the states at both ends of each span, and those of steps 0 and T.
 
@@ -202,7 +202,7 @@ def _regenerate(
     return ends | keeper.states
 
 
-def _committed_state(proof: Proof, layout: Layout, step: int) -> HostState:
+def _committed_state(proof: FinishedProof, layout: Layout, step: int) -> HostState:
     """Return the state of a checkpoint, which must be the one in the ledger."""
     state = layout.gather(proof.host_leaves(step))
     if state.digest() != proof.row(step).state:
@@ -210,9 +210,8 @@ def _committed_state(proof: Proof, layout: Layout, step: int) -> HostState:
     return state
 
 
-def _check_initial(proof: Proof, program: Program, state: HostState) -> None:
+def _check_initial(proof: FinishedProof, program: Program, state: HostState) -> None:
     """Refuse to open a run whose initial state is not what ``init`` gives here, beside leaves that were taken over."""
-    assert proof.claim is not None  # noqa: S101  # the caller has refused runs that are not finished
     check_taken(proof.commitment, state.leaves, checkpoint_name(0))
     with executing(program.signature):
         given = taken_of(proof.commitment, state.leaves)
@@ -236,7 +235,7 @@ class _Keeper:
         self._rows: Iterator[Row] = iter(())
         self.states: dict[int, HostState] = {}
 
-    def begin(self, proof: Proof, start: int, state: HostState) -> None:
+    def begin(self, proof: FinishedProof, start: int, state: HostState) -> None:
         """Begin with the state of the checkpoint after step ``start``."""
         self._rows = proof.rows_after(start)
         self._keep(start, state)
@@ -259,7 +258,7 @@ class _Keeper:
             self.states[step] = whole
 
 
-def opened_rows(proof: Proof, wanted: Sequence[Span]) -> tuple[dict[int, Row], list[bytes]]:
+def opened_rows(proof: FinishedProof, wanted: Sequence[Span]) -> tuple[dict[int, Row], list[bytes]]:
     """Return the rows of steps 0 and T and of the spans by step, and the digests of all rows.
 
     Of a span, the row of its first state is included.
@@ -273,7 +272,9 @@ def opened_rows(proof: Proof, wanted: Sequence[Span]) -> tuple[dict[int, Row], l
     return kept, digests
 
 
-def _records(proof: Proof, source: Source, indices: Sequence[int], secret: bytes | None) -> tuple[OpenedRecord, ...]:
+def _records(
+    proof: FinishedProof, source: Source, indices: Sequence[int], secret: bytes | None
+) -> tuple[OpenedRecord, ...]:
     batch = take(source, proof.commitment.data.record, np.array(indices, np.int64))
     content = proof.records().tobytes()
     leaves = [content[begin : begin + DIGEST_BYTES] for begin in range(0, len(content), DIGEST_BYTES)]

@@ -20,7 +20,9 @@ from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Segments
 from pol_jax.proving.open_run import Aim
 from pol_jax.proving.resumption import Resumption
-from pol_jax.storage.checkpoints import checkpoint_steps, remove_checkpoint, save_checkpoint
+from pol_jax.storage.checkpoint_names import checkpoint_steps
+from pol_jax.storage.checkpoint_writer import CheckpointWriter
+from pol_jax.storage.checkpoints import remove_checkpoint
 from pol_jax.storage.journal import FILE as JOURNAL_FILE
 from pol_jax.storage.journal import Journal
 from pol_jax.storage.ledger import seal
@@ -59,7 +61,8 @@ class Recorder:
             on_row: called with every row when it is recorded.
             writes: whether this process writes the ledger; others compare rows, and save what they have of states.
         """
-        self._root, self._schedule, self._layout, self._on_row = root, schedule, layout, on_row
+        self._root, self._schedule, self._on_row = root, schedule, on_row
+        self._checkpoints = CheckpointWriter(root, layout.spec)
         self._segments = Segments(aim.steps, schedule.interval)
         self._keeps = partial(aim.keeps, interval=schedule.interval)
         self._passing = {step for step in checkpoint_steps(root) if not self._keeps(step)}
@@ -103,7 +106,7 @@ class Recorder:
             StorageError: it can't be written.
         """
         if step not in checkpoint_steps(self._root):
-            save_checkpoint(self._root, step, self._layout.spec, state.leaves)
+            self._checkpoints.save(step, state.leaves)
             self._passing.add(step)
 
     def drop_open_rows(self) -> None:
@@ -130,7 +133,7 @@ class Recorder:
         self.last_state = row.state or self.last_state
         if state is not None and self._schedule.has_checkpoint(row.step, self._segments.steps):
             # The checkpoint comes before the seal: a run must be able to continue from the end of a sealed segment.
-            save_checkpoint(self._root, row.step, self._layout.spec, state.leaves)
+            self._checkpoints.save(row.step, state.leaves)
             if row.step > max(0, self._sealed_to):
                 self._seal()
             if not self._keeps(row.step):

@@ -25,7 +25,7 @@ from pol_jax.proving.commit import PRNG, Choices, check_choices, write_commitmen
 from pol_jax.proving.fine_tuning import taken_leaves
 from pol_jax.proving.finishing import finish
 from pol_jax.proving.interventions import Interventions
-from pol_jax.proving.open_run import Aim, Preempted, agree_on_aim, check_aim, check_count, past_interventions
+from pol_jax.proving.open_run import Aim, agree_on_aim, check_aim, check_count, go_on, past_interventions
 from pol_jax.proving.recorder import Recorder
 from pol_jax.proving.resumption import Resumption, check_same_program, find_resumption
 from pol_jax.proving.self_check import Executor, SelfChecker
@@ -40,17 +40,20 @@ from pol_jax.proving.sharding import (
 from pol_jax.proving.signing import Pace, choices_of, sign_commitment, sign_finished
 from pol_jax.proving.state_chain import StateChain
 from pol_jax.proving.trial import running
-from pol_jax.storage.checkpoints import check_place
+from pol_jax.storage.open_run import Preempted
+from pol_jax.storage.orbax_settings import check_place
 from pol_jax.storage.proof import Proof, open_proof
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.export import structure_of
+from pol_jax.training.follower import Follower, OnStep
 from pol_jax.training.initial_state import first_key
 from pol_jax.training.inputs import StepInput, step_inputs
-from pol_jax.training.loop import Follower, Observer, OnStep, Witness, run
+from pol_jax.training.loop import run
 from pol_jax.training.processes import TIMEOUT, Processes, is_taken_away
 from pol_jax.training.shards import layout_of
 from pol_jax.training.states import Layout
 from pol_jax.training.task import Task
+from pol_jax.training.witness import Observer, Witness
 
 _MEMORY_IS_REUSED: Final = (
     "pol_jax: recording.step reuses the memory of the state that it receives; what is needed afterwards must be copied"
@@ -246,6 +249,7 @@ class Recording:
         writes = self._processes.is_first
         resumption = find_resumption(self._root, self.commitment, layout, self.steps, self._processes)
         if writes:
+            go_on(self._root, aim, self.commitment, resumption.start)
             self._interventions.remove_unfinished()
             self._interventions.remember()
         self.start, self.damaged = max(0, resumption.start), resumption.damaged

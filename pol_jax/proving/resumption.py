@@ -16,18 +16,15 @@ from pol_jax.protocol import merkle
 from pol_jax.protocol.commitment import Commitment, Schedule
 from pol_jax.protocol.encoding import Digest
 from pol_jax.protocol.rows import Row
-from pol_jax.proving.open_run import Preempted, preemption
+from pol_jax.proving.open_run import preemption
 from pol_jax.storage import ledger
-from pol_jax.storage.checkpoints import (
-    checkpoint_name,
-    checkpoint_steps,
-    load_checkpoint,
-    open_leaves,
-    remove_unfinished,
-)
+from pol_jax.storage.checkpoint_names import checkpoint_name, checkpoint_steps
+from pol_jax.storage.checkpoints import load_checkpoint, remove_unfinished
 from pol_jax.storage.journal import recorded_rows
 from pol_jax.storage.ledger import sealed_steps
+from pol_jax.storage.open_run import Preempted
 from pol_jax.storage.proof import Proof
+from pol_jax.storage.stored_leaves import open_leaves
 from pol_jax.training.processes import Processes
 from pol_jax.training.shards import ShardedLayout
 from pol_jax.training.states import HostState, Layout

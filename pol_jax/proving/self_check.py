@@ -17,8 +17,8 @@ from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span
 from pol_jax.proving.recorder import Recorder
 from pol_jax.training.inputs import StepInput
-from pol_jax.training.loop import Witness
 from pol_jax.training.states import HostState
+from pol_jax.training.witness import Witness
 from pol_jax.verifying.replay import RowComparer, replay_steps
 
 

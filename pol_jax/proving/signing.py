@@ -76,8 +76,7 @@ def sign_claim(proof: Proof, key: Ed25519PrivateKey, pace: float | None = None, 
         UsageError: the run is not finished, or the commitment names another prover.
         ProofError: the final state is not the claimed one.
     """
-    if proof.claim is None:
-        raise UsageError(f"{proof.root}: the run is not finished; pol train continues it")
+    proof = proof.finished()
     signer, prover = public_text(key), proof.commitment.prover
     if prover not in (None, signer):
         raise UsageError(
@@ -104,6 +103,5 @@ def sign_finished(proof: Proof, key: Ed25519PrivateKey, pace: float | None) -> N
     if not path.exists():
         write_whole(path, sign_claim(proof, key, pace))
         return
-    assert proof.claim is not None  # noqa: S101  # it is finished
     signed = read_attestation(path.read_bytes(), "claim", where=str(path), pinned=public_text(key))
-    check_document(signed, proof.claim.encode(), str(path))
+    check_document(signed, proof.finished().claim.encode(), str(path))

@@ -71,6 +71,8 @@ class Compared(msgspec.Struct, frozen=True):
             comparison that passes like this one, without wrong choices near ties; none where nothing is rounded. Empty
             if this one does not pass.
         decisions: what was taken of the prover's decisions; None if none were used, or without them it passes.
+        equal: whether these steps were reproduced bit for bit, and are compared only because others were not: whether
+            last places of the state before, which a prover could choose, decide where they lead.
     """
 
     start: int
@@ -89,6 +91,7 @@ class Compared(msgspec.Struct, frozen=True):
     segments: tuple[Step, ...] = ()
     rooms: tuple[tuple[Room, ...], ...] = ()
     decisions: UsedDecisions | None = None
+    equal: bool = False
 
     @property
     def span(self) -> Span:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from pol_jax.protocol.challenge import Policy, StepPolicy
 from pol_jax.protocol.claim import Intervention
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.initial import EarlierProof, OwnKey, UnprovenWeights, taken
 from pol_jax.reports.coverage import Coverage
 from pol_jax.reports.curves import Step
 from pol_jax.reports.drift import Drift
@@ -97,3 +100,23 @@ class Ancestor(msgspec.Struct, frozen=True):
         if self.verdict is not Verdict.ACCEPTED or self.mode is Mode.BITS:
             return 0.0
         return math.inf if self.drift is None or self.drift.share is None else self.drift.share
+
+
+def provenance_of(commitment: Commitment) -> Provenance:
+    """Return where the initial state comes from, by the commitment."""
+    initial, leaves = commitment.initial, taken(commitment.initial, commitment.state).values()
+    return Provenance(
+        beginning=_BEGINNINGS[type(initial)],
+        claim=initial.claim if isinstance(initial, EarlierProof) else None,
+        digest=None if isinstance(initial, OwnKey) else initial.digest,
+        taken=tuple(leaf.path for leaf in leaves),
+        values=sum(math.prod(leaf.shape) for leaf in leaves),
+        leaves=len(commitment.state),
+    )
+
+
+_BEGINNINGS: Final = {
+    OwnKey: Beginning.OWN_KEY,
+    EarlierProof: Beginning.EARLIER_PROOF,
+    UnprovenWeights: Beginning.UNPROVEN_WEIGHTS,
+}

@@ -17,6 +17,7 @@ from pol_jax.protocol.stages import Stage
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.coverage import Coverage, Replay
 from pol_jax.reports.curves import Point, Update
+from pol_jax.reports.dependence import Dependence
 from pol_jax.reports.drift import Drift
 from pol_jax.reports.identity import Authorship, Data, Deployed, Model, Period
 from pol_jax.reports.outcomes import Mode, Outcome, StageResult, Verdict
@@ -61,6 +62,7 @@ class Report(msgspec.Struct, frozen=True):
         program_origin: whether the program is the one that the verifier exports from source that it trusts.
         interventions: changes of the state from outside the program, as the claim names them.
         may_stop_early: whether the prover could choose where the run ends; None if stage 3 was not passed.
+        dependence: how much an update depends on its batch and state; None if nothing that was challenged was tried.
         non_finite: the leaves of the final state that hold a NaN or an infinity; empty if the final state is not there.
         model: which model the claim is about; None if the claim could not be read.
         authorship: who signed the claim; None if stage 3 was not passed.
@@ -97,6 +99,7 @@ class Report(msgspec.Struct, frozen=True):
     compared: tuple[Compared, ...]
     drift: Drift | None
     initial_test: KolmogorovSmirnov | None
+    dependence: Dependence | None
     non_finite: tuple[NonFinite, ...]
     interventions: tuple[Intervention, ...]
     may_stop_early: bool | None
@@ -184,6 +187,7 @@ class Report(msgspec.Struct, frozen=True):
             compared=(),
             drift=None,
             initial_test=None,
+            dependence=None,
             non_finite=(),
             interventions=(),
             may_stop_early=None,

@@ -16,6 +16,7 @@ from pol_jax.attesting.folder import DIRECTORY
 from pol_jax.errors import BackendError
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress, Silent
+from pol_jax.protocol import claim as claims
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.outcomes import Outcome
@@ -27,6 +28,7 @@ from pol_jax.sandbox.messages import Setup, decode_from_child
 from pol_jax.sandbox.parent import Caller
 from pol_jax.sandbox.process import ProcessLost, child_process
 from pol_jax.sandbox.virtual_devices import needs_gloo
+from pol_jax.storage.inventory import find_claim
 from pol_jax.training.task import Source
 from pol_jax.verifying.facts import Facts, Share
 from pol_jax.verifying.interruption import interrupted
@@ -88,7 +90,7 @@ def find_facts_apart(
     caller, bounds = Caller(request, source, progress or Silent()), bounds or Bounds()
     setup = Setup(request, False, memory_of_proof(request, bounds), share=share)
     try:
-        _converse(setup, caller, [request.path], bounds)
+        converse(setup, caller, [request.path], bounds)
     except ProcessLost as lost:
         raise BackendError(f"the process that reads the proof {lost}") from lost
     if caller.facts is None:
@@ -103,7 +105,7 @@ def _model(request: ProofRequest | OpeningRequest) -> list[str]:
 def _report(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> Report:
     """Return the report of a child; without one, that which says so."""
     try:
-        _converse(setup, caller, readable, bounds)
+        converse(setup, caller, readable, bounds)
     except ProcessLost as lost:
         return _without_child(setup, caller.stage, str(lost))
     if caller.report is None:
@@ -111,7 +113,7 @@ def _report(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -
     return caller.report
 
 
-def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> None:
+def converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) -> None:
     """Start a child that may read these paths, and answer what it asks, until it has nothing left to say.
 
     Raises:
@@ -119,10 +121,11 @@ def _converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds)
     """
     end = inf if bounds.total_seconds is None else monotonic() + bounds.total_seconds
     request = setup.request
-    loopback = isinstance(request, ProofRequest) and needs_gloo(Path(request.path))
+    claim = Path(request.path) / claims.FILE if isinstance(request, ProofRequest) else find_claim(Path(request.claim))
+    loopback = needs_gloo(claim)
     with child_process(readable, bounds.confined, processes=request.jobs > 1, loopback=loopback) as child:
         child.send(setup, end)
-        while caller.report is None and caller.facts is None:
+        while not caller.done:
             answer = caller.answer(child.receive(decode_from_child, bounds, end))
             if answer is not None:
                 child.send(answer, end)

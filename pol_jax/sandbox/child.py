@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pol_jax.errors import PolError, UsageError
+from pol_jax.progress import Paced
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.report import Report
@@ -30,9 +31,10 @@ from pol_jax.sandbox.pipe import Pipe
 from pol_jax.sandbox.pool import PooledReplayer, replay_opening_in_pool
 from pol_jax.sandbox.reading_messages import ErrorRaised
 from pol_jax.sandbox.remote_records import RemoteRecords
-from pol_jax.sandbox.virtual_devices import provide_devices
+from pol_jax.sandbox.virtual_devices import provide_devices, provide_devices_of_opening
 from pol_jax.training.task import Source
 from pol_jax.verifying.facts import Facts, FactsReplayer, Share
+from pol_jax.verifying.following import follow
 from pol_jax.verifying.opening_verifier import OpeningVerifier
 from pol_jax.verifying.proof_verifier import ProofVerifier
 from pol_jax.verifying.replay import MakeReplayer
@@ -57,16 +59,25 @@ def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
         pipe.memory = setup.memory
         limit_resources()
         limit_memory(setup.memory.reading)
-        if not isinstance(setup.request, OpeningRequest):
-            provide_devices(Path(setup.request.path), setup.request.limits)
+        _provide_devices(setup.request)
         try:
             if setup.share is not None:
                 pipe.send(FactsFound(msgspec.json.encode(_find_facts(setup, setup.share, pipe))))
+            elif setup.following is not None and isinstance(setup.request, ProofRequest):
+                source = partial(_find_source, pipe)
+                pipe.send(follow(setup.request, setup.following, source, pipe, pipe.send))
             else:
                 report = _with_remarks(_verify(setup, pipe), unrestricted)
                 pipe.send(Finished(msgspec.json.encode(report)))
         except PolError as error:
             pipe.send(ErrorRaised(type(error).__name__, str(error)))
+
+
+def _provide_devices(request: ProofRequest | OpeningRequest) -> None:
+    if isinstance(request, OpeningRequest):
+        provide_devices_of_opening(Path(request.opening), Path(request.claim), request.limits)
+    else:
+        provide_devices(Path(request.path), request.limits)
 
 
 class _ChildPipe(Pipe):
@@ -90,13 +101,13 @@ def _verify(setup: Setup, pipe: Pipe) -> Report:
     compare = trusted if setup.has_trusted else None
     if isinstance(request, OpeningRequest):
         replay = partial(replay_opening_in_pool, request=request)
-        return OpeningVerifier(request, trusted=compare, progress=pipe, replay=replay).run()
+        return OpeningVerifier(request, trusted=compare, progress=Paced(pipe), replay=replay).run()
 
     return ProofVerifier(
         request,
         partial(_find_source, pipe),
         trusted=compare,
-        progress=pipe,
+        progress=Paced(pipe),
         replayer=partial(FactsReplayer, facts=setup.facts) if setup.facts else _pooled(request),
     ).run()
 
@@ -105,7 +116,7 @@ def _find_facts(setup: Setup, share: Share, pipe: Pipe) -> Facts:
     request = setup.request
     if isinstance(request, OpeningRequest):
         raise UsageError("shard: an opening is too small to be shared among machines")
-    return find_facts(request, share, partial(_find_source, pipe), progress=pipe, make_replayer=_pooled(request))
+    return find_facts(request, share, partial(_find_source, pipe), progress=Paced(pipe), make_replayer=_pooled(request))
 
 
 def _pooled(request: ProofRequest) -> MakeReplayer:

@@ -67,6 +67,16 @@ def memory_of_proof(request: ProofRequest, bounds: Bounds) -> MemoryLimits:
     return _limits(bounds, implied, request.jobs)
 
 
+def memory_of_run(request: ProofRequest, bounds: Bounds) -> MemoryLimits:
+    """Return the limits of a process that follows a run, which has no claim yet: by its commitment."""
+    root, limits = Path(request.path), request.limits
+    try:
+        commitment = Commitment.parse(read_bounded(root, commitments.FILE, limits))
+    except PolError:
+        return _limits(bounds, 0, 1)
+    return _limits(bounds, read_bytes(commitment, min(commitment.schedule.steps or limits.steps, limits.steps)), 1)
+
+
 def memory_of_opening(request: OpeningRequest, bounds: Bounds) -> MemoryLimits:
     """Return the limits of a process that verifies an opening, in which states and records are as large as they are."""
     try:

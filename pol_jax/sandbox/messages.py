@@ -17,6 +17,7 @@ from pol_jax.sandbox.memory import MemoryLimits
 from pol_jax.sandbox.reading_messages import ErrorRaised
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.verifying.facts import Facts, Share
+from pol_jax.verifying.following import FollowEnded, Following, SegmentChecked
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Expected
 
@@ -33,6 +34,7 @@ class Setup(msgspec.Struct, frozen=True, tag="setup"):
         memory: that the child may take.
         share: of a proof's verification, for which the child is to find facts; None for a whole verification.
         facts: of all shards of a proof's verification, which the child is to judge by; None to execute itself.
+        following: how the child is to follow a run that goes on; None to verify.
     """
 
     request: ProofRequest | OpeningRequest
@@ -40,6 +42,7 @@ class Setup(msgspec.Struct, frozen=True, tag="setup"):
     memory: MemoryLimits
     share: Share | None = None
     facts: Facts | None = None
+    following: Following | None = None
 
 
 class FindSource(msgspec.Struct, frozen=True, tag="find_source"):
@@ -98,7 +101,7 @@ class WorkBegun(msgspec.Struct, frozen=True, tag="work_begun"):
 
 
 class WorkAdvanced(msgspec.Struct, frozen=True, tag="work_advanced"):
-    """From the child or a worker: so much is done."""
+    """From the child: so much is done. From a worker: so many more steps are."""
 
     done: int
     loss: float | None
@@ -171,9 +174,8 @@ class SpanReplayed(msgspec.Struct, frozen=True, tag="span_replayed"):
 
 
 _Work: TypeAlias = WorkBegun | WorkAdvanced | WorkEnded
-FromChild: TypeAlias = (
-    FindSource | ExportTrusted | ReadRecords | StageBegun | _Work | Finished | FactsFound | ErrorRaised
-)
+_Ended: TypeAlias = Finished | FactsFound | FollowEnded | ErrorRaised
+FromChild: TypeAlias = FindSource | ExportTrusted | ReadRecords | StageBegun | _Work | SegmentChecked | _Ended
 ToChild: TypeAlias = Setup | SourceFound | ProgramExpected | Records
 
 WorkerSetup: TypeAlias = ProofWork | OpeningWork

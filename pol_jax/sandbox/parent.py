@@ -32,6 +32,7 @@ from pol_jax.sandbox.messages import (
 from pol_jax.sandbox.process import ProcessLost
 from pol_jax.sandbox.reading_messages import ErrorRaised
 from pol_jax.sandbox.remote_records import answers_from
+from pol_jax.training.inputs import steps_at_once
 from pol_jax.training.sources import source_for
 from pol_jax.training.task import Source
 from pol_jax.verifying.facts import Facts, parse_facts
@@ -39,7 +40,7 @@ from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Trusted
 
 MOST_BATCH_BYTES: Final = 2**30
-"""Of the records that a child may ask for at once: those of one step."""
+"""Of the records that a child may ask for at once: those of one step, or of the few that are read at once."""
 
 _MOST_COUNT: Final = 2**53 - 1
 _MOST_WORDS: Final = 80
@@ -72,10 +73,15 @@ class Caller:
         self._request, self._source, self._progress, self._trusted = request, source, progress, trusted
         self._records: Source | None = None
         self._spec: RecordSpec = ()
-        self._batch_size = 0
+        self._most_records = 0
         self.stage = Stage.LIMITS_AND_NAMES
         self.report: Report | None = None
         self.facts: Facts | None = None
+
+    @property
+    def done(self) -> bool:
+        """Return whether there is nothing more to hear."""
+        return self.report is not None or self.facts is not None
 
     def answer(self, message: FromChild) -> SourceFound | ProgramExpected | Records | None:
         """React to a message of the child, and return the answer, if there is one.
@@ -119,9 +125,10 @@ class Caller:
         if self._source is None:
             raise ProcessLost("asked for records that are not there")
         self._records = source_for(self._source, commitment)
-        self._spec, self._batch_size = commitment.data.record, commitment.schedule.batch_size
-        if self._batch_size * nbytes(self._spec) > MOST_BATCH_BYTES:
+        self._spec, batch_size = commitment.data.record, commitment.schedule.batch_size
+        if batch_size * nbytes(self._spec) > MOST_BATCH_BYTES:
             raise UsageError(f"a batch of this proof has more than {MOST_BATCH_BYTES} bytes; it can't be replayed here")
+        self._most_records = batch_size * steps_at_once(self._spec, batch_size)
         return SourceFound(len(self._records))
 
     def _export_trusted(self, content: bytes, steps: int) -> ProgramExpected:
@@ -132,8 +139,8 @@ class Caller:
     def _read_records(self, indices: list[int]) -> Records:
         if self._records is None:
             raise ProcessLost("asked for records that are not there")
-        if len(indices) > self._batch_size:
-            raise ProcessLost("asked for more records than a step takes")
+        if len(indices) > self._most_records:
+            raise ProcessLost("asked for more records than are read at once")
         if not all(0 <= index < len(self._records) for index in indices):
             raise ProcessLost("asked for records that are not there")
         return answers_from(self._records, self._spec)(indices)

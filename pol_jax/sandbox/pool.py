@@ -69,10 +69,9 @@ class PooledReplayer(Replayer):
 
     def _workers(self) -> Iterator[AbstractContextManager[WorkerProcess]]:
         proof = self._checked.proof
-        assert proof.claim is not None  # noqa: S101  # it passed stage 2
         work = ProofWork(str(proof.root.resolve()), proof.claim.digest().hex(), proof.limits, self._secret)
         answer = answers_from(self._source, proof.commitment.data.record)
-        return (worker_process(device, work, self._shared, answer, proof.seen) for device in self._devices)
+        return (worker_process(device, work, self._shared.advance, answer, proof.seen) for device in self._devices)
 
     def _replay_here(self, span: Span) -> ReplayResult:
         (result,) = super().replay([span])
@@ -100,7 +99,7 @@ def replay_opening_in_pool(
     shared, answer = SharedProgress(progress), answers_from(opened.records, opened.commitment.data.record)
     claim_file = str(find_claim(Path(request.claim)).resolve())
     work = OpeningWork(request.opening, claim_file, claim.digest().hex(), request.limits)
-    workers = (worker_process(device, work, shared, answer) for device in devices_of_workers(request.jobs - 1))
+    workers = (worker_process(device, work, shared.advance, answer) for device in devices_of_workers(request.jobs - 1))
     try:
         return replay_in_pool(wanted, lambda span: replay_spans(opened, [span], shared)[0], workers, shared)
     except ProofError as error:  # what was checked is in this process's memory, whatever became of the files since
@@ -157,10 +156,14 @@ class SharedProgress(Silent):
         self._error: Exception | None = None
 
     def at(self, done: int, loss: float | None = None) -> None:
-        """Count one more step, whichever process did it."""
+        """Count one more step of this process."""
+        self.advance(1, loss)
+
+    def advance(self, steps: int, loss: float | None = None) -> None:
+        """Count so many more steps, whichever process did them."""
         self.raise_error()
         with self._lock:
-            self._done += 1
+            self._done += steps
             self._progress.at(self._done, loss)
 
     def fail(self, error: Exception) -> None:

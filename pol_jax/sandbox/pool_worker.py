@@ -6,9 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from time import monotonic
 
 from pol_jax.errors import PolError, ProofError, UsageError
 from pol_jax.judging.replay_result import ReplayResult
+from pol_jax.progress import Silent
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.limits import Limits
@@ -18,7 +20,7 @@ from pol_jax.sandbox.messages import OpeningWork, ProofWork, ReplaySpan, SpanRep
 from pol_jax.sandbox.pipe import Pipe
 from pol_jax.sandbox.reading_messages import ErrorRaised
 from pol_jax.sandbox.remote_records import RemoteRecords
-from pol_jax.sandbox.virtual_devices import provide_devices
+from pol_jax.sandbox.virtual_devices import provide_devices, provide_devices_of_opening
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.openings import read_opening
 from pol_jax.verifying.checks import check_commitment
@@ -56,22 +58,54 @@ def _prepare_proof(pipe: Pipe, setup: ProofWork) -> Callable[[ReplaySpan], Repla
     provide_devices(root, setup.limits)
     checked = check_commitment(root, _claim(root / claims.FILE, setup.claim, setup.limits), setup.limits)
     data = checked.proof.commitment.data
-    replayer = Replayer(checked, RemoteRecords(pipe, data.record, data.records), setup.secret, pipe)
+    done = StepsSince(pipe)
+    replayer = Replayer(checked, RemoteRecords(pipe, data.record, data.records), setup.secret, done)
 
     def replay(wanted: ReplaySpan) -> ReplayResult:
         if wanted.seen is None:
             raise UsageError("a worker replays the rows of a proof that were seen, and was told of none")
         replayer.compare_with(wanted.seen)
         (result,) = replayer.replay([wanted.span])
+        done.flush()
         return result
 
     return replay
 
 
 def _prepare_opening(pipe: Pipe, setup: OpeningWork) -> Callable[[ReplaySpan], ReplayResult]:
+    provide_devices_of_opening(Path(setup.opening), Path(setup.claim_file), setup.limits)
     claim = _claim(Path(setup.claim_file), setup.claim, setup.limits)
     opened = check_opening(read_opening(Path(setup.opening), setup.limits), claim, [], setup.limits)
-    return lambda wanted: replay_spans(opened, [wanted.span], pipe)[0]
+    done = StepsSince(pipe)
+
+    def replay(wanted: ReplaySpan) -> ReplayResult:
+        (result,) = replay_spans(opened, [wanted.span], done)
+        done.flush()
+        return result
+
+    return replay
+
+
+class StepsSince(Silent):
+    """Counts the steps of this worker, and tells of them now and then: a message costs more than many a step."""
+
+    def __init__(self, pipe: Pipe, seconds: float = 0.02) -> None:
+        """Tell the other side of ``pipe``, with so many seconds between messages."""
+        self._pipe, self._seconds = pipe, seconds
+        self._next, self._steps = 0.0, 0
+        self._loss: float | None = None
+
+    def at(self, done: int, loss: float | None = None) -> None:
+        """Count one more step."""
+        self._steps, self._loss = self._steps + 1, loss
+        if monotonic() >= self._next:
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell of the steps that were not told of yet."""
+        if self._steps:
+            self._pipe.at(self._steps, self._loss)
+        self._steps, self._next = 0, monotonic() + self._seconds
 
 
 def _claim(path: Path, digest: str, limits: Limits) -> Claim:

@@ -53,6 +53,9 @@ if confined == "True":
     unrestricted = confine(readable, [scratch], processes=processes == "True", loopback=loopback == "True")
 from pol_jax.sandbox.child import serve
 serve(int(handle), int(caller), unrestricted)
+# All was said and written: to take jax and Orbax down in order would let the caller wait longer than for many a step.
+import os
+os._exit(0)
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,41 +17,54 @@ from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
 from pol_jax.sandbox.loopback import ADDRESS
-from pol_jax.storage.inventory import read_bounded
+from pol_jax.storage.inventory import find_claim, read_bounded
+from pol_jax.storage.openings import read_commitment
 
 MOST_DEVICES: Final = 256
 """A proof may name a million; each takes threads."""
 
 
-def needs_gloo(root: Path) -> bool:
-    """Return whether a proof says that gloo added over the devices of its run.
+def needs_gloo(claim: Path) -> bool:
+    """Return whether a claim, or whatever else is in its file, says that gloo added over the devices of the run.
 
     Nothing is parsed, and nothing believed: a process that replays it then has a network of its own, and nobody in it.
     """
     try:
-        with (root / claims.FILE).open("rb") as file:
-            return b'"collectives":"gloo"' in file.read(Limits().document_bytes)
+        with os.fdopen(os.open(claim, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe has no end
+            return b'"collectives":"gloo"' in (file.read(Limits().document_bytes) or b"")
     except OSError:
         return False
 
 
-def provide_devices(root: Path, limits: Limits) -> None:
+def provide_devices(root: Path, limits: Limits, *, network: bool = False) -> None:
     """Let this process have the devices of a proof's mesh, if it has one, and nobody has said how many there are.
 
     They add as those of the run did, by gloo or by XLA itself. Whatever is wrong with the proof is for the stages of a
     verification to say.
+
+    Args:
+        root: the proof's directory.
+        limits: how much may be read.
+        network: whether gloo may use the network of this machine, as in the run itself; by default it may use only a
+            network of this process's own, if that has one.
     """
-    if xla_bridge.backends_are_initialized():
-        return
-    try:
-        mesh = Commitment.parse(read_bounded(root, commitments.FILE, limits)).mesh
-    except (PolError, OSError):
-        return
+    with suppress(PolError, OSError):
+        _provide(read_bounded(root, commitments.FILE, limits), root / claims.FILE, network=network)
+
+
+def provide_devices_of_opening(opening: Path, claim: Path, limits: Limits) -> None:
+    """Let this process have the devices of the mesh of an opened run; otherwise like `provide_devices`."""
+    with suppress(PolError, OSError):
+        _provide(read_commitment(opening, limits), find_claim(claim))
+
+
+def _provide(commitment: bytes | None, claim: Path, *, network: bool = False) -> None:
+    mesh = Commitment.parse(commitment).mesh if commitment and not xla_bridge.backends_are_initialized() else None
     if mesh is None or not 1 < mesh.device_count <= MOST_DEVICES:
         return
     if "platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         jax.config.update("jax_num_cpu_devices", mesh.device_count)
-    if needs_gloo(root) and socket.gethostname() == ADDRESS:
+    if needs_gloo(claim) and (network or socket.gethostname() == ADDRESS):
         with socket.socket() as found:
             found.bind((ADDRESS, 0))
             port = found.getsockname()[1]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import jax
 import msgspec
 
 from pol_jax.errors import BackendError, DataError, PolError, ProofError, UsageError
 from pol_jax.judging.replay_result import ReplayResult
-from pol_jax.progress import Progress
 from pol_jax.protocol.spans import Span
 from pol_jax.sandbox.messages import (
     FromWorker,
@@ -30,6 +30,9 @@ from pol_jax.storage.seen_digests import SeenDigests
 _CODE = "import sys; from pol_jax.sandbox.pool_worker import work; work(*map(int, sys.argv[1:]))"
 _MOST_BYTES = 2**24
 
+Advance: TypeAlias = Callable[[int, float | None], None]
+"""Told how many more steps were replayed, and of the last loss."""
+
 
 @dataclass(frozen=True)
 class WorkerProcess:
@@ -37,13 +40,13 @@ class WorkerProcess:
 
     Attributes:
         process: that runs `pol_jax.sandbox.pool_worker`.
-        progress: told of its steps.
+        advance: told how many more steps it has replayed, and of the last loss.
         answer: to its questions for records.
         seen: of a proof, the digests of what the worker will read; None for an opening.
     """
 
     process: Process
-    progress: Progress
+    advance: Advance
     answer: AnswerRecords
     seen: SeenDigests | None = None
 
@@ -63,8 +66,8 @@ class WorkerProcess:
                         return result
                     case ReadRecords(indices):
                         self.process.send(self.answer(indices))
-                    case WorkAdvanced(done, loss):
-                        self.progress.at(done, loss)
+                    case WorkAdvanced(steps, loss):
+                        self.advance(steps, loss)
                     case ErrorRaised(kind, text):
                         raise _error(kind, text)
         except ProcessLost as lost:
@@ -82,7 +85,7 @@ class WorkerProcess:
 def worker_process(
     device: dict[str, str],
     setup: WorkerSetup,
-    progress: Progress,
+    advance: Advance,
     answer: AnswerRecords,
     seen: SeenDigests | None = None,
 ) -> Iterator[WorkerProcess]:
@@ -91,13 +94,13 @@ def worker_process(
     Args:
         device: environment variables that say what it computes on.
         setup: what it replays spans of.
-        progress: told of its steps.
+        advance: told how many more steps it has replayed, and of the last loss.
         answer: to its questions for records; called by several threads, if there are several workers.
         seen: of a proof, the digests of what the worker will read; None for an opening.
     """
     with python_process(_CODE, (), device) as process:
         process.send(setup)
-        yield WorkerProcess(process, progress, answer, seen)
+        yield WorkerProcess(process, advance, answer, seen)
 
 
 def devices_of_workers(workers: int) -> list[dict[str, str]]:

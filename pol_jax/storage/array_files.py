@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import tensorstore as ts
 
 from pol_jax.errors import ProofError
@@ -117,6 +118,38 @@ def open_arrays(path: Path, names: Sequence[str]) -> list[ts.TensorStore]:
         for name in names
     ]
     return [each.result() for each in opened]
+
+
+def write_arrays(path: Path, arrays: Mapping[str, tuple[ArrayForm, np.ndarray]]) -> None:
+    """Write arrays as one chunk each, by their names in the store, and return when all of them are on the disk.
+
+    They are written in one transaction, so that the store has one file of data, however many arrays there are.
+    """
+    transaction, context = ts.Transaction(atomic=True), ts.Context()
+    opened = [
+        ts.open(
+            {
+                "driver": "zarr3",
+                "kvstore": _store(path) | {"path": f"{name}/"},
+                "metadata": _created(form),
+                "store_data_equal_to_fill_value": True,  # or zeros would be missing
+            },
+            create=True,
+            transaction=transaction,
+            context=context,
+        )
+        for name, (form, _) in arrays.items()
+    ]
+    written = [each.result().write(array) for each, (_, array) in zip(opened, arrays.values(), strict=True)]
+    transaction.commit_async().result()
+    for each in written:
+        each.result()
+
+
+def _created(form: ArrayForm) -> dict[str, Any]:
+    """Return what tensorstore is told of a new array; the rest follows from the driver."""
+    document = _document(form, list(form.shape))
+    return {name: value for name, value in document.items() if name not in ("zarr_format", "node_type")}
 
 
 def _store(path: Path) -> dict[str, Any]:

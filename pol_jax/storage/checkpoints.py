@@ -1,70 +1,23 @@
 """These functions keep full states as Orbax checkpoints, which plain Orbax can restore (section 10).
 
-A state is saved as nested dicts by the paths of its leaves. Orbax does not notice damage to the data of arrays, so
-whoever loads a state must compare its digest with the ledger's.
+A state is saved as nested dicts by the paths of its leaves.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.metadata import version
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Any
 
 import jax
 import numpy as np
-import tensorstore as ts
 
-from pol_jax.errors import BackendError, PolError, ProofError, StorageError, UsageError, printable, unreadable
-from pol_jax.protocol.encoding import Digest, piece_digest, state_digest
-from pol_jax.protocol.trees import DTYPES, LeafSpec, StateSpec, has_odd_bool, split_pointer
-from pol_jax.storage.array_files import ArrayForm, check_arrays, check_files, open_arrays
-from pol_jax.training.states import Layout, contiguous_bytes
-
-DIRECTORY: Final = "checkpoints"
-
-ORBAX_VERSION: Final = ("0", "12")
-"""Major and minor version."""
-
-_NAME: Final = re.compile(r"[0-9]{10}\Z")
-
-
-def checkpoint_name(step: int) -> str:
-    """Return the directory of the checkpoint after ``step``, relative to the proof."""
-    return f"{DIRECTORY}/{step:010d}"
-
-
-def check_orbax() -> None:
-    """Check that the installed Orbax is of a version that was tested (docs/protocol.md, appendix B).
-
-    Another one may write and read other files: what it finds damaged says nothing of a checkpoint.
-
-    Raises:
-        BackendError: it is another one.
-    """
-    found = version("orbax-checkpoint")
-    if tuple(found.split(".")[:2]) != ORBAX_VERSION:
-        tested = ".".join(ORBAX_VERSION)
-        raise BackendError(f"orbax-checkpoint {found} is installed, expected {tested}.*; install that version")
-
-
-def check_place(root: Path) -> None:
-    """Check that Orbax can read checkpoints below ``root``: it takes their paths for patterns of file names.
-
-    Raises:
-        UsageError: the path has a character that means something in such a pattern, or can't be written in UTF-8.
-    """
-    path = str(root.absolute())
-    for character, name in (("[", "a bracket, ["), ("\\", "a backslash, \\")):
-        if character in path:
-            raise UsageError(f"{path}: has {name}, which Orbax takes for a part of a pattern; use a path without it")
-    if any("\udc80" <= character <= "\udcff" for character in path):
-        raise UsageError(f"{printable(path)}: is no UTF-8, which Orbax can't read; use another path")
+from pol_jax.errors import StorageError
+from pol_jax.protocol.trees import StateSpec
+from pol_jax.storage.checkpoint_names import DIRECTORY, NAME, checkpoint_name
+from pol_jax.storage.orbax_settings import check_orbax, few_small_files, names_of, reason_of
+from pol_jax.storage.stored_leaves import load_leaves
 
 
 def save_checkpoint(root: Path, step: int, spec: StateSpec, leaves: Sequence[np.ndarray | jax.Array]) -> None:
@@ -82,7 +35,7 @@ def save_checkpoint(root: Path, step: int, spec: StateSpec, leaves: Sequence[np.
 def save_leaves(root: Path, name: str, spec: StateSpec, leaves: Sequence[np.ndarray | jax.Array]) -> None:
     """Save leaves in the directory ``name`` of a proof; otherwise like `save_checkpoint`."""
     tree: dict[str, Any] = {}
-    for names, array in zip(_names(spec), leaves, strict=True):
+    for names, array in zip(names_of(spec), leaves, strict=True):
         if array.size:  # Orbax refuses empty arrays; the specification says everything about them
             _put(tree, names, array)
     check_orbax()
@@ -91,7 +44,7 @@ def save_leaves(root: Path, name: str, spec: StateSpec, leaves: Sequence[np.ndar
     target = root / name
     target.parent.mkdir(exist_ok=True)
     try:
-        with _orbax():
+        with few_small_files():
             ocp.save(
                 target.parent.resolve() / target.name, tree, overwrite=True
             )  # an interrupted run may have left a part of it
@@ -103,126 +56,6 @@ def save_leaves(root: Path, name: str, spec: StateSpec, leaves: Sequence[np.ndar
 def load_checkpoint(root: Path, step: int, spec: StateSpec) -> list[np.ndarray]:
     """Return a state as host arrays, one for each leaf of ``spec``; for errors see `open_leaves`."""
     return load_leaves(root, checkpoint_name(step), spec)
-
-
-def load_leaves(root: Path, where: str, spec: StateSpec) -> list[np.ndarray]:
-    """Return the leaves in the directory ``where`` of a proof as host arrays; for errors see `open_leaves`."""
-    return open_leaves(root, where, spec).read_all()
-
-
-class StoredLeaves:
-    """The leaves in a checkpoint whose files were checked; they are read whole, or in parts."""
-
-    def __init__(self, where: str, spec: StateSpec, arrays: Mapping[int, ts.TensorStore]) -> None:
-        """Read from arrays, by the places of their leaves in ``spec``; leaves without elements have none."""
-        self._where, self._spec, self._arrays = where, spec, arrays
-
-    def read(self, at: int, index: tuple[slice, ...]) -> np.ndarray:
-        """Return a part of a leaf.
-
-        Args:
-            at: place of the leaf.
-            index: a slice for each axis.
-
-        Raises:
-            ProofError: it is damaged, or has a bool that is neither 0 nor 1.
-        """
-        with _reading(self._where):
-            return self._checked(at, self._arrays[at][index].read() if at in self._arrays else None, index)
-
-    def digest(self) -> Digest:
-        """Return the digest of the state, with one piece in memory at a time.
-
-        Raises:
-            ProofError: a piece is damaged, or has a bool that is neither 0 nor 1.
-        """
-        return state_digest(Layout(self._spec).spec_digest, self._piece_digests())
-
-    def _piece_digests(self) -> Iterator[Digest]:
-        for at, leaf in enumerate(self._spec):
-            sizes = [size // parts for size, parts in zip(leaf.shape, leaf.pieces, strict=True)]
-            for corner in np.ndindex(*leaf.pieces):
-                index = tuple(slice(i * size, (i + 1) * size) for i, size in zip(corner, sizes, strict=True))
-                yield piece_digest(contiguous_bytes(self.read(at, index)))
-
-    def read_all(self) -> list[np.ndarray]:
-        """Return all leaves, whole.
-
-        Raises:
-            ProofError: one is damaged, or has a bool that is neither 0 nor 1.
-        """
-        with _reading(self._where):
-            begun = {at: array.read() for at, array in self._arrays.items()}
-            return [self._checked(at, begun.get(at), ()) for at in range(len(self._spec))]
-
-    def _checked(self, at: int, found: Any, index: tuple[slice, ...]) -> np.ndarray:
-        leaf = self._spec[at]
-        array = np.empty(leaf.shape, DTYPES[leaf.dtype])[index] if found is None else np.asarray(found.result())
-        if has_odd_bool(array):
-            raise ProofError(self._where, f"leaf {'/'.join(_names((leaf,))[0])} has a bool that is neither 0 nor 1")
-        return array
-
-
-def open_leaves(root: Path, where: str, spec: StateSpec) -> StoredLeaves:
-    """Open the leaves in the directory ``where`` of a proof.
-
-    Shapes and dtypes are read first and must be those of ``spec``, so that hostile metadata can't make this process
-    allocate memory.
-
-    Raises:
-        ProofError: the checkpoint is missing, damaged, or has another structure.
-        BackendError: the installed Orbax is of another version than those that were tested.
-        UsageError: Orbax can't read below such a path.
-    """
-    check_place(root)
-    path = root.resolve() / where  # tensorstore takes no path with a ".." in it
-    if not path.is_dir():
-        raise ProofError(where, "is missing")
-    check_orbax()
-    from orbax.checkpoint import v1 as ocp  # takes long to import
-
-    names = _names(spec)
-    with _reading(where):
-        check_files(where, path, sum(leaf.nbytes for leaf in spec), len(spec))
-        with _orbax():
-            metadata = ocp.metadata(path).metadata
-        if not isinstance(metadata, dict):  # Orbax returns something else if it can't read the files
-            os.close(os.open(path, os.O_RDONLY))  # this raises if the process can't open any more files
-            raise ProofError(where, "is damaged: Orbax finds no state in it")
-        stored = dict(_flatten((), metadata))
-        expected = {n: leaf for n, leaf in zip(names, spec, strict=True) if 0 not in leaf.shape}
-        if stored.keys() != expected.keys():
-            different = sorted("/".join(n) for n in stored.keys() ^ expected.keys())[0]
-            raise ProofError(where, f"has other leaves than the commitment: {different}")
-        for name, leaf in expected.items():
-            _check_leaf(where, "/".join(name), stored[name].dtype, stored[name].shape, leaf)
-        forms = {".".join(name): ArrayForm(leaf.dtype, leaf.shape, leaf.pieces) for name, leaf in expected.items()}
-        check_arrays(where, path, forms)
-        places = [at for at, leaf in enumerate(spec) if 0 not in leaf.shape]
-        arrays = dict(zip(places, open_arrays(path, list(forms)), strict=True))
-        # What Orbax notes of a hostile checkpoint may not be what its arrays are, so these are looked at again.
-        for at, array in arrays.items():
-            _check_leaf(where, "/".join(names[at]), array.dtype.numpy_dtype, array.shape, spec[at])
-        return StoredLeaves(where, spec, arrays)
-
-
-@contextmanager
-def _reading(where: str) -> Iterator[None]:
-    """Turn whatever the parsers of hostile files raise into a refusal."""
-    try:
-        yield
-    except PolError:
-        raise
-    except Exception as error:
-        raise unreadable(where, f"is damaged: {reason_of(error)}", error) from error
-
-
-def checkpoint_steps(root: Path) -> list[int]:
-    """Return the steps that have a checkpoint, ascending."""
-    directory = root / DIRECTORY
-    if not directory.is_dir():
-        return []
-    return sorted(int(entry.name) for entry in directory.iterdir() if _NAME.match(entry.name))
 
 
 def remove_checkpoint(root: Path, step: int) -> None:
@@ -242,60 +75,11 @@ def remove_unfinished(root: Path) -> None:
     for entry in directory.iterdir() if directory.is_dir() else ():
         if not entry.is_dir():
             entry.unlink()
-        elif not _NAME.match(entry.name):
+        elif not NAME.match(entry.name):
             shutil.rmtree(entry)
-
-
-@contextmanager
-def _orbax() -> Iterator[None]:
-    """Let Orbax write few and small files, without compression.
-
-    Compression would save 7% of the size of float32 weights, and double the time.
-    """
-    from orbax.checkpoint import v1 as ocp
-
-    context = ocp.Context()
-    context.array.saving.enable_write_sharding_file = False
-    context.array.saving.array_metadata_store = None
-    context.array.saving.use_compression = False
-    context.array.saving.use_replica_parallel = False  # it would cut what the mesh does not cut
-    with context:
-        yield
-
-
-def _names(spec: StateSpec) -> list[tuple[str, ...]]:
-    """Return the place of each leaf in the nested dicts; names are escaped, because Orbax joins them by dots."""
-    return [tuple(_safe(part) for part in split_pointer(leaf.path)) or ("state",) for leaf in spec]
-
-
-def _safe(part: str) -> str:
-    return quote(part, safe="").replace(".", "%2E").replace("~", "%7E") or "%"
 
 
 def _put(tree: dict[str, Any], names: tuple[str, ...], value: Any) -> None:
     for name in names[:-1]:
         tree = tree.setdefault(name, {})
     tree[names[-1]] = value
-
-
-def _flatten(prefix: tuple[str, ...], tree: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if not isinstance(tree, dict):
-        yield prefix, tree
-        return
-    for name, child in tree.items():
-        yield from _flatten((*prefix, name), child)
-
-
-def _check_leaf(where: str, name: str, dtype: Any, shape: Sequence[int], leaf: LeafSpec) -> None:
-    got = (np.dtype(dtype).name, tuple(shape))
-    if got != (leaf.dtype, leaf.shape):
-        raise ProofError(where, f"leaf {name} is {got[0]}{list(got[1])}, expected {leaf.dtype}{list(leaf.shape)}")
-
-
-def reason_of(error: BaseException) -> str:
-    """Return the reason of an error that Orbax has wrapped, in one line."""
-    text = str(error) or type(error).__name__
-    for known in ("No space left on device", "Permission denied", "Read-only file system"):
-        if known in text:
-            return known
-    return f"{type(error).__name__}: {text.splitlines()[0][:120]}"

@@ -12,7 +12,7 @@ import numpy as np
 
 from pol_jax.errors import UsageError
 from pol_jax.protocol.trees import PyTree
-from pol_jax.storage.checkpoints import reason_of
+from pol_jax.storage.orbax_settings import reason_of
 
 _STEP: Final = re.compile(r"(?:\D+_)?(\d{1,18})\Z")
 """A `CheckpointManager` names a step by its number, with a prefix if it was given one."""

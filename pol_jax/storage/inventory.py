@@ -20,15 +20,15 @@ from pol_jax.protocol.limits import Limits
 _CHUNK: Final = 2**24
 
 
-def scan(root: Path, limits: Limits) -> dict[str, int]:
-    """Return every file of a proof's directory with its size; no file is opened.
+def scan(root: Path, limits: Limits, below: str = "") -> dict[str, int]:
+    """Return every file of a proof's directory, or of a folder in it, with its size; no file is opened.
 
     Raises:
         ProofError: a name has no place in a proof, a file is a link or a device, or the files are beyond ``limits``.
     """
     found: dict[str, int] = {}
     total = seen = 0
-    for folder, folders, files in os.walk(root, onerror=_refuse, followlinks=False):
+    for folder, folders, files in os.walk(root / below, onerror=_refuse, followlinks=False):
         inside = Path(folder).relative_to(root)
         folders[:] = [name for name in folders if not is_beside((inside / name).as_posix())]
         files = [name for name in files if not is_beside((inside / name).as_posix())]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Final
 
 from pol_jax.errors import ProofError, UsageError, unreadable
 from pol_jax.files import storing, write_whole
 from pol_jax.protocol.limits import Limits
-from pol_jax.protocol.opening import Opening, parse_opening
+from pol_jax.protocol.opening import Opening, commitment_at_the_head, parse_opening
+
+_HEAD_BYTES: Final = 2**8
+"""More than an opening has before the bytes of its commitment."""
 
 
 def read_opening(path: Path, limits: Limits) -> Opening:
@@ -19,20 +23,29 @@ def read_opening(path: Path, limits: Limits) -> Opening:
         UsageError: there is no such file.
         ProofError: the file is no opening, larger than ``limits``, or not in the one canonical form of an opening.
     """
-    name = path.name
+    content = _read(path, limits.opening_bytes + 1)
+    if len(content) > limits.opening_bytes:
+        raise ProofError(path.name, f"has more than {limits.opening_bytes} bytes")
+    return parse_opening(content, path.name)
+
+
+def read_commitment(path: Path, limits: Limits) -> bytes | None:
+    """Return the commitment at the head of an opening, or None if it is not there; for errors see `read_opening`."""
+    return commitment_at_the_head(_read(path, limits.document_bytes + _HEAD_BYTES))
+
+
+def _read(path: Path, most: int) -> bytes:
+    """Return the first bytes of a plain file, at most so many."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise UsageError(f"{path}: is no plain file; expected an opening")
-            content = file.read(min(status.st_size, limits.opening_bytes) + 1)
+            return file.read(min(status.st_size + 1, most))
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such file; expected an opening") from None
     except OSError as error:
-        raise unreadable(name, f"can't be read: {error.strerror}", error) from error
-    if len(content) > limits.opening_bytes:
-        raise ProofError(name, f"has more than {limits.opening_bytes} bytes")
-    return parse_opening(content, name)
+        raise unreadable(path.name, f"can't be read: {error.strerror}", error) from error
 
 
 def write_opening(path: Path, opening: Opening) -> None:

@@ -1,17 +1,13 @@
 """A proof is a directory, whose files are read within limits (docs/protocol.md, section 11).
 
-    commitment.json   program/   records   checkpoints/   ledger/   claim.json   inventory.json
-
-A run that is not finished has a journal of the open segment, and no claim yet.
+commitment.json   program/   records   checkpoints/   ledger/   claim.json   inventory.json
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import chain
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -30,86 +26,27 @@ from pol_jax.program.artifact import (
     artifact_digests,
     load_program,
 )
-from pol_jax.protocol import claim as claims
-from pol_jax.protocol import commitment as commitments
-from pol_jax.protocol import inventory, merkle
+from pol_jax.protocol import merkle
 from pol_jax.protocol.claim import Claim
-from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.encoding import DIGEST_BYTES
 from pol_jax.protocol.limits import Limits
-from pol_jax.protocol.rows import Row
-from pol_jax.protocol.spans import Segments
 from pol_jax.protocol.trees import PyTree
-from pol_jax.storage import ledger
-from pol_jax.storage.checkpoints import checkpoint_name, checkpoint_steps
+from pol_jax.storage.checked_leaves import check_leaves
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.interventions import load_intervention
 from pol_jax.storage.inventory import read_bounded
-from pol_jax.storage.journal import FILE as JOURNAL_FILE
-from pol_jax.storage.journal import read_journal, recorded_rows
-from pol_jax.storage.ledger import sealed_steps, segment_file
-from pol_jax.storage.reader import DIRECT, Reader
-from pol_jax.storage.seen_digests import SeenDigests, seen_before
+from pol_jax.storage.reader import DIRECT
+from pol_jax.storage.run import Run, open_run
+from pol_jax.storage.seen_digests import seen_before
 from pol_jax.training.pytrees import nested
 from pol_jax.training.states import Layout
 
 RECORDS_FILE: Final = "records"
-OPEN_RUN_FILE: Final = "run.json"
-"""A run that is not finished has this file, and the journal."""
 
 
 @dataclass(frozen=True, repr=False)
-class Proof:
-    """A proof, or a run that is not finished, in a directory.
-
-    Attributes:
-        root: the directory.
-        commitment: the commitment.
-        claim: the claim; None while the run is not finished.
-        limits: how much may be read.
-        seen: digests of what a verification has seen, with which all rows and states that are read are compared; None
-            if there is nothing to compare with.
-        reader: parses the ledger and the states, here or in a confined process.
-    """
-
-    root: Path
-    commitment: Commitment
-    claim: Claim | None
-    limits: Limits = field(default_factory=Limits)
-    seen: SeenDigests | None = None
-    reader: Reader = field(default=DIRECT, compare=False)
-
-    def __repr__(self) -> str:
-        """Return directory, task and number of steps in one line."""
-        steps = f"{self.last_step} steps, not finished" if self.claim is None else f"{self.claim.steps} steps"
-        return f"<Proof {str(self.root)!r}: {self.commitment.task.name!r}, {steps}>"
-
-    @cached_property
-    def segments(self) -> Segments:
-        """Return how the recorded steps fall into segments."""
-        return Segments(self.last_step if self.claim is None else self.claim.steps, self.commitment.schedule.interval)
-
-    @cached_property
-    def open_rows(self) -> list[Row]:
-        """Return the rows that are not sealed yet."""
-        if self.claim is not None:
-            return []
-        sealed, rows = self._sealed_to, list[Row]()
-        for row in read_journal(self.root / JOURNAL_FILE, self.commitment.row_layout):
-            if row.step == sealed + len(rows) + 1:
-                rows.append(row)
-        return rows
-
-    @cached_property
-    def last_step(self) -> int:
-        """Return the last step that is recorded, or -1 if not even the initial state is."""
-        if self.claim is not None:
-            return self.claim.steps
-        return self.open_rows[-1].step if self.open_rows else self._sealed_to
-
-    @property
-    def _sealed_to(self) -> int:
-        """Return the last step in the sealed segments of a run that is not finished; it may go on meanwhile."""
-        return sealed_steps(self.root, self.reader.last_step)
+class Proof(Run):
+    """A proof, or a run that is not finished, with its programs, the digests of its records, and its states."""
 
     def artifacts(self) -> Artifacts:
         """Return the exported programs, as they are stored.
@@ -149,41 +86,6 @@ class Proof:
             raise ProofError(RECORDS_FILE, "its Merkle root is not the committed one")
         return np.frombuffer(content, np.uint8).reshape(-1, DIGEST_BYTES)
 
-    def row(self, step: int) -> Row:
-        """Return the ledger's row of one step, after reading one segment."""
-        if not 0 <= step <= self.last_step:
-            raise UsageError(f"step {step}: expected a step from 0 to {self.last_step}")
-        if self.open_rows and step >= self.open_rows[0].step:
-            return self.open_rows[step - self.open_rows[0].step]
-        if self.claim:
-            return next(self.rows_after(step - 1))
-        layout = self.commitment.row_layout
-        return ledger.read_row(self.root, self.segments, step, layout, read=self.reader.segment)
-
-    def rows(self) -> Iterator[Row]:
-        """Yield all rows in order, with one segment in memory at a time."""
-        if self.claim is None:
-            interval, layout = self.commitment.schedule.interval, self.commitment.row_layout
-            return recorded_rows(self.root, interval, self._sealed_to, layout, read=self.reader.segment)
-        return self.rows_after(-1)
-
-    def rows_after(self, step: int) -> Iterator[Row]:
-        """Return the rows of a finished proof after that of ``step``, in order; the first segment is read now."""
-        numbers = range(self.segments.of_step(step + 1), len(self.segments))
-        read = (self._segment(number, step + 1) for number in numbers)
-        return chain(next(read, ()), chain.from_iterable(read))
-
-    def _segment(self, segment: int, first: int) -> Iterator[Row]:
-        """Read a segment now, and return its rows from step ``first`` on."""
-        with seen_before() if self.seen else nullcontext():
-            rows = self.reader.segment(self.root, segment, self.segments.rows(segment), self.commitment.row_layout)
-        chosen = (row for row in rows if row.step >= first)
-        return self.seen.check_rows(segment_file(segment), chosen) if self.seen else chosen
-
-    def checkpoints(self) -> list[int]:
-        """Return the steps that have a checkpoint, ascending."""
-        return checkpoint_steps(self.root)
-
     def state(self, step: int) -> PyTree:
         """Return the state after ``step`` from its checkpoint, as nested dicts of arrays with typed PRNG keys."""
         return nested(self.commitment.state, self.leaves(step))
@@ -199,10 +101,24 @@ class Proof:
         Raises:
             ProofError: the checkpoint is damaged, or changed since it was checked.
         """
+        if self.parts and (kept := self.parts.state(step)) is not None:
+            return kept
         with seen_before() if self.seen else nullcontext():
             leaves = self.reader.leaves(self.root, checkpoint_name(step), self.commitment.state)
         if self.seen:
             self.seen.check_state(checkpoint_name(step), step, Layout(self.commitment.state).gather(leaves).digest())
+        return leaves
+
+    def checked_leaves(self, step: int) -> Sequence[np.ndarray]:
+        """Return the same; of a large state that this process reads itself, each leaf is read when it is asked for."""
+        if self.parts and (kept := self.parts.state(step)) is not None:
+            return kept
+        if self.reader is not DIRECT:
+            return self.host_leaves(step)
+        with seen_before() if self.seen else nullcontext():
+            leaves = check_leaves(self.root, checkpoint_name(step), self.commitment.state)
+        if self.seen:
+            self.seen.check_state(checkpoint_name(step), step, leaves.digest())
         return leaves
 
     def changes(self, step: int) -> dict[int, np.ndarray]:
@@ -226,37 +142,40 @@ class Proof:
         Raises:
             UsageError: the run is not finished.
         """
-        if self.claim is None:
-            raise UsageError(f"{self.root}: the run is not finished; continue it first")
-        return self.leaves(self.claim.steps)
+        return self.leaves(self.finished().claim.steps)
+
+    def finished(self) -> FinishedProof:
+        """Return this proof as one that has a claim.
+
+        Raises:
+            UsageError: the run is not finished.
+        """
+        raise UsageError(f"{self.root}: the run is not finished; what began it continues it (the same command or code)")
+
+
+@dataclass(frozen=True, repr=False)
+class FinishedProof(Proof):
+    """A proof whose run is finished, so that it has a claim: whatever is verified, opened, signed or started from."""
+
+    claim: Claim
+
+    def finished(self) -> FinishedProof:
+        """Return this proof."""
+        return self
 
 
 def open_proof(path: Path | str, limits: Limits | None = None) -> Proof:
-    """Open the proof in a directory, which reads its documents and nothing else.
+    """Open the proof in a directory, which reads its documents and nothing else: a `FinishedProof` if it has a claim.
 
     Raises:
         UsageError: there is no proof in the directory.
         ProofError: a document is damaged.
     """
-    root, limits = Path(path), limits or Limits()
-    if not (root / commitments.FILE).exists():
-        raise UsageError(f"{root}: there is no proof here; expected a directory with {commitments.FILE}")
-    commitment = Commitment.parse(read_bounded(root, commitments.FILE, limits))
-    claim = None
-    if (root / claims.FILE).exists():
-        claim = Claim.parse(read_bounded(root, claims.FILE, limits))
-    return Proof(root, commitment, claim, limits)
+    return proof_of(open_run(path, limits))
 
 
-def check_finished(root: Path) -> None:
-    """Check that a directory is not that of a run that goes on or was interrupted: that is no false proof.
-
-    Raises:
-        UsageError: it is; the text says how it is continued.
-    """
-    began = (root / commitments.FILE).exists() and not (root / inventory.FILE).exists()
-    if began and any((root / name).exists() for name in (OPEN_RUN_FILE, JOURNAL_FILE)):
-        raise UsageError(
-            f"{root}: is a run that is not finished; what began it continues it (the same command or code), and the"
-            " proof can be verified when all steps are done"
-        )
+def proof_of(run: Run) -> Proof:
+    """Return a run with its programs, records and states: a `FinishedProof` if it has a claim."""
+    if run.claim is None:
+        return Proof(run.root, run.commitment, None, run.limits, reader=run.reader)
+    return FinishedProof(run.root, run.commitment, run.claim, run.limits, reader=run.reader)

@@ -30,7 +30,7 @@ class Reader(Protocol):
         ...
 
     def leaves(self, root: Path, where: str, spec: StateSpec) -> list[np.ndarray]:
-        """Return the leaves in a directory of the proof, like `pol_jax.storage.checkpoints.load_leaves`."""
+        """Return the leaves in a directory of the proof, like `pol_jax.storage.stored_leaves.load_leaves`."""
         ...
 
 
@@ -47,7 +47,7 @@ class DirectReader:
 
     def leaves(self, root: Path, where: str, spec: StateSpec) -> list[np.ndarray]:
         """Return the leaves in a directory of the proof."""
-        from pol_jax.storage.checkpoints import load_leaves  # it starts jax, which the ledger has no use for
+        from pol_jax.storage.stored_leaves import load_leaves  # it starts jax, which the ledger has no use for
 
         return load_leaves(root, where, spec)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, TypeAlias
 
 import jax
@@ -16,8 +17,9 @@ from jaxtyping import Int64, UInt32, UInt64
 
 from pol_jax.errors import DataError
 from pol_jax.program.artifact import Leaves
-from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.order import batch_indices
+from pol_jax.protocol.trees import RecordSpec
 from pol_jax.training.keys import step_keys
 from pol_jax.training.records import Batch, take
 from pol_jax.training.sources import number_of_records
@@ -42,8 +44,11 @@ def unchanged(_step: int) -> Changed:
 _BLOCK_STEPS = 256
 _BLOCK_RECORDS = 2**22
 
+_READ_BYTES: Final = 2**20
+"""The records of several steps are read at once, up to so many bytes, where a source can read many at once."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class StepInput:
     """A step input is everything that a step receives beside the state.
 
@@ -63,6 +68,10 @@ class StepInput:
     batch: Batch
     changed: Changed = field(default_factory=dict)
     rows: Int64[np.ndarray, " rows"] | slice = field(default_factory=lambda: EVERY)
+
+    def __repr__(self) -> str:
+        """Return step and records in one line; the arrays of a batch would fill a screen."""
+        return f"<StepInput of step {self.step}: {len(self.indices)} records>"
 
     def begin(self, state: Leaves) -> Leaves:
         """Return the state from which the step starts, with the leaves that an intervention has changed."""
@@ -109,6 +118,16 @@ def step_inputs(
     size = number_of_records(source)
     if size != records:  # the order of records is a permutation of exactly so many
         raise DataError(f"the source has {size} records, but the commitment has {records}; use the committed data set")
-    for step, key, indices in plan(commitment, start, stop):
-        batch = take(source, spec, indices[rows].astype(np.int64))
-        yield StepInput(step, key, indices, batch, changes(step - 1), rows)
+    planned = plan(commitment, start, stop)
+    at_once = steps_at_once(spec, commitment.schedule.batch_size) if hasattr(source, "records_at") else 1
+    while block := list(islice(planned, at_once)):
+        places = np.stack([indices[rows] for _, _, indices in block]).astype(np.int64)
+        read = take(source, spec, places.reshape(-1))
+        for at, (step, key, indices) in enumerate(block):
+            begin, end = at * places.shape[1], (at + 1) * places.shape[1]
+            yield StepInput(step, key, indices, tuple(leaf[begin:end] for leaf in read), changes(step - 1), rows)
+
+
+def steps_at_once(record: RecordSpec, batch_size: int) -> int:
+    """Return for how many steps records are read at once: each call, or message to another process, has its price."""
+    return max(1, min(_BLOCK_STEPS, _READ_BYTES // (batch_size * max(1, nbytes(record)))))

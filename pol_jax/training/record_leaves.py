@@ -23,12 +23,20 @@ def spec_of_record(record: PyTree) -> tuple[ArraySpec, ...]:
     """
     specs = []
     for path, leaf in flatten_with_paths(record):
-        array = np.asarray(leaf)
+        array = _array(f"record leaf {path or '/'}", leaf)
         check_numbers(f"record leaf {path or '/'}", array)
         specs.append(ArraySpec(path=path, dtype=_canonical(array.dtype), shape=array.shape))
     if not specs:
         raise DataError(f"record 0 has no arrays, got {type(record).__name__}; expected a pytree of arrays")
     return tuple(specs)
+
+
+def _array(where: str, leaf: Any) -> np.ndarray:
+    """Return a leaf as an array; keys of jax, and objects that can't be arrays, say so by an exception."""
+    try:
+        return np.asarray(leaf)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where}: expected an array of numbers, got {type(leaf).__name__}: {error}") from error
 
 
 def columns_of(
@@ -50,7 +58,7 @@ def columns_of(
         if found.keys() != {leaf.path for leaf in spec}:
             raise DataError(_other_leaves(place, record, found, spec))
         for column, want in zip(columns, spec, strict=True):
-            column.append(np.asarray(found[want.path]))
+            column.append(_array(f"record {place}: leaf {want.path or '/'}", found[want.path]))
     for column, want in zip(columns, spec, strict=True):
         good = {dtype: _fits(dtype, want.dtype) for dtype in {leaf.dtype for leaf in column}}
         for place, leaf in zip(indices.tolist(), column, strict=True):

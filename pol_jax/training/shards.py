@@ -1,7 +1,8 @@
 """States that lie on several devices are digested where their shards lie, piece by piece (section 4).
 
 No process ever has a whole state. Each piece is digested once, by the process that has the first device with it; the
-digests of pieces, 32 bytes each, are all that is needed of the others.
+digests of pieces, 32 bytes each, are all that is needed of the others. Where a state is kept, copies of a piece on
+other devices are compared with it, those of other processes by their digests: so silent corruption is found.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import jax
 import msgspec
@@ -20,6 +22,7 @@ from pol_jax.program.artifact import Program
 from pol_jax.program.placement import Index, Placement
 from pol_jax.protocol.encoding import DIGEST_BYTES, Digest, state_digest
 from pol_jax.protocol.trees import DTYPES, LeafSpec, StateSpec
+from pol_jax.training.device_digests import DeviceDigests, Part
 from pol_jax.training.states import HostState, Layout, Packed, cut, piece_digests
 
 
@@ -38,6 +41,10 @@ class Shard:
     index: Index
     pieces: tuple[int, ...]
     devices: tuple[jax.Device, ...]
+
+    def on(self, process: int) -> list[jax.Device]:
+        """Return the devices of a process that have it."""
+        return [device for device in self.devices if device.process_index == process]
 
 
 @dataclass(frozen=True)
@@ -79,26 +86,65 @@ class ShardedLayout(Layout):
         """Return the copied state; its shards are brought to the host when they are digested or saved."""
         return ShardedState(self, packed)
 
+    def view(self, leaves: Sequence[jax.Array]) -> ShardedState:
+        """Return a state where it lies, without copying it; it must not be used when the next step has begun."""
+        return ShardedState(self, tuple(leaves))
+
     def copy_of(self, leaves: Sequence[jax.Array]) -> ShardedState:
         """Return a copy of a state, on the same devices."""
         return self.fetch(self.pack(leaves))
+
+    def digest_on_device(self, leaves: Sequence[jax.Array]) -> DeviceDigests | None:
+        """Begin to digest the shards that this process digests where they lie; None where the host has to do it."""
+        if self.digester.is_of_no_use:
+            return None
+        parts = [{shard.device: shard.data for shard in leaf.addressable_shards} for leaf in leaves]
+        owned = self.owned(jax.process_index())
+        arrays = [parts[shard.leaf][shard.devices[0]] for shard in owned]
+        pieces = (_part(self.spec[each.leaf], array.shape).pieces for each, array in zip(owned, arrays, strict=True))
+        return self.digester.dispatch(
+            list(map(Part, arrays, pieces)), self.combine, ShardedState(self, tuple(leaves)).digest_pieces
+        )
 
     def owned(self, process: int) -> list[Shard]:
         """Return the shards that a process digests."""
         return [shard for shard in self.shards if shard.devices[0].process_index == process]
 
-    def combine(self, digests: Mapping[int, bytes]) -> Digest:
+    def copies(self, process: int) -> list[Shard]:
+        """Return the shards that a process has, and another one digests."""
+        return [shard for shard in self.shards if shard.devices[0].process_index != process and shard.on(process)]
+
+    def combine(self, messages: Mapping[int, bytes]) -> Digest:
         """Return the digest of a state from what the processes have digested of it.
 
         Args:
-            digests: by process, the digests of the pieces of its `owned` shards, one after the other.
+            messages: by process, the digests of the pieces of its `owned` shards, one after the other; those of its
+                `copies` may follow, and are compared with them.
+
+        Raises:
+            DivergenceError: a copy has other bits.
         """
-        found = dict[int, Digest]()
-        for process, content in digests.items():
-            numbers = [number for shard in self.owned(process) for number in shard.pieces]
+        found, copied = dict[int, Digest](), list[tuple[Shard, int, list[Digest]]]()
+        for process, content in messages.items():
+            owned, copies = self.owned(process), self.copies(process)
             parts = [content[at : at + DIGEST_BYTES] for at in range(0, len(content), DIGEST_BYTES)]
-            found |= dict(zip(numbers, parts, strict=True))
+            numbers = [number for shard in owned for number in shard.pieces]
+            found |= dict(zip(numbers, parts[: len(numbers)], strict=True))
+            rest = iter(parts[len(numbers) :])
+            copied += [
+                (each, process, list(islice(rest, len(each.pieces)))) for each in copies if len(parts) > len(numbers)
+            ]
+        for shard, process, digests in copied:
+            if digests != [found[number] for number in shard.pieces]:
+                raise self.divergence(shard, shard.on(process)[0], shard.devices[0])
         return state_digest(self.spec_digest, (found[number] for number in range(self.pieces)))
+
+    def divergence(self, shard: Shard, one: jax.Device, other: jax.Device) -> DivergenceError:
+        """Return the error of two devices that should have the same part of a state and don't."""
+        return DivergenceError(
+            f"leaf {self.spec[shard.leaf].path or '/'}: {one} has other bits than {other}, and should have the same:"
+            " memory or processor of one of them can't be trusted; check both, then continue with the same command"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,13 +158,17 @@ class ShardedState(HostState):
         """Return the digest of the state; all of its devices are this process's."""
         return self.layout.combine({jax.process_index(): self.digest_pieces()})
 
-    def digest_pieces(self) -> bytes:
-        """Return the digests of the pieces that this process digests, one after the other."""
-        parts = [{shard.device: shard.data for shard in leaf.addressable_shards} for leaf in self.leaves]
+    def digest_pieces(self, *, with_copies: bool = False) -> bytes:
+        """Return the digests of the pieces that this process digests, one after the other.
+
+        Args:
+            with_copies: whether those follow of what another process digests and this one has too.
+        """
+        process, layout = jax.process_index(), self.layout
         pieces = list[memoryview]()
-        for shard in self.layout.owned(jax.process_index()):
-            content = np.asarray(parts[shard.leaf][shard.devices[0]])
-            pieces += cut(_part(self.layout.spec[shard.leaf], content.shape), content)
+        for shard in (*layout.owned(process), *(layout.copies(process) if with_copies else ())):
+            content = np.asarray(self._parts[shard.leaf][shard.on(process)[0]])
+            pieces += cut(_part(layout.spec[shard.leaf], content.shape), content)
         return b"".join(piece_digests(pieces))
 
     def check_replicas(self) -> None:
@@ -127,17 +177,15 @@ class ShardedState(HostState):
         Raises:
             DivergenceError: a device has other bits than another one: its memory or processor can't be trusted.
         """
-        parts = [{each.device: each.data for each in leaf.addressable_shards} for leaf in self.leaves]
         for shard in self.layout.shards:
-            first, *others = [device for device in shard.devices if device in parts[shard.leaf]] or [None]
-            for device in others:
-                one, other = (np.asarray(parts[shard.leaf][each]) for each in (first, device))
-                if one.tobytes() != other.tobytes():
-                    path = self.layout.spec[shard.leaf].path or "/"
-                    raise DivergenceError(
-                        f"leaf {path}: {device} has other bits than {first}, and should have the same: memory or"
-                        " processor of one of them can't be trusted; check both, then continue with the same command"
-                    )
+            parts, devices = self._parts[shard.leaf], shard.on(jax.process_index())
+            for device in devices[1:]:
+                if np.asarray(parts[device]).tobytes() != np.asarray(parts[devices[0]]).tobytes():
+                    raise self.layout.divergence(shard, device, devices[0])
+
+    @cached_property
+    def _parts(self) -> list[dict[jax.Device, jax.Array]]:
+        return [{shard.device: shard.data for shard in leaf.addressable_shards} for leaf in self.leaves]
 
 
 def layout_of(program: Program) -> Layout:

@@ -4,7 +4,8 @@ A step reuses the memory of the state before it, so a digest of that state must 
 Which one costs less was measured. A large state on a CPU is digested where it lies, by all cores, while the next step
 waits: to copy it would take longer than to digest it. Any other state is copied on the device ("packed": all leaves of
 a dtype into one array), by a program of its own after the step. The copy is fetched while later steps run, and in a few
-large transfers instead of many small ones.
+large transfers instead of many small ones. A state on an accelerator that nobody keeps is digested there, and not
+copied (`pol_jax.training.device_digests`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,7 @@ import numpy as np
 from pol_jax.protocol.documents import encode
 from pol_jax.protocol.encoding import PARALLEL_BYTES, Digest, document_digest, piece_digest, state_digest
 from pol_jax.protocol.trees import DTYPES, LeafSpec, StateSpec
+from pol_jax.training.device_digests import DeviceDigester, DeviceDigests, Part
 
 Packed = tuple[jax.Array, ...]
 """A packed state is one 1-d array for each dtype, in the order in which the dtypes first appear."""
@@ -103,6 +105,23 @@ class Layout:
             device.platform == "cpu" for leaf in leaves[:1] for device in leaf.devices()
         )
 
+    @cached_property
+    def digester(self) -> DeviceDigester:
+        """Return what digests states on accelerators."""
+        return DeviceDigester()
+
+    def digest_on_device(self, leaves: Sequence[jax.Array]) -> DeviceDigests | None:
+        """Begin to digest a state where it lies, on an accelerator; None where the host has to do it."""
+        if self.digester.is_of_no_use:
+            return None
+        parts = [Part(leaf, spec.pieces) for leaf, spec in zip(leaves, self.spec, strict=True)]
+        return self.digester.dispatch(parts, self.combine, lambda: self.view(leaves).digest_pieces())
+
+    def combine(self, messages: Mapping[int, bytes]) -> Digest:
+        """Return the digest of a state from the digests of its pieces, one after the other, of the one process."""
+        (content,) = messages.values()
+        return state_digest(self.spec_digest, [content])
+
     def view(self, leaves: Sequence[jax.Array]) -> HostState:
         """Return a state on a CPU without copying it, after waiting for the step that computes it.
 
@@ -145,9 +164,12 @@ class HostState:
 
     def digest(self) -> Digest:
         """Return the digest of the state."""
+        return self.layout.combine({0: self.digest_pieces()})
+
+    def digest_pieces(self, *, with_copies: bool = False) -> bytes:
+        """Return the digests of the pieces of the state, one after the other; there are no copies of any."""
         pairs = zip(self.layout.spec, self.leaves, strict=True)
-        pieces = [piece for leaf, array in pairs for piece in cut(leaf, array)]
-        return state_digest(self.layout.spec_digest, piece_digests(pieces))
+        return b"".join(piece_digests([piece for leaf, array in pairs for piece in cut(leaf, array)]))
 
 
 def cut(leaf: LeafSpec, array: np.ndarray) -> Iterator[memoryview]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -19,12 +18,12 @@ from pol_jax.errors import PolError, ProofError, UsageError
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.initial import EarlierProof, OwnKey, UnprovenWeights, taken
+from pol_jax.protocol.initial import EarlierProof, OwnKey, taken
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.outcomes import Outcome, Verdict
-from pol_jax.reports.provenance import Ancestor, Beginning, Provenance
+from pol_jax.reports.provenance import Ancestor
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.notices import notices
 from pol_jax.storage.checkpoints import load_checkpoint
@@ -50,12 +49,6 @@ class Lineage:
     known: Mapping[str, Path]
     followed: tuple[str, ...] = ()
 
-
-_BEGINNINGS: Final = {
-    OwnKey: Beginning.OWN_KEY,
-    EarlierProof: Beginning.EARLIER_PROOF,
-    UnprovenWeights: Beginning.UNPROVEN_WEIGHTS,
-}
 
 VerifyAncestor: TypeAlias = Callable[[Path, Lineage], Report]
 """Verifies an earlier proof as the one that starts from it is verified."""
@@ -90,19 +83,6 @@ def lineage_of(parents: Iterable[str], limits: Limits) -> Lineage:
             raise UsageError(f"parents: {path}: no finished proof here: {error}") from error
         known[claim.digest().hex()] = path
     return Lineage(known)
-
-
-def provenance_of(commitment: Commitment) -> Provenance:
-    """Return where the initial state comes from, by the commitment."""
-    initial, leaves = commitment.initial, taken(commitment.initial, commitment.state).values()
-    return Provenance(
-        beginning=_BEGINNINGS[type(initial)],
-        claim=initial.claim if isinstance(initial, EarlierProof) else None,
-        digest=None if isinstance(initial, OwnKey) else initial.digest,
-        taken=tuple(leaf.path for leaf in leaves),
-        values=sum(prod(leaf.shape) for leaf in leaves),
-        leaves=len(commitment.state),
-    )
 
 
 def check_taken(commitment: Commitment, leaves: Sequence[np.ndarray], where: str) -> None:
@@ -184,8 +164,7 @@ def _why(report: Report) -> str:
 
 def _difference(initial: EarlierProof, state: StateSpec, path: Path, limits: Limits) -> str | None:
     """Return why the final state of the proof in ``path`` is not what was taken over; None if it is."""
-    proof, wanted = open_proof(path, limits), taken(initial, state).values()
-    assert proof.claim is not None  # noqa: S101  # it passed stage 6
+    proof, wanted = open_proof(path, limits).finished(), taken(initial, state).values()
     final = load_checkpoint(path, proof.claim.steps, proof.commitment.state)
     own = (proof.claim.digest().hex(), Layout(proof.commitment.state).gather(final).digest().hex())
     if own != (initial.claim, proof.claim.final_state) or proof.commitment.digest().hex() != proof.claim.commitment:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from pol_jax.exact import self_test
-from pol_jax.protocol.claim import Claim
+from pol_jax.judging.replay_result import ReplayResult
+from pol_jax.protocol.claim import INITIAL, Claim
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.environment import Environment
+from pol_jax.protocol.spans import Span
 
-Differences = Callable[[], Sequence[str]]
-"""Returns why other bits on this backend would say nothing about the proof, one line each; empty if they do."""
+Differences = Callable[[Iterable[Span]], Sequence[str]]
+"""Returns why other bits of some steps on this backend would say nothing about them, one line each; empty if they do.
+
+A claim names the environment of each step; `pol_jax.protocol.claim.INITIAL` stands for the initial state.
+"""
 
 
 def backend_differences(commitment: Commitment, claim: Claim, own: Environment) -> Differences:
@@ -20,22 +25,43 @@ def backend_differences(commitment: Commitment, claim: Claim, own: Environment) 
     A program in exact arithmetic has the same bits on every backend that keeps its rules, which a self-test shows. Any
     other program may have other bits where the environment is not the one that the claim names.
     """
+    tested = cache(self_test)
 
-    @cache
-    def differences() -> Sequence[str]:
+    def differences(spans: Iterable[Span]) -> Sequence[str]:
         if commitment.arithmetic is None:
-            return differences_from(commitment, claim, own)
-        found = self_test()
+            return differences_from(commitment, claim, own, spans)
+        found = tested()
         return [] if found else [str(found)]
 
     return differences
 
 
-def differences_from(commitment: Commitment, claim: Claim, own: Environment) -> list[str]:
-    """Return in what this backend differs from those of a run, one line each: another environment, too few devices."""
-    found, mesh = claim.environment_differences(own), commitment.mesh
+def differences_from(
+    commitment: Commitment, claim: Claim, own: Environment, spans: Iterable[Span] | None = None
+) -> list[str]:
+    """Return in what this backend differs from those of some steps, one line each: another environment, few devices.
+
+    Args:
+        commitment: of the run.
+        claim: of the run.
+        own: the environment here.
+        spans: the steps, with `INITIAL` for the initial state; None for the whole run.
+    """
+    found, mesh = claim.environment_differences(own, spans), commitment.mesh
     if mesh is not None and own.device_count < mesh.device_count:
         found.append(f"mesh: {mesh.device_count} devices ({mesh}) against {own.device_count} here")
     elif mesh is not None and not mesh.divides(commitment.schedule.batch_size):
         found.append(f"mesh: jax can't cut batches of {commitment.schedule.batch_size} records so ({mesh})")
     return found
+
+
+def differences_where(
+    differences: Differences, initial_exact: bool | None, results: Sequence[ReplayResult]
+) -> Sequence[str]:
+    """Return why what differs says nothing here: in what this backend is not that of the steps that differ.
+
+    A replay ends at the first step that differs, and that step decides.
+    """
+    steps = [Span(each.mismatch - 1, each.mismatch) for each in results if each.mismatch is not None]
+    spans = [*([INITIAL] if initial_exact is False else []), *steps]
+    return differences(spans) if spans else ()

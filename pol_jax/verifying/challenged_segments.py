@@ -9,14 +9,14 @@ import msgspec
 
 from pol_jax.judging.coverage import confirmed_spans, covered_segments
 from pol_jax.judging.replay_result import ReplayResult
-from pol_jax.judging.verdict import Evidence, Judgement, judge_bits, judge_numbers
+from pol_jax.judging.verdict import Evidence, Judgement, describe_comparison, judge_bits, judge_numbers
 from pol_jax.progress import Progress
 from pol_jax.protocol.challenge import Policy
 from pol_jax.protocol.spans import Route, Segments, Span, routes_between_checkpoints
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.coverage import Coverage, Replay
 from pol_jax.reports.outcomes import Outcome, Verdict
-from pol_jax.verifying.backend_differences import Differences
+from pol_jax.verifying.backend_differences import Differences, differences_where
 from pol_jax.verifying.proof_material import ProofMaterial
 from pol_jax.verifying.replay import Replayer
 from pol_jax.verifying.verifier import replay_of
@@ -91,7 +91,14 @@ def check_segments(
         exact = {replay.segment for replay in replays if replay.mismatch is None}
         differing = [target for target in targets if segments.of_step(target.stop) not in exact]
         between = routes_between_checkpoints(differing, checkpoints)
-        compared = _compare(material, between, evidence, replayer, progress)
+        reproduced = [target for target in targets if segments.of_step(target.stop) in exact]
+        # Of other stretches between checkpoints, some steps were not replayed, and their end may be a false one.
+        equal = [
+            route.span
+            for route in routes_between_checkpoints(reproduced, checkpoints)
+            if sum(len(target.steps) for target in route.targets) == len(route.span.steps)
+        ]
+        compared = _compare(material, between, equal, evidence, replayer, progress)
         coverage = covered_segments(policy, routes, results, segments, compared)
         judgement = judge_numbers(judgement, compared, len(exact), "segment")
     self_test = replay_of(0, evidence.self_test) if evidence.self_test else None
@@ -117,8 +124,8 @@ def replay_segments(
     """
     initial_exact = replayer.initial_is_exact()
     self_test = self_test_of(segments)
-    (first,) = replayer.replay([self_test])
-    bits_decide = first.exact or not differences()
+    first = replayer.self_test(self_test)
+    bits_decide = first.exact or not differences([self_test])
     replayed = routes if bits_decide else []
     results = list(replayer.replay(route.span for route in replayed))
     differing = [result for result in (first, *results) if not result.exact][:1]
@@ -126,25 +133,44 @@ def replay_segments(
     by_target = [
         result.for_target(target) for route, result in zip(replayed, results, strict=True) for target in route.targets
     ]
-    decided = initial_exact and not differing
-    evidence = Evidence(
-        () if decided else differences(), initial_exact, first, by_target, repeated == differing, exact_arithmetic
-    )
+    found = differences_where(differences, initial_exact, (first, *results))
+    evidence = Evidence(found, initial_exact, first, by_target, repeated == differing, exact_arithmetic)
     return evidence, results
 
 
 def _compare(
-    material: ProofMaterial, routes: Sequence[Route], evidence: Evidence, replayer: Replayer, progress: Progress
+    material: ProofMaterial,
+    routes: Sequence[Route],
+    equal: Sequence[Span],
+    evidence: Evidence,
+    replayer: Replayer,
+    progress: Progress,
 ) -> tuple[Compared, ...]:
-    """The initial state and the steps between checkpoints, compared as numbers."""
+    """The initial state and the steps between checkpoints, compared as numbers; if all pass, those with equal bits."""
     initial = [] if evidence.initial_exact else [replayer.compare_initial(material)]
-    segments = material.checked.proof.segments
-    found = replayer.compare_spans(material, [route.span for route in routes], progress)
+    segments, spans = material.checked.proof.segments, [route.span for route in routes]
+    found = list(replayer.compare_spans(material, spans, progress, equal))
     compared = [
         msgspec.structs.replace(each, segments=tuple(segments.of_step(target.stop) for target in route.targets))
-        for route, each in zip(routes, found, strict=True)
+        for route, each in zip(routes, found, strict=False)
     ]
-    return (*initial, *require_states_on_the_way(replayer, compared))
+    return (*initial, *require_states_on_the_way(replayer, compared), *found[len(compared) :])
+
+
+def steered_steps(
+    material: ProofMaterial,
+    replayer: Replayer,
+    routes: Sequence[Route],
+    checkpoints: Sequence[int],
+    progress: Progress,
+) -> list[str]:
+    """Why steps with equal bits show nothing, if last places of a state before decide where they lead; one line each.
+
+    An earlier run that was accepted within a tolerance may end in last places that its prover chose.
+    """
+    between = routes_between_checkpoints([target for route in routes for target in route.targets], checkpoints)
+    found = replayer.compare_spans(material, [], progress, [route.span for route in between])
+    return [describe_comparison(each, "segment") for each in found if not each.passed]
 
 
 def require_states_on_the_way(replayer: Replayer, compared: Sequence[Compared]) -> list[Compared]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,15 +24,17 @@ from pol_jax.protocol.encoding import DIGEST_BYTES, Digest, batch_digest
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.reports.curves import Curve
-from pol_jax.storage.checkpoints import checkpoint_name, open_leaves
+from pol_jax.storage.checked_leaves import CheckedLeaves
+from pol_jax.storage.checked_parts import CheckedParts
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.interventions import intervention_name, intervention_steps
 from pol_jax.storage.inventory import check_inventory, read_bounded, scan
 from pol_jax.storage.ledger import DIRECTORY, segment_file
-from pol_jax.storage.proof import Proof
+from pol_jax.storage.proof import FinishedProof
 from pol_jax.storage.seen_digests import SeenDigests
+from pol_jax.storage.stored_leaves import open_leaves
 from pol_jax.training.inputs import plan
 from pol_jax.training.keys import step_keys
-from pol_jax.training.states import Layout
 from pol_jax.verifying.agreement import check_agreement
 
 
@@ -46,7 +48,7 @@ class Checked:
         records: digests of all records.
     """
 
-    proof: Proof
+    proof: FinishedProof
     program: Program
     records: UInt8[np.ndarray, "records 32"]
 
@@ -81,7 +83,7 @@ def check_commitment(root: Path, claim: Claim, limits: Limits) -> Checked:
     check_agreement(commitments.FILE, commitment, claim)
     if nbytes(commitment.state) > limits.state_bytes:
         raise ProofError(commitments.FILE, f"state: more than the limit of {limits.state_bytes} bytes")
-    proof = Proof(root, commitment, claim, limits)
+    proof = FinishedProof(root, commitment, claim, limits)
     records, program = proof.records(), proof.program()
     check_constants(program, limits)
     return Checked(proof, program, records)
@@ -103,8 +105,9 @@ def check_ledger(
     """
     proof = checked.proof
     schedule, leaves, states = proof.commitment.schedule, list[Digest](), dict[int, Digest]()
+    parts = CheckedParts()
     _check_segment_files(proof)
-    for row in tracked(progress or Silent(), "reading the ledger", proof.rows(), claim.steps + 1):
+    for row in tracked(progress or Silent(), "reading the ledger", _rows_kept_in(parts, proof), claim.steps + 1):
         where = segment_file(proof.segments.of_step(row.step))
         if (row.state is not None) != schedule.has_witness(row.step, claim.steps):
             raise ProofError(
@@ -121,11 +124,19 @@ def check_ledger(
         raise ProofError(DIRECTORY, "its Merkle root is not the claimed one")
     if states[claim.steps].hex() != claim.final_state:
         raise ProofError(claims.FILE, f"final_state is not the digest in row {claim.steps} of the ledger")
-    return replace(checked, proof=replace(proof, seen=SeenDigests(0, b"".join(leaves), states)))
+    return replace(checked, proof=replace(proof, seen=SeenDigests(0, b"".join(leaves), states), parts=parts))
+
+
+def _rows_kept_in(parts: CheckedParts, proof: FinishedProof) -> Iterator[Row]:
+    """Yield all rows, as they are read, and keep them."""
+    for segment in range(len(proof.segments)):
+        rows = list(proof.rows_of(segment))
+        parts.put_rows(segment, rows)
+        yield from rows
 
 
 def check_inputs(
-    proof: Proof, claim: Claim, records: UInt8[np.ndarray, "records 32"], progress: Progress | None = None
+    proof: FinishedProof, claim: Claim, records: UInt8[np.ndarray, "records 32"], progress: Progress | None = None
 ) -> None:
     """Stage 5: keys, record indices and batch digests of every row are what the commitment gives."""
     commitment = proof.commitment
@@ -139,7 +150,7 @@ def check_inputs(
 
 
 def check_states(
-    proof: Proof,
+    proof: FinishedProof,
     observe: Callable[[int, Sequence[np.ndarray]], None] | None = None,
     progress: Progress | None = None,
 ) -> list[int]:
@@ -154,27 +165,27 @@ def check_states(
         The steps whose checkpoints are there, ascending.
     """
     assert proof.seen is not None  # noqa: S101  # it passed stage 4
-    layout, states = Layout(proof.commitment.state), proof.seen.states
-    stored = proof.checkpoints()
-    for step in sorted({0, proof.segments.steps} - set(stored)):
+    states, steps = proof.seen.states, proof.checkpoints()
+    for step in sorted({0, proof.segments.steps} - set(steps)):
         raise ProofError(checkpoint_name(step), "is missing")
-    for step in sorted(set(stored) - states.keys()):
+    for step in sorted(set(steps) - states.keys()):
         raise ProofError(checkpoint_name(step), "is none of the schedule's")
-    for step in tracked(progress or Silent(), "digesting checkpoints", stored, len(stored)):
-        leaves = open_leaves(proof.root, checkpoint_name(step), layout.spec)
-        whole = leaves.read_all() if observe else None
-        digest = leaves.digest() if whole is None else layout.gather(whole).digest()
+    for step in tracked(progress or Silent(), "digesting checkpoints", steps, len(steps)):
+        stored = open_leaves(proof.root, checkpoint_name(step), proof.commitment.state)
+        leaves = CheckedLeaves(stored) if observe else None  # without an observer, no leaf is needed whole
+        digest = stored.digest() if leaves is None else leaves.digest()
         if digest != states[step]:
             raise ProofError(checkpoint_name(step), f"its state is not the one in row {step} of the ledger")
-        if observe and whole is not None:
-            observe(step, whole)
+        if observe and leaves is not None:
+            observe(step, leaves)
+            if proof.parts:
+                proof.parts.put_state(step, leaves, nbytes(proof.commitment.state))
     _check_interventions(proof)
-    return stored
+    return steps
 
 
-def _check_interventions(proof: Proof) -> None:
+def _check_interventions(proof: FinishedProof) -> None:
     """Refuse other interventions than those of the claim, whose leaves are read here."""
-    assert proof.claim is not None  # noqa: S101  # it passed stage 2
     claimed = {each.after for each in proof.claim.interventions}
     for step in sorted(set(intervention_steps(proof.root)) - claimed):
         raise ProofError(intervention_name(step), "is no intervention that the claim names")
@@ -196,7 +207,7 @@ def check_files_to_states(root: Path, limits: Limits) -> Checked:
     return checked
 
 
-def _check_segment_files(proof: Proof) -> None:
+def _check_segment_files(proof: FinishedProof) -> None:
     found = (f"{DIRECTORY}/{path.name}" for path in (proof.root / DIRECTORY).glob("*"))
     stored = {name for name in found if not inventory.is_beside(name)}
     expected = {segment_file(segment) for segment in range(len(stored) + 1) if segment < len(proof.segments)}
@@ -205,7 +216,7 @@ def _check_segment_files(proof: Proof) -> None:
 
 
 def _check_row(
-    proof: Proof, row: Row, key: np.ndarray, indices: np.ndarray, records: UInt8[np.ndarray, "records 32"]
+    proof: FinishedProof, row: Row, key: np.ndarray, indices: np.ndarray, records: UInt8[np.ndarray, "records 32"]
 ) -> None:
     where = segment_file(proof.segments.of_step(row.step))
     if row.key != key.astype("<u4").tobytes():

@@ -47,10 +47,10 @@ def check_final(spec: StateSpec, leaves: Sequence[np.ndarray], wanted: Sequence[
     Raises:
         ProofError: it has another one, or none of this name.
     """
-    found = {leaf.path: (leaf, array) for leaf, array in zip(spec, leaves, strict=True)}
+    places = {leaf.path: at for at, leaf in enumerate(spec)}
     for each in wanted:
-        if each.path not in found:
+        if each.path not in places:
             raise ProofError(where, f"the final state has no leaf {each.path or '/'}, which the model at hand has")
-        leaf, array = found[each.path]
-        if digest_of((leaf,), [array]) != each.digest:
+        at = places[each.path]
+        if digest_of((spec[at],), [leaves[at]]) != each.digest:
             raise ProofError(where, f"the final state's leaf {each.path or '/'} is not that of the model at hand")

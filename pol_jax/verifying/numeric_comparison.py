@@ -24,9 +24,10 @@ from pol_jax.reports.comparison import Compared
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.inputs import StepInput
-from pol_jax.verifying.calibration import judge_initial_state, judge_span
+from pol_jax.verifying.calibration import judge_span
 from pol_jax.verifying.compilations import Compilations, Metrics, compile_variants
 from pol_jax.verifying.decided_spans import Offered, judge_decided
+from pol_jax.verifying.initial_comparison import judge_initial_state
 from pol_jax.verifying.observed_steps import ObservedSteps
 
 MOST_REASONS: Final = 5
@@ -66,33 +67,59 @@ def compare_initial(material: CommittedSteps) -> Compared:
 
 
 def compare_spans(
-    material: CommittedSteps, spans: Sequence[Span], progress: Progress, decisions: Offered | None = None
+    material: CommittedSteps,
+    spans: Sequence[Span],
+    progress: Progress,
+    decisions: Offered | None = None,
+    equal: Sequence[Span] = (),
 ) -> Iterator[Compared]:
     """Compare each span, from the committed state before it to the one after it.
 
-    A span that does not pass is judged once more with the prover's decisions, if there are any of its steps.
+    A span that does not pass is judged once more with the prover's decisions, if there are any of its steps. If all
+    pass, those that were reproduced bit for bit are looked at too: last bits that a prover chose in one step, within
+    the tolerance, may be read in another one, which then has the same bits everywhere.
 
     Args:
         material: the committed states and inputs.
         spans: the steps.
         progress: told of each span.
         decisions: entries by step, from an opening.
+        equal: the steps that were reproduced bit for bit.
 
     Raises:
         BackendError: the program can't be executed here.
         DataError: the verifier's records are not the committed ones.
         ProofError: a checkpoint can't be read any more.
     """
-    if not spans:
+    if not (spans or equal):
         return
-    progress.begin("comparing within a tolerance", len(spans))
+    progress.begin("comparing within a tolerance", len(spans) + len(equal))
     compilations, decided = compile_variants(material.program), _Decided(material, decisions or {})
+
+    def judge(span: Span, metrics: Sequence[Metrics] | None) -> StepComparison:
+        before, after = material.state(span.start), material.state(span.stop)
+        return judge_span(compilations, before, after, material.inputs(span), metrics)
+
+    all_passed = True
     for done, span in enumerate(spans, 1):
         metrics = [row.values for row in material.rows_of(span)]
-        before, after = material.state(span.start), material.state(span.stop)
-        found = judge_span(compilations, before, after, material.inputs(span), metrics)
-        yield decided.judge(compilations, span, metrics, compared_as(span.start, span.stop, found))
+        found = decided.judge(compilations, span, metrics, compared_as(span.start, span.stop, judge(span, metrics)))
+        all_passed = all_passed and found.passed
+        yield found
         progress.at(done)
+    for done, span in enumerate(equal if all_passed else (), len(spans) + 1):
+        yield compared_as(span.start, span.stop, _as_equal(judge(span, None)), equal=True)
+        progress.at(done)
+
+
+def _as_equal(found: StepComparison) -> StepComparison:
+    """A judgement on steps with equal bits: they pass, unless last places of the state before decide the result.
+
+    The prover has chosen nothing in these steps, however far this machine's other compilations are off.
+    """
+    undecided = tuple(f"leaf {leaf.path or '/'}: {leaf.reason}" for leaf in found.leaves if leaf.is_open)
+    outcome = Outcome.INCONCLUSIVE if undecided else Outcome.PASSED
+    return msgspec.structs.replace(found, outcome=outcome, reasons=undecided or ("equal bit for bit",))
 
 
 class _Decided:
@@ -128,7 +155,7 @@ def _because(found: Compared, reason: str) -> Compared:
     return msgspec.structs.replace(found, reasons=(reason, *found.reasons)[:MOST_REASONS])
 
 
-def compared_as(start: int, stop: int, found: StepComparison) -> Compared:
+def compared_as(start: int, stop: int, found: StepComparison, *, equal: bool = False) -> Compared:
     """Return a judgement in the form of a report, where numbers that are not finite are None."""
     whole = found.total
     return Compared(
@@ -146,4 +173,5 @@ def compared_as(start: int, stop: int, found: StepComparison) -> Compared:
         cosine=finite(found.cosine),
         infinitesimal=whole.infinitesimal,
         rooms=tuple(leaf.rooms for leaf in found.leaves) if found.outcome is Outcome.PASSED else (),
+        equal=equal,
     )

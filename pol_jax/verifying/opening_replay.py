@@ -11,8 +11,8 @@ from pol_jax.progress import Progress
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.spans import Span
 from pol_jax.training.initial_state import first_key, taken_of
-from pol_jax.training.loop import Witness
 from pol_jax.training.shards import layout_of
+from pol_jax.training.witness import Witness
 from pol_jax.verifying.opening_checks import Opened
 from pol_jax.verifying.replay import RowComparer, placed_program, replay_steps
 

@@ -11,7 +11,6 @@ from typing import Final
 
 from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.judging.coverage import covered_steps
-from pol_jax.judging.decision_use import counted_share
 from pol_jax.judging.displacement import displacements
 from pol_jax.judging.drift import drift_of_opening
 from pol_jax.judging.replay_result import ReplayResult
@@ -34,7 +33,7 @@ from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.storage.inventory import find_claim, read_bounded
 from pol_jax.storage.openings import read_opening
 from pol_jax.verifying.ancestry import check_taken
-from pol_jax.verifying.backend_differences import backend_differences
+from pol_jax.verifying.backend_differences import backend_differences, differences_where
 from pol_jax.verifying.initial_test import ks_test
 from pol_jax.verifying.interruption import interrupted_replay
 from pol_jax.verifying.numeric_comparison import compare_initial, compare_spans
@@ -52,7 +51,7 @@ from pol_jax.verifying.opening_checks import (
 from pol_jax.verifying.opening_replay import ReplaySpans, initial_is_exact, replay_here, replay_spans
 from pol_jax.verifying.request import OpeningRequest
 from pol_jax.verifying.trusted_program import Trusted
-from pol_jax.verifying.verifier import Verifier, describe_size, replay_of
+from pol_jax.verifying.verifier import Verifier, replay_of
 
 _NO_EARLIER_PROOF: Final = (
     "the run starts from an earlier one, which no opening shows; the directories of both are verified together"
@@ -106,7 +105,7 @@ class OpeningVerifier(Verifier):
             commitment, program = check_opened_commitment(opening, claim, request.limits)
             self.add_commitment(commitment)
             seen += self.add_attestations(self._claim_file.parent, commitment, claim)
-            seen += ["programs match", describe_size(program)]
+            seen += ["programs match", self.see_program(program)]
             seen += self.compare_programs(lambda: Artifacts(opening.init, opening.step), commitment, claim)
         drawn = challenged_steps(request.policy, claim.steps, claim.digest(), request.nonce, claim.format)
         wanted = witnessed_spans(commitment.schedule, drawn, claim.steps)
@@ -195,12 +194,11 @@ class OpeningVerifier(Verifier):
         repeated = replay_spans(opened, [result.span for result in differing[:1]], Silent())
         exact_arithmetic = opened.commitment.arithmetic is not None
         differences = backend_differences(opened.commitment, claim, self.environment)
-        decided = initial is not False and not differing
-        found = () if decided else differences()
+        found = differences_where(differences, initial, differing)
         evidence = Evidence(found, initial, None, results, repeated == differing[:1], exact_arithmetic, "step")
         judgement = judge_bits(evidence)
         if judgement.verdict is Verdict.INCONCLUSIVE and not exact_arithmetic:
-            compared = self._compare(opened, initial, differing)
+            compared = self._compare(opened, initial, results)
             self.add(compared=compared)
             judgement = judge_numbers(judgement, compared, len(results) - len(differing), "step")
         self.add(
@@ -208,13 +206,14 @@ class OpeningVerifier(Verifier):
             replays=tuple(replay_of(result.span.stop, result) for result in results),
         )
         self.add_drift(self._drift(opened, claim, wanted))
+        self.add_dependence(opened, wanted[-1])
         return judgement
 
-    def _compare(self, opened: Opened, initial: bool | None, differing: Sequence[ReplayResult]) -> tuple[Compared, ...]:
+    def _compare(self, opened: Opened, initial: bool | None, results: Sequence[ReplayResult]) -> tuple[Compared, ...]:
         """Compare what has other bits here within a tolerance that is calibrated on this machine."""
         start = [compare_initial(opened)] if initial is False else []
-        spans = [result.span for result in differing]
-        return (*start, *compare_spans(opened, spans, self.progress, opened.decisions))
+        differing, equal = ([each.span for each in results if each.exact is exact] for exact in (False, True))
+        return (*start, *compare_spans(opened, differing, self.progress, opened.decisions, equal))
 
     def _drift(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> Drift:
         """Measure how far the challenged steps went; and the whole run, if both of its ends were opened."""
@@ -231,8 +230,7 @@ class OpeningVerifier(Verifier):
             return Tolerated(compared, claim.steps, leaves=self.leaves)
         drawn = draw_steps(policy, claim.steps, claim.digest(), self._request.nonce, claim.format)
         spans = [witnessed_span(opened.commitment.schedule, step, claim.steps) for step in drawn]
-        chosen = counted_share(compared, spans, policy.confidence)
-        return Tolerated(compared, claim.steps, frozenset(spans), chosen, self.leaves)
+        return Tolerated(compared, claim.steps, spans, policy.confidence, self.leaves)
 
 
 def _is_answered(span: Span, opening: Opening, rows: Mapping[int, Row]) -> bool:

@@ -26,16 +26,17 @@ from pol_jax.protocol.distances import HostLeaves
 from pol_jax.protocol.spans import Route, Segments, routes
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Curve, Update, thin
-from pol_jax.reports.outcomes import Outcome
+from pol_jax.reports.outcomes import Mode, Outcome, Verdict
 from pol_jax.reports.report import Report
-from pol_jax.storage.checkpoints import check_place, checkpoint_name
-from pol_jax.storage.proof import check_finished
+from pol_jax.storage.checkpoint_names import checkpoint_name
+from pol_jax.storage.orbax_settings import check_place
+from pol_jax.storage.run import check_finished
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.sources import source_for
 from pol_jax.training.task import BUILT_IN, Source, load_task
 from pol_jax.verifying.ancestry import Lineage, check_ancestry, check_taken, lineage_of
 from pol_jax.verifying.backend_differences import backend_differences
-from pol_jax.verifying.challenged_segments import check_segments, self_test_of
+from pol_jax.verifying.challenged_segments import check_segments, self_test_of, steered_steps
 from pol_jax.verifying.checks import (
     Checked,
     check_commitment,
@@ -52,7 +53,7 @@ from pol_jax.verifying.replay import MakeReplayer, Replayer
 from pol_jax.verifying.request import ProofRequest
 from pol_jax.verifying.trusted_program import Trusted
 from pol_jax.verifying.update_sizes import measure_stretches
-from pol_jax.verifying.verifier import Verifier, describe_size
+from pol_jax.verifying.verifier import Verifier
 
 BUILT_IN_RECORDS: Final = "the built-in task that the proof names"
 """What a report calls the records of `built_in_source`."""
@@ -152,7 +153,7 @@ class ProofVerifier(Verifier):
                 if (mesh := proof.commitment.mesh)
                 else []
             )
-            seen.append(describe_size(checked.program))
+            seen.append(self.see_program(checked.program))
             seen += self.compare_programs(proof.artifacts, proof.commitment, claim)
         with self.stage(Stage.LEDGER) as seen:
             curve = Curve(claim.steps)
@@ -196,7 +197,7 @@ class ProofVerifier(Verifier):
             Why these leave open where the initial state comes from; None if they don't.
         """
         proof = passed.checked.proof
-        initial = proof.host_leaves(0)
+        initial = proof.checked_leaves(0)
         check_taken(proof.commitment, initial, checkpoint_name(0))
         ancestry = check_ancestry(
             proof.commitment, passed.claim, self._lineage, self._verify_ancestor, self._request.limits
@@ -250,6 +251,8 @@ class ProofVerifier(Verifier):
         material = ProofMaterial(checked, source, records)
         differences = backend_differences(checked.proof.commitment, claim, self.environment)
         found = check_segments(material, replayer, policy, challenged, passed.checkpoints, differences, self.progress)
+        if found.judgement.verdict is Verdict.ACCEPTED and any(a.mode is Mode.TOLERANCE for a in self.report.ancestors):
+            self.doubts += steered_steps(material, replayer, challenged, passed.checkpoints, self.progress)
         self.add(coverage=found.coverage, compared=found.compared, self_test=found.self_test, replays=found.replays)
         if found.replays and self.report.data:
             self.add(data=structs.replace(self.report.data, compared=self._request.records))
@@ -257,6 +260,8 @@ class ProofVerifier(Verifier):
         tolerated = Tolerated(found.compared, claim.steps, leaves=self.leaves)
         drift = drift_of(passed.trajectory, policy, segments, found.confirmed, tolerated, self._request.d_ref)
         self.add_drift(drift)
+        if challenged and not self._is_ancestor:
+            self.add_dependence(material, challenged[-1].span)
         return found.judgement
 
 

@@ -19,14 +19,17 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Span
 from pol_jax.reports.comparison import Compared
+from pol_jax.storage.checked_leaves import CheckedLeaves
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.training.committed_records import CommittedRecords
+from pol_jax.training.follower import Follower
 from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.inputs import StepInput, step_inputs
-from pol_jax.training.loop import Follower, Witness, run
+from pol_jax.training.loop import run
 from pol_jax.training.shards import layout_of
 from pol_jax.training.states import HostState
 from pol_jax.training.task import Source
+from pol_jax.training.witness import Witness
 from pol_jax.verifying.checks import Checked
 from pol_jax.verifying.numeric_comparison import CommittedSteps, compare_initial, compare_spans
 
@@ -35,12 +38,20 @@ from pol_jax.verifying.numeric_comparison import CommittedSteps, compare_initial
 class _Start:
     """What a replay needs: the steps, the ledger's rows of these steps, and the state to begin with.
 
-    The state is None where the span before ends in it, and is replayed before.
+    The state is None where the span before ends in it, and is replayed before. A large one is read leaf by leaf, when
+    it is put on the devices. Where the self-test has replayed the first steps of the span, ``tested`` is the state that
+    it reached, and rows and replay go on from there.
     """
 
     span: Span
     rows: Iterator[Row]
-    state: list[np.ndarray] | None
+    state: Sequence[np.ndarray] | None
+    tested: _Reached | None = None
+
+    @property
+    def first(self) -> int:
+        """Return the first step to replay."""
+        return (self.tested.step if self.tested else self.span.start) + 1
 
 
 class Replayer:
@@ -68,6 +79,7 @@ class Replayer:
             proof.commitment.row_layout,
         )
         self._done = 0
+        self._tested: _Reached | None = None
 
     def compare_with(self, seen: SeenDigests) -> None:
         """Compare what is read of the proof from now on with ``seen``, as another process saw it."""
@@ -79,8 +91,19 @@ class Replayer:
         takes = proof.commitment.initial.leaves
         given = taken_of(proof.commitment, proof.host_leaves(0)) if takes else {}
         with executing(self._program.signature):
-            state = self._layout.copy_of(self._program.start(first_key(proof.commitment), given))
+            state = self._layout.view(self._program.start(first_key(proof.commitment), given))
         return self._witness.initial(first_key(proof.commitment), state) == proof.row(0)
+
+    def self_test(self, span: Span) -> ReplayResult:
+        """Replay the first steps of the run. If the next replay begins with them too, it goes on from their end.
+
+        Raises:
+            DataError: the source's records are not the committed ones.
+            BackendError: the program can't be executed here.
+        """
+        result, reached = self._run(self._start(span))
+        self._tested = reached if reached.step > 0 else None
+        return result
 
     def replay(self, spans: Iterable[Span]) -> Iterator[ReplayResult]:
         """Replay runs of steps one after the other, each from its checkpoint.
@@ -118,35 +141,44 @@ class Replayer:
         """Compare the initial state as numbers; see `pol_jax.verifying.numeric_comparison`."""
         return compare_initial(material)
 
-    def compare_spans(self, material: CommittedSteps, spans: Sequence[Span], progress: Progress) -> Iterator[Compared]:
+    def compare_spans(
+        self, material: CommittedSteps, spans: Sequence[Span], progress: Progress, equal: Sequence[Span] = ()
+    ) -> Iterator[Compared]:
         """Compare spans as numbers; see `pol_jax.verifying.numeric_comparison`."""
-        return compare_spans(material, spans, progress)
+        return compare_spans(material, spans, progress, equal=equal)
 
     def _start(self, span: Span, *, follows: bool = False) -> _Start:
         """Read what a replay begins with and is compared with; no state, if it follows another replay."""
-        proof = self._checked.proof
-        return _Start(span, proof.rows_after(span.start), None if follows else proof.host_leaves(span.start))
+        proof, tested = self._checked.proof, self._tested
+        self._tested = None  # it holds the memory of a state
+        if tested and span.start == 0 and tested.step < span.stop:
+            return _Start(span, proof.rows_after(tested.step), None, tested)
+        return _Start(span, proof.rows_after(span.start), None if follows else proof.checked_leaves(span.start))
 
     def _run(
         self, begun: _Start, reached: _Reached | None = None, *, states_only: bool = False
     ) -> tuple[ReplayResult, _Reached]:
         """Replay a span; return the result, and the state that it reached, if that is the ledger's."""
         proof, span = self._checked.proof, begun.span
-        inputs = step_inputs(proof.commitment, self._source, span.start + 1, span.stop + 1, proof.changes)
+        inputs = step_inputs(proof.commitment, self._source, begun.first, span.stop + 1, proof.changes)
         comparer = RowComparer(begun.rows, begun.span, self._report, states_only=states_only)
         state = self._first_state(begun, reached)
+        self._done += begun.first - span.start - 1
         result, last = replay_to_state(self._program, self._witness, state, inputs, comparer)
         # Only a state whose digest was found in the ledger takes the place of the checkpoint.
         is_known = result.exact and self._witness.wants(span.stop)
         return result, _Reached(span.stop, last) if is_known else _Reached(-1, ())
 
     def _first_state(self, begun: _Start, reached: _Reached | None) -> Leaves:
+        if begun.tested:
+            return begun.tested.leaves
         if begun.state is None and reached is not None and reached.step == begun.span.start:
             return reached.leaves
-        leaves = self._checked.proof.host_leaves(begun.span.start) if begun.state is None else begun.state
+        leaves = self._checked.proof.checked_leaves(begun.span.start) if begun.state is None else begun.state
         with executing(self._program.signature):
             state = self._program.put(leaves)
-        leaves.clear()  # the next replay's state is in memory already; there is no room for a third
+        if isinstance(leaves, CheckedLeaves):
+            leaves.forget()  # the next replay's state may be in memory already; there is no room for a third
         return state
 
     def _report(self, row: Row) -> None:

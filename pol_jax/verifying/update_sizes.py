@@ -51,14 +51,12 @@ def magnitudes(
         ProofError: a checkpoint can't be read.
     """
     progress, found, spec = progress or Silent(), list[float](), proof.commitment.state
-    kept = range(len(spec)) if leaves is None else leaves
     progress.begin("measuring updates", len(steps) - 1)
     try:
-        before = proof.host_leaves(steps[0])
+        before = proof.checked_leaves(steps[0])
         for step in steps[1:]:
-            after = proof.host_leaves(step)
-            first, last = ([state[at] for at in kept] for state in (before, after))
-            found.append(distance([spec[at] for at in kept], first, last, metric))
+            after = proof.checked_leaves(step)
+            found.append(distance(spec, before, after, metric, leaves))
             progress.at(len(found))
             before = after
     finally:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from pol_jax.attesting.digests import digest_arrays
 from pol_jax.attesting.folder import read_attestations
-from pol_jax.errors import BackendError, ProofError, UsageError
+from pol_jax.errors import BackendError, ProofError, UsageError, printable
 from pol_jax.judging.drift import drift_objection, with_ancestors
 from pol_jax.judging.finiteness import non_finite_leaves
 from pol_jax.judging.replay_result import ReplayResult
@@ -24,23 +24,25 @@ from pol_jax.progress import Progress
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.distances import HostLeaves
+from pol_jax.protocol.spans import Span
 from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import StateSpec, places_of
 from pol_jax.reports.coverage import Replay
 from pol_jax.reports.drift import Drift
 from pol_jax.reports.identity import Data, Model
 from pol_jax.reports.outcomes import Mode, Outcome, Verdict
-from pol_jax.reports.provenance import Origin
+from pol_jax.reports.provenance import Origin, provenance_of
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.notices import notices
 from pol_jax.reports.wording.origins import describe_provenance, describe_test
-from pol_jax.storage.final_arrays import select_parameters
+from pol_jax.storage.final_arrays import NamedLeaves
 from pol_jax.storage.model_files import read_model
-from pol_jax.verifying.ancestry import provenance_of
 from pol_jax.verifying.attestations import Attested, check_attestations, check_signed_digests
+from pol_jax.verifying.dependence_probe import probe_dependence
 from pol_jax.verifying.deployed import compare_deployed
 from pol_jax.verifying.final_state import check_final
 from pol_jax.verifying.interruption import interrupted
+from pol_jax.verifying.numeric_comparison import CommittedSteps
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Trusted, names_of, origin_of, other_program
 
@@ -73,12 +75,13 @@ class Verifier(ABC):
         self._signer, self._roots = request.signer, request.tsa_roots
         self._attested: Attested | None = None
         self._model = None if request.model is None else Path(request.model)
-        self._final_state: dict[str, np.ndarray] | None = None
+        self._final_state: NamedLeaves | None = None
         self.doubts: list[str] = []
         self.environment = current_environment()
         self.report = Report.unfinished(
             request.policy, request.nonce, self.environment, exact=request.exact, leaves=request.leaves
         )
+        self._read: tuple[str, ...] = ()
         self.leaves: list[int] | None = None
         """Places of the leaves that matter; None for all, or while the state isn't known."""
 
@@ -90,7 +93,9 @@ class Verifier(ABC):
         with suppress(StageFailed):
             self.run_stages()
             if self._model is not None and self.report.verdict is Verdict.ACCEPTED and self._final_state is not None:
-                self.add(deployed=compare_deployed(read_model(self._model), self._final_state, self.stored_states()))
+                self.add(
+                    deployed=compare_deployed(read_model(self._model), dict(self._final_state), self.stored_states())
+                )
         return replace(self.report, reasons=(*notices(self.report), *self.report.reasons))
 
     @abstractmethod
@@ -148,8 +153,8 @@ class Verifier(ABC):
             ProofError: it is another one.
         """
         self.add(non_finite=non_finite_leaves(spec, leaves))
-        state = {leaf.path: np.asarray(values) for leaf, values in zip(spec, leaves, strict=True)}
-        digests = digest_arrays(select_parameters(state))
+        state = NamedLeaves.of(spec, leaves)
+        digests = digest_arrays(state.parameters())
         self._final_state = state if self._model else None
         if self._attested and self._attested.claim:
             check_signed_digests(self._attested.claim, state, digests)
@@ -157,10 +162,21 @@ class Verifier(ABC):
         self.add(model=replace(self.report.model, blake3=digests.blake3, sha256=digests.sha256))
         check_final(spec, leaves, self._final, where)
 
+    def add_dependence(self, material: CommittedSteps, span: Span) -> None:
+        """Try the first step of a span with other numbers; add to the report how much its update depends on them."""
+        with suppress(BackendError):
+            given = next(iter(material.inputs(span)))
+            self.add(dependence=probe_dependence(material.program, material.state(span.start), given))
+
     def add_drift(self, drift: Drift) -> None:
         """Add a drift to the report. A way that was only measured over values that are not there has no length."""
         unknown = bool(self.report.non_finite) and drift.distance == 0
         self.add(drift=replace(drift, distance=None) if unknown else drift)
+
+    def see_program(self, program: Program) -> str:
+        """Note what a program does with the bits of the state; return how large it is, in words."""
+        self._read = tuple(program.signature.state[at].path for at in program.read)
+        return describe_size(program)
 
     def compare_programs(self, artifacts: Callable[[], Artifacts], commitment: Commitment, claim: Claim) -> list[str]:
         """Compare programs, which load, with those of the trusted source, if there is one; return what was seen.
@@ -239,6 +255,17 @@ class Verifier(ABC):
         """
         if self.report.exact and mode is Mode.TOLERANCE:
             return "nothing but equal bits was to be accepted, and some bits are equal only within a tolerance"
+        if mode is Mode.TOLERANCE and self._read:
+            return (
+                f"the program reads the bits of leaf {printable(self._read[0] or '/', 60)}, and no tolerance holds for "
+                "what it makes of them; the prover's own backend, or exact arithmetic, decides by bits"
+            )
+        known = self._any_program or self.report.program_origin is Origin.TRUSTED
+        if mode is Mode.TOLERANCE and not known:
+            return (
+                "the program was not compared with any source, and one that is written for it makes much of what a "
+                "tolerance allows; compare it, or read it and ask for any program"
+            )
         return drift_objection(with_ancestors(self.report.drift, self.report.ancestors)) if self.report.drift else None
 
     def initial_detail(self) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from pol_jax.errors import UsageError
+from pol_jax.attesting.public_key import parse_public_text
+from pol_jax.errors import ProofError, UsageError
 from pol_jax.protocol import merkle
 from pol_jax.protocol.keys import MAX_STEPS
 from pol_jax.protocol.trees import PyTree
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.fine_tuning import Start
 from pol_jax.training.records import digest_source, record_spec
-from pol_jax.training.task import Source
+from pol_jax.training.task import Source, Task
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Assignment:
         data: the worker's records.
         take: paths of the leaves that the worker takes over from the global model, or of nodes above them. These
             leaves of its final state are its update.
-        prover: the worker's public key, ``ed25519:`` and 64 hex digits; or None.
+        prover: the worker's public key, ``ed25519:`` and 64 hex digits, which must have signed its claim; or None.
+        arithmetic: ``"exact"`` for the same bits on every backend, at a cost in speed; None for that of the task.
     """
 
     seed: str
@@ -51,12 +54,13 @@ class Assignment:
     data: Data
     take: tuple[str, ...] = ("/params",)
     prover: str | None = None
+    arithmetic: Literal["exact"] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what nobody could train.
 
         Raises:
-            UsageError: a number is out of range, or the data have no Merkle root.
+            UsageError: a number is out of range, the data have no Merkle root, or nobody can have the key.
         """
         for name in ("steps", "batch_size", "interval"):
             number = getattr(self, name)
@@ -64,6 +68,15 @@ class Assignment:
                 raise UsageError(f"assignment: {name} {number}: expected 1 to {MAX_STEPS}")
         if len(self.data.root) != 64 or not set(self.data.root) <= set("0123456789abcdef"):
             raise UsageError(f"assignment: data.root {self.data.root[:80]!r}: expected 64 hex digits")
+        if self.prover is not None:
+            try:
+                parse_public_text(self.prover, "assignment: prover")
+            except ProofError as error:
+                raise UsageError(str(error)) from None
+
+    def of_task(self, task: Task) -> Task:
+        """Return the task as it is trained under this assignment."""
+        return replace(task, batch_size=self.batch_size, arithmetic=self.arithmetic or task.arithmetic)
 
     def choices(self, previous: PyTree, secret: bytes | None = None) -> Choices:
         """Return what a prover who follows this assignment chooses.

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pol_jax.attesting import folder
+from pol_jax.attesting.attestation import check_document, read_attestation
 from pol_jax.errors import ProofError
 from pol_jax.program.artifact import Artifacts
 from pol_jax.protocol import claim as claims
@@ -20,6 +22,7 @@ from pol_jax.protocol.trees import PyTree
 from pol_jax.proving.commit import commitment_of
 from pol_jax.proving.fine_tuning import Start, choose
 from pol_jax.storage.inventory import read_bounded
+from pol_jax.verifying.trusted_program import Expected
 from pol_jax.workers.assignment import Assignment
 from pol_jax.workers.trusted_task import TrustedTask
 
@@ -48,11 +51,13 @@ class Expectation:
         commitment: of a proof that follows the assignment.
         steps: how many it has.
         artifacts: the programs of the trusted task.
+        programs: what a proof with these programs has.
     """
 
     commitment: Commitment
     steps: int
     artifacts: Artifacts
+    programs: Expected
 
 
 def expect(trusted: TrustedTask, assignment: Assignment, previous: PyTree) -> Expectation:
@@ -62,11 +67,11 @@ def expect(trusted: TrustedTask, assignment: Assignment, previous: PyTree) -> Ex
         UsageError: the global model has nothing of what the worker is to take over.
         TaskError: the task breaks its contract.
     """
-    export = trusted.export(assignment.batch_size)
+    export = trusted.export(assignment)
     signature, data = export.signature, assignment.data
     initial, _ = choose(Start(previous, assignment.take), signature.state)
     commitment = commitment_of(
-        replace(trusted.task, batch_size=assignment.batch_size),
+        assignment.of_task(trusted.task),
         assignment.steps,
         assignment.choices(previous),
         signature,
@@ -74,7 +79,7 @@ def expect(trusted: TrustedTask, assignment: Assignment, previous: PyTree) -> Ex
         DataCommitment(data.root, data.records, signature.record, data.salted),
         initial,
     )
-    return Expectation(commitment, assignment.steps, export.artifacts)
+    return Expectation(commitment, assignment.steps, export.artifacts, export.expected)
 
 
 def check_documents(root: Path, expected: Expectation, limits: Limits) -> Claim:
@@ -94,9 +99,24 @@ def check_documents(root: Path, expected: Expectation, limits: Limits) -> Claim:
         raise ProofError(commitments.FILE, f"{meaning}: {name} is {theirs}, expected {ours}")
     if claim.steps != expected.steps:
         raise ProofError(claims.FILE, f"trained {claim.steps} steps, expected {expected.steps}")
+    if expected.commitment.prover is not None:
+        check_signature(root, claim, expected.commitment.prover, limits)
     for intervention in claim.interventions:  # nothing of it was assigned, whatever the prover's reason is
         raise ProofError(claims.FILE, f"it changed the state from outside after step {intervention.after}")
     return claim
+
+
+def check_signature(root: Path, claim: Claim, key: str, limits: Limits) -> None:
+    """Check that a worker has signed its claim.
+
+    Raises:
+        ProofError: it has not, or another key has signed, or another claim was signed.
+    """
+    where = folder.where(folder.CLAIM)
+    if folder.find(root, folder.CLAIM) is None:
+        raise ProofError(where, f"is missing: the claim must be signed by {key}")
+    signed = read_bounded(root, where, replace(limits, total_bytes=2 * limits.document_bytes))
+    check_document(read_attestation(signed, "claim", where=where, pinned=key), claim.encode(), where)
 
 
 def _rank(name: str) -> int:

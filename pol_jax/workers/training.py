@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pol_jax.errors import DataError
+from pol_jax.errors import DataError, UsageError
 from pol_jax.progress import Progress
 from pol_jax.protocol.initial import taken
 from pol_jax.protocol.trees import PyTree
@@ -25,6 +25,7 @@ def train_update(
     out: Path | str,
     *,
     secret: bytes | None = None,
+    key: Ed25519PrivateKey | None = None,
     progress: Progress | None = None,
 ) -> tuple[Proof, PyTree]:
     """Train an update of the global model with a proof in the directory ``out``, or continue an interrupted run there.
@@ -35,6 +36,7 @@ def train_update(
         assignment: what the coordinator asked for.
         out: the proof's directory.
         secret: 32 bytes that salt the records, if they were registered with it.
+        key: the worker's private key, if the assignment names its public half: it signs the claim.
         progress: told of the steps.
 
     Returns:
@@ -42,11 +44,14 @@ def train_update(
 
     Raises:
         DataError: the records are not those that the assignment names.
-        UsageError: the global model has nothing to take over, or the directory has other files than this run's.
+        UsageError: the global model has nothing to take over, the directory has other files than this run's, or the
+            key is not the one that the assignment names.
     """
-    own = replace(task, batch_size=assignment.batch_size)
+    if assignment.prover is not None and key is None:
+        raise UsageError(f"key: the claim must be signed by {assignment.prover}; give its private half")
+    own = assignment.of_task(task)
     choices = assignment.choices(previous, secret)
-    with Recording(own, out, steps=assignment.steps, choices=choices, progress=progress) as recording:
+    with Recording(own, out, steps=assignment.steps, choices=choices, progress=progress, key=key) as recording:
         if recording.commitment.data.root != assignment.data.root:
             raise DataError("the records are not those that the assignment names: a worker registers them only once")
         recording.run()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pol_jax.program.artifact import Artifacts, Signature
-from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
 from pol_jax.proving.commit import PRNG
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.task import Task
 from pol_jax.verifying.trusted_program import Expected, expected_of
+from pol_jax.workers.assignment import Assignment
 
 
 @dataclass(frozen=True)
@@ -38,24 +38,18 @@ class TrustedTask:
     def __init__(self, task: Task) -> None:
         """Trust ``task``; it is exported when its programs are first needed."""
         self.task = task
-        self._exports: dict[int, Export] = {}
+        self._exports: dict[tuple[int, str | None], Export] = {}
 
-    def export(self, batch_size: int) -> Export:
-        """Return the task's programs for this batch size.
+    def export(self, assignment: Assignment) -> Export:
+        """Return the task's programs as they are trained under an assignment.
 
         Raises:
             TaskError: the task breaks its contract.
         """
-        if batch_size not in self._exports:
-            task = replace(self.task, batch_size=batch_size)
+        task = assignment.of_task(self.task)
+        kind = task.batch_size, task.arithmetic
+        if kind not in self._exports:
             signature = signature_of(task, PRNG)
             artifacts = export_task(task, signature, Limits(constant_bytes=2**62))  # one's own has nothing to hide
-            self._exports[batch_size] = Export(signature, artifacts, expected_of(artifacts, signature))
-        return self._exports[batch_size]
-
-    def expect(self, commitment: Commitment, steps: int) -> Expected:
-        """Return what to expect of a proof with this commitment; it is a `pol_jax.verifying.trusted_program.Trusted`.
-
-        The batch size and the PRNG are the assigned ones: a proof with others is refused before anything asks.
-        """
-        return self.export(commitment.schedule.batch_size).expected
+            self._exports[kind] = Export(signature, artifacts, expected_of(artifacts, signature))
+        return self._exports[kind]

@@ -104,7 +104,7 @@ def verify_update(
             take over, or an opening comes without the nonce of its challenge.
         TaskError: the trusted task breaks its contract.
     """
-    asked = _Asked(policy, nonce, exact, isinstance(proof, tuple))
+    asked = _Asked(policy, nonce, exact, assignment.prover, isinstance(proof, tuple))
     trusted = trusted if isinstance(trusted, TrustedTask) else TrustedTask(trusted)
     expected = expect(trusted, assignment, previous)
     root = Path(proof[0] if isinstance(proof, tuple) else proof)
@@ -118,11 +118,11 @@ def verify_update(
         if not opening.is_file():
             return UpdateResult(Verdict.REJECTED, "opening: is missing", assignment.steps)
         request = asked.of_opening(root, opening, limits, final)
-        report = verify_opening_apart(request, trusted=trusted.expect, bounds=bounds)
+        report = verify_opening_apart(request, trusted=lambda *_: expected.programs, bounds=bounds)
     else:
         records = trusted.task.source if source is None else source
         proof_request = asked.of_proof(root, secret, limits, final)
-        report = verify_proof_apart(proof_request, records, trusted=trusted.expect, bounds=bounds)
+        report = verify_proof_apart(proof_request, records, trusted=lambda *_: expected.programs, bounds=bounds)
     return _result(report, claim, assignment)
 
 
@@ -173,7 +173,14 @@ def check_update(update: PyTree, expected: Expectation) -> tuple[FinalLeaf, ...]
 class _Asked:
     """What the coordinator asks of a proof or of an opening, whatever the worker sends."""
 
-    def __init__(self, policy: Policy | StepPolicy | None, nonce: bytes | None, exact: bool, opening: bool) -> None:
+    def __init__(
+        self,
+        policy: Policy | StepPolicy | None,
+        nonce: bytes | None,
+        exact: bool,
+        signer: str | None,
+        opening: bool,
+    ) -> None:
         policy = policy or (RandomSteps() if opening else RandomSegments())
         if isinstance(policy, StepPolicy) != opening:
             unit, found = ("segments", "an opening") if opening else ("steps", "a proof")
@@ -182,6 +189,7 @@ class _Asked:
             raise UsageError("nonce: an opening answers a challenge; give the nonce of that challenge")
         self._policy: Any = policy
         self._nonce, self._exact = fresh_nonce() if nonce is None else nonce, exact
+        self._signer = signer
 
     def of_proof(self, root: Path, secret: bytes | None, limits: Limits, final: tuple[FinalLeaf, ...]) -> ProofRequest:
         return ProofRequest(path=absolute(root), secret=secret, **self._of_all(limits, final))
@@ -199,6 +207,7 @@ class _Asked:
             "same_program": True,
             "exact": self._exact,
             "final": final,
+            "signer": self._signer,
         }
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 
 from benchmarks.plain_training import FOREVER, train_plainly
+from benchmarks.spent import Spent
 from benchmarks.table import Line, needs_data, ratios
 from pol_jax import Choices, Recording, Task, load_task, open_proof
 from pol_jax.progress import Silent
@@ -26,8 +27,8 @@ from pol_jax.verifying.replay import Replayer
 
 INTERVAL = 100
 
-Pairs = tuple[list[float], list[float]]
-"""Seconds of rounds with a proof, and of the rounds without one that followed each of them."""
+Pairs = tuple[Spent, Spent]
+"""Rounds with a proof, and those without one that followed each of them."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,12 @@ def _measure(plan: Plan, task: Task, rounds: int, out: Path) -> Iterator[Line]:
         proved, plain = _train_rounds(recording, task, rounds, plan.steps)
         closing = time.perf_counter()
     closing = time.perf_counter() - closing
-    note = f"{1e3 * statistics.median(plain) / plan.steps:.2f} ms a step; {rounds} rounds of {plan.steps} steps"
-    yield Line(f"{plan.task}: training with a proof / without", ratios(proved, plain), plan.limit, note)
+    step = f"{1e3 * statistics.median(plain.wall) / plan.steps:.2f} ms a step"
+    note = f"{step}; {proved.over(plain)}; {rounds} rounds of {plan.steps} steps"
+    yield Line(f"{plan.task}: training with a proof / without", ratios(proved.wall, plain.wall), plan.limit, note)
     replayed, again = _replay_rounds(out, task, rounds, plan.segments)
-    yield Line(f"{plan.task}: replay / training, per step", ratios(replayed, again), "1.05", "with checkpoints")
+    note = f"with checkpoints; {replayed.over(again)}"
+    yield Line(f"{plan.task}: replay / training, per step", ratios(replayed.wall, again.wall), "1.05", note)
     size = _bytes_per_checkpoint(out) / nbytes(open_proof(out).commitment.state)
     yield Line(f"{plan.task}: proof bytes / state bytes, per checkpoint", f"{size:.3f}", "1.05")
     ends = f"{opening:.1f} s, {closing:.1f} s"
@@ -90,19 +93,17 @@ def _train_rounds(recording: Recording, task: Task, rounds: int, steps: int) -> 
     # The first steps compile; the copy is needed because a step takes over the memory of the state that it is given.
     other = train_plainly(recording.program, tuple(leaf.copy() for leaf in recording.leaves), others, 5)
     jax.block_until_ready(recording.witness.layout.pack(other))
-    state, proved, plain = recording.leaves, list[float](), list[float]()
+    state, proved, plain = recording.leaves, Spent(), Spent()
     for _ in range(rounds):
-        begun = time.perf_counter()
-        state = run(recording.program, state, itertools.islice(inputs, steps), recording.follower)
-        proved.append(time.perf_counter() - begun)
-        begun = time.perf_counter()
-        other = train_plainly(recording.program, other, others, steps)
-        plain.append(time.perf_counter() - begun)
+        with proved.timing():
+            state = run(recording.program, state, itertools.islice(inputs, steps), recording.follower)
+        with plain.timing():
+            other = train_plainly(recording.program, other, others, steps)
     return proved, plain
 
 
 def _replay_rounds(out: Path, task: Task, rounds: int, segments: int) -> Pairs:
-    """Take turns between replaying segments and training for one segment; both times are those of one segment."""
+    """Take turns between replaying segments and training for as many steps."""
     checked = check_files_to_states(out, Limits())
     replayer = Replayer(checked, task.source, None, Silent())
     others = step_inputs(checked.proof.commitment, task.source, 1, FOREVER)
@@ -110,15 +111,13 @@ def _replay_rounds(out: Path, task: Task, rounds: int, segments: int) -> Pairs:
     list(replayer.replay([Span(0, 2)]))  # compiles
     every = checked.proof.segments
     found = routes(map(every.span, range(min(segments, len(every)))), checked.proof.checkpoints())
-    replayed, plain = list[float](), list[float]()
+    replayed, plain = Spent(), Spent()
     for _ in range(rounds):
-        begun = time.perf_counter()
-        results = list(replayer.replay(route.span for route in found))
-        replayed.append((time.perf_counter() - begun) / len(results))
+        with replayed.timing():
+            results = list(replayer.replay(route.span for route in found))
         assert all(result.exact for result in results)  # noqa: S101  # a wrong replay is no measurement
-        begun = time.perf_counter()
-        other = train_plainly(checked.program, other, others, INTERVAL)
-        plain.append(time.perf_counter() - begun)
+        with plain.timing():
+            other = train_plainly(checked.program, other, others, sum(len(route.span.steps) for route in found))
     return replayed, plain
 
 

@@ -22,7 +22,7 @@ from pol_jax.storage import proof
 from pol_jax.training.export import export_task
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.task import Task
-from pol_jax.verifying import calibration, compilations, numeric_comparison, opening_checks, trusted_program
+from pol_jax.verifying import compilations, initial_comparison, numeric_comparison, opening_checks, trusted_program
 from pol_jax.verifying.compilations import Compilation, Compilations, Metrics, Variant, compile_step
 from pol_jax.verifying.observed_steps import ObservedSteps
 
@@ -122,7 +122,7 @@ def shared() -> Iterator[None]:
         (proof, "load_program", made.load),
         (opening_checks, "load_program", made.load),
         (compilations, "compile_step", made.compile),
-        (calibration, "initial_state", made.begin),
+        (initial_comparison, "initial_state", made.begin),
         (numeric_comparison, "ObservedSteps", made.observe),
         (decision_log, "ObservedSteps", made.observe),
     ]

@@ -30,9 +30,10 @@ from pol_jax.protocol.trees import StateSpec
 from pol_jax.proving.decision_log import DecisionLog
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import StepInput
-from pol_jax.verifying.calibration import judge_initial_state, judge_span
+from pol_jax.verifying.calibration import judge_span
 from pol_jax.verifying.compilations import Compilations
 from pol_jax.verifying.decided_spans import FollowedSteps
+from pol_jax.verifying.initial_comparison import judge_initial_state
 from pol_jax.verifying.observed_steps import ObservedSteps
 from red_team.modes import Judged
 from red_team.shared import remembered

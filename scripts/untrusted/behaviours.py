@@ -5,82 +5,33 @@ Whoever forges here knows the protocol and this code, and has everything but the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Final, TypeAlias
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any, Final
 
 import jax
 import msgspec
 import numpy as np
 
-from pol_jax import Arrays, Assignment, Recording, Source, Task, open_proof, open_steps, register, train_update
+from pol_jax import Arrays, Recording, open_proof, register
+from pol_jax.program.machine import current_environment
+from pol_jax.protocol.environment import Environment
 from pol_jax.protocol.initial import taken
-from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.trees import PyTree
 from pol_jax.training.inputs import StepInput
-from pol_jax.training.pytrees import flatten_with_paths
-from pol_jax.training.states import HostState
+from pol_jax.training.states import Layout
 from pol_jax.workers.training import final_update
-from untrusted.forging import Change, HostLeaves, forge, open_forged, rewrite
+from untrusted.forging import Change, ChangeBatch, HostLeaves, as_assigned, forge, no_change, rewrite, trajectory
+from untrusted.worker import Answer, Behaviour, Site
 
 LABEL: Final = "label"
 """The name of the leaf that label flipping flips, in every record here."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a worker returns.
-
-    Attributes:
-        update: leaves of its final state, as it says.
-        proof: the directory of its proof.
-        states: those that a forger has put into the proof, by their steps; None if it is not forged.
-    """
-
-    update: PyTree
-    proof: Path
-    states: Mapping[int, HostState] | None = None
-
-    def open(self, source: Source, steps: Iterable[int]) -> Opening:
-        """Answer a challenge."""
-        if self.states is None:
-            return open_steps(open_proof(self.proof), source, steps)
-        return open_forged(self.proof, source, steps, self.states)
-
-
-@dataclass(frozen=True)
-class Site:
-    """A worker with its records, in one round.
-
-    Attributes:
-        task: with the worker's records as its source.
-        records: the same records, as arrays by name.
-        previous: the global model that it was sent.
-        assignment: what it was asked for.
-        folder: to work in.
-        earlier: the global model of the round before.
-        neighbour: what another worker trained in this round.
-        random: chance.
-    """
-
-    task: Task
-    records: Mapping[str, np.ndarray]
-    previous: PyTree
-    assignment: Assignment
-    folder: Path
-    earlier: PyTree
-    neighbour: Callable[[], Answer]
-    random: np.random.Generator
-
-
-Behaviour: TypeAlias = Callable[[Site], Answer]
-
-
 def honest(site: Site) -> Answer:
     """Train as assigned."""
-    proof, update = train_update(site.task, site.previous, site.assignment, site.folder)
-    return Answer(update, proof.root)
+    return site.train()
 
 
 def random_weights(site: Site) -> Answer:
@@ -125,8 +76,7 @@ def flipped_labels(site: Site) -> Answer:
 
 def hidden_flipped_labels(site: Site) -> Answer:
     """Commit to the registered records, train on flipped labels, and keep the ledger's digests of the true ones."""
-    proof = open_proof(honest(site).proof)
-    label = [leaf.path for leaf in proof.commitment.data.record].index(f"/{LABEL}")
+    label = [leaf.path for leaf in site.expected.commitment.data.record].index(f"/{LABEL}")
     highest = site.records[LABEL].max()
 
     def flip(inputs: StepInput) -> StepInput:
@@ -134,55 +84,72 @@ def hidden_flipped_labels(site: Site) -> Answer:
         batch[label] = _flip(batch[label], highest)
         return replace(inputs, batch=tuple(batch))
 
-    return _answer(proof.root, forge(proof.root, site.task.source, change_batch=flip))
+    return _forged(site, change_batch=flip)
 
 
 def forged_ledger(site: Site) -> Answer:
     """Return a model of the worker's own, and a ledger of made-up states that leads to it."""
-    answer, steps, target = honest(site), site.assignment.steps, _target(site)
+    steps, target = site.assignment.steps, _target(site)
 
     def interpolate(step: int, at: int, before: np.ndarray, _after: np.ndarray) -> np.ndarray:
         return np.asarray(before + (target[at] - before) / (steps - step + 1))
 
-    return _answer(answer.proof, forge(answer.proof, site.task.source, _of_taken(answer, interpolate)))
+    return _forged(site, _of_taken(site, interpolate))
 
 
 def false_states_between(site: Site) -> Answer:
     """Train as assigned, and put states into the ledger that never were, between checkpoints after the first ones."""
-    answer = honest(site)
-    proof, schedule = open_proof(answer.proof), site.assignment
-    kept = {*range(schedule.interval), *range(0, schedule.steps, schedule.interval), schedule.steps}
-    rewrite(proof, [row if row.step in kept else replace(row, state=bytes(32)) for row in proof.rows()])
-    return answer
+    answer, asked = honest(site), site.assignment
+    if not site.proves:
+        return answer
+    kept = {*range(asked.interval), *range(0, asked.steps, asked.interval), asked.steps}
+    proof, layout = open_proof(answer.proof), Layout(site.expected.commitment.state)
+    program, start = proof.program(), proof.host_leaves(0)
+    states, rows = {0: layout.gather(start)}, list(proof.rows())
+    for step, state, _ in trajectory(proof.commitment, program, site.task.source, asked.steps, start):
+        moved = [leaf if step in kept else np.negative(leaf) if leaf.dtype.kind == "f" else leaf for leaf in state]
+        states[step] = layout.gather(moved)
+        rows[step] = replace(rows[step], state=states[step].digest())
+    rewrite(proof, rows)
+    return replace(answer, states=states)
+
+
+@cache
+def _halved(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a step that moves half as far."""
+
+    def half_way(old: jax.Array, new: jax.Array) -> jax.Array:
+        return (old + new) / 2 if jax.numpy.issubdtype(new.dtype, jax.numpy.floating) else new
+
+    def slower(state: PyTree, batch: PyTree, key: jax.Array) -> tuple[PyTree, Mapping[str, jax.Array]]:
+        new, metrics = step(state, batch, key)
+        return jax.tree.map(half_way, state, new), metrics
+
+    return slower
 
 
 def another_program(site: Site) -> Answer:
     """Train with half the learning rate."""
-
-    def step(state: PyTree, batch: PyTree, key: jax.Array) -> tuple[PyTree, Mapping[str, jax.Array]]:
-        new, metrics = site.task.step(state, batch, key)
-        return new | {"params": jax.tree.map(lambda a, b: (a + b) / 2, state["params"], new["params"])}, metrics
-
-    return honest(replace(site, task=replace(site.task, step=step)))
+    return honest(replace(site, task=replace(site.task, step=_halved(site.task.step))))
 
 
 def hidden_program(site: Site) -> Answer:
     """Commit to the assigned program, and move twice as far in each step."""
-    answer = honest(site)
-    double = _of_taken(answer, lambda _step, _at, before, after: after + (after - before))
-    return _answer(answer.proof, forge(answer.proof, site.task.source, double))
+    return _forged(site, _of_taken(site, lambda _step, _at, before, after: after + (after - before)))
 
 
 def intervening(site: Site) -> Answer:
     """Replace the weights before the last step, and say so: an intervention, which a claim may name."""
-    task = replace(site.task, batch_size=site.assignment.batch_size)
-    choices = site.assignment.choices(site.previous)
-    weights = dict(flatten_with_paths(site.previous))
-    with Recording(task, site.folder, steps=site.assignment.steps, choices=choices) as recording:
+    last, noise = site.assignment.steps, _target(site)
+    if not site.proves:
+        return _forged(site, _of_taken(site, lambda step, at, _before, after: noise[at] if step == last - 1 else after))
+    task, choices = replace(site.task, batch_size=site.assignment.batch_size), site.assignment.choices(site.previous)
+    paths = site.expected.commitment.initial.leaves
+    with Recording(task, site.folder, steps=last, choices=choices) as recording:
         state = recording.state
         for inputs in recording:
-            if inputs.step == site.assignment.steps:
-                new = {path: site.random.normal(0, 1, leaf.shape).astype(leaf.dtype) for path, leaf in weights.items()}
+            if inputs.step == last:
+                new = {path: leaf.astype(np.float32) for path, leaf in zip(paths, noise, strict=True)}
                 state = recording.intervene(state, new, "better weights")
             state, _ = recording.step(state, inputs)
     return Answer(final_update(open_proof(site.folder)), site.folder)
@@ -190,16 +157,14 @@ def intervening(site: Site) -> Answer:
 
 def steering(site: Site, share: float = 1e-4) -> Answer:
     """Name another backend, and move every step a little towards a target: by ``share`` of the step's own length."""
-    answer, target = honest(site), _target(site)
-    claim = open_proof(answer.proof).claim
-    assert claim is not None  # noqa: S101  # it is finished
-    elsewhere = msgspec.structs.replace(claim.environment, cpu=f"{claim.environment.cpu} II")
+    target, here = _target(site), current_environment()
 
     def steer(_step: int, at: int, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         way = target[at] - after
         return np.asarray(after + share * np.linalg.norm(after - before) * way / max(float(np.linalg.norm(way)), 1e-30))
 
-    return _answer(answer.proof, forge(answer.proof, site.task.source, _of_taken(answer, steer), environment=elsewhere))
+    elsewhere = msgspec.structs.replace(here, cpu=f"{here.cpu} II")
+    return _forged(site, _of_taken(site, steer), environment=elsewhere)
 
 
 BYZANTINE: Final[Mapping[str, Behaviour]] = {
@@ -231,8 +196,17 @@ def _moved(site: Site, factor: float) -> Answer:
     return replace(answer, update=jax.tree.map(move, site.previous, answer.update))
 
 
-def _answer(root: Path, states: Mapping[int, HostState]) -> Answer:
-    """Return the answer of a worker whose forged proof this is."""
+def _forged(
+    site: Site,
+    change: Change = no_change,
+    change_batch: ChangeBatch = as_assigned,
+    environment: Environment | None = None,
+) -> Answer:
+    """Return the answer of a worker who trains, changes what it likes, and forges a proof of it."""
+    if not site.proves:
+        return site.trained(change, change_batch)
+    root = honest(site).proof
+    states = forge(root, site.task.source, change, change_batch=change_batch, environment=environment)
     return Answer(final_update(open_proof(root)), root, states)
 
 
@@ -241,14 +215,14 @@ def _target(site: Site) -> list[np.ndarray]:
     return [site.random.normal(0, 1, leaf.shape) for leaf in jax.tree.leaves(site.previous)]
 
 
-def _of_taken(answer: Answer, change: Callable[[int, int, np.ndarray, np.ndarray], np.ndarray]) -> Change:
+def _of_taken(site: Site, change: Callable[[int, int, np.ndarray, np.ndarray], np.ndarray]) -> Change:
     """Return what forges the leaves of a state that are taken over, and leaves the others as they are.
 
     Args:
-        answer: of the worker, as long as it is honest.
+        site: of the worker.
         change: gets the step, the leaf's number among those, and the leaf before and after the step, as doubles.
     """
-    commitment = open_proof(answer.proof).commitment
+    commitment = site.expected.commitment
     places = list(taken(commitment.initial, commitment.state))
 
     def forged(step: int, before: HostLeaves, after: HostLeaves) -> HostLeaves:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
-import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import jax
 import numpy as np
 
-from pol_jax import AllSegments, Arrays, Assignment, Task, TrustedTask, Verdict, register, verify_update
+from pol_jax import Arrays, Assignment, Task, UpdateResult, Verdict, register
 from pol_jax.protocol.trees import PyTree
 from untrusted.aggregation import Aggregate
-from untrusted.behaviours import Answer, Behaviour, Site, honest
+from untrusted.behaviours import honest
+from untrusted.coordinator import Received, challenge
+from untrusted.worker import Answer, Behaviour, Programs, Site
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Setting:
         batch_size: records of a step.
         interval: steps between two checkpoints.
         classes: how many classes of records each worker has.
+        share: of a worker's steps that the coordinator replays at most.
     """
 
     workers: int
@@ -36,35 +41,45 @@ class Setting:
     batch_size: int
     interval: int
     classes: int
+    share: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outcome:
     """What a federation came to.
 
     Attributes:
         accuracy: of the final model, on test records.
-        accepted: how many updates were aggregated.
-        false_accepted: how many of them were of Byzantine workers.
-        false_rejected: how many updates of honest workers were left out.
-        seconds: that aggregation and verification took.
+        seconds: processor time that aggregation and verification took at the coordinator.
+        megabytes: that the coordinator received.
         replayed: share of the workers' steps that was replayed.
+        verdicts: of each behaviour, how many updates had which verdict; without proofs all are accepted.
+        reasons: of each behaviour that was not accepted, the last reason.
     """
 
-    accuracy: float
-    accepted: int
-    false_accepted: int
-    false_rejected: int
-    seconds: float
-    replayed: float
+    accuracy: float = 0
+    seconds: float = 0
+    megabytes: float = 0
+    replayed: float = 0
+    verdicts: dict[str, dict[str, int]] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def count(self, verdict: Verdict, byzantine: bool) -> int:
+        """Return how many updates of honest or of Byzantine workers had a verdict."""
+        chosen = [counts for name, counts in self.verdicts.items() if byzantine != name.startswith("honest")]
+        return sum(counts.get(str(verdict), 0) for counts in chosen)
+
+
+Cast: TypeAlias = Callable[[int], Sequence[tuple[str, Behaviour]]]
+"""Tells how each worker behaves in a round, and what that is called."""
 
 
 def non_iid(records: Mapping[str, np.ndarray], setting: Setting, seed: int) -> list[dict[str, np.ndarray]]:
-    """Return the records of each worker, who has a few classes only: two workers rarely have the same ones."""
+    """Return the records of each worker, who has a few classes only; the next one begins three classes further on."""
     labels, draw = records["label"], np.random.default_rng(seed)
     found, kinds = [], int(labels.max()) + 1
     for worker in range(setting.workers):
-        own = [(worker + step) % kinds for step in range(setting.classes)]
+        own = [(3 * worker + step) % kinds for step in range(setting.classes)]
         places = draw.permutation(np.flatnonzero(np.isin(labels, own)))
         size = len(labels) // setting.workers
         found.append({name: leaf[places[:size]] for name, leaf in records.items()})
@@ -74,47 +89,68 @@ def non_iid(records: Mapping[str, np.ndarray], setting: Setting, seed: int) -> l
 def run(
     task: Task,
     parts: Sequence[Mapping[str, np.ndarray]],
-    behaviours: Sequence[Behaviour],
+    cast: Cast,
     setting: Setting,
     aggregate: Aggregate | None,
     folder: Path,
+    programs: Programs,
 ) -> Outcome:
     """Run all rounds.
 
     Args:
         task: with the task's own evaluation.
         parts: the records of each worker.
-        behaviours: of each worker.
+        cast: how workers behave.
         setting: sizes.
-        aggregate: how updates are aggregated without proofs; None to verify proofs, and to average what is accepted.
+        aggregate: how updates are aggregated without proofs; None to challenge, and to average what is accepted.
         folder: for proofs.
-
-    What a coordinator replays here is everything: how many false steps a smaller draw misses, its report says.
+        programs: of all workers.
     """
-    trusted, state = TrustedTask(task), task.init(jax.random.key(0))
-    model: PyTree = {"params": jax.tree.map(np.asarray, state.params)}
+    state = task.init(jax.random.key(0))
+    model: PyTree = {"params": jax.tree.map(np.asarray, params_of(state))}
     earlier = jax.tree.map(lambda leaf: np.asarray(leaf * 0.5, leaf.dtype), model)
-    counts, seconds, replayed = np.zeros(3, int), 0.0, 0
+    outcome, verdicts, replayed = Outcome(), Counter[tuple[str, str]](), 0
     for number in range(setting.rounds):
         sites = [_site(task, parts[w], w, number, model, earlier, setting, folder) for w in range(setting.workers)]
+        sites = [replace(site, proves=aggregate is None, programs=programs) for site in sites]
         sites = [replace(site, neighbour=_neighbour(sites, at)) for at, site in enumerate(sites)]
-        answers = [behave(site) for behave, site in zip(behaviours, sites, strict=True)]
-        begun = time.monotonic()
-        chosen = list(range(setting.workers))
-        if aggregate is None:
-            results = [_verify(site, answer, trusted) for site, answer in zip(sites, answers, strict=True)]
-            chosen = [at for at, (verdict, _) in enumerate(results) if verdict is Verdict.ACCEPTED]
-            replayed += sum(steps for _, steps in results)
-        updates = [answers[at].update for at in chosen]
-        earlier, model = model, _average(updates, model) if aggregate is None else aggregate(updates, model)
-        seconds += time.monotonic() - begun
-        lies = {at for at, behave in enumerate(behaviours) if behave is not honest}
-        counts += (len(chosen), len(lies & set(chosen)), setting.workers - len(lies | set(chosen)))
-        shutil.rmtree(folder)
+        behaviours = cast(number)
+        answers = [behave(site) for site, (_, behave) in zip(sites, behaviours, strict=True)]
+        begun = _processor_seconds()
+        received = [_receive(site, answer, setting, aggregate) for site, answer in zip(sites, answers, strict=True)]
+        updates = [answer.update for answer, each in zip(answers, received, strict=True) if each.result]
+        earlier, model = model, aggregate(updates, model) if aggregate else average(updates, model)
+        outcome.seconds += _processor_seconds() - begun - sum(each.worker_seconds for each in received)
+        for (name, _), each in zip(behaviours, received, strict=True):
+            verdicts[name, str(each.result.verdict)] += 1
+            outcome.megabytes += each.size / 1e6
+            replayed += each.result.replayed
+            if not each.result:
+                outcome.reasons[name] = each.result.reason
+        shutil.rmtree(folder, ignore_errors=True)
     assert task.evaluate is not None  # noqa: S101  # those that are compared here have one
-    accuracy = task.evaluate(state._replace(params=model["params"]))["test accuracy"]
-    share = replayed / (setting.workers * setting.rounds * setting.steps)
-    return Outcome(accuracy, int(counts[0]), int(counts[1]), int(counts[2]), seconds, share)
+    outcome.accuracy = task.evaluate(with_params(state, model["params"]))["test accuracy"]
+    outcome.replayed = replayed / (setting.workers * setting.rounds * setting.steps)
+    for (name, verdict), count in sorted(verdicts.items()):
+        outcome.verdicts.setdefault(name, {})[verdict] = count
+    return outcome
+
+
+def params_of(state: PyTree) -> PyTree:
+    """Return the parameters in a state."""
+    return state["params"] if isinstance(state, dict) else state.params
+
+
+def with_params(state: PyTree, params: PyTree) -> PyTree:
+    """Return a state with other parameters."""
+    return state | {"params": params} if isinstance(state, dict) else state._replace(params=params)
+
+
+def average(updates: Sequence[PyTree], model: PyTree) -> PyTree:
+    """Return the mean of updates; without any, the model as it was."""
+    if not updates:
+        return model
+    return jax.tree.map(lambda *leaves: np.mean(leaves, 0, np.float64).astype(leaves[0].dtype), *updates)
 
 
 def _site(
@@ -143,7 +179,7 @@ def _site(
         folder=folder / str(worker),
         earlier=earlier,
         neighbour=lambda: Answer({}, folder),
-        random=np.random.default_rng(worker),
+        random=np.random.default_rng((number, worker)),
     )
 
 
@@ -151,20 +187,14 @@ def _neighbour(sites: Sequence[Site], at: int) -> Callable[[], Answer]:
     return lambda: honest(replace(sites[0], folder=sites[at].folder))
 
 
-def _verify(site: Site, answer: Answer, trusted: TrustedTask) -> tuple[Verdict, int]:
-    result = verify_update(
-        site.previous,
-        answer.update,
-        answer.proof,
-        site.assignment,
-        trusted=trusted,
-        policy=AllSegments(),
-        source=site.task.source,
-    )
-    return result.verdict, result.replayed
+def _receive(site: Site, answer: Answer, setting: Setting, aggregate: Aggregate | None) -> Received:
+    """Return what a coordinator makes of an answer; without proofs it takes any."""
+    if aggregate is None:
+        return challenge(site, answer, setting.share)
+    size = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(answer.update))
+    return Received(UpdateResult(Verdict.ACCEPTED, "no proof was asked for", setting.steps), size)
 
 
-def _average(updates: Sequence[PyTree], model: PyTree) -> PyTree:
-    if not updates:
-        return model
-    return jax.tree.map(lambda *leaves: np.mean(leaves, 0, np.float64).astype(leaves[0].dtype), *updates)
+def _processor_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)

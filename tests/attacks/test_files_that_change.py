@@ -22,7 +22,8 @@ from pol_jax.reports.report import Report
 from pol_jax.sandbox.messages import ProofWork, ReplaySpan
 from pol_jax.sandbox.pipe import Pipe
 from pol_jax.sandbox.pool_worker import _prepare
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage import checked_parts
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.ledger import DIRECTORY, segment_file
 from pol_jax.verifying.checks import check_files_to_states
 
@@ -30,6 +31,12 @@ Verify = Callable[..., Report]
 
 CHANGED = "changed since it was checked"
 ODD = b"\x07" * 32
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proofs of these tests are small, and would not be read again; large ones are."""
+    monkeypatch.setattr(checked_parts, "BOUND", 0)
 
 
 @pytest.fixture
@@ -118,6 +125,18 @@ def test_files_swapped_before_they_are_compared_as_numbers(
     act = swap(forger.root, forged.root, name)
     progress = Before("comparing within a tolerance", act)
     refused(verify_plain(forger.root, progress=progress, policy=ListedSegments((1,))), 9, name, CHANGED)
+
+
+@pytest.mark.parametrize("name", [DIRECTORY, "checkpoints"])
+def test_what_was_checked_is_what_is_replayed(
+    forged: Forger, plain_proof: Path, verify_plain: Verify, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What was checked is in memory: files of the honest run, swapped in later, don't stand for it."""
+    monkeypatch.setattr(checked_parts, "BOUND", 2**26)
+    act = swap(forged.root, plain_proof, name)
+    report = verify_plain(forged.root, progress=At(9, act), policy=ListedSegments((1,)))
+    assert report.verdict is Verdict.REJECTED
+    assert CHANGED not in " ".join(report.reasons)
 
 
 @pytest.mark.parametrize("name", [DIRECTORY, "checkpoints"])

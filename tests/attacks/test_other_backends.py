@@ -7,9 +7,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from forge import Forger, undecided
+from forge import Forger, refused, undecided
 
 from pol_jax.program.machine import current_environment
+from pol_jax.protocol.claim import INITIAL, Claim, EnvironmentFrom
+from pol_jax.protocol.spans import Span
+from pol_jax.reports.outcomes import Mode
 from pol_jax.reports.report import Report
 
 Verify = Callable[..., Report]
@@ -50,3 +53,46 @@ def test_claimed_environment_elsewhere(proof_copy: Path, verify_plain: Verify) -
     forger.change(9, state=ODD)
     forger.write(environment=msgspec.structs.replace(forger.claim.environment, jaxlib="0.0.1"))
     undecided(verify_plain(proof_copy), "not the prover's backend", "jaxlib: 0.0.1 against")
+
+
+def of_two(forger: Forger, own_first: bool) -> tuple[EnvironmentFrom, EnvironmentFrom]:
+    """A claim that the run moved after step 12, from this machine to one that nobody has, or the other way round."""
+    own = forger.claim.environment
+    foreign = msgspec.structs.replace(own, jaxlib="0.0.1")
+    first, second = (own, foreign) if own_first else (foreign, own)
+    return EnvironmentFrom(0, first), EnvironmentFrom(12, second)
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_a_false_step_is_judged_by_the_environment_that_the_claim_names_for_it(
+    own_first: bool, forger: Forger, verify_plain: Verify
+) -> None:
+    """Another machine is named for other steps, which lets no step of this machine be judged within a tolerance."""
+    step = 9 if own_first else 15
+    forger.change(step, state=ODD)
+    forger.write(environments=of_two(forger, own_first))
+    refused(verify_plain(forger.root), 9, f"the replay of step {step} differs from the ledger (state_digest)")
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_a_false_step_of_another_machine_is_not_judged_by_bits(
+    own_first: bool, forger: Forger, verify_plain: Verify
+) -> None:
+    forger.change(15 if own_first else 9, state=ODD)
+    forger.write(environments=of_two(forger, own_first))
+    undecided(verify_plain(forger.root), "not the prover's backend", "jaxlib: 0.0.1 against")
+
+
+def test_true_steps_are_accepted_wherever_they_are_said_to_be_made(forger: Forger, verify_plain: Verify) -> None:
+    forger.write(environments=of_two(forger, own_first=True))
+    report = verify_plain(forger.root)
+    assert report
+    assert report.mode is Mode.BITS
+
+
+def test_environments_of_steps() -> None:
+    """Each holds from the step after the one that is named; the initial state is of the first."""
+    environments = tuple(EnvironmentFrom(at, current_environment()) for at in (0, 6, 12))
+    claim = Claim("pol-jax/2", "00" * 32, "00" * 32, 24, "00" * 32, environments, ())
+    expected = {INITIAL: [0], Span(0, 6): [0], Span(5, 7): [0, 6], Span(6, 12): [6], Span(11, 24): [6, 12]}
+    assert {span: [each.start for each in claim.environments_of(span)] for span in expected} == expected

@@ -15,7 +15,7 @@ from forge import refused, take_stock
 from pol_jax import errors
 from pol_jax.program.artifact import INIT_FILE, STEP_FILE
 from pol_jax.protocol.limits import Limits
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.ledger import segment_file
 
 # --- which files there are ---------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pol_jax.program.artifact import INIT_FILE, STEP_FILE
 from pol_jax.protocol.limits import Limits
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.ledger import segment_file
 from pol_jax.storage.proof import open_proof
 

@@ -15,7 +15,7 @@ from pol_jax.progress import Silent
 from pol_jax.proving.commit import Choices, write_commitment
 from pol_jax.proving.recording import train
 from pol_jax.reports.report import Report
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.ledger import segment_file
 
 Verify = Callable[..., Report]

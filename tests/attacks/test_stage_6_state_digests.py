@@ -9,7 +9,7 @@ import pytest
 from forge import Forger, refused, take_stock
 
 from pol_jax.reports.report import Report
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 
 Verify = Callable[..., Report]
 

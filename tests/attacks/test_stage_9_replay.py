@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ import pytest
 import tiny
 from forge import Forger, refused, undecided
 
+import pol_jax
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.progress import Silent
 from pol_jax.protocol.challenge import ListedSegments
 from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.spans import Span
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.storage.proof import Proof
@@ -55,13 +58,13 @@ def test_forged_digest_between_checkpoints(forger: Forger, verify_plain: Verify)
 
 def loads(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], list[ReplayResult]]:
     """Replay all segments, one after the other: the checkpoints that were loaded for it, and the results."""
-    checked, loaded, true = check_files_to_states(root, Limits()), list[int](), Proof.host_leaves
+    checked, loaded, true = check_files_to_states(root, Limits()), list[int](), Proof.checked_leaves
 
-    def host_leaves(proof: Proof, step: int) -> list[np.ndarray]:
+    def checked_leaves(proof: Proof, step: int) -> Sequence[np.ndarray]:
         loaded.append(step)
         return true(proof, step)
 
-    monkeypatch.setattr(Proof, "host_leaves", host_leaves)
+    monkeypatch.setattr(Proof, "checked_leaves", checked_leaves)
     replayer = replay.Replayer(checked, tiny.plain().source, None, Silent())
     return loaded, list(replayer.replay(map(checked.proof.segments.span, range(4))))
 
@@ -160,3 +163,40 @@ def test_a_backend_that_does_not_repeat_itself(
     count = itertools.count()
     monkeypatch.setattr("pol_jax.verifying.replay._Mismatch", unsteady(count))
     undecided(verify_plain(forger.root), "gives other bits when it repeats a step")
+
+
+class Counting(Silent):
+    """Counts the steps that are replayed."""
+
+    steps = 0
+
+    def at(self, done: int, loss: float | None = None) -> None:
+        self.steps += 1
+
+
+@pytest.fixture(scope="module")
+def long_segment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one segment, which is longer than the self-test."""
+    out = tmp_path_factory.mktemp("long") / "proof"
+    pol_jax.train(tiny.plain(), out, choices=pol_jax.Choices(interval=24))
+    return out
+
+
+def test_the_first_segment_goes_on_from_the_self_test(long_segment: Path) -> None:
+    """Once: whatever is replayed a second time begins with the checkpoint."""
+    checked, counting = check_files_to_states(long_segment, Limits()), Counting()
+    replayer = replay.Replayer(checked, tiny.plain().source, None, counting)
+    first, whole = Span(0, 10), Span(0, 24)
+    assert replayer.self_test(first) == ReplayResult(first)
+    assert list(replayer.replay([whole])) == [ReplayResult(whole)]
+    assert counting.steps == 24
+    assert list(replayer.replay([whole])) == [ReplayResult(whole)]
+    assert counting.steps == 48
+
+
+@pytest.mark.parametrize("step", [5, 10, 11, 20])
+def test_false_step_of_the_first_segment(long_segment: Path, tmp_path: Path, verify_plain: Verify, step: int) -> None:
+    forger = Forger(Path(shutil.copytree(long_segment, tmp_path / "forged")))
+    forger.change(step, loss=b"\0\0\x80?")
+    forger.write()
+    refused(verify_plain(forger.root), 9, f"the replay of step {step} differs from the ledger", "loss")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from commands import pol
 
-COMMANDS = {"challenge": ("--nonce", "ab" * 16), "check": ()}
+COMMANDS = {"challenge": ("--nonce", "ab" * 16), "check": (), "inspect": ()}
 
 
-@pytest.mark.parametrize("name", ["challenge", "check"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_what_needs_no_replay_needs_no_jax(name: str, plain_proof: Path) -> None:
     """Starting jax takes seconds, and much of a small machine."""
     script = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from forge import claim_of
 from pol_jax.cli import main as cli
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import train
-from pol_jax.storage.proof import open_proof
+from pol_jax.storage.proof import Proof, open_proof
 
 
 def test_inspect_shows_what_is_claimed(runs: Path) -> None:
@@ -30,9 +29,10 @@ def test_inspect_shows_what_is_claimed(runs: Path) -> None:
 
 def test_a_run_that_goes_on_while_it_is_shown(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that were added after the number of steps was read."""
-    proof = replace(open_proof(runs / "a"), claim=None)
+    finished = open_proof(runs / "a")
+    proof = Proof(finished.root, finished.commitment, None)
     proof.__dict__["last_step"] = 5
-    monkeypatch.setattr("pol_jax.cli.inspect.open_apart", lambda _: nullcontext(proof))
+    monkeypatch.setattr("pol_jax.cli.inspect.open_run_apart", lambda _: nullcontext(proof))
     shown = pol("inspect", runs / "a")
     assert shown.exit_code == 0
     assert "5 so far; the run is not finished" in shown.output

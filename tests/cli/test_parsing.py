@@ -16,12 +16,12 @@ from orbax.checkpoint import v1 as ocp
 from places import ROOT
 
 from pol_jax.cli.main import pol as group
-from pol_jax.storage import checkpoints, ledger
+from pol_jax.storage import checked_leaves, ledger, stored_leaves
 
 NATIVE = {
     "pyarrow": {"storage.ledger", "storage.parquet_pages", "storage.store_nodes", "backends.table"},
-    "tensorstore": {"storage.array_files", "storage.checkpoints"},
-    "orbax": {"storage.checkpoints", "storage.foreign_weights"},
+    "tensorstore": {"storage.array_files", "storage.stored_leaves"},
+    "orbax": {"storage.checkpoints", "storage.orbax_settings", "storage.stored_leaves", "storage.foreign_weights"},
 }
 """The modules that call parsers of Parquet, Zarr and Orbax files; `backends.table` writes a table, and reads none."""
 
@@ -83,7 +83,7 @@ def test_what_a_run_takes_over_is_parsed_elsewhere(
 ) -> None:
     """Training reads what it wrote itself; the earlier proof it does not."""
     read: list[tuple[str, Path]] = []
-    opened, segment = checkpoints.open_leaves, ledger.read_segment
+    opened, segment = stored_leaves.open_leaves, ledger.read_segment
 
     def open_leaves(root: Path, *others: Any) -> Any:
         read.append((threading.current_thread().name, root))
@@ -93,7 +93,8 @@ def test_what_a_run_takes_over_is_parsed_elsewhere(
         read.append((threading.current_thread().name, root))
         return segment(root, *others)
 
-    monkeypatch.setattr(checkpoints, "open_leaves", open_leaves)
+    monkeypatch.setattr(stored_leaves, "open_leaves", open_leaves)
+    monkeypatch.setattr(checked_leaves, "open_leaves", open_leaves)
     monkeypatch.setattr(ledger, "read_segment", read_segment)
     arguments = ("--out", tmp_path / "tuned", "--steps", "2", "--start-from", signed / "proof", "--take", "/params")
     done = pol("train", "tiny:plain", *arguments)

@@ -14,7 +14,7 @@ from pol_jax.attesting.digests import digest_arrays, digest_file
 from pol_jax.attesting.subjects import PARAMETERS, STATE
 from pol_jax.cli.output_file import proof_of, write_new
 from pol_jax.errors import ProofError, UsageError
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.final_arrays import read_final_state, select_parameters
 from pol_jax.storage.proof import open_proof
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from io import StringIO
@@ -18,7 +19,7 @@ from unsandboxed import verify
 
 from pol_jax.cli.main import pol
 from pol_jax.cli.report_screen import print_report
-from pol_jax.cli.terminal import Bars, print_line
+from pol_jax.cli.terminal import Bars, print_command, print_line
 from pol_jax.protocol.challenge import AllSegments
 
 
@@ -91,6 +92,15 @@ def test_lines_break_between_words_only(width: int) -> None:
     assert all(line.startswith("  ") for line in lines(shown))
     assert [word for line in lines(shown) for word in line.split()].count("/a/very/long/path/of-a-proof") == 1
     assert all(len(line) <= width for line in lines(shown) if digest not in line)
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_command_can_be_copied(width: int) -> None:
+    shown, words = console(width), ["pol", "verify", "'a b'", "--nonce", "ab" * 16, *["--leaves", "/params"] * 3]
+    print_command(shown, "to repeat this:", words, indent=2)
+    copied = "\n".join(lines(shown)).partition("to repeat this:")[2]
+    assert shlex.split(copied.replace("\\\n", " ")) == shlex.split(" ".join(words))
+    assert all(len(line) <= width for line in lines(shown))
 
 
 def test_lines_are_whole_where_they_are_searched() -> None:

@@ -24,8 +24,8 @@ def test_document_names_what_the_code_has() -> None:
     for field in (*SCHEMA, *SCHEMA_1):
         assert f"`{field.name}`" in document
     assert all(name in document for name in (INIT_FILE, STEP_FILE, FILE))
-    assert Limits() == Limits(2**24, 2**28, 2**32, 2**30, 2**42, 10_000_000, 2**36, 2**26)
-    limits = "2^24 bytes, a program 2^28, `records` 2^32, a segment of the ledger 2^30, all\nfiles 2^42, and 10,000,000"
+    assert Limits() == Limits(2**24, 2**28, 2**32, 2**30, 2**46, 10_000_000, 2**40, 2**26)
+    limits = "2^24 bytes, a program 2^28, `records` 2^32, a segment of the ledger 2^30, all\nfiles 2^46, and 10,000,000"
     assert limits in document
     codes = (errors.ACCEPTED, errors.REJECTED, errors.WRONG_INPUT, errors.INCONCLUSIVE)
     assert codes == (0, 1, 2, 3)

@@ -42,8 +42,9 @@ def changed_lines(name: str) -> list[str]:
     return [line for line in lines[2:] if len(line.strip()) > 1 and line[0] in "+-"]
 
 
-@pytest.mark.interpreter
-@pytest.mark.parametrize("name", PORTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.interpreter] * (name in LIBRARY)) for name in PORTS]
+)
 def test_a_port_learns_as_the_original_does_and_is_verified(name: str, tmp_path: Path) -> None:
     if name in LIBRARY and not find_spec(LIBRARY[name]):
         pytest.skip(f"{LIBRARY[name]} is not installed (extra: libraries)")

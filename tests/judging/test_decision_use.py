@@ -8,13 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 from example_reports import compared
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from made_steps import spec_of
 
-from pol_jax.judging.decision_use import choice_rooms, counted_share, rooms_with_choices, total_choices, used_share
-from pol_jax.protocol.spans import Span
-from pol_jax.reports.comparison import Compared, Room, UsedDecisions
+from pol_jax.judging.decision_use import choice_rooms, total_choices, used_share
+from pol_jax.reports.comparison import UsedDecisions
 
 SPEC = spec_of("float32", "int32", size=4)
 
@@ -64,15 +61,6 @@ def test_what_tolerances_allow_includes_the_choices() -> None:
     assert unbounded.allowed() is None
 
 
-def test_rooms_grow_by_the_counted_share_of_the_choices() -> None:
-    plain = msgspec.structs.replace(compared(1, 1e-6), rooms=((Room(0, 0.5), Room(1, 2.0)), ()))
-    used = UsedDecisions(3, 2, 0.5, 0.25, None, rooms=((Room(0, 0.25), Room(9, 1.0)), (Room(3, None),)))
-    decided = msgspec.structs.replace(plain, decisions=used)
-    assert rooms_with_choices(plain, 0, 1.0) == plain.rooms[0]
-    assert rooms_with_choices(decided, 0, 0.5) == (Room(0, 0.625), Room(1, 2.0), Room(9, 0.5))
-    assert rooms_with_choices(decided, 1, 0.5) == (Room(3, None),)
-
-
 def test_the_share_of_the_choices_that_entries_took() -> None:
     plain, decided = states([1, 1, 1, 1], [1, 1.25, 1, 1])
     choices = choice_rooms(SPEC, plain, states([1, 1.5, 1, 1]))
@@ -83,48 +71,3 @@ def test_the_share_of_the_choices_that_entries_took() -> None:
     assert used_share(SPEC, plain, lost, choices) == 1
     counted = [plain[0], plain[1] + 1]
     assert used_share(SPEC, plain, counted, choices) == 1
-
-
-def drawn_with(*shares: float) -> tuple[list[Compared], list[Span]]:
-    """Comparisons of a draw of 90 steps, in some of which entries took these shares."""
-    spans = [Span(at, at + 1) for at in range(90)]
-    found = [
-        msgspec.structs.replace(compared(at + 1, 1e-6), decisions=UsedDecisions(3, 2, 0.5, 0.25, None, share=share))
-        for at, share in enumerate(shares)
-    ]
-    return found, spans
-
-
-def test_a_draw_shows_how_much_a_prover_chose() -> None:
-    assert counted_share(*drawn_with(), 0.99) == pytest.approx(1 - 0.01 ** (1 / 90))
-    few, more, every = (counted_share(*drawn_with(*[1.0] * count), 0.99) for count in (1, 9, 90))
-    assert 1 - 0.01 ** (1 / 90) < few < more < every
-    assert every == 1
-    assert counted_share(*drawn_with(0.5), 0.99) < few
-    assert counted_share(*drawn_with(), 0.9999) > counted_share(*drawn_with(), 0.99)
-    assert counted_share([], [], 0.99) == 1  # the prover could foresee what is checked
-
-
-@settings(max_examples=20)
-@given(large=st.floats(1, 1e6), count=st.integers(1, 30), other=st.floats(0, 1))
-def test_choices_in_the_steps_that_move_most_are_not_lost_in_the_mean(large: float, count: int, other: float) -> None:
-    """A prover chooses in full where near ties could move much, and hardly elsewhere."""
-    shares, sizes = [1.0] * count + [other] * (90 - count), [large] * count + [1.0] * (90 - count)
-    found, spans = drawn_with(*shares)
-    found = [
-        msgspec.structs.replace(each, decisions=msgspec.structs.replace(each.decisions, choices=size))
-        for each, size in zip(found, sizes, strict=True)
-        if each.decisions is not None
-    ]
-    moved = sum(share * size for share, size in zip(shares, sizes, strict=True))
-    assert counted_share(found, spans, 0.99) * sum(sizes) >= moved * (1 - 1e-9)
-    unbounded = msgspec.structs.replace(found[0], decisions=UsedDecisions(3, 2, 0.5, None, None, share=1.0))
-    assert counted_share([unbounded, *found[1:]], spans, 0.99) == 1
-
-
-@given(rate=st.floats(0, 1), seed=st.integers(0, 999))
-def test_the_counted_share_covers_what_a_prover_does(rate: float, seed: int) -> None:
-    """With the draw's confidence; here it is 1 - 1e-9, so that no case of a test is beyond it."""
-    hits = np.random.default_rng(seed).random(90) < rate
-    found, spans = drawn_with(*hits.astype(float).tolist())
-    assert counted_share(found, spans, 1 - 1e-9) >= rate

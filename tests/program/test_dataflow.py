@@ -57,3 +57,38 @@ FLOWS: dict[str, tuple[Callable[..., Any], list[set[int]]]] = {
 def test_what_flows_where(name: str) -> None:
     function, expected = FLOWS[name]
     assert [set(found) for found in audit(exported(function, VECTOR, VECTOR, VECTOR)).depends] == expected
+
+
+def bits(x: jax.Array) -> jax.Array:
+    return lax.bitcast_convert_type(x, jnp.uint32)
+
+
+@jax.jit
+def mixed(x: jax.Array, y: jax.Array) -> jax.Array:
+    return x + bits(y)
+
+
+READS: dict[str, tuple[Callable[..., Any], set[int]]] = {
+    "plain": (lambda x, y, z: (x + y, bits(z)), {2}),
+    "of a sum": (lambda x, y, z: (bits(x + y), z), {0, 1}),
+    "dropped": (lambda x, y, z: (x, y, z + (bits(y) & 0)), {1}),
+    "call": (lambda x, y, z: (mixed(x, y), mixed(z, x)), {0, 1}),
+    "condition of a loop": (
+        lambda x, y, z: lax.while_loop(lambda each: (bits(each[0]) > 7).all(), lambda each: (each[1], z), (x, y)),
+        {0, 1, 2},
+    ),
+    "body of a loop": (
+        lambda x, y, z: lax.fori_loop(0, 3, lambda _, each: (each[0] + (bits(each[1]) & 1), each[1]), (x, y)),
+        {1},
+    ),
+    "branch": (lambda x, y, z: lax.cond(z.sum() > 0, lambda: bits(x), lambda: bits(y)), {0, 1}),
+    "as a narrower float": (lambda x, y, z: (lax.bitcast_convert_type(x, jnp.float16).sum(), y), {0}),
+    "of integers": (lambda x, y, z: (lax.bitcast_convert_type(x.astype(jnp.int32), jnp.float32), y), set()),
+    "not at all": (lambda x, y, z: (x + y, jnp.floor(z)), set()),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_whose_bits_are_read(name: str) -> None:
+    function, expected = READS[name]
+    assert set(audit(exported(function, VECTOR, VECTOR, VECTOR)).reads) == expected

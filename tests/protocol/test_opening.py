@@ -11,7 +11,7 @@ import tiny
 from opened_steps import SECRET, SOURCE
 
 from pol_jax.errors import ProofError
-from pol_jax.protocol.opening import Opening, parse_opening
+from pol_jax.protocol.opening import Opening, commitment_at_the_head, parse_opening
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.opener import open_steps
 from pol_jax.proving.recording import train
@@ -37,3 +37,15 @@ def test_more_or_less_than_an_opening(opening: Opening) -> None:
     reordered = msgspec.msgpack.encode(dict(reversed(fields.items())))
     with pytest.raises(ProofError, match="canonical"):
         parse_opening(reordered, "it")
+
+
+def test_the_commitment_is_found_at_the_head(opening: Opening) -> None:
+    """What isn't whole, or is no opening, has none; nothing that is read so is believed."""
+    content = opening.encode()
+    assert commitment_at_the_head(content) == opening.commitment
+    end = content.index(opening.commitment) + len(opening.commitment)
+    assert commitment_at_the_head(content[:end]) == opening.commitment
+    for wrong in (content[: end - 1], content[:30], content[1:], b"", b"\xff" * 100):
+        assert commitment_at_the_head(wrong) is None
+    large = content.replace(b"commitment\xc5", b"commitment\xc6\xff\xff", 1)
+    assert commitment_at_the_head(large) is None

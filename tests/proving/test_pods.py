@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any
@@ -17,25 +21,61 @@ from sharded import INTERVAL, STEPS, records, started, trained
 import pol_jax
 from pol_jax.errors import ProcessError
 from pol_jax.reports.outcomes import Mode, Verdict
-from pol_jax.storage.checkpoints import checkpoint_steps
+from pol_jax.storage.checkpoint_names import checkpoint_steps
 from pol_jax.storage.proof import open_proof
 from pol_jax.training import processes
 from pol_jax.training.processes import Processes
 
+Ends = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Together:
+    """What two processes with two devices each did, one case after the other, and how it ended in both of them."""
+
+    whole: Path
+    noticed: Path
+    ends: dict[str, Ends]
+
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two processes with two devices each that nothing interrupted."""
-    out = tmp_path_factory.mktemp("whole") / "proof"
-    first, second = trained(out, 2, 2)
-    assert first == second == {"step": STEPS, "claim": claim_of(out)}
-    return out
+def together(tmp_path_factory: pytest.TempPathFactory) -> Together:
+    """The last case leaves processes that were given notice; whatever comes first finds them as they were."""
+    root = tmp_path_factory.mktemp("together")
+    cases: dict[str, dict[str, Any]] = {
+        "whole": {"slow_in_save": 1},
+        "flipped": {"flipped": [2, 3]},
+        "noticed": {"signal": "SIGTERM", "at": 1, "pause": 0.4},
+    }
+    ends = trained(2, 2, *({"out": root / name, **case} for name, case in cases.items()))
+    return Together(root / "whole", root / "noticed", dict(zip(cases, ends, strict=True)))
 
 
-def claim_of(out: Path) -> str:
-    claim = open_proof(out).claim
+@pytest.fixture(scope="module")
+def whole(together: Together) -> Path:
+    """A run that nothing interrupted."""
+    return together.whole
+
+
+def finished(whole: Path) -> dict[str, Any]:
+    claim = open_proof(whole).claim
     assert claim is not None
-    return claim.digest().hex()
+    return {"step": STEPS, "claim": claim.digest().hex()}
+
+
+def test_all_processes_end_with_one_claim_though_one_has_a_slow_disk(together: Together) -> None:
+    assert together.ends["whole"] == [finished(together.whole)] * 2
+
+
+def test_a_process_whose_devices_have_other_bits_than_those_of_another_is_named(together: Together) -> None:
+    """Its own devices agree with each other: only the digests of all processes show it."""
+    first, second = together.ends["flipped"]
+    assert re.match(
+        "DivergenceError: leaf /params/b: .* has other bits than .*, and should have the same", first["error"]
+    )
+    assert second["error"].startswith("ProcessError: process 0 failed at step 0: leaf /params/b: ")
+    out = together.whole.parent / "flipped"
+    assert (open_proof(out).last_step, checkpoint_steps(out)) == (-1, [])  # no row was written
 
 
 def test_a_run_summed_by_gloo_is_verified_bit_for_bit(whole: Path) -> None:
@@ -47,48 +87,62 @@ def test_a_run_summed_by_gloo_is_verified_bit_for_bit(whole: Path) -> None:
     assert report.environment.collectives == "gloo"
 
 
-def test_killed_in_a_step_and_continued_by_one_process(whole: Path, tmp_path: Path) -> None:
+def test_openings_take_the_devices_of_the_mesh(whole: Path, tmp_path: Path) -> None:
+    """So do the process that opens and the one that verifies; this one has a single device."""
+    command = ("open", whole, "--steps", "6", "--task", "sharded:task", "--out", tmp_path / "opening")
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "XLA_FLAGS": ""}
+    subprocess.run([sys.executable, "-m", "pol_jax", *map(str, command)], check=True, env=variables)
+    policy = pol_jax.ListedSteps((6,))
+    report = pol_jax.verify_opening(whole, tmp_path / "opening", policy=policy, exact=True, any_program=True)
+    if "no network of its own" in report.stages[0].detail:
+        pytest.skip("processes may have no namespaces here")
+    assert (report.verdict, report.mode) == (Verdict.ACCEPTED, Mode.BITS), report.reasons
+
+
+def test_killed_in_a_step_or_in_a_save_and_continued_by_one_process(whole: Path, tmp_path: Path) -> None:
     """The same claim, to the last bit: gloo's sums depend on the mesh, and not on who has which device."""
-    survivor, killed = trained(tmp_path, 2, 2, signal="SIGKILL", at=6, timeout=4)
+    step, save = tmp_path / "step", tmp_path / "save"
+    ((survivor, killed),) = trained(2, 2, {"out": step, "signal": "SIGKILL", "at": 6, "timeout": 10})
     # gloo notices the broken connection, or all wait for each other until the timeout.
     assert re.search("process was lost|process 1 is silent|has not reported", survivor["error"]), survivor
     assert killed == {"error": "no word"}
-    assert checkpoint_steps(tmp_path) == [0, INTERVAL]
-    before = [row.encode() for row in open_proof(tmp_path).rows()]
-    (refused,) = trained(tmp_path, 1, 4, gloo=False)
-    assert "was begun on another backend (collectives: gloo against none)" in refused["error"]
-    assert [row.encode() for row in open_proof(tmp_path).rows()] == before  # nothing was overwritten
-    (continued,) = trained(tmp_path, 1, 4)
-    assert continued == {"step": STEPS, "claim": claim_of(whole)}
+    assert checkpoint_steps(step) == [0, INTERVAL]
+    moved = Path(shutil.copytree(step, tmp_path / "moved"))
+    ((ended,),) = trained(1, 4, {"out": moved}, gloo=False)
+    claim, undisturbed = open_proof(moved).claim, open_proof(whole).claim
+    assert ended["step"] == STEPS, ended
+    assert claim is not None
+    assert undisturbed is not None
+    assert [each.environment.collectives for each in claim.environments] == ["gloo", "none"]
+    assert [each.start for each in claim.environments] == [0, INTERVAL]
+    assert claim.ledger_root == undisturbed.ledger_root  # sums over two devices have the same bits either way
+    trained(2, 2, {"out": save, "killed_in_save": 1, "timeout": 10})
+    assert checkpoint_steps(save) == [0]
+    assert trained(1, 4, {"out": step}, {"out": save}) == [[finished(whole)]] * 2
 
 
-@pytest.mark.parametrize("killed", [0, 1])
-def test_killed_in_a_save_and_continued_by_four_processes(killed: int, whole: Path, tmp_path: Path) -> None:
+def test_noticed_or_killed_in_a_save_and_continued_by_four_processes(together: Together, tmp_path: Path) -> None:
     """The first process writes the ledger, and is the coordinator of jax too."""
-    trained(tmp_path, 2, 2, killed_in_save=killed, timeout=4)
-    assert checkpoint_steps(tmp_path) == [0]
-    if killed == 0:
-        continued = trained(tmp_path, 4, 1)
-        assert continued == [{"step": STEPS, "claim": claim_of(whole)}] * 4
-
-
-def test_notice_before_a_machine_is_taken_away(whole: Path, tmp_path: Path) -> None:
-    """A checkpoint lies between those of the schedule, and is gone in the end."""
-    first, second = trained(tmp_path, 2, 2, signal="SIGTERM", at=1, pause=0.4)
+    first, second = together.ends["noticed"]
     assert first == second
     assert first["claim"] is None
-    assert first["step"] in checkpoint_steps(tmp_path)
-    assert trained(tmp_path, 2, 2) == [{"step": STEPS, "claim": claim_of(whole)}] * 2
-    assert checkpoint_steps(tmp_path) == [0, INTERVAL, STEPS]
+    noticed = Path(shutil.copytree(together.noticed, tmp_path / "noticed"))
+    assert first["step"] in checkpoint_steps(noticed)
+    trained(2, 2, {"out": tmp_path / "save", "killed_in_save": 0, "timeout": 10})
+    assert checkpoint_steps(tmp_path / "save") == [0]
+    ends = trained(4, 1, {"out": noticed}, {"out": tmp_path / "save"})
+    assert ends == [[finished(together.whole)] * 4] * 2
+    # The checkpoint of the notice lay between those of the schedule, and is gone.
+    assert checkpoint_steps(noticed) == [0, INTERVAL, STEPS]
 
 
 def test_a_process_that_falls_silent_ends_the_run(tmp_path: Path) -> None:
-    with started(tmp_path, 2, 2, signal="SIGSTOP", at=5, timeout=2) as (first, second):
-        _, errors = first.communicate(timeout=100)
+    case = {"out": str(tmp_path), "signal": "SIGSTOP", "at": 5, "timeout": 4}
+    with started(2, 2, [case]) as (first, second):
+        told = "".join(first.communicate(timeout=100))
         os.kill(second.pid, signal.SIGKILL)
-    assert first.returncode == ProcessError.exit_code
     # The loop is some steps ahead of the rows: whichever waits first is named.
-    assert re.search("pol_jax: (step [678] .*: process 1 is silent|process 1 has not reported step 6)", errors), errors
+    assert re.search("step [678] .*: process 1 is silent|process 1 has not reported step 6", told), told
     assert open_proof(tmp_path).last_step == 5
 
 

@@ -18,11 +18,14 @@ from pol_jax.proving import commit, finishing, open_run, recorder
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import Recording, train
 from pol_jax.storage import journal
+from pol_jax.storage.checkpoint_writer import CheckpointWriter
 from pol_jax.storage.checkpoints import remove_checkpoint
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.records import Arrays
 
 STEPS, CHOICES = 12, Choices(interval=6, seed="resume")
+FLAG = "--xla_cpu_enable_fast_math=true"
+"""Decides bits where jax starts with it; this process has started."""
 
 
 class Killed(BaseException):
@@ -46,7 +49,7 @@ class Countdown:
             (commit, "write_whole"),
             (finishing, "write_whole"),
             (open_run, "write_whole"),
-            (recorder, "save_checkpoint"),
+            (CheckpointWriter, "save"),
             (recorder, "seal"),
             (recorder, "remove_checkpoint"),
             (journal.Journal, "append"),
@@ -340,10 +343,37 @@ def test_finished_run_is_left_alone(whole: Path) -> None:
         resume(whole, steps=13)
 
 
-def test_run_begun_on_another_backend_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "proof"
+def test_a_run_goes_on_on_another_backend(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The claim says from which step; where the steps before are made again, it is as if it had never moved."""
+    path, back = tmp_path / "proof", tmp_path / "back"
     interrupted(path)
-    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    start = open_proof(path).checkpoints()[-1]
+    assert start > 0
+    shutil.copytree(path, back)
+    monkeypatch.setenv("XLA_FLAGS", FLAG)
+    with pytest.warns(UserWarning, match=f"goes on after step {start} on another backend .xla_flags: none against"):
+        resume(path)
+    moved, stayed = open_proof(path).claim, open_proof(whole).claim
+    assert moved is not None
+    assert stayed is not None
+    assert [each.start for each in moved.environments] == [0, start]
+    assert [each.environment.xla_flags for each in moved.environments] == [(), (FLAG,)]
+    assert (moved.ledger_root, moved.final_state) == (stayed.ledger_root, stayed.final_state)
+    with pytest.warns(UserWarning, match="goes on"):
+        interrupted(back, 1)
+    monkeypatch.delenv("XLA_FLAGS")
+    resume(back)
+    assert claim_of(back) == claim_of(whole)
+
+
+def test_a_run_with_an_initial_state_alone_stays_where_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim can't say that the initial state was made elsewhere than the first step."""
+    path = tmp_path / "proof"
+    interrupted(path, 9)
+    assert open_proof(path).checkpoints() == [0]
+    monkeypatch.setenv("XLA_FLAGS", FLAG)
     with pytest.raises(UsageError, match=r"another backend \(xla_flags: none against --xla_cpu"):
         resume(path)
 

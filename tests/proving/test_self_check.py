@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tiny
 from commands import pol
+from flipped_bit import train
 
 import pol_jax
 from pol_jax.errors import DivergenceError, UsageError
-
-CHOICES = pol_jax.Choices(interval=tiny.INTERVAL, seed="tests")
-
-
-def flip_bit(array: Any) -> None:
-    """Flip a bit of the first number, in the memory of the device.
-
-    It is worth 256 units in the last place: the next step may round a single unit away, and all is as it was.
-    """
-    array.block_until_ready()
-    where = array.unsafe_buffer_pointer()
-    ctypes.c_uint8.from_address(where + 1).value ^= 1
-
-
-def train(out: Path, flipped: int | None, self_check: int | None) -> None:
-    """Train; after a step, a bit of the state flips."""
-    recording = pol_jax.Recording(tiny.plain(), out, steps=tiny.STEPS, choices=CHOICES, self_check=self_check)
-    with recording:
-        state = recording.state
-        for inputs in recording:
-            state, _ = recording.step(state, inputs)
-            if inputs.step == flipped:
-                assert recording.follower
-                recording.follower.wait()
-                flip_bit(state["params"]["w"])
 
 
 @pytest.mark.parametrize("flipped", [1, 8, 12, 22])

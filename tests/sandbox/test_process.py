@@ -72,7 +72,7 @@ pipe.recv_bytes()
         ),
         ("say(type='finished', report=b'[' * 1000000)", "sent no report"),
         (FIND + "say(type='read_records', indices=[0] * 4000000)", "ended without a report"),
-        (FIND + "say(type='read_records', indices=[0] * 5)", "asked for more records than a step takes"),
+        (FIND + "say(type='read_records', indices=[0] * 1025)", "asked for more records than are read at once"),
         (FIND + "\nwhile True: say(type='read_records', indices=[0] * 4)", "doesn't read what it asked for"),
         (LIMIT + "bytearray(2**31)", "needs more memory than it may take"),
         (LIMIT + "import numpy; numpy.ones(2**31)", "needs more memory than it may take"),

@@ -50,7 +50,7 @@ def test_that_process_is_confined_and_bounded(
 
 @pytest.mark.apart
 def test_a_command_ends_in_one_line_where_memory_does(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pol_jax.sandbox.proofs.memory_of_reading", lambda *_: 2**24)
+    monkeypatch.setattr("pol_jax.sandbox.runs.memory_of_reading", lambda *_: 2**24)
     with open_apart(plain_proof) as proof, pytest.raises(BackendError, match="out of memory") as raised:
         list(proof.rows())
     assert "\n" not in str(raised.value)

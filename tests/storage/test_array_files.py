@@ -15,7 +15,7 @@ from forge import refused, take_stock
 
 from pol_jax.errors import ProofError
 from pol_jax.storage.array_files import check_files
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 
 ZSTD = {"name": "zstd", "configuration": {"level": 1, "checksum": False}}
 

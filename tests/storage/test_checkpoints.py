@@ -16,7 +16,7 @@ import pol_jax
 from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import AllSegments
 from pol_jax.reports.outcomes import Verdict
-from pol_jax.storage import checkpoints
+from pol_jax.storage import orbax_settings
 
 
 def test_checkpoints_are_plain_orbax(plain_proof: Path) -> None:
@@ -56,7 +56,7 @@ def test_an_orbax_that_was_not_tested_leaves_the_verdict_open(
     plain_proof: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It finds an honest checkpoint damaged, which would be a rejection."""
-    monkeypatch.setattr(checkpoints, "version", lambda _: "0.11.36")
+    monkeypatch.setattr(orbax_settings, "version", lambda _: "0.11.36")
     report = verify(plain_proof, tiny.plain().source, policy=AllSegments())
     assert report.verdict is Verdict.INCONCLUSIVE
     assert "orbax-checkpoint 0.11.36 is installed, expected 0.12.*" in report.reasons[-1]

@@ -13,7 +13,7 @@ from places import TESTS
 
 import pol_jax
 from pol_jax.errors import UsageError
-from pol_jax.storage.proof import open_proof
+from pol_jax.storage.proof import FinishedProof, open_proof
 from pol_jax.training.records import Arrays
 
 
@@ -62,6 +62,7 @@ def test_open_run_can_be_read(plain_proof: Path, tmp_path: Path) -> None:
     assert part.row(9) == whole.row(9)
     with pytest.raises(UsageError, match="not finished"):
         part.final_state()
+    assert (isinstance(part, FinishedProof), isinstance(whole, FinishedProof)) == (False, True)
     difference = pol_jax.diff(part, whole)
     assert not difference
     assert difference.steps == (10, 24)

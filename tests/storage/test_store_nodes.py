@@ -11,7 +11,7 @@ from damage import check
 from forge import refused, take_stock
 
 from pol_jax.errors import ProofError
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.store_nodes import check_nodes
 
 SMALL_STATE = 2**22

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import ml_dtypes
 import numpy as np
 import pytest
@@ -86,3 +87,10 @@ def test_a_record_without_arrays() -> None:
     for nothing in empty:
         with pytest.raises(DataError, match="record 0 has no arrays"):
             spec_of_record(nothing)
+
+
+def test_a_key_of_jax_is_no_array_of_numbers() -> None:
+    """NumPy can't hold it; its data are numbers."""
+    with pytest.raises(DataError, match="record leaf /key: expected an array of numbers"):
+        spec_of_record({"key": jax.random.key(0)})
+    refused([*alike(3), {"x": jax.random.key(0), "y": 1}], "record 3: leaf /x: expected an array of numbers")

@@ -34,7 +34,7 @@ from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.identity import describe_authorship
 from pol_jax.sandbox.verify import verify as verify_apart
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.final_arrays import read_final_state, select_parameters
 from pol_jax.storage.proof import open_proof
 from pol_jax.verifying.request import ProofRequest

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -15,21 +14,20 @@ import numpy as np
 import optax
 import pytest
 import tiny
-from made_steps import FAILED, INCONCLUSIVE, PASSED, made, spec_of, with_leaf
+from made_steps import FAILED, INCONCLUSIVE, PASSED, made, with_leaf
 from prepared_steps import Prepared, verifier_without
 
 from pol_jax.judging.leaf_distances import is_floating
 from pol_jax.judging.tolerance import StepComparison
-from pol_jax.program.artifact import Signature
 from pol_jax.progress import Silent
 from pol_jax.proving.commit import Choices, write_commitment
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.storage.proof import open_proof
-from pol_jax.training.inputs import StepInput, step_inputs
+from pol_jax.training.inputs import step_inputs
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Key, PyTree, Task
-from pol_jax.verifying.calibration import judge_span, noise_dominated_leaves, stays_near
-from pol_jax.verifying.compilations import DEFAULT, Compilation, Compilations, State, compile_variants
+from pol_jax.verifying.calibration import judge_span, noise_dominated_leaves
+from pol_jax.verifying.compilations import compile_variants
 
 
 def signs() -> Task:
@@ -182,23 +180,3 @@ def test_a_perturbed_start_is_not_lost(prepared: Prepared) -> None:
     found = judge_span(prepared.made, prepared.states[3], prepared.states[9], prepared.inputs[3:9])
     assert 0 < found.total.reach < math.inf
     assert all(0 <= leaf.distances.reach < math.inf for leaf in found.leaves if leaf.distances)
-
-
-@pytest.mark.parametrize(("effect", "outcome"), [(1e-3, PASSED), (0.0, INCONCLUSIVE)])
-def test_one_more_step_knows_what_a_last_place_does(effect: float, outcome: Outcome) -> None:
-    """A group of few elements shows too little noise; another library's rounding is no divergence."""
-    spec = spec_of("float32", size=4)
-    here, after = [np.full(4, 0.5, np.float32)], [np.full(4, 0.5 + 2**-24, np.float32)]
-    later = np.full(4, 0.75, np.float32)
-
-    class Later(Compilations):
-        def next_states(
-            self, results: Sequence[State], others: Sequence[State], inputs: Iterable[StepInput]
-        ) -> tuple[Sequence[State], Sequence[State]]:
-            moved = [[later + (start[0] - here[0]) + np.float32(effect)] for start in others[1:]]
-            return [[later] for _ in results], [[later + np.float32(1e-5)], *moved]
-
-    reference = Compilation(DEFAULT, Signature(spec, (), 1, "threefry2x32", ("loss",)), lambda *_: ((), ()))
-    found = made(dtypes=("float32",)).compared()
-    assert found.outcome is PASSED
-    assert stays_near(found, Later(spec, reference, ()), after, [here] * 3, []).outcome is outcome

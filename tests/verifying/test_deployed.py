@@ -17,7 +17,7 @@ from unsandboxed import verify
 from pol_jax.protocol.challenge import ListedSegments
 from pol_jax.reports.identity import Deployed
 from pol_jax.reports.outcomes import Verdict
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.final_arrays import read_final_state, select_parameters
 from pol_jax.storage.model_files import read_model
 from pol_jax.storage.proof import open_proof

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import tiny
+from example_reports import compared
 from forge import Forger
 from tiny import NONCE
 from unsandboxed import verify, verify_opening
 
 from pol_jax import Choices, train
+from pol_jax.cli.cures import cures
 from pol_jax.cli.report_screen import print_report
 from pol_jax.cli.terminal import make_console
 from pol_jax.errors import UsageError
@@ -22,15 +25,18 @@ from pol_jax.protocol.challenge import AllSegments, ListedSteps, RandomSteps, dr
 from pol_jax.protocol.spans import Span
 from pol_jax.proving.fine_tuning import Start
 from pol_jax.proving.opener import open_steps
+from pol_jax.reports.comparison import Compared
 from pol_jax.reports.html import render
-from pol_jax.reports.outcomes import Mode, Verdict
+from pol_jax.reports.outcomes import Mode, Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.drift import describe_drift
 from pol_jax.reports.wording.verdicts import describe_verdict
 from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import open_proof
-from pol_jax.verifying import opening_verifier
+from pol_jax.verifying import opening_verifier, replay
 from pol_jax.verifying.compilations import variants
+from pol_jax.verifying.proof_verifier import ProofVerifier
+from pol_jax.verifying.trusted_program import trust
 
 SOURCE = tiny.linen().source
 
@@ -52,6 +58,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def check(path: Path, *parents: Path, **asked: Any) -> Report:
+    asked = {"any_program": True, **asked}
     return verify(path, SOURCE, policy=AllSegments(), nonce=NONCE, parents=parents, **asked)
 
 
@@ -93,6 +100,35 @@ def test_a_child_of_a_tolerated_proof_is_accepted_within_a_tolerance(chain: Path
     assert report.reasons[0].startswith(f"the initial state comes from the run of claim {parent.claim[:16]}…")
     assert "accepted within a tolerance: errors that it allows could add up to" in report.reasons[0]
     assert "earlier runs included" in describe_verdict(report)
+
+
+def test_a_program_that_nobody_compared_has_no_tolerance(chain: Path) -> None:
+    """What it makes of last places may show only after many steps, or in one that was not drawn."""
+    report = check(chain / "abroad", any_program=False)
+    assert (report.verdict, report.mode) == (Verdict.INCONCLUSIVE, None)
+    assert any("the program was not compared with any source" in reason for reason in report.reasons), report.reasons
+    assert any("add --task, or --any-program" in cure for cure in cures(report))
+    assert check(chain / "here", any_program=False).mode is Mode.BITS
+    trusted = check(chain / "abroad", any_program=False, trusted=trust(tiny.linen(steps=12)))
+    assert trusted.mode is Mode.TOLERANCE, trusted.reasons
+
+
+def test_a_child_that_reads_what_its_parent_left(chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bits of its own are not enough, where last places of its initial state decide them."""
+    undecided, parent = "leaf /params: last places of the state before move it", check(chain / "abroad")
+
+    def compare(_material: Any, spans: Any, _progress: Any, *, equal: Any) -> Iterator[Compared]:
+        assert not spans
+        for span in equal:
+            found = compared(span.stop, 0.0, Outcome.INCONCLUSIVE, start=span.start)
+            yield msgspec.structs.replace(found, reasons=(undecided,), equal=True)
+
+    monkeypatch.setattr(replay, "compare_spans", compare)
+    assert check(chain / "of_here", chain / "here").verdict is Verdict.ACCEPTED
+    monkeypatch.setattr(ProofVerifier, "_verify_ancestor", lambda *_: parent)
+    report = check(chain / "of_abroad", chain / "abroad")
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert any(undecided in reason for reason in report.reasons), report.reasons
 
 
 def test_tolerances_of_earlier_proofs_count_in_the_drift(chain: Path) -> None:
@@ -186,6 +222,6 @@ def test_the_ends_of_a_random_challenge_are_no_mean_of_the_run(
     write_opening(tmp_path / "opening", open_steps(proof, SOURCE, range(1, 13)))
     for asked in (policy, ListedSteps((1, 12))):
         verify_opening(chain / "here", tmp_path / "opening", asked, NONCE)
-    assert seen[0].drawn == {Span(step - 1, step) for step in drawn} < {Span(step - 1, step) for step in range(1, 13)}
-    assert seen[0].chosen < 1
-    assert (seen[1].drawn, seen[1].chosen) == (None, 1)
+    assert (seen[0].drawn, seen[0].confidence) == ([Span(step - 1, step) for step in drawn], 0.5)
+    assert set(drawn) < set(range(1, 13))
+    assert seen[1].drawn is None

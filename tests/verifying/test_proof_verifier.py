@@ -95,7 +95,7 @@ def test_machine_that_fails_rejects_nothing(where: str, plain_proof: Path, monke
         def fail(*_: object, error: Exception = error, **__: object) -> None:
             raise error
 
-        monkeypatch.setattr(f"pol_jax.storage.checkpoints.{where}", fail)
+        monkeypatch.setattr(f"pol_jax.storage.stored_leaves.{where}", fail)
         report = unsandboxed.verify(plain_proof, tiny.plain().source)
         assert report.verdict is Verdict.INCONCLUSIVE, error
         assert "stage 6, state digests: cannot judge here: this machine can't read" in report.reasons[0]

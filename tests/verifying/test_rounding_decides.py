@@ -12,42 +12,15 @@ import numpy as np
 import optax
 import pytest
 from prepared_steps import verifier_without
+from rounding_tasks import FEATURES, RECORDS, STEPS, bold, loss_of, records
 
 from pol_jax.proving.commit import Choices
 from pol_jax.proving.recording import train
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import step_inputs
-from pol_jax.training.records import Arrays
 from pol_jax.training.task import Task
 from pol_jax.verifying.calibration import judge_span
 from pol_jax.verifying.compilations import compile_variants
-
-RECORDS, FEATURES, STEPS = 64, 8, 12
-
-
-def records() -> Arrays:
-    draw = np.random.default_rng(3)
-    x = draw.normal(size=(RECORDS, FEATURES)).astype(np.float32)
-    y = x @ draw.normal(size=FEATURES) + 0.1 * draw.normal(size=RECORDS)
-    return Arrays({"x": x, "y": y.astype(np.float32)})
-
-
-def loss_of(weights: jax.Array, batch: Any) -> jax.Array:
-    return jnp.mean((batch["x"] @ weights - batch["y"]) ** 2)
-
-
-def bold() -> Task:
-    """The rate is halved when the loss does not fall, which rounding decides near the minimum."""
-
-    def init(key: Any) -> Any:
-        return {"w": jnp.zeros(FEATURES), "rate": jnp.float32(0.3), "last": jnp.float32(1e9)}
-
-    def step(state: Any, batch: Any, key: Any) -> Any:
-        loss, gradient = jax.value_and_grad(loss_of)(state["w"], batch)
-        rate = jnp.where(loss < state["last"], state["rate"], state["rate"] * 0.5)
-        return {"w": state["w"] - rate * gradient, "rate": rate, "last": loss}, {"loss": loss}
-
-    return Task("bold", init, step, records(), RECORDS, STEPS)
 
 
 def best() -> Task:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pol_jax.progress import Silent
 from pol_jax.protocol.trees import places_of
-from pol_jax.storage.checkpoints import checkpoint_name
+from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.proof import open_proof
 from pol_jax.verifying.update_sizes import magnitudes, measure_stretches
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
 import subprocess
@@ -14,9 +16,11 @@ import federation
 import msgspec
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from federation import INTERVAL, STEPS, TRUSTED, assignment, judge, model, site, task
 from places import SCRIPTS, TESTS
-from untrusted.behaviours import BYZANTINE, Answer, honest, steering
+from untrusted.behaviours import BYZANTINE, honest, steering
+from untrusted.worker import Answer
 
 from pol_jax import (
     AllSegments,
@@ -32,11 +36,18 @@ from pol_jax import (
     train_update,
     verify_update,
 )
+from pol_jax.attesting import envelope
+from pol_jax.attesting import folder as attestations
+from pol_jax.attesting.public_key import public_text
+from pol_jax.attesting.strict_json import canonical_bytes
 from pol_jax.errors import DataError, UsageError
 from pol_jax.protocol.commitment import Description
+from pol_jax.proving.signing import sign_claim
 from pol_jax.reports.outcomes import Mode
 from pol_jax.storage.ledger import segment_file
 from pol_jax.workers.documents import expect
+
+KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +122,14 @@ def test_every_byzantine_behaviour_is_caught(name: str, tmp_path: Path) -> None:
         "steering": (9, elsewhere),
     }
     stage, words = reasons[name]
-    result = judge(BYZANTINE[name](site(0, tmp_path)))
+    answer = BYZANTINE[name](site(0, tmp_path))
+    bare = BYZANTINE[name](replace(site(0, tmp_path / "bare"), proves=False, neighbour=lambda: answer))
+    if name != "copied":
+        for leaf in ("w", "b"):
+            assert np.array_equal(bare.update["params"][leaf], answer.update["params"][leaf]), (
+                "the same without a proof"
+            )
+    result = judge(answer)
     if words == elsewhere:
         assert result.verdict is Verdict.INCONCLUSIVE
         assert words in result.reason
@@ -278,9 +296,83 @@ def test_a_claim_that_was_seen_is_refused(answer: Answer) -> None:
 
 
 def test_another_key_than_the_enrolled_one_is_refused(answer: Answer) -> None:
-    asked = replace(assignment(0), prover="ed25519:" + "ab" * 32)
+    asked = replace(assignment(0), prover=public_text(OTHER))
     result = verify_update(model(1), answer.update, answer.proof, asked, trusted=TRUSTED, source=task(0).source)
     refused_at_once(result, "it is in the name of another key than that of this worker")
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Assignment, Answer]:
+    """Of a worker who signs, as was asked."""
+    asked, folder = replace(assignment(0), prover=public_text(KEY)), tmp_path_factory.mktemp("signed")
+    proof, update = train_update(task(0), model(1), asked, folder / "proof", key=KEY)
+    return asked, Answer(update, proof.root)
+
+
+def judge_signed(signed: tuple[Assignment, Answer], folder: Path, envelope: bytes | None) -> UpdateResult:
+    """Verify with another signature of the claim, or with none."""
+    asked, answer = signed
+    proof = Path(shutil.copytree(answer.proof, folder / "copy"))
+    place = attestations.place(proof, attestations.CLAIM)
+    place.unlink()
+    if envelope is not None:
+        place.write_bytes(envelope)
+    return verify_update(model(1), answer.update, proof, asked, trusted=TRUSTED, source=task(0).source)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_claim_that_its_worker_has_signed_is_accepted(signed: tuple[Assignment, Answer], tmp_path: Path) -> None:
+    envelope = attestations.place(signed[1].proof, attestations.CLAIM).read_bytes()
+    result = judge_signed(signed, tmp_path, envelope)
+    assert result, result.reason
+    assert result.report is not None
+    assert result.report.authorship is not None
+    assert result.report.authorship.signer == public_text(KEY)
+
+
+@pytest.mark.parametrize("which", ["none", "rubbish", "deep", "large", "another claim", "another key"])
+def test_a_claim_that_its_worker_has_not_signed_is_refused_at_once(
+    which: str, signed: tuple[Assignment, Answer], answer: Answer, tmp_path: Path
+) -> None:
+    proof, other = open_proof(signed[1].proof), open_proof(answer.proof)
+    statement = json.loads(base64.b64decode(json.loads(sign_claim(proof, KEY))["payload"]))
+    envelopes = {
+        "none": None,
+        "rubbish": b"rubbish",
+        "deep": b"[" * 2**15,
+        "large": b"0" * 2**22,
+        "another claim": sign_claim(other, KEY),
+        "another key": envelope.sign(canonical_bytes(statement), OTHER),
+    }
+    words = {
+        "none": "is missing: the claim must be signed by ed25519:",
+        "large": "has more than",
+        "another claim": "signs another claim than the one at hand",
+        "another key": "expected the signer ed25519:",
+    }
+    refused_at_once(
+        judge_signed(signed, tmp_path, envelopes[which]), "attestations/claim.dsse.json: ", words.get(which, "")
+    )
+
+
+def test_a_worker_without_the_assigned_key_does_not_begin(tmp_path: Path) -> None:
+    asked = replace(assignment(0), prover=public_text(KEY))
+    for key, words in ((None, "give its private half"), (OTHER, "key: is that of")):
+        with pytest.raises(UsageError, match=words):
+            train_update(task(0), model(1), asked, tmp_path / "proof", key=key)
+    with pytest.raises(UsageError, match="assignment: prover"):
+        replace(asked, prover="ed25519:" + "00" * 32)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_exact_arithmetic_can_be_assigned(answer: Answer, tmp_path: Path) -> None:
+    asked = replace(assignment(0), arithmetic="exact", steps=2)
+    proof, update = train_update(task(0), model(1), asked, tmp_path / "proof")
+    assert proof.commitment.arithmetic is not None
+    given: dict[str, Any] = {"trusted": TRUSTED, "source": task(0).source, "policy": ListedSegments((0,))}
+    assert verify_update(model(1), update, proof.root, asked, **given)
+    inexact = verify_update(model(1), answer.update, answer.proof, replace(asked, steps=STEPS), **given)
+    refused_at_once(inexact, "it was not assigned: arithmetic is None, expected")
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import Mod
 
+from pol_jax.attesting import folder as attestations
 from pol_jax.errors import UsageError
 from pol_jax.integrations.flower.records import (
     ARRAYS,
@@ -17,6 +19,7 @@ from pol_jax.integrations.flower.records import (
     CHALLENGE,
     CLAIM,
     REGISTER,
+    SIGNATURE,
     arrays_of,
     read_assignment,
     tree_of,
@@ -30,7 +33,13 @@ from pol_jax.workers.training import train_update
 _PROOF = "pol_jax.proof"
 
 
-def proving_client(task: Callable[[Context], Task], folder: Path | str, mods: Sequence[Mod] = ()) -> ClientApp:
+def proving_client(
+    task: Callable[[Context], Task],
+    folder: Path | str,
+    mods: Sequence[Mod] = (),
+    *,
+    key: Ed25519PrivateKey | None = None,
+) -> ClientApp:
     """Return a Flower client that proves its training; it answers the messages of `ProvenStrategy`.
 
     Args:
@@ -38,6 +47,7 @@ def proving_client(task: Callable[[Context], Task], folder: Path | str, mods: Se
         folder: where proofs lie until they are challenged; each worker has a folder of its own in it, and keeps the
             latest proof.
         mods: Flower's modifications of a client.
+        key: the worker's private key, which signs its claims, if the coordinator asks for that.
     """
     app = ClientApp(mods=list(mods))
     root = Path(folder)
@@ -55,9 +65,11 @@ def proving_client(task: Callable[[Context], Task], folder: Path | str, mods: Se
         own, assignment = task(context), read_assignment(message.content[ASSIGNMENT])
         out = root / worker_name(context)
         shutil.rmtree(out, ignore_errors=True)  # the proof of the round before
-        proof, update = train_update(own, tree_of(message.content[ARRAYS]), assignment, out)
+        proof, update = train_update(own, tree_of(message.content[ARRAYS]), assignment, out, key=key)
         context.state[_PROOF] = ConfigRecord({"path": str(out.absolute())})
         documents = {name: (proof.root / f"{name}.json").read_bytes() for name in ("claim", "commitment")}
+        if assignment.prover is not None:
+            documents[SIGNATURE] = attestations.place(proof.root, attestations.CLAIM).read_bytes()
         content = RecordDict(
             {
                 ARRAYS: arrays_of(update),

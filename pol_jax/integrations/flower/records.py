@@ -21,6 +21,7 @@ from pol_jax.workers.assignment import Assignment, Data
 ARRAYS: Final = "arrays"
 ASSIGNMENT: Final = "pol_jax.assignment"
 CLAIM: Final = "pol_jax.claim"
+SIGNATURE: Final = "signature"
 REGISTER: Final = "query.pol_jax_register"
 CHALLENGE: Final = "query.pol_jax_challenge"
 """The names of records and messages between a strategy and its workers."""
@@ -55,7 +56,8 @@ def in_dtypes_of(like: ArrayRecord, record: ArrayRecord) -> ArrayRecord:
 
 def assignment_record(assignment: Assignment) -> ConfigRecord:
     """Return an assignment as Flower sends it. Law: `read_assignment` gives it back."""
-    fields = asdict(assignment) | {"take": list(assignment.take), "prover": assignment.prover or ""}
+    fields = asdict(assignment) | {"take": list(assignment.take)}
+    fields |= {name: getattr(assignment, name) or "" for name in ("prover", "arithmetic")}
     data = fields.pop("data")
     return ConfigRecord(fields | {f"data.{name}": value for name, value in data.items()})
 
@@ -64,7 +66,8 @@ def read_assignment(record: ConfigRecord) -> Assignment:
     """Return the assignment that the coordinator sent."""
     fields: dict[str, Any] = dict(record)
     data = Data(**{name: fields.pop(f"data.{name}") for name in ("root", "records", "salted")})
-    return Assignment(**fields | {"take": tuple(fields["take"]), "prover": fields["prover"] or None, "data": data})
+    given = {name: fields[name] or None for name in ("prover", "arithmetic")}
+    return Assignment(**fields | given | {"take": tuple(fields["take"]), "data": data})
 
 
 def content_of(reply: Message) -> RecordDict:

@@ -23,10 +23,12 @@ class Member:
     Attributes:
         name: of the worker.
         data: its records.
+        key: its public key, which must sign its claims; None if none was asked for.
     """
 
     name: str
     data: Data
+    key: str | None = None
 
 
 class Registry:
@@ -36,9 +38,9 @@ class Registry:
         members: by their nodes.
     """
 
-    def __init__(self, enrolled: Mapping[str, Data] | None) -> None:
-        """Let workers in that are enrolled with their records; None to let anyone in, once for each name."""
-        self._enrolled = enrolled
+    def __init__(self, enrolled: Mapping[str, Data] | None, keys: Mapping[str, str] | None = None) -> None:
+        """Let workers in that are enrolled with their records, or whose keys are known; None to ask for neither."""
+        self._enrolled, self._keys = enrolled, keys
         self.members: dict[int, Member] = {}
 
     def register(
@@ -62,4 +64,6 @@ class Registry:
             raise ProofError("registration", f"worker {name} is there already")
         if self._enrolled is not None and self._enrolled.get(name) != data:
             raise ProofError("registration", f"worker {name} is not enrolled with these records")
-        return Member(name, data)
+        if self._keys is not None and name not in self._keys:
+            raise ProofError("registration", f"worker {name} has no key that is enrolled")
+        return Member(name, data, None if self._keys is None else self._keys[name])

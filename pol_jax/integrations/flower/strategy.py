@@ -18,6 +18,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
+from pol_jax.attesting import folder as attestations
 from pol_jax.errors import PolError, ProofError
 from pol_jax.integrations.flower.plan import Plan
 from pol_jax.integrations.flower.records import (
@@ -25,6 +26,7 @@ from pol_jax.integrations.flower.records import (
     ASSIGNMENT,
     CHALLENGE,
     CLAIM,
+    SIGNATURE,
     assignment_record,
     bytes_in,
     content_of,
@@ -83,7 +85,13 @@ class ProvenStrategy(Strategy):
     """
 
     def __init__(
-        self, inner: Strategy, trusted: Task | TrustedTask, plan: Plan, *, enrolled: Mapping[str, Data] | None = None
+        self,
+        inner: Strategy,
+        trusted: Task | TrustedTask,
+        plan: Plan,
+        *,
+        enrolled: Mapping[str, Data] | None = None,
+        keys: Mapping[str, str] | None = None,
     ) -> None:
         """Wrap a strategy.
 
@@ -93,11 +101,13 @@ class ProvenStrategy(Strategy):
             plan: what they are asked for.
             enrolled: what each worker registered beforehand, by its name; nobody else takes part. None to take what
                 a worker registers when it is first seen; it can't be changed afterwards.
+            keys: the public key of each worker, by its name, which must sign its claims; nobody else takes part. None
+                to ask for no signatures: then Flower's authentication alone says who a worker is.
         """
         self.inner, self._plan = inner, plan
         self._trusted = trusted if isinstance(trusted, TrustedTask) else TrustedTask(trusted)
         self._policy: RandomSteps = steps_within(plan.share, plan.steps, plan.fraction)
-        self._registry = Registry(enrolled)
+        self._registry = Registry(enrolled, keys)
         self._seen: set[str] = set()
         self._round: _Round | None = None
         self._grid: Grid | None = None
@@ -117,7 +127,7 @@ class ProvenStrategy(Strategy):
                 continue
             known = self._registry.members[node]
             seed = f"round {server_round} of {nonce} worker {known.name}"
-            assignment = self._plan.assignment(seed, known.data)
+            assignment = self._plan.assignment(seed, known.data, known.key)
             self._round.workers[node] = _Worker(known.name, assignment)
             content = RecordDict(dict(message.content) | {ASSIGNMENT: assignment_record(assignment)})
             kind = message.metadata.message_type
@@ -190,6 +200,10 @@ class ProvenStrategy(Strategy):
         for name in ("claim", "commitment"):
             document = bytes_in(content.get(CLAIM), name, limits_of(expected).document_bytes)
             (worker.documents / f"{name}.json").write_bytes(document)
+        if worker.assignment.prover is not None:
+            envelope = bytes_in(content.get(CLAIM), SIGNATURE, 2 * limits_of(expected).document_bytes)
+            attestations.place(worker.documents, attestations.CLAIM).parent.mkdir()
+            attestations.place(worker.documents, attestations.CLAIM).write_bytes(envelope)
         claim, _ = check_claim(worker.documents, worker.update, expected, self._seen)
         self._seen.add(claim.digest().hex())
         worker.nonce = secrets.token_bytes(16)  # drawn now: the claim is fixed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pol_jax.reports.comparison import Compared
+from pol_jax.reports.dependence import Dependence
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.quantities import percent, with_shares
 
@@ -19,7 +20,9 @@ def describe_drift(report: Report) -> list[str]:
         lines.append(f"the distance from the initial to the final state is not finite{over}")
     elif drift.distance is not None:
         lines.append(f"the distance from the initial to the final state is {drift.distance:.2g}")
-    if drift.unchecked is not None:
+    seen = report.coverage
+    left_out = seen is None or len(seen.replayed) < seen.segments
+    if drift.unchecked is not None and (left_out or drift.unchecked):
         sure = "" if drift.confidence is None else f", with {100 * drift.confidence:.6g}% confidence"
         most = f"at most {with_shares(drift.unchecked, drift)}{sure}"
         lines.append(f"false updates among those that were not checked could add up to {most}")
@@ -28,9 +31,18 @@ def describe_drift(report: Report) -> list[str]:
         lines += _decisions(report.compared)
     elif _is_exact(report):
         lines.append("no tolerance was needed: everything that was replayed is the same bit for bit")
+    if report.dependence is not None:
+        lines += _depends(report.dependence)
     if drift.infinitesimal:
         lines.append(f"{drift.infinitesimal} of {drift.updates} updates are far smaller than the median update")
     return lines
+
+
+def _depends(found: Dependence) -> list[str]:
+    """Return by how much a step's update changes with other numbers in its batch or state."""
+    tried = (("batch", found.batch), ("state", found.state))
+    known = " and ".join(f"by {percent(share)} with another {what}" for what, share in tried if share is not None)
+    return [f"the update of step {found.step} changes {known}, in the leaf that depends on it least"] if known else []
 
 
 def _decisions(compared: Sequence[Compared]) -> list[str]:

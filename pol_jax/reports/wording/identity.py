@@ -88,7 +88,8 @@ def not_checked(report: Report) -> Iterator[str]:
         yield "the program: it was compared with no source"
     if report.data is not None and report.data.compared is None:
         yield "the records: they were compared with no data set"
-    if report.authorship is not None and report.authorship.pinned is None:
+    who = report.authorship
+    if who is not None and who.pinned is None and (who.prover or who.signer):
         yield "whose the key is: no signer was asked for"
     if report.period is not None:
         yield from (printable(line) for line in report.period.unchecked)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from pol_jax.errors import printable
 from pol_jax.protocol.claim import Intervention
+from pol_jax.reports.dependence import NOMINAL, Dependence
 from pol_jax.reports.outcomes import Mode, Verdict
 from pol_jax.reports.provenance import Ancestor, Beginning, Origin, Provenance
 from pol_jax.reports.report import Report
 from pol_jax.reports.states import NonFinite
-from pol_jax.reports.wording.quantities import few_paths, short_claim, with_shares
+from pol_jax.reports.wording.quantities import few_paths, percent, short_claim, with_shares
 
 
 def notices(report: Report) -> tuple[str, ...]:
@@ -25,9 +26,26 @@ def notices(report: Report) -> tuple[str, ...]:
         *_tolerant(report.ancestors),
         *_unproven(report.provenance, report.ancestors),
         *(["program: not compared with any source"] if unknown else []),
+        *_nominal(report.dependence),
         *_left_out(report.leaves),
         *(["the prover chose where the run ends: it was committed to a largest number of steps only"] * early),
     )
+
+
+def _nominal(found: Dependence | None) -> list[str]:
+    """Return a warning of updates that are hardly those of the records, or of the model."""
+    if found is None:
+        return []
+    tried = (
+        ("the records", "a batch", found.batch, found.batch_leaf),
+        ("the state", "a state", found.state, found.state_leaf),
+    )
+    return [
+        f"warning: the update of leaf {printable(leaf or '/', 60)} hardly depends on {what}: {other} with its numbers "
+        f"in other places changes it by {percent(share)} (step {found.step})"
+        for what, other, share, leaf in tried
+        if share is not None and share < NOMINAL
+    ]
 
 
 def _left_out(leaves: Sequence[str]) -> list[str]:

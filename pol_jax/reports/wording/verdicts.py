@@ -43,7 +43,8 @@ def describe_extent(report: Report) -> str:
 
 def _allowances(report: Report) -> list[str]:
     """Return what tolerances allow for one step, and over all of a run and of those that it comes from."""
-    parts, steps = list[str](), [each for each in report.compared if each.passed and not each.is_initial]
+    parts = list[str]()
+    steps = [each for each in report.compared if each.passed and not (each.is_initial or each.equal)]
     if steps:
         what = "step" if all(each.stop == each.start + 1 for each in steps) else "run of steps"
         parts.append(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from federation import INTERVAL, STEPS, TRUSTED, assignment, model, task
 from tiny import BATCH
 
@@ -18,9 +19,10 @@ pytest.importorskip("flwr", reason="the extra 'flower' is not installed")
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import FedAdam, FedAvg, Krum, Strategy
+from flwr.serverapp.strategy import Bulyan, FedAdam, FedAvg, FedTrimmedAvg, Krum, Strategy
 from flwr.supercore.task_identity import TaskIdentity
 
+from pol_jax.attesting.public_key import public_text
 from pol_jax.errors import ProofError, UsageError
 from pol_jax.integrations.flower.client import proving_client, worker_name
 from pol_jax.integrations.flower.plan import Plan
@@ -160,11 +162,11 @@ def test_only_proven_updates_are_aggregated(
         assert got[name].data == array.data
 
 
-@pytest.mark.parametrize("inner", [FedAdam, Krum])
+@pytest.mark.parametrize("inner", [FedAdam, Krum, Bulyan, FedTrimmedAvg])
 def test_any_strategy_can_be_wrapped(inner: type[Strategy], tmp_path: Path) -> None:
-    more = {"num_malicious_nodes": 0} if inner is Krum else {}
-    strategy, got = wrapped(inner(fraction_evaluate=0.0, **more), Network(client(tmp_path), 2, {}), rounds=2)
-    assert all(strategy.results[number][name] for number in (1, 2) for name in ("0", "1"))
+    more: dict[str, Any] = {"num_malicious_nodes": 0} if inner in (Krum, Bulyan) else {}
+    strategy, got = wrapped(inner(fraction_evaluate=0.0, **more), Network(client(tmp_path), 3, {}))
+    assert all(strategy.results[1][name] for name in ("0", "1", "2"))
     assert list(got) == ["/params/b", "/params/w"]
 
 
@@ -177,6 +179,19 @@ def test_who_is_not_enrolled_takes_no_part(tmp_path: Path, caplog: pytest.LogCap
     assert "worker 1 is not enrolled with these records" in caplog.text
     assert "registration: is malformed" in caplog.text
     assert "worker 4 is not enrolled" in caplog.text
+
+
+def test_claims_are_signed_by_enrolled_keys(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    keys = [Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2)]
+    cheats = {(1, "train"): record_changed("pol_jax.claim", signature=b"rubbish")}
+    app = proving_client(lambda context: task(int(worker_name(context))), tmp_path, key=keys[0])
+    enrolled = {"0": public_text(keys[0]), "1": public_text(keys[0])}
+    strategy, _ = wrapped(FedAvg(fraction_evaluate=0.0), Network(app, 3, cheats), keys=enrolled)
+    reasons = {name: result.reason for name, result in strategy.results[1].items()}
+    assert "bit for bit" in reasons["0"]
+    assert "attestations/claim.dsse.json: " in reasons["1"]
+    assert list(reasons) == ["0", "1"]
+    assert "worker 2 has no key that is enrolled" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["query.pol_jax_register", "train", CHALLENGE])
@@ -197,7 +212,7 @@ def test_a_reply_that_is_an_error_is_left_out(kind: str, tmp_path: Path, caplog:
 
 
 def test_records_are_read_as_they_were_written() -> None:
-    given = replace(assignment(0), prover="ed25519:" + "0" * 64)
+    given = replace(assignment(0), prover=public_text(Ed25519PrivateKey.generate()), arithmetic="exact")
     for each in (given, assignment(1)):
         assert read_assignment(assignment_record(each)) == each
     tree = tree_of(arrays_of(model(1)))

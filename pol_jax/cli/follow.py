@@ -1,0 +1,77 @@
+"""This module implements ``pol verify --follow``: a run is checked while it goes on, then verified."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import click
+from msgspec import structs
+
+from pol_jax.cli.terminal import Bars
+from pol_jax.errors import UsageError
+from pol_jax.protocol.challenge import ListedSegments
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.reports.outcomes import Verdict
+from pol_jax.reports.report import Report
+from pol_jax.sandbox.bounds import Bounds
+from pol_jax.sandbox.follow import describe, follow_apart, unfinished_report
+from pol_jax.training.task import Source
+from pol_jax.verifying.following import Following, SegmentChecked
+from pol_jax.verifying.request import ProofRequest
+
+_MOST_TOLD: Final = 100
+"""So many false segments are told and verified at the end; the first one would do."""
+
+Verify = Callable[[ProofRequest], Report]
+
+
+def following_of(follow: bool, share: float | None, stall: float | None, others: bool) -> Following | None:
+    """Return how to follow a run, or None if none is to be followed.
+
+    Raises:
+        UsageError: options are given that only go together with --follow, or not with it.
+    """
+    if not follow:
+        if share is not None or stall is not None:
+            raise UsageError("--share, --stall: say how a run is followed; give --follow too")
+        return None
+    if others:
+        raise UsageError("--follow: --shard and --ray share the work on a finished proof; leave them out")
+    given = {name: x for name, x in (("share", share), ("stall_seconds", stall)) if x is not None}
+    return Following(**given)
+
+
+def follow_and_verify(
+    request: ProofRequest,
+    following: Following,
+    source: Source | Callable[[Commitment], Source],
+    bounds: Bounds,
+    verify: Verify,
+) -> Report:
+    """Follow a run, tell at once what is false, and return the report in the end.
+
+    A segment that was false while the run went on is verified first: if it still is, that is the report.
+    """
+    bad: dict[int, SegmentChecked] = {}
+
+    def tell(checked: SegmentChecked) -> None:
+        if checked.problem is not None and len(bad) < _MOST_TOLD:
+            bad.setdefault(checked.segment, checked)
+            click.echo(f"false: segment {checked.segment}: {checked.problem}", err=True)
+
+    bars = Bars()
+    try:
+        ended = follow_apart(request, following, source, tell, progress=bars, bounds=bounds)
+    finally:
+        bars.end()
+    click.echo(describe(ended, following), err=True)
+    if ended.how != "finished":
+        return unfinished_report(request, ended, following, list(bad.values()))
+    with suppress(UsageError):  # a run that may stop early can end before a segment that it had sealed
+        if bad:
+            report = verify(structs.replace(request, policy=ListedSegments(tuple(sorted(bad)))))
+            if report.verdict is not Verdict.ACCEPTED:
+                return report
+    return verify(request)

@@ -1,0 +1,98 @@
+"""A probe shows how much a step's update depends on its batch and on its state (docs/protocol.md, section 13.1).
+
+That a path leads from the batch to the new state (section 9) says little: a program may multiply the batch by 1e-12 and
+pull the parameters to values of its own. So one step is executed with other numbers, and what that changes is measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import jax.numpy as jnp
+import numpy as np
+
+from pol_jax.judging.leaf_distances import doubles, finite_distance, is_floating
+from pol_jax.program.artifact import Program, executing
+from pol_jax.protocol.distances import finite
+from pol_jax.protocol.trees import StateSpec
+from pol_jax.reports.dependence import Dependence
+from pol_jax.training.inputs import StepInput
+
+State = Sequence[np.ndarray]
+
+_Ends = tuple[State, State]
+"""The states before and after a step."""
+
+_LARGE: Final = 1 / 16
+"""The share of all moved values that a leaf holds which counts; small ones may be counters and statistics."""
+
+_ENOUGH: Final = 16
+"""Values that a step moves in a leaf which counts, if there is one: a single one may be a rate or a count."""
+
+_MOST_BYTES: Final = 2**30
+"""Of a larger state no step is tried: five of them are in memory."""
+
+
+def probe_dependence(program: Program, before: State, given: StepInput) -> Dependence | None:
+    """Execute a step from a state with its own batch, with another one, and from another state.
+
+    Args:
+        program: of the run.
+        before: leaves of the state before the step.
+        given: inputs of the step.
+
+    Returns:
+        None where the state is too large, or cut over devices.
+
+    Raises:
+        BackendError: the program can't be executed here.
+    """
+    spec = program.signature.state
+    if program.placement is not None or sum(leaf.nbytes for leaf in before) > _MOST_BYTES:
+        return None
+    start = [given.changed.get(at, leaf) for at, leaf in enumerate(before)]
+    shaken = [_moved_on(leaf) if is_floating(each.dtype) else leaf for each, leaf in zip(spec, start, strict=True)]
+    given = replace(given, changed={})
+    other = replace(given, batch=tuple(_moved_on(np.asarray(leaf)) for leaf in given.batch))
+    own = start, _execute(program, start, given)
+    batch, batch_leaf = _least_change(spec, own, (start, _execute(program, start, other)))
+    state, state_leaf = _least_change(spec, own, (shaken, _execute(program, shaken, given)))
+    return Dependence(given.step, batch, batch_leaf, state, state_leaf)
+
+
+def _moved_on(leaf: np.ndarray) -> np.ndarray:
+    """The same numbers in other places: whatever is allowed for them is kept, such as that none is negative."""
+    return np.roll(leaf.reshape(-1), leaf.size // 2 + 1).reshape(leaf.shape)
+
+
+def _execute(program: Program, before: State, given: StepInput) -> list[np.ndarray]:
+    with executing(program.signature):
+        after, _ = program.step(tuple(jnp.array(leaf) for leaf in before), given.batch, given.key)
+        return [np.asarray(leaf) for leaf in after]
+
+
+def _least_change(spec: StateSpec, own: _Ends, other: _Ends) -> tuple[float | None, str | None]:
+    """The leaf whose update changes least, and by which share; None if no large leaf moves."""
+    floating = [at for at, leaf in enumerate(spec) if is_floating(leaf.dtype)]
+    moved = {at: int(np.count_nonzero(own[0][at] != own[1][at])) for at in floating}
+    least = min(_ENOUGH, max(moved.values(), default=0))
+    shares = {
+        at: _change([doubles(each[at]) for each in (*own, *other)])
+        for at, count in moved.items()
+        if count and count >= max(least, _LARGE * sum(moved.values()))
+    }
+    if not shares:
+        return None, None
+    at = min(shares, key=shares.__getitem__)
+    share = finite(shares[at])
+    return share, None if share is None else spec[at].path
+
+
+def _change(ends: Sequence[np.ndarray]) -> float:
+    """The distance between two updates of a leaf, over the larger one: 0 if they are the same, infinite if unknown."""
+    first, second = ends[1] - ends[0], ends[3] - ends[2]
+    scale = max(finite_distance(each, np.zeros_like(each)) for each in (first, second))
+    return finite_distance(first, second) / scale if scale else math.inf

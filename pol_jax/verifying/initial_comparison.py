@@ -1,0 +1,46 @@
+"""The initial state is compared as a step from zeros to it (section 14.1 of the protocol)."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from contextlib import suppress
+
+import numpy as np
+from jaxtyping import UInt32
+
+from pol_jax.errors import BackendError
+from pol_jax.judging.leaf_distances import SAFETY_FACTOR
+from pol_jax.judging.tolerance import StepComparison, judge_step
+from pol_jax.program.artifact import Program
+from pol_jax.verifying.compilations import initial_state, variants
+
+State = Sequence[np.ndarray]
+
+
+def judge_initial_state(
+    program: Program,
+    key: UInt32[np.ndarray, " words"],
+    after: State,
+    taken: Container[int] = (),
+) -> StepComparison:
+    """Judge an initial state as a step from zeros to it.
+
+    Args:
+        program: with the ``init`` that is to give it.
+        key: key data of step 0.
+        after: leaves of the committed initial state.
+        taken: places of the leaves that were taken over, not derived: another check compares their digest.
+
+    Raises:
+        BackendError: the program can't be executed here.
+    """
+    first, *rest = variants()
+    reference, others = initial_state(program, key, first), list[list[np.ndarray]]()
+    for variant in rest:
+        with suppress(BackendError):  # the compiler refuses an option
+            others.append(initial_state(program, key, variant))
+    places = [at for at in range(len(after)) if at not in taken]
+    spec = tuple(program.signature.state[at] for at in places)
+    after, reference, *others = ([state[at] for at in places] for state in (after, reference, *others))
+    # What draws an initial state is a function of the key alone: another library may be off by a few last places in it.
+    return judge_step([np.zeros_like(leaf) for leaf in after], after, reference, others, spec, places=SAFETY_FACTOR)
