@@ -1,6 +1,6 @@
 """A program that reads last bits two steps later, on another backend: whoever chooses them chooses where it goes.
 
-This is this project's own, and the strongest that is known where numbers are compared. The forger is the author of the
+This is this project's own. The forger is the author of the
 program. Its leaf ``noise`` moves by the records, as a running mean would; ``kept`` is that leaf a step before; and each
 parameter moves by the last bit of its element of ``kept``, in operations that have the same bits on every machine. An
 honest run is a random walk. The forger sets the last bits of ``noise`` after each step, which is no more than rounding:
@@ -94,6 +94,5 @@ ATTACKS: Final = (
         "the final model; the forger is the author of the program; another backend is named",
         "steps whose last bits were chosen, and a program that moves parameters by them two steps later",
         _walk,
-        promised=False,
     ),
 )

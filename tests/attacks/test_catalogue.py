@@ -110,19 +110,16 @@ def test_a_step_back_leads_forward_again(setting: Setting, tmp_path: Path) -> No
         assert np.linalg.norm(made - told) < 1e-3 * np.linalg.norm(told - before)
 
 
-def test_last_bits_lead_where_the_forger_likes_and_whoever_compares_the_program_sees_it(
+def test_last_bits_that_lead_where_the_forger_likes_are_seen_in_the_step_that_reads_them(
     setting: Setting, tmp_path: Path
 ) -> None:
-    """That they lead there at all is in the threat model: no step is off by more than rounding."""
-    attack = attack_named("last-bits")
-    forged = attack.forge(setting, tmp_path / "forged")
-    assert not attack.promised
+    """No step is off by more than rounding; what gives them away is what a step makes of last places."""
+    forged = attack_named("last-bits").forge(setting, tmp_path / "forged")
     assert forged.gain is not None
     assert forged.gain > 0.9
     found = forged.transcript
     assert found is not None
     assert len(found.altered) == found.steps
-    report = verify(forged.root, forged.source, policy=ListedSegments((20,)), exact=True, trusted=trust(setting.task))
+    report = verify(forged.root, forged.source, policy=ListedSegments((20,)), any_program=True)
     assert report.verdict is Verdict.INCONCLUSIVE
-    assert any("differ from those of the trusted source" in reason for reason in report.reasons)
-    assert any("nothing but equal bits" in reason for reason in report.reasons)
+    assert any("last places" in reason for reason in report.reasons), report.reasons
