@@ -146,7 +146,7 @@ def run_commands(options: argparse.Namespace) -> None:
     """Forge and verify once by the command line, for each attack."""
     results = load(options.results)
     with tempfile.TemporaryDirectory() as folder:
-        for attack, said in try_commands(Path(folder), options.steps):
+        for attack, said in try_commands(Path(folder), options.steps, list(results.commands)):
             results.commands[attack] = said
             save(options.results, results)
             print(f"{attack}: {said}", flush=True)
