@@ -40,24 +40,24 @@ def plain(hidden: jax.Array) -> jax.Array:
     return hidden
 
 
-def batch_norm(hidden: jax.Array) -> jax.Array:
+def _batch_norm(hidden: jax.Array) -> jax.Array:
     """Return each unit with mean 0 and variance 1 over the batch."""
     return (hidden - hidden.mean(0)) * jax.lax.rsqrt(hidden.var(0) + 1e-5)
 
 
-def layer_norm(hidden: jax.Array) -> jax.Array:
+def _layer_norm(hidden: jax.Array) -> jax.Array:
     """Return each example with mean 0 and variance 1 over its units."""
     return (hidden - hidden.mean(1, keepdims=True)) * jax.lax.rsqrt(hidden.var(1, keepdims=True) + 1e-5)
 
 
-def rms_norm(hidden: jax.Array) -> jax.Array:
+def _rms_norm(hidden: jax.Array) -> jax.Array:
     """Return each example divided by the root of its mean square."""
     return hidden * jax.lax.rsqrt(jnp.square(hidden).mean(1, keepdims=True) + 1e-6)
 
 
-def group_norm(hidden: jax.Array) -> jax.Array:
+def _group_norm(hidden: jax.Array) -> jax.Array:
     """Return groups of four units with mean 0 and variance 1."""
-    return layer_norm(hidden.reshape(-1, 4)).reshape(hidden.shape)
+    return _layer_norm(hidden.reshape(-1, 4)).reshape(hidden.shape)
 
 
 def loss_of(norm: Layer, active: Layer, dtype: Any, dropout: float) -> Callable[[PyTree, PyTree, Key], jax.Array]:
@@ -176,12 +176,12 @@ TASKS: Final[Mapping[str, Callable[[str], Task]]] = {
     "signs": lambda name: task_of(name, optax.sign_sgd(1e-3)),
     "clipped": lambda name: task_of(name, optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(0.2, momentum=0.9))),
     "accumulated": lambda name: task_of(name, _multi_steps(0.2)),
-    "batch_norm": lambda name: task_of(name, optax.adam(1e-2), batch_norm),
-    "layer_norm": lambda name: task_of(name, optax.adam(1e-2), layer_norm),
-    "rms_norm": lambda name: task_of(name, optax.adam(1e-2), rms_norm, jax.nn.silu),
-    "group_norm": lambda name: task_of(name, optax.sgd(0.1), group_norm),
+    "batch_norm": lambda name: task_of(name, optax.adam(1e-2), _batch_norm),
+    "layer_norm": lambda name: task_of(name, optax.adam(1e-2), _layer_norm),
+    "rms_norm": lambda name: task_of(name, optax.adam(1e-2), _rms_norm, jax.nn.silu),
+    "group_norm": lambda name: task_of(name, optax.sgd(0.1), _group_norm),
     "bfloat16": lambda name: task_of(name, optax.adam(1e-2), dtype=jnp.bfloat16),
-    "float16": lambda name: task_of(name, optax.sgd(0.1), layer_norm, dtype=jnp.float16),
+    "float16": lambda name: task_of(name, optax.sgd(0.1), _layer_norm, dtype=jnp.float16),
     "dropout": lambda name: task_of(name, optax.sgd(0.1, momentum=0.9, nesterov=True), dropout=0.3),
     "gelu": lambda name: task_of(name, optax.adam(1e-2), active=jax.nn.gelu),
     "history": lambda name: task_of(

@@ -2,15 +2,16 @@
 
     python scripts/scoreboard.py trials  [--results FILE] [--only NAME...] [--parts N] [--steps N] [--strict]
     python scripts/scoreboard.py steps   [--results FILE] [--task TASK] [--data-dir DIR] [--parts N]
+    python scripts/scoreboard.py search  [--results FILE] [--task TASK] [--data-dir DIR] [--examples N]
     python scripts/scoreboard.py honest  [--results FILE] [--tasks TASK...] [--seed N]
     python scripts/scoreboard.py commands [--results FILE]
     python scripts/scoreboard.py table   [--results FILE] [--write docs/attacks.md] [--picture FILE]
 
-`trials` forges whole proofs of the tasks of `attacked`; `steps` forges single steps of larger tasks; `honest` judges
-proofs that are true; `commands` has the command line forge and verify each once. Each writes what it has counted to the
-file of results after every trial, and goes on from there when it is started again. `table` writes the tables of
-docs/attacks.md from that file. ``--strict`` has the paper's rule use the slack of 0.008 d_ref that published attacks
-were configured with, in the place of the authors' own 0.14.
+`trials` forges whole proofs of the tasks of `attacked`; `steps` forges single steps of larger tasks, and `search` looks
+for the strongest one that passes; `honest` judges proofs that are true; `commands` has the command line forge and
+verify each once. Each writes what it has counted to the file of results after every trial, and goes on from there when
+it is started again. `table` writes the tables of docs/attacks.md from that file. ``--strict`` has the paper's rule use
+the slack of 0.008 d_ref that published attacks were configured with, in the place of the authors' own 0.14.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import honest_tasks
 from red_team.commands import try_commands
 from red_team.document import succeeds, trials_table, with_tables
 from red_team.honest import judge_honest
+from red_team.search import search
 from red_team.shared import shared
 from red_team.steps import Ground, task_named, try_beginnings, try_steps
 from red_team.tally import Results, Tally, load, save
@@ -54,12 +56,18 @@ def main() -> None:
     steps = _command(commands, "steps", run_steps)
     steps.add_argument("--task", default="digits", help="a built-in task, or module:attribute")
     steps.add_argument("--data-dir", type=Path, help="TFDS data directory of CIFAR-10")
+    steps.add_argument("--every", type=int, default=1, help="each such step is judged as numbers, beside by bits")
     steps.add_argument("--parts", type=int, default=100, help="false steps, for each attack")
     steps.add_argument("--steps", type=int, default=200, help="of the honest training")
     honest = _command(commands, "honest", run_honest)
     honest.add_argument("--tasks", nargs="+", metavar="TASK", help="module:attribute, or the name of a built-in task")
     honest.add_argument("--seed", type=int, default=1)
     honest.add_argument("--data-dir", type=Path, help="TFDS data directory of built-in tasks")
+    searched = _command(commands, "search", run_search)
+    searched.add_argument("--task", default="digits", help="a built-in task, or module:attribute")
+    searched.add_argument("--data-dir", type=Path, help="TFDS data directory of CIFAR-10")
+    searched.add_argument("--examples", type=int, default=1000, help="pushes that are tried")
+    searched.add_argument("--steps", type=int, default=200, help="of the honest training")
     once = _command(commands, "commands", run_commands)
     once.add_argument("--steps", type=int, default=STEPS, help="of the victims' training")
     table = _command(commands, "table", run_table)
@@ -98,8 +106,21 @@ def run_steps(options: argparse.Namespace) -> None:
     task = task_named(options.task, options.data_dir, options.steps)
     with shared():
         ground, report = Ground.of(task, options.steps), _saved(options.results, results)
-        try_beginnings(ground, tallies, options.parts, report)
-        try_steps(ground, tallies, options.parts, report)
+        try_beginnings(ground, tallies, options.parts, report, options.every)
+        try_steps(ground, tallies, options.parts, report, options.every)
+
+
+def run_search(options: argparse.Namespace) -> None:
+    """Search for the strongest push that passes, of all kinds and places."""
+    results = load(options.results)
+    task = task_named(options.task, options.data_dir, options.steps)
+    with shared():
+        found = search(Ground.of(task, options.steps), options.examples)
+    tally = Tally("searched", options.task, found.tried, gain=found.gain)
+    tally.mode("tolerance").parts, tally.mode("tolerance").passed = found.tried, found.passed
+    results.steps.setdefault(options.task, {})["searched"] = tally
+    save(options.results, results)
+    print(found)
 
 
 def run_honest(options: argparse.Namespace) -> None:
@@ -125,7 +146,7 @@ def run_commands(options: argparse.Namespace) -> None:
     """Forge and verify once by the command line, for each attack."""
     results = load(options.results)
     with tempfile.TemporaryDirectory() as folder:
-        for attack, said in try_commands(Path(folder), options.steps):
+        for attack, said in try_commands(Path(folder), options.steps, list(results.commands)):
             results.commands[attack] = said
             save(options.results, results)
             print(f"{attack}: {said}", flush=True)

@@ -9,6 +9,7 @@ from pol_jax.attacks import (
     chosen_batches,
     hidden_target,
     interpolation,
+    last_bits,
     laundered_chain,
     lies,
     retraining,
@@ -29,6 +30,7 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     *stolen_proof.ATTACKS,
     *hidden_target.ATTACKS,
     *steering.ATTACKS,
+    *last_bits.ATTACKS,
     *laundered_chain.ATTACKS,
 )
 

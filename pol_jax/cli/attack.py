@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,7 +53,11 @@ def attack_command(
 def _forge(console: Console, attack: Attack, setting: Setting, out: Path, d_ref: float) -> None:
     if out.exists():
         raise UsageError(f"{out}: is there already; a forged proof needs a directory of its own")
-    forged = attack.forge(setting, out)
+    try:
+        forged = attack.forge(setting, out)
+    except UsageError:
+        shutil.rmtree(out, ignore_errors=True)  # some tasks lack what an attack needs only once it has begun
+        raise
     honest = f"{forged.gradients / max(1, setting.steps):.2f} of the victim's training"
     verdict = judge_by_paper(open_proof(out), forged.source, d_ref)
     print_line(console, f"{attack.name} ({attack.source}): {attack.makes}")

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +18,12 @@ TASKS: Final = ("attacked:sgd", "attacked:adam", "attacked:mixed", "attacked:pha
 SCRIPTS: Final = Path(__file__).parents[1]
 
 
-def try_commands(folder: Path, steps: int) -> Iterator[tuple[str, str]]:
-    """Train, forge by every attack and verify with the true task; yield attack, and verdict with stage and task."""
-    done = set[str]()
+def try_commands(folder: Path, steps: int, known: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
+    """Train, forge by every attack and verify with the true task; yield attack, and verdict with stage and task.
+
+    Those that are ``known`` are not verified again.
+    """
+    done = set(known)
     _pol(folder, "keygen", "key")
     for task in TASKS:
         key = [] if task == TASKS[-1] else ["--key", "key"]

@@ -94,8 +94,8 @@ def _passed(mode: ModeTally | None) -> str:
     return f"{mode.passed}/{mode.parts}" + (f", {opened} open" if opened else "")
 
 
-WAYS: Final = ("bits", "bits, opened", "directory", "opened")
-"""How honest proofs are judged: on the prover's backend, the whole directory or opened steps; and on other ones."""
+WAYS: Final = ("bits", "directory", "opened")
+"""How honest proofs are judged: on the prover's backend; on another one; and there by opened steps, if still open."""
 
 VERDICTS: Final = ("accepted", "inconclusive", "rejected")
 

@@ -297,8 +297,10 @@ BEGINNINGS: Final[Mapping[str, Callable[[Ground, State, np.random.Generator], St
 """What attacks make of the initial state that a key gives."""
 
 
-def try_beginnings(ground: Ground, tallies: dict[str, Tally], parts: int, report: Callable[[Tally], None]) -> None:
-    """Forge initial states of commitments of different seeds, and judge them as numbers; bits differ in all of them."""
+def try_beginnings(
+    ground: Ground, tallies: dict[str, Tally], parts: int, report: Callable[[Tally], None], every: int = 1
+) -> None:
+    """Forge initial states of commitments of different seeds; each ``every``-th is judged as numbers too."""
     program = ground.bench.program
     for name, forge in BEGINNINGS.items():
         tally = tallies.setdefault(name, Tally(name, ground.bench.task.name))
@@ -311,13 +313,19 @@ def try_beginnings(ground: Ground, tallies: dict[str, Tally], parts: int, report
             if all(a.tobytes() == b.tobytes() for a, b in zip(after, initial, strict=True)):
                 continue
             tally.mode("bits").add(Judged("rejected", 7, "other bits"))
-            found = judge_initial_state(program, key, after)
-            tally.mode("tolerance").add(_said(found.outcome, found.reasons, 7))
+            if seed % every == 0:
+                found = judge_initial_state(program, key, after)
+                tally.mode("tolerance").add(_said(found.outcome, found.reasons, 7))
         report(tally)
 
 
-def try_steps(ground: Ground, tallies: dict[str, Tally], parts: int, report: Callable[[Tally], None]) -> None:
-    """Forge steps in every form until so many were judged, place after place, and search how far a push may go."""
+def try_steps(
+    ground: Ground, tallies: dict[str, Tally], parts: int, report: Callable[[Tally], None], every: int = 1
+) -> None:
+    """Forge steps in every form until so many were judged, place after place, and search how far a push may go.
+
+    Each ``every``-th is judged as numbers too.
+    """
     each_place = -(-parts // len(ground.states))
     for number, step in enumerate(ground.states):
         place, followed = ground.at(step), list[FollowedSteps]()
@@ -327,7 +335,11 @@ def try_steps(ground: Ground, tallies: dict[str, Tally], parts: int, report: Cal
                 continue
             for trial in range(each_place):
                 draw = np.random.default_rng((number, trial, len(name)))
-                _judge(place, forge(place, draw, 10.0 ** -draw.random()), trial, followed, tally)
+                after = forge(place, draw, 10.0 ** -draw.random())
+                if any(a.tobytes() != b.tobytes() for a, b in zip(after, place.honest, strict=True)):
+                    tally.mode("bits").add(Judged("rejected", 9, "other bits"))
+                    if trial % every == 0:
+                        _judge(place, after, trial, followed, tally)
                 tally.trials += 1
             report(tally)
         tally = tallies.setdefault("steering", Tally("steering", ground.bench.task.name))
@@ -338,10 +350,7 @@ def try_steps(ground: Ground, tallies: dict[str, Tally], parts: int, report: Cal
 
 
 def _judge(place: Place, after: State, trial: int, followed: list[FollowedSteps], tally: Tally) -> None:
-    """Count what bits, numbers and, now and then, decisions say of a step, if it is false."""
-    if all(a.tobytes() == b.tobytes() for a, b in zip(after, place.honest, strict=True)):
-        return
-    tally.mode("bits").add(Judged("rejected", 9, "other bits"))
+    """Count what numbers and, now and then, decisions say of a false step."""
     found = judge_span(place.ground.made, place.before, after, [place.inputs])
     tally.mode("tolerance").add(_said(found.outcome, found.reasons))
     if trial % DECIDED_EVERY == 0:

@@ -94,9 +94,8 @@ def try_once(attack: Attack, victims: Sequence[Victim], folder: Path, rule: Pape
             _count(forged, victim, modes, tally)
             tally.trials = seed
             return
-        except UsageError:
-            if tally.task:
-                raise
+        except UsageError:  # the task lacks something: it is the next one's turn
+            continue
         finally:
             for path in (out, out.with_name(f"{out.name}.parent")):
                 shutil.rmtree(path, ignore_errors=True)

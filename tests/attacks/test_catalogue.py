@@ -18,7 +18,7 @@ from pol_jax.attacks.attack import Setting
 from pol_jax.attacks.catalogue import ATTACKS, attack_named
 from pol_jax.attacks.paper_rule import PUBLISHED, judge_by_paper
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.challenge import AllSegments, ListedSegments
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.storage.proof import open_proof
 from pol_jax.verifying.trusted_program import trust
@@ -108,3 +108,18 @@ def test_a_step_back_leads_forward_again(setting: Setting, tmp_path: Path) -> No
     new, _ = program.step(tuple(jnp.array(leaf) for leaf in after[-2]), last.batch, last.key)
     for made, told, before in zip(map(np.asarray, new), after[-1], after[-2], strict=True):
         assert np.linalg.norm(made - told) < 1e-3 * np.linalg.norm(told - before)
+
+
+def test_last_bits_that_lead_where_the_forger_likes_are_seen_in_the_step_that_reads_them(
+    setting: Setting, tmp_path: Path
+) -> None:
+    """No step is off by more than rounding; what gives them away is what a step makes of last places."""
+    forged = attack_named("last-bits").forge(setting, tmp_path / "forged")
+    assert forged.gain is not None
+    assert forged.gain > 0.9
+    found = forged.transcript
+    assert found is not None
+    assert len(found.altered) == found.steps
+    report = verify(forged.root, forged.source, policy=ListedSegments((20,)), any_program=True)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert any("last places" in reason for reason in report.reasons), report.reasons

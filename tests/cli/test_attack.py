@@ -32,3 +32,11 @@ def test_nothing_is_written_over(plain_proof: Path, tmp_path: Path) -> None:
     result = pol("attack", "interpolation", plain_proof, "--out", tmp_path, *CALL)
     assert result.exit_code == 2
     assert "is there already" in result.stderr
+
+
+def test_an_attack_that_the_task_lacks_something_for_leaves_nothing(plain_proof: Path, tmp_path: Path) -> None:
+    out = tmp_path / "forged"
+    result = pol("attack", "signs-of-first-zeros", plain_proof, "--out", out, *CALL)
+    assert result.exit_code == 2
+    assert "needs a program" in result.stderr
+    assert not out.exists()
