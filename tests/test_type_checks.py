@@ -15,7 +15,7 @@ from pol_jax.protocol.order import _mix
 
 
 @checked()
-def doubled(x: Float[np.ndarray, "n m"], y: Float[np.ndarray, m]) -> Float[np.ndarray, "n m"]:
+def doubled(x: Float[np.ndarray, "n m"], y: Float[np.ndarray, " m"]) -> Float[np.ndarray, "n m"]:
     total: np.ndarray = x + y
     return total[: 2 if y[0] else None]
 

@@ -91,7 +91,8 @@ class _Made:
         found: Program = self._once(key, lambda: load_program(artifacts, signature))
         return found
 
-    def compile(self, program: Program, variant: Variant) -> Compilation:
+    def compile(self, program: Program, variant: Variant, _: Callable[[], None] | None = None) -> Compilation:
+        """Compile once; nobody is told of signs of life, since no other process waits for them."""
         key = "compile", id(program), variant.name
         found: Compilation = self._once(key, lambda: Remembered(compile_step(program, variant)), program)
         return found
