@@ -137,7 +137,7 @@ def test_proof_of_another_jax_verifies_by_tolerance(task: str, steps: int, prove
         ("train", task, "--out", "p", "--steps", steps, "--interval", steps // 2),
         ("open", "p", *asked, "--out", "o", "--task", task),
     )
-    pol(verifier, ("verify", "p/claim.json", "--opening", "o", *asked, "--json", "of the opening"))
+    pol(verifier, ("verify", "p/claim.json", "--opening", "o", *asked, "--any-program", "--json", "of the opening"))
     pol(verifier, ("verify", "p", "--all", "--task", task, "--any-program", "--json", "of the directory"))
     for name in ("of the opening", "of the directory"):
         report = msgspec.json.decode((tmp_path / name).read_bytes(), type=Report)
