@@ -51,6 +51,7 @@ def test_a_context_is_of_one_block() -> None:
         context_key("a" * 65)
 
 
+@pytest.mark.filterwarnings("ignore:The Pallas Triton backend is deprecated:DeprecationWarning")
 @pytest.mark.parametrize(
     ("platform", "target", "kind"), [("gpu", "cuda", "NVIDIA H100"), ("tpu", "tpu", "TPU v5 lite")]
 )
