@@ -129,7 +129,7 @@ def test_proof_of_another_jax_verifies_by_tolerance(task: str, steps: int, prove
     def pol(python: Path, *commands: tuple[object, ...]) -> None:
         run = [str(python), "-c", COMMANDS, json.dumps([[str(word) for word in command] for command in commands])]
         done = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path, env=environment)
-        assert done.returncode in (0, 3), done.stdout + done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
 
     asked = ("--steps", f"1,{steps // 2},{steps}")
     pol(
@@ -146,6 +146,5 @@ def test_proof_of_another_jax_verifies_by_tolerance(task: str, steps: int, prove
         assert report.claimed_environment is not None
         assert report.environment.jax != report.claimed_environment.jax
         assert Outcome.FAILED not in {each.outcome for each in report.compared}
-        if report.verdict is Verdict.INCONCLUSIVE:
-            pytest.xfail("what the tolerances of a run this short allow adds up to more than a tenth of its way")
+        assert report.verdict is Verdict.ACCEPTED
         assert all(each.outcome is Outcome.PASSED for each in report.compared)
