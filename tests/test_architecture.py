@@ -91,7 +91,7 @@ TESTED_ELSEWHERE = {
     " attacks.stolen_proof attacks.synthesised_records",
     "cli/test_main.py": "errors cli.proving_commands cli.study_commands cli.verifying_commands",
     "cli/test_check.py": "cli.documents",
-    "cli/test_verify.py": "cli.arguments cli.cures cli.report_screen",
+    "cli/test_verify.py": "cli.arguments cli.report_screen",
     "cli/test_sign.py": "storage.final_arrays cli.output_file",
     "cli/test_diff.py": "verifying.diff",
     "cli/test_interrupted_train.py": "files",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pol_jax.errors import UsageError
+from pol_jax.judging.drift import drift_objection
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.outcomes import Mode, Outcome, Verdict
@@ -31,11 +32,16 @@ def source_of_built_in(data_dir: Path | None) -> Callable[[Commitment], Source]:
     return find_or_advise
 
 
-def cures(report: Report) -> list[str]:
-    """Return what could make an inconclusive report conclusive, one line each."""
+def cures(report: Report, called: Sequence[str] = ()) -> list[str]:
+    """Return what could make an inconclusive report conclusive, one line each.
+
+    Args:
+        report: to be told of.
+        called: the words of the command that made it; what they ask for already cures nothing.
+    """
     if report.verdict is not Verdict.INCONCLUSIVE or report.coverage is None:
         return []
-    lines = _cures_of_program(report)
+    lines = [] if "--any-program" in called else _cures_of_program(report)
     if report.coverage.unit == "step":
         return [*lines, *_cures_of_opening(report)]
     latest = report.ancestors[-1].provenance if report.ancestors else report.provenance
@@ -59,5 +65,12 @@ def _cures_of_program(report: Report) -> list[str]:
 
 def _cures_of_opening(report: Report) -> list[str]:
     if report.stages[Stage.CHALLENGE.value - 1].outcome is not Outcome.INCONCLUSIVE:
-        return []
+        return _cures_of_drift(report)
     return ["to ask the prover for what is missing: pol challenge, then pol open, which adds the ends of the run"]
+
+
+def _cures_of_drift(report: Report) -> list[str]:
+    """Return how to know more of what tolerances add up to: each step that was drawn tells of those that were not."""
+    if report.drift is None or drift_objection(report.drift) is None:
+        return []
+    return ["to know more of what tolerances add up to: challenge more steps, or name the leaves that count (--leaves)"]

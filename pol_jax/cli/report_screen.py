@@ -156,13 +156,18 @@ def _lines(report: Report) -> list[str]:
         lines += describe_drift(report)
         lines += [report.public_draw.describe()] if report.public_draw else []
     lines += ["the verifier asked for equal bits only: nothing is accepted within a tolerance"] if report.exact else []
-    return [*lines, *cures(report)]
+    return [*lines, *cures(report, _called())]
+
+
+def _called() -> list[str]:
+    """Return the words of the command that runs, if one does."""
+    context = click.get_current_context(silent=True)
+    return list(((context and context.obj) or {}).get("words", ()))
 
 
 def _repeating(report: Report) -> list[str]:
     """Return the command that was called, with the nonce that it drew, or else the one that the report knows."""
-    context = click.get_current_context(silent=True)
-    words: list[str] = list(((context and context.obj) or {}).get("words", ()))
+    words = _called()
     if not words:
         return list(repeating_command(report))
     drawn = any(word.split("=")[0] in {"--nonce", "--nonce-round", "--steps"} for word in words)

@@ -208,14 +208,14 @@ def _judge_groups(groups: Sequence[MagnitudeGroup]) -> tuple[Outcome, str] | Non
 
 def _describe_steered(found: Distances, groups: Sequence[MagnitudeGroup]) -> str | None:
     """Say how far last places of the state before move a leaf, or a group of it, if they decide where it goes."""
-    if found.is_steered:
-        moved, update = max(found.nudge, found.scatter), found.size
-    else:
+    what, moved, update = "it", max(found.nudge, found.scatter), found.size
+    if not found.is_steered:
         steered = [group for group in groups if group.is_steered]
         if not steered or (found.infinitesimal and found.size):
             return None
-        moved, update = max((group.nudge, group.update) for group in steered)
-    return f"last places of the state before move it by {moved:.1e}, of an update of {update:.1e}: they decide it"
+        worst = max(steered, key=lambda group: group.nudge)
+        what, moved, update = f"{worst.count} elements of like magnitude in it", worst.nudge, worst.update
+    return f"last places of the state before move {what} by {moved:.1e}, of an update of {update:.1e}: they decide it"
 
 
 def _unless_steered(found: LeafComparison, steered: str | None) -> LeafComparison:

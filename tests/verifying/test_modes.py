@@ -108,6 +108,7 @@ def test_a_program_that_nobody_compared_has_no_tolerance(chain: Path) -> None:
     assert (report.verdict, report.mode) == (Verdict.INCONCLUSIVE, None)
     assert any("the program was not compared with any source" in reason for reason in report.reasons), report.reasons
     assert any("add --task, or --any-program" in cure for cure in cures(report))
+    assert not any("add --task, or --any-program" in cure for cure in cures(report, ["verify", "--any-program"]))
     assert check(chain / "here", any_program=False).mode is Mode.BITS
     trusted = check(chain / "abroad", any_program=False, trusted=trust(tiny.linen(steps=12)))
     assert trusted.mode is Mode.TOLERANCE, trusted.reasons
