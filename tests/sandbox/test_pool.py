@@ -35,6 +35,10 @@ class Watching(Silent):
     def __init__(self, at: int = 0, action: Callable[[], None] = lambda: None) -> None:
         self.seen, self._at, self._action = list[int](), at, action
 
+    def begin(self, what: str, total: int, done: int = 0) -> None:
+        """Count the last work alone: on a slow machine, there is some before the replays that tells how far it is."""
+        self.seen.clear()
+
     def at(self, done: int, loss: float | None = None) -> None:
         before = self.seen[-1] if self.seen else 0
         self.seen.append(done)
