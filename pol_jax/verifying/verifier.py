@@ -260,11 +260,14 @@ class Verifier(ABC):
                 f"the program reads the bits of leaf {printable(self._read[0] or '/', 60)}, and no tolerance holds for "
                 "what it makes of them; the prover's own backend, or exact arithmetic, decides by bits"
             )
-        known = self._any_program or self.report.program_origin is Origin.TRUSTED
-        if mode is Mode.TOLERANCE and not known:
+        origin = self.report.program_origin
+        if mode is Mode.TOLERANCE and not self._any_program and origin is not Origin.TRUSTED:
+            what = (
+                "is not that of the trusted source" if origin is Origin.DIFFERS else "was not compared with any source"
+            )
             return (
-                "the program was not compared with any source, and one that is written for it makes much of what a "
-                "tolerance allows; compare it, or read it and ask for any program"
+                f"the program {what}, and one that is written for it makes much of what a tolerance allows; compare "
+                "it, or read it and ask for any program"
             )
         return drift_objection(with_ancestors(self.report.drift, self.report.ancestors)) if self.report.drift else None
 
