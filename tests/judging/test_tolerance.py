@@ -109,6 +109,28 @@ def test_a_small_leaf_does_not_drown_in_the_total() -> None:
     assert found.reasons[0].startswith("leaf /1: ")
 
 
+@pytest.mark.parametrize(("small", "outcome"), [(32, INCONCLUSIVE), (8, PASSED)])
+def test_small_elements_that_last_places_lead_do_not_hide_in_a_leaf(small: int, outcome: Outcome) -> None:
+    """They go half their way otherwise, and the leaf as a whole does not; of fewer than 16 nobody can say that."""
+    draw = np.random.default_rng(0)
+    size = np.where(np.arange(1024) < small, np.float32(1e-4), np.float32(1))
+    before = size * draw.uniform(1, 1.9, 1024).astype(np.float32)
+    reference = before * np.float32(1.01)
+    others = [reference * (1 + sign * np.float32(2**-22)) for sign in (1, -1)]
+    led = np.where(size < 1, reference + (reference - before) / 2, reference)
+    spec = spec_of("float32", size=1024)
+
+    def judged(nudged: np.ndarray) -> StepComparison:
+        each = [before], [reference], [reference], [[other] for other in others]
+        return judge_step(*each, spec, [[reference]] * 4, rounded=4, nudged=[[nudged]], scattered=[[reference]])
+
+    assert judged(reference).outcome is PASSED
+    found = judged(led)
+    assert found.outcome is outcome
+    told = any("last places of the state before move" in reason for reason in found.reasons)
+    assert told is (outcome is INCONCLUSIVE), found.reasons
+
+
 def test_a_frozen_leaf_stays() -> None:
     step = made()
     frozen = step.before[2]

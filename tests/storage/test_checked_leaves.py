@@ -55,6 +55,21 @@ def test_what_is_read_again_is_what_was_checked(change: str, proof_copy: Path, l
         list(leaves)
 
 
+def test_bits_that_are_others_the_second_time_are_refused(
+    proof_copy: Path, large: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files may look as they did: what counts is what was read."""
+    leaves, read = leaves_of(proof_copy, 6), StoredLeaves.read
+
+    def changed(self: StoredLeaves, at: int, part: Any) -> np.ndarray:
+        return -read(self, at, part)
+
+    floats = next(at for at, leaf in enumerate(leaves) if leaf.dtype == np.float32 and leaf.any())
+    monkeypatch.setattr(StoredLeaves, "read", changed)
+    with pytest.raises(ProofError, match="changed since it was checked: its state is another one"):
+        leaves[floats]
+
+
 def test_what_was_kept_may_be_forgotten(proof_copy: Path) -> None:
     leaves = leaves_of(proof_copy, 6)
     shutil.rmtree(proof_copy / checkpoint_name(6))
