@@ -152,11 +152,11 @@ def steered(make: MakeTask, path: Path, change: Change, *options: str) -> Report
     return verified(make, path, *options)
 
 
-def verified(make: MakeTask, path: Path, *options: str) -> Report:
-    """The report of `pol verify` on the whole of a proof, as it says and as it exits."""
+def verified(make: MakeTask, path: Path, *options: str, policy: tuple[str, ...] = ("--all",)) -> Report:
+    """The report of `pol verify` on a proof, on the whole of it if not told otherwise, as it says and as it exits."""
     written = path.with_name(f"{path.name}.json")
     task = f"{make.__module__}:{make.__name__}"
-    done = pol("verify", path, "--task", task, "--all", "--json", written, *options)
+    done = pol("verify", path, "--task", task, *policy, "--json", written, *options)
     report = Report.from_json(written.read_bytes())
     assert done.exit_code == {"accepted": 0, "rejected": 1, "inconclusive": 3}[report.verdict], done.output
     return report

@@ -24,6 +24,7 @@ from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
+from pol_jax.reports.wording.notices import notices
 
 
 def holds(report: Report, *, reached: set[int]) -> None:
@@ -55,6 +56,11 @@ def test_a_frozen_proof_is_verified_for_ever(proof: Path) -> None:
     earlier = {"tuned": ["plain"], "tuned-again": ["tuned", "plain"]}.get(proof.name, [])
     claims = [claim_of(proof.parent / name).digest().hex() for name in earlier]
     assert [ancestor.claim for ancestor in report.ancestors] == claims
+    # A commitment of version 1 has no number of steps: whoever made the proof chose where it ends, and the report says so.
+    chosen = proof.parents[1].name == "pol-jax-1"
+    assert report.may_stop_early is chosen
+    told = any("the prover chose where the run ends" in line for line in notices(report))
+    assert told is (chosen and report.verdict is Verdict.ACCEPTED)
 
 
 @opening_cases

@@ -58,10 +58,30 @@ def differences_from(
 def differences_where(
     differences: Differences, initial_exact: bool | None, results: Sequence[ReplayResult]
 ) -> Sequence[str]:
-    """Return why what differs says nothing here: in what this backend is not that of the steps that differ.
+    """Return why what differs says nothing here: in what this backend is not that of any of the steps that differ.
 
-    A replay ends at the first step that differs, and that step decides.
+    A replay ends at the first step that differs, and that step counts. Where this very machine made one of them, as the
+    claim says, bits decide, whatever it says of others: nobody may name another machine for one step to have a false
+    one of this machine compared as numbers.
     """
-    steps = [Span(each.mismatch - 1, each.mismatch) for each in results if each.mismatch is not None]
-    spans = [*([INITIAL] if initial_exact is False else []), *steps]
-    return differences(spans) if spans else ()
+    spans = [
+        *([INITIAL] if initial_exact is False else []),
+        *(_differing_step(each) for each in results if not each.exact),
+    ]
+    lines = [differences([span]) for span in spans]
+    return list(dict.fromkeys(line for each in lines for line in each)) if all(lines) else ()
+
+
+def deciding_replay(differences: Differences, results: Sequence[ReplayResult]) -> list[ReplayResult]:
+    """Return the replay that is run a second time, since what it gave decides: none if all are exact.
+
+    It is the first that differs in a step that this very machine made, as the claim says, or else the first.
+    """
+    differing = [each for each in results if not each.exact]
+    own = [each for each in differing if not differences([_differing_step(each)])]
+    return (own or differing)[:1]
+
+
+def _differing_step(result: ReplayResult) -> Span:
+    assert result.mismatch is not None  # noqa: S101  # it is not exact
+    return Span(result.mismatch - 1, result.mismatch)

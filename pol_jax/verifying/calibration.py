@@ -35,7 +35,7 @@ State = Sequence[np.ndarray]
 def judge_span(
     compilations: Compilations,
     before: State,
-    after: State,
+    after: State | None,
     inputs: Iterable[StepInput],
     committed: Sequence[Metrics] | None = None,
 ) -> StepComparison:
@@ -44,7 +44,7 @@ def judge_span(
     Args:
         compilations: of the proof's program; made once for all spans.
         before: leaves of the state before the first step.
-        after: leaves of the state after the last one.
+        after: leaves of the state after the last one; None if they have the bits of the reference.
         inputs: of the steps, in order; at least one. Iterated once for each execution.
         committed: the metrics that the ledger has of these steps; None to compare states alone.
 
@@ -53,6 +53,7 @@ def judge_span(
     """
     executed = [each.execute(before, inputs) for each in compilations.every]
     reference, *others = results = [state for state, _ in executed]
+    after = reference if after is None else after
     own = [metrics for _, metrics in executed]
     first_input = [each for each, _ in zip(inputs, range(1), strict=False)]
     noise_dominated = None

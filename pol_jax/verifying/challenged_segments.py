@@ -16,7 +16,7 @@ from pol_jax.protocol.spans import Route, Segments, Span, routes_between_checkpo
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.coverage import Coverage, Replay
 from pol_jax.reports.outcomes import Outcome, Verdict
-from pol_jax.verifying.backend_differences import Differences, differences_where
+from pol_jax.verifying.backend_differences import Differences, deciding_replay, differences_where
 from pol_jax.verifying.proof_material import ProofMaterial
 from pol_jax.verifying.replay import Replayer
 from pol_jax.verifying.verifier import replay_of
@@ -92,12 +92,7 @@ def check_segments(
         differing = [target for target in targets if segments.of_step(target.stop) not in exact]
         between = routes_between_checkpoints(differing, checkpoints)
         reproduced = [target for target in targets if segments.of_step(target.stop) in exact]
-        # Of other stretches between checkpoints, some steps were not replayed, and their end may be a false one.
-        equal = [
-            route.span
-            for route in routes_between_checkpoints(reproduced, checkpoints)
-            if sum(len(target.steps) for target in route.targets) == len(route.span.steps)
-        ]
+        equal = reproduced_spans(reproduced, checkpoints)
         compared = _compare(material, between, equal, evidence, replayer, progress)
         coverage = covered_segments(policy, routes, results, segments, compared)
         judgement = judge_numbers(judgement, compared, len(exact), "segment")
@@ -114,7 +109,7 @@ def replay_segments(
     *,
     exact_arithmetic: bool,
 ) -> tuple[Evidence, list[ReplayResult]]:
-    """Replay the self-test and the challenged segments. The first replay that differs is run a second time.
+    """Replay the self-test and the challenged segments. The replay that decides is run a second time, if one differs.
 
     A second run shows whether this backend repeats itself: one that doesn't can't call a difference the prover's.
 
@@ -128,7 +123,7 @@ def replay_segments(
     bits_decide = first.exact or not differences([self_test])
     replayed = routes if bits_decide else []
     results = list(replayer.replay(route.span for route in replayed))
-    differing = [result for result in (first, *results) if not result.exact][:1]
+    differing = deciding_replay(differences, (first, *results))
     repeated = list(replayer.replay(result.span for result in differing))
     by_target = [
         result.for_target(target) for route, result in zip(replayed, results, strict=True) for target in route.targets
@@ -157,6 +152,15 @@ def _compare(
     return (*initial, *require_states_on_the_way(replayer, compared), *found[len(compared) :])
 
 
+def reproduced_spans(targets: Sequence[Span], checkpoints: Sequence[int]) -> list[Span]:
+    """Return what was replayed to reproduce the targets: from the checkpoint before each to its end.
+
+    Where no checkpoint follows at once, the rest of the way to the next one was not replayed, and may be false.
+    """
+    routes = routes_between_checkpoints(targets, checkpoints)
+    return [Span(route.span.start, route.targets[-1].stop) for route in routes]
+
+
 def steered_steps(
     material: ProofMaterial,
     replayer: Replayer,
@@ -168,8 +172,8 @@ def steered_steps(
 
     An earlier run that was accepted within a tolerance may end in last places that its prover chose.
     """
-    between = routes_between_checkpoints([target for route in routes for target in route.targets], checkpoints)
-    found = replayer.compare_spans(material, [], progress, [route.span for route in between])
+    spans = reproduced_spans([target for route in routes for target in route.targets], checkpoints)
+    found = replayer.compare_spans(material, [], progress, spans)
     return [describe_comparison(each, "segment") for each in found if not each.passed]
 
 

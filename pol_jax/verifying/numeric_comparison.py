@@ -85,7 +85,7 @@ def compare_spans(
         spans: the steps.
         progress: told of each span.
         decisions: entries by step, from an opening.
-        equal: the steps that were reproduced bit for bit.
+        equal: steps that were reproduced bit for bit, each from a committed state; where they end, there may be none.
 
     Raises:
         BackendError: the program can't be executed here.
@@ -99,19 +99,19 @@ def compare_spans(
     alive = heartbeat(lambda: progress.stage(Stage.REPLAY.value))
     compilations, decided = compile_variants(material.program, alive=alive), _Decided(material, decisions or {})
 
-    def judge(span: Span, metrics: Sequence[Metrics] | None) -> StepComparison:
-        before, after = material.state(span.start), material.state(span.stop)
-        return judge_span(compilations, before, after, material.inputs(span), metrics)
+    def judge(span: Span, after: Sequence[np.ndarray] | None, metrics: Sequence[Metrics] | None) -> StepComparison:
+        return judge_span(compilations, material.state(span.start), after, material.inputs(span), metrics)
 
     all_passed = True
     for done, span in enumerate(spans, 1):
         metrics = [row.values for row in material.rows_of(span)]
-        found = decided.judge(compilations, span, metrics, compared_as(span.start, span.stop, judge(span, metrics)))
+        without = compared_as(span.start, span.stop, judge(span, material.state(span.stop), metrics))
+        found = decided.judge(compilations, span, metrics, without)
         all_passed = all_passed and found.passed
         yield found
         progress.at(done)
     for done, span in enumerate(equal if all_passed else (), len(spans) + 1):
-        yield compared_as(span.start, span.stop, _as_equal(judge(span, None)), equal=True)
+        yield compared_as(span.start, span.stop, _as_equal(judge(span, None, None)), equal=True)
         progress.at(done)
 
 

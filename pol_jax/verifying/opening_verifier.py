@@ -33,7 +33,7 @@ from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.storage.inventory import find_claim, read_bounded
 from pol_jax.storage.openings import read_opening
 from pol_jax.verifying.ancestry import check_taken
-from pol_jax.verifying.backend_differences import backend_differences, differences_where
+from pol_jax.verifying.backend_differences import backend_differences, deciding_replay, differences_where
 from pol_jax.verifying.initial_test import ks_test
 from pol_jax.verifying.interruption import interrupted_replay
 from pol_jax.verifying.numeric_comparison import compare_initial, compare_spans
@@ -185,22 +185,22 @@ class OpeningVerifier(Verifier):
     def _replay(self, opened: Opened, claim: Claim, wanted: Sequence[Span]) -> Judgement:
         """Replay the challenged steps, and add to the report what that gives.
 
-        The first replay that differs is run a second time: a backend that doesn't repeat itself can't reject.
+        The replay that decides is run a second time: a backend that doesn't repeat itself can't reject.
         """
         policy, steps = self._request.policy, claim.steps
         initial = initial_is_exact(opened)
         results = self._replay_spans(opened, claim, wanted, self.progress)
-        differing = [result for result in results if not result.exact]
-        repeated = replay_spans(opened, [result.span for result in differing[:1]], Silent())
         exact_arithmetic = opened.commitment.arithmetic is not None
         differences = backend_differences(opened.commitment, claim, self.environment)
-        found = differences_where(differences, initial, differing)
-        evidence = Evidence(found, initial, None, results, repeated == differing[:1], exact_arithmetic, "step")
+        deciding = deciding_replay(differences, results)
+        repeated = replay_spans(opened, [result.span for result in deciding], Silent())
+        found = differences_where(differences, initial, results)
+        evidence = Evidence(found, initial, None, results, repeated == deciding, exact_arithmetic, "step")
         judgement = judge_bits(evidence)
         if judgement.verdict is Verdict.INCONCLUSIVE and not exact_arithmetic:
             compared = self._compare(opened, initial, results)
             self.add(compared=compared)
-            judgement = judge_numbers(judgement, compared, len(results) - len(differing), "step")
+            judgement = judge_numbers(judgement, compared, sum(each.exact for each in results), "step")
         self.add(
             coverage=covered_steps(policy, wanted, results, steps),
             replays=tuple(replay_of(result.span.stop, result) for result in results),

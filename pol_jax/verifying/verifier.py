@@ -131,7 +131,7 @@ class Verifier(ABC):
             UsageError: the state has none of a name that the verifier gave.
         """
         self.leaves = places_of(commitment.state, self.report.leaves) if self.report.leaves else None
-        may_stop_early = commitment.schedule.steps is not None and commitment.schedule.may_stop_early
+        may_stop_early = commitment.schedule.may_stop_early
         self.add(task=commitment.task.name, provenance=provenance_of(commitment), may_stop_early=may_stop_early)
         self.add(data=Data(commitment.data.root, commitment.data.records, commitment.data.salted, None))
 

@@ -7,6 +7,7 @@ wherever it likes. All other steps are true ones, and most have the same bits ev
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +17,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from steered_runs import BATCH, STEPS, loss_of, records, shape, steered
+from steered_runs import BATCH, STEPS, forge, loss_of, records, shape, steered, verified
 
+from pol_jax.files import write_whole
 from pol_jax.program.artifact import Program
 from pol_jax.progress import Silent
+from pol_jax.protocol import inventory
 from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span
 from pol_jax.proving.commit import Choices, write_commitment
 from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.storage.checkpoint_names import checkpoint_name
+from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.inputs import StepInput, step_inputs
 from pol_jax.training.task import Key, PyTree, Task
@@ -114,6 +120,20 @@ def test_last_bits_that_a_later_step_reads(tmp_path: Path) -> None:
     assert report.verdict is Verdict.INCONCLUSIVE
     assert any("leaf /kept" in reason and WHY in reason for reason in report.reasons), report.reasons
     assert [each.outcome for each in report.compared] == [PASSED, PASSED, OPEN] * (STEPS // 3)
+
+
+def test_last_bits_that_a_step_reads_far_from_a_checkpoint(tmp_path: Path) -> None:
+    """The first steps are true ones, and no checkpoint is kept between a step that is not drawn and one that reads."""
+    root, between = tmp_path / "proof", [step for step in range(1, STEPS) if step % 3 == 2]
+    choose = choosing(by_remainder)
+    forge(reading_remainders(), root, lambda step, leaves: leaves if step == 1 else choose(step, leaves))
+    for step in between:
+        shutil.rmtree(root / checkpoint_name(step))
+    write_whole(root / inventory.FILE, take_inventory(root, Limits(), open_proof(root).commitment.format))
+    segments = ",".join(str(step - 1) for step in range(1, STEPS + 1) if step not in between)
+    report = verified(reading_remainders, root, policy=("--segments", segments))
+    assert report.verdict is Verdict.INCONCLUSIVE, report.reasons
+    assert any("leaf /kept" in reason and WHY in reason for reason in report.reasons), report.reasons
 
 
 def test_a_program_that_reads_bits_has_no_tolerance(tmp_path: Path) -> None:

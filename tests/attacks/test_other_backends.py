@@ -75,6 +75,17 @@ def test_a_false_step_is_judged_by_the_environment_that_the_claim_names_for_it(
 
 
 @pytest.mark.parametrize("own_first", [True, False])
+def test_a_step_that_differs_elsewhere_excuses_none_of_this_machine(
+    own_first: bool, forger: Forger, verify_plain: Verify
+) -> None:
+    """Both differ; the one that this very machine is said to have made is false, whichever comes first."""
+    for step in (9, 15):
+        forger.change(step, state=ODD)
+    forger.write(environments=of_two(forger, own_first))
+    refused(verify_plain(forger.root), 9, f"the replay of step {9 if own_first else 15} differs from the ledger")
+
+
+@pytest.mark.parametrize("own_first", [True, False])
 def test_a_false_step_of_another_machine_is_not_judged_by_bits(
     own_first: bool, forger: Forger, verify_plain: Verify
 ) -> None:

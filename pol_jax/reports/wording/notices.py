@@ -28,7 +28,7 @@ def notices(report: Report) -> tuple[str, ...]:
         *(["program: not compared with any source"] if unknown else []),
         *_nominal(report.dependence),
         *_left_out(report.leaves),
-        *(["the prover chose where the run ends: it was committed to a largest number of steps only"] * early),
+        *(["the prover chose where the run ends: the commitment has a largest number of steps only, or none"] * early),
     )
 
 
