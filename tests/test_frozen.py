@@ -56,7 +56,7 @@ def test_a_frozen_proof_is_verified_for_ever(proof: Path) -> None:
     earlier = {"tuned": ["plain"], "tuned-again": ["tuned", "plain"]}.get(proof.name, [])
     claims = [claim_of(proof.parent / name).digest().hex() for name in earlier]
     assert [ancestor.claim for ancestor in report.ancestors] == claims
-    # A commitment of version 1 has no number of steps: whoever made the proof chose where it ends, and the report says so.
+    # A commitment of version 1 has no number of steps: its prover chose where it ends, and the report says so.
     chosen = proof.parents[1].name == "pol-jax-1"
     assert report.may_stop_early is chosen
     told = any("the prover chose where the run ends" in line for line in notices(report))
