@@ -21,7 +21,7 @@ import numpy as np
 from figures.bench import Bench, State
 
 from pol_jax import load_task
-from pol_jax.judging.leaf_distances import is_floating
+from pol_jax.judging.leaf_numbers import is_floating
 from pol_jax.protocol.distances import distance
 from pol_jax.protocol.trees import StateSpec
 

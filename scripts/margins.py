@@ -21,7 +21,7 @@ import numpy as np
 from figures.bench import Bench, State
 
 from pol_jax import Task, load_task
-from pol_jax.judging.leaf_distances import is_floating
+from pol_jax.judging.leaf_numbers import is_floating
 from pol_jax.judging.tolerance import StepComparison
 from pol_jax.protocol.decision_entries import entries_by_site
 from pol_jax.protocol.trees import StateSpec

@@ -25,10 +25,12 @@ from pathlib import Path
 import honest_tasks
 from red_team.commands import try_commands
 from red_team.document import succeeds, trials_table, with_tables
+from red_team.false_beginnings import try_beginnings
 from red_team.honest import judge_honest
+from red_team.honest_run import HonestRun, task_named
 from red_team.search import search
 from red_team.shared import shared
-from red_team.steps import Ground, task_named, try_beginnings, try_steps
+from red_team.steps import try_steps
 from red_team.tally import Results, Tally, load, save
 from red_team.trials import try_all, victims_in
 
@@ -105,9 +107,9 @@ def run_steps(options: argparse.Namespace) -> None:
     tallies = results.steps.setdefault(options.task, {})
     task = task_named(options.task, options.data_dir, options.steps)
     with shared():
-        ground, report = Ground.of(task, options.steps), _saved(options.results, results)
-        try_beginnings(ground, tallies, options.parts, report, options.every)
-        try_steps(ground, tallies, options.parts, report, options.every)
+        honest_run, report = HonestRun.train(task, options.steps), _saved(options.results, results)
+        try_beginnings(honest_run, tallies, options.parts, report, options.every)
+        try_steps(honest_run, tallies, options.parts, report, options.every)
 
 
 def run_search(options: argparse.Namespace) -> None:
@@ -115,7 +117,7 @@ def run_search(options: argparse.Namespace) -> None:
     results = load(options.results)
     task = task_named(options.task, options.data_dir, options.steps)
     with shared():
-        found = search(Ground.of(task, options.steps), options.examples)
+        found = search(HonestRun.train(task, options.steps), options.examples)
     tally = Tally("searched", options.task, found.tried, gain=found.gain)
     tally.mode("tolerance").parts, tally.mode("tolerance").passed = found.tried, found.passed
     results.steps.setdefault(options.task, {})["searched"] = tally

@@ -21,7 +21,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.spans import witnessed_spans
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.openings import read_opening
-from pol_jax.verifying import checks, opening_checks
+from pol_jax.verifying import checks, opening_checks, opening_contents, opening_rows
 from pol_jax.verifying.ancestry import check_taken
 
 KIT = TESTS / "conformance"
@@ -107,16 +107,16 @@ def _judge_opening(case: dict[str, Any], root: Path) -> None:
         commitment, program = opening_checks.check_opened_commitment(opening, claim, LIMITS)
     wanted = witnessed_spans(commitment.schedule, case["steps"], claim.steps)
     with stage(4):
-        rows = opening_checks.check_opened_rows(opening, commitment, claim)
+        rows = opening_rows.check_opened_rows(opening, commitment, claim)
     shown = {each.step for each in opening.states}
     whole = (each for each in wanted if {each.start, *each.steps} <= rows.keys())
     answered = [each for each in whole if {each.start, each.stop} <= shown]
     with stage(5):
-        records = opening_checks.check_opened_inputs(opening, commitment, rows, answered)
+        records = opening_contents.check_opened_inputs(opening, commitment, rows, answered)
         opening_checks.check_opened_decisions(opening, program, rows)
     with stage(6):
-        states = opening_checks.check_opened_states(opening, commitment, rows)
-        changed = opening_checks.check_interventions(opening, commitment, claim, answered)
+        states = opening_contents.check_opened_states(opening, commitment, rows)
+        changed = opening_contents.check_interventions(opening, commitment, claim, answered)
     with stage(7):
         if 0 in states:
             check_taken(commitment, states[0].leaves, "opening")

@@ -18,7 +18,7 @@ from pol_jax.attacks.false_proof import FalseProof
 from pol_jax.attacks.retraining import retrain
 from pol_jax.attacks.transcript import Change, State, execute, parameters_of, state_distance
 from pol_jax.errors import UsageError
-from pol_jax.judging.leaf_distances import is_floating
+from pol_jax.judging.leaf_numbers import is_floating
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.calibration import judge_span

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
-from pol_jax.judging.leaf_distances import is_floating
+from pol_jax.judging.leaf_numbers import is_floating
 from pol_jax.program.artifact import Program, executing
 from pol_jax.protocol.distances import distance
 from pol_jax.protocol.trees import StateSpec, split_pointer

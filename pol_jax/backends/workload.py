@@ -27,15 +27,9 @@ from pol_jax.protocol.trees import DTYPES
 from pol_jax.training.inputs import StepInput, plan
 from pol_jax.training.states import HostState, Layout
 from pol_jax.verifying.compilations import DEFAULT, variants
-from pol_jax.verifying.opening_checks import (
-    WHERE,
-    Opened,
-    check_metrics,
-    check_opened_inputs,
-    check_opened_states,
-    decode_opened_rows,
-    load_opened_program,
-)
+from pol_jax.verifying.opening_checks import Opened, load_opened_program
+from pol_jax.verifying.opening_contents import check_opened_inputs, check_opened_states
+from pol_jax.verifying.opening_rows import WHERE, check_metrics, decode_opened_rows
 
 
 @dataclass(frozen=True)

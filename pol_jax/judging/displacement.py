@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from pol_jax.judging.leaf_distances import doubles
+from pol_jax.judging.leaf_numbers import doubles
 from pol_jax.judging.magnitude_groups import ENOUGH, group_norms, magnitudes_of
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.comparison import Room

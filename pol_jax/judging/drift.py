@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from pol_jax.judging.displacement import Displacement, displacements
-from pol_jax.judging.leaf_distances import is_floating
+from pol_jax.judging.leaf_numbers import is_floating
 from pol_jax.judging.tolerated import Tolerated
 from pol_jax.protocol.challenge import JointSegments, Policy, RandomSegments
 from pol_jax.protocol.distances import HostLeaves, distance, finite

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from pol_jax.judging.leaf_distances import doubles, is_floating
+from pol_jax.judging.leaf_numbers import doubles, is_floating
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.states import NonFinite
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
 import ml_dtypes
 import msgspec
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool
 
+from pol_jax.judging.leaf_numbers import Flat, doubles, norm
+from pol_jax.judging.leaf_results import LeafResults
 from pol_jax.protocol.trees import DTYPES
 
 SAFETY_FACTOR: Final = 10.0
@@ -47,51 +48,6 @@ STEERED_SHARE: Final = 0.25
 """A leaf is steered if last places of the state before move it by more than this share of its update. In honest steps
 of the built-in tasks they move it by a hundredth at most, where a few comparisons turn over. What they move below this
 share counts in what tolerances add up to."""
-
-_CHUNK: Final = 2**20
-
-Flat = Float64[np.ndarray, " n"]
-
-
-@dataclass(frozen=True)
-class LeafResults:
-    """One leaf of a step: as it was committed, and as this machine computes it.
-
-    Attributes:
-        before: the committed leaf before the step.
-        after: the committed leaf after it.
-        reference: what this machine's usual compilation gives from ``before``.
-        others: what its other compilations give; their order doesn't matter.
-        perturbed: what the reference gives from perturbed states; empty if that was not tried.
-        rounded: how many of these, from the first on, are from states that were off by `PERTURBED_PLACES` units in the
-            last place: what one unit does is noise.
-        nudged: what the reference gives from states each element of which was off by one unit in the last place.
-        scattered: what it gives from states whose elements were off by 1 to `PERTURBED_PLACES` units, each by another
-            power of two.
-    """
-
-    before: np.ndarray
-    after: np.ndarray
-    reference: np.ndarray
-    others: Sequence[np.ndarray]
-    perturbed: Sequence[np.ndarray] = ()
-    rounded: int = 0
-    nudged: Sequence[np.ndarray] = ()
-    scattered: Sequence[np.ndarray] = ()
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether the committed leaf has the bits of one of this machine's results.
-
-        Equal numbers may have other bits: a zero has a sign, and a NaN a payload.
-        """
-        return any(self.after.tobytes() == each.tobytes() for each in (self.reference, *self.others))
-
-    @property
-    def is_unmoved(self) -> bool:
-        """Whether no compilation here changes a number of the leaf."""
-        before = doubles(self.before)
-        return all(np.array_equal(before, doubles(own), equal_nan=True) for own in (self.reference, *self.others))
 
 
 class Distances(msgspec.Struct, frozen=True):
@@ -200,11 +156,6 @@ class Distances(msgspec.Struct, frozen=True):
         return _ratio(self.update, self.noise)
 
 
-def is_floating(dtype: str) -> bool:
-    """Whether values of a dtype are rounded: real or complex floating point."""
-    return dtype.startswith(("float", "bfloat", "complex"))
-
-
 def measure_leaf(dtype: str, leaf: LeafResults) -> Distances:
     """Measure a floating-point leaf, over the elements that are finite in all results.
 
@@ -214,7 +165,7 @@ def measure_leaf(dtype: str, leaf: LeafResults) -> Distances:
     own = [doubles(result) for result in (leaf.reference, *leaf.others)]
     finite = np.isfinite(committed) & np.logical_and.reduce([np.isfinite(result) for result in own])
     updated = finite & np.isfinite(start)
-    update, expected = _norm(committed, start, updated), _norm(own[0], start, updated)
+    update, expected = norm(committed, start, updated), norm(own[0], start, updated)
     eps = float(ml_dtypes.finfo(DTYPES[dtype]).eps)  # type: ignore[no-untyped-call]
     moved = [_perturbation(own[0], doubles(each), finite) for each in leaf.perturbed]
     here = np.isfinite(own[0])  # whatever other compilations lose: a program could lose it on purpose
@@ -224,8 +175,8 @@ def measure_leaf(dtype: str, leaf: LeafResults) -> Distances:
     return Distances(
         update=update,
         expected=expected,
-        error=_norm(committed, own[0], finite),
-        between=tuple(_norm(a, b, finite) for a, b in combinations(own, 2)),
+        error=norm(committed, own[0], finite),
+        between=tuple(norm(a, b, finite) for a, b in combinations(own, 2)),
         floor=eps * float(np.max(np.abs(own[0]), where=finite, initial=0.0)),
         limit=(LIMIT_SHARE if eps < FINE_EPS else COARSE_LIMIT_SHARE) * max(update, expected),
         perturbation=max(moved, default=0.0),
@@ -251,75 +202,9 @@ def total(leaves: Sequence[Distances]) -> Distances:
     )
 
 
-def finite_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """The Euclidean distance between two floating-point leaves, over the elements that are finite in both."""
-    found = 0.0
-    for at in range(0, first.size, _CHUNK):  # no second copy in a wider type
-        a, b = (doubles(np.ravel(array)[at : at + _CHUNK]) for array in (first, second))
-        found = math.hypot(found, _norm(a, b, np.isfinite(a) & np.isfinite(b)))
-    return found
-
-
-def same_non_finite(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two leaves have the same NaNs and infinities at the same places."""
-    first, second = (np.where(np.isfinite(x), 0.0, x) for x in (doubles(a), doubles(b)))
-    return bool(np.array_equal(first, second, equal_nan=True))
-
-
-def odd_nans(leaf: LeafResults) -> int:
-    """How many NaNs of the committed leaf have other bits than any of this machine's results has at their places.
-
-    A NaN has no distance to another one, and more bits than a model needs.
-    """
-    after = _bits(leaf.after)
-    known = np.logical_or.reduce([after == _bits(each) for each in (leaf.reference, *leaf.others)])
-    return int(np.count_nonzero(np.isnan(doubles(leaf.after)) & ~known))
-
-
-def odd_zeros(leaf: LeafResults) -> int:
-    """How many zeros of the committed leaf have a sign that none of this machine's results has, where all have a zero.
-
-    Two zeros have no distance, and a program may make any difference of their signs: in the next step, or in one whose
-    records ask for it.
-    """
-    after, own = doubles(leaf.after), [doubles(each) for each in (leaf.reference, *leaf.others)]
-    everywhere = np.logical_and.reduce([each == 0 for each in (after, *own)])
-    known = np.logical_or.reduce([np.signbit(after) == np.signbit(each) for each in own])
-    return int(np.count_nonzero(everywhere & ~known))
-
-
-def _bits(leaf: np.ndarray) -> np.ndarray:
-    """The bits of each real number of a leaf."""
-    flat = np.ascontiguousarray(leaf).reshape(-1)
-    width = flat.dtype.itemsize // (2 if np.iscomplexobj(flat) else 1)
-    return flat.view(f"u{width}")
-
-
-def doubles(leaf: np.ndarray) -> Flat:
-    """A floating-point leaf as one vector of doubles; a complex number is two elements of it."""
-    flat = np.ravel(leaf)
-    if np.iscomplexobj(flat):
-        return flat.astype(np.complex128).view(np.float64)
-    return flat.astype(np.float64)
-
-
-def _norm(a: Flat, b: Flat, where: Bool[np.ndarray, " n"]) -> float:
-    """The Euclidean distance over some elements.
-
-    The differences are divided by the largest of them before they are squared: squares of tiny or huge numbers would be
-    0 or infinity.
-    """
-    with np.errstate(over="ignore"):
-        difference = np.abs(np.subtract(a, b, where=where, out=np.zeros_like(a)))
-    largest = float(np.max(difference, initial=0.0))
-    if largest == 0 or math.isinf(largest):
-        return largest
-    return largest * float(np.linalg.norm(difference / largest))
-
-
 def _perturbation(reference: Flat, perturbed: Flat, where: Bool[np.ndarray, " n"]) -> float:
     """The distance to a perturbed result; infinite if that is not finite where the reference is."""
-    return _norm(reference, perturbed, where) if np.isfinite(perturbed[where]).all() else math.inf
+    return norm(reference, perturbed, where) if np.isfinite(perturbed[where]).all() else math.inf
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -18,16 +18,9 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from pol_jax.judging.leaf_distances import (
-    FAILURE_FACTOR,
-    Distances,
-    LeafResults,
-    is_floating,
-    measure_leaf,
-    odd_nans,
-    odd_zeros,
-    same_non_finite,
-)
+from pol_jax.judging.leaf_distances import FAILURE_FACTOR, Distances, measure_leaf
+from pol_jax.judging.leaf_numbers import is_floating, same_non_finite
+from pol_jax.judging.leaf_results import LeafResults, odd_nans, odd_zeros
 from pol_jax.judging.magnitude_groups import ENOUGH, MagnitudeGroup, measure_groups
 from pol_jax.protocol.distances import finite
 from pol_jax.protocol.trees import LeafSpec

@@ -23,10 +23,9 @@ from pol_jax.judging.leaf_distances import (
     PERTURBED_PLACES,
     SAFETY_FACTOR,
     STEERED_SHARE,
-    Flat,
-    LeafResults,
-    doubles,
 )
+from pol_jax.judging.leaf_numbers import Flat, doubles
+from pol_jax.judging.leaf_results import LeafResults
 from pol_jax.protocol.trees import DTYPES
 
 BINADES: Final = 4

@@ -25,7 +25,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from pol_jax.judging.leaf_distances import Distances, LeafResults, is_floating, total
+from pol_jax.judging.leaf_distances import Distances, total
 from pol_jax.judging.leaf_judgement import (
     LeafComparison,
     describe,
@@ -34,6 +34,8 @@ from pol_jax.judging.leaf_judgement import (
     judge_leaf,
     judge_metric,
 )
+from pol_jax.judging.leaf_numbers import is_floating
+from pol_jax.judging.leaf_results import LeafResults
 from pol_jax.protocol.distances import HostLeaves, distance
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.outcomes import Outcome

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
-from pol_jax.judging.leaf_distances import PERTURBED_PLACES, LeafResults, is_floating, measure_leaf
+from pol_jax.judging.leaf_distances import PERTURBED_PLACES, measure_leaf
+from pol_jax.judging.leaf_numbers import is_floating
+from pol_jax.judging.leaf_results import LeafResults
 from pol_jax.judging.tolerance import StepComparison, judge_step, with_metric
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.outcomes import Outcome

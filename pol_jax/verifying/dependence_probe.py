@@ -14,7 +14,7 @@ from typing import Final
 import jax.numpy as jnp
 import numpy as np
 
-from pol_jax.judging.leaf_distances import doubles, finite_distance, is_floating
+from pol_jax.judging.leaf_numbers import doubles, finite_distance, is_floating
 from pol_jax.program.artifact import Program, executing
 from pol_jax.protocol.distances import finite
 from pol_jax.protocol.trees import StateSpec

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
-from pol_jax.judging.leaf_distances import LeafResults
 from pol_jax.judging.leaf_judgement import describe_divergence
+from pol_jax.judging.leaf_results import LeafResults
 from pol_jax.judging.tolerance import StepComparison
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import StepInput

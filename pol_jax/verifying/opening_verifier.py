@@ -37,18 +37,10 @@ from pol_jax.verifying.backend_differences import backend_differences, deciding_
 from pol_jax.verifying.initial_test import ks_test
 from pol_jax.verifying.interruption import interrupted_replay
 from pol_jax.verifying.numeric_comparison import compare_initial, compare_spans
-from pol_jax.verifying.opening_checks import (
-    WHERE,
-    Opened,
-    check_interventions,
-    check_opened_commitment,
-    check_opened_decisions,
-    check_opened_inputs,
-    check_opened_rows,
-    check_opened_states,
-    missing_ends,
-)
+from pol_jax.verifying.opening_checks import Opened, check_opened_commitment, check_opened_decisions, missing_ends
+from pol_jax.verifying.opening_contents import check_interventions, check_opened_inputs, check_opened_states
 from pol_jax.verifying.opening_replay import ReplaySpans, initial_is_exact, replay_here, replay_spans
+from pol_jax.verifying.opening_rows import WHERE, check_opened_rows
 from pol_jax.verifying.request import OpeningRequest
 from pol_jax.verifying.trusted_program import Trusted
 from pol_jax.verifying.verifier import Verifier, replay_of

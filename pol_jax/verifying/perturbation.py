@@ -13,13 +13,8 @@ from typing import Final
 import ml_dtypes
 import numpy as np
 
-from pol_jax.judging.leaf_distances import (
-    FAILURE_FACTOR,
-    LIMIT_SHARE,
-    PERTURBED_PLACES,
-    finite_distance,
-    is_floating,
-)
+from pol_jax.judging.leaf_distances import FAILURE_FACTOR, LIMIT_SHARE, PERTURBED_PLACES
+from pol_jax.judging.leaf_numbers import finite_distance, is_floating
 from pol_jax.protocol.trees import LeafSpec, StateSpec
 
 State = Sequence[np.ndarray]

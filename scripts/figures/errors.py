@@ -12,7 +12,7 @@ import optax
 from figures.bench import Bench, Difference, State, along
 from figures.points import Point
 from figures.recipes import BATCH, DIGITS, RESNET20, RESNET50, SMOOTH20, Recipe, small, two_pass
-from pol_jax.judging.leaf_distances import is_floating
+from pol_jax.judging.leaf_numbers import is_floating
 from pol_jax.protocol.trees import DTYPES
 from pol_jax.verifying.compilations import DEFAULT, variants
 

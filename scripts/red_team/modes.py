@@ -69,6 +69,13 @@ class Judged:
         return f"{self.verdict} ({self.stage})" if self.stage else self.verdict
 
 
+def judged(outcome: Outcome, reasons: Sequence[str], stage: int = 9) -> Judged:
+    """Return the judgement of a single step, or of an initial state, in the form that a whole proof has."""
+    verdict = {Outcome.PASSED: "accepted", Outcome.FAILED: "rejected"}.get(outcome, "inconclusive")
+    passed = outcome is Outcome.PASSED
+    return Judged(verdict, 0 if passed else stage, reasons[0], 1, int(passed))
+
+
 def judge(forged: Forged, task: Task, modes: Sequence[str]) -> Mapping[str, Judged]:
     """Return what the verifier says in each of some modes; ``task`` is the honest one, which the mode "task" trusts."""
     with tempfile.TemporaryDirectory() as folder:

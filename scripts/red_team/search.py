@@ -13,7 +13,7 @@ from pol_jax.attacks.steering import pushed
 from pol_jax.attacks.transcript import State
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.verifying.calibration import judge_span
-from red_team.steps import Ground, Place
+from red_team.honest_run import HonestRun, Place
 
 Part = Literal["leaf", "element", "small elements", "last places"]
 
@@ -52,7 +52,7 @@ class Push:
         draw = np.random.default_rng(self.element)
         if self.part == "last places":
             units = share * 10.0**-WEAKEST / 2**10
-            return pushed(found, place.ground.target, (self.leaf,), units, draw)
+            return pushed(found, place.honest_run.target, (self.leaf,), units, draw)
         wide = honest.astype(np.float64)
         length = share * float(np.linalg.norm((wide - before.astype(np.float64)).ravel()))
         direction = self._chosen(wide) * draw.choice((-1.0, 1.0), honest.shape)
@@ -87,10 +87,10 @@ class Strongest:
     passed: int = 0
 
 
-def search(ground: Ground, examples: int, number: int = 0) -> Strongest:
+def search(honest_run: HonestRun, examples: int, number: int = 0) -> Strongest:
     """Search with so many examples, from a seed; Hypothesis is told how far each passing push goes."""
-    best, places = Strongest(), {step: ground.at(step) for step in ground.states}
-    floating = [at for at, leaf in enumerate(ground.spec) if leaf.dtype in ("float32", "float64")]
+    best, places = Strongest(), {step: honest_run.at(step) for step in honest_run.states}
+    floating = [at for at, leaf in enumerate(honest_run.spec) if leaf.dtype in ("float32", "float64")]
 
     @seed(number)
     @settings(
@@ -128,7 +128,7 @@ def judge_push(place: Place, push: Push) -> tuple[float, bool]:
     update, off = (_length(place, place.before), _length(place, after))
     if not off:
         return 0.0, False
-    found = judge_span(place.ground.made, place.before, after, [place.inputs])
+    found = judge_span(place.honest_run.made, place.before, after, [place.inputs])
     return off / update if update else float("inf"), found.outcome is Outcome.PASSED
 
 
@@ -136,7 +136,7 @@ def _length(place: Place, other: State) -> float:
     """Return the distance of a state from the honest one after the step, over the leaves that are searched."""
     wide = [
         np.linalg.norm((a.astype(np.float64) - b.astype(np.float64)).ravel())
-        for leaf, a, b in zip(place.ground.spec, place.honest, other, strict=True)
+        for leaf, a, b in zip(place.honest_run.spec, place.honest, other, strict=True)
         if leaf.dtype in ("float32", "float64")
     ]
     return float(np.sqrt(np.sum(np.square(wide))))

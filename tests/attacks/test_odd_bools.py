@@ -11,7 +11,7 @@ from pol_jax.errors import DataError, ProofError
 from pol_jax.protocol.trees import ArraySpec, LeafSpec, has_odd_bool
 from pol_jax.storage.checkpoints import load_checkpoint, save_checkpoint
 from pol_jax.training.records import take
-from pol_jax.verifying.opening_checks import _arrays
+from pol_jax.verifying.opening_contents import opened_arrays
 
 ODD = np.array([1, 2, 0], np.uint8).view(np.bool_)
 TRUE = np.array([1, 1, 0], np.bool_)
@@ -35,9 +35,9 @@ def test_in_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_in_an_opening() -> None:
-    np.testing.assert_array_equal(_arrays("states[0]", SPEC, [TRUE.tobytes()])[0], TRUE)
+    np.testing.assert_array_equal(opened_arrays("states[0]", SPEC, [TRUE.tobytes()])[0], TRUE)
     with pytest.raises(ProofError, match="a bool is neither 0 nor 1"):
-        _arrays("states[0]", SPEC, [ODD.tobytes()])
+        opened_arrays("states[0]", SPEC, [ODD.tobytes()])
 
 
 def test_in_a_record() -> None:

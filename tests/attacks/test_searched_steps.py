@@ -10,9 +10,9 @@ import attacked
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from red_team.honest_run import HonestRun
 from red_team.search import Push, judge_push, search
 from red_team.shared import shared
-from red_team.steps import Ground
 from unsandboxed import verify
 
 from pol_jax.attacks.attack import of_length
@@ -28,13 +28,13 @@ EXAMPLES = 80
 
 
 @pytest.fixture(scope="module")
-def ground() -> Iterator[Ground]:
+def honest_run() -> Iterator[HonestRun]:
     with shared():
-        yield Ground.of(attacked.sgd(steps=60), 60)
+        yield HonestRun.train(attacked.sgd(steps=60), 60)
 
 
-def test_no_push_that_passes_goes_farther_than_the_limit(ground: Ground) -> None:
-    found = search(ground, EXAMPLES)
+def test_no_push_that_passes_goes_farther_than_the_limit(honest_run: HonestRun) -> None:
+    found = search(honest_run, EXAMPLES)
     assert found.tried > EXAMPLES / 2
     assert 0 < found.passed < found.tried, "the search comes to both sides of the limit"
     assert found.gain <= LIMIT_SHARE, found
@@ -50,8 +50,8 @@ FARTHEST = (
 
 
 @pytest.mark.parametrize("push", FARTHEST, ids=lambda push: push.part)
-def test_what_was_found_stays_below_the_limit(ground: Ground, push: Push) -> None:
-    gain, passed = judge_push(ground.at(push.step), push)
+def test_what_was_found_stays_below_the_limit(honest_run: HonestRun, push: Push) -> None:
+    gain, passed = judge_push(honest_run.at(push.step), push)
     assert gain <= LIMIT_SHARE / 10 or not passed
 
 

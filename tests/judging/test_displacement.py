@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pol_jax.judging.displacement import displacements
-from pol_jax.judging.leaf_distances import finite_distance
+from pol_jax.judging.leaf_numbers import finite_distance
 from pol_jax.protocol.trees import DTYPES, LeafSpec
 from pol_jax.reports.comparison import Room
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pol_jax.judging.leaf_distances import PERTURBED_PLACES, LeafResults, measure_leaf
+from pol_jax.judging.leaf_distances import PERTURBED_PLACES, measure_leaf
+from pol_jax.judging.leaf_results import LeafResults
 from pol_jax.judging.magnitude_groups import BINADES, ENOUGH, MOST_PLACES, MagnitudeGroup, measure_groups
 
 EPS = float(np.finfo(np.float32).eps)

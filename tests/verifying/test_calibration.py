@@ -17,7 +17,7 @@ import tiny
 from made_steps import FAILED, INCONCLUSIVE, PASSED, made, with_leaf
 from prepared_steps import Prepared, verifier_without
 
-from pol_jax.judging.leaf_distances import is_floating
+from pol_jax.judging.leaf_numbers import is_floating
 from pol_jax.judging.tolerance import StepComparison
 from pol_jax.progress import Silent
 from pol_jax.proving.commit import Choices, write_commitment

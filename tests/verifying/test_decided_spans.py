@@ -14,7 +14,7 @@ import pytest
 from decided_steps import Decide, Decided, decided
 from jax import lax
 
-from pol_jax.judging.leaf_distances import is_floating
+from pol_jax.judging.leaf_numbers import is_floating
 from pol_jax.protocol.decision_entries import Entries, EntriesBySite, count_entries
 from pol_jax.reports.outcomes import Outcome
 

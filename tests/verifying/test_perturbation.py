@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pol_jax.judging.leaf_distances import PERTURBED_PLACES, doubles
+from pol_jax.judging.leaf_distances import PERTURBED_PLACES
+from pol_jax.judging.leaf_numbers import doubles
 from pol_jax.protocol.trees import DTYPES, LeafSpec
 from pol_jax.verifying.perturbation import nudge, take_back
 
