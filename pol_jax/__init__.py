@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pol_jax.attesting.key_files import read_private_key
     from pol_jax.errors import PolError
-    from pol_jax.protocol.challenge import (
+    from pol_jax.protocol.policies import (
         AllSegments,
         JointSegments,
         ListedSegments,
@@ -43,10 +43,11 @@ if TYPE_CHECKING:
         RandomSteps,
         TopSegments,
     )
-    from pol_jax.proving.commit import Choices
+    from pol_jax.proving.choices import Choices
     from pol_jax.proving.fine_tuning import Start
     from pol_jax.proving.opener import open_steps
-    from pol_jax.proving.recording import Recording, train
+    from pol_jax.proving.recording import Recording
+    from pol_jax.proving.train import train
     from pol_jax.reports.outcomes import Verdict
     from pol_jax.reports.report import Report
     from pol_jax.sandbox.bounds import Bounds
@@ -65,28 +66,28 @@ if TYPE_CHECKING:
     from pol_jax.workers.verify_update import UpdateResult, verify_update
 
 _HOME = {
-    "AllSegments": "protocol.challenge",
+    "AllSegments": "protocol.policies",
     "Arrays": "training.records",
     "Assignment": "workers.assignment",
     "Bounds": "sandbox.bounds",
     "Cached": "training.records",
-    "Choices": "proving.commit",
+    "Choices": "proving.choices",
     "Data": "workers.assignment",
     "Difference": "verifying.diff",
-    "JointSegments": "protocol.challenge",
-    "ListedSegments": "protocol.challenge",
-    "ListedSteps": "protocol.challenge",
+    "JointSegments": "protocol.policies",
+    "ListedSegments": "protocol.policies",
+    "ListedSteps": "protocol.policies",
     "PolError": "errors",
     "Proof": "storage.proof",
-    "RandomSegments": "protocol.challenge",
-    "RandomSteps": "protocol.challenge",
+    "RandomSegments": "protocol.policies",
+    "RandomSteps": "protocol.policies",
     "RecordDirectory": "storage.record_directory",
     "Recording": "proving.recording",
     "Report": "reports.report",
     "Source": "training.task",
     "Start": "proving.fine_tuning",
     "Task": "training.task",
-    "TopSegments": "protocol.challenge",
+    "TopSegments": "protocol.policies",
     "TrustedTask": "workers.trusted_task",
     "UpdateResult": "workers.verify_update",
     "Verdict": "reports.outcomes",
@@ -99,7 +100,7 @@ _HOME = {
     "read_private_key": "attesting.key_files",
     "records_from": "storage.record_directory",
     "register": "workers.assignment",
-    "train": "proving.recording",
+    "train": "proving.train",
     "train_update": "workers.training",
     "verify": "sandbox.verify",
     "verify_opening": "sandbox.verify",

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pol_jax.protocol.challenge import METRICS
 from pol_jax.protocol.distances import distance
+from pol_jax.protocol.policies import METRICS
 from pol_jax.protocol.trees import LeafSpec, split_pointer
 
 Distances = Mapping[str, float]

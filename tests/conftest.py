@@ -33,12 +33,12 @@ from unsandboxed import verify  # noqa: E402
 from pol_jax.errors import StorageError  # noqa: E402
 from pol_jax.files import user_cache  # noqa: E402
 from pol_jax.program.machine import describe_processors  # noqa: E402
-from pol_jax.protocol.challenge import AllSegments, ListedSteps  # noqa: E402
 from pol_jax.protocol.encoding import artifact_digest  # noqa: E402
 from pol_jax.protocol.opening import Opening  # noqa: E402
-from pol_jax.proving.commit import Choices  # noqa: E402
+from pol_jax.protocol.policies import AllSegments, ListedSteps  # noqa: E402
+from pol_jax.proving.choices import Choices  # noqa: E402
 from pol_jax.proving.opener import open_steps  # noqa: E402
-from pol_jax.proving.recording import train  # noqa: E402
+from pol_jax.proving.train import train  # noqa: E402
 from pol_jax.reports.report import Report  # noqa: E402
 from pol_jax.sandbox.compiled_programs import prune  # noqa: E402
 from pol_jax.storage.openings import write_opening  # noqa: E402

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from unsandboxed import verify
 
 from pol_jax.program.artifact import STEP_FILE
-from pol_jax.protocol.challenge import AllSegments
 from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.policies import AllSegments
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 

@@ -14,10 +14,12 @@ import kinked
 import numpy as np
 
 from pol_jax.judging.tolerance import StepComparison
-from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Program, Signature, load_program
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Program, load_program
+from pol_jax.program.signature import Signature
 from pol_jax.progress import Silent
 from pol_jax.protocol.decision_entries import EntriesBySite, entries_by_site
-from pol_jax.proving.commit import Choices, write_commitment
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.commit import write_commitment
 from pol_jax.proving.decision_log import DecisionLog
 from pol_jax.reports.comparison import UsedDecisions
 from pol_jax.training.inputs import StepInput, step_inputs

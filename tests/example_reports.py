@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from pol_jax.protocol.challenge import AllSegments, ListedSteps, TopSegments
 from pol_jax.protocol.environment import Environment
+from pol_jax.protocol.policies import AllSegments, ListedSteps, TopSegments
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.coverage import Coverage, Replay
 from pol_jax.reports.curves import Point, Update

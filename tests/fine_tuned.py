@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import tiny
 
-from pol_jax.proving.commit import Choices
+from pol_jax.proving.choices import Choices
 from pol_jax.proving.fine_tuning import Start
-from pol_jax.proving.recording import train
+from pol_jax.proving.train import train
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.storage.proof import Proof, open_proof

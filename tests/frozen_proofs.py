@@ -11,9 +11,9 @@ import unsandboxed
 from freeze import Frozen
 from places import TESTS
 
-from pol_jax.protocol.challenge import AllSegments, ListedSteps
 from pol_jax.protocol.encoding import FORMAT
 from pol_jax.protocol.opening import Opening, parse_opening
+from pol_jax.protocol.policies import AllSegments, ListedSteps
 from pol_jax.reports.report import Report
 from pol_jax.training.records import Arrays
 

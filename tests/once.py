@@ -13,7 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from pol_jax.program.artifact import Artifacts, Signature, load_program
+from pol_jax.program.artifact import Artifacts, load_program
+from pol_jax.program.signature import Signature
 from pol_jax.protocol.limits import Limits
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.records import record_spec

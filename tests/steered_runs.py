@@ -18,8 +18,8 @@ import tiny
 from commands import pol
 from forge import Forger
 
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import train
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.train import train
 from pol_jax.reports.report import Report
 from pol_jax.training.inputs import step_inputs
 from pol_jax.training.records import Arrays

@@ -108,8 +108,12 @@ TESTED_ELSEWHERE = {
     "verifying/test_decided_spans.py": "verifying.observed_steps proving.decision_log",
     "storage/test_inventory.py": "protocol.inventory protocol.limits",
     "storage/test_interventions.py": "proving.interventions",
-    "test_api.py": "proving.finishing proving.recording",
-    "proving/test_resumption.py": "proving.commit proving.open_run proving.recorder storage.open_run",
+    "test_api.py": "proving.finishing proving.recording proving.run_options proving.train",
+    "proving/test_state_chain.py": "proving.step_counter",
+    "proving/test_opener.py": "proving.regeneration",
+    "program/test_artifact.py": "program.signature",
+    "proving/test_resumption.py": "proving.choices proving.commit proving.open_run proving.preparation"
+    " proving.recorder storage.open_run",
     "reports/test_report.py": "reports.comparison reports.coverage reports.drift reports.outcomes reports.provenance"
     " reports.states reports.wording.coverage",
     "reports/html/test_page.py": "html reports.html.closeness reports.html.course reports.html.environments"

@@ -15,10 +15,11 @@ from forge import claim_of
 from frozen_proofs import CATALOGUE, opened, opening_cases, proof_cases, secret_of
 from orbax.checkpoint import v1 as ocp
 
-from pol_jax.protocol.challenge import RandomSegments, draw
+from pol_jax.protocol.challenge import draw
 from pol_jax.protocol.documents import encode
 from pol_jax.protocol.encoding import FORMAT_1
 from pol_jax.protocol.opening import Opening
+from pol_jax.protocol.policies import RandomSegments
 
 
 def document(path: Path) -> Any:

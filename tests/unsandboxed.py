@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pol_jax.progress import Progress
-from pol_jax.protocol.challenge import StepPolicy
 from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.policies import StepPolicy
 from pol_jax.reports.report import Report
 from pol_jax.training.task import Source
 from pol_jax.verifying.opening_verifier import OpeningVerifier

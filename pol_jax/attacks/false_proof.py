@@ -28,7 +28,8 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import witnessed_spans
-from pol_jax.proving.commit import Choices, write_commitment
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.commit import write_commitment
 from pol_jax.proving.fine_tuning import taken_leaves
 from pol_jax.proving.open_run import Aim, own_environment
 from pol_jax.proving.opener import opened_rows, opening_of

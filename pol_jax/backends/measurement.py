@@ -13,8 +13,8 @@ from pol_jax.backends.runner import BackendRun
 from pol_jax.backends.workload import Workload, as_state
 from pol_jax.errors import printable
 from pol_jax.judging.tolerance import StepComparison, judge_step, with_metric
-from pol_jax.protocol.challenge import Metric
 from pol_jax.protocol.distances import distance, finite
+from pol_jax.protocol.policies import Metric
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import ArraySpec
 from pol_jax.training.states import HostState, Layout

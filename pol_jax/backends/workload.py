@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from pol_jax.errors import ProofError, UsageError
-from pol_jax.program.artifact import Signature
+from pol_jax.program.signature import Signature
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.keys import KEY_WORDS, MAX_STEPS
 from pol_jax.protocol.limits import Limits

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import ListedSteps, RandomSteps, StepPolicy, check_nonce
+from pol_jax.protocol.challenge import check_nonce
+from pol_jax.protocol.policies import ListedSteps, RandomSteps, StepPolicy
 
 _RANGE = re.compile(r"(\d{1,12})(?:-(\d{1,12}))?\Z", re.ASCII)
 

@@ -11,8 +11,8 @@ from msgspec import structs
 
 from pol_jax.cli.terminal import Bars
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import ListedSegments
 from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.policies import ListedSegments
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import Bounds

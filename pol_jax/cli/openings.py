@@ -17,8 +17,9 @@ from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
 from pol_jax.cli.verify import bounds_of, trusted_task
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import StepPolicy, challenged_steps
+from pol_jax.protocol.challenge import challenged_steps
 from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.policies import StepPolicy
 from pol_jax.proving.opener import open_steps
 from pol_jax.sandbox.apart import verify_opening_apart
 from pol_jax.sandbox.proofs import open_apart

@@ -17,9 +17,9 @@ from pol_jax.cli.verify import source_of, trusted_task
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, REJECTED, PolError, UsageError, printable
 from pol_jax.judging.dispute import Resolution, Standing, resolve
 from pol_jax.judging.party import Party
-from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy, RandomSegments
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.initial import EarlierProof, Initial, UnprovenWeights
+from pol_jax.protocol.policies import AllSegments, ListedSegments, Policy, RandomSegments
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.coverage import describe_coverage

@@ -21,7 +21,7 @@ from pol_jax.cli.terminal import Bars, ask_passphrase, make_console, quiet_libra
 from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import ProofError, TaskError, UsageError
 from pol_jax.files import write_whole
-from pol_jax.proving.commit import SECRET_BYTES, Choices
+from pol_jax.proving.choices import SECRET_BYTES, Choices
 from pol_jax.proving.fine_tuning import Start
 from pol_jax.proving.open_run import steps_of_open_run
 from pol_jax.proving.recording import Recording

@@ -19,7 +19,9 @@ from pol_jax.cli.terminal import Bars, quiet_libraries
 from pol_jax.cli.train import read_secret
 from pol_jax.errors import UsageError
 from pol_jax.integrations.ray_cluster import find_facts_on_cluster
-from pol_jax.protocol.challenge import (
+from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.policies import (
     AllSegments,
     JointSegments,
     ListedSegments,
@@ -28,8 +30,6 @@ from pol_jax.protocol.challenge import (
     RandomSegments,
     TopSegments,
 )
-from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.limits import Limits
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.apart import verify_proof_apart
 from pol_jax.sandbox.bounds import Bounds

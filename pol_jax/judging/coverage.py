@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pol_jax.judging.replay_result import ReplayResult
-from pol_jax.protocol.challenge import JointSegments, Policy, RandomSegments, RandomSteps, StepPolicy, by_chance
+from pol_jax.protocol.challenge import by_chance
+from pol_jax.protocol.policies import JointSegments, Policy, RandomSegments, RandomSteps, StepPolicy
 from pol_jax.protocol.sampling import detection_probability, false_segments
 from pol_jax.protocol.spans import Route, Segments, Span
 from pol_jax.reports.comparison import Compared

@@ -16,8 +16,8 @@ import msgspec
 from pol_jax.judging.displacement import Displacement, displacements
 from pol_jax.judging.leaf_numbers import is_floating
 from pol_jax.judging.tolerated import Tolerated
-from pol_jax.protocol.challenge import JointSegments, Policy, RandomSegments
 from pol_jax.protocol.distances import HostLeaves, distance, finite
+from pol_jax.protocol.policies import JointSegments, Policy, RandomSegments
 from pol_jax.protocol.sampling import false_segments
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import StateSpec

@@ -23,75 +23,18 @@ from pol_jax.program.audit import Audit, UnreadableModule, audit
 from pol_jax.program.dataflow import missing_dependence
 from pol_jax.program.observed_step import ObservedStep, observe_step
 from pol_jax.program.placement import Index, Placement
-from pol_jax.protocol.commitment import Commitment, nbytes
+from pol_jax.program.signature import Signature
+from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.encoding import artifact_digest
-from pol_jax.protocol.keys import KEY_WORDS
 from pol_jax.protocol.limits import Limits
-from pol_jax.protocol.trees import DTYPES, ArraySpec, LeafSpec, RecordSpec, StateSpec
+from pol_jax.protocol.trees import DTYPES
 
 Leaves: TypeAlias = tuple[jax.Array, ...]
 """The leaves of a state, in the order of the state's specification."""
 
-WIDE_DTYPES = frozenset({"int64", "uint64", "float64", "complex128"})
-"""Arrays of these types exist only where jax's 64-bit types are enabled."""
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 INIT_FILE, STEP_FILE = "program/init.jax_export", "program/step.jax_export"
-
-
-@dataclass(frozen=True)
-class Signature:
-    """A signature says what a program takes and returns.
-
-    ``init(key) -> (*leaves,)`` and ``step((*leaves,), (*batch,), key) -> ((*leaves,), (*metrics,))``, where the key is
-    ``uint32[words]``, a batch leaf is ``[batch_size, *shape]`` and a metric is a ``float32`` scalar.
-    """
-
-    state: StateSpec
-    record: RecordSpec
-    batch_size: int
-    prng: str
-    metrics: tuple[str, ...]
-    loss: str = "loss"
-
-    @classmethod
-    def from_commitment(cls, commitment: Commitment) -> Signature:
-        """Return the signature that a commitment fixes."""
-        schedule, program = commitment.schedule, commitment.program
-        return cls(
-            commitment.state,
-            commitment.data.record,
-            schedule.batch_size,
-            schedule.prng,
-            program.metrics,
-            program.loss,
-        )
-
-    @property
-    def is_wide(self) -> bool:
-        """Return whether a leaf of the state or of a record has a 64-bit type."""
-        return any(leaf.dtype in WIDE_DTYPES for leaf in (*self.state, *self.record))
-
-    @property
-    def loss_place(self) -> int:
-        """Return the place of the loss among the metrics."""
-        return self.metrics.index(self.loss)
-
-    def key(self) -> jax.ShapeDtypeStruct:
-        """Return shape and dtype of the key data of one PRNG key."""
-        return jax.ShapeDtypeStruct((KEY_WORDS[self.prng],), np.uint32)
-
-    def leaves(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """Return shapes and dtypes of the leaves of a state."""
-        return tuple(_abstract(leaf) for leaf in self.state)
-
-    def batch(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """Return shapes and dtypes of the leaves of a batch."""
-        return tuple(_abstract(leaf, self.batch_size) for leaf in self.record)
-
-    def metric_values(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """Return shapes and dtypes of the metrics."""
-        return tuple(jax.ShapeDtypeStruct((), np.float32) for _ in self.metrics)
 
 
 @dataclass(frozen=True)
@@ -288,7 +231,3 @@ def _audit(where: str, exported: jax.export.Exported, prng: str) -> Audit:
     except Exception as error:  # a hostile module may be odd in any way: whatever it raises is a refusal
         problem = str(error) if isinstance(error, ValueError) else f"can't be analysed ({type(error).__name__})"
         raise unreadable(where, problem, error) from error
-
-
-def _abstract(leaf: LeafSpec | ArraySpec, *leading: int) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((*leading, *leaf.shape), DTYPES[leaf.dtype])

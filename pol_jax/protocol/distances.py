@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
-from pol_jax.protocol.challenge import Metric
+from pol_jax.protocol.policies import Metric
 from pol_jax.protocol.trees import ArraySpec
 
 LANES: Final = 2**16

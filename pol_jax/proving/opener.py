@@ -7,13 +7,12 @@ sees to be false is not opened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from pol_jax.errors import BackendError, ProofError, UsageError
-from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Program, executing
-from pol_jax.program.machine import current_environment
+from pol_jax.errors import ProofError, UsageError
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE
 from pol_jax.progress import Progress, Silent
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import merkle
@@ -21,25 +20,16 @@ from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.decisions import StepDecisions
 from pol_jax.protocol.encoding import DIGEST_BYTES, record_digests
 from pol_jax.protocol.opening import OpenedIntervention, OpenedRecord, OpenedRow, OpenedState, Opening
-from pol_jax.protocol.rows import Row, differing_columns
-from pol_jax.protocol.spans import Span, routes, witnessed_spans
+from pol_jax.protocol.rows import Row
+from pol_jax.protocol.spans import Span, witnessed_spans
 from pol_jax.proving.decision_log import DecisionLog
-from pol_jax.storage.checkpoint_names import checkpoint_name
+from pol_jax.proving.regeneration import regenerate
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.proof import FinishedProof, Proof
-from pol_jax.training.committed_records import CommittedRecords
-from pol_jax.training.follower import Follower
-from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.inputs import step_inputs
-from pol_jax.training.loop import run
 from pol_jax.training.records import record_rows, salts_of, take
-from pol_jax.training.shards import layout_of
-from pol_jax.training.states import HostState, Layout, little_endian
+from pol_jax.training.states import HostState, little_endian
 from pol_jax.training.task import Source
-from pol_jax.training.witness import Witness
-from pol_jax.verifying.ancestry import check_taken
-from pol_jax.verifying.backend_differences import differences_from
-from pol_jax.verifying.replay import placed_program
 
 
 def open_steps(
@@ -77,7 +67,7 @@ def open_steps(
         raise UsageError("steps: an empty list would open nothing; name at least one step")
     rows, leaves = opened_rows(proof, wanted)
     _check_claim(proof, proof.claim, leaves, rows[proof.claim.steps])
-    states = _regenerate(proof, source, wanted, secret, progress or Silent())
+    states = regenerate(proof, source, wanted, secret, progress or Silent())
     return opening_of(
         proof, source, wanted, rows, leaves, states, secret=secret, progress=progress, decisions=decisions
     )
@@ -164,98 +154,6 @@ def _check_claim(proof: FinishedProof, claim: Claim, leaves: Sequence[bytes], la
         raise ProofError(
             claims.FILE, f"final_state: is not the state digest in row {last.step} of the ledger; nothing is opened"
         )
-
-
-def _regenerate(
-    proof: FinishedProof, source: Source, wanted: Sequence[Span], secret: bytes | None, progress: Progress
-) -> dict[int, HostState]:
-    """Return the states at both ends of each span, and those of steps 0 and T.
-
-    Every step is executed once, from the checkpoint before it. Steps 0 and T have checkpoints in every proof.
-    """
-    schedule, steps = proof.commitment.schedule, proof.segments.steps
-    layout, program = Layout(proof.commitment.state), placed_program(proof.program(), proof.commitment)
-    ends = {step: _committed_state(proof, layout, step) for step in (0, steps)}
-    _check_initial(proof, program, ends[0])
-    records = CommittedRecords(proof.records(), secret, proof.commitment.format)
-    kept = {step for span in wanted for step in (span.start, span.stop)}
-    witness = Witness(
-        layout_of(program),
-        records,
-        lambda step: schedule.has_witness(step, steps),
-        proof.commitment.row_layout,
-        lambda step: step in kept,
-    )
-    found = routes(wanted, proof.checkpoints())
-    keeper = _Keeper(kept, progress.at)
-    progress.begin("regenerating", sum(len(route.span.steps) for route in found))
-    try:
-        for route in found:
-            start, stop = route.span.start, route.span.stop
-            state = ends[0] if start == 0 else _committed_state(proof, layout, start)
-            keeper.begin(proof, start, state)
-            with executing(program.signature), Follower(program, witness, keeper) as follower:
-                inputs = step_inputs(proof.commitment, source, start + 1, stop + 1, proof.changes)
-                run(program, program.put(state.leaves), inputs, follower)
-    finally:
-        progress.end()
-    return ends | keeper.states
-
-
-def _committed_state(proof: FinishedProof, layout: Layout, step: int) -> HostState:
-    """Return the state of a checkpoint, which must be the one in the ledger."""
-    state = layout.gather(proof.host_leaves(step))
-    if state.digest() != proof.row(step).state:
-        raise BackendError(f"the checkpoint after step {step} is not the state in the ledger; nothing is opened")
-    return state
-
-
-def _check_initial(proof: FinishedProof, program: Program, state: HostState) -> None:
-    """Refuse to open a run whose initial state is not what ``init`` gives here, beside leaves that were taken over."""
-    check_taken(proof.commitment, state.leaves, checkpoint_name(0))
-    with executing(program.signature):
-        given = taken_of(proof.commitment, state.leaves)
-        derived = layout_of(program).copy_of(program.start(first_key(proof.commitment), given))
-    if derived.digest() == state.digest():
-        return
-    differences = differences_from(proof.commitment, proof.claim, current_environment())
-    if differences:
-        raise BackendError(
-            f"this machine can't regenerate the initial state: it is not the prover's ({'; '.join(differences)}); "
-            "nothing is opened; open the steps on the machine where the proof was made"
-        )
-    raise ProofError(checkpoint_name(0), "is not the state that the init program gives; nothing is opened")
-
-
-class _Keeper:
-    """An observer of the loop: it compares each row with the ledger's, and keeps the states that are wanted."""
-
-    def __init__(self, wanted: set[int], report: Callable[[int], None]) -> None:
-        self._wanted, self._report, self._done = wanted, report, 0
-        self._rows: Iterator[Row] = iter(())
-        self.states: dict[int, HostState] = {}
-
-    def begin(self, proof: FinishedProof, start: int, state: HostState) -> None:
-        """Begin with the state of the checkpoint after step ``start``."""
-        self._rows = proof.rows_after(start)
-        self._keep(start, state)
-
-    def __call__(self, row: Row, state: HostState | None) -> None:
-        expected = next(self._rows)
-        if row != expected:
-            fields = ", ".join(differing_columns(expected, row))
-            raise BackendError(
-                f"this machine can't regenerate the run: step {row.step} differs from the ledger ({fields}); "
-                "nothing is opened; open the steps on the machine where the proof was made"
-            )
-        self._keep(row.step, state)
-        self._done += 1
-        self._report(self._done)
-
-    def _keep(self, step: int, state: HostState | None) -> None:
-        if step in self._wanted and state is not None:
-            whole = Layout(state.layout.spec).gather([np.asarray(leaf) for leaf in state.leaves])
-            self.states[step] = whole
 
 
 def opened_rows(proof: FinishedProof, wanted: Sequence[Span]) -> tuple[dict[int, Row], list[bytes]]:

@@ -16,7 +16,7 @@ from pol_jax.attesting.subjects import name_final
 from pol_jax.errors import UsageError
 from pol_jax.files import write_whole
 from pol_jax.protocol import claim as claims
-from pol_jax.proving.commit import Choices
+from pol_jax.proving.choices import Choices
 from pol_jax.storage.final_arrays import read_final_state, select_parameters
 from pol_jax.storage.proof import Proof
 

@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import UInt32
 
 from pol_jax.errors import BackendError, ProcessError, ProofError, TaskError, printable
-from pol_jax.program.artifact import Artifacts, Program, Signature, load_program
+from pol_jax.program.artifact import Artifacts, Program, load_program
 from pol_jax.program.placement import Placement
+from pol_jax.program.signature import Signature
 from pol_jax.training.processes import lost_process
 from pol_jax.training.records import Batch, take
 from pol_jax.training.task import Source

@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
-from pol_jax.protocol.challenge import Policy, StepPolicy
 from pol_jax.protocol.claim import Intervention
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.initial import EarlierProof, OwnKey, UnprovenWeights, taken
+from pol_jax.protocol.policies import Policy, StepPolicy
 from pol_jax.reports.coverage import Coverage
 from pol_jax.reports.curves import Step
 from pol_jax.reports.drift import Drift

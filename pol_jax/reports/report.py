@@ -8,11 +8,11 @@ from html import escape
 import msgspec
 
 from pol_jax import errors
-from pol_jax.protocol.challenge import Policy, StepPolicy
 from pol_jax.protocol.claim import Intervention
 from pol_jax.protocol.encoding import FORMAT, Format
 from pol_jax.protocol.environment import Environment
 from pol_jax.protocol.limits import RULES
+from pol_jax.protocol.policies import Policy, StepPolicy
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.coverage import Coverage, Replay

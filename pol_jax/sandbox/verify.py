@@ -12,9 +12,9 @@ from typing import Any, TypedDict, Unpack
 
 from pol_jax.attesting.anchors import read_anchors
 from pol_jax.progress import Progress
-from pol_jax.protocol.challenge import Policy, RandomSegments, StepPolicy
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.policies import Policy, RandomSegments, StepPolicy
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.apart import verify_opening_apart, verify_proof_apart
 from pol_jax.sandbox.bounds import Bounds

@@ -17,15 +17,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from pol_jax.errors import ProofError, UsageError
-from pol_jax.program.artifact import (
-    INIT_FILE,
-    STEP_FILE,
-    Artifacts,
-    Program,
-    Signature,
-    artifact_digests,
-    load_program,
-)
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Program, artifact_digests, load_program
+from pol_jax.program.signature import Signature
 from pol_jax.protocol import merkle
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.encoding import DIGEST_BYTES

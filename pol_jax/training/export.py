@@ -13,8 +13,9 @@ import numpy as np
 
 from pol_jax.errors import TaskError, printable
 from pol_jax.exact import exact
-from pol_jax.program.artifact import PLATFORMS, Artifacts, Leaves, Signature, missing_step_dependence
+from pol_jax.program.artifact import PLATFORMS, Artifacts, Leaves, missing_step_dependence
 from pol_jax.program.audit import Audit, audit
+from pol_jax.program.signature import Signature
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.keys import KEY_WORDS
 from pol_jax.protocol.limits import Limits

@@ -11,7 +11,7 @@ from pol_jax.judging.coverage import confirmed_spans, covered_segments
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.judging.verdict import Evidence, Judgement, describe_comparison, judge_bits, judge_numbers
 from pol_jax.progress import Progress
-from pol_jax.protocol.challenge import Policy
+from pol_jax.protocol.policies import Policy
 from pol_jax.protocol.spans import Route, Segments, Span, routes_between_checkpoints
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.coverage import Coverage, Replay

@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import UInt32
 
 from pol_jax.errors import BackendError
-from pol_jax.program.artifact import Leaves, Program, Signature, executing
+from pol_jax.program.artifact import Leaves, Program, executing
+from pol_jax.program.signature import Signature
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.training.inputs import StepInput
 

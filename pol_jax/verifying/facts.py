@@ -15,8 +15,8 @@ from pol_jax.errors import UsageError
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress
-from pol_jax.protocol.challenge import Policy
 from pol_jax.protocol.environment import Environment, environment_differences
+from pol_jax.protocol.policies import Policy
 from pol_jax.protocol.spans import Span
 from pol_jax.reports.comparison import Compared
 from pol_jax.training.task import Source

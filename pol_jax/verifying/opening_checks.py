@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pol_jax.errors import BackendError, ProofError
-from pol_jax.program.artifact import Artifacts, Program, Signature, artifact_digests, check_constants, load_program
+from pol_jax.program.artifact import Artifacts, Program, artifact_digests, check_constants, load_program
+from pol_jax.program.signature import Signature
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.decision_entries import EntriesBySite, SiteKind, entries_by_site

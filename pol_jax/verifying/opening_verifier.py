@@ -19,11 +19,12 @@ from pol_jax.judging.verdict import Evidence, Judgement, judge_bits, judge_numbe
 from pol_jax.program.artifact import Artifacts
 from pol_jax.progress import Progress, Silent
 from pol_jax.protocol import claim as claims
-from pol_jax.protocol.challenge import RandomSteps, challenged_steps, draw_steps
+from pol_jax.protocol.challenge import challenged_steps, draw_steps
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.distances import distance
 from pol_jax.protocol.initial import EarlierProof
 from pol_jax.protocol.opening import Opening
+from pol_jax.protocol.policies import RandomSteps
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span, witnessed_span, witnessed_spans
 from pol_jax.protocol.stages import Stage

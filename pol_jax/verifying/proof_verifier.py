@@ -19,10 +19,11 @@ from pol_jax.judging.tolerated import Tolerated
 from pol_jax.judging.verdict import Judgement, with_origin_doubt
 from pol_jax.progress import Progress, Silent, WithinStage
 from pol_jax.protocol import commitment as commitments
-from pol_jax.protocol.challenge import Stretch, draw, metric_of
+from pol_jax.protocol.challenge import Stretch, draw
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.distances import HostLeaves
+from pol_jax.protocol.policies import metric_of
 from pol_jax.protocol.spans import Route, Segments, routes
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.curves import Curve, Update, thin

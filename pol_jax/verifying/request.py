@@ -13,7 +13,9 @@ from pathlib import Path
 import msgspec
 
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import (
+from pol_jax.protocol.challenge import check_nonce
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.policies import (
     AllSegments,
     ListedSegments,
     ListedSteps,
@@ -21,10 +23,8 @@ from pol_jax.protocol.challenge import (
     RandomSegments,
     StepPolicy,
     TopSegments,
-    check_nonce,
     check_policy,
 )
-from pol_jax.protocol.limits import Limits
 
 
 class FinalLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

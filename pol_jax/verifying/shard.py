@@ -14,9 +14,10 @@ from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress
 from pol_jax.protocol import claim as claims
-from pol_jax.protocol.challenge import draw, metric_of
+from pol_jax.protocol.challenge import draw
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.policies import metric_of
 from pol_jax.protocol.spans import Route, Span, routes, routes_between_checkpoints
 from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import places_of

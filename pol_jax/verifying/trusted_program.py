@@ -17,7 +17,8 @@ import jax.export
 import msgspec
 
 from pol_jax.errors import BackendError, ProofError
-from pol_jax.program.artifact import Artifacts, Signature, artifact_digests
+from pol_jax.program.artifact import Artifacts, artifact_digests
+from pol_jax.program.signature import Signature
 from pol_jax.program.stablehlo import canonical_text, parsed
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.encoding import artifact_digest

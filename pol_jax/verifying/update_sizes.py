@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from pol_jax.progress import Progress, Silent
-from pol_jax.protocol.challenge import Metric, Stretch
+from pol_jax.protocol.challenge import Stretch
 from pol_jax.protocol.distances import distance
+from pol_jax.protocol.policies import Metric
 from pol_jax.storage.proof import Proof
 
 

@@ -10,7 +10,7 @@ from pol_jax.errors import ProofError, UsageError
 from pol_jax.protocol import merkle
 from pol_jax.protocol.keys import MAX_STEPS
 from pol_jax.protocol.trees import PyTree
-from pol_jax.proving.commit import Choices
+from pol_jax.proving.choices import Choices
 from pol_jax.proving.fine_tuning import Start
 from pol_jax.training.records import digest_source, record_spec
 from pol_jax.training.task import Source, Task

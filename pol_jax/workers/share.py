@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import RandomSteps
+from pol_jax.protocol.policies import RandomSteps
 from pol_jax.protocol.sampling import detection_probability, false_segments, segments_needed
 
 _ALMOST = 1 - 1e-9

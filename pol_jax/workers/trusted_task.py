@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pol_jax.program.artifact import Artifacts, Signature
+from pol_jax.program.artifact import Artifacts
+from pol_jax.program.signature import Signature
 from pol_jax.protocol.limits import Limits
-from pol_jax.proving.commit import PRNG
+from pol_jax.proving.choices import PRNG
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.task import Task
 from pol_jax.verifying.trusted_program import Expected, expected_of

@@ -17,9 +17,9 @@ import numpy as np
 from pol_jax.errors import PolError, ProofError, UsageError, printable
 from pol_jax.judging.finiteness import non_finite_leaves
 from pol_jax.protocol import claim as claims
-from pol_jax.protocol.challenge import Policy, RandomSegments, RandomSteps, StepPolicy
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.policies import Policy, RandomSegments, RandomSteps, StepPolicy
 from pol_jax.protocol.trees import PyTree
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report

@@ -12,7 +12,8 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
-from pol_jax.program.artifact import PLATFORMS, STEP_FILE, Signature
+from pol_jax.program.artifact import PLATFORMS, STEP_FILE
+from pol_jax.program.signature import Signature
 from pol_jax.storage.proof import open_proof
 
 Kept = Callable[[str, Callable[[], bytes]], bytes]

@@ -13,7 +13,8 @@ from jaxtyping import UInt32
 from state_distances import parameter_distances
 
 from pol_jax import Choices, Task
-from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Program, Signature, load_program
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Program, load_program
+from pol_jax.program.signature import Signature
 from pol_jax.progress import Silent
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.proving.commit import write_commitment

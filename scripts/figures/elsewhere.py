@@ -46,7 +46,8 @@ def _work(folder: Path) -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     import jaxlib.version
 
-    from pol_jax.program.artifact import Artifacts, Signature, load_program
+    from pol_jax.program.artifact import Artifacts, load_program
+    from pol_jax.program.signature import Signature
     from pol_jax.protocol.commitment import Commitment
     from pol_jax.training.inputs import StepInput
     from pol_jax.verifying.compilations import DEFAULT, compile_step

@@ -21,7 +21,8 @@ from pol_jax.attesting.npz_file import read_npz
 from pol_jax.attesting.safetensors_file import read_safetensors
 from pol_jax.attesting.subjects import name_final
 from pol_jax.errors import ProofError
-from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Signature, load_program
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, load_program
+from pol_jax.program.signature import Signature
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol import inventory

@@ -16,7 +16,8 @@ import jax
 import numpy as np
 from blake3 import blake3
 
-from pol_jax.program.artifact import Artifacts, Program, Signature, executing, load_program
+from pol_jax.program.artifact import Artifacts, Program, executing, load_program
+from pol_jax.program.signature import Signature
 from pol_jax.proving import commit, decision_log, trial
 from pol_jax.storage import proof
 from pol_jax.training.export import export_task

@@ -115,7 +115,7 @@ def forge(
 
 def open_forged(root: Path, source: Source, steps: Iterable[int], states: Mapping[int, HostState]) -> Opening:
     """Open a forged proof: with the forged states, and without a look at what is false in it."""
-    with patch.object(opener, "_check_claim"), patch.object(opener, "_regenerate") as regenerate:
+    with patch.object(opener, "_check_claim"), patch.object(opener, "regenerate") as regenerate:
         proof = open_proof(root)
         assert proof.claim is not None  # noqa: S101  # it is finished
         spans = witnessed_spans(proof.commitment.schedule, steps, proof.claim.steps)

@@ -5,17 +5,10 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from pol_jax.protocol.challenge import (
-    JointSegments,
-    RandomSegments,
-    RandomSteps,
-    Stretch,
-    TopSegments,
-    draw,
-    draw_steps,
-)
+from pol_jax.protocol.challenge import Stretch, draw, draw_steps
 from pol_jax.protocol.documents import encode
 from pol_jax.protocol.encoding import Format
+from pol_jax.protocol.policies import JointSegments, RandomSegments, RandomSteps, TopSegments
 from pol_jax.protocol.sampling import false_segments, segments_needed
 from vectors.form import Vector, number, pattern
 

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 
 from pol_jax.protocol import encoding
-from pol_jax.protocol.challenge import RandomSegments
 from pol_jax.protocol.documents import encode
 from pol_jax.protocol.order import ROUNDS
+from pol_jax.protocol.policies import RandomSegments
 from vectors.form import Vector, pattern
 
 

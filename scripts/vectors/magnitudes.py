@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from pol_jax.protocol.challenge import METRICS
 from pol_jax.protocol.distances import distance
+from pol_jax.protocol.policies import METRICS
 from pol_jax.protocol.trees import DTYPES
 from vectors.form import Vector, leaf, number
 

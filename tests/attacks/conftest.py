@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import tiny
 
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import train
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.train import train
 
 
 @pytest.fixture(scope="session")

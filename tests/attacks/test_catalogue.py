@@ -18,7 +18,7 @@ from pol_jax.attacks.attack import Setting
 from pol_jax.attacks.catalogue import ATTACKS, attack_named
 from pol_jax.attacks.paper_rule import PUBLISHED, judge_by_paper
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import AllSegments, ListedSegments
+from pol_jax.protocol.policies import AllSegments, ListedSegments
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.storage.proof import open_proof
 from pol_jax.verifying.trusted_program import trust

@@ -19,7 +19,7 @@ from places import ROOT, TESTS
 from pol_jax.protocol.decisions import MAX_ENTRIES, SiteEntries, StepDecisions
 from pol_jax.protocol.opening import Opening
 from pol_jax.proving.opener import open_steps
-from pol_jax.proving.recording import train
+from pol_jax.proving.train import train
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report

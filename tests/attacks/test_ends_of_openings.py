@@ -19,12 +19,14 @@ from pol_jax.cli.cures import cures
 from pol_jax.errors import BackendError, ProofError
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Silent
-from pol_jax.protocol.challenge import RandomSteps, challenged_steps, draw_steps
+from pol_jax.protocol.challenge import challenged_steps, draw_steps
 from pol_jax.protocol.opening import Opening
+from pol_jax.protocol.policies import RandomSteps
 from pol_jax.protocol.rows import RowLayout, decode_row
 from pol_jax.protocol.spans import Span
 from pol_jax.proving import opener
 from pol_jax.proving.opener import open_steps
+from pol_jax.proving.regeneration import regenerate
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.storage.openings import write_opening
@@ -156,13 +158,13 @@ def test_nothing_passes_within_a_tolerance_where_the_distance_is_not_known(
 def _nudged(root: Path, monkeypatch: pytest.MonkeyPatch, push: np.float32 | None) -> Opening:
     """An opening of steps 2 and 12, whose state 12 is off in one weight: by ``push``, or one unit in the last place."""
     forger = Forger(root)
-    honest = opener._regenerate(open_proof(root).finished(), SOURCE, [Span(1, 2), Span(11, 12)], None, Silent())
+    honest = regenerate(open_proof(root).finished(), SOURCE, [Span(1, 2), Span(11, 12)], None, Silent())
     leaves = [leaf.copy() for leaf in forger.states[12]]
     weights = next(leaf for leaf in leaves if leaf.dtype == np.float32 and leaf.size == 48).reshape(-1)
     weights[0] += np.spacing(weights[0]) if push is None else push
     forger.set_state(12, leaves)
     forger.write()
-    monkeypatch.setattr(opener, "_regenerate", lambda *_: honest | {12: forger.layout.gather(leaves)})
+    monkeypatch.setattr(opener, "regenerate", lambda *_: honest | {12: forger.layout.gather(leaves)})
     return open_steps(open_proof(root), SOURCE, (2, 12))
 
 

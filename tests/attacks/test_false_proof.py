@@ -11,7 +11,7 @@ from unsandboxed import verify, verify_opening
 
 from pol_jax.attacks.false_proof import FalseProof, claim_elsewhere, open_falsely
 from pol_jax.attacks.transcript import State, Transcript, execute
-from pol_jax.protocol.challenge import AllSegments, ListedSteps
+from pol_jax.protocol.policies import AllSegments, ListedSteps
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import open_proof

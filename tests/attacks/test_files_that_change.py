@@ -14,8 +14,8 @@ from forge import Forger, claim_of, refused
 
 from pol_jax.errors import ProofError
 from pol_jax.program.machine import current_environment
-from pol_jax.protocol.challenge import ListedSegments, TopSegments
 from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.policies import ListedSegments, TopSegments
 from pol_jax.protocol.spans import Span
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report

@@ -27,9 +27,9 @@ from pol_jax.attesting.subjects import PARAMETERS, STATE, name_final
 from pol_jax.attesting.time_window import Timestamp, TimeWindow, Work, window_of
 from pol_jax.errors import ProofError, UsageError
 from pol_jax.progress import Silent
-from pol_jax.protocol.challenge import ListedSegments
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import train
+from pol_jax.protocol.policies import ListedSegments
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.train import train
 from pol_jax.reports.html import render
 from pol_jax.reports.identity import Authorship, Deployed, Period
 from pol_jax.reports.outcomes import Verdict

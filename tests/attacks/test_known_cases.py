@@ -21,8 +21,8 @@ from places import TESTS
 from rounding_tasks import bold
 from steered_runs import verified
 
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import train
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.train import train
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.storage.ledger import SCHEMA, segment_file
 from pol_jax.storage.openings import write_opening

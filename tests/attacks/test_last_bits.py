@@ -27,7 +27,8 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span
-from pol_jax.proving.commit import Choices, write_commitment
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.commit import write_commitment
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.inventory import take_inventory

@@ -20,12 +20,13 @@ from opened_steps import SOURCE, STEPS, open_blindly
 
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Silent
-from pol_jax.protocol.challenge import ListedSteps
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.opening import OpenedState, Opening
+from pol_jax.protocol.policies import ListedSteps
 from pol_jax.protocol.spans import Span
 from pol_jax.proving import opener
 from pol_jax.proving.opener import open_steps
+from pol_jax.proving.regeneration import regenerate
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.storage.openings import write_opening
@@ -141,11 +142,11 @@ def test_false_step_under_a_consistent_claim_is_rejected(
 ) -> None:
     """The state after step 12 is not what it gives; all that is hashed fits. A true step shows that we can judge."""
     forger = Forger(proof_copy)
-    honest = opener._regenerate(open_proof(proof_copy).finished(), SOURCE, [Span(1, 2), Span(11, 12)], None, Silent())
+    honest = regenerate(open_proof(proof_copy).finished(), SOURCE, [Span(1, 2), Span(11, 12)], None, Silent())
     forger.set_state(12, forger.perturbed(12))
     forger.write()
     wrong = honest | {12: forger.layout.gather(forger.states[12])}
-    monkeypatch.setattr(opener, "_regenerate", lambda *_: wrong)
+    monkeypatch.setattr(opener, "regenerate", lambda *_: wrong)
     opening = open_steps(open_proof(proof_copy), SOURCE, (2, 12))
     refused(check_opening(opening, (2, 12), proof_copy), 9, "step 12 differs from the ledger", "state_digest")
     assert check_opening(opening, (2,), proof_copy)
@@ -173,10 +174,10 @@ def test_false_row_under_a_consistent_claim(
     """The row is in the claimed ledger, with its inclusion proof; only what it says is false."""
     change, stage, words = FALSE_ROWS[name]
     forger = Forger(proof_copy)
-    honest = opener._regenerate(open_proof(proof_copy).finished(), SOURCE, [Span(11, 12)], None, Silent())
+    honest = regenerate(open_proof(proof_copy).finished(), SOURCE, [Span(11, 12)], None, Silent())
     forger.change(12, **change(forger))
     forger.write()
-    monkeypatch.setattr(opener, "_regenerate", lambda *_: honest)
+    monkeypatch.setattr(opener, "regenerate", lambda *_: honest)
     refused(check_opening(open_steps(open_proof(proof_copy), SOURCE, (12,)), (12,), proof_copy), stage, words)
 
 
@@ -185,9 +186,9 @@ def test_claimed_final_state_that_is_not_the_last_row_s(
 ) -> None:
     """The claim names a model that no row has."""
     forger = Forger(proof_copy)
-    honest = opener._regenerate(open_proof(proof_copy).finished(), SOURCE, [Span(23, 24)], None, Silent())
+    honest = regenerate(open_proof(proof_copy).finished(), SOURCE, [Span(23, 24)], None, Silent())
     forger.write(final_state="7" * 64)
-    monkeypatch.setattr(opener, "_regenerate", lambda *_: honest)
+    monkeypatch.setattr(opener, "regenerate", lambda *_: honest)
     refused(check_opening(open_blindly(proof_copy, (24,)), (24,), proof_copy), 4, "final_state", "row 24")
 
 
@@ -235,13 +236,13 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 def forged(proof_copy: Path, monkeypatch: pytest.MonkeyPatch, push: float) -> Opening:
     """An opening of the steps 2 and 12, consistent with its claim, whose state after step 12 is off in one weight."""
     forger = Forger(proof_copy)
-    honest = opener._regenerate(open_proof(proof_copy).finished(), SOURCE, [Span(1, 2), Span(11, 12)], None, Silent())
+    honest = regenerate(open_proof(proof_copy).finished(), SOURCE, [Span(1, 2), Span(11, 12)], None, Silent())
     leaves = [leaf.copy() for leaf in forger.states[12]]
     weights = next(leaf for leaf in leaves if leaf.dtype == np.float32 and leaf.size == 48)
     weights.reshape(-1)[0] += np.float32(push)
     forger.set_state(12, leaves)
     forger.write()
-    monkeypatch.setattr(opener, "_regenerate", lambda *_: honest | {12: forger.layout.gather(forger.states[12])})
+    monkeypatch.setattr(opener, "regenerate", lambda *_: honest | {12: forger.layout.gather(forger.states[12])})
     return open_steps(open_proof(proof_copy), SOURCE, (2, 12))
 
 
@@ -292,10 +293,10 @@ def test_false_loss_is_rejected_by_tolerance_too(
 ) -> None:
     """The states are true; the learning curve is not. No other step shows whether bits can be judged here."""
     forger = Forger(proof_copy)
-    honest = opener._regenerate(open_proof(proof_copy).finished(), SOURCE, [Span(11, 12)], None, Silent())
+    honest = regenerate(open_proof(proof_copy).finished(), SOURCE, [Span(11, 12)], None, Silent())
     forger.change(12, loss=loss)
     forger.write()
-    monkeypatch.setattr(opener, "_regenerate", lambda *_: honest)
+    monkeypatch.setattr(opener, "regenerate", lambda *_: honest)
     opening = open_steps(open_proof(proof_copy), SOURCE, (12,))
     if abroad:
         elsewhere(monkeypatch)

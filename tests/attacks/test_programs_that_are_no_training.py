@@ -24,8 +24,8 @@ from pol_jax.cli.main import pol
 from pol_jax.errors import TaskError
 from pol_jax.program.artifact import STEP_FILE, load_program
 from pol_jax.protocol.limits import Limits
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import train
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.train import train
 from pol_jax.reports.report import Report
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.task import Task, load_task

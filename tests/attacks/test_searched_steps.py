@@ -19,7 +19,7 @@ from pol_jax.attacks.attack import of_length
 from pol_jax.attacks.false_proof import FalseProof, claim_elsewhere
 from pol_jax.attacks.transcript import State, Transcript, execute
 from pol_jax.judging.leaf_distances import LIMIT_SHARE
-from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.policies import AllSegments
 from pol_jax.reports.outcomes import Verdict
 
 STEPS, INTERVAL = 6, 2

@@ -12,8 +12,9 @@ import tiny
 from forge import Forger, refused, take_stock
 
 from pol_jax.progress import Silent
-from pol_jax.proving.commit import Choices, write_commitment
-from pol_jax.proving.recording import train
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.commit import write_commitment
+from pol_jax.proving.train import train
 from pol_jax.reports.report import Report
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.ledger import segment_file

@@ -18,9 +18,9 @@ from forge import Forger, refused
 
 from pol_jax.protocol.initial import EarlierProof, Initial
 from pol_jax.proving import commit, fine_tuning
-from pol_jax.proving.commit import Choices
+from pol_jax.proving.choices import Choices
 from pol_jax.proving.fine_tuning import Start, choose
-from pol_jax.proving.recording import train
+from pol_jax.proving.train import train
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.storage.proof import open_proof

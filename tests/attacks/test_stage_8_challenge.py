@@ -13,7 +13,8 @@ from forge import Forger, claim_of, refused
 
 from pol_jax.errors import UsageError
 from pol_jax.progress import Silent
-from pol_jax.protocol.challenge import JointSegments, ListedSegments, Metric, RandomSegments, Stretch, TopSegments, draw
+from pol_jax.protocol.challenge import Stretch, draw
+from pol_jax.protocol.policies import JointSegments, ListedSegments, Metric, RandomSegments, TopSegments
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.storage.proof import open_proof

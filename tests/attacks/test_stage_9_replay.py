@@ -19,8 +19,8 @@ from forge import Forger, refused, undecided
 import pol_jax
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.progress import Silent
-from pol_jax.protocol.challenge import ListedSegments
 from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.policies import ListedSegments
 from pol_jax.protocol.spans import Span
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report

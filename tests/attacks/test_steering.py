@@ -19,9 +19,9 @@ from unsandboxed import verify
 
 from pol_jax.attacks.attack import Setting
 from pol_jax.attacks.catalogue import attack_named
-from pol_jax.protocol.challenge import AllSegments
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import train
+from pol_jax.protocol.policies import AllSegments
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.train import train
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.training.task import Task
 from pol_jax.verifying.trusted_program import trust

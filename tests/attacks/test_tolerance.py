@@ -16,10 +16,10 @@ from forge import Forger, refused, undecided
 from made_steps import with_leaf
 from unsandboxed import verify
 
-from pol_jax.protocol.challenge import AllSegments
 from pol_jax.protocol.environment import Environment
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import train
+from pol_jax.protocol.policies import AllSegments
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.train import train
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.training.records import Arrays

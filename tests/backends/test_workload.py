@@ -14,9 +14,9 @@ from pol_jax.backends.workload import Workload, read_workload
 from pol_jax.errors import ProofError, UsageError
 from pol_jax.protocol.opening import OpenedState, Opening
 from pol_jax.protocol.spans import Span
-from pol_jax.proving.commit import Choices
+from pol_jax.proving.choices import Choices
 from pol_jax.proving.opener import open_steps
-from pol_jax.proving.recording import train
+from pol_jax.proving.train import train
 
 
 def test_steps_in_a_row_are_a_segment(workload: Workload) -> None:

@@ -12,7 +12,8 @@ from programs import needs
 from timestamp_authority import Authority
 
 from pol_jax.progress import Silent
-from pol_jax.proving.commit import Choices, write_commitment
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.commit import write_commitment
 
 
 def commit_to(root: Path, seed: str) -> None:

@@ -12,8 +12,8 @@ from commands import pol
 from forge import claim_of
 
 from pol_jax.cli import main as cli
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import train
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.train import train
 from pol_jax.storage.proof import Proof, open_proof
 
 

@@ -23,9 +23,10 @@ from pol_jax.attesting.subjects import name_final
 from pol_jax.attesting.timestamp import make_request
 from pol_jax.judging.dispute import Resolution, Standing, resolve
 from pol_jax.judging.party import Party
-from pol_jax.proving.commit import Choices
+from pol_jax.proving.choices import Choices
 from pol_jax.proving.fine_tuning import Start
-from pol_jax.proving.recording import Recording, train
+from pol_jax.proving.recording import Recording
+from pol_jax.proving.train import train
 from pol_jax.storage.final_arrays import read_final_state, select_parameters
 from pol_jax.storage.proof import open_proof
 

@@ -20,7 +20,7 @@ from unsandboxed import verify
 from pol_jax.cli.main import pol
 from pol_jax.cli.report_screen import print_report
 from pol_jax.cli.terminal import Bars, print_command, print_line
-from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.policies import AllSegments
 
 
 def test_bars_are_quiet_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:

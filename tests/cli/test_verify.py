@@ -22,7 +22,7 @@ from pol_jax.cli import verifying_commands
 from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.report_screen import print_report
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import METRICS, ListedSegments
+from pol_jax.protocol.policies import METRICS, ListedSegments
 from pol_jax.protocol.stages import Stage
 from pol_jax.proving.recording import Recording
 from pol_jax.reports.comparison import Compared

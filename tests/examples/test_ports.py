@@ -14,7 +14,7 @@ import pytest
 from places import ROOT
 from unsandboxed import verify
 
-from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.policies import AllSegments
 
 EXAMPLES = ROOT / "examples"
 PORTS = sorted(path.stem for path in EXAMPLES.glob("*.py"))

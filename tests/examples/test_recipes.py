@@ -20,7 +20,7 @@ from unsandboxed import verify
 
 import pol_jax
 from pol_jax.errors import DataError
-from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.policies import AllSegments
 from pol_jax.training.records import record_spec, take
 from pol_jax.training.sources import number_of_records
 

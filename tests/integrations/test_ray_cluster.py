@@ -12,8 +12,8 @@ from commands import pol
 
 from pol_jax.errors import UsageError
 from pol_jax.integrations.ray_cluster import find_facts_on_cluster
-from pol_jax.protocol.challenge import AllSegments
 from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.policies import AllSegments
 from pol_jax.sandbox.apart import verify_proof_apart
 from pol_jax.training.task import Source
 from pol_jax.verifying.request import ProofRequest

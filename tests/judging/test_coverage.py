@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pol_jax.judging.coverage import covered_segments
 from pol_jax.judging.replay_result import ReplayResult
-from pol_jax.protocol.challenge import JointSegments, ListedSegments, RandomSegments, TopSegments, by_chance
+from pol_jax.protocol.challenge import by_chance
+from pol_jax.protocol.policies import JointSegments, ListedSegments, RandomSegments, TopSegments
 from pol_jax.protocol.sampling import detection_probability
 from pol_jax.protocol.spans import Route, Segments, Span, routes
 

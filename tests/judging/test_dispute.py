@@ -13,8 +13,8 @@ from pol_jax.attesting.time_window import Basis, TimeWindow
 from pol_jax.judging.dispute import Resolution, Standing, resolve
 from pol_jax.judging.party import Party
 from pol_jax.program.machine import current_environment
-from pol_jax.protocol.challenge import AllSegments
 from pol_jax.protocol.claim import Intervention
+from pol_jax.protocol.policies import AllSegments
 from pol_jax.reports.identity import Authorship, Deployed, Difference, Model, Period
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.provenance import Ancestor, Beginning, Origin, Provenance

@@ -18,7 +18,7 @@ from pol_jax.judging.drift import (
     drift_of_opening,
 )
 from pol_jax.judging.tolerated import Tolerated
-from pol_jax.protocol.challenge import AllSegments, JointSegments, ListedSegments, RandomSegments
+from pol_jax.protocol.policies import AllSegments, JointSegments, ListedSegments, RandomSegments
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import DTYPES, LeafSpec
 from pol_jax.reports.comparison import Compared, Room

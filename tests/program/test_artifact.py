@@ -16,9 +16,10 @@ import tiny
 from places import TESTS
 
 from pol_jax.errors import ProofError
-from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Signature, load_program
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import train
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, load_program
+from pol_jax.program.signature import Signature
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.train import train
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.export import signature_of
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from stored_vectors import vectors
 from strategies import law
 
-from pol_jax.protocol.challenge import METRICS, Metric
 from pol_jax.protocol.distances import distance
+from pol_jax.protocol.policies import METRICS, Metric
 from pol_jax.protocol.trees import LeafSpec, StateSpec
 
 NAN, INF = math.nan, math.inf

@@ -12,9 +12,9 @@ from opened_steps import SECRET, SOURCE
 
 from pol_jax.errors import ProofError
 from pol_jax.protocol.opening import Opening, commitment_at_the_head, parse_opening
-from pol_jax.proving.commit import Choices
+from pol_jax.proving.choices import Choices
 from pol_jax.proving.opener import open_steps
-from pol_jax.proving.recording import train
+from pol_jax.proving.train import train
 
 
 def test_what_parses_encodes_to_the_same_bytes(opening: Opening) -> None:

@@ -16,9 +16,11 @@ from orbax.checkpoint import v1 as ocp
 
 from pol_jax.errors import UsageError
 from pol_jax.progress import Silent
-from pol_jax.proving.commit import Choices, write_commitment
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.commit import write_commitment
 from pol_jax.proving.fine_tuning import Start, choose
-from pol_jax.proving.recording import Recording, train
+from pol_jax.proving.recording import Recording
+from pol_jax.proving.train import train
 from pol_jax.storage.foreign_weights import load_weights
 from pol_jax.storage.proof import open_proof
 

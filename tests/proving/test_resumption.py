@@ -15,8 +15,9 @@ import tiny
 from pol_jax.errors import DataError, DivergenceError, StorageError, UsageError
 from pol_jax.progress import Silent
 from pol_jax.proving import commit, finishing, open_run, recorder
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import Recording, train
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.recording import Recording
+from pol_jax.proving.train import train
 from pol_jax.storage import journal
 from pol_jax.storage.checkpoint_writer import CheckpointWriter
 from pol_jax.storage.checkpoints import remove_checkpoint

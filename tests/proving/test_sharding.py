@@ -25,10 +25,11 @@ from pol_jax.errors import BackendError, UsageError
 from pol_jax.program.placement import place
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.mesh import Mesh, MeshAxis
-from pol_jax.proving import recording
-from pol_jax.proving.commit import PRNG
-from pol_jax.proving.recording import Recording, train
+from pol_jax.proving import preparation
+from pol_jax.proving.choices import PRNG
+from pol_jax.proving.recording import Recording
 from pol_jax.proving.sharding import check_devices, committed_mesh
+from pol_jax.proving.train import train
 from pol_jax.reports.outcomes import Mode, Verdict
 from pol_jax.sandbox.virtual_devices import needs_gloo
 from pol_jax.storage.checkpoint_names import checkpoint_name
@@ -116,9 +117,9 @@ def test_a_device_with_other_bits_than_the_rest_is_named(made: dict[str, tuple[P
 def test_a_run_that_lies_about_its_mesh_has_other_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the mesh that it names, not one step is reproduced: then bits decide nothing (section 13.1, reason 3)."""
     said = committed_mesh(DEVICES, shardings(TASK), structure_of(TASK, PRNG), TASK.batch_size)
-    monkeypatch.setattr(recording, "committed_mesh", lambda *_: said)
-    monkeypatch.setattr(recording, "place_on", lambda *_: None)
-    monkeypatch.setattr(recording, "agree_on_placement", lambda *_: None)
+    monkeypatch.setattr(preparation, "committed_mesh", lambda *_: said)
+    monkeypatch.setattr(preparation, "place_on", lambda *_: None)
+    monkeypatch.setattr(preparation, "agree_on_placement", lambda *_: None)
     train(TASK, tmp_path, mesh=ONE, shardings=(WHOLE, WHOLE))
     report = pol_jax.verify(tmp_path, records(), policy=pol_jax.AllSegments(), trusted=TASK, exact=True)
     assert report.verdict is Verdict.INCONCLUSIVE

@@ -13,9 +13,10 @@ from pol_jax.attesting.attestation import read_attestation
 from pol_jax.attesting.folder import CLAIM, COMMITMENT, place
 from pol_jax.attesting.public_key import public_text
 from pol_jax.errors import ProofError, UsageError, UserCodeError
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import Recording, train
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.recording import Recording
 from pol_jax.proving.signing import Pace, choices_of
+from pol_jax.proving.train import train
 from pol_jax.storage.proof import open_proof
 from pol_jax.verifying.request import ProofRequest
 

@@ -14,7 +14,8 @@ import pytest
 import tiny
 
 from pol_jax.errors import UsageError
-from pol_jax.proving.recording import Recording, train
+from pol_jax.proving.recording import Recording
+from pol_jax.proving.train import train
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.task import Task
 

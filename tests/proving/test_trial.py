@@ -15,8 +15,8 @@ import tiny
 
 from pol_jax.errors import TaskError
 from pol_jax.program.artifact import load_program
-from pol_jax.proving import recording
-from pol_jax.proving.recording import Recording, train
+from pol_jax.proving.recording import Recording
+from pol_jax.proving.train import train
 from pol_jax.proving.trial import running
 from pol_jax.training.export import export_task, signature_of
 
@@ -87,5 +87,5 @@ def test_a_new_run_loads_its_programs_once(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("pol_jax.proving.trial.load_program", load)
     monkeypatch.setattr("pol_jax.storage.proof.load_program", load)
-    with recording.Recording(tiny.plain(), tmp_path / "proof", steps=6):
+    with Recording(tiny.plain(), tmp_path / "proof", steps=6):
         assert len(loaded) == 1

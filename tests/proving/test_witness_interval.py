@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from strategies import law
 
 from pol_jax.proving import commit
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import Recording, train
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.recording import Recording
+from pol_jax.proving.train import train
 from pol_jax.proving.trial import trial_inputs, try_program
 from pol_jax.proving.witness_interval import SHARE, UNNOTICED, Costs, measure, smallest_interval
 from pol_jax.storage.proof import open_proof

@@ -16,9 +16,9 @@ from tiny import NONCE
 from unsandboxed import verify
 
 import pol_jax
-from pol_jax.protocol.challenge import AllSegments, ListedSegments, TopSegments
 from pol_jax.protocol.inventory import Inventory
 from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.policies import AllSegments, ListedSegments, TopSegments
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.reports.report import Report, json_schema
 from pol_jax.reports.wording.coverage import describe_replay

@@ -12,7 +12,7 @@ import pytest
 import tiny
 from places import TESTS
 
-from pol_jax.protocol.challenge import ListedSegments
+from pol_jax.protocol.policies import ListedSegments
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.sandbox import process

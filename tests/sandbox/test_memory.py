@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pol_jax.protocol.challenge import ListedSteps
 from pol_jax.protocol.commitment import Commitment, nbytes
+from pol_jax.protocol.policies import ListedSteps
 from pol_jax.protocol.stages import Stage
 from pol_jax.sandbox import child, memory
 from pol_jax.sandbox.bounds import Bounds

@@ -7,7 +7,8 @@ import tracemalloc
 import msgspec
 import pytest
 
-from pol_jax.protocol.challenge import Stretch, TopSegments, draw
+from pol_jax.protocol.challenge import Stretch, draw
+from pol_jax.protocol.policies import TopSegments
 from pol_jax.sandbox.messages import decode_from_child
 from pol_jax.verifying.request import ProofRequest
 

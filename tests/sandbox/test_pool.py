@@ -20,7 +20,7 @@ from jaxtyping import Integer
 
 import pol_jax
 from pol_jax.progress import Silent
-from pol_jax.protocol.challenge import AllSegments, ListedSteps
+from pol_jax.protocol.policies import AllSegments, ListedSteps
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import Bounds

@@ -26,7 +26,7 @@ from places import TESTS
 
 import pol_jax
 from pol_jax.errors import UsageError, UserCodeError
-from pol_jax.protocol.challenge import JointSegments, Policy, TopSegments
+from pol_jax.protocol.policies import JointSegments, Policy, TopSegments
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import Bounds

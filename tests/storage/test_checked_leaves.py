@@ -14,7 +14,7 @@ from at_moments import At
 from unsandboxed import verify
 
 from pol_jax.errors import ProofError
-from pol_jax.protocol.challenge import AllSegments, TopSegments
+from pol_jax.protocol.policies import AllSegments, TopSegments
 from pol_jax.reports.outcomes import Mode, Verdict
 from pol_jax.storage import checked_leaves, checked_parts
 from pol_jax.storage.checked_leaves import CheckedLeaves, check_leaves

@@ -14,7 +14,7 @@ from unsandboxed import verify
 
 import pol_jax
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.policies import AllSegments
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.storage import orbax_settings
 

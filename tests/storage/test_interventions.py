@@ -14,8 +14,8 @@ from forge import claim_of, edit_document, refused, take_stock
 from unsandboxed import verify, verify_opening
 
 from pol_jax.errors import DivergenceError, ProofError, UsageError
-from pol_jax.protocol.challenge import AllSegments, ListedSteps
-from pol_jax.proving.commit import Choices
+from pol_jax.protocol.policies import AllSegments, ListedSteps
+from pol_jax.proving.choices import Choices
 from pol_jax.proving.opener import open_steps
 from pol_jax.proving.recording import Recording
 from pol_jax.reports.outcomes import Verdict

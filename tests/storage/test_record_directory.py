@@ -13,7 +13,7 @@ import pytest
 import tiny
 
 from pol_jax.errors import DataError, UserCodeError
-from pol_jax.proving.recording import train
+from pol_jax.proving.train import train
 from pol_jax.storage.record_directory import RecordDirectory, records_from
 
 

@@ -13,8 +13,8 @@ import tiny
 from flax import nnx
 from unsandboxed import verify
 
-from pol_jax.protocol.challenge import AllSegments
-from pol_jax.proving.recording import train
+from pol_jax.protocol.policies import AllSegments
+from pol_jax.proving.train import train
 from pol_jax.tasks.nnx import from_nnx
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Task

@@ -18,7 +18,7 @@ from unsandboxed import verify
 from pol_jax.errors import TaskError
 from pol_jax.program.artifact import artifact_digests, load_program
 from pol_jax.protocol.trees import DTYPES
-from pol_jax.proving.recording import train
+from pol_jax.proving.train import train
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.export import export_task, signature_of, structure_of
 from pol_jax.training.records import take

@@ -13,7 +13,7 @@ import unsandboxed
 
 import pol_jax
 from pol_jax.errors import TaskError
-from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.policies import AllSegments
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.training.inputs import step_inputs
 from pol_jax.training.multi_step import multi_step

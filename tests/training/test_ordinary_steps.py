@@ -12,7 +12,7 @@ from flax import linen as nn
 from unsandboxed import verify
 
 import pol_jax
-from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.policies import AllSegments
 
 CELL = nn.RNN(nn.LSTMCell(4))  # its recurrent weights are orthogonal at first, which takes a QR decomposition
 X = np.random.default_rng(0).normal(size=(16, 3, 4)).astype(np.float32)

@@ -19,8 +19,8 @@ from unsandboxed import verify
 from pol_jax.program.artifact import PLATFORMS
 from pol_jax.program.audit import audit
 from pol_jax.program.operations import ALLOWED_CALLS
-from pol_jax.protocol.challenge import AllSegments
-from pol_jax.proving.recording import train
+from pol_jax.protocol.policies import AllSegments
+from pol_jax.proving.train import train
 from pol_jax.training.portable_linalg import portable_lowerings
 
 SQUARE = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)

@@ -9,9 +9,11 @@ import pytest
 import tiny
 from prepared_steps import Prepared
 
-from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, Signature, load_program
+from pol_jax.program.artifact import INIT_FILE, STEP_FILE, Artifacts, load_program
+from pol_jax.program.signature import Signature
 from pol_jax.progress import Silent
-from pol_jax.proving.commit import Choices, write_commitment
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.commit import write_commitment
 from pol_jax.training.inputs import step_inputs
 from pol_jax.verifying.compilations import compile_variants
 

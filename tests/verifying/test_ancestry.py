@@ -15,10 +15,10 @@ from forge import Forger, refused
 from tiny import NONCE
 
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import AllSegments, ListedSegments, RandomSegments
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.initial import EarlierProof, UnprovenWeights
 from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.policies import AllSegments, ListedSegments, RandomSegments
 from pol_jax.reports.html import render
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.provenance import Beginning

@@ -26,10 +26,10 @@ from pol_jax.attesting.public_key import public_text
 from pol_jax.attesting.subjects import name_final
 from pol_jax.attesting.timestamp import make_request, read_pem
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import ListedSegments
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import train
+from pol_jax.protocol.policies import ListedSegments
+from pol_jax.proving.choices import Choices
 from pol_jax.proving.signing import sign_claim
+from pol_jax.proving.train import train
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.identity import describe_authorship

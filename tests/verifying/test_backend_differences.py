@@ -15,10 +15,10 @@ from unsandboxed import verify, verify_opening
 
 from pol_jax.errors import UsageError
 from pol_jax.exact import SelfTest
-from pol_jax.protocol.challenge import AllSegments, ListedSteps
-from pol_jax.proving.commit import Choices
+from pol_jax.protocol.policies import AllSegments, ListedSteps
+from pol_jax.proving.choices import Choices
 from pol_jax.proving.opener import open_steps
-from pol_jax.proving.recording import train
+from pol_jax.proving.train import train
 from pol_jax.reports.outcomes import Mode, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.storage.openings import write_opening

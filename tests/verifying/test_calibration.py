@@ -20,7 +20,8 @@ from prepared_steps import Prepared, verifier_without
 from pol_jax.judging.leaf_numbers import is_floating
 from pol_jax.judging.tolerance import StepComparison
 from pol_jax.progress import Silent
-from pol_jax.proving.commit import Choices, write_commitment
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.commit import write_commitment
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.inputs import step_inputs

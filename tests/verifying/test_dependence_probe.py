@@ -14,8 +14,9 @@ import tiny
 
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Silent
-from pol_jax.protocol.challenge import AllSegments
-from pol_jax.proving.commit import Choices, write_commitment
+from pol_jax.protocol.policies import AllSegments
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.commit import write_commitment
 from pol_jax.reports.dependence import NOMINAL, Dependence
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.notices import notices

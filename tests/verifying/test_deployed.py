@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from tiny import NONCE
 from unsandboxed import verify
 
-from pol_jax.protocol.challenge import ListedSegments
+from pol_jax.protocol.policies import ListedSegments
 from pol_jax.reports.identity import Deployed
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.storage.checkpoint_names import checkpoint_name

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 from strategies import law
 
-from pol_jax.program.artifact import Program, Signature
+from pol_jax.program.artifact import Program
+from pol_jax.program.signature import Signature
 from pol_jax.protocol.commitment import Commitment, ProgramCommitment
 from pol_jax.protocol.initial import UnprovenWeights
 from pol_jax.reports.html import render

@@ -14,7 +14,7 @@ from tiny import NONCE
 from unsandboxed import verify, verify_opening
 
 from pol_jax import Choices, train
-from pol_jax.protocol.challenge import AllSegments, ListedSteps
+from pol_jax.protocol.policies import AllSegments, ListedSteps
 from pol_jax.proving.opener import open_steps
 from pol_jax.reports.html import render
 from pol_jax.reports.outcomes import Verdict

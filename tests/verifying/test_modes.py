@@ -21,7 +21,8 @@ from pol_jax.cli.terminal import make_console
 from pol_jax.errors import UsageError
 from pol_jax.judging.drift import LARGEST_SHARE, drift_objection, with_ancestors
 from pol_jax.judging.tolerated import Tolerated
-from pol_jax.protocol.challenge import AllSegments, ListedSteps, RandomSteps, draw_steps
+from pol_jax.protocol.challenge import draw_steps
+from pol_jax.protocol.policies import AllSegments, ListedSteps, RandomSteps
 from pol_jax.protocol.spans import Span
 from pol_jax.proving.fine_tuning import Start
 from pol_jax.proving.opener import open_steps

@@ -19,7 +19,7 @@ from forge import Forger, refused, undecided
 from unsandboxed import verify
 
 from pol_jax import Choices, train
-from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy
+from pol_jax.protocol.policies import AllSegments, ListedSegments, Policy
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.training.records import Arrays

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_steps import INCONCLUSIVE, PASSED, made, spec_of
 
-from pol_jax.program.artifact import Signature
+from pol_jax.program.signature import Signature
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.compilations import DEFAULT, Compilation, Compilations, State

@@ -12,7 +12,7 @@ from forge import Forger
 from opened_steps import open_blindly
 
 from pol_jax.program.machine import current_environment
-from pol_jax.protocol.challenge import ListedSteps
+from pol_jax.protocol.policies import ListedSteps
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.storage.openings import write_opening

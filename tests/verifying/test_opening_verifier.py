@@ -20,12 +20,12 @@ from msgspec.structs import replace
 from opened_steps import SECRET, SOURCE, STEPS
 from places import ROOT, TESTS
 
-from pol_jax.protocol.challenge import ListedSteps
 from pol_jax.protocol.encoding import record_digests, record_salt
 from pol_jax.protocol.opening import Opening
-from pol_jax.proving.commit import Choices
+from pol_jax.protocol.policies import ListedSteps
+from pol_jax.proving.choices import Choices
 from pol_jax.proving.opener import open_steps
-from pol_jax.proving.recording import train
+from pol_jax.proving.train import train
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.sandbox import verify as isolation

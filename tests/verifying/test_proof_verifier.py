@@ -17,7 +17,7 @@ import unsandboxed
 from forge import Forger, claim_of, undecided
 
 from pol_jax.progress import Silent
-from pol_jax.protocol.challenge import TopSegments
+from pol_jax.protocol.policies import TopSegments
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.storage.proof import Proof

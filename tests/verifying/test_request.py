@@ -11,7 +11,8 @@ import pytest
 
 import pol_jax
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import (
+from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.policies import (
     AllSegments,
     JointSegments,
     ListedSegments,
@@ -20,7 +21,6 @@ from pol_jax.protocol.challenge import (
     RandomSteps,
     TopSegments,
 )
-from pol_jax.protocol.limits import Limits
 from pol_jax.sandbox.memory import MemoryLimits
 from pol_jax.sandbox.messages import Setup
 from pol_jax.verifying.request import OpeningRequest, ProofRequest

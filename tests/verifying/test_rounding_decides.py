@@ -14,8 +14,8 @@ import pytest
 from prepared_steps import verifier_without
 from rounding_tasks import FEATURES, RECORDS, STEPS, bold, loss_of, records
 
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import train
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.train import train
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import step_inputs
 from pol_jax.training.task import Task

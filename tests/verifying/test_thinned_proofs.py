@@ -13,10 +13,12 @@ import tiny
 from forge import Forger, claim_of, refused, take_stock
 
 from pol_jax.errors import UsageError
-from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy, RandomSegments, draw
+from pol_jax.protocol.challenge import draw
+from pol_jax.protocol.policies import AllSegments, ListedSegments, Policy, RandomSegments
 from pol_jax.protocol.spans import routes
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import Recording, train
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.recording import Recording
+from pol_jax.proving.train import train
 from pol_jax.reports.coverage import Coverage
 from pol_jax.reports.report import Report
 from pol_jax.storage.checkpoint_names import checkpoint_name

@@ -20,11 +20,11 @@ from pol_jax.cli.main import pol
 from pol_jax.errors import UsageError
 from pol_jax.program.artifact import Artifacts, artifact_digests
 from pol_jax.program.machine import current_environment
-from pol_jax.protocol.challenge import AllSegments, ListedSteps
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.opening import Opening
-from pol_jax.proving.commit import Choices
-from pol_jax.proving.recording import train
+from pol_jax.protocol.policies import AllSegments, ListedSteps
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.train import train
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.provenance import Origin
 from pol_jax.reports.report import Report

@@ -15,7 +15,7 @@ import wide
 from places import ROOT, TESTS
 
 import pol_jax
-from pol_jax.protocol.challenge import AllSegments, ListedSteps
+from pol_jax.protocol.policies import AllSegments, ListedSteps
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.provenance import Origin
 from pol_jax.verifying.compilations import compile_variants

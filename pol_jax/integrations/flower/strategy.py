@@ -35,7 +35,8 @@ from pol_jax.integrations.flower.records import (
     tree_of,
 )
 from pol_jax.integrations.flower.registry import Registry
-from pol_jax.protocol.challenge import RandomSteps, challenged_steps
+from pol_jax.protocol.challenge import challenged_steps
+from pol_jax.protocol.policies import RandomSteps
 from pol_jax.protocol.trees import PyTree
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.training.task import Task

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pol_jax.protocol.challenge import metric_of
+from pol_jax.protocol.policies import metric_of
 from pol_jax.reports.html.axis import number
 from pol_jax.reports.html.charts import line_chart
 from pol_jax.reports.html.markup import Markup, tag, together

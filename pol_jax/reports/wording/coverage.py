@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pol_jax.protocol.challenge import JointSegments, Policy, StepPolicy, TopSegments
+from pol_jax.protocol.policies import JointSegments, Policy, StepPolicy, TopSegments
 from pol_jax.reports.coverage import Coverage, Replay
 from pol_jax.reports.wording.quantities import describe_steps
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pol_jax.protocol.challenge import (
+from pol_jax.protocol.policies import (
     AllSegments,
     JointSegments,
     ListedSegments,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from pol_jax.protocol.challenge import ListedSteps, StepPolicy
+from pol_jax.protocol.policies import ListedSteps, StepPolicy
 from pol_jax.reports.provenance import Origin
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.policies import options

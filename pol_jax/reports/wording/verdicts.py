@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pol_jax.protocol.challenge import JointSegments, RandomSegments, RandomSteps
+from pol_jax.protocol.policies import JointSegments, RandomSegments, RandomSteps
 from pol_jax.reports.outcomes import Mode, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.quantities import percent

@@ -13,7 +13,7 @@ from forge import Forger
 from tiny import NONCE
 from unsandboxed import verify
 
-from pol_jax.protocol.challenge import AllSegments, JointSegments
+from pol_jax.protocol.policies import AllSegments, JointSegments
 from pol_jax.reports.report import Report
 
 

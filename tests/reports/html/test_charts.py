@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from example_reports import Reports
 
-from pol_jax.protocol.challenge import ListedSegments
+from pol_jax.protocol.policies import ListedSegments
 from pol_jax.reports.coverage import Coverage, Replay
 from pol_jax.reports.curves import Point, Update
 from pol_jax.reports.html import render

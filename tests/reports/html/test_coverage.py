@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from example_reports import Reports
 
-from pol_jax.protocol.challenge import RandomSegments
+from pol_jax.protocol.policies import RandomSegments
 from pol_jax.reports.html import render
 from pol_jax.reports.outcomes import Verdict
 

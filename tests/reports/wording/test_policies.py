@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pol_jax.cli.verify import _policy
-from pol_jax.protocol.challenge import AllSegments, JointSegments, ListedSegments, Policy, RandomSegments, TopSegments
+from pol_jax.protocol.policies import AllSegments, JointSegments, ListedSegments, Policy, RandomSegments, TopSegments
 from pol_jax.reports.wording.policies import describe_policy, options
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from example_reports import unfinished
 
-from pol_jax.protocol.challenge import ListedSteps, RandomSegments, TopSegments
+from pol_jax.protocol.policies import ListedSteps, RandomSegments, TopSegments
 from pol_jax.reports.drift import Drift
 from pol_jax.reports.identity import Authorship
 from pol_jax.reports.outcomes import Verdict

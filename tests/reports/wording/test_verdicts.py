@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from example_reports import unfinished
 
-from pol_jax.protocol.challenge import AllSegments, ListedSegments, Policy, RandomSegments, TopSegments
+from pol_jax.protocol.policies import AllSegments, ListedSegments, Policy, RandomSegments, TopSegments
 from pol_jax.reports.coverage import Coverage
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
