@@ -34,6 +34,7 @@ def mean_choice(moved: Sequence[float], most: float, drawn: int, confidence: flo
         drawn: how many steps were drawn.
         confidence: of the draw; with 1, nothing but ``most`` is certain.
     """
+    # With confidence 1 no draw excludes anything: every step may have done as much as the largest one could.
     if not most or math.isinf(most) or confidence >= 1:
         return most
     seen = min(1.0, sum(each / most for each in moved) / drawn)

@@ -21,7 +21,7 @@ def covered_segments(
     segments: Segments,
     compared: Sequence[Compared] = (),
 ) -> Coverage:
-    """What was covered of a proof.
+    """Return what was covered of a proof.
 
     Segments on the way to a challenged one count as steps only: the draw did not choose them, so they add nothing to
     the probability of meeting a false segment.
@@ -33,6 +33,7 @@ def covered_segments(
         segments: of the proof.
         compared: what was compared as numbers, where bits could not decide.
     """
+    # A policy without a draw names no fraction; the default one makes reports comparable, and its probability is 0.
     fraction = policy.fraction if isinstance(policy, RandomSegments | JointSegments) else RandomSegments().fraction
     # Where numbers were asked for, the step that differs is not decided by bits: only those before it count.
     replayed = {
@@ -63,7 +64,7 @@ def covered_segments(
 def covered_steps(
     policy: StepPolicy, challenged: Sequence[Span], results: Sequence[ReplayResult], steps: int
 ) -> Coverage:
-    """What was covered of an opening.
+    """Return what was covered of an opening.
 
     Args:
         policy: the verifier's.
@@ -88,20 +89,20 @@ def covered_steps(
 def confirmed_spans(
     routes: Sequence[Route], results: Sequence[ReplayResult], compared: Sequence[Compared]
 ) -> list[Span]:
-    """The runs of steps that were confirmed: replayed bit for bit, or within the tolerance."""
+    """Return the runs of steps that were confirmed: replayed bit for bit, or within the tolerance."""
     pairs = zip(routes, results, strict=False)
     exact = [Span(route.span.start, result.last - (not result.exact)) for route, result in pairs]
     return [*exact, *(each.span for each in compared if each.passed and not each.is_initial)]
 
 
 def _detection(policy: Policy | StepPolicy, units: int, covered: int, fraction: float) -> float:
-    """The probability that a draw of so many meets a false one; only what chance chose counts for it."""
+    """Return the probability that a draw of so many meets a false one; only what chance chose counts for it."""
     chosen = by_chance(policy, units, covered)
     return detection_probability(units, false_segments(units, fraction), chosen) if chosen else 0.0
 
 
 def _count_steps(spans: Iterable[Span]) -> int:
-    """How many steps lie in at least one of these."""
+    """Return how many steps lie in at least one of these spans."""
     count, counted_to = 0, 0
     for span in sorted(spans):
         count += max(0, span.stop - max(span.start, counted_to))

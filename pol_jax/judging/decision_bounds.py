@@ -80,6 +80,7 @@ class SiteBounds:
                     nearest[found.operand] = _Nearest(found.distance.shape, self.bounds[found.operand])
                 bound = found.share * self.bounds[found.operand]
                 bound += 0.0 if found.other is None else self.bounds[found.other]
+                # An operand that is no site, or that never differs here, has no bound: nothing of it is near a tie.
                 if bound:
                     nearest[found.operand].add(found, excluded, bound)
                 if found.other is not None and self.bounds[found.operand] and self.bounds[found.other]:
@@ -110,6 +111,8 @@ class SiteBounds:
 
     def usable(self, entries: EntriesBySite, values: Values) -> dict[int, Entries]:
         """Return the entries that may be used: within the bound, where this machine's own value is near a tie too."""
+        # Section 14.2: an entry must lie within the bound of the own value, and the own value near a tie. Without the
+        # second condition a prover could move values that decide nothing, but are used in the step.
         near = self.near(values)
         kept = dict[int, Entries]()
         for site, each in self.within(entries, values).items():
@@ -120,7 +123,7 @@ class SiteBounds:
 
 
 class Calibration:
-    """Collects what several executions of the same step showed, one after the other."""
+    """A calibration collects what several executions of the same step showed, one after the other."""
 
     def __init__(self, sites: Sequence[Observed], ties: Sequence[Tie]) -> None:
         """Begin with nothing.
@@ -135,10 +138,12 @@ class Calibration:
         self._exact: list[list[np.ndarray]] = []
 
     def add(self, values: Values) -> None:
-        """Take one more execution of the step."""
+        """Add one more execution of the step."""
         for site in self._sites:
             own = values(site)
             if site in self._low:
+                # In a loop, one compilation may end after fewer executions; the rest of the others has nothing beside
+                # it.
                 rows = min(len(own), len(self._low[site]))
                 self._low[site] = np.minimum(self._low[site][:rows], own[:rows])
                 self._high[site] = np.maximum(self._high[site][:rows], own[:rows])
@@ -158,7 +163,7 @@ class Calibration:
 
 
 def _spread(low: np.ndarray, high: np.ndarray) -> float:
-    """How far one element of a site may be from one compilation to another."""
+    """Return how far one element of a site may be from one compilation to another."""
     with np.errstate(all="ignore"):
         spread = (high - low).ravel().astype(np.float64)
     spread = spread[np.isfinite(spread) & (spread > 0)]
@@ -169,14 +174,14 @@ def _spread(low: np.ndarray, high: np.ndarray) -> float:
 
 
 class _Nearest:
-    """For each element of an operand, the nearest of its ties."""
+    """This table holds the nearest of its ties for each element of an operand."""
 
     def __init__(self, shape: Sequence[int], most: float) -> None:
         self._distance, self._gap = np.full(shape, np.inf), np.zeros(shape)
         self._crossing, self._most = np.ones(shape, np.int8), np.full(shape, most)
 
     def add(self, found: TieDistance, excluded: np.ndarray, bound: float) -> None:
-        """Take one more tie; ``excluded`` are the elements that no compilation moves away from it."""
+        """Add one more tie; ``excluded`` are the elements that no compilation moves away from it."""
         rows = min(len(excluded), len(found.distance))
         distance = np.full(found.distance.shape, np.inf)
         may = (found.distance[:rows] <= bound) & ~excluded[:rows]
@@ -187,7 +192,7 @@ class _Nearest:
         self._crossing = np.where(nearer, found.crossing, self._crossing)
 
     def follow(self, other: _Nearest, equal: np.ndarray) -> bool:
-        """Take the ties of an equal operand for those elements that have none; return whether there were any."""
+        """Copy the ties of an equal operand for those elements that have none; return whether there were any."""
         if self._distance.shape != other._distance.shape:
             return False
         new = equal & np.isinf(self._distance) & np.isfinite(other._distance)

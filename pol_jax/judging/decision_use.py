@@ -18,7 +18,7 @@ LeafRooms = tuple[Room, ...]
 """How far the elements of a leaf could be off, by their magnitude."""
 
 _EXACT: Final = 2.0**53
-"""Integers below are doubles."""
+"""Every integer below this number is a double; of those beyond, some are not."""
 
 
 def choice_rooms(spec: StateSpec, own: HostLeaves, turned: Sequence[HostLeaves]) -> list[LeafRooms]:
@@ -34,8 +34,8 @@ def choice_rooms(spec: StateSpec, own: HostLeaves, turned: Sequence[HostLeaves])
     """
     rooms = [dict[int, float]() for _ in spec]
     for state in turned:
-        for at, (leaf, gone) in enumerate(zip(spec, displacements(spec, own, state), strict=True)):
-            for magnitude, distance in gone.distances.items():
+        for at, (leaf, moved) in enumerate(zip(spec, displacements(spec, own, state), strict=True)):
+            for magnitude, distance in moved.distances.items():
                 rooms[at][magnitude] = rooms[at].get(magnitude, 0.0) + distance
             if _is_lost(own[at], state[at]) or (not is_floating(leaf.dtype) and _is_vague(own[at], state[at])):
                 rooms[at] = dict.fromkeys(rooms[at] or (0,), math.inf)
@@ -62,8 +62,8 @@ def used_share(spec: StateSpec, plain: HostLeaves, decided: HostLeaves, choices:
     shares = [0.0]
     for leaf, before, after, rooms in zip(spec, plain, decided, choices, strict=True):
         if is_floating(leaf.dtype):
-            (gone,) = displacements((leaf,), [before], [after])
-            shares.append(1.0 if _is_lost(before, after) else gone.part_of(rooms))
+            (moved,) = displacements((leaf,), [before], [after])
+            shares.append(1.0 if _is_lost(before, after) else moved.part_of(rooms))
         elif before.tobytes() != after.tobytes():
             shares.append(1.0)
     return max(shares)

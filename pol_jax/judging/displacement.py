@@ -24,11 +24,12 @@ JUDGED_SHARE: Final = 1 / 16
 model, and how much rounding they have is not well known."""
 
 _CHUNK: Final = 2**20
+"""Elements that are converted to doubles at a time."""
 
 
 @dataclass(frozen=True)
 class Displacement:
-    """How far the elements of a leaf went.
+    """A displacement says how far the elements of a leaf went.
 
     Attributes:
         distances: Euclidean, for each magnitude that elements have in the initial or in the final state, whichever is
@@ -41,7 +42,7 @@ class Displacement:
 
     @property
     def distance(self) -> float:
-        """Of all elements."""
+        """Return the distance of all elements."""
         return self.distance_up_to(None)
 
     def share(
@@ -50,7 +51,7 @@ class Displacement:
         weights: Sequence[float],
         choices: Callable[[int | None], float] = lambda most: 0.0,
     ) -> float:
-        """The largest share of their distance that tolerances could make up, of elements up to some magnitude.
+        """Return the largest share of their distance that tolerances could make up, of elements up to some magnitude.
 
         Args:
             rooms: in which the leaf could be off, in each comparison that passed.
@@ -62,16 +63,16 @@ class Displacement:
         )
 
     def part_of(self, rooms: Sequence[Room]) -> float:
-        """The largest part of their room that elements went, of elements up to some magnitude; at most 1."""
+        """Return the largest part of their room that elements went, of elements up to some magnitude; at most 1."""
         parts = ((self.distance_up_to(most), _total([rooms], [1.0], most)) for most in self._judged())
-        return max(1.0 if gone > room or math.isinf(room) else _ratio(gone, room) for gone, room in parts)
+        return max(1.0 if went > room or math.isinf(room) else _ratio(went, room) for went, room in parts)
 
     def distance_up_to(self, most: int | None) -> float:
-        """Of the elements up to a magnitude; None for all."""
+        """Return the distance of the elements up to a magnitude; None for all."""
         return math.hypot(*(size for at, size in self.distances.items() if most is None or at <= most))
 
     def _judged(self) -> Iterator[int | None]:
-        """The magnitudes up to which elements are judged together, and None for all of them."""
+        """Yield the magnitudes up to which elements are judged together, and None for all of them."""
         moved, of_all = 0, sum(self.moved.values())
         for magnitude in sorted(self.distances):
             moved += self.moved[magnitude]
@@ -81,7 +82,7 @@ class Displacement:
 
 
 def displacements(spec: StateSpec, first: Sequence[np.ndarray], last: Sequence[np.ndarray]) -> list[Displacement]:
-    """How far each leaf went, over its elements that are finite in both states; integers are numbers too."""
+    """Return how far each leaf went, over elements that are finite in both states; integers are numbers too."""
     return [_displacement(*pair) for _, *pair in zip(spec, first, last, strict=True)]
 
 
@@ -102,12 +103,12 @@ def _displacement(first: np.ndarray, last: np.ndarray) -> Displacement:
 
 
 def _total(rooms: Sequence[Sequence[Room]], weights: Sequence[float], most: int | None) -> float:
-    """What elements, up to a magnitude or all, could be off in all comparisons together; it may be infinite."""
+    """Return by how much elements up to a magnitude, or all, could be off in all comparisons; it may be infinite."""
     return sum(weight * room_up_to(each, most) for weight, each in zip(weights, rooms, strict=True))
 
 
 def room_up_to(rooms: Sequence[Room], most: int | None) -> float:
-    """How far elements up to a magnitude, or all of them, could be off in one comparison; it may be infinite."""
+    """Return how far elements up to a magnitude, or all, could be off in one comparison; it may be infinite."""
     sizes = (room.size for room in rooms if most is None or room.magnitude <= most)
     return math.hypot(*(math.inf if size is None else size for size in sizes))
 

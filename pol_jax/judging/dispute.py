@@ -60,15 +60,15 @@ _OTHER: Final = Standing.SECOND
 
 def _verdicts(one: Party, other: Party) -> _Found:
     """Rule 1: a proof that is not accepted doesn't stand, whatever its times and signatures."""
-    mine, theirs = one.report.verdict, other.report.verdict
-    if mine is Verdict.ACCEPTED and theirs is Verdict.REJECTED:
+    verdict, others = one.report.verdict, other.report.verdict
+    if verdict is Verdict.ACCEPTED and others is Verdict.REJECTED:
         return _ONE, (f"{other} is rejected: {_why(other)}", f"{one} is accepted")
-    if mine is theirs is Verdict.REJECTED:
+    if verdict is others is Verdict.REJECTED:
         return Standing.NEITHER, tuple(f"{each} is rejected: {_why(each)}" for each in (one, other))
-    if mine is Verdict.INCONCLUSIVE and _made_alone(other, one):
+    if verdict is Verdict.INCONCLUSIVE and _made_alone(other, one):
         words = f"{one} is inconclusive, and ends in other parameters, whatever else is true of it: {_why(one)}"
         return _OTHER, (words, f"the model at hand is the final one of {other}, bit for bit")
-    if mine is Verdict.INCONCLUSIVE and not (theirs is Verdict.ACCEPTED and one.is_of_the_run_of(other)):
+    if verdict is Verdict.INCONCLUSIVE and not (others is Verdict.ACCEPTED and one.is_of_the_run_of(other)):
         words = f"{one} is inconclusive, so it may be true: {_why(one)}"
         decides = f"a model at hand that is the final one of {other} would decide: the two end in different ones"
         # Without a model there may be two true trainings: that one of them can't be judged here refutes it in nothing.
@@ -159,8 +159,8 @@ def _model(one: Party, other: Party) -> _Found:
 def _one_model(one: Party, other: Party) -> _Found:
     """Rule 7: of two proofs that end in one model, the one stands that was there before the other began."""
     same = one.fits and other.fits
-    mine, theirs = one.report.model, other.report.model
-    if not same and (mine is None or theirs is None or mine.blake3 is None or mine.blake3 != theirs.blake3):
+    own, others = one.report.model, other.report.model
+    if not same and (own is None or others is None or own.blake3 is None or own.blake3 != others.blake3):
         return None
     words = "both end in the same final parameters"
     if one.is_compared != other.is_compared:

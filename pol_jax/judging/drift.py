@@ -59,12 +59,12 @@ class Trajectory:
 
     @property
     def spec(self) -> StateSpec:
-        """The specification of the states."""
+        """Return the specification of the states."""
         return self._spec
 
     @property
     def displacements(self) -> list[Displacement] | None:
-        """How far each leaf went from the first to the last state; None where there is only one state.
+        """Return how far each leaf went from the first to the last state; None where there is only one state.
 
         Elements that are not finite are left out, as in a comparison: else a program could keep a leaf that is never
         finite, and take the bound on drift away.
@@ -101,14 +101,17 @@ def drift_of(
     unchecked = [each.magnitude for each in trajectory.updates if not _lies_in(Span(each.start, each.stop), checked)]
     count, confidence = len(unchecked), None
     if isinstance(policy, RandomSegments | JointSegments):
+        # Section 13.1: the draw meets m false segments with confidence C, so with that confidence at most m - 1 are
+        # false.
         possible = false_segments(segments, policy.fraction) - 1
         if possible < count:
             count, confidence = possible, policy.confidence
+    # A prover would falsify the segments in which most can be moved. A size that is not known may be any.
     largest = sorted(unchecked, key=lambda size: math.inf if size is None else size, reverse=True)[:count]
-    gone = trajectory.displacements
-    leaf, share = tolerated.largest_share(trajectory.spec, gone)
+    moved = trajectory.displacements
+    leaf, share = tolerated.largest_share(trajectory.spec, moved)
     return Drift(
-        distance=_whole(trajectory.spec, gone),
+        distance=_whole(trajectory.spec, moved),
         path=_sum(sizes),
         unchecked=_sum(largest),
         confidence=confidence,
@@ -124,7 +127,7 @@ def drift_of(
 def drift_of_opening(
     sizes: Sequence[float],
     spec: StateSpec,
-    gone: Sequence[Displacement] | None,
+    moved: Sequence[Displacement] | None,
     tolerated: Tolerated,
     d_ref: float | None,
 ) -> Drift:
@@ -133,14 +136,14 @@ def drift_of_opening(
     Args:
         sizes: of the updates of the opened spans.
         spec: of the states.
-        gone: how far each leaf went from the initial state to the last one, if both were opened.
+        moved: how far each leaf went from the initial state to the last one, if both were opened.
         tolerated: what was compared as numbers.
         d_ref: a distance between two honest trainings, if the verifier gave one.
     """
     updates = [finite(size) for size in sizes]
-    leaf, share = tolerated.largest_share(spec, gone)
+    leaf, share = tolerated.largest_share(spec, moved)
     return Drift(
-        distance=_whole(spec, gone),
+        distance=_whole(spec, moved),
         path=None,
         unchecked=None,
         confidence=None,
@@ -154,16 +157,17 @@ def drift_of_opening(
 
 
 def count_infinitesimal(sizes: Sequence[float | None]) -> int:
-    """How many updates are far below the median of those that are finite."""
+    """Return how many updates are far below the median of those that are finite."""
     known = [size for size in sizes if size is not None]
     return sum(size <= INFINITESIMAL * median(known) for size in known) if known else 0
 
 
 def drift_objection(drift: Drift) -> str | None:
-    """Why a proof is not accepted for what tolerances add up to, in words; None where that is small, or they are none.
+    """Return why a proof is not accepted for what tolerances add up to; None where that is nothing, or small.
 
     Where the distances are not known, nothing bounds them.
     """
+    # Everything was equal bit for bit, so there is nothing to bound.
     if not drift.tolerated and drift.leaf is None and drift.share == 0:
         return None
     if drift.distance is None:
@@ -174,6 +178,8 @@ def drift_objection(drift: Drift) -> str | None:
             f"tolerances add up to {share} of the distance of leaf {drift.leaf or '/'} from the initial to the final "
             f"state; allowed is at most {LARGEST_SHARE:.0%}"
         )
+    # A run may go far and come back near: d_ref is how far two honest trainings end apart, so it bounds what is worth
+    # faking.
     known = [scale for scale in (drift.distance, drift.d_ref) if scale is not None]
     if not drift.tolerated or not known or drift.tolerated <= LARGEST_SHARE * min(known):
         return None
@@ -201,7 +207,7 @@ def with_ancestors(drift: Drift, ancestors: Sequence[Ancestor]) -> Drift:
 
 
 def _join(spans: Iterable[Span]) -> list[Span]:
-    """The same steps in as few runs as possible: those that touch or overlap are made one."""
+    """Return the same steps in as few runs as possible: those that touch or overlap are made one."""
     joined = list[Span]()
     for span in sorted(spans):
         if joined and span.start <= joined[-1].stop:
@@ -215,16 +221,16 @@ def _lies_in(span: Span, runs: Iterable[Span]) -> bool:
     return any(run.start <= span.start and span.stop <= run.stop for run in runs)
 
 
-def _whole(spec: StateSpec, gone: Sequence[Displacement] | None) -> float | None:
-    """The distance of all floating-point leaves together."""
-    if gone is None:
+def _whole(spec: StateSpec, moved: Sequence[Displacement] | None) -> float | None:
+    """Return the distance of all floating-point leaves together."""
+    if moved is None:
         return None
-    floating = (each.distance for leaf, each in zip(spec, gone, strict=True) if is_floating(leaf.dtype))
+    floating = (each.distance for leaf, each in zip(spec, moved, strict=True) if is_floating(leaf.dtype))
     return finite(math.hypot(*floating))
 
 
 def _sum(sizes: Sequence[float | None]) -> float | None:
-    """The sum, or None if a size or the sum is not finite."""
+    """Return the sum, or None if a size or the sum is not finite."""
     total = 0.0
     for size in sizes:
         if size is None:

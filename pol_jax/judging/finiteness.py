@@ -12,10 +12,11 @@ from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.states import NonFinite
 
 _CHUNK: Final = 2**20
+"""Elements that are converted to doubles at a time."""
 
 
 def non_finite_leaves(spec: StateSpec, leaves: Sequence[np.ndarray]) -> tuple[NonFinite, ...]:
-    """The leaves of a state that hold a NaN or an infinity, with the number of such values."""
+    """Return the leaves of a state that hold a NaN or an infinity, with the number of such values."""
     found = []
     for leaf, array in zip(spec, leaves, strict=True):
         count = _count(array) if is_floating(leaf.dtype) else 0
@@ -25,7 +26,7 @@ def non_finite_leaves(spec: StateSpec, leaves: Sequence[np.ndarray]) -> tuple[No
 
 
 def _count(array: np.ndarray) -> int:
-    """How many elements are not finite; a complex one is not if a part of it is not."""
+    """Return how many elements are not finite; a complex one is not finite if one of its parts is not."""
     flat, parts = np.ravel(array), 2 if np.iscomplexobj(array) else 1
     chunks = (doubles(flat[at : at + _CHUNK]).reshape(-1, parts) for at in range(0, flat.size, _CHUNK))
     return sum(int(np.count_nonzero(~np.isfinite(chunk).all(axis=1))) for chunk in chunks)

@@ -51,7 +51,7 @@ share counts in what tolerances add up to."""
 
 
 class Distances(msgspec.Struct, frozen=True):
-    """Euclidean distances between the results of one step, for a leaf or for all leaves as one vector.
+    """These are Euclidean distances between the results of one step, for a leaf or for all leaves as one vector.
 
     Attributes:
         update: between the committed states before and after.
@@ -82,17 +82,17 @@ class Distances(msgspec.Struct, frozen=True):
 
     @property
     def size(self) -> float:
-        """The larger of the committed update and the one that this machine expects."""
+        """Return the larger of the committed update and the one that this machine expects."""
         return max(self.update, self.expected)
 
     @property
     def noise(self) -> float:
-        """The largest distance between two of this machine's own results."""
+        """Return the largest distance between two of this machine's own results."""
         return max(self.between, default=0.0)
 
     @property
     def tolerance(self) -> float:
-        """By how much another backend's rounding may be off.
+        """Return by how much another backend's rounding may be off.
 
         The compilations here share most of their algorithms: another library sums in another order. What one last place
         of the state does shows how large rounding errors are that no compilation here makes.
@@ -101,7 +101,7 @@ class Distances(msgspec.Struct, frozen=True):
 
     @property
     def is_quiet(self) -> bool:
-        """Whether the noise leaves room below the limit, so that an error at most the limit may pass.
+        """Return whether the noise leaves room below the limit, so that an error at most the limit may pass.
 
         A program that is noisy on purpose would excuse any error else.
         """
@@ -109,50 +109,54 @@ class Distances(msgspec.Struct, frozen=True):
 
     @property
     def is_clear(self) -> bool:
-        """Whether noise and floor are so far below the update that an error beyond rounding is certain."""
+        """Return whether noise and floor are so far below the update that an error beyond rounding is certain."""
         return self.is_quiet and SAFETY_FACTOR * self.floor <= self.limit
 
     @property
     def floor_decides(self) -> bool:
-        """Whether the floor is larger than the noise, or both are 0."""
+        """Return whether the floor is larger than the noise, or both are 0."""
         return self.noise < self.floor or self.noise == self.floor == 0
 
     @property
     def reach(self) -> float:
-        """How far an error of rounding may grow, as the perturbed state shows."""
+        """Return how far an error of rounding may grow, as the perturbed state shows."""
         return SAFETY_FACTOR * self.perturbation
 
     @property
     def infinitesimal(self) -> bool:
-        """Whether the update can't be told from rounding: its size is not above noise and floor."""
+        """Return whether the update can't be told from rounding: its size is not above noise and floor."""
         return self.size <= max(self.noise, self.floor)
 
     @property
     def is_steered(self) -> bool:
-        """Whether last places of the state before decide where the leaf goes.
+        """Return whether last places of the state before decide where the leaf goes (rule 5 of section 14.1).
 
         They are whatever the prover likes within the tolerance of an earlier step. A leaf that this machine can't tell
         from its own rounding is left to what tolerances add up to.
         """
+        # A leaf of size 0 goes on to the rule: what does not move in the reference, but moves if last places do, is
+        # steered.
         if self.infinitesimal and self.size:
             return False
+        # A nudge of a few floors is plain rounding. The scatter moves elements by up to 256 places, so it says
+        # something only where noise and floor are small beside the update.
         return self.nudge > max(STEERED_SHARE * self.size, SAFETY_FACTOR * self.floor) or (
             self.is_clear and self.scatter > STEERED_SHARE * self.size
         )
 
     @property
     def relative_error(self) -> float:
-        """Error over size; 0 where both are 0."""
+        """Return the error over the size; 0 where both are 0."""
         return _ratio(self.error, self.size)
 
     @property
     def relative_tolerance(self) -> float:
-        """Tolerance over size; 0 where both are 0."""
+        """Return the tolerance over the size; 0 where both are 0."""
         return _ratio(self.tolerance, self.size)
 
     @property
     def clearance(self) -> float:
-        """Update over noise; infinite where only the noise is 0, 0 where both are."""
+        """Return the update over the noise; infinite where only the noise is 0, and 0 where both are."""
         return _ratio(self.update, self.noise)
 
 
@@ -163,6 +167,7 @@ def measure_leaf(dtype: str, leaf: LeafResults) -> Distances:
     """
     start, committed = doubles(leaf.before), doubles(leaf.after)
     own = [doubles(result) for result in (leaf.reference, *leaf.others)]
+    # What is not finite has no distance; `pol_jax.judging.leaf_judgement` judges it before any distance counts.
     finite = np.isfinite(committed) & np.logical_and.reduce([np.isfinite(result) for result in own])
     updated = finite & np.isfinite(start)
     update, expected = norm(committed, start, updated), norm(own[0], start, updated)
@@ -180,6 +185,7 @@ def measure_leaf(dtype: str, leaf: LeafResults) -> Distances:
         floor=eps * float(np.max(np.abs(own[0]), where=finite, initial=0.0)),
         limit=(LIMIT_SHARE if eps < FINE_EPS else COARSE_LIMIT_SHARE) * max(update, expected),
         perturbation=max(moved, default=0.0),
+        # The state was off by so many places, and rounding is about one of them (section 14.1, "rounding").
         rounding=max((each for each in moved[: leaf.rounded] if math.isfinite(each)), default=0.0) / PERTURBED_PLACES,
         nudge=max(nudged, default=0.0),
         scatter=max(scattered, default=0.0),
@@ -187,7 +193,7 @@ def measure_leaf(dtype: str, leaf: LeafResults) -> Distances:
 
 
 def total(leaves: Sequence[Distances]) -> Distances:
-    """The distances of all leaves as one vector. Floors and limits add up like distances."""
+    """Return the distances of all leaves as one vector; floors and limits add up like distances."""
     return Distances(
         update=math.hypot(*(leaf.update for leaf in leaves)),
         expected=math.hypot(*(leaf.expected for leaf in leaves)),
@@ -203,7 +209,7 @@ def total(leaves: Sequence[Distances]) -> Distances:
 
 
 def _perturbation(reference: Flat, perturbed: Flat, where: Bool[np.ndarray, " n"]) -> float:
-    """The distance to a perturbed result; infinite if that is not finite where the reference is."""
+    """Return the distance to a perturbed result; infinite if that is not finite where the reference is."""
     return norm(reference, perturbed, where) if np.isfinite(perturbed[where]).all() else math.inf
 
 

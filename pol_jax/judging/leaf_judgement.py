@@ -29,7 +29,7 @@ from pol_jax.reports.outcomes import Outcome
 
 
 class LeafComparison(msgspec.Struct, frozen=True):
-    """The judgement on one leaf.
+    """A leaf comparison is the judgement on one leaf.
 
     Attributes:
         path: JSON pointer.
@@ -65,6 +65,8 @@ def judge_leaf(spec: LeafSpec, leaf: LeafResults, *, may_be_noise: bool, places:
         steered = "one last place of the state before changes it" if changed else None
         return _unless_steered(LeafComparison(spec.path, outcome, reason, None), steered)
     distances = measure_leaf(spec.dtype, leaf)
+    # Before any tolerance: a learning rate of 0, or a frozen layer, would else excuse an error of one floor in each
+    # step.
     if leaf.is_unmoved:
         found = LeafComparison(spec.path, *_judge_unmoved(leaf, distances), distances)
         return _unless_steered(found, _describe_steered(distances, ()))
@@ -72,8 +74,10 @@ def judge_leaf(spec: LeafSpec, leaf: LeafResults, *, may_be_noise: bool, places:
     outcome, reason = not_finite or (_judge_distances(distances, may_be_noise), describe(distances))
     groups = measure_groups(spec.dtype, leaf, places=places)
     rooms = tuple(Room(group.magnitude, finite(group.room)) for group in groups)
+    # Rule 3 of section 14.1: the norm of a whole leaf is blind to small elements beside a large one.
     if outcome is Outcome.PASSED and distances.error > 0:
         outcome, reason = _judge_groups(groups) or (outcome, reason)
+    # The last sentence of rule 2: two zeros are at distance 0, and 1 / x tells them apart.
     if outcome is Outcome.PASSED and (odd := odd_zeros(leaf)):
         outcome, reason = Outcome.INCONCLUSIVE, f"{odd} zeros with another sign than here; a later step may ask for it"
     found = LeafComparison(spec.path, outcome, reason, distances, rooms, is_open=not_finite is not None)
@@ -116,33 +120,37 @@ def describe_divergence(spec: LeafSpec, leaf: LeafResults) -> str | None:
 
 
 def is_within_tolerance(found: Distances) -> bool:
-    """Whether the error is at most tolerance and limit, and the noise leaves room: the way to pass with other bits."""
+    """Return whether an error passes with other bits: it is at most tolerance and limit, and the noise leaves room."""
     return found.is_quiet and found.error <= min(found.tolerance, found.limit)
 
 
 def is_beyond_rounding(found: Distances) -> bool:
-    """Whether the error is beyond everything that rounding is known to do: the only way to fail by a distance."""
+    """Return whether an error is beyond everything that rounding is known to do; only such a distance fails."""
     return found.error > max(found.tolerance, FAILURE_FACTOR * found.limit, found.reach)
 
 
 def describe(found: Distances) -> str:
-    """The numbers that decide, in words."""
+    """Return the numbers that decide, in words."""
     limit = f"limit {found.limit:.1e}, update {found.update:.1e}"
     return f"error {found.error:.1e}, tolerance {found.tolerance:.1e}, {limit}"
 
 
 def _judge_exactly(leaf: LeafResults) -> tuple[Outcome, str]:
-    """A leaf without rounding has no tolerance. It can still depend on rounded values, such as a count of hits."""
+    """Judge a leaf without rounding, which has no tolerance.
+
+    It can still depend on rounded values: a count of hits does.
+    """
     if np.array_equal(leaf.reference, leaf.after):
         return Outcome.PASSED, "equal"
     if not all(np.array_equal(leaf.reference, other) for other in leaf.others):
         return Outcome.INCONCLUSIVE, "differs between compilations here"
+    # Where last places of the state change the integers, rounding may have changed them too.
     certain = all(np.array_equal(leaf.reference, each) for each in leaf.perturbed)
     return _failed_if(certain), "differs; has no rounding"
 
 
 def _judge_unmoved(leaf: LeafResults, found: Distances) -> tuple[Outcome, str]:
-    """A leaf that no compilation changes must be as it was: where nothing is computed, nothing is rounded."""
+    """Judge a leaf that no compilation changes (rule 2): where nothing is computed, nothing is rounded."""
     if leaf.is_exact:
         return Outcome.PASSED, "unchanged"
     if unlike := _judge_non_finite(leaf):
@@ -151,7 +159,7 @@ def _judge_unmoved(leaf: LeafResults, found: Distances) -> tuple[Outcome, str]:
 
 
 def _judge_non_finite(leaf: LeafResults) -> tuple[Outcome, str] | None:
-    """What NaNs and infinities decide; None where the committed leaf has them where this machine has them.
+    """Judge NaNs and infinities; None where the committed leaf has them where this machine has them.
 
     They have no distance. Rounding moves a value over the edge of a dtype only where a training is lost anyway, or
     chaotic; so where all compilations here agree on them, the committed leaf must too.
@@ -169,13 +177,15 @@ def _judge_non_finite(leaf: LeafResults) -> tuple[Outcome, str] | None:
 
 def _judge_distances(found: Distances, may_be_noise: bool) -> Outcome:
     """Judge a leaf by its distances; it fails by itself only where its own noise leaves no doubt."""
+    # An error of 0 needs no tolerance, so it passes where the noise leaves no room (rule 1).
     if found.error == 0 or is_within_tolerance(found):
         return Outcome.PASSED
     # The leaf is noise-dominated: this machine's results and the committed one are all within the noise of the state
     # before, so nothing can be hidden in it. That holds for the noise of rounding in one step or below one unit in the
-    # last place, not for what several steps have grown to the size of the update.
+    # last place. It does not hold for noise that has grown over several steps to the size of the update.
     if found.infinitesimal and (may_be_noise or found.floor_decides):
         return Outcome.PASSED
+    # A leaf with much noise of its own may be off for a reason that was not seen here: that is undecided, not false.
     return _failed_if(found.is_clear and is_beyond_rounding(found))
 
 
@@ -187,6 +197,7 @@ def _judge_groups(groups: Sequence[MagnitudeGroup]) -> tuple[Outcome, str] | Non
     off = [group for group in groups if group.error > group.bound]
     if not off:
         return None
+    # Only groups that show their noise well, and whose tolerance is below the limit, can fail by themselves.
     failed = [
         group
         for group in off
@@ -212,7 +223,7 @@ def _describe_steered(found: Distances, groups: Sequence[MagnitudeGroup]) -> str
 
 
 def _unless_steered(found: LeafComparison, steered: str | None) -> LeafComparison:
-    """A judgement, which passes only if last places of the state before don't decide the leaf.
+    """Return the judgement, in which a leaf passes only if last places of the state before don't decide it.
 
     They are what the tolerance of an earlier step leaves to the prover, whether or not the bits are equal here.
     """
@@ -224,5 +235,5 @@ def _unless_steered(found: LeafComparison, steered: str | None) -> LeafCompariso
 
 
 def _failed_if(certain: bool) -> Outcome:
-    """What does not pass fails only where no rounding is known that would give the same."""
+    """Return the outcome of what does not pass: it fails only where no known rounding would give the same."""
     return Outcome.FAILED if certain else Outcome.INCONCLUSIVE

@@ -12,7 +12,7 @@ from pol_jax.judging.leaf_numbers import bits_of, doubles
 
 @dataclass(frozen=True)
 class LeafResults:
-    """One leaf of a step: as it was committed, and as this machine computes it.
+    """The results for one leaf of a step: what is committed to, and what this machine computes.
 
     Attributes:
         before: the committed leaf before the step.
@@ -38,7 +38,7 @@ class LeafResults:
 
     @property
     def is_exact(self) -> bool:
-        """Whether the committed leaf has the bits of one of this machine's results.
+        """Return whether the committed leaf has the bits of one of this machine's results.
 
         Equal numbers may have other bits: a zero has a sign, and a NaN a payload.
         """
@@ -46,13 +46,13 @@ class LeafResults:
 
     @property
     def is_unmoved(self) -> bool:
-        """Whether no compilation here changes a number of the leaf."""
+        """Return whether no compilation here changes a number of the leaf."""
         before = doubles(self.before)
         return all(np.array_equal(before, doubles(own), equal_nan=True) for own in (self.reference, *self.others))
 
 
 def odd_nans(leaf: LeafResults) -> int:
-    """How many NaNs of the committed leaf have other bits than any of this machine's results has at their places.
+    """Count the NaNs of the committed leaf whose bits none of this machine's results has at their places.
 
     A NaN has no distance to another one, and more bits than a model needs.
     """
@@ -62,7 +62,7 @@ def odd_nans(leaf: LeafResults) -> int:
 
 
 def odd_zeros(leaf: LeafResults) -> int:
-    """How many zeros of the committed leaf have a sign that none of this machine's results has, where all have a zero.
+    """Count the zeros of the committed leaf whose sign none of this machine's results has, where all have a zero.
 
     Two zeros have no distance, and a program may make any difference of their signs: in the next step, or in one whose
     records ask for it.

@@ -43,7 +43,7 @@ _ZERO: Final = -(2**20)
 
 @dataclass(frozen=True)
 class MagnitudeGroup:
-    """What was measured of the elements of like magnitude; all distances are Euclidean.
+    """A magnitude group is what was measured of the elements of like magnitude; all distances are Euclidean.
 
     Attributes:
         magnitude: of the elements (`magnitudes_of`).
@@ -70,22 +70,22 @@ class MagnitudeGroup:
 
     @property
     def room(self) -> float:
-        """How far the group could be off: by its own bound, and by what last places of the state before decide."""
+        """Return how far the group could be off: by its bound, and by what last places of the state before decide."""
         return self.bound + self.nudge
 
     @property
     def is_steered(self) -> bool:
-        """Whether last places of the state before decide where the group goes; few elements don't show it."""
+        """Return whether last places of the state before decide where the group goes; few elements don't show it."""
         return self.count >= ENOUGH and self.nudge > max(self.bound, STEERED_SHARE * self.update)
 
     @property
     def tolerance(self) -> float:
-        """By how much another backend's rounding may be off; few elements show less of the noise than there is."""
+        """Return by how much another backend's rounding may be off; few elements show less noise than there is."""
         return SAFETY_FACTOR * max(1.0, ENOUGH / self.count) * self.noise
 
     @property
     def bound(self) -> float:
-        """The largest error that passes: the tolerance, and at least the last places.
+        """Return the largest error that passes: the tolerance, and at least the last places.
 
         It may be beyond the limit: the gradient of an element that is nearly 0 is the rest of a sum of larger terms,
         whose rounding it has. The leaf as a whole is held to its limit.
@@ -116,6 +116,7 @@ def measure_groups(dtype: str, leaf: LeafResults, *, places: float = 1.0) -> lis
         return []
     eps = float(ml_dtypes.finfo(DTYPES[dtype]).eps)  # type: ignore[no-untyped-call]
     share = LIMIT_SHARE if eps < FINE_EPS else COARSE_LIMIT_SHARE
+    # By the reference, never by the committed state after: else the prover would choose the groups.
     magnitudes, place = np.unique(magnitudes_of(before, own[0]), return_inverse=True)
     count = np.bincount(place)
 
@@ -123,6 +124,7 @@ def measure_groups(dtype: str, leaf: LeafResults, *, places: float = 1.0) -> lis
         with np.errstate(over="ignore"):
             return group_norms(a - b, place, len(count))
 
+    # The larger of both, as for a whole leaf: a forger who claims a small update gets no larger limit by it.
     update = np.maximum(norms(after, before), norms(own[0], before))
     # A perturbed result that is lost hinders a failure. It excuses no element: a program could lose it on purpose.
     lost, lost_by_nudge = (
@@ -152,13 +154,13 @@ def measure_groups(dtype: str, leaf: LeafResults, *, places: float = 1.0) -> lis
 
 
 def magnitudes_of(first: Flat, second: Flat) -> Int64[np.ndarray, " n"]:
-    """The magnitude of each element: the exponent of the larger one of two finite values, divided by `BINADES`."""
+    """Return the magnitude of each element: the exponent of the larger of two finite values, divided by `BINADES`."""
     largest = np.maximum(np.abs(first), np.abs(second))
     return np.where(largest > 0, np.frexp(largest)[1] // BINADES, _ZERO).astype(np.int64)
 
 
 def group_norms(difference: Flat, place: Int64[np.ndarray, " n"], groups: int) -> Float64[np.ndarray, " groups"]:
-    """The Euclidean norm of each group, scaled by its largest element: squares of tiny numbers would be 0."""
+    """Return the Euclidean norm of each group, scaled by its largest element: squares of tiny numbers would be 0."""
     with np.errstate(over="ignore", invalid="ignore"):
         absolute = np.abs(difference)
         largest = np.zeros(groups)

@@ -74,10 +74,12 @@ class Party:
 
     def was_before(self, other: Party) -> bool:
         """Return whether this one was shown to be there before the other can have begun: a beacon alone shows that."""
-        mine, theirs = self.report.period, other.report.period
-        if mine is None or theirs is None:
+        own, others = self.report.period, other.report.period
+        if own is None or others is None:
             return False
-        end, begin = mine.window.not_after, theirs.window.beacon
+        # A timestamp shows that something was there by then, never that it was not there before. Only a value that
+        # nobody knew earlier, such as the round of a beacon, shows the earliest time at which a run can have begun.
+        end, begin = own.window.not_after, others.window.beacon
         return end is not None and begin is not None and end < begin
 
     def is_independent_of(self, other: Party) -> bool:
@@ -85,16 +87,16 @@ class Party:
 
         It begins with nothing of it, and the two end in different parameters.
         """
-        mine, theirs = self.report.model, other.report.model
+        own, others = self.report.model, other.report.model
         return (
             self.report.verdict is Verdict.ACCEPTED
             and self.prover not in (None, other.prover)
             and self.is_compared
             and self.origin_is_shown
-            and mine is not None
-            and theirs is not None
-            and None not in (mine.blake3, theirs.blake3)
-            and mine.blake3 != theirs.blake3
+            and own is not None
+            and others is not None
+            and None not in (own.blake3, others.blake3)
+            and own.blake3 != others.blake3
         )
 
 

@@ -9,7 +9,7 @@ from pol_jax.protocol.spans import Span
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """The result of a replay.
+    """A replay result says which steps were executed, and where the first difference was.
 
     Attributes:
         span: the steps that were to be executed.
@@ -25,17 +25,17 @@ class ReplayResult:
 
     @property
     def exact(self) -> bool:
-        """Whether the replay gave the ledger's rows bit for bit."""
+        """Return whether the replay gave the ledger's rows bit for bit."""
         return self.mismatch is None
 
     @property
     def last(self) -> int:
-        """The last step that was executed and compared."""
+        """Return the last step that was executed and compared."""
         return self.span.stop if self.mismatch is None else self.mismatch
 
     def for_target(self, target: Span) -> ReplayResult:
-        """What the replay says of a target on its route: exact, if it is up to the target's end; else where it ended.
+        """Return what the replay says of a target on its route: exact up to its end, or where the replay ended.
 
-        A target that lies behind the first difference was not reached. It has the same result as the one that differs.
+        A target after the first difference was not reached. It has the same result as the one that differs.
         """
         return ReplayResult(target) if self.mismatch is None or self.mismatch > target.stop else self

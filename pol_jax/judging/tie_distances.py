@@ -32,7 +32,7 @@ MOST_OFFSETS: Final = 4096
 
 @dataclass(frozen=True)
 class TieDistance:
-    """The distances of one operand of a decision from a tie.
+    """A tie distance says how far one operand of a decision is from a tie.
 
     Attributes:
         operand: which.
@@ -113,6 +113,7 @@ def _of_rounding(values: np.ndarray, rounding: Rounding) -> tuple[np.ndarray, np
 def _of_extremum(values: np.ndarray, axes: Sequence[int], signs: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     along = tuple(axis + 1 for axis in axes)
     kept = tuple(axis for axis in range(values.ndim) if axis not in along)
+    # The reduced axes go last and become one, so that one pass finds the largest element of each reduction.
     order = (*kept, *along)
     moved = values.transpose(order)
     flat = moved.reshape(*(values.shape[axis] for axis in kept), -1)
@@ -123,7 +124,7 @@ def _of_extremum(values: np.ndarray, axes: Sequence[int], signs: Sequence[int]) 
 
 
 def _of_largest(flat: np.ndarray, sign: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distances from the largest element along the last axis; the largest one's own is from the second."""
+    """Return distances from the largest element along the last axis; the largest one's own is from the second."""
     if flat.shape[-1] < 2:  # nothing beside it
         return np.full(flat.shape, np.inf, flat.dtype), np.ones(flat.shape, np.int8)
     ordered = np.partition(flat, flat.shape[-1] - 2, axis=-1)
@@ -134,6 +135,7 @@ def _of_largest(flat: np.ndarray, sign: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _of_order(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    # Only neighbours in order can change places: for every other pair, one in between would have to move first.
     places = np.argsort(values, axis=axis, kind="stable")
     ordered = np.take_along_axis(values, places, axis)
     gaps = _finite(np.diff(ordered, axis=axis))
@@ -155,7 +157,7 @@ def _of_window(values: np.ndarray, tie: WindowTie) -> tuple[np.ndarray, np.ndarr
 
 
 def _of_window_largest(values: np.ndarray, tie: WindowTie, sign: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distances from the largest element of any window that an element is in."""
+    """Return distances from the largest element of any window that an element is in."""
     padding = [(max(low, 0), max(high, 0)) for low, high in tie.padding]
     padded = np.pad(values, [(0, 0), *padding], constant_values=-np.inf)
     distance, crossing = np.full(padded.shape, np.inf, values.dtype), np.ones(padded.shape, np.int8)
@@ -165,6 +167,7 @@ def _of_window_largest(values: np.ndarray, tie: WindowTie, sign: int) -> tuple[n
     ]
     if min(counts, default=1) < 1:
         return values + np.inf, np.ones(values.shape, np.int8)
+    # One strided view for each place in a window, so that every window is looked at in one numpy operation.
     views = [
         (slice(None), *(slice(o, o + (n - 1) * s + 1, s) for o, n, s in zip(offset, counts, tie.strides, strict=True)))
         for offset in product(*map(range, tie.shape))

@@ -45,7 +45,7 @@ MIN_OTHERS: Final = 2
 
 
 class StepComparison(msgspec.Struct, frozen=True):
-    """The judgement on a step, or on the fewest steps between two committed states.
+    """A step comparison is the judgement on a step, or on the fewest steps between two committed states.
 
     Attributes:
         outcome: of the whole.
@@ -144,6 +144,7 @@ def with_metric(
     """
     for at, value in enumerate(committed):
         outcome, reason = judge_metric(value, [each[at] for each in own], [each[at] for each in perturbed])
+        # A metric other than the loss may count what comparisons decide, such as an accuracy, so it never fails a step.
         if outcome is Outcome.FAILED and not may_fail:
             outcome = Outcome.INCONCLUSIVE
         if outcome is not Outcome.PASSED:
@@ -160,6 +161,7 @@ def _judge_total(whole: Distances) -> tuple[Outcome, str]:
     """Judge all leaves as one vector. It must have an update: one that rounding could have made proves nothing."""
     if is_beyond_rounding(whole):
         return Outcome.FAILED, describe(whole)
+    # Rule 1: two equal states would pass any distance, and show nothing about what happened between them.
     if whole.infinitesimal:
         return Outcome.INCONCLUSIVE, f"the update {whole.update:.1e} is not above the noise"
     return (Outcome.PASSED if is_within_tolerance(whole) else Outcome.INCONCLUSIVE), describe(whole)
@@ -168,16 +170,18 @@ def _judge_total(whole: Distances) -> tuple[Outcome, str]:
 def _conclude(
     whole: tuple[Outcome, str] | None, leaves: Sequence[LeafComparison], others: int
 ) -> tuple[Outcome, tuple[str, ...]]:
-    """The outcome of a step, and the reasons of those parts that have it.
+    """Return the outcome of a step, and the reasons of those parts that have it.
 
     Args:
         whole: the judgement on all floating-point leaves; None if there are none.
         leaves: the judgements on each.
         others: how many compilations there are beside the reference.
     """
+    # Section 14.1: nothing is decided with fewer than two other compilations, not even a failure.
     if others < MIN_OTHERS:
         return Outcome.INCONCLUSIVE, (f"only {others} other compilations here; expected {MIN_OTHERS} or more",)
     outcome, reason = whole or (Outcome.PASSED, "no floating-point leaves")
+    # No leaf excuses another, and a good total excuses none: the worst of all parts is the outcome.
     outcomes = {outcome, *(leaf.outcome for leaf in leaves)}
     if outcomes == {Outcome.PASSED}:
         return Outcome.PASSED, (reason,)

@@ -17,7 +17,7 @@ from pol_jax.reports.comparison import Compared, UsedDecisions
 
 @dataclass(frozen=True)
 class Tolerated:
-    """The comparisons of a run, and for how many steps of it they stand.
+    """This value holds the comparisons of a run, and for how many steps of it they stand.
 
     Attributes:
         compared: what was compared as numbers.
@@ -36,7 +36,7 @@ class Tolerated:
 
     @property
     def distance(self) -> float | None:
-        """How far the whole run could be off, if each step were off by what was tolerated in those that passed.
+        """Return how far the whole run could be off, if each step were off by what was tolerated where steps passed.
 
         That is the mean of what is allowed over the steps that passed, times T; 0 where everything was equal bit for
         bit, and None where no steps passed, or it is not finite.
@@ -48,48 +48,50 @@ class Tolerated:
         own = sum(weight * size for weight, size in zip(self._weights, sizes, strict=True))
         return finite(own + self._choices(lambda used: math.inf if used.choices is None else used.choices))
 
-    def largest_share(self, spec: StateSpec, gone: Sequence[Displacement] | None) -> tuple[str | None, float | None]:
-        """The leaf that tolerated errors could have led furthest astray, against its own way, and that share.
+    def largest_share(self, spec: StateSpec, moved: Sequence[Displacement] | None) -> tuple[str | None, float | None]:
+        """Return the leaf that tolerated errors could have led furthest, as a share of the way it went, and that share.
 
         Each leaf is held against itself, and its small elements against themselves too: a counter that runs far, or a
         large parameter, must not excuse another one.
 
         Args:
             spec: of the states.
-            gone: how far each leaf went from the initial to the final state; None where that is not known.
+            moved: how far each leaf went from the initial to the final state; None where that is not known.
 
         Returns:
-            None and 0 where no steps passed within a tolerance; None and None where ``gone`` is not known.
+            None and 0 where no steps passed within a tolerance; None and None where ``moved`` is not known.
         """
         passed, weights = self._passed, self._weights
         if not passed:
             return None, 0.0
-        if gone is None:
+        if moved is None:
             return None, None
         shares = {
-            at: gone[at].share([each.rooms[at] for each in passed], weights, partial(self._choices_of_leaf, at))
-            for at in (range(len(gone)) if self.leaves is None else self.leaves)
+            at: moved[at].share([each.rooms[at] for each in passed], weights, partial(self._choices_of_leaf, at))
+            for at in (range(len(moved)) if self.leaves is None else self.leaves)
         }
         at = max(shares, key=shares.__getitem__)
         return spec[at].path, finite(shares[at])
 
     def _choices_of_leaf(self, leaf: int, most: int | None) -> float:
-        """How far choices could have led the elements of a leaf up to a magnitude; None for all."""
+        """Return how far choices could have led the elements of a leaf up to a magnitude; None for all."""
         return self._choices(lambda used: room_up_to(used.rooms[leaf] if used.rooms else (), most))
 
     def _choices(self, size: Callable[[UsedDecisions], float]) -> float:
-        """How far choices near ties could have led the run (`pol_jax.judging.choice_bound`).
+        """Return how far choices near ties could have led the run (`pol_jax.judging.choice_bound`).
 
         Args:
             size: tells how far near ties could have moved what is asked about, in a comparison.
         """
         used = {each.span: each.decisions for each in self._passed if each.decisions is not None}
         weights = {each.span: weight for each, weight in zip(self._passed, self._weights, strict=True)}
+        # Listed steps stand for themselves alone, so what near ties could do in them counts in full (section 14.2).
         if self.drawn is None:
             return sum((weights[span] * size(each) for span, each in used.items()), 0.0)
         of_draw = [used[span] for span in self.drawn if span in used]
         most = max(map(size, of_draw), default=0.0)
         mean = mean_choice([_done(each, size(each)) for each in of_draw], most, len(self.drawn), self.confidence)
+        # The first and the last step were not drawn, so nothing is inferred from them: they count as they were seen.
         ends = sum((_done(each, size(each)) for span, each in used.items() if span not in self.drawn), 0.0)
         return ends + mean * sum(weight for span, weight in weights.items() if span in self.drawn)
 
@@ -99,7 +101,7 @@ class Tolerated:
 
     @property
     def _weights(self) -> list[float]:
-        """For how many comparisons of the run each one that passed stands.
+        """Return for how many comparisons of the run each one that passed stands.
 
         The first and the last step are in every challenge, and unlike others: the one begins with large updates, the
         other ends with small ones. They would lead the mean astray.
@@ -112,5 +114,5 @@ class Tolerated:
 
 
 def _done(used: UsedDecisions, could: float) -> float:
-    """What used entries did, at most, of what near ties could do."""
+    """Return what used entries did, at most, of what near ties could do."""
     return used.share * could if used.share else 0.0

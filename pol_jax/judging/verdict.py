@@ -46,7 +46,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict with its reasons, the outcomes of the stages 7 and 9, and what stage 9 found."""
+    """A judgement is a verdict with its reasons, the outcomes of the stages 7 and 9, and what stage 9 found."""
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -63,12 +63,14 @@ def judge_bits(evidence: Evidence) -> Judgement:
     replays_exact = self_test_exact and len(exact) == len(evidence.segments)
     if evidence.initial_exact is not False and replays_exact and exact:
         initial = "the initial state and " if evidence.initial_exact else ""
+        # Bits accept on any backend: nobody gets the same bits by luck (section 13.1).
         those = (
             f"the challenged {evidence.unit}" if len(exact) == 1 else f"all {len(exact)} challenged {evidence.unit}s"
         )
         verb = "was" if len(exact) == 1 and not initial else "were"
         reason = f"{initial}{those} {verb} reproduced bit for bit"
         return Judgement(Verdict.ACCEPTED, (reason,), _initial(evidence, Outcome.PASSED), Outcome.PASSED, seen)
+    # Bits differ. That rejects only where this backend is shown to be the prover's (section 13.1).
     undecided = _why_undecided(evidence)
     verdict, outcome = (Verdict.INCONCLUSIVE, Outcome.INCONCLUSIVE) if undecided else (Verdict.REJECTED, Outcome.FAILED)
     replay = Outcome.PASSED if replays_exact and exact else outcome
@@ -91,6 +93,7 @@ def judge_numbers(by_bits: Judgement, compared: Sequence[Compared], exact: int, 
     what = "steps" if unit == "step" else "runs of steps between checkpoints"
     bits = f"{exact} {unit}s bit for bit, " if exact else ""
     seen = f"{bits}{close} of {len(challenged)} {'other ' if exact else ''}{what} within the tolerance"
+    # Nothing is accepted because nothing was looked at: without a challenged unit there is nothing to accept.
     if outcomes == {Outcome.PASSED} and (exact or challenged):
         reason = f"all challenged {unit}s were reproduced: {seen} that was calibrated on this machine"
         opened = by_bits.initial is not Outcome.NOT_REACHED
@@ -154,12 +157,14 @@ def _differences(evidence: Evidence) -> list[str]:
 
 
 def _why_undecided(evidence: Evidence) -> list[str]:
-    """Why differences on this backend say nothing about the proof, in one line; empty if they mean a rejection."""
+    """Return why differences on this backend say nothing, in one line; empty if they mean a rejection."""
     here = f"{Stage.REPLAY}: cannot judge exactly here:"
     if not _differences(evidence):
         return [f"{here} no {evidence.unit} was replayed"]
+    # Reason 1 of section 13.1: a backend that contradicts itself contradicts nobody else.
     if not evidence.repeatable:
         return [f"{here} this backend gives other bits when it repeats a step"]
+    # Reason 2: another processor, library or flag has other bits for honest steps too.
     if evidence.environment_differences:
         listed = "; ".join(evidence.environment_differences)
         if evidence.exact_arithmetic:
@@ -167,6 +172,8 @@ def _why_undecided(evidence: Evidence) -> list[str]:
         return [f"{here} this is not the prover's backend ({listed})"]
     if evidence.exact_arithmetic:
         return []
+    # Reason 3: environments that look equal may still differ in what nobody records. A backend that never got the bits
+    # of this program has not shown that it could.
     if not any(part and part.exact for part in (evidence.self_test, *evidence.segments)):
         neither = "no challenged" if evidence.self_test is None else "neither the self-test nor any challenged"
         return [f"{here} this backend reproduces {neither} {evidence.unit}"]
