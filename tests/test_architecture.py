@@ -91,7 +91,7 @@ TESTED_ELSEWHERE = {
     " attacks.stolen_proof attacks.synthesised_records",
     "cli/test_main.py": "errors cli.proving_commands cli.study_commands cli.verifying_commands",
     "cli/test_check.py": "cli.documents",
-    "cli/test_verify.py": "cli.arguments cli.report_screen",
+    "cli/test_verify.py": "cli.arguments cli.report_screen cli.verifier_options",
     "cli/test_sign.py": "storage.final_arrays cli.output_file",
     "cli/test_diff.py": "verifying.diff",
     "cli/test_interrupted_train.py": "files",
@@ -144,8 +144,8 @@ TESTED_ELSEWHERE = {
     "attacks/test_stage_6_state_digests.py": "verifying.checks",
     "attacks/test_openings.py": "verifying.opening_contents verifying.opening_rows",
     "attacks/test_stage_7_initial_state.py": "verifying.initial_comparison",
-    "attacks/test_stage_9_replay.py": "verifying.challenged_segments verifying.replay",
-    "verifying/test_proof_verifier.py": "verifying.interruption verifying.verifier",
+    "attacks/test_stage_9_replay.py": "verifying.challenged_segments verifying.replay verifying.row_comparison",
+    "verifying/test_proof_verifier.py": "verifying.built_in_records verifying.interruption verifying.verifier",
 }
 """Modules without a test file of their name, by the file that tests what they do."""
 

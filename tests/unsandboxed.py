@@ -11,8 +11,9 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.policies import StepPolicy
 from pol_jax.reports.report import Report
 from pol_jax.training.task import Source
+from pol_jax.verifying.built_in_records import built_in_source
 from pol_jax.verifying.opening_verifier import OpeningVerifier
-from pol_jax.verifying.proof_verifier import ProofVerifier, built_in_source
+from pol_jax.verifying.proof_verifier import ProofVerifier
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Trusted
 

@@ -132,8 +132,10 @@ def resolve(first: Path, second: Path, **options: object) -> None:
     Exit codes: 0 decided (the first line says for whom), 1 neither stands, 3 it can't be decided.
     """
     from pol_jax.cli.resolve import resolve_command
+    from pol_jax.cli.verifier_options import split_options
 
-    sys.exit(resolve_command(first, second, **options))  # type: ignore[arg-type]
+    common, others = split_options(options)
+    sys.exit(resolve_command(first, second, common, **others))
 
 
 @click.command(short_help="Encrypt PROOF to readers.")

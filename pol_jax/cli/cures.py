@@ -13,7 +13,7 @@ from pol_jax.reports.outcomes import Mode, Outcome, Verdict
 from pol_jax.reports.provenance import Origin
 from pol_jax.reports.report import Report
 from pol_jax.training.task import Source
-from pol_jax.verifying.proof_verifier import UnknownTaskError, built_in_source
+from pol_jax.verifying.built_in_records import UnknownTaskError, built_in_source
 
 
 def source_of_built_in(data_dir: Path | None) -> Callable[[Commitment], Source]:

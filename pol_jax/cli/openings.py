@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import structs
 from rich import filesize
 
-from pol_jax.attesting.anchors import read_anchors
 from pol_jax.cli.arguments import step_policy
 from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.nonces import GivenNonce, given_nonce
@@ -15,7 +15,7 @@ from pol_jax.cli.output_file import check_writable
 from pol_jax.cli.report_screen import check_files, check_model, publish
 from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
 from pol_jax.cli.train import read_secret
-from pol_jax.cli.verify import bounds_of, trusted_task
+from pol_jax.cli.verifier_options import VerifierOptions
 from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import challenged_steps
 from pol_jax.protocol.limits import Limits
@@ -66,65 +66,36 @@ def open_command(
 
 
 def verify_opening_command(
-    claim: Path,
-    opening: Path,
-    steps: str | None,
-    nonce: str | None,
-    nonce_round: Path | None,
-    confidence: float | None,
-    fraction: float | None,
-    json_file: Path | None,
-    html_file: Path | None,
-    timeout: float,
-    total_timeout: float | None,
-    memory: float | None,
-    unconfined: bool,
-    jobs: int | None,
-    d_ref: float | None,
-    max_constants: int | None,
-    exact: bool,
-    leaves: tuple[str, ...],
-    task: tuple[str, ...],
-    same_program: bool,
-    any_program: bool,
-    data_dir: Path | None,
-    signer: str | None,
-    tsa_roots: Path | None,
-    model: Path | None,
-    **others: object,
+    claim: Path, opening: Path, steps: str | None, options: VerifierOptions, others: Mapping[str, object]
 ) -> int:
-    """Verify an opening, print the report, and return the exit code."""
+    """Verify an opening, print the report, and return the exit code; ``others`` are options about proofs alone.
+
+    Raises:
+        UsageError: one of the others was given.
+    """
     for name, value in others.items():  # pol verify has one set of options for proofs and for openings
         if value:
             option = name.replace("_", "-")
             raise UsageError(f"--{option}: has no meaning for an opening, which holds everything that is needed")
-    trusted = trusted_task(task, data_dir, same_program)
+    trusted = options.trusted()
     quiet_libraries()
-    check_files(json_file, html_file)
-    check_model(model)
-    given = given_nonce(nonce, nonce_round, claim, tsa_roots)
-    policy, nonce_bytes = _challenge(steps, given, confidence, fraction)
+    check_files(options.json_file, options.html_file)
+    check_model(options.model)
+    given = given_nonce(options.nonce, options.nonce_round, claim, options.tsa_roots)
+    policy, nonce_bytes = _challenge(steps, given, options.confidence, options.fraction)
     request = OpeningRequest(
         claim=absolute(find_claim(claim)),
         opening=absolute(opening),
         policy=policy,
         nonce=nonce_bytes,
-        limits=Limits() if max_constants is None else Limits(constant_bytes=max_constants),
-        same_program=same_program,
-        any_program=any_program,
-        jobs=jobs or 1,
-        d_ref=d_ref,
-        exact=exact,
-        leaves=leaves,
-        model=None if model is None else absolute(model),
-        **read_anchors(signer, tsa_roots)._asdict(),
+        **options.request_fields(),
     )
-    bars, bounds = Bars(), bounds_of(timeout, total_timeout, memory, unconfined)
+    bars = Bars()
     try:
-        report = verify_opening_apart(request, trusted=trusted, progress=bars, bounds=bounds)
+        report = verify_opening_apart(request, trusted=trusted, progress=bars, bounds=options.bounds())
     finally:
         bars.end()
-    return publish(structs.replace(report, public_draw=given.draw), json_file, html_file, model)
+    return publish(structs.replace(report, public_draw=given.draw), options.json_file, options.html_file, options.model)
 
 
 def _challenge(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from pol_jax.attesting.anchors import Anchors, read_anchors
 from pol_jax.cli.arguments import parse_nonce
 from pol_jax.cli.documents import refuse_bundle
 from pol_jax.cli.report_screen import check_model
 from pol_jax.cli.terminal import Bars, quiet_libraries
-from pol_jax.cli.verify import source_of, trusted_task
+from pol_jax.cli.verifier_options import VerifierOptions
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, REJECTED, PolError, UsageError, printable
 from pol_jax.judging.dispute import Resolution, Standing, resolve
 from pol_jax.judging.party import Party
@@ -29,7 +29,6 @@ from pol_jax.sandbox.apart import verify_proof_apart
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.task import Source
-from pol_jax.verifying.proof_verifier import BUILT_IN_RECORDS
 from pol_jax.verifying.request import ProofRequest, absolute, fresh_nonce
 from pol_jax.verifying.trusted_program import Trusted, trust_built_in
 
@@ -37,18 +36,7 @@ _CODES: Final = {Standing.NEITHER: REJECTED, Standing.UNDECIDED: INCONCLUSIVE}
 
 
 def resolve_command(
-    first: Path,
-    second: Path,
-    model: Path | None,
-    parent: tuple[Path, ...],
-    task: tuple[str, ...],
-    any_program: bool,
-    everything: bool,
-    confidence: float | None,
-    fraction: float | None,
-    nonce: str | None,
-    tsa_roots: Path | None,
-    data_dir: Path | None,
+    first: Path, second: Path, options: VerifierOptions, *, parent: tuple[Path, ...], everything: bool
 ) -> int:
     """Verify both proofs, print what was found and whose claim stands, and return the exit code."""
     if first.resolve() == second.resolve():
@@ -56,15 +44,13 @@ def resolve_command(
     for proof in (first, second):
         refuse_bundle(proof, "a dispute needs the whole one")
     quiet_libraries()
-    check_model(model)
+    check_model(options.model)
     verifier = _Verifier(
-        policy=_policy(everything, confidence, fraction),
-        nonce=parse_nonce(nonce) or fresh_nonce(),
-        anchors=read_anchors(None, tsa_roots),
-        trusted=trusted_task(task, data_dir, same_program=False) or trust_built_in(data_dir),
-        source=source_of(task, data_dir),
-        records=f"--task {', '.join(task)}" if task else BUILT_IN_RECORDS,
-        any_program=any_program,
+        policy=_policy(everything, options.chance),
+        nonce=parse_nonce(options.nonce) or fresh_nonce(),
+        fields=options.request_fields() | {"records": options.records},
+        trusted=options.trusted() or trust_built_in(options.data_dir),
+        source=options.source(),
     )
     reports: dict[Path, Report] = {}
     parents: dict[Path, tuple[Path, ...]] = {}
@@ -72,7 +58,7 @@ def resolve_command(
     for proof, other in ((earlier, later), (later, earlier)):
         sound = other in reports and reports[other].verdict is Verdict.ACCEPTED and _comes_from(proof, other, parent)
         parents[proof] = (other, *parent) if sound else parent  # a damaged copy of an earlier proof refutes nobody
-        reports[proof] = verifier.verify(proof, parents[proof], model)
+        reports[proof] = verifier.verify(proof, parents[proof], options.model)
     parties = [
         Party(str(proof), reports[proof], verifier.begins_in(proof, other, reports, parents))
         for proof, other in ((first, second), (second, first))
@@ -82,40 +68,39 @@ def resolve_command(
     return _CODES.get(found.standing, ACCEPTED)
 
 
+@dataclass(frozen=True, kw_only=True)
 class _Verifier:
-    """Verifies both parties by one policy, with one nonce."""
+    """This verifier asks the same of both parties: one policy, one nonce, one source.
 
-    def __init__(
-        self,
-        *,
-        policy: Policy,
-        nonce: bytes,
-        anchors: Anchors,
-        trusted: Trusted,
-        source: Callable[[Commitment], Source],
-        records: str,
-        any_program: bool,
-    ) -> None:
-        self.policy, self.nonce, self._anchors = policy, nonce, anchors
-        self._trusted, self._source, self._records, self._any_program = trusted, source, records, any_program
+    Attributes:
+        policy: what is replayed.
+        nonce: decides the draws.
+        fields: what else a request asks.
+        trusted: tells which programs the source that the verifier trusts gives.
+        source: finds the records of a proof.
+    """
+
+    policy: Policy
+    nonce: bytes
+    fields: Mapping[str, Any]
+    trusted: Trusted
+    source: Callable[[Commitment], Source]
 
     def verify(
         self, proof: Path, parents: tuple[Path, ...], model: Path | None, policy: Policy | None = None
     ) -> Report:
         """Return the report on a proof."""
+        fields = dict(self.fields) | {"model": None if model is None else absolute(model)}
         request = ProofRequest(
             path=absolute(proof),
             policy=policy or self.policy,
             nonce=self.nonce,
             parents=tuple(map(absolute, parents)),
-            any_program=self._any_program,
-            model=None if model is None else absolute(model),
-            records=self._records,
-            **self._anchors._asdict(),
+            **fields,
         )
         bars = Bars()
         try:
-            return verify_proof_apart(request, self._source, trusted=self._trusted, progress=bars)
+            return verify_proof_apart(request, self.source, trusted=self.trusted, progress=bars)
         finally:
             bars.end()
 
@@ -172,8 +157,7 @@ def _claim(proof: Path) -> str | None:
     return claim.digest().hex() if claim else None
 
 
-def _policy(everything: bool, confidence: float | None, fraction: float | None) -> Policy:
-    chance = {name: x for name, x in (("confidence", confidence), ("fraction", fraction)) if x is not None}
+def _policy(everything: bool, chance: dict[str, float]) -> Policy:
     if everything and chance:
         raise UsageError("--all: replays every segment; leave out --confidence and --fraction")
     return AllSegments() if everything else RandomSegments(**chance)

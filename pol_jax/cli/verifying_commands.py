@@ -112,15 +112,18 @@ def verify(proof: Path, opening: Path | None, steps: str | None, **options: obje
     A proof that starts from an earlier one needs the earlier one as --parent, and its parents too; each of them is
     verified in the same way. If several --task are given, each proof gets the records of the task of its name.
     """
+    from pol_jax.cli.verifier_options import split_options
+
+    common, others = split_options(options)
     if opening is not None:
         from pol_jax.cli.openings import verify_opening_command
 
-        sys.exit(verify_opening_command(proof, opening, steps, **options))  # type: ignore[arg-type]
+        sys.exit(verify_opening_command(proof, opening, steps, common, others))
     if steps is not None:
         raise UsageError("--steps: names the steps of an opening; give --opening FILE, or --segments LIST")
     from pol_jax.cli.verify import verify_command
 
-    sys.exit(verify_command(proof, **options))  # type: ignore[arg-type]
+    sys.exit(verify_command(proof, common, **others))
 
 
 @click.command("merge-reports", short_help="Judge PROOF by the facts of all shards.")
@@ -146,20 +149,11 @@ def merge_reports(proof: Path, facts: tuple[Path, ...], **options: object) -> No
 
     The report is that of a verification without shards.
     """
+    from pol_jax.cli.verifier_options import split_options
     from pol_jax.cli.verify import verify_command
 
-    left_out = dict.fromkeys(
-        ("confidence", "fraction", "top_q", "metric", "segments", "nonce", "nonce_round", "model", "jobs")
-    )
-    limits = {
-        "timeout": 900.0,
-        "total_timeout": None,
-        "memory": None,
-        "unconfined": False,
-        "max_constants": None,
-        "everything": False,
-    }
-    sys.exit(verify_command(proof, facts=facts, **left_out, **limits, **options))  # type: ignore[arg-type]
+    common, others = split_options(options)
+    sys.exit(verify_command(proof, common, facts=facts, **others))
 
 
 @click.command(short_help="Draw steps for a prover to open.")

@@ -1,4 +1,4 @@
-"""Whether a committed step is the step that this machine computes, within a tolerance that it calibrated itself.
+"""A committed step is compared with the step that this machine computes, within a tolerance that it calibrated itself.
 
 These are the rules of section 14.1 of the protocol, for backends whose bits differ from the prover's. An honest step is
 off by the rounding errors of two compilations, of which this machine has seen some (the noise); a forged one by about

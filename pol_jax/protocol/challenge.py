@@ -75,6 +75,8 @@ def challenged_steps(
     one, which leads to the claimed model. The arguments and errors are those of `draw_steps`.
     """
     drawn = draw_steps(policy, steps, claim, nonce, version)
+    # Section 12.3: without step 1 nobody sees that the run begins with the initial state, and without T not where it
+    # ends.
     return sorted({1, *drawn, steps}) if isinstance(policy, RandomSteps) else drawn
 
 
@@ -143,8 +145,10 @@ def by_chance(policy: Policy | StepPolicy, segments: int, replayed: int) -> int:
 
     Segments that the prover could foresee do not count, unless all segments are replayed.
     """
+    # Where everything was replayed there is nothing that a prover could have foreseen.
     if replayed >= segments:
         return segments
+    # What the prover can foresee meets no false segment that they have placed elsewhere (sections 12.2 and 13.1).
     if isinstance(policy, ListedSegments | TopSegments | ListedSteps):
         return 0
     if isinstance(policy, JointSegments | RandomSteps):  # a challenge of random steps has two more, which are foreseen
@@ -156,6 +160,7 @@ def _random(
     policy: RandomSegments | JointSegments | RandomSteps, segments: int, claim: Digest, nonce: bytes, version: Format
 ) -> set[int]:
     count = segments_needed(segments, policy.confidence, policy.fraction)
+    # Version 1 drew by the permutation of section 8, which is not quite uniform for tiny n (appendix A).
     if version == FORMAT_1:
         keys = order_keys(draw_key(claim, nonce, encode(policy), DIGEST_BYTES, FORMAT_1), 0, ROUNDS)[:, None]
         return set(permute(keys, segments, np.arange(count, dtype=np.uint64)).tolist())

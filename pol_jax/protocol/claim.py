@@ -100,6 +100,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return those in which the steps of a span were made, as the prover says."""
         ends = [*(each.start for each in self.environments[1:]), self.steps]
         pairs = zip(self.environments, ends, strict=True)
+        # The initial state was made where the run began, before any step.
         if span == INITIAL:
             return [self.environments[0]]
         return [each for each, end in pairs if each.start < span.stop and span.start < end]
@@ -121,9 +122,11 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ProofError: ``content`` is no claim; the text names the field.
         """
         claim = decode(content, cls, FILE, upgrade_claim)
+        # Each step has exactly one environment: the ranges begin at 0, ascend, and end with the run (section 2.2).
         starts = [each.start for each in claim.environments]
         if starts[:1] != [0] or not _ascend(starts, claim.steps):
             raise ProofError(FILE, f"environments: expected ascending steps below {claim.steps}, the first 0")
+        # Version 1 wrote these lists in any order, and its claims keep their digests (appendix A).
         if claim.format != FORMAT_1:
             for each in claim.environments:
                 _check_environment(each.environment)

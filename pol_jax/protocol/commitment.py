@@ -96,6 +96,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def has_witness(self, step: int, steps: int) -> bool:
         """Return whether the ledger's row of ``step`` has the digest of the state, in a run of ``steps`` steps."""
+        # A checkpoint without a digest in the ledger could be any state, so every checkpoint has one.
         return step % self.witness_interval == 0 or self.has_checkpoint(step, steps)
 
     def has_checkpoint(self, step: int, steps: int) -> bool:
@@ -172,8 +173,11 @@ class Commitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _check_leaves("data.record", commitment.data.record)
         for index, leaf in enumerate(commitment.state):
             _check_pieces(f"state[{index}]", leaf)
+        # Every piece costs a verifier a digest in memory, and an axis may be cut into as many pieces as it has
+        # elements.
         if sum(math.prod(leaf.pieces) for leaf in commitment.state) > _max_pieces(commitment.format):
             raise ProofError(FILE, f"state: more than {_max_pieces(commitment.format)} pieces")
+        # A segment of the ledger is one file, which is read into memory whole (section 5.1).
         if commitment.schedule.batch_size * commitment.schedule.interval > MAX_SEGMENT_RECORDS:
             raise ProofError(FILE, f"schedule: batch_size times interval is more than {MAX_SEGMENT_RECORDS}")
         problem = problem_of(commitment.initial, commitment.state)
@@ -202,6 +206,7 @@ def _check_version(commitment: Commitment) -> None:
         if "unsafe_rbg" in (schedule.prng, *(leaf.prng for leaf in commitment.state)):
             raise ProofError(FILE, "prng: got 'unsafe_rbg', which pol-jax/1 does not have")
         return
+    # Since version 2 the prover commits to T, and can no longer choose among the ends of a run by looking at them.
     if schedule.steps is None:
         raise ProofError(FILE, "schedule.steps: got null, expected a number of steps")
     if commitment.prover and (problem := problem_of_key(bytes.fromhex(commitment.prover[8:]))):
@@ -240,6 +245,7 @@ def _check_leaves(field: str, leaves: StateSpec | RecordSpec) -> None:
         _check_path(f"{field}[{index}].path", leaf.path, paths)
         if leaf.dtype not in DTYPES:
             raise ProofError(FILE, f"{field}[{index}].dtype: {leaf.dtype!r} is not supported")
+        # Bounds before any product is formed: sizes of a document may be numbers of any length.
         if any(not 0 <= size < 2**48 for size in leaf.shape) or len(leaf.shape) > 32:
             raise ProofError(FILE, f"{field}[{index}].shape: {list(leaf.shape)[:8]} is out of bounds")
         if math.prod(leaf.shape) >= 2**48:
@@ -251,6 +257,7 @@ def _check_path(field: str, path: str, paths: Set[str]) -> None:
     if len(path) > 1024 or not _POINTER.match(path):
         raise ProofError(FILE, f"{field}: {path[:60]!r} is no JSON pointer of at most 1024 characters and 64 parts")
     slashes = [position for position, character in enumerate(path) if character == "/"]
+    # A path below another leaf would name two things at once: an array and a part of it.
     for above in {path[:slash] for slash in slashes} & paths:
         raise ProofError(FILE, f"{field}: {path!r} lies below the leaf {above!r}")
 

@@ -70,6 +70,7 @@ def entries_by_site(step: StepDecisions, sites: Sequence[SiteKind], where: str) 
         if not kind.size or (not kind.nested and indices[-1] >= kind.size):
             raise ProofError(where, f"{name}: index {indices[-1]}: the site has {kind.size} elements")
         values = np.frombuffer(each.values, DTYPES[kind.dtype].newbyteorder("<")).astype(DTYPES[kind.dtype])
+        # A value that is not finite is near no tie, and put into a program it would turn over whatever follows.
         if not np.isfinite(values.astype(np.float64)).all():
             raise ProofError(where, f"{name}: a value is not finite")
         found[each.site] = Entries(indices, values)

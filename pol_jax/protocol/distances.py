@@ -57,6 +57,7 @@ def distance(
             case "l1":
                 return _sum(pairs, lambda a, b: np.abs(b - a))
             case "l2":
+                # Written as a product: a power may be computed in another way, and give other last bits (section 12.2).
                 return math.sqrt(_sum(pairs, lambda a, b: (b - a) * (b - a)))
             case "linf":
                 return float(np.max([0.0, *(np.max(np.abs(b - a)) for a, b in _chunks(pairs))]))
@@ -86,6 +87,7 @@ class _Pairs:
 def _cosine(pairs: _Pairs) -> float:
     """Return 1 minus the cosine of the angle; of two vectors of which one is zero, 0 if they are equal, else 1."""
     ab, aa, bb = (_sum(pairs, term) for term in (lambda a, b: a * b, lambda a, b: a * a, lambda a, b: b * b))
+    # Infinity over infinity would be decided by the library; the protocol says NaN.
     if not all(map(math.isfinite, (ab, aa, bb))):
         return math.nan
     if aa == 0 or bb == 0:

@@ -23,6 +23,7 @@ T = TypeVar("T")
 HexDigest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 _DEPTH: Final = 16
+"""Lists and objects of a document nest no deeper (section 2); the parser is recursive, and a stack has an end."""
 
 
 def encode(value: Any) -> bytes:
@@ -48,10 +49,12 @@ def decode(content: bytes, kind: type[T], where: str, upgrade: Upgrade | None = 
         ProofError: ``content`` is not JSON, not canonical, or not a ``kind``; the text names the field.
     """
     plain = parse(content, where, depth=_DEPTH)
+    # Before the types: a document that would be written in another way is refused whatever it says (section 2).
     check_canonical(plain, content, where)
     try:
         if upgrade and isinstance(plain, dict) and plain.get("format") == FORMAT_1:
             plain = upgrade(plain, where)
+        # Strict: "1" is no 1 and 1.0 is no integer, since a repaired value would have another digest than the bytes.
         return msgspec.convert(plain, kind, strict=True)
     except msgspec.ValidationError as error:
         raise ProofError(where, str(error)) from None

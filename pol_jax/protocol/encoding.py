@@ -47,6 +47,7 @@ def digest(
         length: number of bytes of output; beyond 32, they are the next ones of BLAKE3's output stream.
         version: of the format that this layout is first in; layouts of version 1 that have not changed keep it.
     """
+    # The digest is the same with any number of threads; only the time differs.
     threads = blake3.AUTO if len(payload) > PARALLEL_BYTES else 1
     return blake3(payload, derive_key_context=f"{version} {context}", max_threads=threads).digest(length=length)
 
@@ -149,6 +150,8 @@ def state_digest(spec: Digest, pieces: Iterable[Digest]) -> Digest:
         spec: digest of the canonical JSON list of leaves (path, dtype, shape, pieces, prng).
         pieces: digests of the pieces, leaf by leaf, a leaf's pieces in row-major order.
     """
+    # No lengths are needed between the parts: the specification fixes how many pieces there are, and each digest has 32
+    # bytes.
     return digest("state", spec + b"".join(pieces))
 
 
@@ -180,6 +183,7 @@ def row_bytes(
         version: of the commitment.
     """
     head = [u64(step, len(key)), key, u64(len(indices)), indices.astype("<u8", copy=False).tobytes(), batch]
+    # Every part of variable length has its length before it, so that no two rows have the same bytes (section 5).
     values = _optional(metrics or None) if version == FORMAT_1 else u64(len(metrics) // 4) + metrics
     return b"".join([*head, _optional(state), values])
 
@@ -207,6 +211,7 @@ def node_digest(left: Digest, right: Digest) -> Digest:
 
 def order_keys(commitment: Digest, epoch: int, rounds: int) -> UInt64[np.ndarray, " rounds"]:
     """Return the round keys of the permutation of ``epoch``: the output stream of one digest (section 8)."""
+    # The epoch is part of the payload: each epoch has an order of its own, and none needs those before it.
     return np.frombuffer(digest("order", commitment + u64(epoch), 8 * rounds), "<u8")
 
 

@@ -66,6 +66,7 @@ def problem_of(initial: Initial, state: StateSpec) -> str | None:
 def problem_of_leaves(paths: tuple[str, ...], state: StateSpec) -> str | None:
     """Return what is wrong with the paths of leaves that come from outside the program, in words, or None."""
     leaves = [leaf for leaf in state if leaf.path in set(paths)]
+    # One order, so that the same leaves have one list of paths and one digest.
     if not paths or tuple(leaf.path for leaf in leaves) != paths:
         return "expected one or more paths of leaves of the state, in the order of the state, none twice"
     keys = [leaf.path for leaf in leaves if leaf.prng is not None]

@@ -29,6 +29,7 @@ _NAMES: Final = re.compile(
 
 _FOLDERS: Final = re.compile(rf"(program|ledger|(checkpoints|interventions)(/\d{{10}}(/{_NAME}){{0,7}})?)\Z", re.ASCII)
 
+# Nothing reads these, so they can hide nothing; refusing them would refuse every proof that lies in a repository.
 _BESIDE: Final = frozenset(
     {
         *("README.md", "LICENSE", ".gitattributes", ".gitignore", ".DS_Store", "model.sig"),

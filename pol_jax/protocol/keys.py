@@ -28,5 +28,5 @@ MAX_STEPS: Final = 2**32 - 1
 
 
 def root_key(commitment: Digest, prng: str) -> UInt32[np.ndarray, " words"]:
-    """Return the key data of the root key, given the digest of the commitment."""
+    """Return the key data of the root key: the first words of the commitment's digest (section 7)."""
     return np.frombuffer(commitment, "<u4")[: KEY_WORDS[prng]].copy()

@@ -41,6 +41,7 @@ class Limits:
         """Return the largest size of the file ``name`` of a proof."""
         if name.endswith(".json") and "/" not in name:
             return self.document_bytes
+        # Checkpoints have no bound by file: all files together, and the size of a state, bound them (appendix B).
         by_folder = {"program": self.program_bytes, "ledger": self.segment_bytes, "records": self.records_bytes}
         return by_folder.get(name.split("/")[0], self.total_bytes)
 

@@ -44,9 +44,12 @@ def root_from_proof(leaf: Digest, index: int, size: int, path: Sequence[Digest])
     """
     if not 0 <= index < size:
         raise ValueError(f"there is no leaf {index} among {size}")
+    # Digests are joined before they are hashed: a longer one could move bytes from one side of a node to the other.
     if any(len(digest) != DIGEST_BYTES for digest in (leaf, *path)):
         raise ValueError(f"inclusion proof has a digest of other than {DIGEST_BYTES} bytes")
     node, rest = leaf, list(path)
+    # The loop goes up level by level with the index and the number of nodes of each level. So a path has one length for
+    # each leaf, and a proof for one place can never serve for another.
     while size > 1:
         if index % 2 or index + 1 < size:  # an odd last node has no sibling, and moves up unchanged
             if not rest:

@@ -79,6 +79,7 @@ def problem_of_mesh(mesh: Mesh, state: StateSpec) -> str | None:
     sizes = mesh.sizes
     if not 1 <= len(mesh.axes) == len(sizes) <= _MAX_AXES or math.prod(sizes.values()) > _MAX_DEVICES:
         return f"axes: expected 1 to {_MAX_AXES} of different names, and at most {_MAX_DEVICES} devices"
+    # One entry for each leaf, in order: a leaf without one would be cut by default, which may differ between versions.
     if len(mesh.state) != len(state):
         return f"state: got {len(mesh.state)} leaves, expected {len(state)}"
     if not _are_axes(mesh.batch, sizes):

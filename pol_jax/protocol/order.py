@@ -19,9 +19,13 @@ from jaxtyping import UInt64
 from pol_jax.protocol.encoding import Digest, order_keys
 
 ROUNDS: Final = 8
+"""Rounds of the Feistel network. Four make a strong pseudo-random permutation of a random function (Luby and Rackoff);
+eight leave room for a function that is fast and no cipher. The name ``feistel-splitmix64-8`` fixes the number."""
+
 MAX_RECORDS: Final = 2**48
 
 _CHUNK: Final = 2**16
+"""Places that are permuted at a time."""
 
 
 def batch_indices(
@@ -44,8 +48,12 @@ def permute(
         size: N, the number of values that are permuted.
         places: the places in the epoch.
     """
+    # Both halves have the same number of bits, which a balanced network needs; so the width is rounded up to an even
+    # one.
     half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
     values = _feistel(keys, half, places)
+    # Cycle walking: the network permutes a power of two, at most four times N. A value beyond N is permuted again,
+    # which ends because a permutation has only cycles, and is a permutation of the N values below.
     walking = np.flatnonzero(values >= size)
     while len(walking):
         values[walking] = _feistel(keys if keys.shape[1] == 1 else keys[:, walking], half, values[walking])

@@ -111,6 +111,7 @@ def check_policy(policy: Policy) -> Policy:
     if isinstance(policy, RandomSegments | JointSegments):
         check_shares(policy.confidence, policy.fraction)
     if isinstance(policy, TopSegments | JointSegments):
+        # ``type`` and not ``isinstance``: True is an int for Python, and would be the number 1.
         if type(policy.q) is not int or not 1 <= policy.q < 2**53:
             raise UsageError(f"top-q: expected a whole number from 1, got {policy.q}; less would check nothing")
         if policy.metric not in METRICS:

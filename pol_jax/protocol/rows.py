@@ -82,6 +82,7 @@ class Row:
 
     def __eq__(self, other: object) -> bool:
         """Compare byte for byte: a NaN equals the same NaN, and 0.0 does not equal -0.0."""
+        # By the bytes that are hashed, so that rows are equal exactly if their digests are.
         return isinstance(other, Row) and self.layout == other.layout and self.encode() == other.encode()
 
     def __hash__(self) -> int:

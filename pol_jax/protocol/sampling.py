@@ -46,6 +46,8 @@ def sample(segments: int, count: int, stream: Callable[[int], bytes]) -> set[int
     """
     numbers, moved, drawn = _words(stream, count), dict[int, int](), set[int]()
     for at in range(count):
+        # The shuffle is sparse: only places that a swap has touched are kept, so that a draw of 90 from 10^9 takes no
+        # memory.
         other = at + _uniform(numbers, segments - at)
         drawn.add(moved.get(other, other))
         moved[other] = moved.get(at, at)
@@ -79,6 +81,7 @@ def detection_probability(segments: int, false_count: int, drawn: int) -> float:
     """
     if drawn > segments - false_count:
         return 1.0
+    # A sum of logarithms, since the binomial coefficients themselves are far beyond any float.
     few, many = sorted((false_count, drawn))  # C(n-m, q) / C(n, q) = C(n-q, m) / C(n, m): the shorter product serves
     return -math.expm1(sum(math.log1p(-many / (segments - index)) for index in range(few)))
 
@@ -92,6 +95,7 @@ def _meets(segments: int, false_count: int, drawn: int, confidence: float) -> bo
     if drawn > segments - false_count or abs(estimate - confidence) > _NEAR:
         return estimate >= confidence
     few, many = sorted((false_count, drawn))
+    # Whole numbers from here on: section 12.1 asks for exact arithmetic, and both sides are multiplied out.
     missed = math.prod(range(segments - many - few + 1, segments - many + 1))
     return missed <= (1 - _decimal(confidence)) * math.prod(range(segments - few + 1, segments + 1))
 

@@ -26,6 +26,7 @@ def problem_of_key(raw: bytes) -> str | None:
     if y in _SMALL_ORDER:
         return "a point of small order, for which anyone can sign"
     x_squared = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
+    # Euler's criterion: a point exists only where x squared has a root.
     if pow(x_squared, (_P - 1) // 2, _P) != 1:
         return "not a point of the curve"
     return None

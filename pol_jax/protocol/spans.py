@@ -45,6 +45,7 @@ def witnessed_span(schedule: Schedule, step: int, last: int) -> Span:
     if not 1 <= step <= last:
         raise UsageError(f"step {step}: the run has steps 1 to {last}")
     start, stop = step - 1, step
+    # A state without a digest in the ledger can be neither checked nor held against anything, so the span grows.
     while not schedule.has_witness(start, last):
         start -= 1
     while not schedule.has_witness(stop, last):
@@ -94,7 +95,7 @@ def routes(targets: Iterable[Span], checkpoints: Sequence[int]) -> list[Route]:
     """Return the routes to targets, each from the nearest checkpoint before its targets to the end of the last one.
 
     Targets with the same nearest checkpoint share a route, so that no step is executed twice (section 13 of the
-    protocol): the next checkpoint lies behind all of them, as long as no target has a checkpoint inside.
+    protocol): the next checkpoint lies after all of them, as long as no target has a checkpoint inside.
 
     Args:
         targets: ascending.
@@ -123,6 +124,6 @@ def routes_between_checkpoints(targets: Iterable[Span], checkpoints: Sequence[in
     """
     by_ends: dict[Span, list[Span]] = {}
     for target in targets:
-        before, behind = bisect_right(checkpoints, target.start) - 1, bisect_left(checkpoints, target.stop)
-        by_ends.setdefault(Span(checkpoints[before], checkpoints[behind]), []).append(target)
+        before, after = bisect_right(checkpoints, target.start) - 1, bisect_left(checkpoints, target.stop)
+        by_ends.setdefault(Span(checkpoints[before], checkpoints[after]), []).append(target)
     return [Route(span, tuple(found)) for span, found in by_ends.items()]

@@ -63,6 +63,7 @@ def check_canonical(found: Any, content: bytes, where: str) -> None:
         ProofError: the bytes are another spelling of the value, or it has no canonical form.
     """
     try:
+        # Writing the value again and comparing is stricter than any list of rules about spaces, order and numbers.
         same = rfc8785.dumps(found) == content
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:  # the latter: half a surrogate pair in a key
         raise ProofError(where, f"is not canonical JSON: {error}") from None

@@ -71,6 +71,7 @@ def downgrade_claim(plain: Plain) -> Plain:
 def _with(plain: Plain, fields: dict[str, Any], where: str, part: str = "") -> Plain:
     if not isinstance(plain, dict):
         return plain
+    # A document of version 1 with a field of version 2 would be written again without it, as another document.
     for name in fields:
         if name in plain:
             raise ProofError(where, f"{part}{name}: is no field of pol-jax/1")

@@ -14,7 +14,7 @@ PRNG: Final[Prng] = "threefry2x32"
 
 
 SECRET_BYTES: Final = 32
-"""Of the secret that salts the records of a private data set."""
+"""The secret that salts the records of a private data set has so many bytes (section 3)."""
 
 
 @dataclass(frozen=True)

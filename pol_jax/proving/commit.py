@@ -78,6 +78,7 @@ def write_commitment(
         signature = replace(signature, state=mesh.cut(signature.state))
     limits = Limits() if choices.constant_bytes is None else Limits(constant_bytes=choices.constant_bytes)
     artifacts = export_task(task, signature, limits)
+    # Before anything is written: a program that fails at its first step leaves no directory.
     program = try_program(artifacts, signature, task.source, placement)
     choices = _with_witness_interval(choices, task, program, mesh)
     initial = choose(choices.start, signature.state)[0] if choices.start else OwnKey()
@@ -110,6 +111,7 @@ def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:
     for name, (asked, committed) in pairs.items():
         if asked is not None and asked != committed:
             raise UsageError(f"{name} {asked}: this run is committed to {committed}; leave it out, or start a new run")
+    # The leaves that are taken over are part of the commitment, so another start would be another run.
     if choices.start:
         taken_leaves(commitment, choices.start)
     if (choices.secret is not None) != commitment.data.salted:

@@ -30,17 +30,17 @@ MOST_TRIES: Final = 1024
 """Executions of a step that are spent on finding what it decided in training."""
 
 _CLOSE: Final = 2.0**-10
-"""Just beyond a tie is so far from it, as a share of the bound."""
+"""A value "just beyond" a tie is so far from it, as a share of the bound."""
 
 _NOISE_FACTOR: Final = 4.0
-"""An error of so many times what compilations differ by is no wrong choice."""
+"""An error of up to so many times what compilations differ by is rounding, and shows no wrong choice."""
 
 _WIDER: Final = 8.0
 """The prover's bounds over a verifier's: what is near a tie on one machine is a little farther on another."""
 
 
 class DecisionLog:
-    """Writes the decisions of one program."""
+    """A decision log writes the decisions of one program."""
 
     def __init__(self, program: Program, steps: ObservedSteps | None = None) -> None:
         """Prepare to execute steps of a program in view of their decisions.
@@ -83,6 +83,8 @@ class DecisionLog:
             entries: EntriesBySite = {
                 site: Entries(ties.indices, ties.values) for site, ties in near.items() if len(ties.indices)
             }
+            # Over several steps, one other choice changes all that follows, so that no search by single choices leads
+            # anywhere.
             if len(inputs) == 1:
                 doubtful = bounds.near(observed[0].values)
                 search = _Search(self._program.signature.state, after, executions[0])
@@ -122,6 +124,7 @@ class _Search:
             for values in _alternatives(doubtful[site], places):
                 other = overlaid(entries, {site: Entries(doubtful[site].indices[places], values)})
                 tries += 1
+                # By more than the noise: a smaller gain may be rounding, and the choice would then be a guess.
                 if (moved := self._error(other)) < error - noise:
                     entries, error = other, moved
         return entries

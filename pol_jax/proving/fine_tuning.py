@@ -70,6 +70,7 @@ def taken_leaves(commitment: Commitment, start: Start | None) -> dict[int, np.nd
             return {}
         raise UsageError("start: what this run takes over is in no checkpoint yet; give the same start again")
     initial, leaves = choose(start, commitment.state)
+    # The keys of the run follow from the committed leaves; with others it would be another run under the same name.
     if initial != commitment.initial:
         raise UsageError("start: this run is committed to another one; leave it out, or start a new run")
     return dict(zip(taken(initial, commitment.state), leaves, strict=True))
@@ -83,6 +84,7 @@ def _final_leaves(proof: Proof) -> dict[str, np.ndarray]:
     proof = proof.finished()
     spec = proof.commitment.state
     leaves = proof.host_leaves(proof.claim.steps)
+    # A damaged leaf would be committed to, and the run would then be rejected for ever (section 13.3).
     if digest_of(spec, leaves) != proof.claim.final_state:
         raise UsageError(
             f"start: {proof.root}: its final state is not the claimed one; verify that proof to learn more"
@@ -93,6 +95,7 @@ def _final_leaves(proof: Proof) -> dict[str, np.ndarray]:
 def _arrays(tree: PyTree) -> dict[str, np.ndarray]:
     """Return the arrays of a pytree by path, without PRNG keys and without leaves that are no arrays."""
     arrays = {path: leaf for path, leaf in flatten_with_paths(tree) if isinstance(leaf, np.ndarray | jax.Array)}
+    # Keys always come from the commitment: a key that the prover brought could be one that was searched for.
     keys = {path for path, leaf in arrays.items() if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)}
     return {path: np.asarray(leaf) for path, leaf in arrays.items() if path not in keys}
 

@@ -51,6 +51,8 @@ def finish(
     )
     if earlier not in (None, claim):
         raise DivergenceError(f"{root}: the existing claim is not that of the ledger; start a new run")
+    # The claim first, then the journal goes, then the inventory: a run that is killed in between finds the claim, and
+    # finishes again with the same one.
     write_whole(root / claims.FILE, claim.encode())
     recorder.remove_journal()
     forget(root)
@@ -59,5 +61,6 @@ def finish(
         write_whole(root / inventory.FILE, take_inventory(root, limits, claim.format))
         check_files_to_states(root, limits)  # stages 1 to 6 of a verification, on what is on the disk
     except ProofError as error:
+        # A directory with an inventory counts as a finished proof, and this one can not be verified.
         (root / inventory.FILE).unlink(missing_ok=True)
         raise StorageError(f"what was written can't be read back: {error}") from error

@@ -69,6 +69,7 @@ class Interventions:
         spec = tuple(self._commitment.state[place] for place in changed)
         arrays, paths = list(changed.values()), tuple(leaf.path for leaf in spec)
         intervention = Intervention(after, paths, digest_of(spec, arrays), reason)
+        # After an interruption the same code makes the same interventions again; then nothing is written twice.
         known = [each for each in self.made if each.after >= after]
         if known:
             if intervention not in known:

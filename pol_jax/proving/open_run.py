@@ -113,7 +113,9 @@ def environments_so_far(root: Path, commitment: Commitment) -> tuple[Environment
     return before.environments if before else (EnvironmentFrom(0, own_environment(commitment)),)
 
 
-def moved(environments: Sequence[EnvironmentFrom], own: Environment, start: int) -> tuple[EnvironmentFrom, ...]:
+def environments_after(
+    environments: Sequence[EnvironmentFrom], own: Environment, start: int
+) -> tuple[EnvironmentFrom, ...]:
     """Return where a run was made that goes on after step ``start`` in the environment ``own``.
 
     What was made elsewhere after that step is made again here, and compared. An environment that differs in nothing
@@ -135,9 +137,10 @@ def go_on(root: Path, aim: Aim, commitment: Commitment, start: int) -> None:
         UsageError: nothing but the initial state is there, and it was made on another backend: a claim can't say so.
     """
     before, own = environments_so_far(root, commitment), own_environment(commitment)
-    after = moved(before, own, start) if start < aim.steps else before
+    after = environments_after(before, own, start) if start < aim.steps else before
     if before == after:
         return
+    # Only row 0 is there, and the claim of section 2.2 says of the first environment that it made the initial state.
     if start == 0:
         changed = environment_differences(before[0].environment, own)
         raise UsageError(f"{root}: was begun on another backend ({'; '.join(changed)}); start a new run here")

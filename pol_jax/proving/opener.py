@@ -66,6 +66,7 @@ def open_steps(
     if not wanted:
         raise UsageError("steps: an empty list would open nothing; name at least one step")
     rows, leaves = opened_rows(proof, wanted)
+    # Before anything is executed: an opening of a claim that is not of these files could only be rejected (section 14).
     _check_claim(proof, proof.claim, leaves, rows[proof.claim.steps])
     states = regenerate(proof, source, wanted, secret, progress or Silent())
     return opening_of(

@@ -65,6 +65,7 @@ class Recorder:
         self._checkpoints = CheckpointWriter(root, layout.spec)
         self._segments = Segments(aim.steps, schedule.interval)
         self._keeps = partial(aim.keeps, interval=schedule.interval)
+        # A run that was killed may have left checkpoints that its proof does not keep.
         self._passing = {step for step in checkpoint_steps(root) if not self._keeps(step)}
         self._sealed_to = resumption.sealed_to
         self._known = {row.step: row for row in resumption.after}
@@ -85,6 +86,8 @@ class Recorder:
             DivergenceError: the step was recorded before, with a different row.
             StorageError: the row can't be written.
         """
+        # A step that an interrupted run has recorded is executed again. Its row must be the same, bit for bit: else
+        # memory or machine has changed something, and both rows can not be true.
         known = self._known.pop(row.step, None)
         if known is not None and _contradict(known, row):
             fields = ", ".join(differing_columns(known, row))

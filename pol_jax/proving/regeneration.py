@@ -29,7 +29,7 @@ from pol_jax.training.task import Source
 from pol_jax.training.witness import Witness
 from pol_jax.verifying.ancestry import check_taken
 from pol_jax.verifying.backend_differences import differences_from
-from pol_jax.verifying.replay import placed_program
+from pol_jax.verifying.row_comparison import placed_program
 
 
 def regenerate(
@@ -42,6 +42,7 @@ def regenerate(
     schedule, steps = proof.commitment.schedule, proof.segments.steps
     layout, program = Layout(proof.commitment.state), placed_program(proof.program(), proof.commitment)
     ends = {step: committed_state(proof, layout, step) for step in (0, steps)}
+    # Before hours of replay: an opening of a false beginning would be rejected at once.
     check_initial(proof, program, ends[0])
     records = CommittedRecords(proof.records(), secret, proof.commitment.format)
     kept = {step for span in wanted for step in (span.start, span.stop)}
@@ -71,6 +72,7 @@ def regenerate(
 def committed_state(proof: FinishedProof, layout: Layout, step: int) -> HostState:
     """Return the state of a checkpoint, which must be the one in the ledger."""
     state = layout.gather(proof.host_leaves(step))
+    # Orbax does not notice a damaged array; a state that is not the one in the ledger would spoil all that follow.
     if state.digest() != proof.row(step).state:
         raise BackendError(f"the checkpoint after step {step} is not the state in the ledger; nothing is opened")
     return state
@@ -94,7 +96,7 @@ def check_initial(proof: FinishedProof, program: Program, state: HostState) -> N
 
 
 class _Keeper:
-    """An observer of the loop: it compares each row with the ledger's, and keeps the states that are wanted."""
+    """This observer of the loop compares each row with the ledger's, and keeps the states that are wanted."""
 
     def __init__(self, wanted: set[int], report: Callable[[int], None]) -> None:
         self._wanted, self._report, self._done = wanted, report, 0
@@ -120,5 +122,6 @@ class _Keeper:
 
     def _keep(self, step: int, state: HostState | None) -> None:
         if step in self._wanted and state is not None:
+            # A copy of its own: the loop reuses the memory of this state.
             whole = Layout(state.layout.spec).gather([np.asarray(leaf) for leaf in state.leaves])
             self.states[step] = whole

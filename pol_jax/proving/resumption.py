@@ -80,6 +80,7 @@ def find_resumption(root: Path, commitment: Commitment, layout: Layout, steps: i
     noticed = preemption(root)
     _check_length(root, schedule, sealed_to, len(digests) - 1, steps, noticed)
     if noticed and noticed.step in witnessed:
+        # A machine that was taken away left a checkpoint between two witnesses; the document of the run has its digest.
         witnessed[noticed.step] = witnessed[noticed.step] or bytes.fromhex(noticed.state)
     start, state, damaged = _last_good(root, layout, witnessed, processes)
     _agree_on_rows(processes, start, digests)
@@ -120,15 +121,15 @@ def _remove_leftovers(root: Path) -> None:
 
 def _agree_on_rows(processes: Processes, start: int, digests: list[Digest]) -> None:
     """Refuse processes that have read other rows than the first one: their directories are not one and the same."""
-    mine = f"{start} {merkle.root(digests).hex() if digests else 'none'}".encode()
+    own = f"{start} {merkle.root(digests).hex() if digests else 'none'}".encode()
 
     def decide(every: Sequence[bytes]) -> bytes:
         for process, found in enumerate(every):
-            if found != mine:
+            if found != own:
                 raise ProcessError(f"process {process} sees other files than process 0: the directory must be shared")
         return b""
 
-    processes.agree("what it has read", mine, decide)
+    processes.agree("what it has read", own, decide)
 
 
 def _check_length(
@@ -148,9 +149,12 @@ def _last_good(
 ) -> tuple[int, Sequence[np.ndarray | jax.Array] | None, list[str]]:
     """Return the last step whose checkpoint can be read and has the ledger's digest, its state, and damaged ones."""
     damaged = list[str]()
+    # The latest first. A checkpoint without a digest in the ledger can not be told from a damaged one.
     for step in reversed([step for step in checkpoint_steps(root) if step in witnessed]):
-        state, mine = _read(root, step, layout)
-        problem = processes.agree(f"checkpoint {step}", mine, partial(_problem, layout, step, witnessed[step])).decode()
+        state, message = _read(root, step, layout)
+        problem = processes.agree(
+            f"checkpoint {step}", message, partial(_problem, layout, step, witnessed[step])
+        ).decode()
         if not problem and state is not None:
             return step, state.leaves, damaged
         damaged.append(problem)

@@ -19,12 +19,12 @@ from pol_jax.proving.recorder import Recorder
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.states import HostState
 from pol_jax.training.witness import Witness
-from pol_jax.verifying.replay import RowComparer, replay_steps
+from pol_jax.verifying.row_comparison import RowComparer, replay_steps
 
 
 @dataclass(frozen=True)
 class Executor:
-    """What executes steps of a run again.
+    """An executor executes steps of a run again.
 
     Attributes:
         program: of the run.
@@ -61,10 +61,11 @@ class SelfChecker:
     def begin(self, step: int, state: HostState) -> None:
         """Choose whether the segment that begins after ``step``, with this state, is checked."""
         self._rows = []
+        # By chance, so that a fault which comes back at some places of a run is not missed each time.
         self._begun = (step, state) if secrets.randbelow(self._every) == 0 else None
 
     def __call__(self, row: Row, state: HostState | None) -> None:
-        """Take the row of a step.
+        """Check the row of a step, and pass it on.
 
         Raises:
             DivergenceError: the segment that ends here has a step that gives another result the second time. Its rows

@@ -106,6 +106,7 @@ def agree_on_placement(
     committed = commitment.mesh
     if devices is not None and shardings is not None:
         asked = committed_mesh(devices, shardings, structure, commitment.schedule.batch_size)
+        # Other cuts give other sums, and so other bits than the rows that are there (section 2.1).
         if asked != committed:
             raise UsageError(f"shardings: {_difference(asked, committed)}; give the same, or start a new run")
         return place_on(committed, devices)

@@ -87,6 +87,7 @@ def sign_claim(proof: Proof, key: Ed25519PrivateKey, pace: float | None = None, 
         parameters=digest_arrays(select_parameters(state)), state=digest_arrays(state), deployed=model
     )
     envelope = attest_claim(proof.claim.encode(), subjects, key, pace)
+    # Read back before it is said to be signed: a key that signs wrongly is found here, and not by a verifier.
     found = read_attestation(envelope, "claim", where=folder.where(folder.CLAIM), pinned=signer)
     check_document(found, proof.claim.encode(), claims.FILE)
     return envelope

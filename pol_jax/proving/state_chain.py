@@ -41,6 +41,7 @@ class StateChain:
         """
         leaves = self._matching(state)
         for spec, expected, given in zip(self._structure.spec, self._leaves, leaves, strict=True):
+            # jax's arrays are immutable, so this is the usual case, and costs nothing.
             if given is expected:
                 continue
             if _is_deleted(given) or _is_deleted(expected):

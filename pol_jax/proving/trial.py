@@ -68,6 +68,7 @@ def running(what: str) -> Iterator[None]:
     try:
         with jax.transfer_guard("allow"):
             yield
+    # These are about the machine or the program; any other exception is a bug, and keeps its traceback.
     except (jax.errors.JaxRuntimeError, FloatingPointError, MemoryError) as error:
         if jax.process_count() > 1:
             raise ProcessError(f"{what} {lost_process(error)}") from error

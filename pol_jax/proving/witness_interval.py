@@ -1,4 +1,4 @@
-"""How many steps lie between two state digests of a ledger is chosen by what they cost, unless the prover chooses it.
+"""The number of steps between two state digests is chosen by what digests cost, unless the prover chooses it.
 
 A digest of every state serves verifiers best. An opened step is then proved by itself, with its own records. With
 digests after every w-th step, a span of w steps is opened and judged in its place. On the other hand, the digest of a
@@ -51,6 +51,7 @@ def smallest_interval(costs: Costs, most: int) -> int:
     """Return the smallest number of steps between digests that costs at most 2% of the steps, at most ``most``."""
     if costs.waiting + costs.behind <= UNNOTICED:
         return 1
+    # Waiting is time lost. What runs beside the device costs nothing, as long as it is done before the next digest.
     needed = max(costs.waiting / SHARE, costs.behind) / max(costs.step, 1e-9)
     return max(1, min(most, ceil(needed)))
 

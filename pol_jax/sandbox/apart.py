@@ -53,6 +53,7 @@ def verify_proof_apart(
         trusted = begin_export(trusted, Path(request.path), request.limits)
     caller = Caller(request, source, progress or Silent(), trusted)
     bounds = bounds or Bounds()
+    # The limit is computed here, from documents of bounded size: the child must not choose its own.
     setup = Setup(request, trusted is not None, memory_of_proof(request, bounds), facts=facts)
     return _report(setup, caller, [request.path, *request.parents, *_model(request)], bounds)
 
@@ -125,6 +126,7 @@ def converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) 
     loopback = needs_gloo(claim)
     with child_process(readable, bounds.confined, processes=request.jobs > 1, loopback=loopback) as child:
         child.send(setup, end)
+        # The caller asks nothing and only answers: each message is one that a child may send, or the child is given up.
         while not caller.done:
             answer = caller.answer(child.receive(decode_from_child, bounds, end))
             if answer is not None:

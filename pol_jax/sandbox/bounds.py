@@ -46,6 +46,7 @@ def be_killed_first() -> None:
 
 def limit_resources() -> None:
     """Let this process write no huge file, dump no core, and start no flood of processes or threads."""
+    # Writing more is then an error that XLA handles, and no signal that kills the process.
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     largest = FILE_BYTES if most == resource.RLIM_INFINITY else min(FILE_BYTES, most)

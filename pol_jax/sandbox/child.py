@@ -56,6 +56,8 @@ def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
     with Connection(handle) as connection:
         pipe = _ChildPipe(connection)
         setup = pipe.receive(Setup)
+        # Limits before the first byte of the proof is read: a parser that a file has taken over should find them in
+        # place.
         pipe.memory = setup.memory
         limit_resources()
         limit_memory(setup.memory.reading)
@@ -87,6 +89,8 @@ class _ChildPipe(Pipe):
 
     def stage(self, number: int) -> None:
         """Tell that a stage begins, from the first that executes something on with more memory."""
+        # Stage 7 is the first that executes the program. Until then nothing needs more memory than the documents
+        # explain.
         if number >= Stage.INITIAL_STATE.value:
             limit_memory(self.memory.executing)
         super().stage(number)

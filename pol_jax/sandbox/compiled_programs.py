@@ -100,6 +100,7 @@ def provide(folder: Path, key: bytes | None) -> None:
     store = _store()
     if store is None or key is None:
         return
+    # The place is a keyed digest: a process that can write files can not tell where another proof looks.
     kept = store / _place(store, key)
     for name, digest in _read_manifest(kept, store, key).items():
         with suppress(OSError):
@@ -109,7 +110,7 @@ def provide(folder: Path, key: bytes | None) -> None:
 
 
 def keep(folder: Path, key: bytes | None) -> None:
-    """Take over what a process that ended well has compiled into ``folder``, for the next one with the same ``key``."""
+    """Copy what a process that ended well compiled into ``folder`` to the store, for the next one with this key."""
     store = _store()
     if store is None or key is None:
         return

@@ -1,6 +1,7 @@
-"""What the child may touch: files that Python and jax need, the proof, a scratch folder; no network.
+"""A process is confined to files that Python and jax need, to the proof and to a scratch folder; it has no network.
 
-Imported before anything that starts threads: what is taken from a thread is taken from those alone that it starts.
+This is imported before anything that starts threads: what is taken from a thread is taken only from those that it
+starts afterwards.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def confine(
     loaded = filter(os.path.isabs, os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep))
     accelerators = _found(_ACCELERATORS)
     alone = loopback and enter()
+    # The filter of system calls comes last, because it forbids some that the steps before it make.
     version = restrict(
         {
             RUN: [*python, *loaded, *_found(_LIBRARIES)],

@@ -55,7 +55,7 @@ _OF_FILES: Final = Right.EXECUTE | Right.READ_FILE | Right.WRITE_FILE | Right.TR
 
 
 def restrict(allowed: Mapping[Right, Iterable[str]], *, tcp: bool = False) -> int:
-    """Take from this thread, and all that it starts from now on, every right over files that is not in ``allowed``.
+    """Take from this thread, and all that it starts from now on, every right over files that isn't allowed.
 
     TCP, and signals and abstract sockets to processes outside, are taken too, from the versions on that know them.
     A process that started threads before keeps them unrestricted: call it first.
@@ -72,6 +72,7 @@ def restrict(allowed: Mapping[Right, Iterable[str]], *, tcp: bool = False) -> in
     version = _version()
     if version < 1:
         return 0
+    # A kernel refuses a request with rights that it does not know, so each version is asked for those that it has.
     known = Right((1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1)
     network = _CONNECT_AND_BIND_TCP if version >= 4 and not tcp else 0
     scoped = _ABSTRACT_SOCKETS_AND_SIGNALS if version >= 6 else 0
@@ -109,7 +110,7 @@ def _allow(rules: int, rights: Right, path: str) -> None:
 
 
 def _no_new_privileges() -> None:
-    """What the kernel wants first: no program that is started may have more rights than this one."""
+    """Give up, for all programs that are started, more rights than this one has; the kernel asks for that first."""
     if ctypes.CDLL(None, use_errno=True).prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "no_new_privs")
 

@@ -19,6 +19,7 @@ def exit_with(starter: int) -> None:
 
 
 def _exit_with(starter: int) -> None:
+    # PR_SET_PDEATHSIG would be simpler; but it fires when the thread that started this process ends, not the process.
     while os.getppid() == starter:
         time.sleep(1)
     os._exit(1)  # at once: other threads may be in a native library

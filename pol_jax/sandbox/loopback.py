@@ -31,6 +31,7 @@ def enter() -> bool:
     if sys.platform != "linux" or ctypes.CDLL(None).unshare(_NEW_USER | _NEW_NETWORK | _NEW_HOST_NAME):
         return False
     try:
+        # The kernel asks for this before it lets an unprivileged process map a group.
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")

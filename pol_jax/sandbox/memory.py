@@ -1,4 +1,4 @@
-"""How much memory a process may take that reads a proof: as much as the proof's own documents explain.
+"""A process that reads a proof may take as much memory as the proof's own documents explain.
 
 A file of a few bytes may say that it unpacks to gigabytes. The parsers are given files whose sizes were checked; this
 bound is for what a check has missed. While files are parsed, it follows from the sizes that commitment and claim tell.

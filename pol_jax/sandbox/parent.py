@@ -47,7 +47,7 @@ _MOST_WORDS: Final = 80
 
 
 class Caller:
-    """Answers what a child may ask, and believes nothing of it that can't be so.
+    """A caller answers what a child may ask, and believes nothing of it that can not be so.
 
     Attributes:
         stage: that the child has reached.
@@ -108,6 +108,8 @@ class Caller:
                 self.facts = self._checked_facts(facts)
             case ErrorRaised(kind, text):
                 found = getattr(errors, kind, PolError)
+                # The class is named by the child, so only two of ours are taken by name; the text may hold a terminal's
+                # control codes.
                 raise (found if found in (UsageError, errors.StorageError) else PolError)(errors.printable(text))
         return None
 
@@ -139,6 +141,7 @@ class Caller:
     def _read_records(self, indices: list[int]) -> Records:
         if self._records is None:
             raise ProcessLost("asked for records that are not there")
+        # A child that asks for everything would have the caller read a whole private data set for it.
         if len(indices) > self._most_records:
             raise ProcessLost("asked for more records than are read at once")
         if not all(0 <= index < len(self._records) for index in indices):
@@ -152,6 +155,7 @@ class Caller:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ProcessLost("sent no report") from error
         asked = self._request
+        # A child that a proof has taken over could send a stored report on another proof, or on an easier challenge.
         if (report.nonce, report.policy, report.exact) != (asked.nonce.hex(), asked.policy, asked.exact):
             raise ProcessLost("sent the report of another verification")
         if report.authorship is not None and report.authorship.pinned != asked.signer:

@@ -35,7 +35,7 @@ Replay: TypeAlias = Callable[[Span], ReplayResult]
 
 
 class PooledReplayer(Replayer):
-    """Replays spans of one proof in several processes. With one span there is nothing to share."""
+    """This replayer replays spans of one proof in several processes; with one span there is nothing to share."""
 
     def __init__(self, checked: Checked, source: Source, secret: bytes | None, progress: Progress, jobs: int) -> None:
         """Replay ``checked`` with ``jobs`` processes, this one included.
@@ -126,14 +126,14 @@ def replay_in_pool(
     free: SimpleQueue[Replay] = SimpleQueue()
 
     def replay(span: Span) -> ReplayResult:
-        replay_there = free.get()
+        replay_by = free.get()
         try:
-            return replay_there(span)
+            return replay_by(span)
         except Exception as error:
             shared.fail(error)
             raise
         finally:
-            free.put(replay_there)
+            free.put(replay_by)
 
     with ExitStack() as stack:
         free.put(replay_here)
@@ -148,7 +148,7 @@ def replay_in_pool(
 
 
 class SharedProgress(Silent):
-    """Counts the steps of all processes, and ends the others' when one has failed."""
+    """This progress counts the steps of all processes, and ends the others' when one has failed."""
 
     def __init__(self, progress: Progress) -> None:
         """Tell ``progress`` of them."""

@@ -64,6 +64,8 @@ def _prepare_proof(pipe: Pipe, setup: ProofWork) -> Callable[[ReplaySpan], Repla
     def replay(wanted: ReplaySpan) -> ReplayResult:
         if wanted.seen is None:
             raise UsageError("a worker replays the rows of a proof that were seen, and was told of none")
+        # The files may have changed since stage 4 of the process that started this one: what it saw there is the
+        # measure.
         replayer.compare_with(wanted.seen)
         (result,) = replayer.replay([wanted.span])
         done.flush()
@@ -110,6 +112,7 @@ class StepsSince(Silent):
 
 def _claim(path: Path, digest: str, limits: Limits) -> Claim:
     claim = Claim.parse(read_bounded(path.parent, path.name, limits))
+    # Everything else is tied to the claim, so it is enough to know that this is the one that was checked.
     if claim.digest().hex() != digest:
         raise ProofError(claims.FILE, "is another one than when it was checked")
     return claim

@@ -41,7 +41,7 @@ _NO_MEMORY: Final = ("MemoryError", "bad_alloc", "Cannot allocate memory", "RESO
 
 _LAST_LINES: Final = 40
 
-# Confined first: what is imported later starts threads, which would go free.
+# Confined first: Landlock and seccomp hold for threads that are started later, and imports of jax start some.
 _CODE = """
 import sys
 from pol_jax.sandbox.bounds import be_killed_first
@@ -53,7 +53,7 @@ if confined == "True":
     unrestricted = confine(readable, [scratch], processes=processes == "True", loopback=loopback == "True")
 from pol_jax.sandbox.child import serve
 serve(int(handle), int(caller), unrestricted)
-# All was said and written: to take jax and Orbax down in order would let the caller wait longer than for many a step.
+# All is said and written. To shut jax and Orbax down in order would take longer than many steps.
 import os
 os._exit(0)
 """
@@ -112,6 +112,8 @@ class Process:
         Raises:
             ProcessLost: it is dead or silent, or says what no process of ours says.
         """
+        # One deadline for the whole message: a process that sends a byte a minute is as silent as one that sends
+        # nothing.
         silent = monotonic() + bounds.silence_seconds
         try:
             length = frame_length(self._read(HEADER_BYTES, min(silent, end)), most)
@@ -176,6 +178,7 @@ def child_process(
     """
     from pol_jax.sandbox import compiled_programs  # it starts jax, which commands that only read do without
 
+    # The key is taken before and after: compiled programs are kept only if the files are those that were read.
     files = compiled_programs.read_files(readable)
     key = compiled_programs.reading_key(files)
     with _scratch() as scratch:

@@ -60,6 +60,8 @@ class ConfinedReader:
                 raise _lost("sent something else than rows")
             rows += [_row(content, layout) for content in found.rows]
             is_last = found.is_last or len(rows) > len(expected)
+        # The parser may be taken over; what it sends is compared with what was asked for, and its digests are checked
+        # later.
         if [row.step for row in rows] != list(expected):
             raise _lost("sent other rows than those that it was asked for")
         return rows

@@ -73,6 +73,7 @@ def _filter(calls: SystemCalls, processes: bool, sockets: bool) -> list[_Instruc
     """Return the filter: each check stands by itself, so that no jump is longer than a check."""
     lines: list[_Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
+        # Another architecture has other numbers for the same calls, so its calls are refused altogether.
         (_IF_EQUAL, 1, 0, calls.architecture),
         _refuse(),
         (_LOAD, 0, 0, _NUMBER),

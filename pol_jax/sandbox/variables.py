@@ -1,4 +1,4 @@
-"""The environment variables that a process may see which reads a hostile proof: others may hold tokens."""
+"""A process that reads a hostile proof sees only the environment variables that it needs: others may hold tokens."""
 
 from __future__ import annotations
 

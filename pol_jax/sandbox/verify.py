@@ -20,7 +20,7 @@ from pol_jax.sandbox.apart import verify_opening_apart, verify_proof_apart
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.storage.inventory import find_claim
 from pol_jax.training.task import Source, Task
-from pol_jax.verifying.proof_verifier import BUILT_IN_RECORDS, built_in_source
+from pol_jax.verifying.built_in_records import BUILT_IN_RECORDS, built_in_source
 from pol_jax.verifying.request import OpeningRequest, ProofRequest, absolute, fresh_nonce
 from pol_jax.verifying.trusted_program import trust, trust_built_in
 

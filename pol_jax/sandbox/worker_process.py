@@ -124,7 +124,7 @@ def devices_of_workers(workers: int) -> list[dict[str, str]]:
 
 
 def _error(kind: str, text: str) -> PolError:
-    """Return the error that the worker raised; of the classes that a replay may raise, and of no other."""
+    """Return the error that the worker raised, if it is of a class that a replay may raise."""
     if kind == "ProofError":
         where, _, problem = text.partition(": ")
         return ProofError(where, problem)

@@ -98,6 +98,7 @@ def check_taken(commitment: Commitment, leaves: Sequence[np.ndarray], where: str
     Raises:
         ProofError: it has other leaves.
     """
+    # Nothing was taken over: the replay of step 0 derives all of it.
     if isinstance(commitment.initial, OwnKey):
         return
     places = taken(commitment.initial, commitment.state)
@@ -134,6 +135,7 @@ def check_ancestry(
         return Ancestry(ancestors, refusal=f"{name} is no longer where it was")
     if report.verdict is Verdict.REJECTED:
         return Ancestry(ancestors, refusal=f"{name} is rejected: {_why(report)}")
+    # An inconclusive proof may have passed stage 6: then its final state is known, and other leaves are a refusal.
     readable = report.stages[Stage.STATE_DIGESTS.value - 1].outcome is Outcome.PASSED
     refusal = _difference(commitment.initial, commitment.state, path, limits) if readable else None
     doubt = f"{name} is inconclusive: {_why(report)}" if report.verdict is Verdict.INCONCLUSIVE else None
@@ -158,7 +160,7 @@ def _ancestor(claim: str, report: Report) -> Ancestor:
 
 
 def _why(report: Report) -> str:
-    """Return the first reason for the verdict, which comes behind the notices."""
+    """Return the first reason for the verdict, which comes after the notices."""
     return report.reasons[len(notices(report))]
 
 

@@ -28,7 +28,7 @@ from pol_jax.reports.identity import Authorship, Period
 
 @dataclass(frozen=True)
 class Attested:
-    """What the attestations of a proof say, all of it verified.
+    """This value holds what the attestations of a proof say, all of it verified.
 
     Attributes:
         authorship: who signed.
@@ -65,6 +65,7 @@ def check_attestations(
         )
     signed = _signed_claim(found, commitment, claim, signer)
     before = _signed_commitment(found, commitment)
+    # Else anyone could sign a claim over a commitment that another prover signed before step 0, and share its date.
     if signed and before and not {*before.signers} & {*signed.signers}:
         raise ProofError(where(folder.COMMITMENT), "is signed by another key than the claim is")
     who = Authorship(

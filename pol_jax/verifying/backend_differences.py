@@ -1,4 +1,4 @@
-"""Whether this backend can judge a run by bits: it is the prover's, or the program computes alike on every one."""
+"""A backend can judge a run by bits if it is the prover's, or if the program computes alike on every one."""
 
 from __future__ import annotations
 

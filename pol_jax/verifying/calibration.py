@@ -57,11 +57,13 @@ def judge_span(
     reference, *others = results = [state for state, _ in executed]
     after = reference if after is None else after
     own = [metrics for _, metrics in executed]
+    # Inputs of a proof are read anew at each iteration, so only the first step is read here.
     first_input = [each for each, _ in zip(inputs, range(1), strict=False)]
     noise_dominated = None
     starts = [perturb_last_places(compilations.spec, before, *each) for each in PERTURBATIONS]
     moved = [compilations.reference.execute(start, inputs) for start in starts]
     perturbed = [take_back(state, start, before) for (state, _), start in zip(moved, starts, strict=True)]
+    # Over several steps errors grow, and how much is not seen from last places alone (section 14.1, "perturbed").
     if len(own[0]) > 1:
         first, *first_others = (each.run(before, first_input) for each in compilations.every)
         noise_dominated = noise_dominated_leaves(compilations.spec, before, first, first_others)
@@ -86,10 +88,11 @@ def judge_span(
         )
 
     found = judge(perturbed)
+    # A shake only ever turns a failure into an open question, so it is not tried where nothing failed.
     if found.outcome is Outcome.FAILED:
         starts = [shake(compilations.spec, before, reference, *each) for each in PERTURBATIONS]
-        shaken = [*perturbed, *(compilations.reference.run(start, inputs) for start in starts)]
-        found = _unless_explained(found, judge(shaken))
+        with_shakes = [*perturbed, *(compilations.reference.run(start, inputs) for start in starts)]
+        found = _unless_explained(found, judge(with_shakes))
     exact = all(a.tobytes() == b.tobytes() for a, b in zip(after, reference, strict=True))
     if found.outcome is Outcome.PASSED and not exact:  # equal numbers may have other bits, such as the sign of a zero
         found = stays_near(found, compilations, after, results, first_input)
@@ -102,7 +105,7 @@ def judge_span(
 def _nudged(
     compilations: Compilations, before: State, inputs: Iterable[StepInput], places: int
 ) -> list[Sequence[np.ndarray]]:
-    """What the reference makes of states that are off by last places, which a prover may have chosen (`nudge`)."""
+    """Return what the reference makes of states that are off by last places, which a prover may have chosen."""
     starts = [nudge(compilations.spec, before, *each, places) for each in NUDGES]
     return [take_back(compilations.reference.run(start, inputs), start, before) for start in starts]
 
@@ -126,17 +129,17 @@ def _with_metrics(
     return found
 
 
-def _unless_explained(found: StepComparison, shaken: StepComparison) -> StepComparison:
-    """A failure, unless a shaken start may lead as far (`_shake`). A shake lets nothing pass."""
-    if shaken.outcome is Outcome.FAILED:
+def _unless_explained(found: StepComparison, with_shakes: StepComparison) -> StepComparison:
+    """Return the failure, unless a shaken start leads as far (`shake`). A shake lets nothing pass."""
+    if with_shakes.outcome is Outcome.FAILED:
         return found
     why = "a state before that is off by its rounding leads as far; rounding may decide here"
-    reasons = (why, *(shaken.reasons if shaken.outcome is Outcome.INCONCLUSIVE else found.reasons))
+    reasons = (why, *(with_shakes.reasons if with_shakes.outcome is Outcome.INCONCLUSIVE else found.reasons))
     return msgspec.structs.replace(found, outcome=Outcome.INCONCLUSIVE, reasons=reasons)
 
 
 def noise_dominated_leaves(spec: StateSpec, before: State, reference: State, others: Sequence[State]) -> set[int]:
-    """Places of the leaves that a single step moves by no more than rounding does.
+    """Return the places of the leaves that a single step moves by no more than rounding does.
 
     A leaf that the step leaves as it was is none of them: a later step may move it, as an optimizer does that sums the
     gradients of several steps.

@@ -27,14 +27,14 @@ SELF_TEST_STEPS = 10
 
 @dataclass(frozen=True)
 class SegmentsResult:
-    """The result of stage 9.
+    """This value is the result of stage 9.
 
     Attributes:
         judgement: on the challenged segments and on the initial state.
         coverage: of what was replayed and compared.
         self_test: the replay of the first steps.
         replays: of the challenged segments that a replay reached.
-        compared: within a tolerance, where bits could not decide.
+        compared: what was compared within a tolerance, where bits could not decide.
         confirmed: the runs of steps that were confirmed, bit for bit or within the tolerance.
     """
 
@@ -47,7 +47,7 @@ class SegmentsResult:
 
 
 def self_test_of(segments: Segments) -> Span:
-    """The first steps, within the first segment."""
+    """Return the first steps, within the first segment."""
     return Span(0, min(SELF_TEST_STEPS, segments.span(0).stop))
 
 
@@ -87,7 +87,9 @@ def check_segments(
     by_segment = {segments.of_step(a.stop): b for a, b in zip(targets, evidence.segments, strict=False)}
     replays = tuple(replay_of(segment, by_segment[segment]) for segment in coverage.replayed)
     compared: tuple[Compared, ...] = ()
+    # Numbers are asked only where bits are undecided: a rejection by bits is never softened by a tolerance.
     if judgement.verdict is Verdict.INCONCLUSIVE and not exact_arithmetic:
+        # Segments that are equal bit for bit are not compared as numbers; those that no replay reached are.
         exact = {replay.segment for replay in replays if replay.mismatch is None}
         differing = [target for target in targets if segments.of_step(target.stop) not in exact]
         between = routes_between_checkpoints(differing, checkpoints)
@@ -120,10 +122,12 @@ def replay_segments(
     initial_exact = replayer.initial_is_exact()
     self_test = self_test_of(segments)
     first = replayer.self_test(self_test)
+    # On another backend honest steps differ too: replaying every segment would cost hours and decide nothing.
     bits_decide = first.exact or not differences([self_test])
     replayed = routes if bits_decide else []
     results = list(replayer.replay(route.span for route in replayed))
     differing = deciding_replay(differences, (first, *results))
+    # Reason 1 of section 13.1: only a backend that gets the same wrong row twice can reject.
     repeated = list(replayer.replay(result.span for result in differing))
     by_target = [
         result.for_target(target) for route, result in zip(replayed, results, strict=True) for target in route.targets
@@ -141,7 +145,7 @@ def _compare(
     replayer: Replayer,
     progress: Progress,
 ) -> tuple[Compared, ...]:
-    """The initial state and the steps between checkpoints, compared as numbers; if all pass, those with equal bits."""
+    """Compare the initial state and the steps between checkpoints; if all pass, those with equal bits too."""
     initial = [] if evidence.initial_exact else [replayer.compare_initial(material)]
     segments, spans = material.checked.proof.segments, [route.span for route in routes]
     found = list(replayer.compare_spans(material, spans, progress, equal))
@@ -168,7 +172,7 @@ def steered_steps(
     checkpoints: Sequence[int],
     progress: Progress,
 ) -> list[str]:
-    """Why steps with equal bits show nothing, if last places of a state before decide where they lead; one line each.
+    """Return why steps with equal bits show nothing, where last places before them decide; one line each.
 
     An earlier run that was accepted within a tolerance may end in last places that its prover chose.
     """

@@ -40,7 +40,7 @@ from pol_jax.verifying.agreement import check_agreement
 
 @dataclass(frozen=True)
 class Checked:
-    """A proof whose files, documents and ledger agree with each other.
+    """A checked proof is one whose files, documents and ledger agree with each other.
 
     Attributes:
         proof: opened.
@@ -54,7 +54,7 @@ class Checked:
 
 
 def check_names(root: Path, limits: Limits) -> dict[str, int]:
-    """Stage 1: only plain files with names of a proof, within limits. Returns their sizes."""
+    """Check stage 1: only plain files with names of a proof are there, within limits; return their sizes."""
     sizes = scan(root, limits)
     for name in (commitments.FILE, claims.FILE, inventory.FILE):
         if name not in sizes:
@@ -65,7 +65,7 @@ def check_names(root: Path, limits: Limits) -> dict[str, int]:
 def check_files(
     root: Path, sizes: Mapping[str, int], limits: Limits, progress: Progress | None = None
 ) -> tuple[Claim, inventory.Inventory]:
-    """Stage 2: the files are those of the inventory, byte for byte; the claim parses."""
+    """Check stage 2: the files are those of the inventory, byte for byte, and the claim parses."""
     listed = check_inventory(root, read_bounded(root, inventory.FILE, limits), sizes, progress)
     claim = Claim.parse(read_bounded(root, claims.FILE, limits))
     if listed.format != claim.format:
@@ -76,11 +76,12 @@ def check_files(
 
 
 def check_commitment(root: Path, claim: Claim, limits: Limits) -> Checked:
-    """Stage 3: the commitment is the claimed one, and the programs and records are the committed ones."""
+    """Check stage 3: the commitment is the claimed one; programs and records are the committed ones."""
     commitment = Commitment.parse(read_bounded(root, commitments.FILE, limits))
     if commitment.digest().hex() != claim.commitment:
         raise ProofError(commitments.FILE, "is not the commitment that the claim names")
     check_agreement(commitments.FILE, commitment, claim)
+    # Before the programs are loaded: the state's size decides how much memory everything after this takes.
     if nbytes(commitment.state) > limits.state_bytes:
         raise ProofError(commitments.FILE, f"state: more than the limit of {limits.state_bytes} bytes")
     proof = FinishedProof(root, commitment, claim, limits)
@@ -92,7 +93,7 @@ def check_commitment(root: Path, claim: Claim, limits: Limits) -> Checked:
 def check_ledger(
     checked: Checked, claim: Claim, curve: Curve | None = None, progress: Progress | None = None
 ) -> Checked:
-    """Stage 4: all rows are there, with the digests they must have, under the claimed root.
+    """Check stage 4: all rows are there, with the digests they must have, under the claimed root.
 
     Args:
         checked: passed stage 3.
@@ -109,6 +110,8 @@ def check_ledger(
     _check_segment_files(proof)
     for row in tracked(progress or Silent(), "reading the ledger", _rows_kept_in(parts, proof), claim.steps + 1):
         where = segment_file(proof.segments.of_step(row.step))
+        # A missing digest would leave a step without a state to be compared with; one too many is a second form of one
+        # row.
         if (row.state is not None) != schedule.has_witness(row.step, claim.steps):
             raise ProofError(
                 where, f"row {row.step}: state_digest {'is missing' if row.state is None else 'must be missing'}"
@@ -120,10 +123,12 @@ def check_ledger(
         leaves.append(row.digest())
         if curve:
             curve.add(row.step, row.loss)
+    # The root comes last: what is wrong with a single row is a clearer reason than another root.
     if merkle.root(leaves).hex() != claim.ledger_root:
         raise ProofError(DIRECTORY, "its Merkle root is not the claimed one")
     if states[claim.steps].hex() != claim.final_state:
         raise ProofError(claims.FILE, f"final_state is not the digest in row {claim.steps} of the ledger")
+    # Files may change while they are verified (section 13). From here on, whatever is read is compared with this.
     return replace(checked, proof=replace(proof, seen=SeenDigests(0, b"".join(leaves), states), parts=parts))
 
 
@@ -138,10 +143,11 @@ def _rows_kept_in(parts: CheckedParts, proof: FinishedProof) -> Iterator[Row]:
 def check_inputs(
     proof: FinishedProof, claim: Claim, records: UInt8[np.ndarray, "records 32"], progress: Progress | None = None
 ) -> None:
-    """Stage 5: keys, record indices and batch digests of every row are what the commitment gives."""
+    """Check stage 5: keys, record indices and batch digests of every row are what the commitment gives."""
     commitment = proof.commitment
     rows = proof.rows()
     first = next(rows)
+    # Row 0 is the initial state: a key, and no records (section 5).
     key = step_keys(commitment.digest(), commitment.schedule.prng, 0, 1)[0]
     _check_row(proof, first, key, np.empty(0, np.uint64), records)
     planned = zip(rows, plan(commitment, 1, claim.steps + 1), strict=True)
@@ -154,7 +160,7 @@ def check_states(
     observe: Callable[[int, Sequence[np.ndarray]], None] | None = None,
     progress: Progress | None = None,
 ) -> list[int]:
-    """Stage 6: the first and the last checkpoint are there; each that is there has the digest that the ledger has.
+    """Check stage 6: the first and last checkpoint are there, and each has the digest that the ledger says.
 
     Args:
         proof: passed stage 4.
@@ -174,6 +180,7 @@ def check_states(
         stored = open_leaves(proof.root, checkpoint_name(step), proof.commitment.state)
         leaves = CheckedLeaves(stored) if observe else None  # without an observer, no leaf is needed whole
         digest = stored.digest() if leaves is None else leaves.digest()
+        # The ledger is under the claim's root since stage 4, so its digest is the measure and not the file.
         if digest != states[step]:
             raise ProofError(checkpoint_name(step), f"its state is not the one in row {step} of the ledger")
         if observe and leaves is not None:
@@ -194,7 +201,7 @@ def _check_interventions(proof: FinishedProof) -> None:
 
 
 def check_files_to_states(root: Path, limits: Limits) -> Checked:
-    """Stages 1 to 6 in one go; what a prover runs over what it has just written.
+    """Check stages 1 to 6 in one go; a prover does so with what it has just written.
 
     Raises:
         ProofError: the first check that fails.

@@ -32,7 +32,7 @@ Metrics = Mapping[str, np.float32]
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to compile a program.
+    """A variant is a way to compile a program.
 
     Attributes:
         name: for reports.
@@ -80,7 +80,7 @@ def variants(platform: str | None = None) -> tuple[Variant, ...]:
 
 
 def _nothing() -> None:
-    """Tell nobody."""
+    """Do nothing: nobody asked for signs of life."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,7 @@ class Compilation:
         """
         values = list[Metrics]()
         with executing(self.signature):
+            # Copies: the step donates the memory of its state, and the committed one is needed again.
             leaves: Leaves = tuple(jnp.array(leaf) for leaf in state)
             for each in inputs:
                 self.alive()
@@ -143,7 +144,7 @@ class Compilations:
 
     @property
     def every(self) -> tuple[Compilation, ...]:
-        """All of them, the reference first."""
+        """Return all of them, the reference first."""
         return (self.reference, *self.others)
 
     def next_states(
@@ -192,6 +193,7 @@ def compile_variants(
         BackendError: the reference can't be compiled.
     """
     first, *rest = variants() if tried is None else tried
+    # Without the reference there is nothing to compare with, so its error is raised; another variant may be missing.
     reference, others, refused = compile_step(program, first, alive), list[Compilation](), list[str]()
     for variant in rest:
         try:

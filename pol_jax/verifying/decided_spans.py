@@ -102,7 +102,7 @@ class FollowedSteps:
 
     @property
     def described(self) -> UsedDecisions:
-        """What was used, in the form of a report."""
+        """Return what was used, in the form of a report."""
         used = sum(count_entries(each) for each in self._used.values())
         choices = self._choices
         return UsedDecisions(
@@ -120,6 +120,8 @@ class FollowedSteps:
         steps = self._steps
         executions = [partial(steps.observe, at, state, given) for at, state in enumerate(self._states)]
         bounds = steps.calibrate(executions)
+        # What is usable is decided by the reference alone, and then used under every compilation: else each would take
+        # other choices, and their differences would look like noise.
         used, reference = steps.settle(executions[0], lambda found: bounds.usable(offered, found.values))
         near = bounds.near(reference.values)
         self._note(given.step, near, bounds, reference, used, without(offered, used))
@@ -127,6 +129,8 @@ class FollowedSteps:
             steps.observe(0, state, given, overlaid(used, _put(near, given.step, side))).state
             for state, side in zip(self._wrong, _SIDES, strict=True)
         ]
+        # Section 14.2: the distance to the result without any entry counts among the choices, or a program could let
+        # wrong choices on both sides cancel each other.
         self._plain = steps.observe(0, self._plain, given, {}).state
         self._states = [reference.state, *(each(used).state for each in executions[1:])]
         self._used[given.step] = used
@@ -185,7 +189,7 @@ def _put(near: Mapping[int, NearTies], step: int, side: int) -> dict[int, Entrie
 
 
 class _DecidedCompilation(Compilation):
-    """A compilation that uses entries: each step its own."""
+    """This compilation uses entries, in each step its own."""
 
     _observe: Callable[[State, StepInput, EntriesBySite], Observation]
     _used: Offered
@@ -214,7 +218,7 @@ class _DecidedCompilation(Compilation):
 
 
 class _DecidedCompilations(Compilations):
-    """Compilations that use the same entries."""
+    """These compilations use the same entries."""
 
     _steps: ObservedSteps
 

@@ -54,17 +54,17 @@ def probe_dependence(program: Program, before: State, given: StepInput) -> Depen
     if program.placement is not None or sum(leaf.nbytes for leaf in before) > _MOST_BYTES:
         return None
     start = [given.changed.get(at, leaf) for at, leaf in enumerate(before)]
-    shaken = [_moved_on(leaf) if is_floating(each.dtype) else leaf for each, leaf in zip(spec, start, strict=True)]
+    rearranged = [_moved_on(leaf) if is_floating(each.dtype) else leaf for each, leaf in zip(spec, start, strict=True)]
     given = replace(given, changed={})
     other = replace(given, batch=tuple(_moved_on(np.asarray(leaf)) for leaf in given.batch))
     own = start, _execute(program, start, given)
     batch, batch_leaf = _least_change(spec, own, (start, _execute(program, start, other)))
-    state, state_leaf = _least_change(spec, own, (shaken, _execute(program, shaken, given)))
+    state, state_leaf = _least_change(spec, own, (rearranged, _execute(program, rearranged, given)))
     return Dependence(given.step, batch, batch_leaf, state, state_leaf)
 
 
 def _moved_on(leaf: np.ndarray) -> np.ndarray:
-    """The same numbers in other places: whatever is allowed for them is kept, such as that none is negative."""
+    """Return the same numbers in other places: whatever holds for all of them, such as a sign, still holds."""
     return np.roll(leaf.reshape(-1), leaf.size // 2 + 1).reshape(leaf.shape)
 
 
@@ -75,7 +75,7 @@ def _execute(program: Program, before: State, given: StepInput) -> list[np.ndarr
 
 
 def _least_change(spec: StateSpec, own: _Ends, other: _Ends) -> tuple[float | None, str | None]:
-    """The leaf whose update changes least, and by which share; None if no large leaf moves."""
+    """Return the leaf whose update changes least, and by which share; None if no large leaf moves."""
     floating = [at for at, leaf in enumerate(spec) if is_floating(leaf.dtype)]
     moved = {at: int(np.count_nonzero(own[0][at] != own[1][at])) for at in floating}
     least = min(_ENOUGH, max(moved.values(), default=0))
@@ -92,7 +92,7 @@ def _least_change(spec: StateSpec, own: _Ends, other: _Ends) -> tuple[float | No
 
 
 def _change(ends: Sequence[np.ndarray]) -> float:
-    """The distance between two updates of a leaf, over the larger one: 0 if they are the same, infinite if unknown."""
+    """Return the distance between two updates of a leaf over the larger one; infinite where it is not known."""
     first, second = ends[1] - ends[0], ends[3] - ends[2]
     scale = max(finite_distance(each, np.zeros_like(each)) for each in (first, second))
     return finite_distance(first, second) / scale if scale else math.inf

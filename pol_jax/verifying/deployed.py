@@ -29,13 +29,13 @@ def compare_deployed(model: Arrays, final: Arrays, earlier: Iterable[tuple[int, 
         earlier: steps and states of the run that are there too; they are read only where the model differs.
     """
     match = match_model(dict(model), _sought(model, final))
-    told = [leaf for leaf in match.leaves if not _is_plain(leaf)]
+    listed = [leaf for leaf in match.leaves if not _is_plain(leaf)]
     difference: Difference = "equal" if match.is_equal else "cast" if match.is_cast else "different"
     return Deployed(
         difference=difference,
         words=match.describe(),
-        leaves=tuple(printable(leaf.describe()) for leaf in told[:MOST_LEAVES]),
-        omitted=max(0, len(told) - MOST_LEAVES),
+        leaves=tuple(printable(leaf.describe()) for leaf in listed[:MOST_LEAVES]),
+        omitted=max(0, len(listed) - MOST_LEAVES),
         holds_parameters=difference != "different" or _holds(model, select_parameters(dict(final))),
         distance=_finite(match.distance.relative),
         nearest=_nearest(model, match, earlier) if difference == "different" else None,

@@ -1,4 +1,4 @@
-"""Where two runs part: by their ledgers, without replay."""
+"""Two runs are compared by their ledgers, without replay: the first step at which they diverge is found."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Difference:
     steps: tuple[int, int]
 
     def __bool__(self) -> bool:
-        """Whether there is any difference within the common steps, or in the commitments."""
+        """Return whether there is any difference within the common steps, or in the commitments."""
         return bool(self.commitments) or self.step is not None
 
 

@@ -50,7 +50,7 @@ class Share(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one shard found, or all of them together.
+    """Facts are what one shard found, or all of them together.
 
     Attributes:
         format: of this document.
@@ -111,6 +111,7 @@ def merge_facts(shards: Sequence[Facts]) -> Facts:
             raise UsageError(f"facts: shards {_name(first)} and {_name(each)} have other backends ({differences[0]})")
     shares = tuple(share for each in shards for share in each.shares)
     number_of_shards = shares[0].of
+    # A missing shard would leave segments out of the coverage, and a second one could contradict the first.
     if sorted((share.of, share.number) for share in shares) != [
         (number_of_shards, number) for number in range(1, number_of_shards + 1)
     ]:

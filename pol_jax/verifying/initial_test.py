@@ -62,7 +62,7 @@ def ks_test(program: Program, commitment: Commitment, leaves: Sequence[np.ndarra
 
 
 def _p_value(leaf: np.ndarray, reference: np.ndarray) -> float:
-    """The probability that two samples of one distribution are this far apart; 0 if the leaf is not finite."""
+    """Return the probability that samples of one distribution are this far apart; 0 if the leaf is not finite."""
     return two_sample_p_value(_sample(leaf), _sample(reference)) if np.isfinite(leaf).all() else 0.0
 
 

@@ -36,7 +36,7 @@ from pol_jax.training.inputs import Changed, step_inputs
 from pol_jax.training.shards import layout_of
 from pol_jax.training.task import Source
 from pol_jax.training.witness import Witness
-from pol_jax.verifying.replay import RowComparer, placed_program, replay_steps
+from pol_jax.verifying.row_comparison import RowComparer, placed_program, replay_steps
 
 _ATTEMPTS = 5
 """So often a replay begins anew, because the run has removed the checkpoint that it began with."""
@@ -92,10 +92,10 @@ class LandedSegments:
         """Return why other bits here would say nothing about the run, one line each: it has another backend."""
         if self.commitment.arithmetic is not None:
             return []
-        environment, here = self._run()[0], current_environment()
-        found = environment_differences(environment, here)
+        environment, own = self._run()[0], current_environment()
+        found = environment_differences(environment, own)
         mesh = self.commitment.mesh
-        few = mesh is not None and here.device_count < mesh.device_count
+        few = mesh is not None and own.device_count < mesh.device_count
         return [*found, "mesh: there are fewer devices here"] if few else found
 
     def replay(self, segment: int, at: Callable[[Row], None]) -> ReplayResult:
@@ -160,10 +160,10 @@ class LandedSegments:
 
     def _checkpoint_before(self, step: int) -> int:
         """Return the step of the last checkpoint that is there, up to ``step``."""
-        there = checkpoint_steps(self._root)
-        if not (before := bisect_right(there, step)):
+        steps = checkpoint_steps(self._root)
+        if not (before := bisect_right(steps, step)):
             raise ProofError(checkpoint_name(0), "is missing")
-        return there[before - 1]
+        return steps[before - 1]
 
     def _changes(self, step: int) -> Changed:
         for intervention in self._run()[1]:

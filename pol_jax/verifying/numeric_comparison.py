@@ -40,11 +40,11 @@ class CommittedSteps(Protocol):
 
     @property
     def commitment(self) -> Commitment:
-        """The commitment of the run."""
+        """Return the commitment of the run."""
 
     @property
     def program(self) -> Program:
-        """The committed program."""
+        """Return the committed program."""
 
     def state(self, step: int) -> Sequence[np.ndarray]:
         """Return the leaves of the committed state after a step."""
@@ -106,7 +106,9 @@ def compare_spans(
     for done, span in enumerate(spans, 1):
         metrics = [row.values for row in material.rows_of(span)]
         without = compared_as(span.start, span.stop, judge(span, material.state(span.stop), metrics))
+        # Section 14.2: decisions are tried only after the plain judgement, and can only turn it into a pass.
         found = decided.judge(compilations, span, metrics, without)
+        # A failure or an open span decides the verdict already, so that the equal ones need no look.
         all_passed = all_passed and found.passed
         yield found
         progress.at(done)
@@ -116,7 +118,7 @@ def compare_spans(
 
 
 def _as_equal(found: StepComparison) -> StepComparison:
-    """A judgement on steps with equal bits: they pass, unless last places of the state before decide the result.
+    """Return the judgement on steps with equal bits: they pass, unless last places before them decide the result.
 
     The prover has chosen nothing in these steps, however far this machine's other compilations are off.
     """
@@ -126,7 +128,7 @@ def _as_equal(found: StepComparison) -> StepComparison:
 
 
 class _Decided:
-    """Judges spans with the prover's decisions."""
+    """This judge takes the prover's decisions into account."""
 
     def __init__(self, material: CommittedSteps, decisions: Offered) -> None:
         self._material, self._decisions = material, decisions
@@ -145,6 +147,7 @@ class _Decided:
             found, used = judge_decided(
                 self._steps, compilations, *states, list(material.inputs(span)), metrics, offered
             )
+        # A program that is too large to be followed is judged without decisions, and the report says so.
         except BackendError as error:
             return _because(without, f"judged without decisions: {error}")
         if found.outcome is Outcome.PASSED:

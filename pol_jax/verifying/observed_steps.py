@@ -56,7 +56,7 @@ Observe = Callable[[EntriesBySite], Observation]
 
 @dataclass
 class ObservedSteps:
-    """The instrumented step of a program under several compilations.
+    """These are instrumented steps of a program, under several compilations.
 
     Attributes:
         program: of the proof.
@@ -123,6 +123,7 @@ class ObservedSteps:
             run = self._compile(which)
             new, metrics, shown, counts = run(leaves, given.batch, given.key, self._given(entries))
             most = max((int(count) for count in counts), default=0)
+        # A loop had more turns than there was room for. Room for the next power of two is made, and the step repeated.
         if most > self._step.capacity:
             self._instrument(1 << (most - 1).bit_length())
             return self.observe(which, state, given, entries)
@@ -154,6 +155,7 @@ class ObservedSteps:
             if _same(chosen, used):
                 return used, found
             used, found = chosen, observe(chosen)
+        # Entries are only taken away here, so this ends: section 14.2 asks that all that are used be usable together.
         while not _same(kept := common(used, choose(found)), used):
             used, found = kept, observe(kept)
         return used, found

@@ -42,6 +42,7 @@ def stays_near(
     """
     spec = compilations.spec
     starts = [perturb_last_places(spec, results[0], *each) for each in PERTURBATIONS]
+    # All under the reference compilation: what differs now comes from the states, not from another compilation.
     (reference, *others), (committed, *moved) = compilations.next_states(results, [after, *starts], inputs)
     perturbed = [take_back(state, start, results[0]) for state, start in zip(moved, starts, strict=True)]
     diverging = {

@@ -31,7 +31,7 @@ from pol_jax.verifying.opening_rows import WHERE, check_opened_rows
 
 @dataclass(frozen=True)
 class Opened:
-    """An opening whose parts hold against the claim.
+    """This value is an opening whose parts hold against the claim.
 
     Attributes:
         commitment: parsed.
@@ -52,24 +52,24 @@ class Opened:
     decisions: Mapping[int, EntriesBySite] = field(default_factory=dict)
 
     def state(self, step: int) -> Sequence[np.ndarray]:
-        """Leaves of an opened state."""
+        """Return the leaves of an opened state."""
         return self.states[step].leaves
 
     def inputs(self, span: Span) -> list[StepInput]:
-        """Of the steps of a span whose records were opened."""
+        """Return the inputs of the steps of a span whose records were opened."""
         return list(step_inputs(self.commitment, self.records, span.start + 1, span.stop + 1, self.changes))
 
     def changes(self, step: int) -> Changed:
-        """What an intervention after a step put into the state."""
+        """Return what an intervention after a step put into the state."""
         return self.changed.get(step, {})
 
     def rows_of(self, span: Span) -> list[Row]:
-        """Of the steps of a span."""
+        """Return the rows of the steps of a span."""
         return [self.rows[step] for step in span.steps]
 
 
 def check_opened_commitment(opening: Opening, claim: Claim, limits: Limits) -> tuple[Commitment, Program]:
-    """Stage 3: the commitment is the claimed one, the programs are the committed ones."""
+    """Check stage 3: the commitment is the claimed one, and the programs are the committed ones."""
     commitment = Commitment.parse(opening.commitment)
     if commitment.digest().hex() != claim.commitment:
         raise ProofError(WHERE, "commitment: is not the one that the claim names")
@@ -92,7 +92,7 @@ def load_opened_program(opening: Opening, commitment: Commitment, limits: Limits
 
 
 def check_opened_decisions(opening: Opening, program: Program, rows: Mapping[int, Row]) -> dict[int, EntriesBySite]:
-    """Stage 5: decisions are of opened steps, and of sites and elements that the program has.
+    """Check stage 5: decisions are of opened steps, and of sites and elements that the program has.
 
     Those of a program that can't be followed here are not used, and there is nothing to hold them against.
     """

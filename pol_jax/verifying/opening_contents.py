@@ -24,7 +24,7 @@ from pol_jax.verifying.opening_rows import WHERE, check_included, check_row
 def check_opened_inputs(
     opening: Opening, commitment: Commitment, rows: Mapping[int, Row], executed: Sequence[Span]
 ) -> OpenedRecords:
-    """Stage 5: keys and indices are what the commitment gives; the records are committed, and those of the batches.
+    """Check stage 5: keys and indices are the commitment's; records are committed, and those of the batches.
 
     Args:
         opening: with the records.
@@ -43,7 +43,7 @@ def check_opened_inputs(
 
 
 def check_opened_states(opening: Opening, commitment: Commitment, rows: Mapping[int, Row]) -> dict[int, HostState]:
-    """Stage 6: every state has the digest that the ledger has."""
+    """Check stage 6: every state has the digest that the ledger has."""
     layout, states = Layout(commitment.state), dict[int, HostState]()
     for at, opened in enumerate(opening.states):
         where = f"states[{at}]"
@@ -59,7 +59,7 @@ def check_opened_states(opening: Opening, commitment: Commitment, rows: Mapping[
 def check_interventions(
     opening: Opening, commitment: Commitment, claim: Claim, executed: Sequence[Span]
 ) -> dict[int, Changed]:
-    """Stage 6: each intervention is one of the claim, and those before the steps of the spans are there."""
+    """Check stage 6: each intervention is one of the claim, and those before the steps of the spans are there."""
     claimed, found = {each.after: each for each in claim.interventions}, dict[int, Changed]()
     for at, opened in enumerate(opening.interventions):
         where = f"interventions[{at}]"
@@ -74,17 +74,19 @@ def check_interventions(
         if digest_of(spec, leaves) != claimed[opened.after].digest:
             raise ProofError(WHERE, f"{where}: is not what the claim names")
         found[opened.after] = dict(zip(places, leaves, strict=True))
+    # Without it, the replay would start from a state that the claim says was changed.
     for step in sorted({step - 1 for span in executed for step in span.steps} & claimed.keys() - found.keys()):
         raise ProofError(WHERE, f"interventions: the one after step {step} is missing")
     return found
 
 
 def _committed_records(opening: Opening, commitment: Commitment) -> OpenedRecords:
-    """Records by their places; each under the dataset's root."""
+    """Return the records by their places, once each is found under the dataset's root."""
     found: dict[int, CommittedRecord] = {}
     data = commitment.data
     for at, opened in enumerate(opening.records):
         where = f"records[{at}]"
+        # Ascending, so that nothing occurs twice and an opening has one form only (section 14).
         if found and opened.index <= max(found):
             raise ProofError(WHERE, f"{where}: index {opened.index} is not after the one before")
         if opened.index >= data.records:

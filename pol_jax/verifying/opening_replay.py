@@ -14,7 +14,7 @@ from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.shards import layout_of
 from pol_jax.training.witness import Witness
 from pol_jax.verifying.opening_checks import Opened
-from pol_jax.verifying.replay import RowComparer, placed_program, replay_steps
+from pol_jax.verifying.row_comparison import RowComparer, placed_program, replay_steps
 
 ReplaySpans: TypeAlias = Callable[[Opened, Claim, Sequence[Span], Progress], list[ReplayResult]]
 """Replays spans of an opening of the claim: `replay_here`, or what shares the work among several processes."""

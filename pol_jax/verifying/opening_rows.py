@@ -20,7 +20,7 @@ WHERE = "opening"
 
 
 def check_opened_rows(opening: Opening, commitment: Commitment, claim: Claim) -> dict[int, Row]:
-    """Stage 4: every row is in the claimed ledger, and has what a row of its step must have."""
+    """Check stage 4: every row is in the claimed ledger, and has what a row of its step must have."""
     rows: dict[int, Row] = {}
     for where, opened, row in _decoded_rows(opening, commitment.row_layout):
         _check_in_ledger(where, opened, row, claim)
@@ -82,6 +82,7 @@ def check_row(commitment: Commitment, step: int, row: Row) -> None:
     elif len(row.indices) != commitment.schedule.batch_size:
         raise ProofError(WHERE, f"row {step}: has {len(row.indices)} indices, expected a batch")
     else:
+        # The order is a keyed permutation (section 8), so that one step is planned without the others.
         ((_, key, indices),) = plan(commitment, step, step + 1)
     if row.key != key.astype("<u4").tobytes():
         raise ProofError(WHERE, f"row {step}: key is not the one that the commitment gives")

@@ -52,7 +52,7 @@ _NO_EARLIER_PROOF: Final = (
 
 
 class OpeningVerifier(Verifier):
-    """Verifies an opening in this process."""
+    """This verifier checks an opening in this process."""
 
     def __init__(
         self,
@@ -100,6 +100,7 @@ class OpeningVerifier(Verifier):
             seen += self.add_attestations(self._claim_file.parent, commitment, claim)
             seen += ["programs match", self.see_program(program)]
             seen += self.compare_programs(lambda: Artifacts(opening.init, opening.step), commitment, claim)
+        # The challenge is the verifier's: a prover who chose the steps would open true ones (section 14).
         drawn = challenged_steps(request.policy, claim.steps, claim.digest(), request.nonce, claim.format)
         wanted = witnessed_spans(commitment.schedule, drawn, claim.steps)
         with self.stage(Stage.LEDGER) as seen:
@@ -117,6 +118,7 @@ class OpeningVerifier(Verifier):
                 self.see_final(commitment.state, states[claim.steps].leaves, WHERE)
             seen.append(f"{len(states)} states")
         self.add(coverage=covered_steps(request.policy, wanted, [], claim.steps))
+        # Before anything is replayed: replays of the rest could not make up for the step that is left out.
         if len(answered) < len(wanted):
             self._leave_open(next(span for span in wanted if span not in answered), len(wanted))
             return
@@ -213,8 +215,8 @@ class OpeningVerifier(Verifier):
         state, steps = opened.commitment.state, claim.steps
         sizes = [distance(state, opened.state(span.start), opened.state(span.stop), "l2") for span in wanted]
         ends = {0, steps} <= opened.states.keys()
-        gone = displacements(state, opened.state(0), opened.state(steps)) if ends else None
-        return drift_of_opening(sizes, state, gone, self._tolerated(opened, claim), self._request.d_ref)
+        moved = displacements(state, opened.state(0), opened.state(steps)) if ends else None
+        return drift_of_opening(sizes, state, moved, self._tolerated(opened, claim), self._request.d_ref)
 
     def _tolerated(self, opened: Opened, claim: Claim) -> Tolerated:
         """Say for how many steps the comparisons stand: a random draw stands for the whole run, its ends don't."""

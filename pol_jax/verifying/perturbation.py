@@ -33,7 +33,7 @@ _DEEP: Final = (*_FINE, "complex64", "complex128")
 
 
 def take_back(moved: State, start: State, before: State) -> list[np.ndarray]:
-    """What is left of a perturbed start after the steps, when the perturbation itself is taken back.
+    """Return what is left of a perturbed start after the steps, when the perturbation itself is taken back.
 
     That is what the steps made of it: more than rounding only where something turned over.
 
@@ -53,7 +53,7 @@ def _wide(leaf: np.ndarray) -> np.ndarray:
 
 
 def perturb_last_places(spec: StateSpec, before: State, seed: int, sign: int) -> list[np.ndarray]:
-    """A state whose float32 and float64 are off by `PERTURBED_PLACES` units in the last place, up or down.
+    """Return a state whose float32 and float64 are off by `PERTURBED_PLACES` last places, up or down.
 
     A step that takes the sign of a gradient, or compares, may turn over by that where no compilation here does. Zeros
     stay, since their last place is none.
@@ -71,7 +71,7 @@ def _perturb_leaf(leaf: np.ndarray, draw: np.random.Generator, sign: int) -> np.
 
 
 def nudge(spec: StateSpec, before: State, seed: int, sign: int, places: int = 1) -> list[np.ndarray]:
-    """A state each rounded element of which is off by its last places: what a prover may choose within a tolerance.
+    """Return a state whose rounded elements are off by last places, as a prover may choose within a tolerance.
 
     A program may read them one by one, or several together, so an element is off by 1 to ``places`` units, each by
     another power of two. In a type of a few bits it is one place: many of them are the number itself.
@@ -96,16 +96,20 @@ def _nudge_leaf(leaf: np.ndarray, draw: np.random.Generator, sign: int, places: 
     """Move each part of each number by units in the last place; zeros and what is not finite stay."""
     parts = np.atleast_1d(np.ascontiguousarray(leaf)).view(leaf.real.dtype if np.iscomplexobj(leaf) else leaf.dtype)
     bits = parts.view(f"u{parts.dtype.itemsize}")
+    # Powers of two: a program that reads one bit of a number sees about every ninth element change in it.
     units = np.left_shift(1, draw.integers(0, places.bit_length(), parts.shape)).astype(bits.dtype)
     up = (draw.random(parts.shape) < 0.5) == (sign > 0)
     moved = np.where(up, bits + units, bits - units).view(parts.dtype)
+    # Zeros stay (section 14.1): the place next to 0 is a subnormal number, which no rounding gives.
     keeps = np.isfinite(parts) & np.isfinite(moved) & (parts != 0) & (np.sign(moved) == np.sign(parts))
     found: np.ndarray = np.where(keeps, moved, parts).view(leaf.dtype).reshape(leaf.shape)
     return found
 
 
 def perturb_by_update(spec: StateSpec, before: State, first: State, seed: int, sign: int) -> list[np.ndarray]:
-    """A state that is off by as much as the first step could be without failing: `FAILURE_FACTOR` limits of its update.
+    """Return a state that is off by as much as the first step could be without failing.
+
+    That is `FAILURE_FACTOR` limits of its update: an error of the first step may have this size, and grow.
 
     Args:
         spec: of the states.
@@ -124,7 +128,7 @@ def perturb_by_update(spec: StateSpec, before: State, first: State, seed: int, s
 
 
 def shake(spec: StateSpec, before: State, reference: State, seed: int, sign: int) -> list[np.ndarray]:
-    """A state whose float32 and float64 are off by a last place of their leaf's typical update, those that are 0 too.
+    """Return a state whose float32 and float64, zeros too, are off by a last place of the leaf's typical update.
 
     A gradient that is nearly 0 is the rest of larger terms: it has their rounding, whatever its own size. An optimizer
     that divides by the root of its square makes a whole step of it, up or down. A perturbation of an element by its own
@@ -147,6 +151,7 @@ def _shake_leaf(leaf: np.ndarray, result: np.ndarray, signs: np.ndarray) -> np.n
     wide, some_negative = leaf.astype(np.float64), bool((leaf < 0).any() or (result < 0).any())
     from_zero = signs if some_negative else np.maximum(signs, 0)
     moved = (wide + place * np.where(wide == 0, from_zero, signs)).astype(leaf.dtype)
+    # A second moment that went below zero would make NaN of a root, which would excuse any error.
     return np.where((np.sign(moved) == np.sign(leaf)) | (leaf == 0), moved, leaf)
 
 
@@ -155,7 +160,7 @@ def _is_real(leaf: LeafSpec) -> bool:
 
 
 def _move_leaf(leaf: np.ndarray, distance: float, draw: np.random.Generator) -> np.ndarray:
-    """A leaf at a distance, but for the elements that would change their sign.
+    """Return a leaf at a distance, but for the elements that would change their sign.
 
     Adam takes the root of a mean of squares: below zero, it would give NaN and show nothing.
     """

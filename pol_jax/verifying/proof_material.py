@@ -24,7 +24,7 @@ KEPT_BYTES: Final = 2**24
 
 @dataclass(frozen=True)
 class ProofMaterial:
-    """`pol_jax.verifying.numeric_comparison.CommittedSteps` of a proof's directory.
+    """This material is the `CommittedSteps` of a proof's directory.
 
     Attributes:
         checked: passed stages 1 to 6.
@@ -38,12 +38,12 @@ class ProofMaterial:
 
     @property
     def commitment(self) -> Commitment:
-        """The commitment of the run."""
+        """Return the commitment of the run."""
         return self.checked.proof.commitment
 
     @property
     def program(self) -> Program:
-        """The committed program."""
+        """Return the committed program."""
         return self.checked.program
 
     def state(self, step: int) -> list[np.ndarray]:
@@ -61,7 +61,7 @@ class ProofMaterial:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """The inputs of the steps of a span: every compilation of a program gets the same ones.
+    """These inputs of the steps of a span are the same for every compilation of a program.
 
     They stay in memory once they have been read and checked, unless they are large: then each iteration does so anew.
     """

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from msgspec import structs
@@ -34,7 +33,7 @@ from pol_jax.storage.orbax_settings import check_place
 from pol_jax.storage.run import check_finished
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.sources import source_for
-from pol_jax.training.task import BUILT_IN, Source, load_task
+from pol_jax.training.task import Source
 from pol_jax.verifying.ancestry import Lineage, check_ancestry, check_taken, lineage_of
 from pol_jax.verifying.backend_differences import backend_differences
 from pol_jax.verifying.challenged_segments import check_segments, self_test_of, steered_steps
@@ -56,13 +55,10 @@ from pol_jax.verifying.trusted_program import Trusted
 from pol_jax.verifying.update_sizes import measure_stretches
 from pol_jax.verifying.verifier import Verifier
 
-BUILT_IN_RECORDS: Final = "the built-in task that the proof names"
-"""What a report calls the records of `built_in_source`."""
-
 
 @dataclass(frozen=True)
 class _Passed:
-    """What stages 1 to 6 leave to those behind them.
+    """This value holds what stages 1 to 6 leave to those after them.
 
     Attributes:
         checked: the proof, its program and the digests of its records.
@@ -79,12 +75,8 @@ class _Passed:
     trajectory: Trajectory
 
 
-class UnknownTaskError(UsageError):
-    """A proof names a task that is not built in, and nothing said where its records are."""
-
-
 class ProofVerifier(Verifier):
-    """Verifies a proof in this process."""
+    """This verifier checks a proof in this process."""
 
     def __init__(
         self,
@@ -127,6 +119,7 @@ class ProofVerifier(Verifier):
         """Go through stages 1 to 9."""
         self._passed = passed = self._check_files()
         with self.attempt(Stage.INITIAL_STATE):
+            # Earlier proofs first (section 13.3): where one of them is rejected, nothing of this one is replayed.
             doubt = self._check_beginning(passed)
         self._judge(passed, doubt)
 
@@ -146,6 +139,7 @@ class ProofVerifier(Verifier):
             checked = check_commitment(self._root, claim, limits)
             proof = checked.proof
             self.add_commitment(proof.commitment)
+            # A signature is about the proof that was asked for: an earlier one may be another prover's.
             if not self._is_ancestor:
                 seen += self.add_attestations(self._root, proof.commitment, claim)
             seen.append(f"{len(checked.records)} records, programs match")
@@ -225,8 +219,10 @@ class ProofVerifier(Verifier):
         checked, request = passed.checked, self._request
         segments = checked.proof.segments
         claim = passed.claim
+        # From the claim's digest, so that a prover who changes the claim gets another draw (section 12.1).
         drawn = draw(request.policy, len(segments), claim.digest(), request.nonce, passed.stretches, claim.format)
         challenged = routes(map(segments.span, drawn), passed.checkpoints)
+        # Should the replay be interrupted, the report says that nothing was covered.
         self.add(coverage=covered_segments(request.policy, challenged, [], segments))
         steps = sum(len(route.span.steps) for route in challenged)
         source = source_for(self._source, checked.proof.commitment)
@@ -264,24 +260,6 @@ class ProofVerifier(Verifier):
         if challenged and not self._is_ancestor:
             self.add_dependence(material, challenged[-1].span)
         return found.judgement
-
-
-def built_in_source(data_dir: Path | None = None) -> Callable[[Commitment], Source]:
-    """Return a function that finds the records of the built-in task that a proof names.
-
-    The name is the proof's, but it only chooses among the verifier's own; the records are then held against the
-    commitment.
-    """
-
-    def find(commitment: Commitment) -> Source:
-        name = commitment.task.name
-        if name not in BUILT_IN:
-            raise UnknownTaskError(
-                f"the proof's task {name!r} is none of {', '.join(BUILT_IN)}: say where its records are"
-            )
-        return load_task(name, data_dir=data_dir).source
-
-    return find
 
 
 def _update(stretch: Stretch, segments: Segments) -> Update:

@@ -8,30 +8,25 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-import jax
 import numpy as np
 
 from pol_jax.judging.replay_result import ReplayResult
-from pol_jax.program.artifact import Leaves, Program, executing
-from pol_jax.program.placement import place
+from pol_jax.program.artifact import Leaves, executing
 from pol_jax.progress import Progress
-from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.rows import Row, differing_columns
+from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span
 from pol_jax.reports.comparison import Compared
 from pol_jax.storage.checked_leaves import CheckedLeaves
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.training.committed_records import CommittedRecords
-from pol_jax.training.follower import Follower
 from pol_jax.training.initial_state import first_key, taken_of
-from pol_jax.training.inputs import StepInput, step_inputs
-from pol_jax.training.loop import run
+from pol_jax.training.inputs import step_inputs
 from pol_jax.training.shards import layout_of
-from pol_jax.training.states import HostState
 from pol_jax.training.task import Source
 from pol_jax.training.witness import Witness
 from pol_jax.verifying.checks import Checked
 from pol_jax.verifying.numeric_comparison import CommittedSteps, compare_initial, compare_spans
+from pol_jax.verifying.row_comparison import RowComparer, placed_program, replay_to_state
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ class _Start:
 
 
 class Replayer:
-    """Replays steps of one proof with the verifier's own records."""
+    """A replayer replays steps of one proof with the verifier's own records."""
 
     def __init__(self, checked: Checked, source: Source, secret: bytes | None, progress: Progress) -> None:
         """Replay ``checked`` with records from ``source``.
@@ -86,7 +81,7 @@ class Replayer:
         self._checked = replace(self._checked, proof=replace(self._checked.proof, seen=seen))
 
     def initial_is_exact(self) -> bool:
-        """Whether the init program gives the ledger's initial state under the key of step 0, but for what was taken."""
+        """Return whether ``init`` gives the ledger's initial state, but for the leaves that were taken over."""
         proof = self._checked.proof
         takes = proof.commitment.initial.leaves
         given = taken_of(proof.commitment, proof.host_leaves(0)) if takes else {}
@@ -115,6 +110,8 @@ class Replayer:
             DataError: the source's records are not the committed ones.
             BackendError: the program can't be executed here.
         """
+        # One thread reads one checkpoint ahead. More of them would hold more states in memory than the device trains
+        # with.
         with ThreadPoolExecutor(1, "pol-start") as pool:
             begun: deque[Future[_Start]] = deque()
             before, reached = -1, _Reached(-1, ())
@@ -196,68 +193,3 @@ class _Reached:
 
 MakeReplayer: TypeAlias = Callable[[Checked, Source, bytes | None, Progress], Replayer]
 """Makes what replays a proof: `Replayer` itself, or what shares the work among several processes."""
-
-
-def placed_program(program: Program, commitment: Commitment) -> Program:
-    """Return a program on a mesh like that of the run, if this backend can run it so; else on one device."""
-    mesh, batch_size = commitment.mesh, commitment.schedule.batch_size
-    if mesh is None or jax.device_count() < mesh.device_count or not mesh.divides(batch_size):
-        return program
-    return program.on(place(mesh))
-
-
-class RowComparer:
-    """An observer of the loop that compares each row with the ledger's and stops at the first that differs."""
-
-    def __init__(
-        self,
-        rows: Iterator[Row],
-        span: Span,
-        report: Callable[[Row], None] | None = None,
-        *,
-        states_only: bool = False,
-    ) -> None:
-        """Compare the steps of ``span`` with ``rows``, or their states alone, and report each that is equal."""
-        self._rows, self.span, self._report = rows, span, report
-        self._states_only = states_only
-
-    def __call__(self, row: Row, state: HostState | None) -> None:
-        """Compare the row of the next step."""
-        expected = next(self._rows)
-        if row.state != expected.state if self._states_only else row != expected:
-            fields = tuple(differing_columns(expected, row))
-            raise _Mismatch(ReplayResult(self.span, row.step, fields, row.digest()))
-        if self._report:
-            self._report(row)
-
-
-class _Mismatch(Exception):
-    """Ends a replay at the first row that differs."""
-
-    def __init__(self, result: ReplayResult) -> None:
-        super().__init__(result.mismatch)
-        self.result = result
-
-
-def replay_steps(
-    program: Program, witness: Witness, state: Leaves, inputs: Iterable[StepInput], comparer: RowComparer
-) -> ReplayResult:
-    """Execute a step for each of ``inputs`` from ``state``, up to the first row that is not the ledger's.
-
-    Raises:
-        DataError: a record is not the committed one.
-        BackendError: the program can't be executed here.
-    """
-    return replay_to_state(program, witness, state, inputs, comparer)[0]
-
-
-def replay_to_state(
-    program: Program, witness: Witness, state: Leaves, inputs: Iterable[StepInput], comparer: RowComparer
-) -> tuple[ReplayResult, Leaves]:
-    """Replay like `replay_steps`; return the last state too, or no leaves if a row differs."""
-    try:
-        with executing(program.signature), Follower(program, witness, comparer) as follower:
-            last = run(program, state, inputs, follower)
-    except _Mismatch as mismatch:
-        return mismatch.result, ()
-    return ReplayResult(comparer.span), last

@@ -1,4 +1,4 @@
-"""Where a proof's program comes from: is it the one that the verifier exports from source that it trusts?
+"""A proof's program is compared with the one that the verifier exports from source that it trusts.
 
 Equal bytes are the strong answer. Another version of jax may serialize one module to other bytes: then its text is
 compared, as MLIR prints it without locations, with the arguments that it takes. It may also lower the same source to
@@ -134,9 +134,9 @@ def is_expected(artifacts: Artifacts, names: str, expected: Expected) -> bool:
     return origin_of(artifacts, names, expected)[0] is Origin.TRUSTED
 
 
-def other_program(words: str, claimed: Environment, here: Environment) -> ProofError | BackendError:
+def other_program(words: str, claimed: Environment, own: Environment) -> ProofError | BackendError:
     """Refuse the program, if this jax is the prover's; another jax may write the same program down in another way."""
-    differences = environment_differences(claimed, here)
+    differences = environment_differences(claimed, own)
     changed = [line for line in differences if line.startswith(("jax: ", "jaxlib: "))]
     if changed:
         return BackendError(f"program: {words}, or were exported by another jax ({'; '.join(changed)})")

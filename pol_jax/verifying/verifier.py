@@ -52,7 +52,7 @@ class StageFailed(Exception):
 
 
 class Verifier(ABC):
-    """A verification under way.
+    """A verifier goes through the stages of one verification, and its report grows.
 
     Attributes:
         trusted: tells which programs the source that the verifier trusts gives; or None.
@@ -235,10 +235,11 @@ class Verifier(ABC):
         self.report = self.report.with_stage(stage, outcome, detail)
 
     def conclude(self, judgement: Judgement) -> None:
-        """Take a judgement for the verdict; but accept nothing that the verifier or the tolerances speak against."""
+        """Make a judgement the verdict, but accept nothing that the verifier or the tolerances object to."""
         self.add(verdict=judgement.verdict, reasons=judgement.reasons)
         if judgement.verdict is not Verdict.ACCEPTED:
             return
+        # A chain is as strong as its weakest proof (section 13.1): an earlier one within a tolerance makes this one so.
         tolerant = self.report.compared or any(each.mode is Mode.TOLERANCE for each in self.report.ancestors)
         mode = Mode.TOLERANCE if tolerant else Mode.BITS
         objection = self._objection(mode)
@@ -255,12 +256,15 @@ class Verifier(ABC):
         """
         if self.report.exact and mode is Mode.TOLERANCE:
             return "nothing but equal bits was to be accepted, and some bits are equal only within a tolerance"
+        # A program that reads bits can turn one last place, which a tolerance leaves to the prover, into anything.
         if mode is Mode.TOLERANCE and self._read:
             return (
                 f"the program reads the bits of leaf {printable(self._read[0] or '/', 60)}, and no tolerance holds for "
                 "what it makes of them; the prover's own backend, or exact arithmetic, decides by bits"
             )
         origin = self.report.program_origin
+        # No calibration bounds what an unknown program makes of last places later, or when a sign is given (section
+        # 13.1).
         if mode is Mode.TOLERANCE and not self._any_program and origin is not Origin.TRUSTED:
             what = (
                 "is not that of the trusted source" if origin is Origin.DIFFERS else "was not compared with any source"

@@ -24,7 +24,7 @@ from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.policies import RandomSteps
 from pol_jax.protocol.rows import RowLayout, decode_row
 from pol_jax.protocol.spans import Span
-from pol_jax.proving import opener
+from pol_jax.proving import opener, regeneration
 from pol_jax.proving.opener import open_steps
 from pol_jax.proving.regeneration import regenerate
 from pol_jax.reports.outcomes import Outcome, Verdict
@@ -175,7 +175,7 @@ def test_trained_weights_are_not_opened(pretrained: Run, monkeypatch: pytest.Mon
     with pytest.raises(ProofError, match="not the state that the init program gives"):
         open_steps(open_proof(pretrained.root), SOURCE, (7,))
     here = current_environment()
-    monkeypatch.setattr(opener, "current_environment", lambda: replace(here, jaxlib="0.0.1"))
+    monkeypatch.setattr(regeneration, "current_environment", lambda: replace(here, jaxlib="0.0.1"))
     with pytest.raises(BackendError, match="can't regenerate the initial state: it is not the prover's"):
         open_steps(open_proof(pretrained.root), SOURCE, (7,))
 

@@ -25,7 +25,7 @@ from pol_jax.protocol.spans import Span
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.storage.proof import Proof
-from pol_jax.verifying import replay
+from pol_jax.verifying import replay, row_comparison
 from pol_jax.verifying.checks import check_files_to_states
 
 Verify = Callable[..., Report]
@@ -148,7 +148,7 @@ def test_everything_forged_is_rejected_by_tolerance(forger: Forger, verify_plain
 def unsteady(count: Iterator[int]) -> type[Exception]:
     """A mismatch that comes out otherwise each time."""
 
-    class Mismatch(replay._Mismatch):
+    class Mismatch(row_comparison._Mismatch):
         def __init__(self, replayed: ReplayResult) -> None:
             super().__init__(dataclasses.replace(replayed, got=bytes([next(count)])))
 
@@ -161,7 +161,7 @@ def test_a_backend_that_does_not_repeat_itself(
     forger.change(9, state=ODD)
     forger.write()
     count = itertools.count()
-    monkeypatch.setattr("pol_jax.verifying.replay._Mismatch", unsteady(count))
+    monkeypatch.setattr("pol_jax.verifying.row_comparison._Mismatch", unsteady(count))
     undecided(verify_plain(forger.root), "gives other bits when it repeats a step")
 
 
