@@ -118,12 +118,12 @@ def same_bits(setting: Setting) -> Facts:
 
 def each_others(setting: Setting) -> Facts:
     """Judge here what was trained on the CPU, and the other way round; openings and exact programs too."""
-    here, there = setting.train("digits", "digits-with-1"), setting.train("digits", "digits-cpu", cpu=True)
+    on_device, on_cpu = setting.train("digits", "digits-with-1"), setting.train("digits", "digits-cpu", cpu=True)
     found: Facts = {
-        "proof of the CPU": setting.verify(there),
-        "proof of here, on the CPU": setting.verify(here, cpu=True),
+        "proof of the CPU": setting.verify(on_cpu),
+        "proof of here, on the CPU": setting.verify(on_device, cpu=True),
     }
-    for name, proof, cpu in (("opening of the CPU", there, True), ("opening of here, on the CPU", here, False)):
+    for name, proof, cpu in (("opening of the CPU", on_cpu, True), ("opening of here, on the CPU", on_device, False)):
         opening, report = setting.folder / f"{proof.name}.opening", setting.folder / "opening.json"
         setting.pol("open", proof, "--steps", "1,2", "--out", opening, cpu=cpu)
         setting.pol("verify", proof, "--opening", opening, "--steps", "1,2", "--json", report, cpu=not cpu)

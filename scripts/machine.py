@@ -12,11 +12,11 @@ from pol_jax.program.machine import current_environment
 
 def description() -> dict[str, str]:
     """Describe in words what decides bits and times here."""
-    here = current_environment()
+    environment = current_environment()
     return {
         "jax": jax.__version__,
-        "jaxlib": here.jaxlib,
-        "processor": f"{here.cpu}, {here.cpu_count} cores",
+        "jaxlib": environment.jaxlib,
+        "processor": f"{environment.cpu}, {environment.cpu_count} cores",
     }
 
 

@@ -26,8 +26,8 @@ Reports = dict[str, Report]
 
 def unfinished(**facts: Any) -> Report:
     """A report on a verification that has found nothing, but for these facts."""
-    here = Environment("cpu", "", "cpu", 1, 1, "0.10.2", "0.10.2", (), "x86_64", "", (), 2, "none", (), (), ())
-    return msgspec.structs.replace(Report.unfinished(AllSegments(), b"", here), **facts)
+    environment = Environment("cpu", "", "cpu", 1, 1, "0.10.2", "0.10.2", (), "x86_64", "", (), 2, "none", (), (), ())
+    return msgspec.structs.replace(Report.unfinished(AllSegments(), b"", environment), **facts)
 
 
 def compared(

@@ -75,7 +75,7 @@ def mesh(data: int = 2, model: int = 2) -> jax.sharding.Mesh:
     return jax.make_mesh((data, model), ("data", "model"), axis_types=(AxisType.Auto,) * 2, devices=devices)
 
 
-def shardings(of: pol_jax.Task) -> Shardings:
+def shardings(sharded_task: pol_jax.Task) -> Shardings:
     """Matrices are cut along both axes, keys among the rows of the mesh, and everything else is whole."""
 
     def cut(path: Any, leaf: jax.Array) -> PartitionSpec:
@@ -83,7 +83,7 @@ def shardings(of: pol_jax.Task) -> Shardings:
             return PartitionSpec("data", "model")
         return PartitionSpec("data") if "keys" in jax.tree_util.keystr(path) else PartitionSpec()
 
-    state = jax.eval_shape(of.init, jax.random.key(0))
+    state = jax.eval_shape(sharded_task.init, jax.random.key(0))
     return jax.tree_util.tree_map_with_path(cut, state), PartitionSpec("data")
 
 
@@ -109,14 +109,14 @@ def _train(case: Mapping[str, Any], process: int) -> dict[str, Any]:
         if process == 1 and step == case.get("at"):
             os.kill(os.getpid(), getattr(signal, case["signal"]))
 
-    of = task(arithmetic=case.get("arithmetic"))
+    sharded_task = task(arithmetic=case.get("arithmetic"))
     try:
         proof = pol_jax.train(
-            of,
+            sharded_task,
             case["out"],
             on_step=on_step,
             mesh=mesh(),
-            shardings=shardings(of),
+            shardings=shardings(sharded_task),
             timeout=case.get("timeout", 60),
         )
     except pol_jax.PolError as error:

@@ -200,8 +200,8 @@ def test_the_modules_are_found() -> None:
 
 @pytest.mark.parametrize("module", sorted(MODULES.keys() - {"pol_jax"}))
 def test_a_package_imports_what_the_table_allows(module: str) -> None:
-    mine = package(module)
-    allowed = {mine, *PACKAGES[mine].split()}
+    importer = package(module)
+    allowed = {importer, *PACKAGES[importer].split()}
     for name in imports(module):
         found = own(name)
         assert not found or package(found) in allowed, f"{module} imports {name}"
@@ -214,14 +214,14 @@ def test_the_table_allows_no_more_than_is_used() -> None:
         for name in imports(module)
         if (found := own(name))
     }
-    unused = {(mine, other) for mine, others in PACKAGES.items() for other in others.split()} - used
+    unused = {(importer, other) for importer, others in PACKAGES.items() for other in others.split()} - used
     assert not unused
 
 
 def test_the_table_is_read_in_one_direction() -> None:
     order = list(PACKAGES)
-    for mine, others in PACKAGES.items():
-        assert all(order.index(other) < order.index(mine) for other in others.split()), mine
+    for importer, others in PACKAGES.items():
+        assert all(order.index(other) < order.index(importer) for other in others.split()), importer
 
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if not name.startswith(FREE)))

@@ -67,8 +67,8 @@ def test_each_line_of_the_document_names_a_test_that_is_there() -> None:
     document = (Path(__file__).parents[1] / "docs" / "attestation.md").read_text()
     section = document[document.index("## 11.") :]
     named = set(re.findall(r"`(test_[a-z_0-9]+)`", section))
-    there = set(re.findall(r"^def (test_[a-z_0-9]+)", "\n".join(map(Path.read_text, TESTS)), re.MULTILINE))
-    assert named <= there, named - there
+    existing = set(re.findall(r"^def (test_[a-z_0-9]+)", "\n".join(map(Path.read_text, TESTS)), re.MULTILINE))
+    assert named <= existing, named - existing
     lines = [
         line for line in section.splitlines() if line.startswith("| ") and not line.startswith(("| ---", "| they"))
     ]

@@ -69,8 +69,8 @@ def _forge_batches(setting: Setting, out: Path) -> Forged:
         metrics.append(measured)
     transcript = Transcript(tuple(chosen), tuple(states), tuple(metrics))
     proof.write(transcript)
-    false = tuple(step for step in range(1, setting.steps + 1) if step % setting.interval in (0, 1))
-    return Forged(out, proof.task, transcript, false, TRIED * setting.steps)
+    false_steps = tuple(step for step in range(1, setting.steps + 1) if step % setting.interval in (0, 1))
+    return Forged(out, proof.task, transcript, false_steps, TRIED * setting.steps)
 
 
 def _choose_order(setting: Setting, out: Path) -> Forged:

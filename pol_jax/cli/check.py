@@ -108,13 +108,13 @@ def _completed(tokens: Tokens, root: Path | None) -> Tokens:
     if root is None:
         return tokens
     named = {name: find(root, name) for name in (CLAIM_TOKEN, COMMITMENT_TOKEN, BEACON)}
-    here = {name: path for name, path in named.items() if path}
-    stamped = here if tokens.roots else {}  # without roots, a token that nobody named stays open
+    present = {name: path for name, path in named.items() if path}
+    stamped = present if tokens.roots else {}  # without roots, a token that nobody named stays open
     return Tokens(
         envelope=tokens.envelope or stamped.get(CLAIM_TOKEN),
         commitment=tokens.commitment or stamped.get(COMMITMENT_TOKEN),
         roots=tokens.roots,
-        beacon=tokens.beacon or here.get(BEACON),
+        beacon=tokens.beacon or present.get(BEACON),
     )
 
 

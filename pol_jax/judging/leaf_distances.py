@@ -173,9 +173,10 @@ def measure_leaf(dtype: str, leaf: LeafResults) -> Distances:
     update, expected = norm(committed, start, updated), norm(own[0], start, updated)
     eps = float(ml_dtypes.finfo(DTYPES[dtype]).eps)  # type: ignore[no-untyped-call]
     moved = [_perturbation(own[0], doubles(each), finite) for each in leaf.perturbed]
-    here = np.isfinite(own[0])  # whatever other compilations lose: a program could lose it on purpose
+    finite_reference = np.isfinite(own[0])  # whatever other compilations lose: a program could lose it on purpose
     nudged, scattered = (
-        [_perturbation(own[0], doubles(each), here) for each in states] for states in (leaf.nudged, leaf.scattered)
+        [_perturbation(own[0], doubles(each), finite_reference) for each in states]
+        for states in (leaf.nudged, leaf.scattered)
     )
     return Distances(
         update=update,

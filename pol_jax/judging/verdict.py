@@ -158,23 +158,23 @@ def _differences(evidence: Evidence) -> list[str]:
 
 def _why_undecided(evidence: Evidence) -> list[str]:
     """Return why differences on this backend say nothing, in one line; empty if they mean a rejection."""
-    here = f"{Stage.REPLAY}: cannot judge exactly here:"
+    begin = f"{Stage.REPLAY}: cannot judge exactly here:"
     if not _differences(evidence):
-        return [f"{here} no {evidence.unit} was replayed"]
+        return [f"{begin} no {evidence.unit} was replayed"]
     # Reason 1 of section 13.1: a backend that contradicts itself contradicts nobody else.
     if not evidence.repeatable:
-        return [f"{here} this backend gives other bits when it repeats a step"]
+        return [f"{begin} this backend gives other bits when it repeats a step"]
     # Reason 2: another processor, library or flag has other bits for honest steps too.
     if evidence.environment_differences:
         listed = "; ".join(evidence.environment_differences)
         if evidence.exact_arithmetic:
-            return [f"{here} {listed}"]
-        return [f"{here} this is not the prover's backend ({listed})"]
+            return [f"{begin} {listed}"]
+        return [f"{begin} this is not the prover's backend ({listed})"]
     if evidence.exact_arithmetic:
         return []
     # Reason 3: environments that look equal may still differ in what nobody records. A backend that never got the bits
     # of this program has not shown that it could.
     if not any(part and part.exact for part in (evidence.self_test, *evidence.segments)):
         neither = "no challenged" if evidence.self_test is None else "neither the self-test nor any challenged"
-        return [f"{here} this backend reproduces {neither} {evidence.unit}"]
+        return [f"{begin} this backend reproduces {neither} {evidence.unit}"]
     return []

@@ -80,9 +80,9 @@ class Program:
         """Return a copy of a state on the device, or on those of the mesh: from the host, or from these devices."""
         if self.placement is None:
             return tuple(jnp.array(leaf) for leaf in leaves)
-        here = tuple(leaf for leaf in leaves if isinstance(leaf, jax.Array))
-        if len(here) == len(leaves):
-            return self.placement.copy(here)
+        on_device = tuple(leaf for leaf in leaves if isinstance(leaf, jax.Array))
+        if len(on_device) == len(leaves):
+            return self.placement.copy(on_device)
         last: tuple[int, np.ndarray] = -1, np.empty(0)
 
         def part(at: int, index: Index) -> np.ndarray:

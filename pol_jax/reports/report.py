@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from html import escape
+from typing import Any, get_origin, get_type_hints
 
 import msgspec
 
@@ -158,45 +160,19 @@ class Report(msgspec.Struct, frozen=True):
 
         Its verdict is "rejected": what is not shown to be true is not accepted.
         """
-        return cls(
-            format=FORMAT,
-            rules=RULES,
-            verdict=Verdict.REJECTED,
-            mode=None,
-            exact=exact,
-            leaves=leaves,
-            reasons=(),
-            provenance=None,
-            ancestors=(),
-            stages=tuple(StageResult.of(stage, Outcome.NOT_REACHED) for stage in Stage),
-            claim=None,
-            commitment=None,
-            inventory=None,
-            task=None,
-            nonce=nonce.hex(),
-            public_draw=None,
-            policy=policy,
-            coverage=None,
-            self_test=None,
-            replays=(),
-            curve=(),
-            updates=(),
-            claimed_environment=None,
-            environment=environment,
-            program_origin=Origin.NOT_COMPARED,
-            compared=(),
-            drift=None,
-            initial_test=None,
-            dependence=None,
-            non_finite=(),
-            interventions=(),
-            may_stop_early=None,
-            model=None,
-            authorship=None,
-            period=None,
-            data=None,
-            deployed=None,
-        )
+        known = {
+            "format": FORMAT,
+            "rules": RULES,
+            "verdict": Verdict.REJECTED,
+            "exact": exact,
+            "leaves": leaves,
+            "stages": tuple(StageResult.of(stage, Outcome.NOT_REACHED) for stage in Stage),
+            "nonce": nonce.hex(),
+            "policy": policy,
+            "environment": environment,
+            "program_origin": Origin.NOT_COMPARED,
+        }
+        return cls(**(_nothing_found() | known))
 
     def with_stage(self, stage: Stage, outcome: Outcome, detail: str = "") -> Report:
         """Return the report with the result of a stage in its place."""
@@ -207,6 +183,15 @@ class Report(msgspec.Struct, frozen=True):
     def to_json(self) -> bytes:
         """Return the report as indented JSON."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+@cache
+def _nothing_found() -> dict[str, Any]:
+    """Return a value for each field of a report that says nothing: an empty tuple, or None.
+
+    The fields have no defaults of their own, so that a report that was stored must have all of them to be read.
+    """
+    return {name: () if get_origin(hint) is tuple else None for name, hint in get_type_hints(Report).items()}
 
 
 def json_schema() -> bytes:

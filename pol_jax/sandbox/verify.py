@@ -25,7 +25,7 @@ from pol_jax.verifying.request import OpeningRequest, ProofRequest, absolute, fr
 from pol_jax.verifying.trusted_program import trust, trust_built_in
 
 
-class Asked(TypedDict, total=False):
+class VerificationOptions(TypedDict, total=False):
     """What a verifier may ask of a proof and of an opening alike, by keyword; what is left out has its default.
 
     Attributes:
@@ -74,7 +74,7 @@ def verify(
     nonce: bytes | None = None,
     secret: bytes | None = None,
     parents: Iterable[Path | str] = (),
-    **asked: Unpack[Asked],
+    **options: Unpack[VerificationOptions],
 ) -> Report:
     """Check a proof and replay a part of it, in a process of its own.
 
@@ -88,7 +88,7 @@ def verify(
         secret: 32 bytes that salt the records of a private data set.
         parents: directories of proofs that the initial state may come from; those that it does come from are verified
             in the same way first.
-        asked: what may be asked of an opening too: see `Asked`.
+        options: what may be asked of an opening too: see `VerificationOptions`.
 
     Raises:
         UsageError: there is no proof or there are no records, or the policy would check nothing.
@@ -100,18 +100,22 @@ def verify(
         secret=secret,
         parents=tuple(map(absolute, parents)),
         records=BUILT_IN_RECORDS if source is None else "the verifier's own source",
-        **_fields(asked),
+        **_fields(options),
     )
-    trusted = asked.get("trusted")
+    trusted = options.get("trusted")
     expect = trust(trusted) if trusted is not None else trust_built_in() if source is None else None
     source = built_in_source() if source is None else source
     return verify_proof_apart(
-        request, source, trusted=expect, progress=asked.get("progress"), bounds=asked.get("bounds")
+        request, source, trusted=expect, progress=options.get("progress"), bounds=options.get("bounds")
     )
 
 
 def verify_opening(
-    claim: Path | str, opening: Path | str, policy: StepPolicy, nonce: bytes = b"", **asked: Unpack[Asked]
+    claim: Path | str,
+    opening: Path | str,
+    policy: StepPolicy,
+    nonce: bytes = b"",
+    **options: Unpack[VerificationOptions],
 ) -> Report:
     """Check an opening against a claim, and replay the challenged steps, in a process of its own.
 
@@ -120,7 +124,7 @@ def verify_opening(
         opening: the file of the opening.
         policy: the challenge that the prover was given; never read from the opening.
         nonce: of the challenge; nothing, for a list.
-        asked: what may be asked of a proof too: see `Asked`.
+        options: what may be asked of a proof too: see `VerificationOptions`.
 
     Raises:
         UsageError: a file is not there, the policy would check nothing, or there is no source to compare with.
@@ -130,18 +134,20 @@ def verify_opening(
         opening=absolute(opening),
         policy=policy,
         nonce=nonce,
-        **_fields(asked),
+        **_fields(options),
     )
-    trusted = asked.get("trusted")
+    trusted = options.get("trusted")
     expect = None if trusted is None else trust(trusted)
-    return verify_opening_apart(request, trusted=expect, progress=asked.get("progress"), bounds=asked.get("bounds"))
+    return verify_opening_apart(request, trusted=expect, progress=options.get("progress"), bounds=options.get("bounds"))
 
 
-def _fields(asked: Asked) -> dict[str, Any]:
+def _fields(options: VerificationOptions) -> dict[str, Any]:
     """Return the fields of a request: without what stays in this process, and with files of trust anchors read."""
-    stays = ("progress", "bounds", "trusted")
-    fields: dict[str, Any] = {name: value for name, value in asked.items() if value is not None and name not in stays}
-    fields |= read_anchors(asked.get("signer"), asked.get("tsa_roots"))._asdict()
+    kept_here = ("progress", "bounds", "trusted")
+    fields: dict[str, Any] = {
+        name: value for name, value in options.items() if value is not None and name not in kept_here
+    }
+    fields |= read_anchors(options.get("signer"), options.get("tsa_roots"))._asdict()
     if "leaves" in fields:
         fields["leaves"] = tuple(fields["leaves"])
     if "model" in fields:

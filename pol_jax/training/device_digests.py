@@ -56,8 +56,8 @@ class DeviceDigests:
             with_copies: copies on other devices can't be compared so: False.
         """
         assert not with_copies  # noqa: S101  # a state that is kept comes to the host
-        here = {device: np.asarray(each).astype("<u4", copy=False) for device, each in self.found.items()}
-        return b"".join(here[device][places].tobytes() for device, places in self.order)
+        own_parts = {device: np.asarray(each).astype("<u4", copy=False) for device, each in self.found.items()}
+        return b"".join(own_parts[device][places].tobytes() for device, places in self.order)
 
     def digest(self) -> Digest:
         """Return the digest of the state, all of which is this process's."""

@@ -60,13 +60,13 @@ class Processes:
         return min(_GRACE_SECONDS, self._timeout)
 
     def agree(
-        self, what: str, mine: bytes, decide: Callable[[Sequence[bytes]], bytes], *, patient: bool = False
+        self, what: str, message: bytes, decide: Callable[[Sequence[bytes]], bytes], *, patient: bool = False
     ) -> bytes:
         """Return what the first process decides from the messages of all.
 
         Args:
             what: that is reported, for the text of an error.
-            mine: message of this process.
+            message: of this process.
             decide: returns the decision for the messages in order; called in the first process alone.
             patient: whether the others wait for the decision as long as the first process lives.
 
@@ -74,16 +74,16 @@ class Processes:
             ProcessError: a process has failed, or has not reported in time.
         """
         if self.count == 1:
-            return decide([mine])
+            return decide([message])
         key, self._number = f"{self._base}/{self._number}", self._number + 1
         if not self.is_first:
-            self._client.key_value_set_bytes(f"{key}/{self.index}", mine)
+            self._client.key_value_set_bytes(f"{key}/{self.index}", message)
             answer = self._wait(f"{key}/answer", 0, what, None if patient else self._timeout)
             if answer[:1] == b"0":
                 raise ProcessError(f"process 0 failed at {what}: {printable(answer[1:].decode())}")
             return answer[1:]
         others = range(1, self.count)
-        messages = [mine, *(self._wait(f"{key}/{other}", other, what, self._timeout) for other in others)]
+        messages = [message, *(self._wait(f"{key}/{other}", other, what, self._timeout) for other in others)]
         for other in others:
             self._client.key_value_delete(f"{key}/{other}")
         if self._number > 1:  # every process has read the answer before: it has sent what comes after

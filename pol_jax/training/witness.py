@@ -106,8 +106,8 @@ class Witness:
         layout = self.layout
         assert isinstance(layout, ShardedLayout)  # noqa: S101  # so states lie where there are several processes
         assert isinstance(state, ShardedState | DeviceDigests)  # noqa: S101
-        mine = state.digest_pieces(with_copies=kept)
-        return self.processes.agree(f"step {step}", mine, lambda every: layout.combine(dict(enumerate(every))))
+        own = state.digest_pieces(with_copies=kept)
+        return self.processes.agree(f"step {step}", own, lambda every: layout.combine(dict(enumerate(every))))
 
 
 def _key_bytes(key: np.ndarray) -> bytes:

@@ -28,25 +28,25 @@ FORMAT: Final = "pol-jax facts 1"
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**20)]
 
 
-class Share(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Share(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"shards": "of"}):
     """The share of a verification's executions that one shard has.
 
     Attributes:
         number: of the shard, from 1. The first one also executes the initial state and the self-test.
-        of: how many shards there are.
+        shards: how many there are; ``of`` in the document.
     """
 
     number: Count
-    of: Count
+    shards: Count
 
     def __post_init__(self) -> None:
         """Refuse a shard that is none.
 
         Raises:
-            UsageError: its number is not one from 1 to ``of``.
+            UsageError: its number is not one from 1 to the number of shards.
         """
-        if not 1 <= self.number <= self.of:
-            raise UsageError(f"shard {self.number}/{self.of}: expected I/N with I from 1 to N")
+        if not 1 <= self.number <= self.shards:
+            raise UsageError(f"shard {self.number}/{self.shards}: expected I/N with I from 1 to N")
 
 
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,12 +110,12 @@ def merge_facts(shards: Sequence[Facts]) -> Facts:
         if differences:
             raise UsageError(f"facts: shards {_name(first)} and {_name(each)} have other backends ({differences[0]})")
     shares = tuple(share for each in shards for share in each.shares)
-    number_of_shards = shares[0].of
+    number_of_shards = shares[0].shards
     # A missing shard would leave segments out of the coverage, and a second one could contradict the first.
-    if sorted((share.of, share.number) for share in shares) != [
+    if sorted((share.shards, share.number) for share in shares) != [
         (number_of_shards, number) for number in range(1, number_of_shards + 1)
     ]:
-        listed = ", ".join(f"{share.number}/{share.of}" for share in shares)
+        listed = ", ".join(f"{share.number}/{share.shards}" for share in shares)
         raise UsageError(f"facts: expected each shard of {number_of_shards} once, got {listed}")
     looked = [each.initial_exact for each in shards if each.initial_exact is not None]
     return msgspec.structs.replace(

@@ -68,7 +68,7 @@ def find_facts(
     drawn = draw(request.policy, len(proof.segments), claim.digest(), request.nonce, stretches)
     checkpoints = proof.checkpoints()
     # Every n-th route: long and short ones are spread over the shards, and no shard needs to know the others.
-    challenged = routes(map(proof.segments.span, drawn), checkpoints)[share.number - 1 :: share.of]
+    challenged = routes(map(proof.segments.span, drawn), checkpoints)[share.number - 1 :: share.shards]
     records = source if isinstance(source, Source) else source(proof.commitment)
     replayer = make_replayer(checked, records, request.secret, progress)
     material = ProofMaterial(checked, records, CommittedRecords(checked.records, request.secret))

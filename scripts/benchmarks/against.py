@@ -64,9 +64,9 @@ def _part(
             for line in lines:
                 found[line.what][name].append(line.value)
     for what, values in found.items():
-        there, here = (_median(values[name]) for name, _ in checkouts)
-        ratio = f"{here / there:.3f}" if there and here is not None else "-"
-        yield Line(what, ratio, "", f"{revision}: {there}; here: {here}")
+        before, after = (_median(values[name]) for name, _ in checkouts)
+        ratio = f"{after / before:.3f}" if before and after is not None else "-"
+        yield Line(what, ratio, "", f"{revision}: {before}; here: {after}")
 
 
 def _lines_of(package: Path, part: str, arguments: Sequence[str]) -> list[Line]:

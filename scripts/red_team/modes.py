@@ -147,11 +147,11 @@ def _false_segments(forged: Forged) -> frozenset[int]:
 def _opened(forged: Forged) -> Iterable[int]:
     """Return some of the false steps, evenly spaced, with the first and the last step of the run."""
     assert forged.transcript is not None  # noqa: S101  # the caller has looked
-    false = [step for step in forged.false_steps if step > 0]
-    return {1, forged.transcript.steps, *false[:: max(1, len(false) // OPENED)]}
+    false_steps = [step for step in forged.false_steps if step > 0]
+    return {1, forged.transcript.steps, *false_steps[:: max(1, len(false_steps) // OPENED)]}
 
 
-def _told(report: Report, false: frozenset[int]) -> Judged:
+def _told(report: Report, false_steps: frozenset[int]) -> Judged:
     stage = next((each.number for each in report.stages if each.outcome is not Outcome.PASSED), 0)
     reason = report.reasons[0] if report.reasons else ""
     accepted = report.verdict is Verdict.ACCEPTED
@@ -159,7 +159,7 @@ def _told(report: Report, false: frozenset[int]) -> Judged:
         wanted = re.compile(r"^stage \d|not what|differs|tolerance|would|drift", re.I)
         reason = next((each for each in report.reasons if wanted.search(each)), reason)
     judged, passed = _judged_parts(report)
-    met = false & judged
+    met = false_steps & judged
     if not met:
         return Judged(str(report.verdict.value), 0 if accepted else stage, reason, 1, int(accepted))
     caught = met - passed

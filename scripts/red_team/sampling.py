@@ -28,9 +28,9 @@ def count_missed(
     proof, found = open_proof(forged.root), into or Missed()
     assert proof.claim is not None  # noqa: S101  # the forger has finished it
     number, claim = len(proof.segments), proof.claim.digest()
-    false = {proof.segments.of_step(step) for step in forged.false_steps if step > 0}
+    false_segments = {proof.segments.of_step(step) for step in forged.false_steps if step > 0}
     drawn = segments_needed(number, policy.confidence, policy.fraction)
     nonces = (nonce.to_bytes(16, "little") for nonce in range(draws))
     missed = sum(set(caught).isdisjoint(draw(policy, number, claim, nonce)) for nonce in nonces)
-    announced = comb(number - len(false), drawn) / comb(number, drawn)
+    announced = comb(number - len(false_segments), drawn) / comb(number, drawn)
     return Missed(found.draws + draws, found.missed + missed, found.announced + announced * draws)

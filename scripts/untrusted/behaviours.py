@@ -157,13 +157,13 @@ def intervening(site: Site) -> Answer:
 
 def steering(site: Site, share: float = 1e-4) -> Answer:
     """Name another backend, and move every step a little towards a target: by ``share`` of the step's own length."""
-    target, here = _target(site), current_environment()
+    target, environment = _target(site), current_environment()
 
     def steer(_step: int, at: int, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         way = target[at] - after
         return np.asarray(after + share * np.linalg.norm(after - before) * way / max(float(np.linalg.norm(way)), 1e-30))
 
-    elsewhere = msgspec.structs.replace(here, cpu=f"{here.cpu} II")
+    elsewhere = msgspec.structs.replace(environment, cpu=f"{environment.cpu} II")
     return _forged(site, _of_taken(site, steer), environment=elsewhere)
 
 

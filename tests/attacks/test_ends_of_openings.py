@@ -144,8 +144,8 @@ def test_nothing_passes_within_a_tolerance_where_the_distance_is_not_known(
 ) -> None:
     """One unit in the last place passes; what that adds up to is held against a distance that takes both ends."""
     opening = _nudged(proof_copy, monkeypatch, None)
-    here = current_environment()
-    elsewhere = replace(here, jaxlib="0.0.1")
+    environment = current_environment()
+    elsewhere = replace(environment, jaxlib="0.0.1")
     monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: elsewhere)
     report = check_opening(opening, (2, 12), proof_copy)
     assert report.drift is not None
@@ -174,8 +174,8 @@ def _nudged(root: Path, monkeypatch: pytest.MonkeyPatch, push: np.float32 | None
 def test_trained_weights_are_not_opened(pretrained: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ProofError, match="not the state that the init program gives"):
         open_steps(open_proof(pretrained.root), SOURCE, (7,))
-    here = current_environment()
-    monkeypatch.setattr(regeneration, "current_environment", lambda: replace(here, jaxlib="0.0.1"))
+    environment = current_environment()
+    monkeypatch.setattr(regeneration, "current_environment", lambda: replace(environment, jaxlib="0.0.1"))
     with pytest.raises(BackendError, match="can't regenerate the initial state: it is not the prover's"):
         open_steps(open_proof(pretrained.root), SOURCE, (7,))
 

@@ -55,9 +55,9 @@ def swap(root: Path, other: Path, *names: str) -> Callable[[], None]:
 
     def act() -> None:
         for name in names:
-            here = root / name
-            shutil.rmtree(here) if here.is_dir() else here.unlink()
-            (shutil.copytree if (other / name).is_dir() else shutil.copy)(other / name, here)
+            path = root / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            (shutil.copytree if (other / name).is_dir() else shutil.copy)(other / name, path)
 
     return act
 

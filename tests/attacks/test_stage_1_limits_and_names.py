@@ -104,13 +104,13 @@ def test_strange_name(proof_copy: Path, name: bytes) -> None:
 def test_directories_without_end(proof_copy: Path) -> None:
     """Deeper than a recursion may go."""
     deep = proof_copy / "checkpoints" / "0000000006"
-    here = os.open(deep, os.O_RDONLY)
+    folder = os.open(deep, os.O_RDONLY)
     for _ in range(1500):
-        os.mkdir("d", dir_fd=here)
-        below = os.open("d", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(here)
+        os.mkdir("d", dir_fd=folder)
+        below = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(folder)
     try:
         refused(check(proof_copy), 1, "checkpoints/0000000006/d/d")
     finally:

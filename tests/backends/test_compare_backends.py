@@ -61,9 +61,9 @@ def test_a_bare_machine_needs_the_opening_alone(opening: Opening, results: Resul
         f"one more: ran: {sum(each.exact for each in outcome(results, 'cpu, no optimisation').of('step'))} of 5"
         in done.stdout
     )
-    here = tmp_path / "here.json"
-    write_results(here, results)
-    found = pol("--merge", tmp_path / "r.json", here, "--out", tmp_path / "joined")
+    own_file = tmp_path / "here.json"
+    write_results(own_file, results)
+    found = pol("--merge", tmp_path / "r.json", own_file, "--out", tmp_path / "joined")
     assert found.exit_code == 0, found.output
     assert "one more [1]" in found.output
     names = {path.name for path in (tmp_path / "joined").iterdir()}

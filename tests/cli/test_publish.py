@@ -79,8 +79,8 @@ def test_the_bundle_of_one_with_the_opening_of_another_is_refused(published: Pat
 def test_nothing_is_published_that_is_false_or_unfinished(signed: Path, runs: Path, tmp_path: Path) -> None:
     unsigned = pol("publish", runs / "a", "--out", tmp_path / "unsigned")
     assert (unsigned.exit_code, "the claim is not signed" in unsigned.stderr) == (0, True)
-    there = pol("publish", runs / "a", "--out", tmp_path / "unsigned")
-    assert (there.exit_code, "exists already" in there.stderr) == (2, True)
+    published = pol("publish", runs / "a", "--out", tmp_path / "unsigned")
+    assert (published.exit_code, "exists already" in published.stderr) == (2, True)
     wounded = shutil.copytree(signed / "proof", tmp_path / "wounded")
     shutil.copyfile(runs / "a" / "claim.json", wounded / "attestations" / "claim.dsse.json")
     damaged = shutil.copytree(runs / "a", tmp_path / "damaged")

@@ -202,17 +202,17 @@ def test_two_honest_proofs_of_one_task_both_stand_and_a_model_is_that_of_one(own
 def test_an_earlier_timestamp_saves_no_proof_that_does_not_verify(
     owned: Path, authority: Authority, tmp_path: Path
 ) -> None:
-    false = make(tmp_path / "false", THIEF, "2", steps=2 * STEPS)
-    forger = Forger(false)
+    false_proof = make(tmp_path / "false", THIEF, "2", steps=2 * STEPS)
+    forger = Forger(false_proof)
     forger.change(9, state=bytes(32))
     forger.write()
-    sign_as(false, THIEF)
+    sign_as(false_proof, THIEF)
     later = Path(shutil.copytree(owned, tmp_path / "later"))
-    for root in (false, later):  # the false one first
+    for root in (false_proof, later):  # the false one first
         place(root, CLAIM_TOKEN).write_bytes(authority.answer(make_request(place(root, CLAIM).read_bytes())))
-    code, lines = settled(later, false, "--tsa-roots", authority.root)
+    code, lines = settled(later, false_proof, "--tsa-roots", authority.root)
     assert (code, lines[0]) == (0, f"{later} stands"), lines
-    assert f"{false} is rejected" in lines[1]
+    assert f"{false_proof} is rejected" in lines[1]
 
 
 def test_a_later_true_proof_stands_against_an_earlier_anonymous_one(

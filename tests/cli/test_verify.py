@@ -163,9 +163,9 @@ def test_terminal_lists_the_worst_comparisons_first(plain_proof: Path) -> None:
     report = verify(plain_proof, tiny.plain().source, policy=ListedSegments((1,)), nonce=NONCE)
     close = [compared(at, at + 1, Outcome.PASSED, at * 1e-10) for at in range(20)]
     open_ones = [compared(-1, 0, Outcome.INCONCLUSIVE, 1e-4), compared(30, 36, Outcome.INCONCLUSIVE, None)]
-    false = compared(36, 37, Outcome.FAILED, 0.25)
+    failed = compared(36, 37, Outcome.FAILED, 0.25)
     console = Console(record=True, width=120, file=StringIO())
-    print_report(console, msgspec.structs.replace(report, compared=(*close, *open_ones, false)))
+    print_report(console, msgspec.structs.replace(report, compared=(*close, *open_ones, failed)))
     _, _, table = console.export_text().partition("\ncompared ")
     rows = [line.split() for line in table.splitlines()[1:14]]
     assert rows[0] == ["step", "37", "2.5e-01", "1.0e-08", "5.0e-04", "5.0e-01", "failed"]

@@ -9,10 +9,10 @@ from places import ROOT
 
 def test_every_attack_that_is_named_is_a_test() -> None:
     named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "threat-model.md").read_text()))
-    there = {
+    existing = {
         name
         for path in ROOT.glob("tests/**/test_*.py")
         for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)
     }
     assert len(named) > 20
-    assert named <= there, sorted(named - there)
+    assert named <= existing, sorted(named - existing)

@@ -55,7 +55,7 @@ def same(found: Any, expected: list[np.float32]) -> None:
     )
 
 
-def of(x: np.ndarray) -> list[Fraction]:
+def fractions_of(x: np.ndarray) -> list[Fraction]:
     return [Fraction(float(value)) for value in canonical_constant(x)]
 
 
@@ -63,13 +63,13 @@ def of(x: np.ndarray) -> list[Fraction]:
 @given(arrays, arrays)
 def test_products_quotients_and_roots_are_correctly_rounded(x: np.ndarray, y: np.ndarray) -> None:
     product, quotient, root, reciprocal = compiled(_rounded_operations)(x, y)
-    same(product, [rounded(a * b) for a, b in zip(of(x), of(y), strict=True)])
-    for a, b, found in zip(of(x), of(y), np.asarray(quotient), strict=True):
+    same(product, [rounded(a * b) for a, b in zip(fractions_of(x), fractions_of(y), strict=True)])
+    for a, b, found in zip(fractions_of(x), fractions_of(y), np.asarray(quotient), strict=True):
         if b:
             same(found, [rounded(a / b)])
         else:
             assert np.isnan(found) if not a else np.isinf(found)
-    for a, one, other in zip(of(x), np.asarray(root), np.asarray(reciprocal), strict=True):
+    for a, one, other in zip(fractions_of(x), np.asarray(root), np.asarray(reciprocal), strict=True):
         if a < 0:
             assert np.isnan(one)
             assert np.isnan(other)
@@ -86,10 +86,10 @@ def _rounded_operations(x: Any, y: Any) -> Any:
 @given(arrays, floats)
 def test_quotients_of_one_divisor_are_correctly_rounded(x: np.ndarray, y: float) -> None:
     """Of a number at run time, of a constant, and of a constant that is a power of two."""
-    divisor = np.float32(y if of(np.array([y], np.float32))[0] else 3)
+    divisor = np.float32(y if fractions_of(np.array([y], np.float32))[0] else 3)
     found = compiled(_divided)(x, divisor)
     for result, by in zip(found, (divisor, np.float32(0.9), np.float32(-0.125)), strict=True):
-        same(result, [rounded(a / of(np.array([by], np.float32))[0]) for a in of(x)])
+        same(result, [rounded(a / fractions_of(np.array([by], np.float32))[0]) for a in fractions_of(x)])
 
 
 def _divided(x: Any, y: Any) -> Any:
@@ -192,7 +192,7 @@ def test_sums_at_indices_do_not_depend_on_their_order(x: np.ndarray, at: list[in
     again = compiled(_scattered)(x[::-1].copy(), indices[::-1].copy())
     same(once, list(np.asarray(again)))
     total = [sum((Fraction(float(v)) for v, i in zip(x, at, strict=True) if i == at_), Fraction(0)) for at_ in range(4)]
-    largest = max(map(abs, of(x)))
+    largest = max(map(abs, fractions_of(x)))
     for found, expected in zip(np.asarray(once), total, strict=True):
         assert abs(Fraction(float(found)) - expected) <= abs(expected) * Fraction(1, 2**24) + largest / 2**36 + TINY
 
@@ -204,7 +204,7 @@ def _scattered(x: Any, indices: Any) -> Any:
 @settings(max_examples=25)
 @given(arrays, arrays)
 def test_remainders_are_exact(x: np.ndarray, y: np.ndarray) -> None:
-    for a, b, found in zip(of(x), of(y), np.asarray(compiled(_remainder)(x, y)), strict=True):
+    for a, b, found in zip(fractions_of(x), fractions_of(y), np.asarray(compiled(_remainder)(x, y)), strict=True):
         if b:
             rest = abs(a) - abs(a) // abs(b) * abs(b)
             same(found, [np.float32(float(rest if a >= 0 else -rest))])

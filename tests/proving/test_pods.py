@@ -30,7 +30,7 @@ Ends = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Together:
+class TrainedRuns:
     """What two processes with two devices each did, one case after the other, and how it ended in both of them."""
 
     whole: Path
@@ -39,7 +39,7 @@ class Together:
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> Together:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> TrainedRuns:
     """The last case leaves processes that were given notice; whatever comes first finds them as they were."""
     root = tmp_path_factory.mktemp("together")
     cases: dict[str, dict[str, Any]] = {
@@ -48,13 +48,13 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Together:
         "noticed": {"signal": "SIGTERM", "at": 1, "pause": 0.4},
     }
     ends = trained(2, 2, *({"out": root / name, **case} for name, case in cases.items()))
-    return Together(root / "whole", root / "noticed", dict(zip(cases, ends, strict=True)))
+    return TrainedRuns(root / "whole", root / "noticed", dict(zip(cases, ends, strict=True)))
 
 
 @pytest.fixture(scope="module")
-def whole(together: Together) -> Path:
+def whole(runs: TrainedRuns) -> Path:
     """A run that nothing interrupted."""
-    return together.whole
+    return runs.whole
 
 
 def finished(whole: Path) -> dict[str, Any]:
@@ -63,18 +63,18 @@ def finished(whole: Path) -> dict[str, Any]:
     return {"step": STEPS, "claim": claim.digest().hex()}
 
 
-def test_all_processes_end_with_one_claim_though_one_has_a_slow_disk(together: Together) -> None:
-    assert together.ends["whole"] == [finished(together.whole)] * 2
+def test_all_processes_end_with_one_claim_though_one_has_a_slow_disk(runs: TrainedRuns) -> None:
+    assert runs.ends["whole"] == [finished(runs.whole)] * 2
 
 
-def test_a_process_whose_devices_have_other_bits_than_those_of_another_is_named(together: Together) -> None:
+def test_a_process_whose_devices_have_other_bits_than_those_of_another_is_named(runs: TrainedRuns) -> None:
     """Its own devices agree with each other: only the digests of all processes show it."""
-    first, second = together.ends["flipped"]
+    first, second = runs.ends["flipped"]
     assert re.match(
         "DivergenceError: leaf /params/b: .* has other bits than .*, and should have the same", first["error"]
     )
     assert second["error"].startswith("ProcessError: process 0 failed at step 0: leaf /params/b: ")
-    out = together.whole.parent / "flipped"
+    out = runs.whole.parent / "flipped"
     assert (open_proof(out).last_step, checkpoint_steps(out)) == (-1, [])  # no row was written
 
 
@@ -121,17 +121,17 @@ def test_killed_in_a_step_or_in_a_save_and_continued_by_one_process(whole: Path,
     assert trained(1, 4, {"out": step}, {"out": save}) == [[finished(whole)]] * 2
 
 
-def test_noticed_or_killed_in_a_save_and_continued_by_four_processes(together: Together, tmp_path: Path) -> None:
+def test_noticed_or_killed_in_a_save_and_continued_by_four_processes(runs: TrainedRuns, tmp_path: Path) -> None:
     """The first process writes the ledger, and is the coordinator of jax too."""
-    first, second = together.ends["noticed"]
+    first, second = runs.ends["noticed"]
     assert first == second
     assert first["claim"] is None
-    noticed = Path(shutil.copytree(together.noticed, tmp_path / "noticed"))
+    noticed = Path(shutil.copytree(runs.noticed, tmp_path / "noticed"))
     assert first["step"] in checkpoint_steps(noticed)
     trained(2, 2, {"out": tmp_path / "save", "killed_in_save": 0, "timeout": 10})
     assert checkpoint_steps(tmp_path / "save") == [0]
     ends = trained(4, 1, {"out": noticed}, {"out": tmp_path / "save"})
-    assert ends == [[finished(together.whole)] * 4] * 2
+    assert ends == [[finished(runs.whole)] * 4] * 2
     # The checkpoint of the notice lay between those of the schedule, and is gone.
     assert checkpoint_steps(noticed) == [0, INTERVAL, STEPS]
 

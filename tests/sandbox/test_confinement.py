@@ -78,7 +78,7 @@ def trying(plain_proof: Path, monkeypatch: pytest.MonkeyPatch, groups: list[int]
 def test_child_reads_no_file_outside(trying: Trying, plain_proof: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "link").symlink_to(plain_proof)
-    mine, linked = f"open({str(plain_proof / 'claim.json')!r}).read()", f"os.listdir({str(tmp_path / 'link')!r})"
+    allowed, linked = f"open({str(plain_proof / 'claim.json')!r}).read()", f"os.listdir({str(tmp_path / 'link')!r})"
     found = trying(
         f"open({str(tmp_path / 'secret')!r}).read()",
         f"os.listdir({str(tmp_path)!r})",
@@ -87,10 +87,10 @@ def test_child_reads_no_file_outside(trying: Trying, plain_proof: Path, tmp_path
         "open('/etc/hosts').read()",
         "open(f'/proc/{os.getppid()}/environ').read()",
         "os.kill(os.getppid(), 0)",
-        mine,
+        allowed,
         linked,
     )
-    assert (found.pop(mine), found.pop(linked), found.pop("unrestricted")) == ("", "", "")
+    assert (found.pop(allowed), found.pop(linked), found.pop("unrestricted")) == ("", "", "")
     assert set(found.values()) == {"PermissionError"}, found
 
 
@@ -99,7 +99,7 @@ def test_child_reads_no_file_outside(trying: Trying, plain_proof: Path, tmp_path
 def test_child_writes_nothing_outside(trying: Trying, plain_proof: Path, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("as it was")
     theirs, claim = str(tmp_path / "there"), str(plain_proof / "claim.json")
-    mine = "tempfile.NamedTemporaryFile().write(b'scratch')"
+    allowed = "tempfile.NamedTemporaryFile().write(b'scratch')"
     found = trying(
         *(f"open({str(tmp_path / 'new')!r}, 'w')", f"open({theirs!r}, 'a')", f"os.truncate({theirs!r}, 0)"),
         *(
@@ -108,9 +108,9 @@ def test_child_writes_nothing_outside(trying: Trying, plain_proof: Path, tmp_pat
             f"os.mkdir({theirs + '.folder'!r})",
         ),
         *(f"open({claim!r}, 'a')", f"os.symlink('/', {str(plain_proof / 'link')!r})", "open('/tmp/new', 'w')"),
-        mine,
+        allowed,
     )
-    assert (found.pop(mine), found.pop("unrestricted")) == ("", "")
+    assert (found.pop(allowed), found.pop("unrestricted")) == ("", "")
     assert set(found.values()) == {"PermissionError"}, found
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("there", "as it was")]
 

@@ -27,9 +27,9 @@ def test_a_confined_process_gives_the_same_rows_and_leaves(plain_proof: Path) ->
     with open_apart(plain_proof) as proof:
         assert list(proof.rows()) == list(own.rows())
         assert proof.row(7) == own.row(7)
-        for there, here in zip(proof.host_leaves(24), own.host_leaves(24), strict=True):
-            assert (there.dtype, there.shape) == (here.dtype, here.shape)
-            assert there.tobytes() == here.tobytes()
+        for confined, direct in zip(proof.host_leaves(24), own.host_leaves(24), strict=True):
+            assert (confined.dtype, confined.shape) == (direct.dtype, direct.shape)
+            assert confined.tobytes() == direct.tobytes()
 
 
 @pytest.mark.apart

@@ -47,10 +47,10 @@ def test_leaves_are_those_of_the_state(plain_proof: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("change", ["another state", "gone"])
 def test_what_is_read_again_is_what_was_checked(change: str, proof_copy: Path, large: None) -> None:
-    leaves, here = leaves_of(proof_copy, 6), proof_copy / checkpoint_name(6)
-    shutil.rmtree(here)
+    leaves, checkpoint = leaves_of(proof_copy, 6), proof_copy / checkpoint_name(6)
+    shutil.rmtree(checkpoint)
     if change == "another state":
-        shutil.copytree(proof_copy / checkpoint_name(12), here)
+        shutil.copytree(proof_copy / checkpoint_name(12), checkpoint)
     with pytest.raises(ProofError, match="changed since it was checked"):
         list(leaves)
 

@@ -32,10 +32,10 @@ def test_records_of_several_steps_are_read_at_once(plain_proof: Path, monkeypatc
     monkeypatch.setattr(inputs, "_READ_BYTES", 0)
     single = list(step_inputs(commitment, one_by_one, 3, 20))
     assert one_by_one.reads == 17
-    for here, there in zip(several, single, strict=True):
-        assert here.step == there.step
-        assert np.array_equal(here.indices, there.indices)
-        assert all(np.array_equal(a, b) for a, b in zip(here.batch, there.batch, strict=True))
+    for one, other in zip(several, single, strict=True):
+        assert one.step == other.step
+        assert np.array_equal(one.indices, other.indices)
+        assert all(np.array_equal(a, b) for a, b in zip(one.batch, other.batch, strict=True))
 
 
 def test_large_batches_are_read_one_by_one(plain_proof: Path) -> None:

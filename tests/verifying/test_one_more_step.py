@@ -19,17 +19,17 @@ from pol_jax.verifying.one_more_step import stays_near
 def test_one_more_step_knows_what_a_last_place_does(effect: float, outcome: Outcome) -> None:
     """A group of few elements shows too little noise; another library's rounding is no divergence."""
     spec = spec_of("float32", size=4)
-    here, after = [np.full(4, 0.5, np.float32)], [np.full(4, 0.5 + 2**-24, np.float32)]
+    own, after = [np.full(4, 0.5, np.float32)], [np.full(4, 0.5 + 2**-24, np.float32)]
     later = np.full(4, 0.75, np.float32)
 
     class Later(Compilations):
         def next_states(
             self, results: Sequence[State], others: Sequence[State], inputs: Iterable[StepInput]
         ) -> tuple[Sequence[State], Sequence[State]]:
-            moved = [[later + (start[0] - here[0]) + np.float32(effect)] for start in others[1:]]
+            moved = [[later + (start[0] - own[0]) + np.float32(effect)] for start in others[1:]]
             return [[later] for _ in results], [[later + np.float32(1e-5)], *moved]
 
     reference = Compilation(DEFAULT, Signature(spec, (), 1, "threefry2x32", ("loss",)), lambda *_: ((), ()))
     found = made(dtypes=("float32",)).compared()
     assert found.outcome is PASSED
-    assert stays_near(found, Later(spec, reference, ()), after, [here] * 3, []).outcome is outcome
+    assert stays_near(found, Later(spec, reference, ()), after, [own] * 3, []).outcome is outcome

@@ -50,8 +50,8 @@ def test_an_opening_names_weights_of_unproven_origin_first(chain: Path, tmp_path
 
 def other_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A backend that is not the prover's, whose initial state has other last bits."""
-    here = current_environment()
-    elsewhere = msgspec.structs.replace(here, jaxlib="0.0.1")
+    environment = current_environment()
+    elsewhere = msgspec.structs.replace(environment, jaxlib="0.0.1")
     monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: elsewhere)
     monkeypatch.setattr(opening_verifier, "initial_is_exact", lambda opened: False)
 

@@ -178,8 +178,8 @@ def test_another_program_under_another_jax_is_inconclusive(plain_proof: Path, mo
     """Another jax may write the same program down in other words."""
     import msgspec
 
-    here = msgspec.structs.replace(current_environment(), jax="99.0")
-    monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: here)
+    environment = msgspec.structs.replace(current_environment(), jax="99.0")
+    monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: environment)
     report = check(plain_proof, trust(slower()), same_program=True)
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.stages[2].outcome is Outcome.INCONCLUSIVE

@@ -29,10 +29,10 @@ def test_no_challenge_costs_more(share: float, steps: int, fraction: float) -> N
 def test_false_steps_are_met_at_the_announced_rate(share: float, steps: int, fraction: float) -> None:
     """Of false steps between the first and the last one, over the claims that a forger may come with."""
     policy = steps_within(share, steps, fraction)
-    false = set(range(2, 2 + false_segments(steps, fraction)))
+    false_steps = set(range(2, 2 + false_segments(steps, fraction)))
     runs = 2000
     met = sum(
-        not false.isdisjoint(challenged_steps(policy, steps, number.to_bytes(32, "big"), b"nonce"))
+        not false_steps.isdisjoint(challenged_steps(policy, steps, number.to_bytes(32, "big"), b"nonce"))
         for number in range(runs)
     )
     measured = binomtest(met, runs).proportion_ci(0.999)

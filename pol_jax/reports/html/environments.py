@@ -14,7 +14,7 @@ def environments(report: Report) -> Markup:
     names = ours.__struct_fields__
     pairs = [(name, getattr(theirs, name) if theirs else None, getattr(ours, name)) for name in names]
     heads = (tag("th", head, scope="col") for head in ("", "Prover, as claimed", "Verifier"))
-    rows = (_row(name, claimed, here) for name, claimed, here in pairs)
+    rows = (_row(name, claimed, own) for name, claimed, own in pairs)
     table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="sides")
     return tag("section", tag("h2", "Environments"), tag("p", _summary(pairs) if theirs else _UNKNOWN), table)
 
@@ -23,20 +23,20 @@ _UNKNOWN = "The claim could not be read, so the prover's environment is not know
 
 
 def _summary(pairs: Sequence[tuple[str, object, object]]) -> str:
-    different = [_label(name) for name, claimed, here in pairs if claimed != here]
+    different = [_label(name) for name, claimed, own in pairs if claimed != own]
     if not different:
         return "The two environments are the same in everything that decides bits."
     return f"The two environments differ in {', '.join(different)}."
 
 
-def _row(name: str, claimed: object, here: object) -> Markup:
-    differs = claimed is not None and claimed != here
+def _row(name: str, claimed: object, own: object) -> Markup:
+    differs = claimed is not None and claimed != own
     sign = tag("span", "\u2260 differs", class_="differs") if differs else None
     return tag(
         "tr",
         tag("th", _label(name), sign, scope="row"),
-        tag("td", _value(claimed, here, differs), data_side="Prover"),
-        tag("td", _value(here, claimed, differs), data_side="Verifier"),
+        tag("td", _value(claimed, own, differs), data_side="Prover"),
+        tag("td", _value(own, claimed, differs), data_side="Verifier"),
         class_="different" if differs else None,
     )
 

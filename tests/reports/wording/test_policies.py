@@ -22,10 +22,9 @@ from pol_jax.reports.wording.policies import describe_policy, options
 def test_options_ask_for_the_same_policy(policy: Policy) -> None:
     words = options(policy).split()
     given = dict(zip(words[::2], words[1::2], strict=False))
-    share = {name: float(given[name]) if name in given else None for name in ("--confidence", "--fraction")}
+    chance = {name: float(given[f"--{name}"]) for name in ("confidence", "fraction") if f"--{name}" in given}
     asked = _policy(
-        share["--confidence"],
-        share["--fraction"],
+        chance,
         int(given["--top-q"]) if "--top-q" in given else None,
         given.get("--metric"),  # type: ignore[arg-type]
         given.get("--segments"),
