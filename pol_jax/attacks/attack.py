@@ -79,7 +79,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Forged:
-    """A forged proof, and what it cost.
+    """This value is a forged proof, and what it cost.
 
     Attributes:
         root: its directory.
@@ -109,7 +109,7 @@ class Forged:
 
 @dataclass(frozen=True)
 class Attack:
-    """An attack.
+    """An attack says how a proof is forged, and what that shows.
 
     Attributes:
         name: of the attack on the command line.

@@ -36,7 +36,7 @@ from pol_jax.verifying.initial_test import ks_test
 
 @dataclass(frozen=True)
 class PaperRule:
-    """What the paper leaves to the verifier.
+    """This rule holds what the paper leaves to the verifier.
 
     Attributes:
         slack: the largest distance that passes, as a share of d_ref.

@@ -35,7 +35,7 @@ _MOST: Final = 256
 
 
 class Backend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A backend.
+    """A backend is one way to execute a program: an interpreter, a platform, options and variables.
 
     Attributes:
         name: for people; unique in a comparison on one machine.
@@ -57,13 +57,13 @@ class Backend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The TOML file."""
+    """This is the content of the TOML file."""
 
     backend: Annotated[tuple[Backend, ...], msgspec.Meta(min_length=1, max_length=_MOST)]
 
 
 def built_in() -> tuple[Backend, ...]:
-    """What is worth trying anywhere; what is not there becomes a row that says so."""
+    """Return what is worth trying anywhere; what is not there becomes a row that says so."""
     x86 = machine.machine() in ("x86_64", "AMD64")
     return (
         Backend("cpu", "cpu"),
@@ -87,7 +87,7 @@ def built_in() -> tuple[Backend, ...]:
 
 
 def read_backends(path: Path) -> tuple[Backend, ...]:
-    """The backends that a TOML file describes.
+    """Return the backends that a TOML file describes.
 
     Raises:
         UsageError: no such file, no TOML, or a field that is missing, unknown or has no such value; names it.
@@ -103,7 +103,7 @@ def read_backends(path: Path) -> tuple[Backend, ...]:
 
 
 def parse_backends(content: bytes, where: str) -> tuple[Backend, ...]:
-    """The backends in ``content``.
+    """Return the backends in ``content``.
 
     Raises:
         UsageError: as `read_backends`.
@@ -123,7 +123,7 @@ def parse_backends(content: bytes, where: str) -> tuple[Backend, ...]:
 
 
 def choose(backends: Sequence[Backend], only: Sequence[str]) -> tuple[Backend, ...]:
-    """Those whose name is in ``only``, or whose platform is; all, if that is empty.
+    """Return those whose name is in ``only``, or whose platform is; all, if that is empty.
 
     Raises:
         UsageError: a name that no backend has, or that two have.

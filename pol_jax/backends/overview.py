@@ -1,4 +1,4 @@
-"""What a comparison comes to, backend by backend: the numbers that the terminal and the plots show."""
+"""The terminal and the plots show these numbers of a comparison, backend by backend."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pol_jax.errors import printable
 
 @dataclass(frozen=True)
 class Line:
-    """One backend.
+    """A line holds the numbers of one backend.
 
     Attributes:
         machine: number of its machine; 1 is the first.
@@ -30,22 +30,22 @@ class Line:
 
     @property
     def equal(self) -> bool:
-        """Whether it gave the prover's bits everywhere."""
+        """Return whether it gave the prover's bits everywhere."""
         return all(each.exact for each in self.outcome.reproductions)
 
     @property
     def first_differing(self) -> int | None:
-        """The first of the compared steps whose state or loss has other bits than the prover's."""
+        """Return the first of the compared steps whose state or loss has other bits than the prover's."""
         return min((each.stop for each in self.outcome.reproductions if not each.exact), default=None)
 
     @property
     def worst_step(self) -> Reproduction:
-        """The step with the largest error, as a share of its update."""
+        """Return the step with the largest error, as a share of its update."""
         return max(self.outcome.of("step"), key=lambda each: _sortable(relative(each.total)))
 
     @property
     def segments(self) -> tuple[tuple[Reproduction, ...], ...]:
-        """Each segment, at every committed state on its way."""
+        """Return each segment, at every committed state on its way."""
         found = dict[int, list[Reproduction]]()
         for each in self.outcome.of("segment"):
             found.setdefault(each.start, []).append(each)
@@ -53,13 +53,13 @@ class Line:
 
     @property
     def judged(self) -> dict[str, int]:
-        """How many of the steps that differ a verifier there would pass, fail, or not decide."""
+        """Return how many of the steps that differ a verifier there would pass, fail, or not decide."""
         found = [each.tolerance for each in self.outcome.of("step") if each.tolerance is not None]
         return {outcome: found.count(outcome) for outcome in ("passed", "inconclusive", "failed") if outcome in found}
 
 
 def relative(error: Error) -> float:
-    """The l2 error as a share of the update; NaN where one of them is no number."""
+    """Return the l2 error as a share of the update; NaN where one of them is no number."""
     if error.equal:
         return 0.0
     if error.l2 is None or error.update_l2 is None:
@@ -68,7 +68,7 @@ def relative(error: Error) -> float:
 
 
 def lines(parts: Sequence[Results]) -> list[Line]:
-    """The backends that ran, machine by machine."""
+    """Return the backends that ran, machine by machine."""
     letters, found = dict[tuple[tuple[str, int, int, str, bool], ...], str](), list[Line]()
     for at, part in enumerate(parts, 1):
         for outcome in part.outcomes:
@@ -83,12 +83,12 @@ def lines(parts: Sequence[Results]) -> list[Line]:
 
 
 def label(outcome: BackendOutcome, machine: int | None) -> str:
-    """A backend's name, as it is shown."""
+    """Return a backend's name, as it is shown."""
     return outcome.backend.name + ("" if machine is None else f" [{machine}]")
 
 
 def default_lines(found: Sequence[Line]) -> list[Line]:
-    """What jax takes by itself on each machine: an accelerator if there is one, as it comes."""
+    """Return what jax takes by itself on each machine: an accelerator if there is one, as it comes."""
     plain = {(line.machine, line.outcome.backend.name): line for line in found}
     chosen = [
         next((plain[machine, name] for name in ("tpu", "cuda", "rocm", "cpu") if (machine, name) in plain), None)
@@ -98,7 +98,7 @@ def default_lines(found: Sequence[Line]) -> list[Line]:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Numbers as they are given to ``--steps``: 1, 2, 3, 7 is ``1-3,7``."""
+    """Return numbers as they are given to ``--steps``: 1, 2, 3, 7 is ``1-3,7``."""
     runs: list[list[int]] = []
     for number in sorted(set(numbers)):
         if runs and number == runs[-1][1] + 1:
@@ -109,7 +109,7 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def plain_text(text: str) -> str:
-    """Text of a results file, as a terminal may show it: one line, no control characters."""
+    """Return text of a results file, as a terminal may show it: one line, no control characters."""
     return printable(re.sub(r"\s+", " ", text))
 
 
@@ -118,6 +118,6 @@ def _sortable(value: float) -> float:
 
 
 def _letter(place: int) -> str:
-    """``A`` is the first letter, place 0; after ``Z`` come ``A2``, ``B2``."""
+    """Return the letter of a place: ``A`` for place 0; after ``Z`` come ``A2``, ``B2``."""
     turn, at = divmod(place, 26)
     return ascii_uppercase[at] + (str(turn + 1) if turn else "")

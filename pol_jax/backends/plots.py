@@ -74,7 +74,7 @@ def _figures(kinds: Sequence[Sequence[Line]], equal: Sequence[str], task: str) -
 
 
 def _kinds(found: Sequence[Line]) -> Mapping[str, list[Line]]:
-    """Backends by their bits: those that gave the same are one line of a figure."""
+    """Return backends by their bits: those that gave the same are one line of a figure."""
     kinds = dict[str, list[Line]]()
     for line in found:
         kinds.setdefault(line.bits, []).append(line)
@@ -87,7 +87,7 @@ def _name(group: Sequence[Line], most: int = _MOST_LABEL) -> str:
 
 
 def _steps(kinds: Sequence[Sequence[Line]], task: str, note: str) -> Figure:
-    """A row for each kind of bits, a point for each step, by what a verifier there would say."""
+    """Draw a row for each kind of bits, a point for each step, by what a verifier there would say."""
     figure = Figure(figsize=(8, 1.6 + 0.45 * len(kinds)), layout="constrained")
     axes, shown = figure.add_subplot(), set[str]()
     for at, group in enumerate(kinds):
@@ -108,7 +108,7 @@ def _steps(kinds: Sequence[Sequence[Line]], task: str, note: str) -> Figure:
 
 
 def _growth(kinds: Sequence[Sequence[Line]], task: str, note: str) -> Figure:
-    """A line for each kind of bits: from one committed state on, without correction."""
+    """Draw a line for each kind of bits: from one committed state on, without correction."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     for at, group in enumerate(group for group in kinds if group[0].segments):
@@ -129,7 +129,7 @@ def _growth(kinds: Sequence[Sequence[Line]], task: str, note: str) -> Figure:
 
 
 def _leaves(kinds: Sequence[Sequence[Line]], task: str, note: str) -> Figure:
-    """A map of kinds and leaves: the largest error of a step, as a share of the leaf's update."""
+    """Draw a map of kinds and leaves: the largest error of a step, as a share of the leaf's update."""
     worst = [_worst_by_leaf(group[0]) for group in kinds]
     names = sorted(
         {name for each in worst for name in each}, key=lambda name: -max(each.get(name, 0) for each in worst)

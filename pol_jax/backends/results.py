@@ -90,7 +90,7 @@ class Reproduction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BackendOutcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A backend, and what became of it.
+    """An outcome says what became of a backend.
 
     Attributes:
         backend: which. The path of its interpreter is left out: it says something of one machine alone.
@@ -121,12 +121,12 @@ class BackendOutcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
     def of(self, kind: str) -> tuple[Reproduction, ...]:
-        """The steps, or the segments."""
+        """Return the steps, or the segments."""
         return tuple(each for each in self.reproductions if each.kind == kind)
 
 
 class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A comparison on one machine.
+    """These are the results of a comparison on one machine.
 
     Attributes:
         format: version of the format.
@@ -145,7 +145,7 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcomes: Annotated[tuple[BackendOutcome, ...], msgspec.Meta(max_length=1024)]
 
     def encode(self) -> bytes:
-        """The file's bytes: indented JSON."""
+        """Return the file's bytes: indented JSON."""
         return msgspec.json.format(msgspec.json.encode(self), indent=1)
 
 
@@ -160,7 +160,7 @@ def write_results(path: Path, results: Results) -> None:
 
 
 def read_results(path: Path) -> Results:
-    """The results in a file.
+    """Return the results in a file.
 
     Raises:
         UsageError: no such file, too large, or no results; names the field.
@@ -179,7 +179,7 @@ def read_results(path: Path) -> Results:
 
 
 def merge(parts: Sequence[Results]) -> tuple[Results, ...]:
-    """Results of several machines as one comparison: those of one machine stay apart from those of another.
+    """Return results of several machines as one comparison: those of one machine stay apart from those of another.
 
     Raises:
         UsageError: they are about different runs, or one is there twice.

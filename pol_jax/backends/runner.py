@@ -68,7 +68,7 @@ class _Info(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class BackendRun:
-    """A backend that executed the steps.
+    """A run holds what a backend gave that executed the steps.
 
     Attributes:
         environment: where.
@@ -87,7 +87,7 @@ class BackendRun:
 
 @dataclass(frozen=True)
 class BackendFailure:
-    """A backend that did not execute the steps, and why."""
+    """A failure says why a backend did not execute the steps."""
 
     status: Status
     reason: str
@@ -126,7 +126,7 @@ def _wait(command: list[str], variables: dict[str, str], noise: IO[bytes], timeo
 
 
 def _variables(backend: Backend) -> dict[str, str]:
-    """The environment of the process. No cache of compiled programs: another backend may have made what is in it."""
+    """Return the environment of the process, without a cache: another backend may have made what is in it."""
     flags = [*os.environ.get("XLA_FLAGS", "").split(), *backend.xla_flags]
     if backend.devices is not None:
         flags.append(f"--xla_force_host_platform_device_count={backend.devices}")

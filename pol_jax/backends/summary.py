@@ -17,7 +17,7 @@ _STATUS = {"missing": "not available"}
 
 
 def summary(parts: Sequence[Results], d_ref: int | float | None = None) -> RenderableType:
-    """All of it.
+    """Return the whole summary.
 
     Args:
         parts: results of each machine, as `pol_jax.backends.results.merge` gives them.
@@ -77,7 +77,7 @@ _LEGEND = (
 
 
 def _over(line: Line, d_ref: float) -> float:
-    """The largest l2 error over the reference distance."""
+    """Return the largest l2 error over the reference distance."""
     errors = [each.total.l2 for each in line.outcome.reproductions]
     return math.nan if None in errors else max(error for error in errors if error is not None) / d_ref
 
@@ -91,7 +91,7 @@ def _speed(outcome: BackendOutcome) -> str:
 
 
 def _failures(parts: Sequence[Results]) -> Iterator[RenderableType]:
-    """What did not run; backends with one reason on one line."""
+    """Return what did not run; backends with one reason share a line."""
     reasons = dict[tuple[str, str], list[str]]()
     for at, part in enumerate(parts, 1):
         for outcome in part.outcomes:
@@ -105,7 +105,7 @@ def _failures(parts: Sequence[Results]) -> Iterator[RenderableType]:
 
 
 def meaning(found: Sequence[Line]) -> Iterator[str]:
-    """What a reader should take from it, in sentences."""
+    """Return what a reader should take from it, in sentences."""
     if not found:
         yield "no backend ran: nothing was measured"
         return
@@ -133,7 +133,7 @@ def meaning(found: Sequence[Line]) -> Iterator[str]:
 
 
 def _tolerance(other: Sequence[Line]) -> Iterator[str]:
-    """Whether an opening could be judged where bits differ."""
+    """Return whether an opening could be judged where bits differ."""
     counts = {
         outcome: sum(line.judged.get(outcome, 0) for line in other) for outcome in ("passed", "inconclusive", "failed")
     }

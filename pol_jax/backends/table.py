@@ -35,7 +35,7 @@ did not run has one row, with nulls from ``kind`` on."""
 
 
 def table(parts: Sequence[Results], d_ref: int | float | None = None) -> pa.Table:
-    """The table of a comparison.
+    """Return the table of a comparison.
 
     Args:
         parts: results of each machine.
@@ -109,7 +109,7 @@ def _of_error(error: Error, d_ref: int | float | None) -> dict[str, Any]:
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:
-    """0 of nothing is 0, something of nothing is infinite; unknown where one of them is."""
+    """Return a ratio: 0 of nothing is 0, something of nothing is infinite; unknown where one of them is."""
     if part is None or whole is None:
         return None
     return part / whole if whole else math.inf if part else 0.0

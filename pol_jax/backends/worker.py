@@ -1,4 +1,4 @@
-"""What runs in a backend's own process: executes the steps it is given, and writes the states that come out.
+"""This script runs in a backend's own process: it executes the steps that it is given, and writes the resulting states.
 
     python worker.py WORK OUT SETTINGS
 
@@ -93,7 +93,7 @@ class _Steps:
         self._jitted = jax.jit(exported.call, donate_argnums=0)
 
     def lower(self, platform: str | None = None) -> Any:
-        """The program, lowered for a platform; None for this process's."""
+        """Return the program, lowered for a platform; None for this process's."""
         leaves, batch = (
             tuple(jax.ShapeDtypeStruct(shape, dtype) for dtype, shape in specs) for specs in (self._state, self._batch)
         )
@@ -102,7 +102,7 @@ class _Steps:
         return traced.lower() if platform is None else traced.lower(lowering_platforms=(platform,))
 
     def compile(self, precision: str | None = None, options: dict[str, Any] | None = None) -> Callable[..., Any]:
-        """The program, compiled; its leaves are donated."""
+        """Return the program, compiled; its leaves are donated."""
         lowered = self.lower()
         if precision is not None:
             _set_precision(lowered.compiler_ir("stablehlo"), _PRECISIONS[precision])
@@ -110,22 +110,22 @@ class _Steps:
         return compiled
 
     def committed(self, step: int) -> np.ndarray:
-        """The bytes of the committed state after ``step``."""
+        """Return the bytes of the committed state after ``step``."""
         state: np.ndarray = self._given[f"state/{step}"]
         return state
 
     def is_committed(self, step: int, state: np.ndarray, losses: np.ndarray) -> bool:
-        """Whether a span that ends with ``step`` came out bit for bit, its losses included."""
+        """Return whether a span that ends with ``step`` came out bit for bit, its losses included."""
         return np.array_equal(state, self.committed(step)) and np.array_equal(losses, self._given[f"loss/{step}"])
 
     def start(self, step: int) -> tuple[Any, ...]:
-        """The committed state after ``step``, on the device."""
+        """Return the committed state after ``step``, on the device."""
         return tuple(jnp.array(leaf) for leaf in _arrays(self.committed(step), self._state))
 
     def advance(
         self, compiled: Callable[..., Any], leaves: tuple[Any, ...], step: int, times: list[float]
     ) -> tuple[tuple[Any, ...], Any]:
-        """One step: the new leaves, and the loss. Appends how long it took."""
+        """Execute one step: return the new leaves and the loss, and append how long it took."""
         batch = tuple(_arrays(self._given[f"batch/{step}"], self._batch))
         begun = time.perf_counter()
         leaves, metrics = jax.block_until_ready(compiled(leaves, batch, self._given[f"key/{step}"]))
@@ -135,7 +135,7 @@ class _Steps:
     def span(
         self, compiled: Callable[..., Any], span: Sequence[int], times: list[float], leaves: Any = None
     ) -> tuple[tuple[Any, ...], list[Any]]:
-        """The steps of a span, from ``leaves``, or from the committed state before it: leaves, and losses."""
+        """Execute the steps of a span, from ``leaves`` or else from the committed state; return leaves and losses."""
         leaves, losses = self.start(span[0]) if leaves is None else leaves, []
         for step in range(span[0] + 1, span[1] + 1):
             leaves, loss = self.advance(compiled, leaves, step, times)
@@ -144,7 +144,7 @@ class _Steps:
 
 
 def _execute(steps: _Steps, plan: dict[str, Any], settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Everything that was asked for: arrays by name, and what is to be said of it."""
+    """Execute everything that was asked for: return arrays by name, and what is to be said of it."""
     begun = time.perf_counter()
     compiled = steps.compile(settings["matmul_precision"])
     compile_seconds = time.perf_counter() - begun
@@ -206,7 +206,7 @@ def _environment() -> dict[str, Any]:
 
 
 def _arrays(content: Any, specs: Sequence[tuple[Any, tuple[int, ...]]]) -> list[Any]:
-    """Arrays whose bytes lie one after the other."""
+    """Return arrays whose bytes lie one after the other."""
     arrays, at = [], 0
     for dtype, shape in specs:
         size = dtype.itemsize
@@ -218,7 +218,7 @@ def _arrays(content: Any, specs: Sequence[tuple[Any, tuple[int, ...]]]) -> list[
 
 
 def _kept(leaves: Any) -> Any:
-    """The bytes of all leaves, on the host."""
+    """Return the bytes of all leaves, on the host."""
     flat = [np.ascontiguousarray(leaf).reshape(-1).view(np.uint8) for leaf in leaves]
     return np.concatenate(flat) if flat else np.empty(0, np.uint8)
 

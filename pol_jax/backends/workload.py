@@ -1,4 +1,4 @@
-"""What is replayed under each backend: the steps of an opening, with their states, inputs and program.
+"""Under each backend, the steps of an opening are replayed, with their states, inputs and program.
 
 The claim is not needed, and nothing is proved by this: a measurement is no verdict. But a file that was damaged on its
 way would give wrong errors, and a program may be anyone's. So the opening is checked with the code of its verification
@@ -52,7 +52,7 @@ class Workload:
 
     @property
     def commitment(self) -> Commitment:
-        """The commitment of the run."""
+        """Return the commitment of the run."""
         return self.opened.commitment
 
     def inputs(self) -> Iterator[StepInput]:
@@ -149,7 +149,7 @@ def as_state(layout: Layout, content: np.ndarray) -> HostState:
 
 
 def _executable_spans(opening: Opening, commitment: Commitment, rows: dict[int, Row]) -> tuple[Span, ...]:
-    """The spans between opened states whose rows and records were all opened.
+    """Return the spans between opened states whose rows and records were all opened.
 
     The number of rows bounds the length of a span before any step of it is listed: two states of a damaged opening may
     be 2^62 steps apart.
@@ -177,7 +177,7 @@ def _choose(spans: Sequence[Span], steps: Sequence[int]) -> tuple[Span, ...]:
 
 
 def _segments(spans: Sequence[Span]) -> Iterator[tuple[Span, ...]]:
-    """The longest runs of spans that follow each other."""
+    """Return the longest runs of spans that follow each other."""
     chain = list[Span]()
     for span in (*spans, None):
         if chain and (span is None or span.start != chain[-1].stop):

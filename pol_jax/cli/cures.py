@@ -1,4 +1,4 @@
-"""What to do about an error or a report, in options of the command line: the texts of the core name none of them."""
+"""Errors and reports get a cure here, in options of the command line: the texts of the core name none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a finished proof's files say is read and compared with each other, without jax and without replay."""
+"""The documents of a finished proof are read and compared with each other, without jax and without replay."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from pol_jax.exact.values import Array, is_float
 
 
 def shard_map(context: Context, params: dict[str, Any], arguments: Values) -> Values:
-    """`jax.shard_map`: the body is evaluated exactly on each device, with the same opaque zero.
+    """Compute `jax.shard_map`: the body is evaluated exactly on each device, with the same opaque zero.
 
     What varies between devices isn't tracked again: it was when the function was traced.
     """
@@ -43,22 +43,22 @@ def shard_map(context: Context, params: dict[str, Any], arguments: Values) -> Va
 
 
 def summed(context: Context, params: dict[str, Any], arguments: Values) -> Values:
-    """`jax.lax.psum`."""
+    """Compute `jax.lax.psum`."""
     return [_total(context.guard, _of_all(x, params)) for x in arguments]
 
 
 def largest(_: Context, params: dict[str, Any], arguments: Values) -> Values:
-    """`jax.lax.pmax`, in which NaN wins on every backend."""
+    """Compute `jax.lax.pmax`, in which NaN wins on every backend."""
     return [lax.reduce_max(_of_all(x, params), [0]) for x in arguments]
 
 
 def smallest(_: Context, params: dict[str, Any], arguments: Values) -> Values:
-    """`jax.lax.pmin`, in which NaN wins on every backend."""
+    """Compute `jax.lax.pmin`, in which NaN wins on every backend."""
     return [lax.reduce_min(_of_all(x, params), [0]) for x in arguments]
 
 
 def scattered_sum(context: Context, params: dict[str, Any], arguments: Values) -> Values:
-    """`jax.lax.psum_scatter`: each device gets the terms of its own part, and adds them."""
+    """Compute `jax.lax.psum_scatter`: each device gets the terms of its own part, and adds them."""
     (x,), at, devices = arguments, params["scatter_dimension"], params["axis_size"]
     if params["tiled"]:
         x = lax.reshape(x, (*x.shape[:at], devices, x.shape[at] // devices, *x.shape[at + 1 :]))
@@ -67,7 +67,7 @@ def scattered_sum(context: Context, params: dict[str, Any], arguments: Values) -
 
 
 def gathered(_: Context, params: dict[str, Any], arguments: Values) -> Values:
-    """`jax.lax.all_gather`, also where its result is known to be the same on all devices."""
+    """Compute `jax.lax.all_gather`, also where its result is known to be the same on all devices."""
     return [
         lax.all_gather(
             arguments[0],
@@ -80,12 +80,12 @@ def gathered(_: Context, params: dict[str, Any], arguments: Values) -> Values:
 
 
 def unmarked(_: Context, __: dict[str, Any], arguments: Values) -> Values:
-    """Operations that only mark a value as different, or as the same, on the devices of an axis."""
+    """Return the operands of operations that only mark a value as different, or the same, on devices of an axis."""
     return arguments
 
 
 def _total(guard: Guard, terms: Array) -> Array:
-    """The sum over the first axis; integers are exact in any order."""
+    """Return the sum over the first axis; integers are exact in any order."""
     if is_float(terms):
         return narrowed(sums.total(guard, widened(terms), [0]), terms.dtype)
     total: Array = lax.reduce(terms, terms.dtype.type(0), lax.add, [0])
@@ -93,7 +93,7 @@ def _total(guard: Guard, terms: Array) -> Array:
 
 
 def _of_all(x: Array, params: dict[str, Any]) -> Array:
-    """The values of all devices along the axes, in the order of the mesh: a new first axis."""
+    """Return the values of all devices along the axes, in the order of the mesh: a new first axis."""
     axes: Sequence[Any] = params["axes"]
     if not all(isinstance(axis, str) for axis in axes):
         raise TaskError(f"exact arithmetic doesn't cover collectives over unnamed axes ({axes}); name the mesh's axes")

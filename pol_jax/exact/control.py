@@ -16,7 +16,7 @@ Values = Sequence[Array]
 
 @dataclass(frozen=True)
 class Context:
-    """What a rule works with.
+    """A context is what a rule works with.
 
     Attributes:
         guard: single operations.
@@ -29,26 +29,26 @@ class Context:
     guarded_by: Callable[[Guard], Context]
 
     def closed(self, jaxpr: Any, arguments: Values) -> list[Array]:
-        """The results of a closed jaxpr, or of one without constants."""
+        """Return the results of a closed jaxpr, or of one without constants."""
         inner = getattr(jaxpr, "jaxpr", None)
         return self.evaluate(jaxpr, (), arguments) if inner is None else self.evaluate(inner, jaxpr.consts, arguments)
 
 
 def call(context: Context, params: dict[str, Any], arguments: Values) -> Values:
-    """A function called by jit, a custom derivative or another wrapper: its body takes its place."""
+    """Evaluate the body of a function that jit, a custom derivative or another wrapper calls, in its place."""
     body = next(params[name] for name in ("jaxpr", "call_jaxpr", "fun_jaxpr") if name in params)
     return context.closed(body, arguments)
 
 
 def rematerialized(context: Context, params: dict[str, Any], arguments: Values) -> Values:
-    """A function whose values are computed again in the backward pass, not kept until then."""
+    """Evaluate a function whose values are computed again in the backward pass, not kept until then."""
     if params.get("differentiated") and params.get("prevent_cse", True):
         arguments = lax.optimization_barrier(list(arguments))
     return context.closed(params["jaxpr"], arguments)
 
 
 def while_loop(context: Context, params: dict[str, Any], arguments: Values) -> Values:
-    """`jax.lax.while_loop`."""
+    """Compute `jax.lax.while_loop`."""
     of_condition, of_body = params["cond_nconsts"], params["body_nconsts"]
     condition_constants = arguments[:of_condition]
     body_constants = arguments[of_condition : of_condition + of_body]
@@ -63,7 +63,7 @@ def while_loop(context: Context, params: dict[str, Any], arguments: Values) -> V
 
 
 def branch(context: Context, params: dict[str, Any], arguments: Values) -> Values:
-    """`jax.lax.cond` and `jax.lax.switch`."""
+    """Compute `jax.lax.cond` and `jax.lax.switch`."""
     index, *operands = arguments
 
     def branch_of(jaxpr: Any) -> Callable[..., tuple[Array, ...]]:
@@ -75,7 +75,7 @@ def branch(context: Context, params: dict[str, Any], arguments: Values) -> Value
 
 
 def scan(context: Context, params: dict[str, Any], arguments: Values) -> Values:
-    """`jax.lax.scan`."""
+    """Compute `jax.lax.scan`."""
     constants, carried = _of_scan(params)
     fixed, initial, sequences = (
         arguments[:constants],
@@ -99,7 +99,7 @@ def scan(context: Context, params: dict[str, Any], arguments: Values) -> Values:
 
 
 def _of_scan(params: dict[str, Any]) -> tuple[int, int]:
-    """How many operands of a scan are constants, and how many are carried; jax 0.12 has a tree of both instead."""
+    """Return how many operands of a scan are constants, and how many are carried; jax 0.12 has a tree of both."""
     if "ft_in" in params:
         constants, carried, _ = params["ft_in"].unpack()
         return len(constants), len(carried)

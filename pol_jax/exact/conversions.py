@@ -40,7 +40,7 @@ _HALF_OVERFLOW: Final = 0x477FF000
 
 
 def widened(x: Array) -> Array:
-    """A float of any covered type as float32, which holds all values of the others."""
+    """Return a float of any covered type as float32, which holds all values of the others."""
     if x.dtype == BFLOAT16:
         b = lax.convert_element_type(lax.bitcast_convert_type(x, np.uint16), INT32)
         return lax.bitcast_convert_type(lax.shift_left(b, full(b, 16)), FLOAT32)
@@ -48,7 +48,7 @@ def widened(x: Array) -> Array:
 
 
 def _from_float16(x: Array) -> Array:
-    """In integers: old processors have no conversion of float16, and compilers miss a function for it."""
+    """Return float16 as float32, in integers: old processors have no conversion, and compilers lack a function."""
     half = lax.convert_element_type(lax.bitcast_convert_type(x, np.uint16), INT32)
     size = lax.bitwise_and(half, full(half, 0x7FFF))
     shifted = lax.shift_left(size, full(half, 13))
@@ -61,7 +61,7 @@ def _from_float16(x: Array) -> Array:
 
 
 def narrowed(x: Array, dtype: Any) -> Array:
-    """Canonical float32 rounded to a covered float type, to nearest even."""
+    """Return canonical float32 rounded to a covered float type, to nearest even."""
     if dtype == FLOAT32:
         return x
     b = magnitude(bits(x))
@@ -73,18 +73,18 @@ def narrowed(x: Array, dtype: Any) -> Array:
 
 
 def _rounded_shift(b: Array, n: int) -> Array:
-    """B / 2**n, rounded to nearest even."""
+    """Return B / 2**n, rounded to nearest even."""
     odd = lax.bitwise_and(lax.shift_right_logical(b, full(b, n)), full(b, 1))
     return lax.shift_right_logical(lax.add(lax.add(b, full(b, 2 ** (n - 1) - 1)), odd), full(b, n))
 
 
 def _to_bfloat16(b: Array) -> Array:
-    """The bits of a magnitude, rounded to those of bfloat16."""
+    """Return the bits of a magnitude, rounded to those of bfloat16."""
     return _rounded_shift(b, 16)
 
 
 def _to_float16(x: Array, b: Array) -> Array:
-    """The bits of a magnitude, rounded to those of float16; below 2**-14 they count units of 2**-24."""
+    """Return the bits of a magnitude, rounded to those of float16; below 2**-14 they count units of 2**-24."""
     normal = lax.sub(_rounded_shift(b, 13), full(b, 112 << 10))
     units = lax.min(lax.mul(absolute(x), full(x, 2.0**24)), full(x, 1024))
     units = lax.convert_element_type(lax.round(units, lax.RoundingMethod.TO_NEAREST_EVEN), INT32)
@@ -93,17 +93,17 @@ def _to_float16(x: Array, b: Array) -> Array:
 
 
 def entered(x: Array) -> Array:
-    """Any array as exact arithmetic takes it: floats become canonical."""
+    """Return any array as exact arithmetic takes it: floats become canonical."""
     return narrowed(canonical(widened(x)), x.dtype) if is_float(x) else x
 
 
 def left(x: Array) -> Array:
-    """Any array as exact arithmetic gives it away: NaNs have one payload."""
+    """Return any array as exact arithmetic gives it away: NaNs have one payload."""
     return narrowed(quiet(widened(x)), x.dtype) if is_float(x) else x
 
 
 def converted(x: Array, dtype: Any) -> Array:
-    """`jax.lax.convert_element_type`; a float becomes the nearest integer towards zero within the type, NaN 0."""
+    """Compute `jax.lax.convert_element_type`; a float becomes the nearest integer towards zero, a NaN becomes 0."""
     dtype = np.dtype(dtype)
     if is_float(x):
         wide = widened(x)
@@ -116,7 +116,7 @@ def converted(x: Array, dtype: Any) -> Array:
 
 
 def _to_integer(x: Array, dtype: np.dtype[Any]) -> Array:
-    """Truncated towards zero, saturated."""
+    """Return a float truncated towards zero and saturated."""
     limits = np.iinfo(dtype)
     # the largest float32 that the type holds; it has 24 bits
     top = np.float32(limits.max if limits.bits < 24 else limits.max - (limits.max >> 24))
@@ -129,5 +129,5 @@ def _to_integer(x: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def reinterpreted(x: Array, dtype: Any) -> Array:
-    """`jax.lax.bitcast_convert_type`; what becomes a float is made canonical, a NaN has one payload before."""
+    """Compute `jax.lax.bitcast_convert_type`; what becomes a float is canonical, and a NaN has one payload before."""
     return entered(lax.bitcast_convert_type(left(x), dtype))

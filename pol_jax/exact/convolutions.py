@@ -27,7 +27,7 @@ _AT_ONCE = 2**18
 
 @dataclass(frozen=True)
 class Window:
-    """How a filter moves over images, along each spatial axis.
+    """A window says how a filter moves over images, along each spatial axis.
 
     Attributes:
         size: of the filter.
@@ -47,7 +47,7 @@ class Window:
 
     @classmethod
     def of(cls, space: Sequence[int], size: Sequence[int], params: dict[str, Any]) -> Window:
-        """The window of a convolution's parameters, over images of size ``space``."""
+        """Return the window of a convolution's parameters, over images of size ``space``."""
         apart, spread = params["rhs_dilation"], params["lhs_dilation"]
         places = tuple(
             max(0, ((length - 1) * wide + 1 + low + high - (width - 1) * far - 1) // step + 1)
@@ -59,13 +59,13 @@ class Window:
         return cls(tuple(size), tuple(params["window_strides"]), tuple(apart), tuple(spread), padding, places)
 
     def padded(self, images: Array) -> Array:
-        """Images [n, *space, ...] with their padding, and with zeros between pixels where they are dilated."""
+        """Return images [n, *space, ...] with their padding, and with zeros between pixels where they are dilated."""
         spatial = [(low, high, wide - 1) for (low, high), wide in zip(self.padding, self.spread, strict=True)]
         others = [(0, 0, 0)] * (images.ndim - len(spatial) - 1)
         return lax.pad(images, np.zeros((), images.dtype), [(0, 0, 0), *spatial, *others])
 
     def element(self, padded: Array, at: Sequence[int], size: Sequence[int], step: Sequence[int]) -> Array:
-        """Of padded images, ``size`` pixels along each axis, from ``at``, ``step`` apart."""
+        """Return ``size`` pixels of padded images along each axis, from ``at``, ``step`` apart."""
         others = padded.shape[1 + len(size) :]
         limit = [start + (count - 1) * far + 1 for start, count, far in zip(at, size, step, strict=True)]
         return lax.slice(
@@ -74,7 +74,7 @@ class Window:
 
 
 def convolution(g: Guard, a: Array, b: Array, params: dict[str, Any]) -> Array:
-    """What `jax.lax.conv_general_dilated` computes of float32 arrays, of its primitive's parameters.
+    """Compute `jax.lax.conv_general_dilated` of float32 arrays, by the parameters of its primitive.
 
     Each image (of each group of channels) and each filter is rounded to its own grid, of `bits_for` bits for the size
     of a filter. An image or filter that isn't finite makes NaN of its results.
@@ -102,7 +102,7 @@ def convolution(g: Guard, a: Array, b: Array, params: dict[str, Any]) -> Array:
 
 
 def _batch_as_channels(images: Array, groups: int) -> Array:
-    """Groups of images as groups of channels of fewer images."""
+    """Return groups of images as groups of channels of fewer images."""
     n, *space, channels = images.shape
     split = lax.reshape(images, (groups, n // groups, *space, channels))
     moved = lax.transpose(split, (1, *range(2, split.ndim - 1), 0, split.ndim - 1))
@@ -110,13 +110,13 @@ def _batch_as_channels(images: Array, groups: int) -> Array:
 
 
 def _at_once(count: int, values: int) -> int:
-    """How many of ``count`` images to take at a time, if each is or makes so many values: a divisor of ``count``."""
+    """Return how many of ``count`` images to take at a time, if each makes so many values: a divisor of ``count``."""
     most = max(1, _AT_ONCE // max(values, 1))
     return max(divisor for divisor in range(1, min(most, count) + 1) if count % divisor == 0) if count else 1
 
 
 def _over_images(g: Guard, images: Array, filters: Array, window: Window) -> Array:
-    """The convolution as [groups, n, *places, outputs], of a few images at a time."""
+    """Return the convolution as [groups, n, *places, outputs], of a few images at a time."""
     n, *space, groups, channels = images.shape
     outputs = filters.shape[1]
     p = bits_for(math.prod(window.size) * channels)
@@ -141,7 +141,7 @@ def _over_images(g: Guard, images: Array, filters: Array, window: Window) -> Arr
 
 
 def _gathered_sums(images: Array, filters: Array, window: Window, p: int) -> Array:
-    """Integer sums: windows as rows of one matrix, filters as columns of another."""
+    """Return integer sums: windows as rows of one matrix, filters as columns of another."""
     padded = window.padded(images)
     axis = len(window.size) + 2
     elements = [
@@ -157,7 +157,7 @@ def _gathered_sums(images: Array, filters: Array, window: Window, p: int) -> Arr
 
 
 def _scattered_sums(images: Array, filters: Array, window: Window, p: int) -> Array:
-    """Integer sums, for strides of 1: each pixel times all filters, added where the filters' elements meet it."""
+    """Return integer sums, for strides of 1: each pixel times all filters, added where the filters' elements lie."""
     space = len(window.size)
     matrix = lax.transpose(filters, (0, *range(2, space + 2), 1, space + 2))
     # [groups, n, *space, *window, outputs]
@@ -178,7 +178,7 @@ def _scattered_sums(images: Array, filters: Array, window: Window, p: int) -> Ar
 
 
 def _over_channels(g: Guard, images: Array, filters: Array, window: Window) -> Array:
-    """The convolution as [groups, n, *places, outputs], for large filters in few places, a few channels at a time.
+    """Return the convolution as [groups, n, *places, outputs], for large filters, some channels at a time.
 
     Such are the gradients of filters: their channels are the images of the batch.
     """
@@ -206,7 +206,7 @@ def _over_channels(g: Guard, images: Array, filters: Array, window: Window) -> A
 
 
 def _sums_of_places(images: Array, filters: Array, window: Window, p: int) -> Array:
-    """Integer sums [groups, places * n, outputs] of images and filters that have their channels first."""
+    """Return integer sums [groups, places * n, outputs] of images and filters that have their channels first."""
     padded, axis = window.padded(images), images.ndim - 1
     elements = [
         window.element(

@@ -78,7 +78,7 @@ _INVERSE_TAIL: Final = (
 
 
 def error_function(g: Guard, x: Array) -> Array:
-    """erf(x); its argument is limited to 4, where the value is 1."""
+    """Return erf(x); its argument is limited to 4, where the value is 1."""
     inside = lax.clamp(np.float32(-4), x, np.float32(4))
     square = g.product(inside, inside)
     above = g.mul(g.polynomial(square, _ERF_ABOVE), inside)
@@ -87,7 +87,7 @@ def error_function(g: Guard, x: Array) -> Array:
 
 
 def complementary_error_function(g: Guard, x: Array) -> Array:
-    """erfc(x) = 1 - erf(x), also where that is small."""
+    """Return erfc(x) = 1 - erf(x), also where that is small."""
     size = absolute(x)
     near = lax.lt(size, full(x, 1))
     r = divide(g, 1.0, lax.select(near, full(x, 1), size))
@@ -101,7 +101,7 @@ def complementary_error_function(g: Guard, x: Array) -> Array:
 
 
 def inverse_error_function(g: Guard, x: Array) -> Array:
-    """The inverse of erf; infinite at 1, NaN beyond."""
+    """Return the inverse of erf; infinite at 1, NaN beyond."""
     w = negative(logarithm(g, g.mul(g.sub(1, x), g.add(1, x))))
     centre = lax.lt(w, full(x, 5))
     by_centre = g.polynomial(g.sub(lax.select(centre, w, full(w, 2.5)), 2.5), _INVERSE_CENTRE)

@@ -60,7 +60,7 @@ _TANH_BELOW: Final = (1.19825839466702e-06, 1.18534705686654e-04, 2.268434632439
 
 
 def exponential(g: Guard, x: Array) -> Array:
-    """e**x; 0 below 2**-100, an infinity above the largest float32."""
+    """Return e**x; 0 below 2**-100, an infinity above the largest float32."""
     inside = lax.clamp(np.float32(-80), x, np.float32(LARGEST))
     n = lax.round(g.product(inside, LOG2_E), _NEAREST)
     r = g.sub(g.sub(inside, g.product(n, _LN2_HIGH)), g.product(n, _LN2_LOW))
@@ -68,7 +68,7 @@ def exponential(g: Guard, x: Array) -> Array:
 
 
 def scaled_exponential(g: Guard, x: Array, r: Array, n: Array) -> Array:
-    """e**r * 2**n, for |r| up to 0.35, and the limits of e**x where ``x`` is beyond them."""
+    """Return e**r * 2**n, for |r| up to 0.35, and the limits of e**x where ``x`` is beyond them."""
     square = g.product(r, r)
     value = g.add(g.add(g.product(g.polynomial(r, _EXP), square), r), 1)
     # e**r lies in [0.7, 1.42), so that n, added to its exponent, stays within the exponents of float32
@@ -79,14 +79,14 @@ def scaled_exponential(g: Guard, x: Array, r: Array, n: Array) -> Array:
 
 
 def exponential_minus_one(g: Guard, x: Array) -> Array:
-    """e**x - 1, also near 0."""
+    """Return e**x - 1, also near 0."""
     near = g.mul(g.polynomial(x, (*_EXP[:-1], 0.5, 1.0)), x)
     small = lax.lt(absolute(x), full(x, 0.3))
     return lax.select(small, near, g.sub(exponential(g, x), 1))
 
 
 def base_two_exponential(g: Guard, x: Array) -> Array:
-    """2**x."""
+    """Return 2**x."""
     inside = lax.clamp(np.float32(-115), x, np.float32(127.99999))
     n = lax.round(inside, _NEAREST)
     r = g.product(g.sub(inside, n), LN2)
@@ -97,7 +97,7 @@ def base_two_exponential(g: Guard, x: Array) -> Array:
 
 
 def split(x: Array) -> tuple[Array, Array]:
-    """A positive ``x`` as m * 2**e, with m in [sqrt(1/2), sqrt(2)); m and the int32 e."""
+    """Return a positive ``x`` as m * 2**e, with m in [sqrt(1/2), sqrt(2)); m and the int32 e."""
     b = bits(x)
     offset = lax.sub(b, full(b, 0x3F3504F3))
     e = lax.shift_right_arithmetic(offset, full(b, 23))
@@ -105,7 +105,7 @@ def split(x: Array) -> tuple[Array, Array]:
 
 
 def log_of_mantissa(g: Guard, m: Array) -> tuple[Array, Array]:
-    """log(m) as a sum of m - 1, which is exact, and a correction."""
+    """Return log(m) as a sum of m - 1, which is exact, and a correction."""
     r = g.sub(m, 1)
     square = g.product(r, r)
     cube = g.product(g.product(g.polynomial(r, _LOG), r), square)
@@ -113,7 +113,7 @@ def log_of_mantissa(g: Guard, m: Array) -> tuple[Array, Array]:
 
 
 def logarithm(g: Guard, x: Array) -> Array:
-    """The natural logarithm; minus infinity at 0, NaN below."""
+    """Return the natural logarithm; minus infinity at 0, NaN below."""
     m, e = split(x)
     n = lax.convert_element_type(e, FLOAT32)
     r, correction = log_of_mantissa(g, m)
@@ -123,7 +123,7 @@ def logarithm(g: Guard, x: Array) -> Array:
 
 
 def limits_of_logarithm(x: Array, value: Array) -> Array:
-    """``value`` where ``x`` is positive and finite; the limits of the logarithm elsewhere."""
+    """Return ``value`` where ``x`` is positive and finite; the limits of the logarithm elsewhere."""
     value = lax.select(lax.eq(x, full(x, 0)), full(x, -np.inf), value)
     value = lax.select(lax.lt(x, full(x, 0)), full(x, np.nan), value)
     unchanged = lax.bitwise_or(lax.eq(x, full(x, np.inf)), is_nan(x))
@@ -131,7 +131,7 @@ def limits_of_logarithm(x: Array, value: Array) -> Array:
 
 
 def logarithm_plus_one(g: Guard, x: Array) -> Array:
-    """log(1 + x), also near 0: log(u) * x / (u - 1) for the rounded u = 1 + x.
+    """Return log(1 + x), also near 0: log(u) * x / (u - 1) for the rounded u = 1 + x.
 
     Source: D. Goldberg, "What every computer scientist should know about floating-point arithmetic", theorem 4.
     """
@@ -144,12 +144,12 @@ def logarithm_plus_one(g: Guard, x: Array) -> Array:
 
 
 def logistic(g: Guard, x: Array) -> Array:
-    """1 / (1 + e**-x)."""
+    """Return 1 / (1 + e**-x)."""
     return divide(g, 1.0, g.add(exponential(g, negative(x)), 1))
 
 
 def hyperbolic_tangent(g: Guard, x: Array) -> Array:
-    """tanh(x), by a rational function up to 7.9; ``x`` itself below 0.0004."""
+    """Return tanh(x), by a rational function up to 7.9; ``x`` itself below 0.0004."""
     limit = np.float32(7.90531110763549805)
     inside = lax.clamp(-limit, x, limit)
     square = g.product(inside, inside)
@@ -160,7 +160,7 @@ def hyperbolic_tangent(g: Guard, x: Array) -> Array:
 
 
 def hyperbolic_sine(g: Guard, x: Array) -> Array:
-    """sinh(x) = (u + u / (u + 1)) / 2 for u = e**x - 1."""
+    """Return sinh(x) = (u + u / (u + 1)) / 2 for u = e**x - 1."""
     u = exponential_minus_one(g, absolute(x))
     value = g.mul(g.add(u, divide(g, u, g.add(u, 1))), 0.5)
     value = lax.select(lax.eq(u, full(u, np.inf)), u, value)
@@ -168,13 +168,13 @@ def hyperbolic_sine(g: Guard, x: Array) -> Array:
 
 
 def hyperbolic_cosine(g: Guard, x: Array) -> Array:
-    """cosh(x) = (e**x + e**-x) / 2."""
+    """Return cosh(x) = (e**x + e**-x) / 2."""
     e = exponential(g, absolute(x))
     return g.mul(g.add(e, divide(g, 1.0, e)), 0.5)
 
 
 def inverse_hyperbolic_sine(g: Guard, x: Array) -> Array:
-    """asinh(x) = log1p(|x| + x**2 / (1 + sqrt(1 + x**2))), and log(2 |x|) above 2**12."""
+    """Return asinh(x) = log1p(|x| + x**2 / (1 + sqrt(1 + x**2))), and log(2 |x|) above 2**12."""
     size = absolute(x)
     large = lax.gt(size, full(x, 4096))
     near = lax.select(large, full(x, 1), size)
@@ -185,7 +185,7 @@ def inverse_hyperbolic_sine(g: Guard, x: Array) -> Array:
 
 
 def inverse_hyperbolic_cosine(g: Guard, x: Array) -> Array:
-    """acosh(x) = log1p(t + sqrt(2 t + t**2)) for t = x - 1, and log(2 x) above 2**12; NaN below 1."""
+    """Return acosh(x) = log1p(t + sqrt(2 t + t**2)) for t = x - 1, and log(2 x) above 2**12; NaN below 1."""
     large = lax.gt(x, full(x, 4096))
     t = g.sub(lax.select(large, full(x, 1), x), 1)
     value = logarithm_plus_one(g, g.add(t, square_root(g, g.add(g.add(t, t), g.mul(t, t)))))
@@ -193,14 +193,14 @@ def inverse_hyperbolic_cosine(g: Guard, x: Array) -> Array:
 
 
 def inverse_hyperbolic_tangent(g: Guard, x: Array) -> Array:
-    """atanh(x) = log1p(2 x / (1 - x)) / 2 of the magnitude; infinite at 1, NaN above."""
+    """Return atanh(x) = log1p(2 x / (1 - x)) / 2 of the magnitude; infinite at 1, NaN above."""
     size = absolute(x)
     value = g.mul(logarithm_plus_one(g, divide(g, g.add(size, size), g.sub(1, size))), 0.5)
     return with_sign(value, x)
 
 
 def cube_root(g: Guard, x: Array) -> Array:
-    """The cube root, by one step of Newton's method in float32 on exp(log(|x|) / 3)."""
+    """Return the cube root, by one step of Newton's method in float32 on exp(log(|x|) / 3)."""
     size = absolute(x)
     guess = exponential(g, divide(g, logarithm(g, size), 3.0))
     correction = divide(g, g.sub(divide(g, size, g.mul(guess, guess)), guess), 3.0)

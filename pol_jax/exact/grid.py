@@ -30,7 +30,7 @@ _LARGEST_SHIFT = 126
 
 
 def bits_for(terms: int) -> int:
-    """The bits p of each factor, for a sum of so many products: 2 p bits and those of the sum fit into 53.
+    """Return the bits p of each factor, for a sum of so many products: 2 p bits and those of the sum fit into 53.
 
     Never fewer than `FEWEST_BITS` up to 2**22 terms: longer sums go on in int64, from blocks of `block_of` terms.
     """
@@ -39,13 +39,13 @@ def bits_for(terms: int) -> int:
 
 
 def block_of(p: int) -> int:
-    """How many products of two factors of ``p`` bits a float64 can add up."""
+    """Return how many products of two factors of ``p`` bits a float64 can add up."""
     return int(2 ** (53 - 2 * p))
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A power-of-two grid for each group of values: they become the integers nearest to values * 2**shift.
+    """A grid of a power of two, for each group of values, makes them integers: the nearest to values * 2**shift.
 
     Attributes:
         shift: int32, with axes of size 1 where values share a grid.
@@ -56,7 +56,7 @@ class Grid:
     finite: Array
 
     def integers(self, x: Array) -> Array:
-        """The values as integers of at most 2**p, in float64.
+        """Return the values as integers of at most 2**p, in float64.
 
         Scaling by a power of two is exact, or smaller than 2**-126, which rounds to 0 like a subnormal number that a
         machine took for zero.
@@ -65,14 +65,14 @@ class Grid:
         return lax.convert_element_type(lax.round(scaled, lax.RoundingMethod.TO_NEAREST_EVEN), FLOAT64)
 
     def unit(self) -> Array:
-        """2**-shift in float64; NaN where not all values are finite."""
+        """Return 2**-shift in float64; NaN where not all values are finite."""
         exponent = lax.convert_element_type(lax.sub(full(self.shift, 1023), self.shift), INT64)
         unit = lax.bitcast_convert_type(lax.shift_left(exponent, full(exponent, 52)), FLOAT64)
         return lax.select(self.finite, unit, full(unit, np.nan))
 
 
 def grid_of(x: Array, axes: Sequence[int], p: int) -> Grid:
-    """The grid on which values have ``p`` bits; those along ``axes`` share one, given by their largest exponent."""
+    """Return the grid on which values have ``p`` bits; those along ``axes`` share one, for their largest exponent."""
     # a NaN makes NaN of its sums anyway, whether the largest of it and others is NaN or not
     largest = lax.abs(x)
     if axes:
@@ -85,7 +85,7 @@ def grid_of(x: Array, axes: Sequence[int], p: int) -> Grid:
 
 
 def rounded(g: Guard, sums: Array, *units: Array) -> Array:
-    """Integer sums, in float64 or int64, times their units: rounded once to float32, flushed to zero below 2**-100.
+    """Return integer sums, in float64 or int64, times their units: rounded once to float32, flushed below 2**-100.
 
     A sum in int64 is rounded to float64 before. ``units`` are powers of two of a shape that broadcasts to that of
     ``sums``, so that the products are exact.

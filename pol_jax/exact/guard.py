@@ -17,7 +17,7 @@ from pol_jax.exact.values import FLOAT64, INT32, INT64, Array, Scalar, bits, flo
 
 
 def opaque_zero(word: Array) -> Array:
-    """An int32 zero made of any uint32 scalar that is known only at run time.
+    """Return an int32 zero made of any uint32 scalar that is known only at run time.
 
     A square is 0 or 1 modulo 3, never 2, so that half of it, rounded down, is 0. A compiler's analysis of ranges and
     bits sees a remainder of 0 to 2. 16 bits are squared, so that nothing overflows.
@@ -40,27 +40,27 @@ class Guard:
     zero: Array
 
     def sealed(self, b: Array) -> Array:
-        """The float32 values of ``b``, of which no compiler knows how they were computed."""
+        """Return the float32 values of ``b``, of which no compiler knows how they were computed."""
         return floats(lax.add(b, lax.broadcast(self.zero, b.shape)))
 
     def add(self, x: Array | Scalar, y: Array | Scalar) -> Array:
-        """X + y, rounded once. The sum of multiples of 2**-123 is one: there is nothing to flush."""
+        """Return x + y, rounded once. The sum of multiples of 2**-123 is one: there is nothing to flush."""
         return self.sealed(bits(lax.add(*paired(x, y))))
 
     def sub(self, x: Array | Scalar, y: Array | Scalar) -> Array:
-        """X - y, rounded once."""
+        """Return x - y, rounded once."""
         return self.sealed(bits(lax.sub(*paired(x, y))))
 
     def mul(self, x: Array | Scalar, y: Array | Scalar) -> Array:
-        """X * y, rounded once, and flushed to zero below 2**-100."""
+        """Return x * y, rounded once, and flushed to zero below 2**-100."""
         return self.sealed(flushed(bits(lax.mul(*paired(x, y)))))
 
     def product(self, x: Array | Scalar, y: Array | Scalar) -> Array:
-        """X * y, rounded once, not flushed: for factors of known size, or where less than 2**-100 is lost anyway."""
+        """Return x * y, rounded once, not flushed: for factors of known size, or where so little is lost anyway."""
         return self.sealed(bits(lax.mul(*paired(x, y))))
 
     def polynomial(self, x: Array, coefficients: Sequence[float]) -> Array:
-        """Horner's rule in float32, the highest coefficient first.
+        """Evaluate a polynomial by Horner's rule in float32, the highest coefficient first.
 
         Only the products are sealed: a sum that is used as a factor can't be contracted with what follows.
         """
@@ -70,14 +70,14 @@ class Guard:
         return self.sealed(bits(value))
 
     def wide(self, x: Array) -> Array:
-        """``x`` in float64, sealed, so that no compiler does what follows in float32 instead."""
+        """Return ``x`` in float64, sealed, so that no compiler does what follows in float32 instead."""
         return self.sealed_wide(lax.convert_element_type(x, FLOAT64))
 
     def sealed_wide(self, x: Array) -> Array:
-        """`sealed`, of float64 values."""
+        """Return float64 values sealed, as `sealed` does it."""
         zero = lax.broadcast(lax.convert_element_type(self.zero, INT64), x.shape)
         return lax.bitcast_convert_type(lax.add(lax.bitcast_convert_type(x, INT64), zero), FLOAT64)
 
     def narrow(self, x: Array) -> Array:
-        """Float64 values, rounded once to float32 and flushed to zero below 2**-100."""
+        """Return float64 values, rounded once to float32 and flushed to zero below 2**-100."""
         return self.sealed(flushed(bits(lax.convert_element_type(x, np.float32))))

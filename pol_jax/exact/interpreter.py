@@ -24,7 +24,7 @@ _THREEFRY = "threefry2x32"
 
 
 def interpreter(guard: Guard) -> Context:
-    """The interpreter of a program whose opaque zero is the guard's."""
+    """Return the interpreter of a program whose opaque zero is the guard's."""
 
     def evaluate(jaxpr: Any, constants: Sequence[Any], arguments: Values) -> list[Array]:
         values: dict[Any, Array] = {}
@@ -44,7 +44,7 @@ def interpreter(guard: Guard) -> Context:
 
 
 def constant(value: Any, aval: Any = None) -> Array:
-    """A constant of a program as an array; a float is made canonical, now if its value is known now."""
+    """Return a constant of a program as an array; a float is made canonical, now if its value is known now."""
     keys = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.extended)
     if keys or isinstance(value, jax.core.Tracer):
         return entered(value)
@@ -56,7 +56,7 @@ def constant(value: Any, aval: Any = None) -> Array:
 
 
 def apply(context: Context, equation: Any, arguments: Values) -> Values:
-    """The results of one operation.
+    """Return the results of one operation.
 
     Raises:
         TaskError: the operation or a type isn't covered.
@@ -79,7 +79,7 @@ def apply(context: Context, equation: Any, arguments: Values) -> Values:
 
 
 def _in_float32(context: Context, equation: Any, arguments: Values) -> Values:
-    """The results of an operation on floats: computed of float32 values, rounded to the result's type."""
+    """Return the results of an operation on floats: computed of float32 values, rounded to the result's type."""
     name = equation.primitive.name
     wide = [widened(x) if is_float(x) else x for x in arguments]
     divisor = _known_divisor(equation)
@@ -96,7 +96,7 @@ def _in_float32(context: Context, equation: Any, arguments: Values) -> Values:
 
 
 def _known_divisor(equation: Any) -> float:
-    """The finite constant that an operation divides by; 0 if there is none."""
+    """Return the finite constant that an operation divides by; 0 if there is none."""
     divisor = equation.invars[-1]
     if equation.primitive.name != "div" or not isinstance(divisor, Literal):
         return 0.0
@@ -143,5 +143,5 @@ def _check_keys(equation: Any) -> None:
 
 
 def evaluated(guard: Guard, closed: Any, arguments: Sequence[Array]) -> list[Array]:
-    """The results of a closed jaxpr, exactly."""
+    """Return the results of a closed jaxpr, exactly."""
     return interpreter(guard).closed(closed, arguments)

@@ -82,7 +82,7 @@ TWO_ARGUMENTS: Final[dict[str, Operation]] = {
 
 
 def _gradients(image: Array, kernel: Array, **options: Any) -> tuple[Array, ...]:
-    """A convolution and its two gradients for a gradient of ones times its result."""
+    """Return a convolution, and its two gradients for a gradient of ones times its result."""
 
     def convolved(image: Array, kernel: Array) -> Array:
         return lax.conv_general_dilated(image, kernel, dimension_numbers=_IMAGES, **options)
@@ -105,7 +105,7 @@ def _indexed(x: Array, y: Array) -> tuple[Array, ...]:
 
 
 def _drawn(key: Array) -> tuple[Array, ...]:
-    """Bits, and what becomes of them: numbers from [1, 2), and from a normal distribution."""
+    """Return bits, and what becomes of them: numbers from [1, 2), and from a normal distribution."""
     drawn = jax.random.bits(jax.random.wrap_key_data(key, impl="threefry2x32"), (16,))
     uniform = lax.bitcast_convert_type(lax.bitwise_or(drawn >> 9, np.uint32(0x3F800000)), np.float32)
     return drawn, uniform, lax.erf_inv(lax.max(uniform * 2.0 - 3.0, np.float32(-0.99999994))) * 1.4142135

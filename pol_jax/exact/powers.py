@@ -20,7 +20,7 @@ from pol_jax.exact.values import FLOAT32, FLOAT64, INT32, Array, absolute, full,
 
 
 def power(g: Guard, x: Array, y: Array) -> Array:
-    """x**y for float32 ``x`` and float32 or integer ``y``.
+    """Return x**y for float32 ``x`` and float32 or integer ``y``.
 
     It is 1 for y = 0 and for x = 1, NaN for a negative ``x`` and a ``y`` that is no integer.
     """
@@ -36,7 +36,7 @@ def power(g: Guard, x: Array, y: Array) -> Array:
 
 
 def _wide_logarithm(g: Guard, x: Array) -> Array:
-    """log(x) in float64, about as accurate as a float32 near 1 and better by far elsewhere."""
+    """Return log(x) in float64, about as accurate as a float32 near 1 and better by far elsewhere."""
     m, e = split(x)
     r, correction = log_of_mantissa(g, m)
     exponent = lax.convert_element_type(e, FLOAT64)
@@ -45,13 +45,13 @@ def _wide_logarithm(g: Guard, x: Array) -> Array:
 
 
 def base_two_logarithm(g: Guard, x: Array) -> Array:
-    """log2(x), exactly for powers of two."""
+    """Return log2(x), exactly for powers of two."""
     log = _wide_logarithm(g, x)
     return limits_of_logarithm(x, g.narrow(lax.mul(log, full(log, LOG2_E))))
 
 
 def _signed(x: Array, y: Array, size: Array) -> Array:
-    """``size`` with the sign of x**y, which is NaN for a negative ``x`` and a ``y`` that is no integer."""
+    """Return ``size`` with the sign of x**y, which is NaN for a negative ``x`` and a ``y`` that is no integer."""
     whole = lax.eq(lax.floor(y), y)
     # from 2**24 on, every float32 is even
     number = lax.convert_element_type(lax.clamp(np.float32(-(2.0**25)), y, np.float32(2.0**25)), INT32)
@@ -61,7 +61,7 @@ def _signed(x: Array, y: Array, size: Array) -> Array:
 
 
 def _limits(x: Array, y: Array, value: Array) -> Array:
-    """``value``, and what x**y is where ``x`` or ``y`` is 0, 1, infinite or NaN."""
+    """Return ``value``, or what x**y is where ``x`` or ``y`` is 0, 1, infinite or NaN."""
     size = absolute(x)
     nothing = lax.eq(size, full(x, 0))
     endless = lax.eq(size, full(x, np.inf))
@@ -74,7 +74,7 @@ def _limits(x: Array, y: Array, value: Array) -> Array:
 
 
 def integer_power(g: Guard, x: Array, exponent: int) -> Array:
-    """x**exponent by repeated squaring, from the exponent's lowest bit up; the reciprocal of it if negative."""
+    """Return x**exponent by repeated squaring, from the lowest bit up; the reciprocal of it if negative."""
     result: Array | None = None
     left = abs(exponent)
     while left:

@@ -15,7 +15,7 @@ DimensionNumbers = tuple[tuple[Sequence[int], Sequence[int]], tuple[Sequence[int
 
 
 def dot_general(g: Guard, a: Array, b: Array, dimension_numbers: DimensionNumbers) -> Array:
-    """What `jax.lax.dot_general` computes of float32 arrays.
+    """Compute `jax.lax.dot_general` of float32 arrays.
 
     Each row of ``a`` and each column of ``b`` (what is contracted) is rounded to its own grid of `bits_for` bits. The
     sum of the products is exact, and rounded once. A row or column that isn't finite makes NaN of its results.
@@ -40,7 +40,7 @@ def dot_general(g: Guard, a: Array, b: Array, dimension_numbers: DimensionNumber
 
 
 def _contracted_last(a: Array, b: Array, dimension_numbers: DimensionNumbers) -> tuple[Array, Array, DimensionNumbers]:
-    """The same product with the axes of ``a`` in the order of the batch, the rows, the sum."""
+    """Return the same product with the axes of ``a`` in the order of the batch, the rows, the sum."""
     (contract_a, contract_b), (batch_a, batch_b) = dimension_numbers
     free = [axis for axis in range(a.ndim) if axis not in (*contract_a, *batch_a)]
     # the barrier keeps compilers from undoing the transposition
@@ -50,7 +50,7 @@ def _contracted_last(a: Array, b: Array, dimension_numbers: DimensionNumbers) ->
 
 
 def integer_dot(a: Array, b: Array, dimension_numbers: DimensionNumbers, p: int) -> Array:
-    """`jax.lax.dot_general` of integers of ``p`` bits: in float64 where that is exact, else in int64."""
+    """Compute `jax.lax.dot_general` of integers of ``p`` bits: in float64 where that is exact, else in int64."""
     (contract_a, _), _ = dimension_numbers
     if math.prod(a.shape[axis] for axis in contract_a) <= block_of(p):
         return lax.dot_general(a, b, dimension_numbers, precision=lax.Precision.HIGHEST)
@@ -58,7 +58,7 @@ def integer_dot(a: Array, b: Array, dimension_numbers: DimensionNumbers, p: int)
 
 
 def _dot_in_blocks(a: Array, b: Array, dimension_numbers: DimensionNumbers, block: int) -> Array:
-    """The same of longer sums: blocks in float64, their sum in int64."""
+    """Return the same of longer sums: blocks in float64, their sum in int64."""
     (contract_a, contract_b), (batch_a, batch_b) = dimension_numbers
     left, rows = _blocks(a, batch_a, contract_a, block)
     right, columns = _blocks(b, batch_b, contract_b, block)
@@ -70,7 +70,7 @@ def _dot_in_blocks(a: Array, b: Array, dimension_numbers: DimensionNumbers, bloc
 
 
 def _blocks(x: Array, batch: Sequence[int], contract: Sequence[int], block: int) -> tuple[Array, list[int]]:
-    """An operand as [*batch, blocks, free, block], padded with zeros, and the sizes of its free axes."""
+    """Return an operand as [*batch, blocks, free, block], padded with zeros, and the sizes of its free axes."""
     free = [axis for axis in range(x.ndim) if axis not in (*batch, *contract)]
     sizes = [x.shape[axis] for axis in free]
     length = math.prod(x.shape[axis] for axis in contract)

@@ -16,7 +16,7 @@ from pol_jax.exact.values import FLOAT64, Array, Scalar, full, paired
 
 
 def divide(g: Guard, x: Array | Scalar, y: Array | Scalar) -> Array:
-    """The quotient x / y, correctly rounded, flushed below 2**-100. x / 0 is an infinity or NaN as IEEE 754 has it.
+    """Return the quotient x / y, correctly rounded, flushed below 2**-100. x / 0 is infinite or NaN, as in IEEE 754.
 
     Where ``y`` has fewer elements, it is divided by once for each of them: a product with a reciprocal of float64 errs
     by 2**-52, and rounds to the same float32.
@@ -29,7 +29,7 @@ def divide(g: Guard, x: Array | Scalar, y: Array | Scalar) -> Array:
 
 
 def divide_by_constant(g: Guard, x: Array, y: float) -> Array:
-    """The quotient x / y for a float32 that is known now, and not 0: by its reciprocal, with the same bits."""
+    """Return the quotient x / y for a float32 that is known now and not 0: by its reciprocal, with the same bits."""
     mantissa, _ = np.frexp(y)
     if abs(mantissa) == 0.5 and 2.0**-100 <= abs(y) <= 2.0**100:
         return g.mul(x, 1 / y)
@@ -38,11 +38,11 @@ def divide_by_constant(g: Guard, x: Array, y: float) -> Array:
 
 
 def square_root(g: Guard, x: Array) -> Array:
-    """The square root, correctly rounded; NaN below 0."""
+    """Return the square root, correctly rounded; NaN below 0."""
     return g.narrow(lax.sqrt(g.wide(x)))
 
 
 def reciprocal_root(g: Guard, x: Array) -> Array:
-    """1 / sqrt(x), correctly rounded; an infinity at 0, NaN below."""
+    """Return 1 / sqrt(x), correctly rounded; an infinity at 0, NaN below."""
     root = g.sealed_wide(lax.sqrt(g.wide(x)))
     return g.narrow(lax.div(full(root, 1), root))

@@ -1,4 +1,4 @@
-"""What exact arithmetic doesn't cover: the texts of its refusals, with the place in the user's code and a way out."""
+"""Exact arithmetic refuses what it doesn't cover: the texts name the place in the user's code and a way out."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ _INSTEAD: Final = {
 
 
 def refuse(name: str, equation: Any, why: str | None = None) -> TaskError:
-    """The error that says that a primitive isn't covered, where it stands, and what to use instead."""
+    """Return the error that says that a primitive isn't covered, where it stands, and what to use instead."""
     instead = _INSTEAD.get(name, "write it with operations of jax.numpy that are covered (docs/exact.md)")
     reason = f" ({why})" if why else ""
     return TaskError(f"exact arithmetic doesn't cover {printable(name)}{reason}, {place(equation)}; {instead}")
 
 
 def refuse_type(dtype: Any, where: str) -> TaskError:
-    """The error that says that a type isn't covered."""
+    """Return the error that says that a type isn't covered."""
     instead = "complex numbers as two float32 arrays" if "complex" in str(dtype) else "float32, bfloat16 or float16"
     return TaskError(f"exact arithmetic doesn't cover {dtype}, {where}; use {instead}")
 
 
 def place(equation: Any) -> str:
-    """Where in the user's code an operation stands: file, line and function, as far as jax knows them."""
+    """Return where in the user's code an operation stands: file, line and function, as far as jax knows them."""
     summary = source_info_util.summarize(equation.source_info)
     return f"at {printable(summary)}" if summary and "unknown" not in summary else "at an unknown place"

@@ -10,7 +10,7 @@ from pol_jax.exact.values import FLOAT64, INT64, MANTISSA, Array, absolute, bits
 
 
 def remainder(g: Guard, x: Array, y: Array) -> Array:
-    """The exact remainder of x / y, with the sign of ``x``, as C's fmod; NaN for an infinite ``x`` or ``y`` of 0.
+    """Return the exact remainder of x / y, with the sign of ``x``, as C's fmod does; NaN for infinite ``x`` or y = 0.
 
     For x = m * 2**d * unit and y = n * unit, with integers of 24 bits, it is (m * 2**d mod n) * unit; 2**d mod n comes
     from squares modulo n, of which none exceeds 48 bits.
@@ -33,7 +33,7 @@ def remainder(g: Guard, x: Array, y: Array) -> Array:
 
 
 def _parts(x: Array) -> tuple[Array, Array]:
-    """A positive integer of 24 bits and an exponent, as int64, that make up the magnitude of a normal float32."""
+    """Return a positive integer of 24 bits and an exponent, as int64, which make up the magnitude of a float32."""
     b = magnitude(bits(x))
     whole = lax.bitwise_or(lax.bitwise_and(b, full(b, MANTISSA)), full(b, MANTISSA + 1))
     exponent = lax.sub(lax.shift_right_logical(b, full(b, 23)), full(b, 150))
@@ -41,7 +41,7 @@ def _parts(x: Array) -> tuple[Array, Array]:
 
 
 def _power_modulo(exponent: Array, n: Array) -> Array:
-    """2**exponent modulo n, for exponents below 512."""
+    """Return 2**exponent modulo n, for exponents below 512."""
     square, result = lax.rem(full(n, 2), n), lax.rem(full(n, 1), n)
     for bit in range(9):
         taken = lax.eq(lax.bitwise_and(exponent, full(exponent, 1 << bit)), full(exponent, 1 << bit))

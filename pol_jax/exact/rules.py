@@ -80,7 +80,7 @@ def _rounded_to_integers(_: Context, params: dict[str, Any], arguments: Values) 
 
 
 def without_negative_zero(x: Array) -> Array:
-    """``x``, of which values below 2**-100 and -0 are 0."""
+    """Return ``x``, of which values below 2**-100 and -0 are 0."""
     return floats(flushed(bits(x)))
 
 
@@ -131,7 +131,7 @@ def _cumulative(combine: Callable[[Guard, Array, Array], Array], neutral: float)
 
 
 def log_add_exp(g: Guard, x: Array, y: Array) -> Array:
-    """log(e**x + e**y) = max + log1p(e**(min - max))."""
+    """Return log(e**x + e**y) = max + log1p(e**(min - max))."""
     high, low = lax.max(x, y), lax.min(x, y)
     difference = lax.select(lax.eq(high, low), full(x, 0), g.sub(low, high))
     value = g.add(high, exponentials.logarithm_plus_one(g, exponentials.exponential(g, difference)))
@@ -148,7 +148,7 @@ def _integer_power(context: Context, params: dict[str, Any], arguments: Values) 
 
 
 def _polynomial(context: Context, _: dict[str, Any], arguments: Values) -> Values:
-    """Horner's rule; coefficients come lowest first."""
+    """Evaluate a polynomial by Horner's rule; coefficients come lowest first."""
     g = context.guard
     x, *coefficients = arguments
     value = coefficients[-1]

@@ -20,7 +20,7 @@ _MOST_BITS = 40
 
 
 def scatter_add(g: Guard, operand: Array, indices: Array, updates: Array, params: dict[str, Any]) -> Array:
-    """What `jax.lax.scatter_add` computes of float32: the sum of the updates of an element is added to it.
+    """Compute `jax.lax.scatter_add` of float32: the sum of the updates of an element is added to it.
 
     Where indices are unique, an element has one update and the sum is that of two numbers. Otherwise all updates share
     a grid of 40 bits or fewer, and where an update isn't finite, the whole result is NaN.
@@ -37,12 +37,12 @@ def scatter_add(g: Guard, operand: Array, indices: Array, updates: Array, params
 
 
 def scatter_sub(g: Guard, operand: Array, indices: Array, updates: Array, params: dict[str, Any]) -> Array:
-    """`scatter_add` of negative updates."""
+    """Compute `scatter_add` of negative updates."""
     return scatter_add(g, operand, indices, negative(updates), params)
 
 
 def scatter(operand: Array, indices: Array, updates: Array, params: dict[str, Any]) -> Array:
-    """What `jax.lax.scatter` does for any dtype: of several updates of one element, the last remains.
+    """Compute `jax.lax.scatter` for any dtype: of several updates of one element, the last remains.
 
     Machines choose an order. So the numbers of the updates are scattered, the greatest remains of those, and it says
     which update the element gets.

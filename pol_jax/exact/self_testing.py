@@ -37,11 +37,11 @@ class SelfTest:
     failed: tuple[str, ...]
 
     def __bool__(self) -> bool:
-        """Whether the backend keeps the rules."""
+        """Return whether the backend keeps the rules."""
         return self.tested > 0 and not self.failed
 
     def __str__(self) -> str:
-        """One line for reports."""
+        """Return one line for reports."""
         if self:
             return f"{self.backend} keeps {self.arithmetic}: all {self.tested} vectors have their bits"
         return (
@@ -66,14 +66,14 @@ def self_test(vectors: Sequence[Vector] | None = None) -> SelfTest:
 
 
 def results_of(vectors: Sequence[Vector]) -> list[tuple[np.ndarray, ...]]:
-    """What this backend computes for the inputs of vectors."""
+    """Return what this backend computes for the inputs of vectors."""
     inputs = [vector.inputs for vector in vectors]
     results = jax.jit(program(vectors))(inputs, _KEY)
     return [tuple(np.asarray(leaf) for leaf in jax.tree.leaves(result)) for result in results]
 
 
 def program(vectors: Sequence[Vector]) -> Callable[..., Any]:
-    """The function that computes all outputs of all inputs, exactly; its last argument is any array of uint32."""
+    """Return the function that computes all outputs of all inputs, exactly; its last argument is any uint32 array."""
 
     def outputs(inputs: Any, key: Any) -> Any:
         return [OPERATIONS[vector.operation](*arrays) for vector, arrays in zip(vectors, inputs, strict=True)]

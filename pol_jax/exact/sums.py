@@ -20,7 +20,7 @@ Combine = Callable[[Array, Array], Array]
 
 
 def _folded(x: Array, axis: int, combine: Combine, neutral: float) -> Array:
-    """The fold of ``x`` along an axis."""
+    """Fold ``x`` along an axis."""
     while x.shape[axis] > 1:
         if x.shape[axis] % 2:
             x = lax.pad(x, np.float32(neutral), [(0, int(at == axis), 0) for at in range(x.ndim)])
@@ -46,17 +46,17 @@ def _reduced(x: Array, axes: Sequence[int], combine: Combine, neutral: float) ->
 
 
 def total(g: Guard, x: Array, axes: Sequence[int]) -> Array:
-    """The sum of float32 ``x`` over ``axes``; 0 of nothing."""
+    """Return the sum of float32 ``x`` over ``axes``; 0 of nothing."""
     return _reduced(x, axes, g.add, 0.0)
 
 
 def product(g: Guard, x: Array, axes: Sequence[int]) -> Array:
-    """The product of float32 ``x`` over ``axes``; 1 of nothing."""
+    """Return the product of float32 ``x`` over ``axes``; 1 of nothing."""
     return _reduced(x, axes, g.mul, 1.0)
 
 
 def ordered(g: Guard, terms: Sequence[Array]) -> Array:
-    """The sum of a few arrays, from the first to the last."""
+    """Return the sum of a few arrays, from the first to the last."""
     result = terms[0]
     for term in terms[1:]:
         result = g.add(result, term)
@@ -64,7 +64,7 @@ def ordered(g: Guard, terms: Sequence[Array]) -> Array:
 
 
 def cumulative(combine: Combine, neutral: float, x: Array, axis: int, reverse: bool) -> Array:
-    """All sums (products, ...) from the start of an axis, or from its end if ``reverse``.
+    """Return all sums (products, ...) from the start of an axis, or from its end if ``reverse``.
 
     For d = 1, 2, 4, ... every element is combined with the one d places before: the earlier is the first operand.
     """

@@ -21,7 +21,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def exact(function: Function) -> Function:
-    """A function of the same signature whose results have the same bits on every backend.
+    """Return a function of the same signature whose results have the same bits on every backend.
 
     It is traced, evaluated by the rules of `exact/1` (docs/exact.md), and may be jitted, vmapped, and exported, but not
     differentiated: write ``exact(jax.grad(loss))``, not ``jax.grad(exact(loss))``.
@@ -64,7 +64,7 @@ def _run(closed: Any, leaves: Sequence[Array], source: int) -> list[Array]:
 
 
 def source_of_zero(leaves: Sequence[Any]) -> int:
-    """Which argument the opaque zero is made of: the last one with elements, if possible one that is traced.
+    """Return which argument the opaque zero is made of: the last one with elements, if possible one that is traced.
 
     Raises:
         UsageError: none has elements.
@@ -77,7 +77,7 @@ def source_of_zero(leaves: Sequence[Any]) -> int:
 
 
 def _word(leaf: Array) -> Array:
-    """A uint32 scalar made of the first number of an array."""
+    """Return a uint32 scalar made of the first number of an array."""
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     first = lax.squeeze(lax.slice(lax.reshape(leaf, (leaf.size,)), (0,), (1,)), [0])
@@ -87,7 +87,7 @@ def _word(leaf: Array) -> Array:
 
 
 def _undifferentiable(function: Callable[..., list[Array]]) -> Callable[..., list[Array]]:
-    """The same function, which refuses to be differentiated: the derivative of arithmetic on bits is 0."""
+    """Return a function that refuses to be differentiated: the derivative of arithmetic on bits is 0."""
     guarded = jax.custom_jvp(function)
 
     def refuse(primals: Any, tangents: Any) -> Any:

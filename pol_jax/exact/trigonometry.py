@@ -25,17 +25,17 @@ _ARC_TANGENT: Final = (8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3
 
 
 def sine(g: Guard, x: Array) -> Array:
-    """sin(x); NaN from 2**26 on, where a float32 tells less and less of an angle."""
+    """Return sin(x); NaN from 2**26 on, where a float32 tells less and less of an angle."""
     return _circular(g, x, 0)
 
 
 def cosine(g: Guard, x: Array) -> Array:
-    """cos(x); NaN from 2**26 on."""
+    """Return cos(x); NaN from 2**26 on."""
     return _circular(g, x, 1)
 
 
 def _circular(g: Guard, x: Array, quarters: int) -> Array:
-    """sin(x + quarters * pi/2)."""
+    """Return sin(x + quarters * pi/2)."""
     quarter, r = _reduced(g, x)
     sin, cos = _sine_and_cosine(g, r)
     quarter = lax.add(quarter, full(quarter, quarters))
@@ -46,7 +46,7 @@ def _circular(g: Guard, x: Array, quarters: int) -> Array:
 
 
 def tangent(g: Guard, x: Array) -> Array:
-    """tan(x) = sin(x) / cos(x); NaN from 2**26 on."""
+    """Return tan(x) = sin(x) / cos(x); NaN from 2**26 on."""
     quarter, r = _reduced(g, x)
     sin, cos = _sine_and_cosine(g, r)
     odd = lax.eq(lax.bitwise_and(quarter, full(quarter, 1)), full(quarter, 1))
@@ -55,12 +55,12 @@ def tangent(g: Guard, x: Array) -> Array:
 
 
 def _within(x: Array, value: Array) -> Array:
-    """``value`` where ``x`` can be reduced, NaN elsewhere."""
+    """Return ``value`` where ``x`` can be reduced, NaN elsewhere."""
     return lax.select(lax.lt(absolute(x), full(x, _FARTHEST)), value, full(x, np.nan))
 
 
 def _reduced(g: Guard, x: Array) -> tuple[Array, Array]:
-    """The nearest multiple n of pi/2, as int32, and x - n * pi/2.
+    """Return the nearest multiple n of pi/2, as int32, and x - n * pi/2.
 
     In float64: n has 26 bits, so the products are exact, and so are the first two differences, multiples of 2**-25
     and 2**-51 of at most 2. Contraction changes nothing; only the order of the last difference needs a seal.
@@ -73,7 +73,7 @@ def _reduced(g: Guard, x: Array) -> tuple[Array, Array]:
 
 
 def _sine_and_cosine(g: Guard, r: Array) -> tuple[Array, Array]:
-    """sin(r) and cos(r), for |r| up to pi/4."""
+    """Return sin(r) and cos(r), for |r| up to pi/4."""
     square = g.product(r, r)
     sin = g.add(g.mul(g.product(g.polynomial(square, _SINE), square), r), r)
     fourth = g.product(g.product(g.polynomial(square, _COSINE), square), square)
@@ -82,12 +82,12 @@ def _sine_and_cosine(g: Guard, r: Array) -> tuple[Array, Array]:
 
 
 def arc_tangent(g: Guard, x: Array) -> Array:
-    """atan(x) of float32."""
+    """Return atan(x) of float32."""
     return arc_tangent_of_ratio(g, x, full(x, 1))
 
 
 def arc_tangent_of_ratio(g: Guard, y: Array, x: Array) -> Array:
-    """atan2(y, x), the angle of the point (x, y); 0 at the origin, where 0 has no sign."""
+    """Return atan2(y, x), the angle of the point (x, y); 0 at the origin, where 0 has no sign."""
     a, b = absolute(y), absolute(x)
     steep = lax.gt(a, b)
     low, high = lax.select(steep, b, a), lax.select(steep, a, b)
@@ -102,7 +102,7 @@ def arc_tangent_of_ratio(g: Guard, y: Array, x: Array) -> Array:
 
 
 def _arc_tangent_up_to_one(g: Guard, x: Array) -> Array:
-    """atan(x) for x in [0, 1], from above tan(pi/8) by way of (x - 1) / (x + 1)."""
+    """Return atan(x) for x in [0, 1], from above tan(pi/8) by way of (x - 1) / (x + 1)."""
     far = lax.gt(x, full(x, 0.41421356))
     r = lax.select(far, divide(g, g.sub(x, 1), g.add(x, 1)), x)
     square = g.product(r, r)
@@ -111,10 +111,10 @@ def _arc_tangent_up_to_one(g: Guard, x: Array) -> Array:
 
 
 def arc_sine(g: Guard, x: Array) -> Array:
-    """asin(x) = atan2(x, sqrt((1 - x) (1 + x))); NaN beyond 1."""
+    """Return asin(x) = atan2(x, sqrt((1 - x) (1 + x))); NaN beyond 1."""
     return arc_tangent_of_ratio(g, x, square_root(g, g.mul(g.sub(1, x), g.add(1, x))))
 
 
 def arc_cosine(g: Guard, x: Array) -> Array:
-    """acos(x) = atan2(sqrt((1 - x) (1 + x)), x); NaN beyond 1."""
+    """Return acos(x) = atan2(sqrt((1 - x) (1 + x)), x); NaN beyond 1."""
     return arc_tangent_of_ratio(g, square_root(g, g.mul(g.sub(1, x), g.add(1, x))), x)

@@ -36,18 +36,18 @@ LEAST: Final = (127 - 100) << 23
 
 
 def is_float(value: Any) -> bool:
-    """Whether an array or an abstract value holds real floating-point numbers."""
+    """Return whether an array or an abstract value holds real floating-point numbers."""
     dtype = getattr(value, "dtype", None)
     return dtype is not None and jax.numpy.issubdtype(dtype, np.floating)
 
 
 def full(like: Array, value: Scalar) -> Array:
-    """An array of the shape and dtype of ``like``, filled with ``value``."""
+    """Return an array of the shape and dtype of ``like``, filled with ``value``."""
     return lax.full(like.shape, np.asarray(value, like.dtype))
 
 
 def paired(x: Array | Scalar, y: Array | Scalar) -> tuple[Array, Array]:
-    """Both operands in one shape; a number becomes an array of the other one's shape and dtype."""
+    """Return both operands in one shape; a number becomes an array of the other one's shape and dtype."""
     if not isinstance(y, jax.Array):
         y, x = paired(y, x)
         return x, y
@@ -58,68 +58,68 @@ def paired(x: Array | Scalar, y: Array | Scalar) -> tuple[Array, Array]:
 
 
 def stretched(x: Array, shape: tuple[int, ...]) -> Array:
-    """``x`` broadcast to ``shape``; its axes are the last ones, as in NumPy."""
+    """Return ``x`` broadcast to ``shape``; its axes are the last ones, as in NumPy."""
     if x.shape == shape:
         return x
     return lax.broadcast_in_dim(x, shape, tuple(range(len(shape) - x.ndim, len(shape))))
 
 
 def bits(x: Array) -> Array:
-    """The bits of float32 values, as int32."""
+    """Return the bits of float32 values, as int32."""
     return lax.bitcast_convert_type(x, INT32)
 
 
 def floats(b: Array) -> Array:
-    """The float32 values of int32 bits; the inverse of `bits`."""
+    """Return the float32 values of int32 bits; the inverse of `bits`."""
     return lax.bitcast_convert_type(b, FLOAT32)
 
 
 def magnitude(b: Array) -> Array:
-    """Bits without their sign."""
+    """Return bits without their sign."""
     return lax.bitwise_and(b, full(b, MAGNITUDE))
 
 
 def is_nan(x: Array) -> Array:
-    """Where ``x`` is NaN, seen in its bits: a compiler may assume that ``x != x`` is false."""
+    """Return where ``x`` is NaN, seen in its bits: a compiler may assume that ``x != x`` is false."""
     b = magnitude(bits(x))
     return lax.gt(b, full(b, INFINITY))
 
 
 def flushed(b: Array) -> Array:
-    """Bits of a product with everything below 2**-100 replaced by 0; -0 becomes 0 too."""
+    """Return bits of a product with everything below 2**-100 replaced by 0; -0 becomes 0 too."""
     small = lax.lt(magnitude(b), full(b, LEAST))
     return lax.select(small, full(b, 0), b)
 
 
 def negative(x: Array) -> Array:
-    """-x, where the negative of 0 is 0."""
+    """Return -x, where the negative of 0 is 0."""
     b = bits(x)
     return floats(lax.select(lax.eq(b, full(b, 0)), b, lax.bitwise_xor(b, full(b, SIGN))))
 
 
 def absolute(x: Array) -> Array:
-    """The magnitude of ``x``."""
+    """Return the magnitude of ``x``."""
     return floats(magnitude(bits(x)))
 
 
 def with_sign(x: Array, sign: Array) -> Array:
-    """The non-negative ``x`` with the sign of ``sign``; 0 keeps its own."""
+    """Return the non-negative ``x`` with the sign of ``sign``; 0 keeps its own."""
     return lax.select(lax.lt(sign, full(sign, 0)), negative(x), x)
 
 
 def power_of_two(n: Array) -> Array:
-    """2**n in float32, for int32 ``n`` from -126 to 127."""
+    """Return 2**n in float32, for int32 ``n`` from -126 to 127."""
     return floats(lax.shift_left(lax.add(n, full(n, 127)), full(n, 23)))
 
 
 def quiet(x: Array) -> Array:
-    """``x`` with every NaN given the same bits."""
+    """Return ``x`` with every NaN given the same bits."""
     b = bits(x)
     return floats(lax.select(is_nan(x), full(b, NAN), b))
 
 
 def canonical(x: Array) -> Array:
-    """Any float32 as a canonical value: rounded towards zero to a multiple of 2**-123, NaN with the bits of `NAN`.
+    """Return any float32 as a canonical value: rounded towards zero to a multiple of 2**-123, each NaN as `NAN`.
 
     It changes no canonical value. All in integers: a machine may take a subnormal float for zero.
     """
@@ -133,7 +133,7 @@ def canonical(x: Array) -> Array:
 
 
 def canonical_constant(x: Any) -> np.ndarray:
-    """`canonical` of a constant, computed now and not by the compiler."""
+    """Return the `canonical` value of a constant, computed now and not by the compiler."""
     b = np.array(x, np.float32).view(np.int32)
     size = b & np.int32(MAGNITUDE)
     exponent = size >> np.int32(23)
@@ -143,5 +143,5 @@ def canonical_constant(x: Any) -> np.ndarray:
 
 
 def removed(shape: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
-    """A shape without some of its axes."""
+    """Return a shape without some of its axes."""
     return tuple(size for axis, size in enumerate(shape) if axis not in axes)

@@ -34,7 +34,7 @@ class Vector:
 
 
 def encode(array: np.ndarray) -> dict[str, Any]:
-    """An array as JSON; ``decode(encode(array))`` has the same bits."""
+    """Return an array as JSON; ``decode(encode(array))`` has the same bits."""
     words = np.ascontiguousarray(array).view(_WORDS[array.dtype.itemsize]).ravel()
     digits = 2 * array.dtype.itemsize
     return {
@@ -45,7 +45,7 @@ def encode(array: np.ndarray) -> dict[str, Any]:
 
 
 def decode(value: dict[str, Any]) -> np.ndarray:
-    """The inverse of `encode`."""
+    """Return the inverse of `encode`."""
     dtype = np.dtype(jnp.dtype(value["dtype"]))
     digits, text = 2 * dtype.itemsize, value["bits"]
     words = [int(text[at : at + digits], 16) for at in range(0, len(text), digits)]
@@ -54,7 +54,7 @@ def decode(value: dict[str, Any]) -> np.ndarray:
 
 
 def document(vectors: Sequence[Vector]) -> str:
-    """The text of a file of vectors."""
+    """Return the text of a file of vectors."""
     content = [
         {
             "operation": vector.operation,
@@ -67,7 +67,7 @@ def document(vectors: Sequence[Vector]) -> str:
 
 
 def parse(text: str) -> tuple[Vector, ...]:
-    """The inverse of `document`."""
+    """Return the inverse of `document`."""
     return tuple(
         Vector(
             item["operation"],
@@ -79,5 +79,5 @@ def parse(text: str) -> tuple[Vector, ...]:
 
 
 def load() -> tuple[Vector, ...]:
-    """The vectors of this package."""
+    """Return the vectors of this package."""
     return parse(importlib.resources.files("pol_jax.exact").joinpath(_FILE).read_text())

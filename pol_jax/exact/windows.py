@@ -22,21 +22,21 @@ Pads = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True)
 class Sliding:
-    """Windows over the padded axes of an array."""
+    """These are windows over the padded axes of an array."""
 
     size: tuple[int, ...]
     strides: tuple[int, ...]
     dilation: tuple[int, ...]
 
     def places(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """How many windows there are along each axis of a padded array."""
+        """Return how many windows there are along each axis of a padded array."""
         return tuple(
             max(0, (length - (width - 1) * apart - 1) // step + 1)
             for length, width, apart, step in zip(shape, self.size, self.dilation, self.strides, strict=True)
         )
 
     def elements(self, padded: Array) -> Iterator[Array]:
-        """The first element of all windows, then the second one, ..., each in the shape of the result."""
+        """Return the first element of all windows, then the second one, ..., each in the shape of the result."""
         places = self.places(padded.shape)
         for at in np.ndindex(self.size):
             start = [i * apart for i, apart in zip(at, self.dilation, strict=True)]
@@ -45,7 +45,7 @@ class Sliding:
 
 
 def window_sum(g: Guard, x: Array, params: dict[str, Any]) -> Array:
-    """What the primitive ``reduce_window_sum`` computes of float32, axis after axis."""
+    """Compute the primitive ``reduce_window_sum`` of float32, axis after axis."""
     axes = range(x.ndim)
     pads = [
         (low, high, apart - 1) for (low, high), apart in zip(params["padding"], params["base_dilation"], strict=True)
@@ -63,7 +63,7 @@ def window_sum(g: Guard, x: Array, params: dict[str, Any]) -> Array:
 
 
 def _first_best(padded: Array, sliding: Sliding, better: Callable[[Array, Array], Array]) -> tuple[Array, Array]:
-    """The best element of each window and its number; the first one where several are equal."""
+    """Return the best element of each window and its number; the first one where several are equal."""
     elements = list(sliding.elements(padded))
     best = elements[0]
     where = lax.full(best.shape, np.int32(0))
@@ -75,12 +75,12 @@ def _first_best(padded: Array, sliding: Sliding, better: Callable[[Array, Array]
 
 
 def _comparison(primitive: Any) -> tuple[Callable[[Array, Array], Array], float]:
-    """How a window's elements are compared, and what pads them."""
+    """Return how a window's elements are compared, and what pads them."""
     return (lax.gt, -np.inf) if primitive.name == "ge" else (lax.lt, np.inf)
 
 
 def scatter_to_best(g: Guard, source: Array, x: Array, params: dict[str, Any]) -> Array:
-    """What ``select_and_scatter_add`` computes: each window's value of ``source`` goes to its best element of ``x``.
+    """Compute ``select_and_scatter_add``: each window's value of ``source`` goes to its best element of ``x``.
 
     What meets in one element is added in the order of the windows' elements.
     """
@@ -103,7 +103,7 @@ def scatter_to_best(g: Guard, source: Array, x: Array, params: dict[str, Any]) -
 
 
 def gather_from_best(x: Array, tangent: Array, params: dict[str, Any]) -> Array:
-    """What ``select_and_gather_add`` computes: the element of ``tangent`` where ``x`` has its window's best element."""
+    """Compute ``select_and_gather_add``: the element of ``tangent`` where ``x`` has its window's best element."""
     better, edge = _comparison(params["select_prim"])
     pads = [
         (low, high, apart - 1) for (low, high), apart in zip(params["padding"], params["base_dilation"], strict=True)

@@ -1,4 +1,4 @@
-"""How far a prover's choices near ties could have led a run, as a random draw of its steps shows (section 14.2).
+"""A random draw of steps bounds how far a prover's choices near ties could have led a run (section 14.2).
 
 Let y_t be what the prover's entries did in step t: the distance between this machine's result with them and without.
 It is known of q steps that were drawn at random, and 0 in most of an honest run. Let M be the most that near ties could

@@ -1,4 +1,4 @@
-"""What a verification covered, and how surely a draw like this one meets a false segment (section 13.1)."""
+"""A verification covers some segments, and its draw meets a false one with some probability (section 13.1)."""
 
 from __future__ import annotations
 

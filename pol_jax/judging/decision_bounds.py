@@ -1,4 +1,4 @@
-"""How near to a tie, and to a machine's own value, an entry must be to be used (section 14.2 of the protocol).
+"""An entry is used only if it is near enough to a tie, and to this machine's own value (section 14.2 of the protocol).
 
 The bound of a site is calibrated by whoever uses it: from what the site's values are under this machine's compilations.
 """

@@ -1,4 +1,4 @@
-"""What a comparison with decisions took of the prover, and how far that could have led it (docs/protocol.md, 14.2)."""
+"""A comparison uses decisions of the prover; these functions measure how far that could have led (protocol, 14.2)."""
 
 from __future__ import annotations
 

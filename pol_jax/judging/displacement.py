@@ -1,4 +1,4 @@
-"""How far the elements of a leaf went from the initial to the final state, by their magnitude (section 13.1).
+"""The elements of a leaf went some way from the initial to the final state, measured by magnitude (section 13.1).
 
 What tolerances add up to is held against this. One distance for a whole leaf would let its large elements carry its
 small ones: a counter that lies in one vector with the parameters runs so far that the parameters could go anywhere.

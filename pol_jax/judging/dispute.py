@@ -1,4 +1,4 @@
-"""Which of two claims stands, from the reports on them alone (docs/attestation.md, section 10).
+"""These rules say which of two claims stands, from the reports on them alone (docs/attestation.md, section 10).
 
 The rules are applied in order, and the first that applies decides. No time and no signature stands against a proof that
 verifies; nothing stands for the holder of files, only for the prover whom a commitment names.

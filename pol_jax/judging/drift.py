@@ -1,4 +1,4 @@
-"""How far false or tolerated steps could have led a run, against how far it went (docs/protocol.md, section 13.1).
+"""False or tolerated steps could have led a run astray; this is held against how far it went (section 13.1).
 
 A verification checks some steps, and passes some within a tolerance. How far a cheating prover could have led the run
 is bounded by what was not checked and by what tolerances allow. Distances are Euclidean, over all floating leaves.

@@ -1,4 +1,4 @@
-"""What of a state is not finite: a model with a NaN or an infinity is worth a warning, however it was trained."""
+"""A model with a NaN or an infinity is worth a warning, however it was trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far apart the results of a step are, for one leaf or for all: numbers without a judgement (section 14.1).
+"""The results of a step lie some distances apart, for one leaf or for all: numbers without a judgement (section 14.1).
 
 All arithmetic is in doubles on the host. Norms are scaled, so that tiny values don't become 0 and huge ones infinity.
 """

@@ -1,4 +1,4 @@
-"""How far operands of a decision are from a tie, element by element (section 14.2 of the protocol).
+"""The operands of a decision are at a distance from a tie, element by element (section 14.2 of the protocol).
 
 All operands have their executions as a first axis: one, unless they are in a loop or branch. A distance is infinite
 where an element can't tie: it is not finite, or has nothing beside it.

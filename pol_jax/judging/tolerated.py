@@ -1,4 +1,4 @@
-"""What tolerances add up to over a run, from the comparisons that passed (docs/protocol.md, section 13.1)."""
+"""Tolerances add up over a run; this is computed from the comparisons that passed (docs/protocol.md, section 13.1)."""
 
 from __future__ import annotations
 

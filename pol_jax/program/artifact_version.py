@@ -27,7 +27,7 @@ _HIGHEST: Final = 1000
 
 
 class FormatVersion(NamedTuple):
-    """The version numbers in an exported program."""
+    """These are the version numbers in an exported program."""
 
     serialization: int
     calling_convention: int

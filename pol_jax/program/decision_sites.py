@@ -56,7 +56,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Decider:
-    """A decision operation: its name, and which of its operands tie when."""
+    """A decider is a decision operation: its name, and which of its operands tie when."""
 
     operation: str
     tie: Tie

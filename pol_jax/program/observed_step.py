@@ -26,7 +26,7 @@ MOST_BYTES: Final = 2**29
 
 @dataclass(frozen=True)
 class ObservedStep:
-    """An instrumented step.
+    """This is an instrumented step.
 
     Attributes:
         call: ``call(leaves, batch, key, given)``, to be jitted; it returns leaves, metrics, shown operands, counts.

@@ -29,7 +29,7 @@ Index: TypeAlias = tuple[slice, ...]
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the arrays of a run lie.
+    """A placement says where the arrays of a run lie.
 
     Attributes:
         devices: the mesh of this backend.

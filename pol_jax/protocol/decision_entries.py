@@ -32,7 +32,7 @@ class SiteKind:
 
 @dataclass(frozen=True)
 class Entries:
-    """The entries of one site.
+    """These are the entries of one site.
 
     Attributes:
         indices: places of the elements, ascending; those of execution e begin at e times the size of the site.

@@ -67,7 +67,7 @@ def distance(
 
 @dataclass(frozen=True)
 class _Pairs:
-    """The floating-point leaves of two states, two of them in memory at a time."""
+    """These are the floating-point leaves of two states, two of them in memory at a time."""
 
     spec: Sequence[ArraySpec]
     before: HostLeaves

@@ -1,4 +1,4 @@
-"""What a caller may ask of a run, by keyword, and the same as one frozen value, validated where it is built."""
+"""A caller asks for a run by keywords, which become one frozen value that is validated where it is built."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _SECONDS: Final = 2.0
 
 @dataclass(frozen=True)
 class Costs:
-    """What a step and the digest of a state cost, in seconds.
+    """These costs say how many seconds a step and the digest of a state take.
 
     Attributes:
         step: a step takes so long, without a digest.

@@ -1,1 +1,1 @@
-"""What a verification found, as values, as sentences and as a page. Imports the protocol alone."""
+"""A report says what a verification found: as values, as sentences and as a page."""

@@ -1,4 +1,4 @@
-"""How much the update of a step depends on its batch and on its state, as a probe measured it (section 13.1)."""
+"""A probe measured how much the update of a step depends on its batch and on its state (section 13.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report says of a nonce that is the randomness of a beacon's round (docs/protocol.md, section 12.1)."""
+"""A report names the beacon's round whose randomness its nonce is (docs/protocol.md, section 12.1)."""
 
 from __future__ import annotations
 

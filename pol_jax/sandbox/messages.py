@@ -26,7 +26,7 @@ MAX_BATCH: Final = 2**20
 
 
 class Setup(msgspec.Struct, frozen=True, tag="setup"):
-    """From the caller, first of all: what to verify, with so much memory.
+    """The caller says first of all what to verify, and with how much memory.
 
     Attributes:
         request: what the verifier asks.
@@ -46,32 +46,32 @@ class Setup(msgspec.Struct, frozen=True, tag="setup"):
 
 
 class FindSource(msgspec.Struct, frozen=True, tag="find_source"):
-    """From the child: find the records that are meant by this commitment (canonical JSON)."""
+    """The child asks the caller to find the records that are meant by this commitment (canonical JSON)."""
 
     commitment: bytes
 
 
 class SourceFound(msgspec.Struct, frozen=True, tag="source_found"):
-    """From the caller: the source was found, and has so many records."""
+    """The caller answers that the source was found, and has so many records."""
 
     records: int
 
 
 class ReadRecords(msgspec.Struct, frozen=True, tag="read_records"):
-    """From the child or a worker: send the records at these places of the source."""
+    """The child or a worker asks for the records at these places of the source."""
 
     indices: Annotated[list[int], msgspec.Meta(max_length=MAX_BATCH)]
 
 
 class Records(msgspec.Struct, frozen=True, tag="records"):
-    """The answer: bytes of the leaves of a batch, in the order of the commitment; or why there are none."""
+    """The answer holds the bytes of the leaves of a batch, in the order of the commitment, or why there are none."""
 
     leaves: list[bytes]
     error: str | None
 
 
 class ExportTrusted(msgspec.Struct, frozen=True, tag="export_trusted"):
-    """From the child: what programs does the trusted source give for this commitment (canonical JSON) and steps?
+    """The child asks what programs the trusted source gives for this commitment (canonical JSON) and steps.
 
     `ProgramExpected` is the answer.
     """
@@ -81,19 +81,19 @@ class ExportTrusted(msgspec.Struct, frozen=True, tag="export_trusted"):
 
 
 class ProgramExpected(msgspec.Struct, frozen=True, tag="program_expected"):
-    """The answer: these programs, or None where there is no source for this proof."""
+    """The caller answers with these programs, or with None where there is no source for this proof."""
 
     expected: Expected | None
 
 
 class StageBegun(msgspec.Struct, frozen=True, tag="stage_begun"):
-    """From the child: a stage begins."""
+    """The child tells that a stage begins."""
 
     number: int
 
 
 class WorkBegun(msgspec.Struct, frozen=True, tag="work_begun"):
-    """From the child: long work begins."""
+    """The child tells that long work begins."""
 
     what: str
     total: int
@@ -101,30 +101,30 @@ class WorkBegun(msgspec.Struct, frozen=True, tag="work_begun"):
 
 
 class WorkAdvanced(msgspec.Struct, frozen=True, tag="work_advanced"):
-    """From the child: so much is done. From a worker: so many more steps are."""
+    """The child tells how much is done; a worker tells how many more steps are."""
 
     done: int
     loss: float | None
 
 
 class WorkEnded(msgspec.Struct, frozen=True, tag="work_ended"):
-    """From the child: long work is over."""
+    """The child tells that long work is over."""
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """From the child, last of all: the report, as JSON."""
+    """The child sends the report, as JSON, last of all."""
 
     report: bytes
 
 
 class FactsFound(msgspec.Struct, frozen=True, tag="facts_found"):
-    """From the child of a shard, last of all: the facts, as JSON."""
+    """The child of a shard sends the facts, as JSON, last of all."""
 
     facts: bytes
 
 
 class ProofWork(msgspec.Struct, frozen=True, tag="proof_work"):
-    """To a worker, first of all: replay spans of the proof in the directory ``path``.
+    """A worker is told first of all to replay spans of the proof in the directory ``path``.
 
     Attributes:
         path: the directory.
@@ -140,7 +140,7 @@ class ProofWork(msgspec.Struct, frozen=True, tag="proof_work"):
 
 
 class OpeningWork(msgspec.Struct, frozen=True, tag="opening_work"):
-    """To a worker, first of all: replay spans of the opening in the file ``opening``.
+    """A worker is told first of all to replay spans of the opening in the file ``opening``.
 
     Attributes:
         opening: the file.
@@ -156,7 +156,7 @@ class OpeningWork(msgspec.Struct, frozen=True, tag="opening_work"):
 
 
 class ReplaySpan(msgspec.Struct, frozen=True, tag="replay_span"):
-    """To a worker: replay these steps.
+    """A worker is asked to replay these steps.
 
     Attributes:
         span: the steps.
@@ -168,7 +168,7 @@ class ReplaySpan(msgspec.Struct, frozen=True, tag="replay_span"):
 
 
 class SpanReplayed(msgspec.Struct, frozen=True, tag="span_replayed"):
-    """From a worker: the result of a replay."""
+    """A worker answers with the result of a replay."""
 
     result: ReplayResult
 
@@ -184,4 +184,4 @@ ToWorker: TypeAlias = WorkerSetup | ReplaySpan | Records
 
 
 decode_from_child: Callable[[bytes], FromChild] = msgspec.msgpack.Decoder(FromChild).decode
-"""Returns the message of a child, or raises: it sends no others."""
+"""This function returns the message of a child; it raises for any other bytes."""

@@ -14,25 +14,25 @@ from pol_jax.protocol.encoding import Format
 from pol_jax.protocol.trees import StateSpec
 
 MOST_ROWS: Final = 2**16
-"""In one message."""
+"""One message has at most so many rows."""
 
 
 class ErrorRaised(msgspec.Struct, frozen=True, tag="error_raised"):
-    """From any process of ours: it ends with an error of this package, told by its class."""
+    """Any process of ours ends with this message, if an error of this package was raised; it names the class."""
 
     kind: str
     text: str
 
 
 class ReadingSetup(msgspec.Struct, frozen=True, tag="reading_setup"):
-    """To the reading process, first of all: the proof's directory, and the memory that it may take."""
+    """The reading process is told first of all the proof's directory, and the memory that it may take."""
 
     root: str
     memory_bytes: int | None
 
 
 class ReadSegment(msgspec.Struct, frozen=True, tag="read_segment"):
-    """To the reading process: send the rows of a segment, which must be those of the steps from start to stop.
+    """The reading process is asked for the rows of a segment, which must be those of the steps from start to stop.
 
     Attributes:
         segment: its number.
@@ -52,33 +52,33 @@ class ReadSegment(msgspec.Struct, frozen=True, tag="read_segment"):
 
 
 class ReadLastStep(msgspec.Struct, frozen=True, tag="read_last_step"):
-    """To the reading process: send the last step that the file of a segment has."""
+    """The reading process is asked for the last step that the file of a segment has."""
 
     segment: int
 
 
 class ReadLeaves(msgspec.Struct, frozen=True, tag="read_leaves"):
-    """To the reading process: send the leaves in a directory of the proof, which must be these."""
+    """The reading process is asked for the leaves in a directory of the proof, which must be these."""
 
     where: str
     spec: StateSpec
 
 
 class RowsRead(msgspec.Struct, frozen=True, tag="rows_read"):
-    """From the reading process: the next rows, as the bytes that are hashed, and whether they are the last."""
+    """The reading process sends the next rows, as the bytes that are hashed, and whether they are the last."""
 
     rows: Annotated[list[bytes], msgspec.Meta(max_length=MOST_ROWS)]
     is_last: bool
 
 
 class LastStepRead(msgspec.Struct, frozen=True, tag="last_step_read"):
-    """From the reading process: the last step."""
+    """The reading process sends the last step."""
 
     step: int
 
 
 class LeafRead(msgspec.Struct, frozen=True, tag="leaf_read"):
-    """From the reading process: the next bytes of the leaves, each from its beginning and in their order."""
+    """The reading process sends the next bytes of the leaves, each from its beginning and in their order."""
 
     content: bytes
 
@@ -89,4 +89,4 @@ FromReading: TypeAlias = RowsRead | LastStepRead | LeafRead | ErrorRaised
 
 decode_to_reading: Callable[[bytes], ToReading] = msgspec.msgpack.Decoder(ToReading).decode
 decode_from_reading: Callable[[bytes], FromReading] = msgspec.msgpack.Decoder(FromReading).decode
-"""Return the message of the other side, or raise: it sends no others."""
+"""These functions return the message of the other side; they raise for any other bytes."""

@@ -24,7 +24,7 @@ AnswerRecords: TypeAlias = Callable[[list[int]], Records]
 
 @dataclass(frozen=True)
 class RemoteRecords:
-    """The records of the other side, as a source.
+    """This source has the records of the other side.
 
     Attributes:
         pipe: to the other side.

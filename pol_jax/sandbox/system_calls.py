@@ -113,7 +113,7 @@ _CLONE3: Final = (435, 435)
 
 @dataclass(frozen=True)
 class SystemCalls:
-    """The numbers of one kind of machine.
+    """These are the numbers of system calls on one kind of machine.
 
     Attributes:
         architecture: what the machine is to the kernel (AUDIT_ARCH).

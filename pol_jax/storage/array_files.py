@@ -42,7 +42,7 @@ class ArrayForm(msgspec.Struct, frozen=True):
 
 
 class _State(msgspec.Struct, frozen=True):
-    """What Orbax notes about the store of the arrays."""
+    """This is what Orbax notes about the store of the arrays."""
 
     use_ocdbt: bool
     use_zarr3: bool

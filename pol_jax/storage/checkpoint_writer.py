@@ -33,7 +33,7 @@ _MARKER: Final = "orbax.checkpoint"
 
 
 class CheckpointWriter:
-    """Writes the checkpoints of one run."""
+    """This writer saves the checkpoints of one run."""
 
     def __init__(self, root: Path, spec: StateSpec) -> None:
         """Write below ``root`` states of this specification."""

@@ -1,4 +1,4 @@
-"""How this project uses Orbax: which version, on which paths, and under which names (docs/protocol.md, appendix B)."""
+"""This project uses Orbax in one version, on some paths, and under fixed names (docs/protocol.md, appendix B)."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class DeviceDigests:
-    """The digests of the pieces of a state that this process digests, which its devices compute.
+    """These are digests of the pieces of a state that this process digests; its devices compute them.
 
     Attributes:
         combine: makes the digest of the whole state.

@@ -28,7 +28,7 @@ _CHUNK = 1024
 
 
 class Arrays:
-    """A source of records that lie in memory as a pytree of arrays, each with one leading axis of records."""
+    """This source has records in memory, as a pytree of arrays, each with one leading axis of records."""
 
     def __init__(self, tree: PyTree) -> None:
         """Hold ``tree``, whose leaves are converted to numpy arrays unless they are such arrays already."""

@@ -49,7 +49,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardedLayout(Layout):
-    """A layout of states that lie on the devices of a placement."""
+    """This layout is that of states that lie on the devices of a placement."""
 
     placement: Placement
 
@@ -149,7 +149,7 @@ class ShardedLayout(Layout):
 
 @dataclass(frozen=True, eq=False)
 class ShardedState(HostState):
-    """A state whose leaves lie on several devices, some of them perhaps of other processes."""
+    """This state has leaves on several devices, some of which may be other processes'."""
 
     layout: ShardedLayout
     leaves: tuple[jax.Array, ...]  # type: ignore[assignment]  # in the place of arrays of the host

@@ -1,4 +1,4 @@
-"""What lies in a proof's attestations is held against the proof: signer, times, and the signed digests.
+"""A proof's attestations are compared with the proof: signer, times, and the signed digests.
 
 Stage 3 reads them, and stage 6 compares the digests that were signed. What is there and false is a refusal; what is
 missing is said, and is a refusal of nothing, unless the verifier asked for a signer.

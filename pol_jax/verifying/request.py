@@ -1,4 +1,4 @@
-"""What a verifier asks, as one frozen value: validated where it is built, and handed on whole.
+"""A verifier asks by one frozen value, which is validated where it is built, and handed on whole.
 
 Nothing of a request ever comes from what is verified. It holds plain data, so that it can be sent to another process;
 the records, the trusted source and the progress bars stay with the process that asks.

@@ -1,4 +1,4 @@
-"""What the verification of a proof and that of an opening have in common: stages in order, and a report that grows."""
+"""The verification of a proof and that of an opening have this in common: stages in order, and a report that grows."""
 
 from __future__ import annotations
 

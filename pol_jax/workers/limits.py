@@ -1,4 +1,4 @@
-"""How large an answer to an assignment can be if it is honest: nothing larger is read, whoever sends it."""
+"""An honest answer to an assignment has at most some size; nothing larger is read, whoever sends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sharply a challenge can look that costs a coordinator no more than a share of what the training cost."""
+"""A challenge is chosen as sharp as a share of the cost of training allows."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from pol_jax.workers.assignment import Assignment
 
 @dataclass(frozen=True)
 class Export:
-    """The programs of a task, for one batch size.
+    """An export holds the programs of a task, for one batch size.
 
     Attributes:
         signature: what they take and return.
@@ -30,7 +30,7 @@ class Export:
 
 
 class TrustedTask:
-    """A task that the coordinator trusts, with its programs.
+    """A trusted task is one that the coordinator trusts, with its programs.
 
     Attributes:
         task: the task.

@@ -1,4 +1,4 @@
-"""What a coordinator asks of every worker in every round, and how much of it is checked."""
+"""A plan says what a coordinator asks of every worker in every round, and how much of it is checked."""
 
 from __future__ import annotations
 

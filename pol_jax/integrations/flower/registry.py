@@ -32,7 +32,7 @@ class Member:
 
 
 class Registry:
-    """The members of a federation.
+    """A registry holds the members of a federation.
 
     Attributes:
         members: by their nodes.

@@ -65,7 +65,7 @@ class _Worker:
 
 @dataclass
 class _Round:
-    """A round under way."""
+    """This value is a round under way."""
 
     previous: ArrayRecord
     workers: dict[int, _Worker] = field(default_factory=dict)
