@@ -1,4 +1,4 @@
-"""Training that was truly done, and is told otherwise: other records, or other hyperparameters, than those used.
+"""Training that was truly done, but with other records or other hyperparameters than the proof says.
 
 Data subtraction and addition: D. Choi et al., "Tools for Verifying Neural Models' Training Data", NeurIPS 2023. The
 hyperparameters are R. Zhang et al.'s and C. Fang et al.'s point: the paper's rule takes them from the prover. Here they

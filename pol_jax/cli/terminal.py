@@ -83,7 +83,7 @@ def ask_passphrase(what: str, *, new: bool = False) -> str:
     except click.Abort:
         if sys.stdin.isatty():
             raise
-        click.echo(err=True)  # behind the question
+        click.echo(err=True)  # after the question
         raise UsageError(
             f"{what}: nobody answers here; run it in a terminal, or write the answer to its input"
         ) from None

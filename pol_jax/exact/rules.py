@@ -163,7 +163,7 @@ def _scatter(_: Context, params: dict[str, Any], arguments: Values) -> Values:
 
 
 def _sorted(_: Context, params: dict[str, Any], arguments: Values) -> Values:
-    """Sort stably: where keys are equal, machines may differ otherwise. NaNs sort by their bits, so they get some."""
+    """Sort stably, since machines may order equal keys in different ways. NaNs sort by their bits, so they get some."""
     operands = [conversions.left(x) for x in arguments]
     return lax.sort(operands, dimension=params["dimension"], is_stable=True, num_keys=params["num_keys"])
 

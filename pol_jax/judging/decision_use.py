@@ -22,7 +22,7 @@ _EXACT: Final = 2.0**53
 
 
 def choice_rooms(spec: StateSpec, own: HostLeaves, turned: Sequence[HostLeaves]) -> list[LeafRooms]:
-    """Return how far each leaf is moved if near ties are chosen otherwise.
+    """Return how far each leaf is moved if near ties are decided in another way.
 
     A leaf of integers is measured too: rounding moves none of it, but what it decides may move all of it.
 

@@ -215,5 +215,5 @@ def _may_be_made_up(party: Party) -> str:
 
 def _why(party: Party) -> str:
     reasons = party.report.reasons
-    behind = reasons[len(notices(party.report)) :] or reasons[-1:]  # what is said first is no reason for a verdict
-    return behind[0] if behind else "no reason given"
+    for_verdict = reasons[len(notices(party.report)) :] or reasons[-1:]  # what is said first is no reason for a verdict
+    return for_verdict[0] if for_verdict else "no reason given"

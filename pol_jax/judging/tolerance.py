@@ -12,7 +12,7 @@ its whole update. The way of a judgement:
 What passes is never far off: its error is at most the limit, whatever the noise. Where the noise leaves no room below
 the limit, the answer is inconclusive.
 
-Several steps in one go may be chaotic: a rounding error of the first step grows in those behind it, beyond the noise
+Several steps in one go may be chaotic: a rounding error of the first step grows in those after it, beyond the noise
 that this machine began with. How far, a **perturbed** start shows; for a single step it shows what rounding turns over,
 such as the sign of a gradient. It only hinders a failure.
 """

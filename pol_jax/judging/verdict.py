@@ -82,7 +82,7 @@ def judge_numbers(by_bits: Judgement, compared: Sequence[Compared], exact: int, 
 
     Args:
         by_bits: the inconclusive judgement.
-        compared: everything that was not reproduced bit for bit, the initial state among it; and behind it, if all of
+        compared: everything that was not reproduced bit for bit, the initial state among it; and after it, if all of
             that passes, what was.
         exact: how many challenged units were.
         unit: of the challenge; one comparison may be about several.

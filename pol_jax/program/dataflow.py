@@ -71,7 +71,7 @@ def missing_dependence(depends: Sequence[frozenset[int]], leaves: int, batch: in
 class _Flow:
     """The flow through the functions of one module, each of which is followed only once.
 
-    What is returned of an operation, a region or a function are the masks of its results, and behind them one of all
+    What is returned of an operation, a region or a function are the masks of its results, and after them one of all
     values in it whose bits are read.
     """
 

@@ -71,7 +71,7 @@ def rotate_loop(loop: ir.Operation) -> ir.Operation:
 
 
 def replace_operation(operation: ir.Operation, operands: list[Any], added: list[Any]) -> ir.Operation:
-    """Put in an operation's place the same one with other operands, and with more results behind its own."""
+    """Put in an operation's place the same one with other operands, and with more results after its own."""
     attributes = {each.name: each.attr for each in _named(operation)}
     with ir.InsertionPoint(operation), operation.location:
         new = ir.Operation.create(

@@ -120,7 +120,7 @@ class _Instrumenter:
         return states
 
     def _rewrite_branching(self, operation: ir.Operation, states: _States) -> ir.Operation:
-        """Carry what lies inside of a loop or of branches through it; ``states`` are then those behind it."""
+        """Carry what lies inside of a loop or of branches through it; ``states`` are then those after it."""
         blocks = [only_block(region) for region in operation.regions]
         inside = sorted(place for each in operations(operation) if is_branching(each) for place in self._within(each))
         if not inside:

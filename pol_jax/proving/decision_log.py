@@ -103,8 +103,8 @@ class DecisionLog:
 class _Search:
     """Finds what a step decided in training, where the program that shows decisions has other last bits.
 
-    Near enough to a tie, those bits decide otherwise. But the state after the step is known: the right choices lead to
-    it, but for rounding. Each choice moves the state by itself, so that they can be tried one after the other.
+    Near enough to a tie, those bits lead to another decision. But the state after the step is known: the right choices
+    lead to it, but for rounding. Each choice moves the state by itself, so that they can be tried one after the other.
     """
 
     def __init__(self, spec: StateSpec, after: State, execute: Observe) -> None:

@@ -38,8 +38,8 @@ class Costs:
 
     Attributes:
         step: a step takes so long, without a digest.
-        waiting: the device does not compute so long because of a digest.
-        behind: a digest takes so long behind the loop, while the device computes.
+        waiting: the device waits so long because of a digest.
+        behind: a digest takes so long beside the loop, while the device computes.
     """
 
     step: float

@@ -70,7 +70,7 @@ def remove_checkpoint(root: Path, step: int) -> None:
 
 
 def remove_unfinished(root: Path) -> None:
-    """Remove what an interrupted save or removal left behind."""
+    """Remove what an interrupted save or removal left."""
     directory = root / DIRECTORY
     for entry in directory.iterdir() if directory.is_dir() else ():
         if not entry.is_dir():

@@ -128,8 +128,8 @@ class LandedSegments:
         second = self._execute(span, state, at)
         if second != first:
             raise BackendError(
-                f"{_told(first)}, and differs otherwise when it is replayed again: memory or processor of this machine"
-                " can't be trusted"
+                f"{_told(first)}, and gives yet another result when it is replayed again: memory or processor of this"
+                " machine can't be trusted"
             )
         return first
 

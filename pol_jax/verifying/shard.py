@@ -123,7 +123,7 @@ def _compare(
     progress: Progress,
 ) -> list[Compared]:
     """Compare as numbers what differs."""
-    pairs = zip(challenged, replays, strict=False)  # the second replays come behind
+    pairs = zip(challenged, replays, strict=False)  # the second replays come after the first ones
     targets = [target for route, result in pairs for target in route.targets if not result.for_target(target).exact]
     between = routes_between_checkpoints(targets, checkpoints)
     return list(replayer.compare_spans(material, [route.span for route in between], progress))

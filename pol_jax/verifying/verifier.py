@@ -48,7 +48,7 @@ from pol_jax.verifying.trusted_program import Trusted, names_of, origin_of, othe
 
 
 class StageFailed(Exception):
-    """A stage was not passed, so those behind it are not reached."""
+    """A stage was not passed, so those after it are not reached."""
 
 
 class Verifier(ABC):
@@ -88,7 +88,7 @@ class Verifier(ABC):
     def run(self) -> Report:
         """Go through the stages up to the first that is not passed, and report.
 
-        The reasons for the verdict come behind notices of what nobody has shown, and of what only a tolerance shows.
+        The reasons for the verdict come after notices of what nobody has shown, and of what only a tolerance shows.
         """
         with suppress(StageFailed):
             self.run_stages()

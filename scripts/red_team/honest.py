@@ -1,6 +1,6 @@
 """Honest proofs, made under each compilation that this machine has, and judged under the others: none may be rejected.
 
-A compilation stands in for another backend: it rounds otherwise. The prover trains under it, says that another
+A compilation stands in for another backend: it rounds differently. The prover trains under it, says that another
 processor did, and opens steps with the decisions that they took; the verifier has the other compilations. A proof that
 was made under the default one is judged by bits.
 """

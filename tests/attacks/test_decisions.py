@@ -126,7 +126,7 @@ def elsewhere(claim: Path, opening: Opening, folder: Path, *, code: str = VERIFY
 def test_an_honest_step_passes_on_another_processor_with_decisions_alone(
     kinks: Opening, proof: Path, tmp_path: Path
 ) -> None:
-    """End to end, with the file: without them a comparison falls otherwise there, and the step is undecided."""
+    """End to end, with the file: without them a comparison has another outcome there, and the step is undecided."""
     without = elsewhere(proof / "claim.json", replace(kinks, decisions=()), tmp_path)[1]
     assert without.outcome is Outcome.INCONCLUSIVE
     assert without.decisions is None

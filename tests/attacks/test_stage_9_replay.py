@@ -146,7 +146,7 @@ def test_everything_forged_is_rejected_by_tolerance(forger: Forger, verify_plain
 
 
 def unsteady(count: Iterator[int]) -> type[Exception]:
-    """A mismatch that comes out otherwise each time."""
+    """A mismatch that has another result each time."""
 
     class Mismatch(row_comparison._Mismatch):
         def __init__(self, replayed: ReplayResult) -> None:

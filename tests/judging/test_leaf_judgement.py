@@ -17,7 +17,7 @@ from pol_jax.reports.outcomes import Outcome
 
 @pytest.mark.parametrize(("small", "outcome"), [(32, INCONCLUSIVE), (8, PASSED)])
 def test_small_elements_that_last_places_lead_do_not_hide_in_a_leaf(small: int, outcome: Outcome) -> None:
-    """They go half their way otherwise, and the leaf as a whole does not; of fewer than 16 nobody can say that."""
+    """Last places move them by half their update, and the leaf as a whole not; of fewer than 16 nobody can say that."""
     draw = np.random.default_rng(0)
     size = np.where(np.arange(1024) < small, np.float32(1e-4), np.float32(1))
     before = size * draw.uniform(1, 1.9, 1024).astype(np.float32)
@@ -54,7 +54,7 @@ def test_a_frozen_leaf_stays() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
 def test_a_nan_holds_no_hidden_bits(dtype: str) -> None:
-    """NaNs in a leaf that moves otherwise: one that is another NaN is at no distance, and could hold a weight."""
+    """NaNs in a leaf whose numbers move: one that is another NaN is at no distance, and could hold a weight."""
     step = made(dtypes=("float32", "float32", dtype))
     lost = [with_leaf(state, 2, state[2].copy()) for state in (step.reference, *step.others, step.after)]
     for state in lost:

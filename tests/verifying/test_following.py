@@ -143,7 +143,7 @@ def test_a_machine_that_gives_another_result_each_time_rejects_nobody(
     monkeypatch.setattr(landed_segments.LandedSegments, "_execute", unsteady)
     told, ended = followed(tmp_path / "run")
     assert [each.problem for each in told] == [None]
-    assert "differs otherwise when it is replayed again" in (ended.doubt or "")
+    assert "gives yet another result when it is replayed again" in (ended.doubt or "")
 
 
 def test_a_directory_with_another_run_is_told(plain_proof: Path, tmp_path: Path) -> None:

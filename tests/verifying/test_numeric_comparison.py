@@ -130,7 +130,7 @@ def test_chaos_is_neither_accepted_nor_rejected(tmp_path: Path) -> None:
     x = forger.states[0][0]
     forger.train_on(
         SOURCE, 0, 60, [np.nextafter(x, np.float32(2))]
-    )  # as a backend that rounds the first step otherwise
+    )  # as a backend that rounds the first step differently
     forger.set_state(0, [x])
     forger.write()
     report = check(root)

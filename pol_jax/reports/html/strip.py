@@ -14,7 +14,7 @@ _MOST_CELLS = 400
 """A strip has at most this many cells. If there are more segments, a cell shows the worst of several."""
 
 Place = tuple[int, int]
-"""A place is the first segment or step of a range, counted from 0, and the one behind its last."""
+"""A place is the first segment or step of a range, counted from 0, and the one after its last."""
 
 _FIRST = {"segment": 0, "step": 1}
 
