@@ -37,7 +37,7 @@ class NoProcess(subprocess.Popen[bytes]):
 def serving_thread(
     readable: Sequence[str], confined: bool, *, processes: bool = False, loopback: bool = False
 ) -> Iterator[Process]:
-    """In place of `pol_jax.sandbox.process.child_process`."""
+    """In place of `pol_jax.sandbox.starting.child_process`."""
     with serving(
         child,
         lambda handle: child.serve(handle, os.getpid(), [] if confined else ["file access and network not restricted"]),
@@ -47,7 +47,7 @@ def serving_thread(
 
 @contextmanager
 def reading_thread(root: str) -> Iterator[Process]:
-    """In place of `pol_jax.sandbox.process.reading_process`."""
+    """In place of `pol_jax.sandbox.starting.reading_process`."""
     with serving(reading, lambda handle: reading.serve(handle, os.getpid(), [])) as process:
         yield process
 

@@ -26,7 +26,8 @@ from pol_jax.sandbox.early_export import begin_export
 from pol_jax.sandbox.memory import memory_of_opening, memory_of_proof
 from pol_jax.sandbox.messages import Setup, decode_from_child
 from pol_jax.sandbox.parent import Caller
-from pol_jax.sandbox.process import ProcessLost, child_process
+from pol_jax.sandbox.process import ProcessLost
+from pol_jax.sandbox.starting import child_process
 from pol_jax.sandbox.virtual_devices import needs_gloo
 from pol_jax.storage.inventory import find_claim
 from pol_jax.training.task import Source

@@ -19,7 +19,7 @@ from pol_jax.errors import BackendError, PolError, ProofError, UsageError, print
 from pol_jax.protocol.rows import Row, RowLayout, decode_row
 from pol_jax.protocol.trees import DTYPES, LeafSpec, StateSpec
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.sandbox.process import Process, ProcessLost, reading_process
+from pol_jax.sandbox.process import Process, ProcessLost
 from pol_jax.sandbox.reading_messages import (
     ErrorRaised,
     FromReading,
@@ -33,6 +33,7 @@ from pol_jax.sandbox.reading_messages import (
     ToReading,
     decode_from_reading,
 )
+from pol_jax.sandbox.starting import reading_process
 
 _BOUNDS: Final = Bounds()
 

@@ -22,9 +22,10 @@ from pol_jax.sandbox.messages import (
     WorkAdvanced,
     WorkerSetup,
 )
-from pol_jax.sandbox.process import Process, ProcessLost, python_process
+from pol_jax.sandbox.process import Process, ProcessLost
 from pol_jax.sandbox.reading_messages import ErrorRaised
 from pol_jax.sandbox.remote_records import AnswerRecords
+from pol_jax.sandbox.starting import python_process
 from pol_jax.storage.seen_digests import SeenDigests
 
 _CODE = "import sys; from pol_jax.sandbox.pool_worker import work; work(*map(int, sys.argv[1:]))"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pol_jax.protocol import commitment as commitments
+from pol_jax.protocol.differences import differing_fields
 from pol_jax.protocol.rows import differing_columns
 from pol_jax.storage.proof import Proof
 
@@ -34,7 +34,7 @@ class Difference:
 
 def diff(a: Proof, b: Proof) -> Difference:
     """Compare two proofs, finished or not: their commitments, then row by row."""
-    fields = commitments.differing_fields(a.commitment, b.commitment)
+    fields = differing_fields(a.commitment, b.commitment)
     steps = (a.last_step, b.last_step)
     common = min(steps)
     if fields:

@@ -16,7 +16,8 @@ from pol_jax.program.artifact import Artifacts
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol.claim import Claim
-from pol_jax.protocol.commitment import Commitment, DataCommitment, ProgramCommitment, differing_fields
+from pol_jax.protocol.commitment import Commitment, DataCommitment, ProgramCommitment
+from pol_jax.protocol.differences import differing_fields
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.trees import PyTree
 from pol_jax.proving.commit import commitment_of

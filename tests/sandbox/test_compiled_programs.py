@@ -15,7 +15,7 @@ from places import TESTS
 from pol_jax.protocol.policies import ListedSegments
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
-from pol_jax.sandbox import process
+from pol_jax.sandbox import starting
 from pol_jax.sandbox.bounds import FILE_BYTES
 from pol_jax.sandbox.compiled_programs import cache_settings, keep, provide, prune, read_files, reading_key
 from pol_jax.sandbox.verify import verify
@@ -76,8 +76,10 @@ def test_a_program_of_the_user_s_own_cache_is_not_compiled_again(
 
 def take_over(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """Run ``code`` in the child in place of its work, as a parser does that a hostile file has taken over."""
-    start = process._CODE.replace("from pol_jax.sandbox.child", f"{code}\nraise SystemExit\nfrom pol_jax.sandbox.child")
-    monkeypatch.setattr(process, "_CODE", start)
+    start = starting._CODE.replace(
+        "from pol_jax.sandbox.child", f"{code}\nraise SystemExit\nfrom pol_jax.sandbox.child"
+    )
+    monkeypatch.setattr(starting, "_CODE", start)
 
 
 WRITE = """
@@ -93,7 +95,7 @@ def test_what_a_proof_left_is_met_by_no_other(plain_proof: Path, tmp_path: Path,
         other = Path(shutil.copytree(plain_proof, tmp_path / "other"))
         (other / "inventory.json").write_bytes(b"{}")
         take_over(patch, WRITE)
-        with process.child_process([str(other)], confined=True) as child:
+        with starting.child_process([str(other)], confined=True) as child:
             child.popen.wait(60)
     assert [path.name for path in kept(cache)] == ["jit_call-false-cache"]
     provided = tmp_path / "provided"
@@ -107,7 +109,7 @@ def test_what_a_proof_left_is_met_by_no_other(plain_proof: Path, tmp_path: Path,
 def test_nothing_is_kept_after_another_end(plain_proof: Path, cache: Path, end: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         take_over(patch, WRITE + end)
-        with process.child_process([str(plain_proof)], confined=True) as child:
+        with starting.child_process([str(plain_proof)], confined=True) as child:
             child.popen.wait(60)
     assert kept(cache) == {}
 
@@ -115,7 +117,7 @@ def test_nothing_is_kept_after_another_end(plain_proof: Path, cache: Path, end: 
 def test_nothing_is_kept_if_the_proof_changed_meanwhile(proof_copy: Path, cache: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         take_over(patch, WRITE)
-        with process.child_process([str(proof_copy)], confined=True) as child:
+        with starting.child_process([str(proof_copy)], confined=True) as child:
             child.popen.wait(60)
             (proof_copy / "inventory.json").write_bytes(b"{}")
     assert kept(cache) == {}
@@ -151,7 +153,7 @@ for change in (lambda: (theirs / 'jit_f-1-cache').write_bytes(b'false'), lambda:
 """
     with pytest.MonkeyPatch.context() as patch:
         take_over(patch, attempts)
-        with process.child_process([str(plain_proof)], confined=True) as child:
+        with starting.child_process([str(plain_proof)], confined=True) as child:
             assert child.popen.wait(60) == 0
     assert {path.name: path.read_bytes() for path in own.iterdir()} == {"jit_f-1-cache": b"as it was"}
     assert kept(cache) == {}

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from pol_jax.cli.main import pol
 from pol_jax.reports.outcomes import Verdict
-from pol_jax.sandbox import landlock, process
+from pol_jax.sandbox import landlock, starting
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.system_calls import MACHINES
 from pol_jax.sandbox.verify import verify
@@ -61,9 +61,9 @@ def trying(plain_proof: Path, monkeypatch: pytest.MonkeyPatch, groups: list[int]
             "    except OSError as error:\n        found[each] = type(error).__name__\n"
             "print(json.dumps([found, unrestricted]))\nraise SystemExit\n"
         )
-        start = before + process._CODE.replace("from pol_jax.sandbox.child", code + "from pol_jax.sandbox.child")
-        monkeypatch.setattr(process, "_CODE", start)
-        with process.child_process([str(plain_proof)], True, processes=processes, loopback=loopback) as child:
+        start = before + starting._CODE.replace("from pol_jax.sandbox.child", code + "from pol_jax.sandbox.child")
+        monkeypatch.setattr(starting, "_CODE", start)
+        with starting.child_process([str(plain_proof)], True, processes=processes, loopback=loopback) as child:
             child.popen.wait(300)
             child.output.seek(0)
             found, unrestricted = json.loads(child.output.read().decode().splitlines()[-1])

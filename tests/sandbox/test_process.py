@@ -14,7 +14,7 @@ from pol_jax.errors import PolError
 from pol_jax.progress import Silent
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
-from pol_jax.sandbox import process
+from pol_jax.sandbox import starting
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify
 
@@ -36,10 +36,10 @@ def talking(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> Talking:
 
     def talk(code: str, **bounds: float) -> Report:
         code = BEFORE.replace("{proof}", str(plain_proof)) + code.replace("{proof}", str(plain_proof))
-        start = process._CODE.replace(
+        start = starting._CODE.replace(
             "from pol_jax.sandbox.child", code + "\nraise SystemExit\nfrom pol_jax.sandbox.child"
         )
-        monkeypatch.setattr(process, "_CODE", start)
+        monkeypatch.setattr(starting, "_CODE", start)
         given: dict[str, Any] = {"silence_seconds": 200, "total_seconds": 300} | bounds
         begun = monotonic()
         report = verify(plain_proof, tiny.plain().source, nonce=tiny.NONCE, bounds=Bounds(**given), progress=Silent())

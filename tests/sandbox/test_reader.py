@@ -12,7 +12,7 @@ import tiny
 
 from pol_jax.errors import BackendError, PolError, ProofError
 from pol_jax.proving.recording import Recording
-from pol_jax.sandbox import process, reading
+from pol_jax.sandbox import reading, starting
 from pol_jax.sandbox.proofs import open_apart
 from pol_jax.sandbox.reading_messages import ErrorRaised, LastStepRead, LeafRead, RowsRead
 from pol_jax.storage.ledger import segment_file
@@ -42,9 +42,9 @@ def test_that_process_is_confined_and_bounded(
         f"try:\n    open({str(tmp_path / 'secret')!r})\nexcept PermissionError:\n    print('refused', unrestricted)\n"
         "raise SystemExit\n"
     )
-    start = process._CODE.replace("from pol_jax.sandbox.child", code + "from pol_jax.sandbox.child")
-    monkeypatch.setattr(process, "_CODE", start)
-    with process.reading_process(str(plain_proof)) as started:
+    start = starting._CODE.replace("from pol_jax.sandbox.child", code + "from pol_jax.sandbox.child")
+    monkeypatch.setattr(starting, "_CODE", start)
+    with starting.reading_process(str(plain_proof)) as started:
         assert started.describe_end() == "ended without a report: refused []"
 
 
