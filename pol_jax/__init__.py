@@ -28,7 +28,6 @@ How data flows, package by package; each imports only those above it (``docs/arc
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -160,7 +159,7 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     """Import a name's module when it is first used: ``import pol_jax`` costs no jax."""
     if name == "__version__":
-        return version("pol_jax")
+        return import_module("importlib.metadata").version("pol_jax")
     if name == "html":
         return import_module("pol_jax.html")
     if name not in _HOME:

@@ -43,10 +43,11 @@ PACKAGES = {
 }
 """Which packages each package may import, itself left out; in the order in which they are read.
 
-``ground`` are the modules beside the packages that import nothing else of ours: errors, files, progress.
+``ground`` are the modules beside the packages that import nothing else of ours: array_types, errors, files,
+progress.
 """
 
-GROUND = {"errors", "files", "progress"}
+GROUND = {"array_types", "errors", "files", "progress"}
 
 WITHOUT_IO = ("protocol", "reports", "judging")
 """Packages of rules: they touch no file, process or socket."""
@@ -89,6 +90,7 @@ TESTED_ELSEWHERE = {
     "attacks/test_catalogue.py": "attacks.attack attacks.blindfold attacks.chosen_batches attacks.hidden_target"
     " attacks.interpolation attacks.laundered_chain attacks.lies attacks.retraining"
     " attacks.stolen_proof attacks.synthesised_records",
+    "test_type_checks.py": "array_types",
     "cli/test_main.py": "errors cli.proving_commands cli.study_commands cli.verifying_commands",
     "cli/test_check.py": "cli.documents",
     "cli/test_verify.py": "cli.arguments cli.report_screen cli.verifier_options",

@@ -60,6 +60,6 @@ def check_annotations() -> None:
     shaped = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in (ROOT / "pol_jax").rglob("*.py")
-        if re.search(r"jaxtyping|\bwraps\(", path.read_text(encoding="utf-8"))
+        if re.search(r"jaxtyping|array_types|\bwraps\(", path.read_text(encoding="utf-8"))
     ]
     install_import_hook(shaped, "beartype.beartype")

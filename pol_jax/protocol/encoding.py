@@ -16,7 +16,8 @@ from typing import Final, Literal
 
 import numpy as np
 from blake3 import blake3
-from jaxtyping import UInt8, UInt64
+
+from pol_jax import array_types
 
 Format = Literal["pol-jax/1", "pol-jax/2"]
 """The versions that a reader knows; a document names its own in ``format``."""
@@ -95,7 +96,9 @@ def file_digest(chunks: Iterable[bytes]) -> Digest:
 # --- records -----------------------------------------------------------------------------------------------------
 
 
-def record_digests(rows: UInt8[np.ndarray, "records bytes"], salts: Sequence[bytes] | None = None) -> list[Digest]:
+def record_digests(
+    rows: array_types.UInt8[np.ndarray, "records bytes"], salts: Sequence[bytes] | None = None
+) -> list[Digest]:
     """Return the digest of each record (section 3).
 
     What is hashed are the bytes of the record's leaves, one after the other in the order of the commitment.
@@ -161,7 +164,7 @@ def state_digest(spec: Digest, pieces: Iterable[Digest]) -> Digest:
 def row_bytes(
     step: int,
     key: bytes,
-    indices: UInt64[np.ndarray, " batch"],
+    indices: array_types.UInt64[np.ndarray, " batch"],
     batch: Digest,
     state: Digest | None,
     metrics: bytes,
@@ -209,7 +212,7 @@ def node_digest(left: Digest, right: Digest) -> Digest:
 # --- what the commitment decides ---------------------------------------------------------------------------------
 
 
-def order_keys(commitment: Digest, epoch: int, rounds: int) -> UInt64[np.ndarray, " rounds"]:
+def order_keys(commitment: Digest, epoch: int, rounds: int) -> array_types.UInt64[np.ndarray, " rounds"]:
     """Return the round keys of the permutation of ``epoch``: the output stream of one digest (section 8)."""
     # The epoch is part of the payload: each epoch has an order of its own, and none needs those before it.
     return np.frombuffer(digest("order", commitment + u64(epoch), 8 * rounds), "<u8")

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import UInt32
 
+from pol_jax import array_types
 from pol_jax.protocol.encoding import Digest
 
 Prng: TypeAlias = Literal["threefry2x32", "rbg", "unsafe_rbg"]
@@ -27,6 +27,6 @@ MAX_STEPS: Final = 2**32 - 1
 """A run has at most this many steps, because ``fold_in`` takes a number of 32 bits."""
 
 
-def root_key(commitment: Digest, prng: str) -> UInt32[np.ndarray, " words"]:
+def root_key(commitment: Digest, prng: str) -> array_types.UInt32[np.ndarray, " words"]:
     """Return the key data of the root key: the first words of the commitment's digest (section 7)."""
     return np.frombuffer(commitment, "<u4")[: KEY_WORDS[prng]].copy()

@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from jaxtyping import UInt64
 
+from pol_jax import array_types
 from pol_jax.protocol.encoding import Digest, order_keys
 
 ROUNDS: Final = 8
@@ -30,7 +30,7 @@ _CHUNK: Final = 2**16
 
 def batch_indices(
     commitment: Digest, records: int, batch_size: int, start: int, stop: int
-) -> UInt64[np.ndarray, "steps batch"]:
+) -> array_types.UInt64[np.ndarray, "steps batch"]:
     """Return the indices of the records of each batch, for the steps ``start`` (1 is the first) up to ``stop - 1``."""
     places = np.arange((start - 1) * batch_size, (stop - 1) * batch_size, dtype=np.uint64)
     for begin in range(0, len(places), _CHUNK):  # in chunks, so that temporary arrays stay in the processor's cache
@@ -39,8 +39,8 @@ def batch_indices(
 
 
 def permute(
-    keys: UInt64[np.ndarray, " rounds #n"], size: int, places: UInt64[np.ndarray, " n"]
-) -> UInt64[np.ndarray, " n"]:
+    keys: array_types.UInt64[np.ndarray, " rounds #n"], size: int, places: array_types.UInt64[np.ndarray, " n"]
+) -> array_types.UInt64[np.ndarray, " n"]:
     """Return where the permutation of ``range(size)`` under ``keys`` sends each of ``places``, all below ``size``.
 
     Args:
@@ -61,7 +61,9 @@ def permute(
     return values
 
 
-def _indices(commitment: Digest, records: int, places: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
+def _indices(
+    commitment: Digest, records: int, places: array_types.UInt64[np.ndarray, " n"]
+) -> array_types.UInt64[np.ndarray, " n"]:
     """Return the records at places of the run. The places may lie in many epochs: each in its own, if N is 1."""
     epochs, column = np.unique(places // np.uint64(records), return_inverse=True)
     keys = np.stack([order_keys(commitment, epoch, ROUNDS) for epoch in epochs.tolist()], axis=1)
@@ -69,8 +71,8 @@ def _indices(commitment: Digest, records: int, places: UInt64[np.ndarray, " n"])
 
 
 def _feistel(
-    keys: UInt64[np.ndarray, " rounds #n"], half: np.uint64, values: UInt64[np.ndarray, " n"]
-) -> UInt64[np.ndarray, " n"]:
+    keys: array_types.UInt64[np.ndarray, " rounds #n"], half: np.uint64, values: array_types.UInt64[np.ndarray, " n"]
+) -> array_types.UInt64[np.ndarray, " n"]:
     """Apply the Feistel network once, to values of two halves of ``half`` bits each."""
     mask = (np.uint64(1) << half) - np.uint64(1)
     left, right = values >> half, values & mask
@@ -80,7 +82,7 @@ def _feistel(
     return joined
 
 
-def _mix(x: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
+def _mix(x: array_types.UInt64[np.ndarray, " n"]) -> array_types.UInt64[np.ndarray, " n"]:
     """Apply the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), in arithmetic modulo 2^64."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -6,8 +6,8 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt64
 
+from pol_jax import array_types
 from pol_jax.protocol.encoding import DIGEST_BYTES, FORMAT, FORMAT_1, Digest, Format, row_bytes, row_digest
 
 
@@ -46,7 +46,7 @@ class Row:
 
     step: int
     key: bytes
-    indices: UInt64[np.ndarray, " batch"]
+    indices: array_types.UInt64[np.ndarray, " batch"]
     batch: Digest
     state: Digest | None
     metrics: bytes

@@ -14,12 +14,12 @@ COMMANDS = {"challenge": ("--nonce", "ab" * 16), "check": (), "inspect": ()}
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_needs_no_replay_needs_no_jax(name: str, plain_proof: Path) -> None:
-    """Starting jax takes seconds, and much of a small machine."""
+    """Starting jax takes seconds, and much of a small machine; jaxtyping and the version take a while."""
     script = (
         "import sys; from pol_jax.cli.main import pol\n"
         "try: pol(sys.argv[1:], standalone_mode=False)\n"
         "except SystemExit: pass\n"
-        "print(sorted({'jax', 'orbax', 'flax'} & set(sys.modules)))"
+        "print(sorted({'jax', 'orbax', 'flax', 'jaxtyping', 'importlib.metadata'} & set(sys.modules)))"
     )
     shown = subprocess.run(
         [sys.executable, "-c", script, name, str(plain_proof), *COMMANDS[name]], capture_output=True, text=True
