@@ -6,8 +6,9 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from pol_jax.errors import StorageError, UsageError
 
@@ -31,23 +32,39 @@ def write_whole(path: Path, content: bytes) -> None:
         raise
 
 
+def as_path(path: Any) -> Path:
+    """Return what a caller gave as a path.
+
+    Raises:
+        UsageError: it is no text and no `Path`, such as bytes.
+    """
+    try:
+        return Path(path)
+    except TypeError:
+        cure = "; os.fsdecode(path) makes a text of it" if isinstance(path, bytes) else ""
+        raise UsageError(f"path: expected a text or a pathlib.Path, got {type(path).__name__}{cure}") from None
+
+
 def local_path(path: Path | str) -> Path:
     """Return a path of this machine's own file system.
 
     Raises:
-        UsageError: it is the address of an object store, of which `Path` would make a directory called ``gs:``.
+        UsageError: it is no path, or it is the address of an object store, of which `Path` would make a directory
+            called ``gs:``.
     """
     if found := re.match(r"([a-z][a-z0-9+.-]*):/", str(path), re.ASCII | re.IGNORECASE):
         raise UsageError(
             f"{path}: is an address ({found[1]}://), and a proof needs a directory: train into one that is mounted"
             " (NFS, gcsfuse), or copy the finished proof to the object store"
         )
-    return Path(path)
+    return as_path(path)
 
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
     """Hold a directory for this process alone; the directory is made if it does not exist.
+
+    If what is done with it fails before anything is written, the directories that were made are removed.
 
     Raises:
         StorageError: another process holds the directory, or it can't be made.
@@ -55,14 +72,24 @@ def locked(root: Path) -> Iterator[None]:
     with storing(root):
         if not root.is_dir() and (root.exists() or root.is_symlink()):
             raise StorageError(f"{root}: is no directory; choose another path")
+        made = [folder for folder in (root, *root.parents) if not folder.exists()]
         root.mkdir(parents=True, exist_ok=True)
         folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         # The lock is on the directory itself: a lock file would lie in the proof, and stay behind after a crash.
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise StorageError(f"{root}: is in use by another process; wait for it, or choose another directory") from None
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageError(
+                f"{root}: is in use by another process; wait for it, or choose another directory"
+            ) from None
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError):  # one of them is not empty
+                for empty in made:
+                    empty.rmdir()
+            raise
     finally:
         os.close(folder)
 

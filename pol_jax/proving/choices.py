@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from pol_jax.errors import UsageError
+from pol_jax.attesting.public_key import parse_public_text
+from pol_jax.errors import ProofError, UsageError
 from pol_jax.protocol.keys import KEY_WORDS, Prng
 from pol_jax.proving.fine_tuning import Start
 
@@ -64,3 +65,8 @@ class Choices:
             raise UsageError(f"prng: expected one of {', '.join(KEY_WORDS)}, got {self.prng!r:.40}")
         if self.seed is not None and not isinstance(self.seed, str):
             raise UsageError(f"seed: expected a text, got {type(self.seed).__name__}; str(seed)")
+        if self.prover is not None:
+            try:
+                parse_public_text(self.prover, "prover")
+            except (ProofError, TypeError) as error:
+                raise UsageError(f"{error}; give key=pol_jax.read_private_key(...) in its place") from error

@@ -49,8 +49,12 @@ def choices_of(choices: Choices, key: Ed25519PrivateKey | None) -> Choices:
     """Return the choices, in which the prover is who has ``key``.
 
     Raises:
-        UsageError: they name another one.
+        UsageError: they name another one, or one of the two is something else.
     """
+    if not isinstance(choices, Choices):
+        raise UsageError(f"choices: expected pol_jax.Choices(...), got {type(choices).__name__}")
+    if not isinstance(key, Ed25519PrivateKey | None):
+        raise UsageError(f"key: expected what pol_jax.read_private_key returns, got {type(key).__name__}")
     if key is None:
         return choices
     if choices.prover not in (None, public_text(key)):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from pol_jax.attesting.anchors import read_anchors
+from pol_jax.files import as_path
 from pol_jax.progress import Progress
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
@@ -130,7 +131,7 @@ def verify_opening(
         UsageError: a file is not there, the policy would check nothing, or there is no source to compare with.
     """
     request = OpeningRequest(
-        claim=absolute(find_claim(Path(claim))),
+        claim=absolute(find_claim(as_path(claim))),
         opening=absolute(opening),
         policy=policy,
         nonce=nonce,

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Integer, UInt8
 
 from pol_jax.errors import DataError, ProofError
-from pol_jax.files import locked, storing, write_whole
+from pol_jax.files import as_path, locked, storing, write_whole
 from pol_jax.progress import Progress, Silent
 from pol_jax.protocol.documents import decode, encode
 from pol_jax.protocol.trees import DTYPES, ArraySpec, PyTree, RecordSpec
@@ -50,7 +50,7 @@ class RecordDirectory:
         Raises:
             DataError: it has no records, or not all of them.
         """
-        root = Path(directory)
+        root = as_path(directory)
         found = _read(root)
         if found is None or found.records is None:
             raise DataError(f"{root}: holds no records, or not all; write them with pol_jax.records_from")
@@ -98,7 +98,7 @@ def records_from(
         UserCodeError: the iterator raised an exception.
         StorageError: the directory can't be written.
     """
-    root = Path(directory)
+    root = as_path(directory)
     with locked(root), storing(root):
         found = _read(root)
         if found is None or found.records is None:

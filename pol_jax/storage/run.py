@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from pol_jax.errors import UsageError
+from pol_jax.files import as_path
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol import inventory
@@ -135,7 +136,7 @@ def open_run(path: Path | str, limits: Limits | None = None) -> Run:
         UsageError: there is no proof in the directory.
         ProofError: a document is damaged.
     """
-    root, limits = Path(path), limits or Limits()
+    root, limits = as_path(path), limits or Limits()
     if not (root / commitments.FILE).exists():
         raise UsageError(f"{root}: there is no proof here; expected a directory with {commitments.FILE}")
     commitment = Commitment.parse(read_bounded(root, commitments.FILE, limits))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import jax
 import jax.export
@@ -27,6 +27,11 @@ from pol_jax.training.records import record_spec
 from pol_jax.training.sources import fetch
 from pol_jax.training.task import Task
 from pol_jax.training.user_code import calling
+
+_OTHER_KEYS: Final = (
+    ": another device draws other random bits; make keys by jax.random.key(seed, impl='threefry2x32'), or choose "
+    "pol_jax.Choices(prng='rbg')"
+)
 
 
 @dataclass(frozen=True)
@@ -195,7 +200,8 @@ def _export(function: Callable[..., Any], name: str, prng: str, *args: Any) -> t
     try:
         return content, audit(exported, prng)
     except ValueError as error:
-        raise TaskError(f"{name} {error}; a verifier would refuse it") from error
+        cure = _OTHER_KEYS if "rng_bit_generator" in str(error) else ""
+        raise TaskError(f"{name} {error}; a verifier would refuse it{cure}") from error
 
 
 def _plain(leaf: Any) -> jax.Array:

@@ -30,7 +30,7 @@ def step_keys(commitment: Digest, prng: str, start: int, stop: int) -> UInt32[np
 
 
 @partial(jax.jit, static_argnums=2)
-def _fold_in_block(root: jax.Array, first: jax.Array, prng: str) -> jax.Array:
-    key = jax.random.wrap_key_data(root, impl=prng)
+def _fold_in_block(root: jax.typing.ArrayLike, first: jax.typing.ArrayLike, prng: str) -> jax.Array:
+    key = jax.random.wrap_key_data(jnp.asarray(root), impl=prng)
     steps = first + jnp.arange(_BLOCK, dtype=jnp.uint32)
     return jax.vmap(lambda step: jax.random.key_data(jax.random.fold_in(key, step)))(steps)

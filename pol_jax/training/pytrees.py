@@ -63,7 +63,8 @@ def _leaf_spec(path: str, leaf: Any) -> LeafSpec:
         except OverflowError as error:
             raise TaskError(f"state leaf {path or '/'}: {str(error)[:80]}") from error
     if not hasattr(leaf, "dtype"):
-        raise TaskError(f"state leaf {path or '/'}: expected an array, got {type(leaf).__name__}")
+        cure = "; keep functions out of the state (of Equinox: eqx.partition(model, eqx.is_array))" * callable(leaf)
+        raise TaskError(f"state leaf {path or '/'}: expected an array, got {type(leaf).__name__}{cure}")
     prng = None
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         prng, leaf = str(jax.random.key_impl(leaf)), jax.random.key_data(leaf)

@@ -23,7 +23,7 @@ def spec_of_record(record: PyTree) -> tuple[ArraySpec, ...]:
     """
     specs = []
     for path, leaf in flatten_with_paths(record):
-        array = _array(f"record leaf {path or '/'}", leaf)
+        array = as_array(f"record leaf {path or '/'}", leaf)
         check_numbers(f"record leaf {path or '/'}", array)
         specs.append(ArraySpec(path=path, dtype=_canonical(array.dtype), shape=array.shape))
     if not specs:
@@ -31,8 +31,17 @@ def spec_of_record(record: PyTree) -> tuple[ArraySpec, ...]:
     return tuple(specs)
 
 
-def _array(where: str, leaf: Any) -> np.ndarray:
-    """Return a leaf as an array; keys of jax, and objects that can't be arrays, say so by an exception."""
+def as_array(where: str, leaf: Any) -> np.ndarray:
+    """Return a leaf as an array.
+
+    Raises:
+        DataError: it can't be one, as a key of jax can't, or would lose what it masks.
+    """
+    if np.ma.is_masked(leaf):
+        raise DataError(
+            f"{where}: an array that masks values would lose its mask; give leaf.filled(value), and the"
+            " mask as an array of its own"
+        )
     try:
         return np.asarray(leaf)
     except (TypeError, ValueError) as error:
@@ -58,7 +67,7 @@ def columns_of(
         if found.keys() != {leaf.path for leaf in spec}:
             raise DataError(_other_leaves(place, record, found, spec))
         for column, want in zip(columns, spec, strict=True):
-            column.append(_array(f"record {place}: leaf {want.path or '/'}", found[want.path]))
+            column.append(as_array(f"record {place}: leaf {want.path or '/'}", found[want.path]))
     for column, want in zip(columns, spec, strict=True):
         good = {dtype: _fits(dtype, want.dtype) for dtype in {leaf.dtype for leaf in column}}
         for place, leaf in zip(indices.tolist(), column, strict=True):

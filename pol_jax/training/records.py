@@ -16,7 +16,7 @@ from pol_jax.errors import DataError
 from pol_jax.protocol.encoding import FORMAT, Digest, Format, record_digests, record_salt
 from pol_jax.protocol.trees import DTYPES, ArraySpec
 from pol_jax.training.pytrees import flatten_with_paths
-from pol_jax.training.record_leaves import check_numbers, columns_of, conform, spec_of_record
+from pol_jax.training.record_leaves import as_array, check_numbers, columns_of, conform, spec_of_record
 from pol_jax.training.sources import fetch, number_of_records
 from pol_jax.training.task import PyTree, Source
 from pol_jax.training.user_code import calling
@@ -32,8 +32,9 @@ class Arrays:
 
     def __init__(self, tree: PyTree) -> None:
         """Hold ``tree``, whose leaves are converted to numpy arrays unless they are such arrays already."""
-        self._tree = jax.tree.map(np.asarray, tree)
-        leaves = flatten_with_paths(self._tree)
+        named = flatten_with_paths(tree)
+        leaves = [(path, as_array(f"array {path or '/'}", leaf)) for path, leaf in named]
+        self._tree = jax.tree.unflatten(jax.tree.structure(tree), [leaf for _, leaf in leaves])
         for path, leaf in leaves:
             check_numbers(f"array {path or '/'}", leaf)
             if leaf.ndim == 0:
@@ -112,7 +113,7 @@ def take(source: Source, spec: Sequence[ArraySpec], indices: Integer[np.ndarray,
         UserCodeError: the source raised an exception.
     """
     if isinstance(source, np.ndarray | jax.Array):
-        tree: PyTree = np.asarray(source)[indices]
+        tree: PyTree = as_array("source", source)[indices]
     elif hasattr(source, "records_at"):
         with calling(f"source: records {indices[0]} to {indices[-1]}"):
             tree = source.records_at(indices)
@@ -122,7 +123,8 @@ def take(source: Source, spec: Sequence[ArraySpec], indices: Integer[np.ndarray,
     leaves = dict(flatten_with_paths(tree))
     if leaves.keys() != {leaf.path for leaf in spec}:
         raise DataError(f"records have leaves {list(leaves)}, expected {[leaf.path for leaf in spec]}")
-    return tuple(conform(np.asarray(leaves[want.path]), want, len(indices)) for want in spec)
+    named = [(as_array(f"record leaf {want.path or '/'}", leaves[want.path]), want) for want in spec]
+    return tuple(conform(leaf, want, len(indices)) for leaf, want in named)
 
 
 def record_rows(batch: Batch) -> UInt8[np.ndarray, "records bytes"]:

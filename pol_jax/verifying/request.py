@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pol_jax.errors import UsageError
+from pol_jax.files import as_path
 from pol_jax.protocol.challenge import check_nonce
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.policies import (
@@ -164,4 +165,4 @@ def fresh_nonce() -> bytes:
 
 def absolute(path: Path | str) -> str:
     """Name a file as other processes, which have other current directories, find it too."""
-    return str(Path(path).resolve())  # tensorstore takes no path with a ".." in it
+    return str(as_path(path).resolve())  # tensorstore takes no path with a ".." in it

@@ -89,3 +89,11 @@ def test_a_new_run_loads_its_programs_once(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("pol_jax.storage.proof.load_program", load)
     with Recording(tiny.plain(), tmp_path / "proof", steps=6):
         assert len(loaded) == 1
+
+
+def test_a_refused_task_leaves_no_directory_that_was_made_for_it(tmp_path: Path) -> None:
+    broken = replace(tiny.nested(), step=lambda state, batch, key: state)
+    (tmp_path / "here").mkdir()
+    for out in ("here", "here/deeper/proof", "proof"):
+        failing(broken, tmp_path / out)
+    assert [path.name for path in tmp_path.rglob("*")] == ["here"]

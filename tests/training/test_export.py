@@ -235,6 +235,10 @@ BROKEN = {
     "mixed names": (variant(init=lambda key: {"x": 0.0, 1: 0.0}), "a dict has keys that can't be ordered"),
     "init text": (variant(init=lambda key: {"x": "text"}), "leaf /x: expected an array, got str"),
     "init object": (variant(init=lambda key: {"x": object()}), "leaf /x: expected an array, got object"),
+    "init function": (
+        variant(init=lambda key: {"x": jnp.tanh}),
+        "; keep functions out of the state (of Equinox: eqx.part",
+    ),
     "init empty": (variant(init=lambda key: {}), "no leaves"),
     "same path": (variant(init=lambda key: {Same(1): 1.0, Same(2): 2.0}), "two leaves have the path /same"),
     "dtype4": (variant(init=lambda key: {"x": jnp.zeros(2, jnp.int4)}), "dtype int4 is not supported"),

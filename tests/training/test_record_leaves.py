@@ -35,6 +35,8 @@ OTHERS: dict[str, tuple[Any, str]] = {
     "text": ({"x": np.zeros(3, np.float32), "y": "a"}, "record 3: leaf /y: got "),
     "more": ({"x": np.zeros(3, np.float32), "y": 1, "z": 1}, "record 3: has leaves ['/x', '/y', '/z']"),
     "gone": ({"x": np.zeros(3, np.float32), "y": None}, "record 3: has leaves ['/x'], expected ['/x', '/y']"),
+    "masked": ({"x": np.ma.masked_equal(np.zeros(3, np.float32), 0), "y": 1}, "record 3: leaf /x: an array that masks"),
+    "masked number": ({"x": np.zeros(3, np.float32), "y": np.ma.masked}, "record 3: leaf /y: an array that masks"),
     "none": (None, "record 3 is None; a filter of Grain"),
     "large": ({"x": np.zeros(3, np.float32), "y": 2**40}, "a value of int64 doesn't fit int32"),
     "infinite": ({"x": np.full(3, 1e300), "y": 1}, "a value of float64 doesn't fit float32"),
@@ -75,6 +77,11 @@ def test_a_dtype_without_a_digest(what: str) -> None:
     assert words in str(caught.value)
     with pytest.raises(DataError, match="record leaf /t: "):
         spec_of_record({"t": array})
+
+
+def test_an_array_that_masks_nothing_is_an_array() -> None:
+    (batch,) = take(Arrays({"x": np.ma.asarray(np.arange(3))}), record_spec([{"x": 1}]), np.arange(3))
+    assert batch.tolist() == [0, 1, 2]
 
 
 def test_arrays_without_an_axis_of_records() -> None:

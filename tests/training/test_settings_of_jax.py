@@ -1,0 +1,63 @@
+"""Settings of jax that people have in their own code make no proof worse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+import tiny
+from unsandboxed import verify
+
+import pol_jax
+from pol_jax.protocol.challenge import AllSegments
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "nothing compiled": {"jax_disable_jit": True},
+    "strict promotion": {"jax_numpy_dtype_promotion": "strict", "jax_numpy_rank_promotion": "raise"},
+    "no leaked tracers": {"jax_check_tracer_leaks": True},
+    "no transfers": {"jax_transfer_guard": "disallow"},
+    "no values that are not finite": {"jax_debug_nans": True, "jax_debug_infs": True},
+    "other keys": {"jax_default_prng_impl": "rbg"},
+}
+
+
+@contextmanager
+def settings(values: dict[str, Any]) -> Iterator[None]:
+    before = {name: getattr(jax.config, name) for name in values}
+    try:
+        for name, value in values.items():
+            jax.config.update(name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+
+
+def init(key: jax.Array) -> jax.Array:
+    return jax.random.normal(key, (tiny.FEATURES,))
+
+
+def step(state: jax.Array, batch: Any, key: jax.Array) -> Any:
+    """Its code fits the strictest settings."""
+    noise = 0.1 * jax.random.normal(key, batch["x"].shape)
+
+    def loss_of(weights: jax.Array) -> jax.Array:
+        return jnp.mean(jnp.square(jnp.tanh((batch["x"] + noise) @ weights) - batch["label"].astype(jnp.float32)))
+
+    loss, slope = jax.value_and_grad(loss_of)(state)
+    return state - 0.1 * slope, {"loss": loss}
+
+
+@pytest.mark.parametrize("what", SETTINGS)
+def test_a_run_under_them_is_reproduced(what: str, tmp_path: Path) -> None:
+    source = pol_jax.Arrays(tiny.points())
+    with settings(SETTINGS[what]):
+        task = pol_jax.Task("settings", lambda key: init(key), lambda *given: step(*given), source, 4, 6, 3)
+        pol_jax.train(task, tmp_path / "proof")
+    report = verify(tmp_path / "proof", source, policy=AllSegments(), nonce=b"n" * 16)
+    assert report.mode == "bits", report.reasons
