@@ -97,7 +97,6 @@ TESTED_ELSEWHERE = {
     "cli/test_sign.py": "storage.final_arrays cli.output_file",
     "cli/test_diff.py": "protocol.differences verifying.diff",
     "sandbox/test_process.py": "sandbox.starting",
-    "cli/test_interrupted_train.py": "files",
     "judging/test_leaf_distances.py": "judging.leaf_numbers",
     "judging/test_leaf_judgement.py": "judging.leaf_results",
     "judging/test_coverage.py": "judging.replay_result",

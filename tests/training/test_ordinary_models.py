@@ -20,7 +20,7 @@ from flax.training.train_state import TrainState
 from unsandboxed import verify
 
 import pol_jax
-from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.policies import AllSegments
 
 Array = jax.Array
 ONE = np.zeros((1, tiny.FEATURES), np.float32)

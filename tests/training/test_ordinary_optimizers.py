@@ -16,7 +16,7 @@ import tiny
 from unsandboxed import verify
 
 import pol_jax
-from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.policies import AllSegments
 
 FALLING = optax.warmup_cosine_decay_schedule(0.0, 0.01, 3, 10)
 

@@ -10,7 +10,7 @@ import tiny
 from unsandboxed import verify
 
 import pol_jax
-from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.policies import AllSegments
 
 SHAPES: dict[str, tuple[int, int, int, int]] = {
     "one record, several times in a batch": (1, 4, 5, 2),

@@ -14,7 +14,7 @@ import tiny
 from unsandboxed import verify
 
 import pol_jax
-from pol_jax.protocol.challenge import AllSegments
+from pol_jax.protocol.policies import AllSegments
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "nothing compiled": {"jax_disable_jit": True},

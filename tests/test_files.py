@@ -1,0 +1,91 @@
+"""Where a proof can be written, and that a failure leaves nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+
+from pol_jax.errors import StorageError, UsageError
+from pol_jax.files import as_path, local_path, locked, storing
+from pol_jax.proving.recording import train
+
+
+def test_paths_are_texts_or_paths() -> None:
+    assert as_path("a") == as_path(Path("a")) == Path("a")
+    wrong: tuple[Any, ...] = (b"a", None, 3)
+    for path in wrong:
+        with pytest.raises(UsageError, match=r"path: expected a text or a pathlib\.Path, got "):
+            as_path(path)
+    with pytest.raises(UsageError, match="is an address"):
+        local_path("gs://bucket/proof")
+
+
+def write_and_stop(path: Path) -> None:
+    path.touch()
+    raise ValueError("stop")
+
+
+def test_directories_that_were_made_are_removed_if_they_stay_empty(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="stop"), locked(tmp_path / "a/b"):
+        raise ValueError("stop")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="stop"), locked(tmp_path / "a/b"):
+        write_and_stop(tmp_path / "a/file")
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "file"]
+    (tmp_path / "a/b").mkdir()
+    with pytest.raises(ValueError, match="stop"), locked(tmp_path / "a/b"):
+        raise ValueError("stop")
+    assert (tmp_path / "a/b").is_dir()
+
+
+def test_a_directory_is_held_by_one(tmp_path: Path) -> None:
+    with locked(tmp_path / "a"):
+        with pytest.raises(StorageError, match="is in use by another process"), locked(tmp_path / "a"):
+            pass
+        assert (tmp_path / "a").is_dir()
+    with locked(tmp_path / "a"):
+        pass
+
+
+def test_what_the_system_refuses_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(
+        StorageError, match="can't be written: File name too long; what was written before stays usable"
+    ):
+        with storing(tmp_path):
+            (tmp_path / ("x" * 300)).mkdir()
+
+
+def occupied(root: Path) -> dict[str, tuple[Path, str]]:
+    (root / "file").write_text("mine")
+    (root / "dangling").symlink_to("/nowhere/at/all")
+    (root / "full").mkdir()
+    (root / "full/notes.txt").write_text("mine")
+    return {
+        "a file": (root / "file", "is no directory; choose another path"),
+        "a link to nothing": (root / "dangling", "is no directory; choose another path"),
+        "a directory of something else": (root / "full", "is no proof and not empty (it has notes.txt)"),
+        "a name that is too long": (root / ("x" * 300), "can't be written: File name too long"),
+        "a file system of the kernel": (Path("/proc/x"), "/proc/x: can't be written: "),
+    }
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "a file",
+        "a link to nothing",
+        "a directory of something else",
+        "a name that is too long",
+        "a file system of the kernel",
+    ],
+)
+def test_a_place_that_can_hold_no_proof(what: str, tmp_path: Path) -> None:
+    out, words = occupied(tmp_path)[what]
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises((StorageError, UsageError)) as caught:
+        train(tiny.nested(), out, steps=1)
+    assert words in str(caught.value)
+    assert (caught.value.exit_code, sorted(tmp_path.rglob("*"))) == (2, before)
