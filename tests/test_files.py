@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import tiny
 
+import pol_jax
 from pol_jax.errors import StorageError, UsageError
 from pol_jax.files import as_path, local_path, locked, storing
-from pol_jax.proving.recording import train
 
 
 def test_paths_are_texts_or_paths() -> None:
@@ -86,6 +86,6 @@ def test_a_place_that_can_hold_no_proof(what: str, tmp_path: Path) -> None:
     out, words = occupied(tmp_path)[what]
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises((StorageError, UsageError)) as caught:
-        train(tiny.nested(), out, steps=1)
+        pol_jax.train(tiny.nested(), out, steps=1)
     assert words in str(caught.value)
     assert (caught.value.exit_code, sorted(tmp_path.rglob("*"))) == (2, before)
