@@ -73,6 +73,7 @@ def write_commitment(
         TaskError: the task breaks its contract, or its program can't run.
     """
     _refuse_foreign(root)
+    # From tracing alone: nothing is executed, and no record is read, before the program is known to be exportable.
     signature = signature_of(task, choices.prng or PRNG)
     if mesh:
         signature = replace(signature, state=mesh.cut(signature.state))
@@ -82,6 +83,7 @@ def write_commitment(
     program = try_program(artifacts, signature, task.source, placement)
     choices = _with_witness_interval(choices, task, program, mesh)
     initial = choose(choices.start, signature.state)[0] if choices.start else OwnKey()
+    # The longest part comes last, after everything that can refuse the task.
     digests = _digest_records(task, signature.record, choices.secret, progress)
     committed = ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics, loss=signature.loss)
     data = DataCommitment(merkle.root(digests).hex(), len(digests), signature.record, choices.secret is not None)
@@ -185,6 +187,7 @@ def _readable(commitment: Commitment) -> bytes:
     """Return the bytes of the document, after checking that a verifier can read it."""
     try:
         content = commitment.encode()
+        # What a verifier would refuse is refused here, by the same function, and not after the training.
         Commitment.parse(content)
     except (ValueError, TypeError) as error:
         raise TaskError(f"the task's description can't be written: {error}; use strings, numbers, booleans") from error

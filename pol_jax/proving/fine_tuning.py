@@ -47,6 +47,7 @@ def choose(start: Start, state: StateSpec) -> tuple[Initial, list[np.ndarray]]:
     found = _final_leaves(source) if isinstance(source, Proof) else _arrays(source)
     renames = [(each.partition("=")[0], each.partition("=")[2]) if "=" in each else (each, each) for each in start.take]
     given = {leaf.path: array for leaf in state if (array := _named(found, leaf.path, renames)) is not None}
+    # A leaf of another shape, such as a new head, is left to the run's own key.
     matching = [leaf for leaf in state if leaf.prng is None and _is_like(given.get(leaf.path), leaf)]
     for origin, path in renames:
         if not any(_is_below(leaf.path, path) for leaf in matching):

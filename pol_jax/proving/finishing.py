@@ -49,6 +49,7 @@ def finish(
         environments=earlier.environments if earlier else environments_so_far(root, commitment),
         interventions=interventions,
     )
+    # A claim may be signed and timestamped already, so it is never replaced by another one.
     if earlier not in (None, claim):
         raise DivergenceError(f"{root}: the existing claim is not that of the ledger; start a new run")
     # The claim first, then the journal goes, then the inventory: a run that is killed in between finds the claim, and

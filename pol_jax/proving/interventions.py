@@ -78,6 +78,7 @@ class Interventions:
                     " or start a new run"
                 )
             return changed
+        # The leaves first, then the note in the run: a note without leaves could not be replayed.
         save_intervention(self._root, after, spec, arrays)
         self.made = (*self.made, intervention)
         self.remember()

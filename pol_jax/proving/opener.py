@@ -63,6 +63,7 @@ def open_steps(
     if (secret is not None) != proof.commitment.data.salted:
         raise UsageError("the records of this run are " + ("salted; give the secret" if secret is None else "public"))
     wanted = witnessed_spans(proof.commitment.schedule, steps, proof.claim.steps)
+    # An opening of the two ends alone would pass every check, and show no step.
     if not wanted:
         raise UsageError("steps: an empty list would open nothing; name at least one step")
     rows, leaves = opened_rows(proof, wanted)
@@ -99,6 +100,7 @@ def opening_of(
         progress: told of the decisions that are written.
         decisions: whether to write what the operands of decisions were near a tie.
     """
+    # Each record once, however many of the opened steps received it.
     indices = sorted({int(index) for span in wanted for step in span.steps for index in rows[step].indices})
     inexact = proof.commitment.arithmetic is None  # exact programs decide alike on every backend
     return Opening(
@@ -138,6 +140,8 @@ def _decisions(
     try:
         for done, span in enumerate(wanted, 1):
             inputs = list(step_inputs(proof.commitment, source, span.start + 1, span.stop + 1, proof.changes))
+            # With the state after the span: it shows what was decided in training, where this program has other last
+            # bits.
             found += log.write(states[span.start].leaves, states[span.stop].leaves, inputs)
             progress.at(done)
     finally:

@@ -87,12 +87,14 @@ def prepare(root: Path, task: Task, asked: RunRequest, processes: Processes) -> 
     program = processes.first("the commitment", lambda: _commit(root, task, asked, processes))
     proof = open_proof(root)
     commitment = proof.commitment
+    # The first process has checked its choices when it committed; the others must have been started with the same.
     if not processes.is_first:
         check_choices(commitment, task, asked.choices)
     # The inventory is written last, so a directory that has one is a whole proof (section 11).
     finished = (root / inventory.FILE).exists()
     aim = agree_on_aim(root, asked.steps, asked.keep_every)
     structure = _structure(root, task, commitment)
+    # A run that goes on with other code would have rows from two programs; the committed one is what verifiers run.
     if program is None and not finished:
         check_same_program(proof, task, aim.steps)
     program = _placed(program, proof, structure, asked, finished=finished)
@@ -123,6 +125,7 @@ def begin(
     """
     root, layout = run.root, run.witness.layout
     found = find_resumption(root, run.commitment, layout, run.aim.steps, processes)
+    # One process writes what all of them share; the others read it after they have agreed on the step.
     if processes.is_first:
         go_on(root, run.aim, run.commitment, found.start)
         run.interventions.remove_unfinished()
@@ -147,6 +150,7 @@ def _commit(root: Path, task: Task, asked: RunRequest, processes: Processes) -> 
         if sign:
             sign(commitment.encode())
         return None
+    # The mesh is part of the commitment: its sums over devices decide bits (section 2.1).
     cut, placement = None, None
     if asked.mesh is not None and asked.shardings is not None:
         structure = structure_of(task, asked.choices.prng or PRNG)

@@ -134,6 +134,7 @@ class Recorder:
             self._open.append(row)
         self.digests.append(row.digest())
         self.last_state = row.state or self.last_state
+        # In this order a kill at any moment leaves a run that can go on (section 5.2).
         if state is not None and self._schedule.has_checkpoint(row.step, self._segments.steps):
             # The checkpoint comes before the seal: a run must be able to continue from the end of a sealed segment.
             self._checkpoints.save(row.step, state.leaves)

@@ -191,6 +191,7 @@ class Recording:
         assert follower is not None  # noqa: S101  # a finished run has no next step
         self._chain.check(state)
         with running(f"step {inputs.step}"), follower.within(inputs.step):
+            # The program works on plain lists of arrays; the task's own classes never reach it (section 9).
             begun = inputs.begin(self._structure.leaves(state))
             leaves, metrics = self.program.step(begun, self.program.feed(inputs.batch), inputs.key)
             follower.follow(inputs, leaves, metrics)
@@ -222,6 +223,7 @@ class Recording:
         follower.wait()
         changed = self._interventions.add(self._counter.last, leaves, reason)
         before = self._structure.leaves(state)
+        # The chain goes on with the changed state, so the next step may receive this state and no other.
         new = self._structure.state([changed.get(place, leaf) for place, leaf in enumerate(before)])
         self._chain.extend(self._counter.last, new)
         return new
@@ -248,10 +250,12 @@ class Recording:
         if error is not None:
             self._processes.fail(error)
         with self._stack, self._failing_together():
+            # jax says only that an array has been deleted, which tells a user nothing about donated memory.
             if isinstance(error, RuntimeError) and "deleted" in str(error):
                 error.add_note(_MEMORY_IS_REUSED)
             if kind is None and follower:
                 follower.wait()
+                # The rows decide whether a run is finished, and not what the loop believes to have done.
                 if len(self.recorder.digests) == self.steps + 1:  # row 0 and one for each step
                     self._processes.first("the claim", self._finish)
                 else:

@@ -86,6 +86,7 @@ def check_initial(proof: FinishedProof, program: Program, state: HostState) -> N
         derived = layout_of(program).copy_of(program.start(first_key(proof.commitment), given))
     if derived.digest() == state.digest():
         return
+    # On another machine than the prover's, other bits are nobody's lie, so the cure is named and no proof called false.
     differences = differences_from(proof.commitment, proof.claim, current_environment())
     if differences:
         raise BackendError(

@@ -103,6 +103,7 @@ def check_same_program(proof: Proof, task: Task, steps: int) -> None:
     Raises:
         UsageError: its code was changed since the run began, or it depends on a number of steps that was changed.
     """
+    # By the same comparison as a verifier's: equal bytes, or equal text under another version of jax.
     expected = trust(task)(proof.commitment, steps)
     assert expected is not None  # noqa: S101  # a task is given
     if not is_expected(proof.artifacts(), names_of(proof.commitment), expected):
@@ -138,6 +139,7 @@ def _check_length(
     if recorded > steps:
         raise UsageError(f"{root}: has {recorded} recorded steps, more than the {steps} asked for; ask for more steps")
     for step in (sealed_to, *checkpoint_steps(root)):
+        # The checkpoint of a machine that was taken away lies where the schedule has none.
         if noticed and step == noticed.step:
             continue
         if step >= 0 and not schedule.has_checkpoint(step, steps):

@@ -75,6 +75,7 @@ class SelfChecker:
         if self._begun is not None:
             self._rows.append(row)
             if ends:
+                # Before the row is recorded: a segment that fails must not be sealed, nor its checkpoint written.
                 self._check(*self._begun, row.step)
         self._recorder(row, state)
         if ends and state is not None:

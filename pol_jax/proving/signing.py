@@ -40,6 +40,7 @@ class Pace:
 
     def seconds_per_step(self, steps: int) -> float | None:
         """Return the seconds that each of ``steps`` steps took at least, or None where it is not known."""
+        # From step 1 on: the time of compilation lies before it, and the pace is a lower bound on what steps take.
         if self._first is None or self._last is None or (self._first[0], self._last[0]) != (1, steps):
             return None
         return (self._last[1] - self._first[1]) / steps or None
@@ -105,6 +106,7 @@ def sign_finished(proof: Proof, key: Ed25519PrivateKey, pace: float | None) -> N
         StorageError: it can't be written.
     """
     path = folder.place(proof.root, folder.CLAIM)
+    # A timestamp is over the bytes of the envelope, so an envelope that is there is checked and never written again.
     if not path.exists():
         write_whole(path, sign_claim(proof, key, pace))
         return

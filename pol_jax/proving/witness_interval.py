@@ -74,6 +74,7 @@ def measure(program: Program, batch: Batch, key: UInt32[np.ndarray, " words"]) -
 
     step()
     waiting, behind = _digest_costs(layout, state)
+    # Timing steps takes seconds, which short runs would notice.
     if waiting + behind <= UNNOTICED:  # whatever a step takes
         return Costs(0.0, waiting, behind)
     return Costs(_least(step), waiting, behind)

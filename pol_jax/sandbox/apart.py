@@ -51,6 +51,7 @@ def verify_proof_apart(
     Where there are ``facts`` of shards, they take the place of what would be executed.
     """
     if trusted is not None:
+        # The export takes seconds and is the verifier's own code, so it runs here while the child starts.
         trusted = begin_export(trusted, Path(request.path), request.limits)
     caller = Caller(request, source, progress or Silent(), trusted)
     bounds = bounds or Bounds()
@@ -71,6 +72,7 @@ def verify_opening_apart(
     caller = Caller(request, None, progress or Silent(), trusted)
     setup = Setup(request, trusted is not None, memory_of_opening(request, bounds))
     attestations = Path(request.claim).parent / DIRECTORY
+    # A link would let the child read whatever it points to.
     beside = [str(attestations)] if attestations.is_dir() and not attestations.is_symlink() else []
     return _report(setup, caller, [request.claim, request.opening, *beside, *_model(request)], bounds)
 
@@ -124,6 +126,7 @@ def converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) 
     end = inf if bounds.total_seconds is None else monotonic() + bounds.total_seconds
     request = setup.request
     claim = Path(request.path) / claims.FILE if isinstance(request, ProofRequest) else find_claim(Path(request.claim))
+    # Decided by the claim, before the child is confined: a network can not be entered afterwards.
     loopback = needs_gloo(claim)
     with child_process(readable, bounds.confined, processes=request.jobs > 1, loopback=loopback) as child:
         child.send(setup, end)

@@ -51,6 +51,7 @@ def limit_resources() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     largest = FILE_BYTES if most == resource.RLIM_INFINITY else min(FILE_BYTES, most)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+    # A core dump would hold the records of a private data set.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError, ValueError):  # there is no /proc, or the limit is lower already
         limit = _tasks_of_user() + MORE_TASKS

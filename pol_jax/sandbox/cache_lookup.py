@@ -26,6 +26,7 @@ def read_also() -> None:
     try:
         from jax._src.lru_cache import LRUCache
 
+        # This is private to jax. Where it has moved, programs are compiled again, and nothing else changes.
         look_up = LRUCache.get
     except (ImportError, AttributeError):
         return

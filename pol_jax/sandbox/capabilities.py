@@ -21,5 +21,6 @@ def drop_capabilities() -> None:
     if system.capget(header, held):
         return
     effective, permitted, _, *others = struct.unpack("=6I", held.raw)
+    # Nothing is inheritable, so that a program that is started has none of them.
     kept = (effective & _READ_FILES_OF_OTHERS, permitted & _READ_FILES_OF_OTHERS, 0, *(0 for _ in others))
     system.capset(header, struct.pack("=6I", *kept))

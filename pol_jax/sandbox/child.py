@@ -51,6 +51,7 @@ def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:
         caller: process that asked; when it is gone, so is the child.
         unrestricted: what the child could do although it should not (`pol_jax.sandbox.confinement.confine`).
     """
+    # First of all: whatever hangs later, the process must not outlive the one that asked.
     exit_with(caller)
     read_also()
     with Connection(handle) as connection:
@@ -134,6 +135,7 @@ def _find_source(pipe: Pipe, commitment: Commitment) -> Source:
 
 def _with_remarks(report: Report, remarks: Sequence[str]) -> Report:
     """Return the report, with remarks on this machine where it says what was read."""
+    # What was not restricted stands in stage 1, where a reader looks for what was read and how.
     first, *others = report.stages
     first = msgspec.structs.replace(first, detail="; ".join([first.detail, *remarks]))
     return msgspec.structs.replace(report, stages=(first, *others))

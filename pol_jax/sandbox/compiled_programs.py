@@ -119,6 +119,7 @@ def keep(folder: Path, key: bytes | None) -> None:
         place.mkdir(mode=0o700, exist_ok=True)
         for path in sorted(folder.iterdir())[: 2 * _MOST_FILES]:
             content = _plain_content(path)
+            # The folder was written by a process that read a hostile proof: links, pipes and odd names are left there.
             if content is None or not _NAME.match(path.name) or len(entries) == _MOST_FILES:
                 continue
             write_whole(place / path.name, content)
@@ -183,6 +184,7 @@ def _read_manifest(kept: Path, store: Path, key: bytes) -> dict[str, str]:
     """Return names and digests of what was kept; nothing where that can't be authenticated."""
     try:
         seal, _, listed = (kept / _MANIFEST).read_bytes().partition(b"\n")
+        # Only this store can have sealed the list: a process that can write here can not make one.
         if not secrets.compare_digest(seal, _seal(store, key, listed).encode()):
             return {}
         entries = msgspec.json.decode(listed, type=dict[str, str])

@@ -44,6 +44,7 @@ def confine(
     python = (sys.prefix, sys.base_prefix, sys.exec_prefix, *filter(os.path.isabs, sys.path))
     loaded = filter(os.path.isabs, os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep))
     accelerators = _found(_ACCELERATORS)
+    # Before anything is restricted: a new network needs calls that the filter forbids.
     alone = loopback and enter()
     # The filter of system calls comes last, because it forbids some that the steps before it make.
     version = restrict(
@@ -55,6 +56,7 @@ def confine(
         },
         tcp=alone,
     )
+    # A verification by root would else keep rights over processes and devices, which Landlock does not restrict.
     drop_capabilities()
     filtered = filter_calls(processes=processes or bool(accelerators), sockets=alone)
     open_still = {

@@ -113,9 +113,11 @@ def _limits(bounds: Bounds, implied: int, jobs: int) -> MemoryLimits:
     """Return the limits of one of ``jobs`` processes; none by default where drivers of accelerators map memory."""
     if bounds.memory_bytes is not None:
         return MemoryLimits(bounds.memory_bytes, bounds.memory_bytes)
+    # Drivers map the accelerator's memory into the process, which would count as its data.
     if has_accelerator():
         return MemoryLimits(None, None)
     base, machine = _BASE_BYTES + _PROCESSOR_BYTES * (os.cpu_count() or 1), int(_SHARE * machine_bytes())
+    # Never more than the machine has: the kernel would else kill something, perhaps the caller.
     reading = min(base + implied, max(machine, base))
     return MemoryLimits(reading, max(reading, machine // jobs))
 

@@ -116,6 +116,8 @@ class Caller:
     def _show(self, message: WorkBegun | WorkAdvanced | WorkEnded) -> None:
         match message:
             case WorkBegun(what, total, done):
+                # Words and numbers of a child that may be taken over: they are shown, so they are bounded and made
+                # printable.
                 self._progress.begin(errors.printable(what, _MOST_WORDS), _count(total), _count(done))
             case WorkAdvanced(done, loss):
                 self._progress.at(_count(done), loss)
@@ -128,6 +130,7 @@ class Caller:
             raise ProcessLost("asked for records that are not there")
         self._records = source_for(self._source, commitment)
         self._spec, batch_size = commitment.data.record, commitment.schedule.batch_size
+        # The sizes are the commitment's, so a hostile one could have the caller build batches of any size.
         if batch_size * nbytes(self._spec) > MOST_BATCH_BYTES:
             raise UsageError(f"a batch of this proof has more than {MOST_BATCH_BYTES} bytes; it can't be replayed here")
         self._most_records = batch_size * steps_at_once(self._spec, batch_size)
@@ -158,6 +161,7 @@ class Caller:
         # A child that a proof has taken over could send a stored report on another proof, or on an easier challenge.
         if (report.nonce, report.policy, report.exact) != (asked.nonce.hex(), asked.policy, asked.exact):
             raise ProcessLost("sent the report of another verification")
+        # Else a report that was made without ``--signer`` could be shown to somebody who asked for one.
         if report.authorship is not None and report.authorship.pinned != asked.signer:
             raise ProcessLost("sent the report of another verification")
         return report

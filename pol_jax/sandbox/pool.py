@@ -62,6 +62,7 @@ class PooledReplayer(Replayer):
             BackendError: the program can't be executed here, or a worker died.
         """
         given = list(spans)
+        # A single span can not be shared, and starting a worker takes as long as many steps.
         if len(given) > 1 and self._devices:
             yield from replay_in_pool(given, self._replay_here, self._workers(), self._shared)
         else:
@@ -130,6 +131,7 @@ def replay_in_pool(
         try:
             return replay_by(span)
         except Exception as error:
+            # The others stop at their next step: their results would not be used.
             shared.fail(error)
             raise
         finally:

@@ -56,6 +56,7 @@ def _prepare(pipe: Pipe, setup: WorkerSetup) -> Callable[[ReplaySpan], ReplayRes
 def _prepare_proof(pipe: Pipe, setup: ProofWork) -> Callable[[ReplaySpan], ReplayResult]:
     root = Path(setup.path)
     provide_devices(root, setup.limits)
+    # Stage 3 again, and not the whole verification: rows and states are compared with what stage 4 saw.
     checked = check_commitment(root, _claim(root / claims.FILE, setup.claim, setup.limits), setup.limits)
     data = checked.proof.commitment.data
     done = StepsSince(pipe)

@@ -117,6 +117,7 @@ class Process:
         """Wait until the pipe is ready; no longer than ``end``, after which nothing is heard, ready or not."""
         poll, left = select.poll(), end - monotonic()
         poll.register(self.connection, event)
+        # Only the pipe is waited for: a child that dies closes its end, and that is an event too.
         ready = poll.poll(None if left == inf else max(left, 0) * 1000)
         if not ready or (left <= 0 and event == POLLIN):
             raise TimeoutError
@@ -134,6 +135,7 @@ class Process:
         code = self.popen.returncode
         self.output.seek(0)
         lines = self.output.read(2**20).decode(errors="replace").strip().splitlines()
+        # Running out of memory has a cure (``--memory``), so it is told apart from other ends.
         if any(word in line for line in lines[-_LAST_LINES:] for word in _NO_MEMORY):
             return "needs more memory than it may take"
         if code is not None and code < 0:

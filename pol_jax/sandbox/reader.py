@@ -84,6 +84,7 @@ class ConfinedReader:
         content = bytearray()  # it grows with what comes: the commitment may tell of more than there is
         while len(content) < leaf.nbytes:
             found = self._receive()
+            # No more than the commitment says: a process that was taken over could send without an end.
             if not isinstance(found, LeafRead) or not 0 < len(found.content) <= leaf.nbytes - len(content):
                 raise _lost("sent something else than the leaves of a state")
             content += found.content

@@ -66,6 +66,7 @@ def _answer(root: Path, asked: ToReading) -> Iterator[FromReading]:
                 yield from _leaves(DIRECT.leaves(root, asked.where, asked.spec))
     except PolError as error:
         yield ErrorRaised(type(error).__name__, str(error))
+    # Told apart from a damaged proof: the reader's machine is too small, which says nothing about the proof.
     except MemoryError:
         yield ErrorRaised("BackendError", "this machine can't read the proof: out of memory")
 

@@ -87,6 +87,7 @@ def _filter(calls: SystemCalls, processes: bool, sockets: bool) -> list[_Instruc
     lines += _sockets(calls.socket) if sockets else _refuse_all([calls.socket])
     for number in calls.own_alone.values():
         lines += [(_IF_EQUAL, 0, 4, number), (_LOAD, 0, 0, _FIRST_ARGUMENT), (_IF_EQUAL, 0, 1, 0), _allow(), _refuse()]
+    # Threads and processes are made by one call; the flag tells which.
     only_threads = [] if processes else [(_IF_ANY_BIT, 1, 0, _CLONE_THREAD), _refuse()]
     flags = [(_LOAD, 0, 0, _FIRST_ARGUMENT), (_IF_ANY_BIT, 0, 1, _NEW_NAMESPACES), _refuse(), *only_threads]
     return [*lines, (_IF_EQUAL, 0, len(flags), calls.clone), *flags, _allow()]

@@ -54,12 +54,14 @@ def child_process(
     with _scratch() as scratch:
         programs = Path(scratch) / "compiled"
         compiled_programs.provide(programs, key)
+        # The user's own cache of jax is read by the child and never written: what it left there would run elsewhere.
         given = compiled_programs.given_cache()
         arguments = [str(confined), str(processes), str(loopback), scratch, *readable, *([str(given)] if given else [])]
         variables = {"TMPDIR": scratch, **compiled_programs.cache_settings(programs)}
         with python_process(_CODE, arguments, variables, own_group=True) as process:
             yield process
             ended_well = process.ended_well()
+        # A child that crashed may have been taken over, so nothing that it compiled is kept.
         if ended_well and compiled_programs.reading_key(files) == key:
             compiled_programs.keep(programs, key)
 
@@ -96,6 +98,7 @@ def python_process(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            # A library may look for files in its current directory; that of the caller may be the proof itself.
             cwd="/",
             env=visible_variables() | {"PYTHONPATH": os.pathsep.join(_module_paths())} | dict(environment),
             process_group=0 if own_group else None,

@@ -99,6 +99,7 @@ def worker_process(
         answer: to its questions for records; called by several threads, if there are several workers.
         seen: of a proof, the digests of what the worker will read; None for an opening.
     """
+    # Started by the confined child, it inherits every restriction; none of them can be taken back.
     with python_process(_CODE, (), device) as process:
         process.send(setup)
         yield WorkerProcess(process, advance, answer, seen)

@@ -121,6 +121,7 @@ def check_ancestry(
     if not isinstance(commitment.initial, EarlierProof):
         return Ancestry()
     earlier, followed = commitment.initial.claim, (*lineage.followed, claim.digest().hex())
+    # No honest claim can hold its own digest, so a chain that returns was made by breaking a hash or the format.
     if earlier in followed:
         return Ancestry(refusal=f"the chain of proofs returns to the claim {earlier}")
     if len(followed) > MOST_ANCESTORS:
@@ -128,6 +129,7 @@ def check_ancestry(
     if earlier not in lineage.known:
         return Ancestry(doubt=f"it comes from the run with the claim {earlier}, whose proof is missing")
     path = lineage.known[earlier]
+    # Handed in, since it is the verification itself: with the same limits, policy and nonce (section 13.3).
     report = verify(path, Lineage(lineage.known, followed))
     ancestors = (_ancestor(earlier, report), *report.ancestors)
     name = f"the proof of the claim {earlier}, which it comes from,"
@@ -167,6 +169,7 @@ def _why(report: Report) -> str:
 def _difference(initial: EarlierProof, state: StateSpec, path: Path, limits: Limits) -> str | None:
     """Return why the final state of the proof in ``path`` is not what was taken over; None if it is."""
     proof, wanted = open_proof(path, limits).finished(), taken(initial, state).values()
+    # Read again and digested again: the files may have changed since the verification of the earlier proof ended.
     final = load_checkpoint(path, proof.claim.steps, proof.commitment.state)
     own = (proof.claim.digest().hex(), Layout(proof.commitment.state).gather(final).digest().hex())
     if own != (initial.claim, proof.claim.final_state) or proof.commitment.digest().hex() != proof.claim.commitment:

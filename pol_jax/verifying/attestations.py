@@ -59,6 +59,7 @@ def check_attestations(
         ProofError: something is false: another signer, another document, a time that can't be.
         UsageError: ``roots`` has no certificate.
     """
+    # The commitment's own key comes first: it is in every seed, and a signature can be added by anyone.
     if signer is not None and commitment.prover not in (None, signer):
         raise ProofError(
             "commitment.json", f"prover: the commitment names {commitment.prover}; expected the signer {signer}"
@@ -80,6 +81,7 @@ def check_attestations(
         unsigned = (
             f"the claim is not signed, so that nothing shows that it is of {signer}, the signer that was asked for"
         )
+        # Unsigned is no proof of another signer: the prover may still sign, so it is open and not false.
         doubts = (unsigned, *doubts)
     return Attested(who, period, signed, doubts)
 

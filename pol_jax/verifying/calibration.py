@@ -53,6 +53,7 @@ def judge_span(
     Raises:
         BackendError: the program can't be executed here.
     """
+    # All from the committed state: errors of earlier steps are judged with those steps, and do not add up here.
     executed = [each.execute(before, inputs) for each in compilations.every]
     reference, *others = results = [state for state, _ in executed]
     after = reference if after is None else after
@@ -62,10 +63,13 @@ def judge_span(
     noise_dominated = None
     starts = [perturb_last_places(compilations.spec, before, *each) for each in PERTURBATIONS]
     moved = [compilations.reference.execute(start, inputs) for start in starts]
+    # A perturbation that simply persists is no amplification, so it is subtracted before distances are taken.
     perturbed = [take_back(state, start, before) for (state, _), start in zip(moved, starts, strict=True)]
     # Over several steps errors grow, and how much is not seen from last places alone (section 14.1, "perturbed").
     if len(own[0]) > 1:
         first, *first_others = (each.run(before, first_input) for each in compilations.every)
+        # By the first step alone, where noise is rounding; later it has grown, and would excuse any leaf (section
+        # 14.1).
         noise_dominated = noise_dominated_leaves(compilations.spec, before, first, first_others)
         starts = [perturb_by_update(compilations.spec, before, first, *each) for each in PERTURBATIONS[:2]]
         moved += [compilations.reference.execute(start, inputs) for start in starts]

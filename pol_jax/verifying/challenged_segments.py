@@ -91,6 +91,7 @@ def check_segments(
     if judgement.verdict is Verdict.INCONCLUSIVE and not exact_arithmetic:
         # Segments that are equal bit for bit are not compared as numbers; those that no replay reached are.
         exact = {replay.segment for replay in replays if replay.mismatch is None}
+        # What is equal bit for bit needs no tolerance, and gets none.
         differing = [target for target in targets if segments.of_step(target.stop) not in exact]
         between = routes_between_checkpoints(differing, checkpoints)
         reproduced = [target for target in targets if segments.of_step(target.stop) in exact]
@@ -121,6 +122,7 @@ def replay_segments(
     """
     initial_exact = replayer.initial_is_exact()
     self_test = self_test_of(segments)
+    # The self-test comes before the challenged segments: where it fails on another backend, hours of replay are saved.
     first = replayer.self_test(self_test)
     # On another backend honest steps differ too: replaying every segment would cost hours and decide nothing.
     bits_decide = first.exact or not differences([self_test])
@@ -146,6 +148,7 @@ def _compare(
     progress: Progress,
 ) -> tuple[Compared, ...]:
     """Compare the initial state and the steps between checkpoints; if all pass, those with equal bits too."""
+    # Equal bits need no comparison; other bits of an initial state are a step from zeros (section 14.1).
     initial = [] if evidence.initial_exact else [replayer.compare_initial(material)]
     segments, spans = material.checked.proof.segments, [route.span for route in routes]
     found = list(replayer.compare_spans(material, spans, progress, equal))
@@ -195,6 +198,7 @@ def require_states_on_the_way(replayer: Replayer, compared: Sequence[Compared]) 
     for each in compared:
         if ends_bit_for_bit(each):
             result = replayer.replay_states(each.span)
+            # Rounding that differs on the way and agrees bit for bit at the end would be a coincidence of all leaves.
             if not result.exact:
                 reason = f"its last state is reproduced bit for bit, but the state after step {result.mismatch} is not"
                 each = msgspec.structs.replace(each, outcome=Outcome.INCONCLUSIVE, reasons=(reason,))

@@ -68,8 +68,10 @@ def check_files(
     """Check stage 2: the files are those of the inventory, byte for byte, and the claim parses."""
     listed = check_inventory(root, read_bounded(root, inventory.FILE, limits), sizes, progress)
     claim = Claim.parse(read_bounded(root, claims.FILE, limits))
+    # One version for all documents of a proof, or rules of two versions could be combined (section 0).
     if listed.format != claim.format:
         raise ProofError(inventory.FILE, f"format: got {listed.format}, and the claim has {claim.format}")
+    # Each row costs memory for its digest, so the number is bounded before the ledger is read.
     if claim.steps > limits.steps:
         raise ProofError(claims.FILE, f"steps: {claim.steps}, more than the limit of {limits.steps}")
     return claim, listed
@@ -84,6 +86,7 @@ def check_commitment(root: Path, claim: Claim, limits: Limits) -> Checked:
     # Before the programs are loaded: the state's size decides how much memory everything after this takes.
     if nbytes(commitment.state) > limits.state_bytes:
         raise ProofError(commitments.FILE, f"state: more than the limit of {limits.state_bytes} bytes")
+    # From here on the commitment is the claimed one, and everything else is compared with it.
     proof = FinishedProof(root, commitment, claim, limits)
     records, program = proof.records(), proof.program()
     check_constants(program, limits)
@@ -178,6 +181,7 @@ def check_states(
         raise ProofError(checkpoint_name(step), "is none of the schedule's")
     for step in tracked(progress or Silent(), "digesting checkpoints", steps, len(steps)):
         stored = open_leaves(proof.root, checkpoint_name(step), proof.commitment.state)
+        # Leaf by leaf: a state may be larger than the memory that is left.
         leaves = CheckedLeaves(stored) if observe else None  # without an observer, no leaf is needed whole
         digest = stored.digest() if leaves is None else leaves.digest()
         # The ledger is under the claim's root since stage 4, so its digest is the measure and not the file.

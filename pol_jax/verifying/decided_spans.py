@@ -118,6 +118,7 @@ class FollowedSteps:
     def _go_on(self, given: StepInput, offered: EntriesBySite) -> None:
         """Execute one more step under every compilation, with those of the offered entries that are usable."""
         steps = self._steps
+        # Each compilation goes on from its own state, as in a plain comparison of several steps.
         executions = [partial(steps.observe, at, state, given) for at, state in enumerate(self._states)]
         bounds = steps.calibrate(executions)
         # What is usable is decided by the reference alone, and then used under every compilation: else each would take
@@ -125,6 +126,7 @@ class FollowedSteps:
         used, reference = steps.settle(executions[0], lambda found: bounds.usable(offered, found.values))
         near = bounds.near(reference.values)
         self._note(given.step, near, bounds, reference, used, without(offered, used))
+        # Every near tie is put on one side, then on the other; entries beside these stay as they were used.
         self._wrong = [
             steps.observe(0, state, given, overlaid(used, _put(near, given.step, side))).state
             for state, side in zip(self._wrong, _SIDES, strict=True)
@@ -234,6 +236,7 @@ class _DecidedCompilations(Compilations):
         """Execute one more step, in which the reference's own near ties decide for all that are as near."""
         (given, *_), steps = inputs, self._steps
         own = [partial(steps.observe, 0, state, given) for state in results]
+        # In the one more step there are no entries of the prover; the own near ties must not separate equal states.
         bounds = steps.calibrate(own)
         reference = own[0]({})
         decided = {

@@ -55,6 +55,7 @@ def probe_dependence(program: Program, before: State, given: StepInput) -> Depen
         return None
     start = [given.changed.get(at, leaf) for at, leaf in enumerate(before)]
     rearranged = [_moved_on(leaf) if is_floating(each.dtype) else leaf for each, leaf in zip(spec, start, strict=True)]
+    # An intervention is part of the state that the step starts from, and is put in before.
     given = replace(given, changed={})
     other = replace(given, batch=tuple(_moved_on(np.asarray(leaf)) for leaf in given.batch))
     own = start, _execute(program, start, given)

@@ -38,6 +38,7 @@ def compare_deployed(model: Arrays, final: Arrays, earlier: Iterable[tuple[int, 
         omitted=max(0, len(listed) - MOST_LEAVES),
         holds_parameters=difference != "different" or _holds(model, select_parameters(dict(final))),
         distance=_finite(match.distance.relative),
+        # Every stored state is read for this, so only where it tells something: a model that was taken before the end.
         nearest=_nearest(model, match, earlier) if difference == "different" else None,
     )
 

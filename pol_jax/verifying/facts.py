@@ -106,6 +106,7 @@ def merge_facts(shards: Sequence[Facts]) -> Facts:
         for name in ("claim", "policy", "nonce"):
             if getattr(each, name) != getattr(first, name):
                 raise UsageError(f"facts: {name} is another one in shard {_name(each)} than in shard {_name(first)}")
+        # Facts of two backends can not be judged together: what differs on one says nothing about the other.
         differences = _differences(first.environment, each.environment)
         if differences:
             raise UsageError(f"facts: shards {_name(first)} and {_name(each)} have other backends ({differences[0]})")
@@ -169,6 +170,7 @@ class FactsReplayer(Replayer):
         """Tell the results; the second time that a span is asked for, that of its second replay."""
         for span in spans:
             found = self._replays[span]
+            # In order: the first result is that of the first replay, and the next one that of its repetition.
             yield found.pop(0) if found else next(super().replay([span]))
 
     def replay_states(self, span: Span) -> ReplayResult:

@@ -37,6 +37,7 @@ def judge_initial_state(
     first, *rest = variants()
     reference, others = initial_state(program, key, first), list[list[np.ndarray]]()
     for variant in rest:
+        # With too few of them the judgement is inconclusive, and says so (`pol_jax.judging.tolerance`).
         with suppress(BackendError):  # the compiler refuses an option
             others.append(initial_state(program, key, variant))
     places = [at for at in range(len(after)) if at not in taken]

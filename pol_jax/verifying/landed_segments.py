@@ -125,6 +125,7 @@ class LandedSegments:
         first = self._execute(span, state, at)
         if first.exact:
             return first
+        # Twice, because a memory error here would else be reported as the trainer's.
         second = self._execute(span, state, at)
         if second != first:
             raise BackendError(

@@ -63,6 +63,7 @@ def compare_initial(material: CommittedSteps) -> Compared:
         BackendError: the program can't be executed here.
     """
     commitment, leaves = material.commitment, material.state(0)
+    # Leaves that were taken over come from no key; stage 7 has compared their digest (section 13).
     taken = taken_of(commitment, leaves)
     return compared_as(-1, 0, judge_initial_state(material.program, first_key(commitment), leaves, taken))
 
@@ -113,6 +114,7 @@ def compare_spans(
         yield found
         progress.at(done)
     for done, span in enumerate(equal if all_passed else (), len(spans) + 1):
+        # Without a state after and without metrics: both are known to be equal, and a state after may not be stored.
         yield compared_as(span.start, span.stop, _as_equal(judge(span, None, None)), equal=True)
         progress.at(done)
 
@@ -137,6 +139,7 @@ class _Decided:
     def judge(self, compilations: Compilations, span: Span, metrics: Sequence[Metrics], without: Compared) -> Compared:
         """Judge a span with decisions, if it does not pass ``without``; if it still doesn't, it is left as it was."""
         offered = {step: self._decisions[step] for step in span.steps if step in self._decisions}
+        # Entries are never needed by what passes without them, so a prover can not make such a step worse or better.
         if without.passed or not offered:
             return without
         material = self._material
@@ -178,6 +181,7 @@ def compared_as(start: int, stop: int, found: StepComparison, *, equal: bool = F
         linf=finite(found.linf),
         cosine=finite(found.cosine),
         infinitesimal=whole.infinitesimal,
+        # Only what passed is allowed anything, so only that counts in what tolerances add up to.
         rooms=tuple(leaf.rooms for leaf in found.leaves) if found.outcome is Outcome.PASSED else (),
         equal=equal,
     )

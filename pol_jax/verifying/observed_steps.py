@@ -168,6 +168,8 @@ class ObservedSteps:
         """
         reference = executions[0]({})
         first = self._calibration([reference, *(each({}) for each in executions[1:])])
+        # Section 14.2: so that nothing turns over among these results, the others decide as the reference at its near
+        # ties.
         own = {site: Entries(near.indices, near.values) for site, near in first.near(reference.values).items()}
         own = {site: each for site, each in own.items() if len(each.indices)}
         if not own:
@@ -191,6 +193,7 @@ class ObservedSteps:
 
     def _compile(self, which: int) -> Any:
         variant = self.variants[which]
+        # A program is compiled once for each way and room; an opening may ask for hundreds of executions.
         key = variant.name, self._step.capacity
         if key not in self._compiled:
             signature, options = self.program.signature, dict(variant.options) or None
@@ -205,6 +208,7 @@ class ObservedSteps:
             indices, values = each.indices, each.values
             kind, shown = self._step.nothing_given()[site], self._step.sites[site]
             bits = np.full(kind.shape, own_bits(shown.dtype), kind.dtype)
+            # An entry may lie beyond the turns that a loop has here; it is then of no use, and no error.
             inside = indices < shown.size * (self._step.capacity if shown.nested else 1)
             bits.reshape(-1)[indices[inside]] = values[inside].view(BITS[shown.dtype])
             given[site] = jnp.asarray(bits)

@@ -86,6 +86,7 @@ def load_opened_program(opening: Opening, commitment: Commitment, limits: Limits
     if nbytes(commitment.state) > limits.state_bytes:
         raise ProofError(WHERE, f"commitment: state: more than the limit of {limits.state_bytes} bytes")
     artifacts = Artifacts(opening.init, opening.step)
+    # Before they are loaded: only committed bytes reach a parser of a library.
     if artifact_digests(artifacts) != (commitment.program.init, commitment.program.step):
         raise ProofError(WHERE, "init or step: is not the committed program: its digest differs")
     return load_program(artifacts, Signature.from_commitment(commitment))
@@ -99,6 +100,7 @@ def check_opened_decisions(opening: Opening, program: Program, rows: Mapping[int
     for each in opening.decisions:
         if each.step not in rows:
             raise ProofError(WHERE, f"decisions: step {each.step}: its row was not opened")
+    # Reading the sites of a large program takes seconds, so it is not done for nothing.
     if not opening.decisions:
         return {}
     try:

@@ -117,6 +117,7 @@ class OpeningVerifier(Verifier):
             if claim.steps in states:
                 self.see_final(commitment.state, states[claim.steps].leaves, WHERE)
             seen.append(f"{len(states)} states")
+        # Should the verification end here, the report says that nothing was covered.
         self.add(coverage=covered_steps(request.policy, wanted, [], claim.steps))
         # Before anything is replayed: replays of the rest could not make up for the step that is left out.
         if len(answered) < len(wanted):
@@ -173,6 +174,7 @@ class OpeningVerifier(Verifier):
         missing = missing_ends(opened, claim.steps, within_tolerance=any(each.passed for each in self.report.compared))
         if missing:
             self._accept_nothing(Stage.CHALLENGE, missing)
+        # A false run may stand before a true one, and no opening shows it (section 14.1).
         if isinstance(opened.commitment.initial, EarlierProof) and judgement.verdict is not Verdict.REJECTED:
             self._accept_nothing(Stage.INITIAL_STATE, _NO_EARLIER_PROOF)
         self.note(Stage.REPLAY, judgement.replay, judgement.seen)
@@ -188,6 +190,7 @@ class OpeningVerifier(Verifier):
         exact_arithmetic = opened.commitment.arithmetic is not None
         differences = backend_differences(opened.commitment, claim, self.environment)
         deciding = deciding_replay(differences, results)
+        # In this process, whoever replayed it first: a worker that computes wrongly does not confirm its own error.
         repeated = replay_spans(opened, [result.span for result in deciding], Silent())
         found = differences_where(differences, initial, results)
         evidence = Evidence(found, initial, None, results, repeated == deciding, exact_arithmetic, "step")

@@ -107,6 +107,7 @@ class ProofVerifier(Verifier):
             raise UsageError(f"{root}: no such directory")
         if not any((root / name).exists() for name in ("commitment.json", "claim.json", "inventory.json")):
             raise UsageError(f"{root}: no proof here; expected a directory with {commitments.FILE}")
+        # A run that is not finished is no proof yet: it gets an error and no verdict (section 13).
         check_finished(root)
         check_place(root)
         super().__init__(request, trusted, progress or Silent())
@@ -165,6 +166,7 @@ class ProofVerifier(Verifier):
             checkpoints = check_states(proof, see, self.progress)
             seen.append(f"{len(checkpoints)} checkpoints")
             metric = metric_of(policy)
+            # Only if the policy ranks updates: measuring reads every checkpoint a second time.
             stretches = measure_stretches(proof, metric, self.progress, self.leaves) if metric else []
             seen += [f"{len(stretches)} updates measured"] if metric else []
             ranked = [_update(each, proof.segments) for each in stretches]
@@ -226,6 +228,7 @@ class ProofVerifier(Verifier):
         self.add(coverage=covered_segments(request.policy, challenged, [], segments))
         steps = sum(len(route.span.steps) for route in challenged)
         source = source_for(self._source, checked.proof.commitment)
+        # How segments are replayed, here or by several processes, is handed in: this module knows no processes.
         replayer = self._make_replayer(checked, source, request.secret, self.progress)
         self.progress.stage(Stage.REPLAY.value)
         self.progress.begin("replaying", steps + self_test_of(segments).stop)
@@ -235,6 +238,7 @@ class ProofVerifier(Verifier):
             judgement = interrupted_replay(error, initial=Outcome.INCONCLUSIVE)
         finally:
             self.progress.end()
+        # After the judgement: a doubt about the origin makes no rejection milder (section 13.3).
         judgement = with_origin_doubt(judgement, doubt)
         self.conclude(judgement)
         self.note(Stage.INITIAL_STATE, judgement.initial, self.initial_detail())
@@ -248,6 +252,7 @@ class ProofVerifier(Verifier):
         material = ProofMaterial(checked, source, records)
         differences = backend_differences(checked.proof.commitment, claim, self.environment)
         found = check_segments(material, replayer, policy, challenged, passed.checkpoints, differences, self.progress)
+        # Last places that an earlier run ended in may steer this one, with equal bits everywhere (section 14.1).
         if found.judgement.verdict is Verdict.ACCEPTED and any(a.mode is Mode.TOLERANCE for a in self.report.ancestors):
             self.doubts += steered_steps(material, replayer, challenged, passed.checkpoints, self.progress)
         self.add(coverage=found.coverage, compared=found.compared, self_test=found.self_test, replays=found.replays)

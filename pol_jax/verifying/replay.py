@@ -65,6 +65,7 @@ class Replayer:
         proof = checked.proof
         schedule, steps = proof.commitment.schedule, proof.segments.steps
         salts = secret if proof.commitment.data.salted else None  # of a chain of proofs, some may be about private data
+        # On the mesh of the run, if this machine has as many devices: elsewhere sums have another order.
         self._program = placed_program(checked.program, proof.commitment)
         self._layout = layout_of(self._program)
         self._witness = Witness(
@@ -110,8 +111,7 @@ class Replayer:
             DataError: the source's records are not the committed ones.
             BackendError: the program can't be executed here.
         """
-        # One thread reads one checkpoint ahead. More of them would hold more states in memory than the device trains
-        # with.
+        # One thread reads one checkpoint ahead of the device; more of them would only hold more states in memory.
         with ThreadPoolExecutor(1, "pol-start") as pool:
             begun: deque[Future[_Start]] = deque()
             before, reached = -1, _Reached(-1, ())
@@ -158,6 +158,8 @@ class Replayer:
         """Replay a span; return the result, and the state that it reached, if that is the ledger's."""
         proof, span = self._checked.proof, begun.span
         inputs = step_inputs(proof.commitment, self._source, begun.first, span.stop + 1, proof.changes)
+        # Rows are compared as they are made, so that a replay ends at the first difference and not at the segment's
+        # end.
         comparer = RowComparer(begun.rows, begun.span, self._report, states_only=states_only)
         state = self._first_state(begun, reached)
         self._done += begun.first - span.start - 1
@@ -167,6 +169,7 @@ class Replayer:
         return result, _Reached(span.stop, last) if is_known else _Reached(-1, ())
 
     def _first_state(self, begun: _Start, reached: _Reached | None) -> Leaves:
+        # The self-test has executed these steps already, and found them in the ledger.
         if begun.tested:
             return begun.tested.leaves
         if begun.state is None and reached is not None and reached.step == begun.span.start:

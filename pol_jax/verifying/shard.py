@@ -79,6 +79,7 @@ def find_facts(
         initial = replayer.initial_is_exact() if share.number == 1 else None
         self_test = _replay(replayer, [self_test_of(proof.segments)]) if share.number == 1 else []
         replays = _replay(replayer, [route.span for route in challenged])
+        # Only on another backend can numbers be asked for; on the own one, bits decide.
         compared = _compare(material, replayer, challenged, replays, checkpoints, progress) if elsewhere else []
         if elsewhere and initial is False:
             compared.append(replayer.compare_initial(material))

@@ -117,8 +117,10 @@ def origin_of(artifacts: Artifacts, names: str, expected: Expected) -> tuple[Ori
         expected: what the trusted source gives.
     """
     same_bytes = artifact_digests(artifacts) == expected.artifacts
+    # Bytes first, then text: another jax may serialize one module to other bytes, and its text stays the same.
     if not same_bytes and _text_digests(artifacts) != expected.texts:
         return Origin.DIFFERS, "programs differ from those of the trusted source"
+    # The same arithmetic under other names is another training: the parameters could be what the task calls statistics.
     if names != expected.names:
         return Origin.DIFFERS, "leaves or metrics have other names than those of the trusted source"
     how = (

@@ -92,6 +92,7 @@ class Verifier(ABC):
         """
         with suppress(StageFailed):
             self.run_stages()
+            # A model is compared with an accepted run only: of another, its likeness would say nothing.
             if self._model is not None and self.report.verdict is Verdict.ACCEPTED and self._final_state is not None:
                 self.add(
                     deployed=compare_deployed(read_model(self._model), dict(self._final_state), self.stored_states())
@@ -154,7 +155,9 @@ class Verifier(ABC):
         """
         self.add(non_finite=non_finite_leaves(spec, leaves))
         state = NamedLeaves.of(spec, leaves)
+        # Digests of the parameters alone tie a deployed model to the claim, which names the whole state.
         digests = digest_arrays(state.parameters())
+        # A state may be large; it is kept only if it is compared with a model in the end.
         self._final_state = state if self._model else None
         if self._attested and self._attested.claim:
             check_signed_digests(self._attested.claim, state, digests)
@@ -164,12 +167,15 @@ class Verifier(ABC):
 
     def add_dependence(self, material: CommittedSteps, span: Span) -> None:
         """Try the first step of a span with other numbers; add to the report how much its update depends on them."""
+        # The probe informs and decides nothing, so that a machine that can not run it still gives its verdict.
         with suppress(BackendError):
             given = next(iter(material.inputs(span)))
             self.add(dependence=probe_dependence(material.program, material.state(span.start), given))
 
     def add_drift(self, drift: Drift) -> None:
         """Add a drift to the report. A way that was only measured over values that are not there has no length."""
+        # Where every value that moved is not finite, the distance that was measured is 0, and the true one is not
+        # known.
         unknown = bool(self.report.non_finite) and drift.distance == 0
         self.add(drift=replace(drift, distance=None) if unknown else drift)
 
@@ -198,6 +204,8 @@ class Verifier(ABC):
         origin, words = origin_of(artifacts(), names_of(commitment), expected)
         self.add(program_origin=origin)
         if origin is Origin.DIFFERS and not self._any_program:
+            # Section 13, stage 3: another jax may write the same source as another program, so it depends on the
+            # versions.
             other = other_program(words, claim.environment, self.environment)
             if self._same_program:
                 raise other
