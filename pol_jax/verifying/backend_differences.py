@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
-from pol_jax.exact import self_test
+import msgspec
+
+from pol_jax.exact import SelfTest, self_test
 from pol_jax.judging.replay_result import ReplayResult
+from pol_jax.program.operations import DEVICE_KEYS
 from pol_jax.protocol.claim import INITIAL, Claim
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.environment import Environment
 from pol_jax.protocol.spans import Span
+from pol_jax.reports.comparison import Compared
+from pol_jax.reports.outcomes import Outcome
 
 Differences = Callable[[Iterable[Span]], Sequence[str]]
 """Returns why other bits of some steps on this backend would say nothing about them, one line each; empty if they do.
@@ -18,22 +25,51 @@ Differences = Callable[[Iterable[Span]], Sequence[str]]
 A claim names the environment of each step; `pol_jax.protocol.claim.INITIAL` stands for the initial state.
 """
 
+_GENERATOR: Final = ("platform", "device_kind", "jaxlib")
+"""Fields of an environment that decide which generator of random numbers a device has."""
 
-def backend_differences(commitment: Commitment, claim: Claim, own: Environment) -> Differences:
-    """Return what tells whether this backend can judge by bits (section 13.1); it is asked only where bits differ.
+
+@dataclass(frozen=True)
+class BackendDifferences:
+    """What tells whether this backend can judge by bits (section 13.1); it is asked only where bits differ.
 
     A program in exact arithmetic has the same bits on every backend that keeps its rules, which a self-test shows. Any
     other program may have other bits where the environment is not the one that the claim names.
+
+    Attributes:
+        commitment: of the run.
+        claim: of the run.
+        own: the environment here.
     """
-    tested = cache(self_test)
 
-    def differences(spans: Iterable[Span]) -> Sequence[str]:
-        if commitment.arithmetic is None:
-            return differences_from(commitment, claim, own, spans)
-        found = tested()
-        return [] if found else [str(found)]
+    commitment: Commitment
+    claim: Claim
+    own: Environment
 
-    return differences
+    def __call__(self, spans: Iterable[Span]) -> Sequence[str]:
+        """Return why other bits of these steps would say nothing about them, as `Differences` does."""
+        if self.commitment.arithmetic is None:
+            return differences_from(self.commitment, self.claim, self.own, spans)
+        return [] if self._tested else [str(self._tested)]
+
+    @cached_property
+    def _tested(self) -> SelfTest:
+        return self_test()
+
+    def undecided_draw(self, compared: Compared) -> Compared:
+        """Leave a comparison open that failed where the device's own generator may have drawn other numbers.
+
+        A program may do that under PRNGs of which each device has a generator of its own (section 7). What comes of
+        other random numbers is no rounding error, and no false step.
+        """
+        if compared.outcome is not Outcome.FAILED or self.commitment.schedule.prng not in DEVICE_KEYS:
+            return compared
+        span = INITIAL if compared.is_initial else compared.span
+        made = [each.environment for each in self.claim.environments_of(span)]
+        if not any(getattr(each, name) != getattr(self.own, name) for each in made for name in _GENERATOR):
+            return compared
+        why = f"keys of {self.commitment.schedule.prng} may give other random numbers on the device that made it"
+        return msgspec.structs.replace(compared, outcome=Outcome.INCONCLUSIVE, reasons=(why, *compared.reasons))
 
 
 def differences_from(

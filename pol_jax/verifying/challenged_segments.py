@@ -16,7 +16,7 @@ from pol_jax.protocol.spans import Route, Segments, Span, routes_between_checkpo
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.coverage import Coverage, Replay
 from pol_jax.reports.outcomes import Outcome, Verdict
-from pol_jax.verifying.backend_differences import Differences, deciding_replay, differences_where
+from pol_jax.verifying.backend_differences import BackendDifferences, Differences, deciding_replay, differences_where
 from pol_jax.verifying.proof_material import ProofMaterial
 from pol_jax.verifying.replay import Replayer
 from pol_jax.verifying.verifier import replay_of
@@ -57,7 +57,7 @@ def check_segments(
     policy: Policy,
     routes: Sequence[Route],
     checkpoints: Sequence[int],
-    differences: Differences,
+    differences: BackendDifferences,
     progress: Progress,
 ) -> SegmentsResult:
     """Replay the challenged segments, and compare as numbers what bits cannot decide (section 13.1).
@@ -96,7 +96,8 @@ def check_segments(
         between = routes_between_checkpoints(differing, checkpoints)
         reproduced = [target for target in targets if segments.of_step(target.stop) in exact]
         equal = reproduced_spans(reproduced, checkpoints)
-        compared = _compare(material, between, equal, evidence, replayer, progress)
+        found = _compare(material, between, equal, evidence, replayer, progress)
+        compared = tuple(map(differences.undecided_draw, found))
         coverage = covered_segments(policy, routes, results, segments, compared)
         judgement = judge_numbers(judgement, compared, len(exact), "segment")
     self_test = replay_of(0, evidence.self_test) if evidence.self_test else None

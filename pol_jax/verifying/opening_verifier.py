@@ -34,7 +34,7 @@ from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.storage.inventory import find_claim, read_bounded
 from pol_jax.storage.openings import read_opening
 from pol_jax.verifying.ancestry import check_taken
-from pol_jax.verifying.backend_differences import backend_differences, deciding_replay, differences_where
+from pol_jax.verifying.backend_differences import BackendDifferences, deciding_replay, differences_where
 from pol_jax.verifying.initial_test import ks_test
 from pol_jax.verifying.interruption import interrupted_replay
 from pol_jax.verifying.numeric_comparison import compare_initial, compare_spans
@@ -188,7 +188,7 @@ class OpeningVerifier(Verifier):
         initial = initial_is_exact(opened)
         results = self._replay_spans(opened, claim, wanted, self.progress)
         exact_arithmetic = opened.commitment.arithmetic is not None
-        differences = backend_differences(opened.commitment, claim, self.environment)
+        differences = BackendDifferences(opened.commitment, claim, self.environment)
         deciding = deciding_replay(differences, results)
         # In this process, whoever replayed it first: a worker that computes wrongly does not confirm its own error.
         repeated = replay_spans(opened, [result.span for result in deciding], Silent())
@@ -196,7 +196,7 @@ class OpeningVerifier(Verifier):
         evidence = Evidence(found, initial, None, results, repeated == deciding, exact_arithmetic, "step")
         judgement = judge_bits(evidence)
         if judgement.verdict is Verdict.INCONCLUSIVE and not exact_arithmetic:
-            compared = self._compare(opened, initial, results)
+            compared = tuple(map(differences.undecided_draw, self._compare(opened, initial, results)))
             self.add(compared=compared)
             judgement = judge_numbers(judgement, compared, sum(each.exact for each in results), "step")
         self.add(

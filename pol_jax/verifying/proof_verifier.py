@@ -35,7 +35,7 @@ from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.sources import source_for
 from pol_jax.training.task import Source
 from pol_jax.verifying.ancestry import Lineage, check_ancestry, check_taken, lineage_of
-from pol_jax.verifying.backend_differences import backend_differences
+from pol_jax.verifying.backend_differences import BackendDifferences
 from pol_jax.verifying.challenged_segments import check_segments, self_test_of, steered_steps
 from pol_jax.verifying.checks import (
     Checked,
@@ -250,7 +250,7 @@ class ProofVerifier(Verifier):
         checked, claim, policy = passed.checked, passed.claim, self._request.policy
         records = CommittedRecords(checked.records, self._request.secret, claim.format)
         material = ProofMaterial(checked, source, records)
-        differences = backend_differences(checked.proof.commitment, claim, self.environment)
+        differences = BackendDifferences(checked.proof.commitment, claim, self.environment)
         found = check_segments(material, replayer, policy, challenged, passed.checkpoints, differences, self.progress)
         # Last places that an earlier run ended in may steer this one, with equal bits everywhere (section 14.1).
         if found.judgement.verdict is Verdict.ACCEPTED and any(a.mode is Mode.TOLERANCE for a in self.report.ancestors):
