@@ -313,6 +313,7 @@ def test_test_files_mirror_the_packages() -> None:
         "training/test_ordinary_steps.py",
         "training/test_run_shapes.py",
         "training/test_settings_of_jax.py",
+        "verifying/test_device_generators.py",
         "verifying/test_models_that_are_not_finite.py",
         "verifying/test_modes.py",
         "verifying/test_rounding_decides.py",

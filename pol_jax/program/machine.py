@@ -18,8 +18,16 @@ from pol_jax.protocol.environment import Environment
 _VECTOR_FLAGS = ("sse4", "avx", "fma", "amx", "asimd", "sve")
 
 _VIRTUAL_DEVICES = "--xla_force_host_platform_device_count="
-_VARIABLES = ("LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE", "TF_XLA_FLAGS")
+_VARIABLES = ("LIBTPU_INIT_ARGS", "NPROC", "NVIDIA_TF32_OVERRIDE", "TF_XLA_FLAGS")
 _VARIABLE_PREFIXES = ("CUBLAS_", "CUDNN_", "NCCL_")
+_COMPILER_SETTINGS: Mapping[str, object] = {
+    "jax_disable_most_optimizations": False,
+    "jax_exec_time_optimization_effort": 0.0,
+    "jax_memory_fitting_effort": 0.0,
+    "jax_memory_fitting_level": "O2",
+    "jax_optimization_level": "UNKNOWN",
+}
+"""What jax tells XLA's compiler beside its flags, with jax's defaults; no version of jax has to have all of them."""
 _LIBRARIES = re.compile(
     r"libtpu|jax-(cuda|rocm)\d*-(pjrt|plugin)|nvidia-(cublas|cudnn|cufft|cusolver|cusparse|nccl)(-cu\d+)?"
 )
@@ -44,7 +52,7 @@ def current_environment() -> Environment:
         cpu_count=_processors(),
         collectives=_collectives(),
         shardings=(),
-        variables=_variables(os.environ),
+        variables=_variables(os.environ, jax.config.values),
         libraries=_libraries(device.platform),
     )
 
@@ -60,10 +68,14 @@ def _flags(variable: str) -> Iterator[str]:
     return (word for word in variable.split() if not word.startswith(_VIRTUAL_DEVICES))
 
 
-def _variables(values: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the environment variables by which accelerators' libraries are told how to compute, sorted."""
-    chosen = (name for name in values if name in _VARIABLES or name.startswith(_VARIABLE_PREFIXES))
-    return tuple(sorted(f"{name}={values[name]}"[:1024] for name in chosen))
+def _variables(values: Mapping[str, str], settings: Mapping[str, object]) -> tuple[str, ...]:
+    """Return what tells libraries and compiler how to compute, sorted: environment variables, and settings of jax.
+
+    A setting counts as the variable by which it can be set, wherever it was, if it is not the default.
+    """
+    chosen = {name: x for name, x in values.items() if name in _VARIABLES or name.startswith(_VARIABLE_PREFIXES)}
+    changed = {name.upper(): settings[name] for name, x in _COMPILER_SETTINGS.items() if settings.get(name, x) != x}
+    return tuple(sorted(f"{name}={x}"[:1024] for name, x in (chosen | changed).items()))
 
 
 def _libraries(device_platform: str) -> tuple[str, ...]:

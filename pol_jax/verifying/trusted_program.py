@@ -57,8 +57,9 @@ def trust(*tasks: Task | Callable[[Commitment, int], Task]) -> Trusted:
 
     def expect(commitment: Commitment, steps: int) -> Expected:
         first: Expected | None = None
+        aim = _aim(commitment, steps)
         for task in tasks:
-            expected = _export(task if isinstance(task, Task) else task(commitment, steps), commitment)
+            expected = _export(task if isinstance(task, Task) else task(commitment, aim), commitment)
             own = (expected.artifacts, expected.names)
             if own == ((commitment.program.init, commitment.program.step), names_of(commitment)):
                 return expected
@@ -69,11 +70,20 @@ def trust(*tasks: Task | Callable[[Commitment, int], Task]) -> Trusted:
     return expect
 
 
+def _aim(commitment: Commitment, steps: int) -> int:
+    """Return for how many steps a program was made: the committed ones, of which a run that stops early has fewer.
+
+    A commitment of version 1 has none, and one beyond what is verified is not handed to a task.
+    """
+    committed = commitment.schedule.steps
+    return steps if committed is None or committed > Limits().steps else committed
+
+
 def trust_built_in(data_dir: Path | None = None) -> Trusted:
     """Return what tells the program of the built-in task that a proof names, if it names one.
 
     The name is the proof's, so that it says what the proof is to be compared with, and not that it is the same. The
-    program may depend on the number of steps of the run, or on the task's own, if the run was shorter.
+    program may depend on the number of steps that the run committed to, or on the task's own, if these are fewer.
     """
 
     def expect(commitment: Commitment, steps: int) -> Expected | None:

@@ -20,10 +20,12 @@ from pol_jax.cli.main import pol
 from pol_jax.errors import UsageError
 from pol_jax.program.artifact import Artifacts, artifact_digests
 from pol_jax.program.machine import current_environment
+from pol_jax.progress import Silent
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.policies import AllSegments, ListedSteps
 from pol_jax.proving.choices import Choices
+from pol_jax.proving.commit import write_commitment
 from pol_jax.proving.train import train
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.provenance import Origin
@@ -187,7 +189,7 @@ def test_another_program_under_another_jax_is_inconclusive(plain_proof: Path, mo
 
 
 def test_export_takes_schedule_and_steps_of_the_proof(tmp_path: Path) -> None:
-    """Batch size and PRNG from the commitment; the number of steps, which a program may depend on, from the claim."""
+    """Batch size and PRNG from the commitment, and the number of steps, which a program may depend on."""
     asked = []
 
     def scaled(commitment: Commitment | None, steps: int) -> Task:
@@ -205,6 +207,19 @@ def test_export_takes_schedule_and_steps_of_the_proof(tmp_path: Path) -> None:
     report = unsandboxed.verify(tmp_path / "proof", own.source, trusted=trust(scaled), same_program=True)
     assert report, report.reasons
     assert asked == [3, 3]
+
+
+def test_a_run_that_stopped_early_has_the_program_that_it_began_with(tmp_path: Path) -> None:
+    """A rate that falls over the committed steps falls as slowly in a run that had fewer."""
+    path, choices = tmp_path / "proof", Choices(interval=2, seed="early", may_stop_early=True)
+    path.mkdir()
+    task = load_task("digits", steps=8)
+    write_commitment(path, task, choices, Silent(), steps=8)
+    train(task, path, steps=4, choices=choices)
+    report = pol_jax.verify(path, policy=AllSegments())
+    assert report.program_origin is Origin.TRUSTED, report.reasons
+    assert report.verdict is Verdict.ACCEPTED
+    assert report.may_stop_early
 
 
 def test_same_text_in_other_bytes_is_the_same_program() -> None:
