@@ -41,8 +41,9 @@ class Party:
 
     @property
     def is_compared(self) -> bool:
-        """Return whether the program is one that the verifier trusts."""
-        return self.report.program_origin is Origin.TRUSTED
+        """Return whether the program is one that the verifier trusts, and so is that of each run that it comes from."""
+        origins = (self.report.program_origin, *(each.program_origin for each in self.report.ancestors))
+        return set(origins) == {Origin.TRUSTED}
 
     @property
     def origin_is_shown(self) -> bool:

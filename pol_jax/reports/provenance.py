@@ -72,6 +72,7 @@ class Ancestor(msgspec.Struct, frozen=True):
         drift: what false or tolerated steps could have done in it; None if nothing that was challenged passed.
         commitment: hex digest of its commitment; None if it could not be read.
         interventions: changes of its state from outside the program, as its claim names them.
+        may_stop_early: whether the prover could choose where it ends; None if its commitment could not be read.
     """
 
     claim: str
@@ -86,6 +87,7 @@ class Ancestor(msgspec.Struct, frozen=True):
     drift: Drift | None = None
     commitment: str | None = None
     interventions: tuple[Intervention, ...] = ()
+    may_stop_early: bool | None = None
 
     @property
     def tolerated(self) -> float:

@@ -158,6 +158,7 @@ def _ancestor(claim: str, report: Report) -> Ancestor:
         drift=report.drift,
         commitment=report.commitment,
         interventions=report.interventions,
+        may_stop_early=report.may_stop_early,
     )
 
 

@@ -280,3 +280,11 @@ def test_every_pair_has_a_resolution_that_does_not_depend_on_the_order() -> None
             found = decided(one, other)
             if found.standing is Standing.SECOND:
                 assert other.report.verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("origin", [Origin.NOT_COMPARED, Origin.DIFFERS])
+def test_the_program_of_an_earlier_run_may_be_written_to_end_in_given_weights_too(origin: Origin) -> None:
+    thief = party("b", prover=L, parent="c", difference="equal")
+    made_up = msgspec.structs.replace(thief.report.ancestors[0], program_origin=origin)
+    thief = Party("b", msgspec.structs.replace(thief.report, ancestors=(made_up,)))
+    assert decided(party("a", difference="different"), thief).standing is Standing.UNDECIDED

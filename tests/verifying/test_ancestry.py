@@ -6,28 +6,34 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tiny
 from fine_tuned import SOURCE, TAKEN, WEIGHTS, digest, leaves, tune, undecided_start
 from forge import Forger, refused
+from slower import slower
 from tiny import NONCE
+from unsandboxed import verify
 
 from pol_jax.errors import UsageError
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.initial import EarlierProof, UnprovenWeights
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.policies import AllSegments, ListedSegments, RandomSegments
+from pol_jax.proving.choices import Choices
+from pol_jax.proving.train import train
 from pol_jax.reports.html import render
 from pol_jax.reports.outcomes import Outcome, Verdict
-from pol_jax.reports.provenance import Beginning
+from pol_jax.reports.provenance import Beginning, Origin
 from pol_jax.reports.report import Report
 from pol_jax.sandbox import verify as isolation
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Source
 from pol_jax.verifying.ancestry import MOST_ANCESTORS, Ancestry, Lineage, check_ancestry
+from pol_jax.verifying.trusted_program import trust
 
 Verify = Callable[..., Report]
 
@@ -162,6 +168,25 @@ def test_a_chain_from_weights_of_unproven_origin_says_so(chain: Path, verify_cha
     assert report.reasons[0].startswith(f"the run of claim {claim[:16]}… starts from weights of unproven origin: ")
     assert [each.verdict for each in report.ancestors] == [Verdict.ACCEPTED]
     assert f"{claim[:16]}…: accepted" in render(report)
+
+
+def test_the_program_and_the_end_of_an_earlier_run_are_told_too(tmp_path: Path) -> None:
+    """A trusted program may go on from weights that another one was written to end in, or of the best of many ends."""
+    base, path = tmp_path / "base", tmp_path / "child"
+    train(slower(), base, steps=4, choices=Choices(interval=2, seed="base", may_stop_early=True))
+    tune(path, open_proof(base))
+    asked: dict[str, Any] = {"policy": AllSegments(), "parents": [base]}
+    report = verify(path, SOURCE, trusted=trust(tiny.plain()), any_program=True, **asked)
+    assert report, report.reasons
+    assert (report.program_origin, report.ancestors[0].program_origin) == (Origin.TRUSTED, Origin.DIFFERS)
+    run = f"the run of claim {digest(base)[:12]}"
+    first, second, exact = report.reasons
+    assert first.startswith(f"program of {run}"), first
+    assert first.endswith("differs from the trusted source")
+    assert second.startswith(f"the prover chose where {run}"), second
+    assert "bit for bit" in exact
+    undecided = verify(path, SOURCE, trusted=trust(tiny.plain()), **asked)
+    undecided_start(undecided, digest(base), "programs differ from those of the trusted source")
 
 
 def test_a_parent_that_is_no_proof_is_an_error(chain: Path, tmp_path: Path, verify_chain: Verify) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 from pol_jax.errors import printable
 from pol_jax.protocol.claim import Intervention
@@ -26,10 +27,32 @@ def notices(report: Report) -> tuple[str, ...]:
         *_tolerant(report.ancestors),
         *_unproven(report.provenance, report.ancestors),
         *(["program: not compared with any source"] if unknown else []),
+        *(_other_programs(report) if report.verdict is Verdict.ACCEPTED else []),
         *_nominal(report.dependence),
         *_left_out(report.leaves),
         *(["the prover chose where the run ends: the commitment has a largest number of steps only, or none"] * early),
+        *(_chosen_ends(report.ancestors) if report.verdict is Verdict.ACCEPTED else []),
     )
+
+
+def _other_programs(report: Report) -> list[str]:
+    """Return the earlier runs whose program is not one that the verifier trusts, where that is not said already."""
+    said = {Origin.TRUSTED, report.program_origin} - {Origin.DIFFERS}
+    return [
+        f"program of the run of {short_claim(each.claim)}, which the initial state comes from: "
+        f"{_ORIGINS[each.program_origin]}"
+        for each in report.ancestors
+        if each.program_origin not in said
+    ]
+
+
+def _chosen_ends(ancestors: Sequence[Ancestor]) -> list[str]:
+    """Return the earlier runs whose prover could choose where they end, one line each."""
+    return [
+        f"the prover chose where the run of {short_claim(each.claim)} ends, which the initial state comes from"
+        for each in ancestors
+        if each.may_stop_early
+    ]
 
 
 def _nominal(found: Dependence | None) -> list[str]:
@@ -111,3 +134,9 @@ def _unproven(provenance: Provenance | None, ancestors: Sequence[Ancestor]) -> l
         elif each.claim is not None and each.claim not in verified:
             lines.append(f"{whose} starts from the run with the claim {each.claim}, which was not verified here")
     return lines
+
+
+_ORIGINS: Final = {
+    Origin.NOT_COMPARED: "not compared with any source",
+    Origin.DIFFERS: "differs from the trusted source",
+}
