@@ -6,6 +6,7 @@ from pathlib import Path
 
 import freeze
 import pytest
+import tiny
 from forge import claim_of
 from frozen_proofs import (
     CATALOGUE,
@@ -13,6 +14,7 @@ from frozen_proofs import (
     opened,
     opening_cases,
     proof_cases,
+    secret_of,
     todays_proof_cases,
     verified,
     verified_opening,
@@ -20,11 +22,19 @@ from frozen_proofs import (
 from msgspec.structs import replace
 
 from pol_jax.program.machine import current_environment
+from pol_jax.progress import Silent
+from pol_jax.protocol.challenge import draw
 from pol_jax.protocol.opening import Opening
+from pol_jax.protocol.policies import RandomSegments
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.notices import notices
+from pol_jax.storage.proof import open_proof
+from pol_jax.training.records import Arrays
+from pol_jax.verifying.facts import Share
+from pol_jax.verifying.request import ProofRequest
+from pol_jax.verifying.shard import find_facts
 
 
 def holds(report: Report, *, reached: set[int]) -> None:
@@ -61,6 +71,21 @@ def test_a_frozen_proof_is_verified_for_ever(proof: Path) -> None:
     assert report.may_stop_early is chosen
     told = any("the prover chose where the run ends" in line for line in notices(report))
     assert told is (chosen and report.verdict is Verdict.ACCEPTED)
+
+
+@proof_cases
+def test_a_shard_draws_and_salts_as_the_version_does(proof: Path) -> None:
+    """What a shard executes is what the verification of its version draws, with records as this version salts them."""
+    policy, claim = RandomSegments(confidence=0.5, fraction=0.5), claim_of(proof)
+    request = ProofRequest(
+        path=str(proof), policy=policy, nonce=tiny.NONCE, secret=secret_of(CATALOGUE[proof.name]), any_program=True
+    )
+    found = find_facts(request, Share(1, 1), Arrays(freeze.records()), progress=Silent())
+    segments = open_proof(proof).segments
+    drawn = draw(policy, len(segments), claim.digest(), tiny.NONCE, version=claim.format)
+    ends = {result.span.stop for result in found.replays[1:]}
+    assert {segments.span(segment).stop for segment in drawn} <= ends | {found.replays[0].span.stop}
+    assert found.claim == claim.digest().hex()
 
 
 @opening_cases

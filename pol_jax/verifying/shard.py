@@ -65,13 +65,13 @@ def find_facts(
     stretches = (
         measure_stretches(proof, metric, progress, places_of(proof.commitment.state, request.leaves)) if metric else []
     )
-    drawn = draw(request.policy, len(proof.segments), claim.digest(), request.nonce, stretches)
+    drawn = draw(request.policy, len(proof.segments), claim.digest(), request.nonce, stretches, claim.format)
     checkpoints = proof.checkpoints()
     # Every n-th route: long and short ones are spread over the shards, and no shard needs to know the others.
     challenged = routes(map(proof.segments.span, drawn), checkpoints)[share.number - 1 :: share.shards]
     records = source if isinstance(source, Source) else source(proof.commitment)
     replayer = make_replayer(checked, records, request.secret, progress)
-    material = ProofMaterial(checked, records, CommittedRecords(checked.records, request.secret))
+    material = ProofMaterial(checked, records, CommittedRecords(checked.records, request.secret, claim.format))
     elsewhere = bool(differences_from(proof.commitment, claim, current_environment()))
     progress.stage(Stage.REPLAY.value)
     progress.begin("replaying", sum(len(route.span.steps) for route in challenged))
