@@ -22,10 +22,10 @@ def keygen(file: Path, passphrase: bool) -> None:
     """Make a private Ed25519 key, write it to KEY, and print its public half."""
     from pol_jax.attesting.key_files import write_new_key
     from pol_jax.cli.output_file import check_new
-    from pol_jax.cli.terminal import ask_passphrase
+    from pol_jax.cli.terminal import ask_passphrase, say
 
     check_new(file)
-    click.echo(write_new_key(file, ask_passphrase("Passphrase", new=True) if passphrase else None))
+    say(write_new_key(file, ask_passphrase("Passphrase", new=True) if passphrase else None))
 
 
 @click.command(short_help="Sign the claim of PROOF.")
@@ -148,13 +148,14 @@ def encrypt(proof: Path, recipients: tuple[str, ...], out: Path) -> None:
     """Encrypt PROOF to readers (age, X25519). --to may be repeated."""
     from pol_jax.attesting.encryption import encrypt as encrypt_directory
     from pol_jax.cli.output_file import check_new
+    from pol_jax.cli.terminal import say
     from pol_jax.errors import UsageError
 
     if not (proof / "commitment.json").is_file():
         raise UsageError(f"{proof}: there is no proof here; expected a directory with commitment.json")
     check_new(out)
     encrypt_directory(proof, recipients, out)
-    click.echo(f"encrypted {proof} in {out}")
+    say(f"encrypted {proof} in {out}")
 
 
 @click.command(short_help="Decrypt what was encrypted.")
@@ -164,9 +165,10 @@ def encrypt(proof: Path, recipients: tuple[str, ...], out: Path) -> None:
 def decrypt(file: Path, identity: Path, out: Path) -> None:
     """Decrypt FILE (pol encrypt) into a new directory."""
     from pol_jax.attesting.encryption import decrypt as decrypt_file
+    from pol_jax.cli.terminal import say
 
     decrypt_file(file, identity, out)
-    click.echo(f"decrypted {file} into {out}")
+    say(f"decrypted {file} into {out}")
 
 
 COMMANDS = (keygen, sign, timestamp, check, publish, export, resolve, encrypt, decrypt)

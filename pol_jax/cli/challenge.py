@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pol_jax.cli.arguments import step_policy
 from pol_jax.cli.nonces import given_nonce
-from pol_jax.cli.terminal import make_console
+from pol_jax.cli.terminal import make_console, print_command, print_line
 from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import challenged_steps
 from pol_jax.protocol.claim import Claim
@@ -34,19 +34,18 @@ def challenge_command(
         step_policy(None, confidence, fraction), parsed.steps, parsed.digest(), nonce_bytes, parsed.format
     )
     console = make_console()
-    console.print(f"{len(steps)} of {parsed.steps} steps: {','.join(map(str, steps))}", soft_wrap=True)
-    chosen = "".join(
-        f" --{name} {value:g}" for name, value in (("confidence", confidence), ("fraction", fraction)) if value
-    )
+    print_line(console, f"{len(steps)} of {parsed.steps} steps: {','.join(map(str, steps))}")
     if given.draw:
-        console.print(given.draw.describe(), soft_wrap=True, markup=False)
-    draw = f"{_option(nonce_bytes, nonce_round)}{chosen}"
-    console.print(f"the prover runs:    pol open PROOF {draw} --out FILE", soft_wrap=True)
-    console.print(f"the verifier runs:  pol verify CLAIM --opening FILE {draw}", soft_wrap=True)
+        print_line(console, given.draw.describe())
+    draw = _option(nonce_bytes, nonce_round)
+    for name, value in (("--confidence", confidence), ("--fraction", fraction)):
+        draw += [name, f"{value:g}"] if value else []
+    print_command(console, "the prover runs:   ", ["pol open PROOF", *draw, "--out FILE"])
+    print_command(console, "the verifier runs: ", ["pol verify CLAIM", "--opening FILE", *draw])
 
 
-def _option(nonce: bytes, nonce_round: Path | None) -> str:
-    return f"--nonce {nonce.hex()}" if nonce_round is None else f"--nonce-round {shlex.quote(nonce_round.name)}"
+def _option(nonce: bytes, nonce_round: Path | None) -> list[str]:
+    return ["--nonce", nonce.hex()] if nonce_round is None else ["--nonce-round", shlex.quote(nonce_round.name)]
 
 
 def _claim(path: Path) -> Claim:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import click
-
 from pol_jax.attesting import envelope as envelopes
 from pol_jax.attesting.anchors import read_anchors
 from pol_jax.attesting.attestation import Attestation, check_document, names_prover, read_attestation
@@ -23,6 +21,7 @@ from pol_jax.attesting.timestamp import MAX_RESPONSE_BYTES, read_roots, verify_t
 from pol_jax.attesting.weights import read_weights
 from pol_jax.cli.documents import Documents, check_documents, is_bundle
 from pol_jax.cli.output_file import proof_of
+from pol_jax.cli.terminal import say
 from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, ProofError, UsageError, printable
 from pol_jax.protocol.limits import Limits
@@ -87,10 +86,10 @@ def check_command(
     work = recorded_work(attestation, documents.claim) if attestation and documents else None
     _check_time(tokens, content, documents, work, findings)
     for line in findings.open:
-        click.secho(printable(line), fg="yellow")
+        say(printable(line), style="yellow")
     for line in findings.held:
-        click.echo(printable(line))
-    click.echo("Nothing was replayed: pol verify does that.")
+        say(printable(line))
+    say("Nothing was replayed: pol verify does that.")
     return INCONCLUSIVE if findings.undecided else ACCEPTED
 
 

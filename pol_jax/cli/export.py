@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-import click
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
@@ -18,7 +17,7 @@ from pol_jax.attesting.leaf_match import plain_name
 from pol_jax.attesting.safetensors_file import DTYPES, read_safetensors
 from pol_jax.cli.output_file import check_new, new_directory
 from pol_jax.cli.publish import publish_to
-from pol_jax.cli.terminal import quiet_libraries
+from pol_jax.cli.terminal import quiet_libraries, say
 from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import StorageError, UsageError, printable
 from pol_jax.protocol.claim import Claim
@@ -64,8 +63,8 @@ def _export(opened: FinishedProof, safetensors: Path | None, out: Path, report: 
             _write_model(folder / FILE, parameters, claim, digest)
             publish_to(opened.root, folder / BUNDLE)
             _write_card(folder, opened, claim, digest, found)
-    click.echo(f"wrote the final parameters to {printable(str(out))}: {len(parameters)} arrays, BLAKE3 {digest}")
-    click.echo(f"claim {claim.digest().hex()}")
+    say(f"wrote the final parameters to {printable(str(out))}: {len(parameters)} arrays, BLAKE3 {digest}")
+    say(f"claim {claim.digest().hex()}")
 
 
 def _write_model(path: Path, parameters: Mapping[str, np.ndarray], claim: Claim, digest: str) -> None:

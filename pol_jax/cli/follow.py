@@ -6,10 +6,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-import click
 from msgspec import structs
 
-from pol_jax.cli.terminal import Bars
+from pol_jax.cli.terminal import Bars, say
 from pol_jax.errors import UsageError
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.policies import ListedSegments
@@ -59,14 +58,14 @@ def follow_and_verify(
     def tell(checked: SegmentChecked) -> None:
         if checked.problem is not None and len(bad) < _MOST_TOLD:
             bad.setdefault(checked.segment, checked)
-            click.echo(f"false: segment {checked.segment}: {checked.problem}", err=True)
+            say(f"false: segment {checked.segment}: {checked.problem}", err=True)
 
     bars = Bars()
     try:
         ended = follow_apart(request, following, source, tell, progress=bars, bounds=bounds)
     finally:
         bars.end()
-    click.echo(describe(ended, following), err=True)
+    say(describe(ended, following), err=True)
     if ended.how != "finished":
         return unfinished_report(request, ended, following, list(bad.values()))
     with suppress(UsageError):  # a run that may stop early can end before a segment that it had sealed

@@ -10,7 +10,7 @@ from rich import filesize
 from rich.console import Console
 from rich.text import Text
 
-from pol_jax.cli.terminal import make_console, quiet_libraries
+from pol_jax.cli.terminal import make_console, print_facts, print_line, quiet_libraries
 from pol_jax.errors import printable
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.limits import Limits
@@ -32,17 +32,15 @@ def inspect_command(path: Path) -> None:
 
 
 def _print(console: Console, proof: Run) -> None:
-    facts = [(printable(name), printable(value)) for name, value in _facts(proof)]
-    width = min(_WIDEST_NAME, max(len(name) for name, _ in facts))
-    for name, value in facts:
-        # Not a table, which would cut the digests that people copy.
-        console.print(Text.assemble((name.ljust(width), "bold"), "  ", value), soft_wrap=True)
+    # Not a table, which would cut the digests that people copy.
+    print_facts(console, [(printable(name), printable(value)) for name, value in _facts(proof)], _WIDEST_NAME)
     if proof.last_step > 1:
         curve = Curve(proof.last_step)
         for row in takewhile(lambda row: row.step <= proof.last_step, proof.rows()):  # a run may go on meanwhile
             curve.add(row.step, row.loss)
         _draw_curve(console, curve)
-    console.print("\nThis is what the proof says about itself; pol verify checks it.", style="dim")
+    console.print()
+    print_line(console, "This is what the proof says about itself; pol verify checks it.", "dim")
 
 
 def _state_digests(proof: Run) -> str:
@@ -109,7 +107,8 @@ def _draw_curve(console: Console, curve: Curve) -> None:
     try:
         import plotext
     except ModuleNotFoundError:
-        console.print("\nThe learning curve needs plotext: pip install 'pol_jax[plots]'", style="dim", markup=False)
+        console.print()
+        print_line(console, "The learning curve needs plotext: pip install 'pol_jax[plots]'", "dim")
         return
     finite = [((point.first + point.last) / 2, point.loss) for point in curve.points() if point.loss is not None]
     if not finite:

@@ -59,17 +59,23 @@ def main() -> None:
         if asked.get("traceback"):
             traceback.print_exception(error)
         more = "; --traceback shows all of it" if isinstance(error, UserCodeError) else ""
-        click.echo(f"pol: {error}{more}", err=True)
+        _say(f"pol: {error}{more}")
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("pol: interrupted; everything that was recorded is kept", err=True)
+        _say("pol: interrupted; everything that was recorded is kept")
         sys.exit(_INTERRUPTED)
     except Exception:  # noqa: BLE001  # a bug must not exit with 1, as Python does: that means "rejected"
         traceback.print_exc()
         sys.exit(_BUG)
+
+
+def _say(line: str) -> None:
+    from pol_jax.cli.terminal import say  # few calls end with a line of this module
+
+    say(line, err=True)
 
 
 def _show_unraisable(event: Any) -> None:

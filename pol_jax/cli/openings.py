@@ -13,7 +13,7 @@ from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.nonces import GivenNonce, given_nonce
 from pol_jax.cli.output_file import check_writable
 from pol_jax.cli.report_screen import check_files, check_model, publish
-from pol_jax.cli.terminal import Bars, make_console, quiet_libraries
+from pol_jax.cli.terminal import Bars, quiet_libraries, say
 from pol_jax.cli.train import read_secret
 from pol_jax.cli.verifier_options import VerifierOptions
 from pol_jax.errors import UsageError
@@ -57,12 +57,11 @@ def open_command(
         finally:
             bars.end()
     write_opening(out, opening)
-    console = make_console()
     size = filesize.decimal(out.stat().st_size)
     steps_opened = "1 step" if len(drawn) == 1 else f"{len(drawn)} steps"
     entries = sum(site.count for step in opening.decisions for site in step.sites)
     with_them = f", with {entries} values near ties of {len(opening.decisions)} steps" if entries else ""
-    console.print(f"opened {steps_opened} in {out} ({size}){with_them}", markup=False, soft_wrap=True)
+    say(f"opened {steps_opened} in {out} ({size}){with_them}")
 
 
 def verify_opening_command(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from pol_jax.attesting import folder
 from pol_jax.attesting.folder import read_attestations
 from pol_jax.cli.documents import check_documents
 from pol_jax.cli.output_file import check_new, new_directory
+from pol_jax.cli.terminal import say
 from pol_jax.errors import printable
 from pol_jax.files import write_whole
 from pol_jax.protocol import claim as claims
@@ -25,11 +24,11 @@ def publish_command(proof: Path, out: Path) -> None:
     files, claim = public_part(proof)
     _write(out, files)
     size = sum(map(len, files.values()))
-    click.echo(f"published {len(files)} files, {size} bytes, in {printable(str(out))}: {', '.join(sorted(files))}")
-    click.echo(f"claim {claim.digest().hex()}")
+    say(f"published {len(files)} files, {size} bytes, in {printable(str(out))}: {', '.join(sorted(files))}")
+    say(f"claim {claim.digest().hex()}")
     for name, missing in ((folder.CLAIM, "the claim is not signed"), (folder.CLAIM_TOKEN, "nothing shows when it was")):
         if folder.where(name) not in files:
-            click.echo(f"without {folder.where(name)}: {missing}", err=True)
+            say(f"without {folder.where(name)}: {missing}", err=True)
 
 
 def publish_to(proof: Path, out: Path) -> None:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import click
-
 from pol_jax.cli.arguments import parse_nonce
 from pol_jax.cli.documents import refuse_bundle
 from pol_jax.cli.report_screen import check_model
-from pol_jax.cli.terminal import Bars, quiet_libraries
+from pol_jax.cli.terminal import Bars, quiet_libraries, say
 from pol_jax.cli.verifier_options import VerifierOptions
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, REJECTED, PolError, UsageError, printable
 from pol_jax.judging.dispute import Resolution, Standing, resolve
@@ -166,15 +164,15 @@ def _policy(everything: bool, chance: dict[str, float]) -> Policy:
 def _print(parties: tuple[tuple[Path, Report], ...], found: Resolution, nonce: bytes) -> None:
     names = [printable(str(path)) for path, _ in parties]
     stands = {Standing.FIRST: f"{names[0]} stands", Standing.SECOND: f"{names[1]} stands"}
-    click.secho(stands.get(found.standing, str(found.standing)), bold=True)
+    say(stands.get(found.standing, str(found.standing)), style="bold")
     for reason in found.reasons:
-        click.echo(f"  {printable(reason, 1000)}")
+        say(printable(reason, 1000), indent=2)
     for name, (_, report) in zip(names, parties, strict=True):
-        click.echo(f"{name}: {describe_verdict(report)}")
+        say(f"{name}: {describe_verdict(report)}")
         lines = [describe_authorship(report.authorship)] if report.authorship else list(report.reasons)
         lines += [*report.period.window.describe(), *report.period.unchecked] if report.period else []
         lines += [describe_coverage(report.coverage, report.policy)] if report.coverage else []
         lines += [report.deployed.words] if report.deployed else []
         for line in lines:
-            click.echo(f"  {printable(line, 1000)}")
-    click.echo(f"to repeat the draws: --nonce {nonce.hex()}")
+            say(printable(line, 1000), indent=2)
+    say(f"to repeat the draws: --nonce {nonce.hex()}")

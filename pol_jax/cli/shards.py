@@ -6,9 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import click
-
-from pol_jax.cli.terminal import Bars
+from pol_jax.cli.terminal import Bars, say
 from pol_jax.errors import StorageError, UsageError
 from pol_jax.files import write_whole
 from pol_jax.protocol.commitment import Commitment
@@ -73,7 +71,7 @@ def find_shard(
     except OSError as error:
         raise StorageError(f"{out}: can't be written: {error.strerror}") from error
     differing = len({result.span for result in facts.replays if not result.exact})
-    click.echo(
+    say(
         f"shard {share}: {len(facts.replays)} replays, {differing} of them other than the ledger says, and "
         f"{len(facts.compared)} comparisons are in {out}; pol merge-reports judges them"
     )

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from pol_jax.attesting import folder
 from pol_jax.attesting.attestation import check_document, read_attestation
 from pol_jax.attesting.key_files import read_private_key
 from pol_jax.attesting.public_key import public_text
 from pol_jax.cli.output_file import check_new, write_new
-from pol_jax.cli.terminal import ask_passphrase, quiet_libraries
+from pol_jax.cli.terminal import ask_passphrase, quiet_libraries, say
 from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import ProofError, UsageError
 from pol_jax.files import write_whole
@@ -41,10 +39,10 @@ def _sign(proof: Path, opened: Proof, key: Path, model: Path | None, out: Path |
     else:
         write_new(out or own, envelope, attestation=True)
     if opened.commitment.prover is None:
-        click.echo("anonymous: the commitment names no prover, so this shows who signed, and not who trained", err=True)
-    click.echo(f"signed by {signed.signers[0]}: {out or own}")
+        say("anonymous: the commitment names no prover, so this shows who signed, and not who trained", err=True)
+    say(f"signed by {signed.signers[0]}: {out or own}")
     for subject in signed.subjects:
-        click.echo(f"it is about {subject.name}, BLAKE3 {subject.digests.blake3}")
+        say(f"it is about {subject.name}, BLAKE3 {subject.digests.blake3}")
 
 
 def _signed_before(path: Path, proof: Proof, signer: str) -> float | None:

@@ -25,9 +25,11 @@ from pol_jax.protocol.stages import Stage
 def make_console(*, stderr: bool = False) -> Console:
     """Return a console, which is wide and without colours if its output is no terminal."""
     # In a notebook, rich would show lines beside the command's output, and not in it.
-    console = Console(stderr=stderr, highlight=False, force_jupyter=False)
+    console = Console(stderr=stderr, highlight=False, emoji=False, force_jupyter=False)
     # Without a terminal, rich would wrap lines at 80 columns, which makes them hard to search.
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, force_jupyter=False, width=120)
+    if console.is_terminal:
+        return console
+    return Console(stderr=stderr, highlight=False, emoji=False, force_jupyter=False, width=120)
 
 
 def print_line(console: Console, line: str, style: str | None = None, indent: int = 0) -> None:
@@ -43,6 +45,27 @@ def print_line(console: Console, line: str, style: str | None = None, indent: in
     )
     for part in parts or [""]:
         console.print(part, style=style, markup=False, soft_wrap=True)
+
+
+def say(line: str, *, style: str | None = None, err: bool = False, indent: int = 0) -> None:
+    """Print a line as `print_line` does, to standard output or standard error."""
+    print_line(make_console(stderr=err), line, style, indent)
+
+
+def print_facts(console: Console, facts: Sequence[tuple[str, str]], widest: int) -> None:
+    """Print names and values below each other; a value that does not fit beside its name is below it."""
+    column = min(widest, max(len(name) for name, _ in facts)) + 2
+    for name, value in facts:
+        room = console.width - column if console.is_terminal else 2**31
+        begin = Text(name.ljust(column), "bold")
+        if max(map(len, value.split()), default=0) > room:
+            console.print(begin, soft_wrap=True)
+            print_line(console, value, indent=2)
+            continue
+        first, *rest = wrap(value, room, break_on_hyphens=False) or [""]
+        console.print(begin + first, soft_wrap=True)
+        for line in rest:
+            print_line(console, line, indent=column)
 
 
 def print_command(console: Console, title: str, parts: Sequence[str], indent: int = 0) -> None:

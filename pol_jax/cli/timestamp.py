@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import click
-
 from pol_jax.attesting.digests import sha256
 from pol_jax.attesting.timestamp import MAX_RESPONSE_BYTES, check_response, make_request
 from pol_jax.attesting.timestamp_client import ask_authority
 from pol_jax.cli.output_file import check_new, write_new
+from pol_jax.cli.terminal import say
 from pol_jax.errors import UsageError, printable
 
 _MAX_DOCUMENT_BYTES: Final = 2**25
@@ -28,9 +27,9 @@ def timestamp_command(
         _store(asked, ask_authority(tsa, asked), out, tsa)
     elif tsa is None and request is not None and response is None and out is None:
         write_new(request, make_request(message))
-        click.echo(f"wrote {request}; carry it to an authority, and its answer back:")
-        click.echo(f"  curl -H 'Content-Type: application/timestamp-query' --data-binary @{request} URL -o RESPONSE")
-        click.echo(f"  pol timestamp {file} --request {request} --response RESPONSE --out TSR")
+        say(f"wrote {request}; carry it to an authority, and its answer back:")
+        say(f"  curl -H 'Content-Type: application/timestamp-query' --data-binary @{request} URL -o RESPONSE")
+        say(f"  pol timestamp {file} --request {request} --response RESPONSE --out TSR")
     elif tsa is None and request is not None and response is not None and out is not None:
         asked = read_input(request, MAX_RESPONSE_BYTES)
         if sha256(message) not in asked:
@@ -63,4 +62,4 @@ def read_input(path: Path, most: int) -> bytes:
 def _store(asked: bytes, response: bytes, out: Path, where: str) -> None:
     check_response(asked, response, where)
     write_new(out, response, attestation=True)
-    click.echo(f"stored the response in {out}; pol check ... --timestamp {out} --tsa-roots PEM verifies it")
+    say(f"stored the response in {out}; pol check ... --timestamp {out} --tsa-roots PEM verifies it")

@@ -17,7 +17,7 @@ from pol_jax.attesting import folder
 from pol_jax.attesting.beacon import read_round
 from pol_jax.attesting.key_files import read_private_key
 from pol_jax.attesting.weights import read_weights
-from pol_jax.cli.terminal import Bars, ask_passphrase, make_console, quiet_libraries
+from pol_jax.cli.terminal import Bars, ask_passphrase, make_console, print_line, quiet_libraries
 from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import ProofError, TaskError, UsageError
 from pol_jax.files import write_whole
@@ -94,9 +94,7 @@ def train_command(
             if not commit_only:
                 recording.run()
     if commit_only and not recording.finished:
-        console.print(
-            f"committed in {out}; the same command without --commit-only trains", markup=False, soft_wrap=True
-        )
+        print_line(console, f"committed in {out}; the same command without --commit-only trains")
         return
     _print_end(console, out, loaded, recording)
     if evaluate and loaded.evaluate and not recording.finished:
@@ -107,14 +105,14 @@ def _print_beginning(console: Console, out: Path, recording: Recording, *, signe
     """Print where the run begins or continues, which checkpoints were skipped, and what will not be signed."""
     if recording.commitment.prover is not None and not signed:
         line = "the commitment names a prover, and without --key the claim will not be signed; pol sign can do it later"
-        console.print(line, style="yellow", soft_wrap=True)
+        print_line(console, line, "yellow")
     for line in recording.damaged:
-        console.print(f"skipped a damaged checkpoint: {line}", style="yellow", markup=False, soft_wrap=True)
+        print_line(console, f"skipped a damaged checkpoint: {line}", "yellow")
     if recording.finished:
-        console.print(f"{out} is finished already", markup=False, soft_wrap=True)
+        print_line(console, f"{out} is finished already")
         return
     provenance = describe_provenance(provenance_of(recording.commitment))
-    console.print(f"initial state: {provenance}", markup=False, soft_wrap=True)
+    print_line(console, f"initial state: {provenance}")
     if recording.start:
         console.print(f"continuing after step {recording.start} of {recording.steps}")
 
@@ -123,10 +121,10 @@ def _print_end(console: Console, out: Path, task: Task, recording: Recording) ->
     """Print what the run has come to: its length and the claim."""
     proof = open_proof(out).finished()
     text = f"trained {proof.claim.steps} steps of {task.name}; the proof is in {out}"
-    console.print(text, markup=False, soft_wrap=True)
-    console.print(f"claim {proof.claim.digest().hex()}", soft_wrap=True)
+    print_line(console, text)
+    print_line(console, f"claim {proof.claim.digest().hex()}")
     if folder.place(out, folder.CLAIM).exists():
-        console.print(f"signed by {proof.commitment.prover}", soft_wrap=True)
+        print_line(console, f"signed by {proof.commitment.prover}")
 
 
 def _evaluate(console: Console, evaluate: Callable[[PyTree], Mapping[str, float]], state: PyTree) -> None:
@@ -142,7 +140,7 @@ def _evaluate(console: Console, evaluate: Callable[[PyTree], Mapping[str, float]
             raise TaskError(f"evaluate returned {type(results).__name__}; expected a dict of names and numbers")
         lines = [f"{name} {float(value):.4f}" for name, value in results.items()]
     for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+        print_line(console, line)
 
 
 def _beacon(given: str | None) -> tuple[str | None, bytes | None]:

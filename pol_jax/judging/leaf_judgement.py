@@ -13,6 +13,7 @@ A leaf without rounding (integers, bools, PRNG keys) is equal or not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -219,7 +220,9 @@ def _describe_steered(found: Distances, groups: Sequence[MagnitudeGroup]) -> str
             return None
         worst = max(steered, key=lambda group: group.nudge)
         what, moved, update = f"{worst.count} elements of like magnitude in it", worst.nudge, worst.update
-    return f"last places of the state before move {what} by {moved:.1e}, of an update of {update:.1e}: they decide it"
+    by = f"move {what} by {moved:.1e}" if math.isfinite(moved) else f"make {what} infinite or NaN"
+    of = f"of an update of {update:.1e}" if update else "which the step itself leaves as it is"
+    return f"last places of the state before {by}, {of}: they decide it"
 
 
 def _unless_steered(found: LeafComparison, steered: str | None) -> LeafComparison:

@@ -117,6 +117,7 @@ def compare_spans(
         # Without a state after and without metrics: both are known to be equal, and a state after may not be stored.
         yield compared_as(span.start, span.stop, _as_equal(judge(span, None, None)), equal=True)
         progress.at(done)
+    progress.end()  # steps that are executed after it are not counted among its spans
 
 
 def _as_equal(found: StepComparison) -> StepComparison:

@@ -19,7 +19,7 @@ from unsandboxed import verify
 
 from pol_jax.cli.main import pol
 from pol_jax.cli.report_screen import print_report
-from pol_jax.cli.terminal import Bars, print_command, print_line
+from pol_jax.cli.terminal import Bars, print_command, print_facts, print_line, say
 from pol_jax.protocol.policies import AllSegments
 
 
@@ -137,3 +137,19 @@ def test_a_bar_and_the_line_of_a_stage_do_not_write_over_each_other(monkeypatch:
 def test_summaries_are_not_cut() -> None:
     shown = CliRunner().invoke(pol, ["--help"], terminal_width=80)
     assert "..." not in shown.output.split("Commands:")[1]
+
+
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_facts_are_below_each_other(width: int) -> None:
+    """A value that fits no more beside its name is below it, whole."""
+    shown, digest = console(width), "ab" * 32
+    print_facts(shown, [("task", "a :smile: [b]"), ("size", "1 kB of it, " * 5), ("claim", digest)], widest=24)
+    assert lines(shown)[0] == "task   a :smile: [b]"
+    assert all(len(line) <= width for line in lines(shown) if digest not in line)
+    assert (f"claim  {digest}" if width >= 80 else f"  {digest}") in lines(shown)
+
+
+def test_a_name_of_an_emoji_is_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    say("a/:smile:/proof")
+    say("the other stream", err=True)
+    assert capsys.readouterr() == ("a/:smile:/proof\n", "the other stream\n")

@@ -38,7 +38,7 @@ def ranges(numbers: Iterable[int]) -> str:
 
 def percent(share: float) -> str:
     """Return a share in percent: two digits of one below 100%, so that small ones can be told from 0."""
-    return f"{share:.0%}" if share >= 1 else f"{100 * share:.2g}%"
+    return f"{share:.0%}" if share >= 0.995 else f"{100 * share:.2g}%"
 
 
 def with_shares(distance: float, drift: Drift) -> str:
