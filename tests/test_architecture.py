@@ -91,7 +91,7 @@ TESTED_ELSEWHERE = {
     " attacks.interpolation attacks.laundered_chain attacks.lies attacks.retraining"
     " attacks.stolen_proof attacks.synthesised_records",
     "test_type_checks.py": "array_types",
-    "cli/test_main.py": "errors cli.proving_commands cli.study_commands cli.verifying_commands",
+    "cli/test_main.py": "errors cli.help_format cli.proving_commands cli.study_commands cli.verifying_commands",
     "cli/test_check.py": "cli.documents",
     "cli/test_verify.py": "cli.arguments cli.report_screen cli.verifier_options",
     "cli/test_sign.py": "storage.final_arrays cli.output_file",

@@ -99,7 +99,7 @@ def print_report(console: Console, report: Report) -> None:
     _print_stages(console, report)
     if report.compared:
         console.print()
-        console.print(_comparisons(report.compared))
+        _print_comparisons(console, report.compared)
     if len(report.compared) > _MOST_COMPARED:
         console.print(f"{len(report.compared) - _MOST_COMPARED} more comparisons are not shown", style="dim")
     console.print()
@@ -132,15 +132,22 @@ def _stages(report: Report) -> Table:
     return table
 
 
-def _comparisons(compared: Sequence[Compared]) -> Table:
-    """Return a table of the comparisons within a tolerance, the worst first."""
+def _print_comparisons(console: Console, compared: Sequence[Compared]) -> None:
+    """Print the comparisons within a tolerance, the worst first: as a table, or below each other as the stages."""
+    worst = sorted(compared, key=lambda each: each.severity, reverse=True)[:_MOST_COMPARED]
     names = ("error", "tolerance", "limit", "update")
     table = Table("compared", *names, "outcome", box=None, pad_edge=False)
-    for each in sorted(compared, key=lambda each: each.severity, reverse=True)[:_MOST_COMPARED]:
-        outcome = Outcome(each.outcome)
-        values = (describe_distance(getattr(each, name)) for name in names)
-        table.add_row(describe_steps(each.start, each.stop), *values, f"[{_STYLES[outcome]}]{outcome}[/]")
-    return table
+    as_table = not console.is_terminal or console.width >= _WIDTH_OF_TABLE
+    for each in worst:
+        outcome, steps = Outcome(each.outcome), describe_steps(each.start, each.stop)
+        values = [describe_distance(getattr(each, name)) for name in names]
+        if as_table:
+            table.add_row(steps, *values, f"[{_STYLES[outcome]}]{outcome}[/]")
+            continue
+        print_line(console, f"{steps}: {outcome}", _STYLES[outcome])
+        print_line(console, ", ".join(map(" ".join, zip(names, values, strict=True))), indent=3)
+    if as_table:
+        console.print(table)
 
 
 def _lines(report: Report) -> list[str]:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from getpass import GetPassWarning
 from textwrap import wrap
+from typing import Final
 
 import click
 from rich.console import Console
@@ -20,6 +21,9 @@ from rich.text import Text
 
 from pol_jax.errors import UsageError
 from pol_jax.protocol.stages import Stage
+
+_NARROWEST_BAR: Final = 64
+"""A terminal of fewer columns has no room for a bar, its speed and the time that is left."""
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -126,8 +130,11 @@ class Bars:
         if not self._console.is_terminal:
             return
         self.end()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
-        self._bars = RichProgress(*columns, TextColumn("{task.fields[loss]}"), console=self._console)
+        counts, loss = (TextColumn("{task.description}"), MofNCompleteColumn()), TextColumn("{task.fields[loss]}")
+        columns: tuple[ProgressColumn, ...] = (counts[0], BarColumn(), counts[1], _Speed(), TimeRemainingColumn(), loss)
+        if self._console.width < _NARROWEST_BAR:  # they would cut the counts
+            columns = (*counts, loss)
+        self._bars = RichProgress(*columns, console=self._console)
         self._bars.start()
         self._bars.add_task(what, total=total or None, completed=done, loss="")
 

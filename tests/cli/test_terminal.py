@@ -14,6 +14,7 @@ import pytest
 import tiny
 from click.testing import CliRunner
 from commands import environment
+from example_reports import COMPARED, unfinished
 from rich.console import Console
 from unsandboxed import verify
 
@@ -120,6 +121,19 @@ def test_a_report_on_a_narrow_terminal(width: int, plain_proof: Path) -> None:
     assert "accepted, bit for bit" in text
     longer = [line for line in lines(shown) if len(line) > width]
     assert all(re.fullmatch(" *[0-9a-f]{64};?", line) for line in longer), longer  # a digest is never cut
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_comparisons_on_a_narrow_terminal(width: int) -> None:
+    """A table that has no room would cut its numbers."""
+    shown = console(width)
+    print_report(shown, unfinished(compared=tuple(COMPARED["failed"])))
+    text = "\n".join(lines(shown))
+    assert "…" not in text
+    assert ("step 999: failed\n   error 2.3e-02, tolerance 3.1e-07,\n   limit 3.1e-05, update 3.1e-02" in text) == (
+        width == 40
+    )
+    assert bool(re.search("step 999 +2.3e-02 +3.1e-07 +3.1e-05 +3.1e-02 +failed", text)) == (width == 80)
 
 
 def test_a_bar_and_the_line_of_a_stage_do_not_write_over_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
