@@ -114,6 +114,7 @@ def _verify(setup: Setup, pipe: Pipe) -> Report:
         trusted=compare,
         progress=Paced(pipe),
         replayer=partial(FactsReplayer, facts=setup.facts) if setup.facts else _pooled(request),
+        replayer_of_ancestors=_pooled(request),
     ).run()
 
 

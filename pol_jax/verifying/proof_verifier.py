@@ -86,6 +86,7 @@ class ProofVerifier(Verifier):
         trusted: Trusted | None = None,
         progress: Progress | None = None,
         replayer: MakeReplayer = Replayer,
+        replayer_of_ancestors: MakeReplayer | None = None,
         lineage: Lineage | None = None,
     ) -> None:
         """Verify what ``request`` asks about.
@@ -97,6 +98,7 @@ class ProofVerifier(Verifier):
             trusted: tells which programs the source that the verifier trusts gives (see `trust`).
             progress: told of the stages and of the replayed steps.
             replayer: makes what replays the segments; the usual one replays in this process.
+            replayer_of_ancestors: likewise for earlier proofs, of which shards find nothing; None for ``replayer``.
             lineage: of an earlier proof, the chain of proofs that led to it; None to read the request's parents.
 
         Raises:
@@ -114,6 +116,7 @@ class ProofVerifier(Verifier):
         self._request, self._root, self._source = request, root, source
         self._passed: _Passed | None = None
         self._make_replayer, self._is_ancestor = replayer, lineage is not None
+        self._replayer_of_ancestors = replayer_of_ancestors or replayer
         self._lineage = lineage or lineage_of(request.parents, request.limits)
 
     def run_stages(self) -> None:
@@ -212,7 +215,7 @@ class ProofVerifier(Verifier):
             self._source,
             trusted=self.trusted,
             progress=WithinStage(self.progress, Stage.INITIAL_STATE.value),
-            replayer=self._make_replayer,
+            replayer=self._replayer_of_ancestors,
             lineage=lineage,
         ).run()
 

@@ -87,6 +87,18 @@ def test_a_step_that_differs_elsewhere_excuses_none_of_this_machine(
     refused(verify_plain(forger.root), 9, f"the replay of step {9 if own_first else 15} differs from the ledger")
 
 
+def test_a_self_test_that_differs_elsewhere_excuses_no_step_of_this_machine(
+    forger: Forger, verify_plain: Verify
+) -> None:
+    """Another machine is named for the first steps, and these differ; the rest is of this one, and one step is false."""
+    for step in (3, 21):
+        forger.change(step, state=ODD)
+    forger.write(environments=of_two(forger, own_first=False))
+    report = verify_plain(forger.root)
+    refused(report, 9, "the replay of step 21 differs from the ledger (state_digest)")
+    assert {each.segment for each in report.replays} == {2, 3}
+
+
 @pytest.mark.parametrize("own_first", [True, False])
 def test_a_false_step_of_another_machine_is_not_judged_by_bits(
     own_first: bool, forger: Forger, verify_plain: Verify

@@ -75,6 +75,16 @@ def test_the_report_is_that_of_one_process(
     assert bool(found.compared) == (change is elsewhere_between)
 
 
+def test_an_earlier_proof_is_verified_by_who_merges(chain: Path, tmp_path: Path) -> None:
+    """Shards find facts about the proof that was asked for, and none about where it comes from."""
+    child, parent = chain / "child", ("--parent", chain / "base")
+    whole = pol("verify", child, *TASK, *parent, "--all", "--nonce", NONCE, "--json", tmp_path / "whole.json")
+    facts = [shard(child, f"{number}/2", tmp_path / f"facts {number}", "--all", *parent) for number in (1, 2)]
+    merged = pol("merge-reports", child, *facts, *TASK, *parent, "--json", tmp_path / "merged.json")
+    assert (whole.exit_code, merged.exit_code) == (0, 0), merged.output
+    assert (tmp_path / "merged.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
 def test_random_segments_of_a_thinned_proof(tmp_path: Path) -> None:
     """Shards share routes from checkpoint to checkpoint: no step is executed twice."""
     train = (
