@@ -79,11 +79,13 @@ def check_segments(
         ProofError: a file changed since it was checked.
     """
     segments = material.checked.proof.segments
-    targets = [target for route in routes for target in route.targets]
     exact_arithmetic = material.commitment.arithmetic is not None
-    evidence, results = replay_segments(replayer, routes, segments, differences, exact_arithmetic=exact_arithmetic)
+    evidence, results, routes = replay_segments(
+        replayer, routes, segments, differences, exact_arithmetic=exact_arithmetic
+    )
+    targets = [target for route in routes for target in route.targets]
     judgement, coverage = judge_bits(evidence), covered_segments(policy, routes, results, segments)
-    # Without replays, where the self-test failed in another environment, there is nothing to pair with the targets.
+    # Where the self-test failed in another environment, only the first of the targets were replayed, or none.
     by_segment = {segments.of_step(a.stop): b for a, b in zip(targets, evidence.segments, strict=False)}
     replays = tuple(replay_of(segment, by_segment[segment]) for segment in coverage.replayed)
     compared: tuple[Compared, ...] = ()
@@ -92,9 +94,9 @@ def check_segments(
         # Segments that are equal bit for bit are not compared as numbers; those that no replay reached are.
         exact = {replay.segment for replay in replays if replay.mismatch is None}
         # What is equal bit for bit needs no tolerance, and gets none.
-        differing = [target for target in targets if segments.of_step(target.stop) not in exact]
+        differing = sorted(target for target in targets if segments.of_step(target.stop) not in exact)
         between = routes_between_checkpoints(differing, checkpoints)
-        reproduced = [target for target in targets if segments.of_step(target.stop) in exact]
+        reproduced = sorted(target for target in targets if segments.of_step(target.stop) in exact)
         equal = reproduced_spans(reproduced, checkpoints)
         found = _compare(material, between, equal, evidence, replayer, progress)
         compared = tuple(map(differences.undecided_draw, found))
@@ -112,14 +114,15 @@ def replay_segments(
     differences: Differences,
     *,
     exact_arithmetic: bool,
-) -> tuple[Evidence, list[ReplayResult]]:
+) -> tuple[Evidence, list[ReplayResult], Sequence[Route]]:
     """Replay the self-test and the challenged segments. The replay that decides is run a second time, if one differs.
 
     A second run shows whether this backend repeats itself: one that doesn't can't call a difference the prover's.
 
     Returns:
-        What that shows, and the results of ``routes``: none, if the self-test differs in another environment, for then
-        bits decide nothing here and numbers are compared.
+        What that shows, results, and the routes: the results are those of the first of them. If the self-test differs
+        in another environment, bits decide nothing here of what was made there, and numbers are compared. What the
+        claim says was made on this very machine is replayed all the same, and comes first.
     """
     initial_exact = replayer.initial_is_exact()
     self_test = self_test_of(segments)
@@ -127,7 +130,8 @@ def replay_segments(
     first = replayer.self_test(self_test)
     # On another backend honest steps differ too: replaying every segment would cost hours and decide nothing.
     bits_decide = first.exact or not differences([self_test])
-    replayed = routes if bits_decide else []
+    replayed = routes if bits_decide else [route for route in routes if not differences([route.span])]
+    others = [route for route in routes if route not in replayed]
     results = list(replayer.replay(route.span for route in replayed))
     differing = deciding_replay(differences, (first, *results))
     # Reason 1 of section 13.1: only a backend that gets the same wrong row twice can reject.
@@ -137,7 +141,7 @@ def replay_segments(
     ]
     found = differences_where(differences, initial_exact, (first, *results))
     evidence = Evidence(found, initial_exact, first, by_target, repeated == differing, exact_arithmetic)
-    return evidence, results
+    return evidence, results, [*replayed, *others]
 
 
 def _compare(
