@@ -90,7 +90,7 @@ def test_a_step_that_differs_elsewhere_excuses_none_of_this_machine(
 def test_a_self_test_that_differs_elsewhere_excuses_no_step_of_this_machine(
     forger: Forger, verify_plain: Verify
 ) -> None:
-    """Another machine is named for the first steps, which differ; the rest is of this one, and a step of it is false."""
+    """Another machine is named for the first steps, which differ; the rest is of this one, and one step is false."""
     for step in (3, 21):
         forger.change(step, state=ODD)
     forger.write(environments=of_two(forger, own_first=False))
