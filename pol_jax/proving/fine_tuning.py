@@ -45,7 +45,7 @@ def choose(start: Start, state: StateSpec) -> tuple[Initial, list[np.ndarray]]:
     """
     source = start.source
     found = _final_leaves(source) if isinstance(source, Proof) else _arrays(source)
-    renames = [(each.partition("=")[0], each.partition("=")[2]) if "=" in each else (each, each) for each in start.take]
+    renames = [_rename(each) for each in start.take]
     given = {leaf.path: array for leaf in state if (array := _named(found, leaf.path, renames)) is not None}
     # A leaf of another shape, such as a new head, is left to the run's own key.
     matching = [leaf for leaf in state if leaf.prng is None and _is_like(given.get(leaf.path), leaf)]
@@ -114,6 +114,12 @@ def _named(found: Mapping[str, np.ndarray], path: str, renames: Sequence[tuple[s
                 if each in found:
                     return found[each]
     return None
+
+
+def _rename(take: str) -> tuple[str, str]:
+    """Return the paths in the source and in the state that ``[FROM=]PATH`` names; ``/`` is the root."""
+    origin, equals, path = take.partition("=")
+    return origin.rstrip("/"), (path if equals else origin).rstrip("/")
 
 
 def _is_below(path: str, above: str) -> bool:

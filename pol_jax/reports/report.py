@@ -116,7 +116,8 @@ class Report(msgspec.Struct, frozen=True):
         mode = f", {self.mode}" if self.mode else ""
         seen = self.coverage
         covered = f", {seen.steps_replayed} of {seen.steps} steps replayed" if seen else ""
-        return f"<Report: {self.verdict}{mode}{covered}, {len(self.reasons)} reasons>"
+        reasons = "1 reason" if len(self.reasons) == 1 else f"{len(self.reasons)} reasons"
+        return f"<Report: {self.verdict}{mode}{covered}, {reasons}>"
 
     @classmethod
     def from_json(cls, content: bytes | str) -> Report:

@@ -54,12 +54,16 @@ class RecordDirectory:
         found = _read(root)
         if found is None or found.records is None:
             raise DataError(f"{root}: holds no records, or not all; write them with pol_jax.records_from")
-        self._spec, width = found.record, sum(leaf.nbytes for leaf in found.record)
+        self._root, self._spec, width = root, found.record, sum(leaf.nbytes for leaf in found.record)
         with storing(root):
             size = (root / _ROWS).stat().st_size
             if size != found.records * width:
                 raise DataError(f"{root / _ROWS}: has {size} bytes, expected {found.records} records of {width} bytes")
             self._rows: UInt8[np.ndarray, "records bytes"] = np.memmap(root / _ROWS, np.uint8, "r").reshape(-1, width)
+
+    def __repr__(self) -> str:
+        """Return directory and number of records in one line."""
+        return f"<RecordDirectory {str(self._root)!r}: {len(self)} records>"
 
     def __len__(self) -> int:
         """Return the number of records."""

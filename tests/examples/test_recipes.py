@@ -50,6 +50,12 @@ def run(library: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str
     return names
 
 
+def test_a_manager_of_orbax_reads_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pol_jax.train(replace(tiny.plain(), steps=STEPS), tmp_path / "proof")
+    params = run("orbax", tmp_path, monkeypatch)["params"]
+    np.testing.assert_array_equal(params["w"], pol_jax.open_proof(tmp_path / "proof").final_state()["params"]["w"])
+
+
 def test_tensorboard_has_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = run("tensorboardX", tmp_path, monkeypatch)
     (events,) = (tmp_path / "logs").iterdir()

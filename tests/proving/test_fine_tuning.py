@@ -76,6 +76,7 @@ def test_nothing_to_take(source: Any, take: str, words: str, plain_proof: Path) 
         ({"params": {"w": {"value": WEIGHTS["params"]["w"]}}}, ("/params/w",)),
         ({"w": WEIGHTS["params"]["w"]}, ("/w=/params/w",)),
         (WEIGHTS["params"], ("=/params",)),
+        (WEIGHTS["params"], ("/=/params/",)),
     ],
 )
 def test_leaves_may_have_another_name_in_the_source(source: Any, take: tuple[str, ...], plain_proof: Path) -> None:

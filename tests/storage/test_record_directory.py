@@ -39,6 +39,7 @@ def test_written_once_and_read_by_index(tmp_path: Path) -> None:
     check(records_from(stream(), tmp_path / "records"))
     check(records_from(stream(0), tmp_path / "records"))  # complete: nothing is asked for again
     check(RecordDirectory(tmp_path / "records"))
+    assert repr(RecordDirectory(tmp_path / "records")).endswith("records': 600 records>")
     with pytest.raises(IndexError):
         RecordDirectory(tmp_path / "records")[600]
 
