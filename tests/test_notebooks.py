@@ -52,6 +52,6 @@ def test_notebook_runs(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     if any('"openssl"' in cell.source for cell in notebook.cells if cell.cell_type == "code"):
         needs("openssl")
-    if path.stem == "05_attacks":
+    if path.stem in ("05_attacks", "06_workers"):
         notebook.cells.insert(0, nbformat.v4.new_code_cell(IN_PROCESS))
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
