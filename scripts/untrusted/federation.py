@@ -8,17 +8,19 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import jax
 import numpy as np
 
 from pol_jax import Arrays, Assignment, Task, UpdateResult, Verdict, register
 from pol_jax.protocol.trees import PyTree
-from untrusted.aggregation import Aggregate
 from untrusted.behaviours import honest
 from untrusted.coordinator import Received, challenge
 from untrusted.worker import Answer, Behaviour, Programs, Site
+
+if TYPE_CHECKING:  # it needs Flower, and workers and their verification don't
+    from untrusted.aggregation import Aggregate
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def run(
     earlier = jax.tree.map(lambda leaf: np.asarray(leaf * 0.5, leaf.dtype), model)
     outcome, verdicts, replayed = Outcome(), Counter[tuple[str, str]](), 0
     for number in range(setting.rounds):
-        sites = [_site(task, parts[w], w, number, model, earlier, setting, folder) for w in range(setting.workers)]
+        sites = [site_of(task, parts[w], w, number, model, earlier, setting, folder) for w in range(setting.workers)]
         sites = [replace(site, proves=aggregate is None, programs=programs) for site in sites]
         sites = [replace(site, neighbour=_neighbour(sites, at)) for at, site in enumerate(sites)]
         behaviours = cast(number)
@@ -153,7 +155,7 @@ def average(updates: Sequence[PyTree], model: PyTree) -> PyTree:
     return jax.tree.map(lambda *leaves: np.mean(leaves, 0, np.float64).astype(leaves[0].dtype), *updates)
 
 
-def _site(
+def site_of(
     task: Task,
     records: Mapping[str, np.ndarray],
     worker: int,
@@ -163,6 +165,7 @@ def _site(
     setting: Setting,
     folder: Path,
 ) -> Site:
+    """Return a worker in a round: what it has, and what it is asked for."""
     source = Arrays(dict(records))
     assignment = Assignment(
         seed=f"round {number} worker {worker}",

@@ -113,7 +113,9 @@ def forge(
     return states
 
 
-def open_forged(root: Path, source: Source, steps: Iterable[int], states: Mapping[int, HostState]) -> Opening:
+def open_forged(
+    root: Path, source: Source, steps: Iterable[int], states: Mapping[int, HostState], *, decisions: bool = True
+) -> Opening:
     """Open a forged proof: with the forged states, and without a look at what is false in it."""
     with patch.object(opener, "_check_claim"), patch.object(opener, "regenerate") as regenerate:
         proof = open_proof(root)
@@ -121,7 +123,7 @@ def open_forged(root: Path, source: Source, steps: Iterable[int], states: Mappin
         spans = witnessed_spans(proof.commitment.schedule, steps, proof.claim.steps)
         shown = {0, proof.claim.steps} | {step for span in spans for step in (span.start, span.stop)}
         regenerate.return_value = {step: states[step] for step in shown}
-        return opener.open_steps(proof, source, steps)
+        return opener.open_steps(proof, source, steps, decisions=decisions)
 
 
 def rewrite(proof: Proof, rows: Sequence[Row], environment: Environment | None = None) -> None:
