@@ -57,6 +57,7 @@ def few_small_files() -> Iterator[None]:
     context.array.saving.array_metadata_store = None
     context.array.saving.use_compression = False
     context.array.saving.use_replica_parallel = False  # it would cut what the mesh does not cut
+    context.memory_options.deepcopy_host_arrays = False  # nobody changes them: what saves waits until all is written
     with context:
         yield
 

@@ -25,7 +25,8 @@ from pol_jax.training.user_code import calling
 from pol_jax.training.witness import Observer, State, Witness
 
 # The loop may be ahead of its follower by so many steps, by so many bytes of batches, and by so many bytes of copied
-# states; but always by two of each.
+# states; but always by two steps and batches, and by two states that are no larger. Of larger ones there is one copy,
+# beside the one that Orbax makes: a loop that comes to the next checkpoint before the last one is written waits for it.
 _WAITING_STEPS = 256
 _WAITING_BATCHES = 2**26
 _WAITING_STATES = 2**26
@@ -80,7 +81,8 @@ class Follower:
         self._places = [program.signature.metrics.index(name) for name in witness.rows.metrics]
         batch = program.signature.batch_size * nbytes(program.signature.record)
         room = max(2, min(_WAITING_STEPS, _WAITING_BATCHES // max(1, batch)))
-        room_of_states = max(2, _WAITING_STATES // max(1, witness.layout.nbytes))
+        size = witness.layout.nbytes
+        room_of_states = max(2, _WAITING_STATES // max(1, size)) if size <= _WAITING_STATES else 1
         self._room, self._room_of_states = Semaphore(room), Semaphore(room_of_states)
         self._steps: SimpleQueue[_Executed | Event | None] = SimpleQueue()
         self._error: BaseException | None = None

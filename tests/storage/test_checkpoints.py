@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from unsandboxed import verify
 import pol_jax
 from pol_jax.errors import UsageError
 from pol_jax.protocol.policies import AllSegments
+from pol_jax.protocol.trees import LeafSpec
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.storage import orbax_settings
+from pol_jax.storage.checkpoints import load_checkpoint, save_checkpoint
 
 
 def test_checkpoints_are_plain_orbax(plain_proof: Path) -> None:
@@ -60,3 +63,19 @@ def test_an_orbax_that_was_not_tested_leaves_the_verdict_open(
     report = verify(plain_proof, tiny.plain().source, policy=AllSegments())
     assert report.verdict is Verdict.INCONCLUSIVE
     assert "orbax-checkpoint 0.11.36 is installed, expected 0.12.*" in report.reasons[-1]
+
+
+def test_arrays_of_the_host_are_not_copied_to_be_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large state would be in memory once more."""
+    copied, copy_of = list[int](), copy.deepcopy
+
+    def noted(value: object, *rest: object) -> object:
+        copied.extend([value.nbytes] if isinstance(value, np.ndarray) else [])
+        return copy_of(value, *rest)
+
+    monkeypatch.setattr(copy, "deepcopy", noted)
+    leaves = [np.arange(12, dtype=np.float32), np.ones((2, 3), np.float32)]
+    spec = tuple(LeafSpec(f"/{at}", "float32", leaf.shape, (1,) * leaf.ndim, None) for at, leaf in enumerate(leaves))
+    save_checkpoint(tmp_path, 0, spec, leaves)
+    assert copied == []
+    assert all(map(np.array_equal, load_checkpoint(tmp_path, 0, spec), leaves))
