@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import jax
+
 from pol_jax.errors import UsageError
 from pol_jax.program.artifact import Leaves, Program
 from pol_jax.program.signature import Signature
@@ -29,6 +31,7 @@ from pol_jax.proving.signing import sign_commitment
 from pol_jax.storage.proof import Proof, open_proof
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.export import Structure, structure_of
+from pol_jax.training.freed_memory import give_memory_back
 from pol_jax.training.initial_state import first_key
 from pol_jax.training.processes import Processes
 from pol_jax.training.shards import layout_of
@@ -200,8 +203,11 @@ def _first_leaves(run: PreparedRun, found: Resumption, recorder: Recorder, asked
     if found.state is not None:
         return run.program.put(found.state)
     given = taken_leaves(run.commitment, asked.choices.start)
-    leaves = run.program.start(first_key(run.commitment), given)
+    leaves, layout = jax.block_until_ready(run.program.start(first_key(run.commitment), given)), run.witness.layout
+    give_memory_back(layout.nbytes)  # what init took beside its results
     # A copy: the first step takes over the memory of these leaves, while the recorder may still write them.
-    state = run.witness.layout.copy_of(leaves)
+    state = layout.copy_of(leaves)
     recorder(run.witness.initial(first_key(run.commitment), state), state)
+    del state
+    give_memory_back(layout.nbytes)
     return leaves

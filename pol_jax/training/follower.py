@@ -18,6 +18,7 @@ from pol_jax.program.artifact import Leaves, Program
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.encoding import Digest
 from pol_jax.training.device_digests import DeviceDigests
+from pol_jax.training.freed_memory import give_memory_back
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.processes import lost_process
 from pol_jax.training.states import HostState, Packed
@@ -105,6 +106,9 @@ class Follower:
         if self._is_taken_here(inputs.step):
             self.wait()
             self._take(executed)
+            held = executed.holds_state
+            del executed  # nothing else has the state now
+            self._give_back(inputs.step, held)
             return
         self._room.acquire()
         self._raise()
@@ -174,20 +178,27 @@ class Follower:
         while (item := self._steps.get()) is not None:
             if isinstance(item, Event):
                 item.set()
-            else:
-                self._follow_up(item)
+                continue
+            self._follow_up(item)
+            step, held, item = item.inputs.step, item.holds_state, None  # nothing else has the state now
+            self._give_back(step, held)
+            self._room.release()
 
     def _follow_up(self, executed: _Executed) -> None:
-        """Take a step, unless one before it failed, and make room for others."""
+        """Take a step, unless one before it failed."""
         if self._error is None:  # the rows after a failed one must not be recorded
             try:
                 self._take(executed)
             except BaseException as error:  # noqa: BLE001  # raised again in the thread that runs the loop
                 self._error = error
                 self._tell(error)
-        if executed.holds_state:
+
+    def _give_back(self, step: int, held: bool) -> None:
+        """Make room for another state, now that the one after this step was observed, and nothing refers to it."""
+        if held and self._witness.keeps(step):  # it was saved, too
+            give_memory_back(self._witness.layout.nbytes)
+        if held:
             self._room_of_states.release()
-        self._room.release()
 
     def _tell(self, error: BaseException) -> None:
         """Tell the other processes, which wait for what this one has to report; and don't wait for them for ever."""

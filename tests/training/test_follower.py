@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 import tiny
 
-from pol_jax import Choices, train
+from pol_jax import Choices, open_proof, train
 from pol_jax.storage.checkpoint_writer import CheckpointWriter
 from pol_jax.training import follower, states
+from pol_jax.training.follower import Follower
+from pol_jax.training.freed_memory import LARGE, give_memory_back
 from pol_jax.training.states import HostState
 
-STEPS = 3
+STEPS, CHOICES = 3, Choices(interval=1)
 
 
 @pytest.mark.parametrize("room", [0, 2**20])
@@ -39,5 +44,32 @@ def test_of_large_states_one_copy_is_held(room: int, tmp_path: Path, monkeypatch
     monkeypatch.setattr(states, "_COPIED_BYTES", 0)  # states are digested where they lie, as large ones are
     monkeypatch.setattr(HostState, "copy", counted)
     monkeypatch.setattr(CheckpointWriter, "save", slow)
-    train(tiny.plain(), tmp_path / "proof", steps=STEPS, choices=Choices(interval=1))
+    train(tiny.plain(), tmp_path / "proof", steps=STEPS, choices=CHOICES)
     assert (highest == 1) == (room == 0)
+
+
+def test_a_step_that_the_loop_takes_itself_leaves_its_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As each of several processes does where it saves; else it would wait for ever at a later checkpoint."""
+    monkeypatch.setattr(follower, "_WAITING_STATES", 0)
+    monkeypatch.setattr(Follower, "_is_taken_here", lambda self, step: self._witness.keeps(step))
+    chosen = {"steps": STEPS, "choices": CHOICES}
+    trained = Thread(target=train, args=(tiny.plain(), tmp_path / "proof"), kwargs=chosen, daemon=True)
+    trained.start()
+    trained.join(60)
+    assert not trained.is_alive()
+    assert open_proof(tmp_path / "proof").finished()
+
+
+@pytest.mark.parametrize(("freed", "given"), [(LARGE, False), (LARGE + 1, True)])
+def test_memory_is_given_back_where_it_is_much(freed: int, given: bool) -> None:
+    class Cycle:
+        def __init__(self) -> None:
+            self.own = self
+
+    gc.disable()
+    try:
+        left = weakref.ref(Cycle())
+        give_memory_back(freed)
+        assert (left() is None) == given
+    finally:
+        gc.enable()

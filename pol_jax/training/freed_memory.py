@@ -1,0 +1,24 @@
+"""Memory of a large state that was freed is given back at once; otherwise the next state finds it still taken.
+
+Orbax leaves the arrays of a save in reference cycles until Python looks for some, and the copy of a state with them, on
+accelerators too. And glibc keeps what one thread has freed from others, which can be a state more.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+from contextlib import suppress
+from typing import Final
+
+LARGE: Final = 2**26
+"""Bytes of a state. Below, what is kept for nothing is little, and the tenth of a second that this takes is not."""
+
+
+def give_memory_back(freed: int) -> None:
+    """Free what only cycles refer to, and return freed memory to the system, if so many bytes were freed."""
+    if freed <= LARGE:
+        return
+    gc.collect()
+    with suppress(OSError, AttributeError):  # another C library has no such function
+        ctypes.CDLL(None).malloc_trim(0)
