@@ -69,9 +69,9 @@ def test_arrays_of_the_host_are_not_copied_to_be_saved(tmp_path: Path, monkeypat
     """A large state would be in memory once more."""
     copied, copy_of = list[int](), copy.deepcopy
 
-    def noted(value: object, *rest: object) -> object:
+    def noted(value: object, memo: dict[int, object] | None = None) -> object:
         copied.extend([value.nbytes] if isinstance(value, np.ndarray) else [])
-        return copy_of(value, *rest)
+        return copy_of(value, memo)
 
     monkeypatch.setattr(copy, "deepcopy", noted)
     leaves = [np.arange(12, dtype=np.float32), np.ones((2, 3), np.float32)]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import time
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Thread
@@ -17,7 +15,6 @@ from pol_jax import Choices, open_proof, train
 from pol_jax.storage.checkpoint_writer import CheckpointWriter
 from pol_jax.training import follower, states
 from pol_jax.training.follower import Follower
-from pol_jax.training.freed_memory import LARGE, give_memory_back
 from pol_jax.training.states import HostState
 
 STEPS, CHOICES = 3, Choices(interval=1)
@@ -58,18 +55,3 @@ def test_a_step_that_the_loop_takes_itself_leaves_its_room(tmp_path: Path, monke
     trained.join(60)
     assert not trained.is_alive()
     assert open_proof(tmp_path / "proof").finished()
-
-
-@pytest.mark.parametrize(("freed", "given"), [(LARGE, False), (LARGE + 1, True)])
-def test_memory_is_given_back_where_it_is_much(freed: int, given: bool) -> None:
-    class Cycle:
-        def __init__(self) -> None:
-            self.own = self
-
-    gc.disable()
-    try:
-        left = weakref.ref(Cycle())
-        give_memory_back(freed)
-        assert (left() is None) == given
-    finally:
-        gc.enable()
