@@ -203,7 +203,8 @@ def _first_leaves(run: PreparedRun, found: Resumption, recorder: Recorder, asked
     if found.state is not None:
         return run.program.put(found.state)
     given = taken_leaves(run.commitment, asked.choices.start)
-    leaves, layout = jax.block_until_ready(run.program.start(first_key(run.commitment), given)), run.witness.layout
+    leaves, layout = run.program.start(first_key(run.commitment), given), run.witness.layout
+    jax.block_until_ready(leaves)
     give_memory_back(layout.nbytes)  # what init took beside its results
     # A copy: the first step takes over the memory of these leaves, while the recorder may still write them.
     state = layout.copy_of(leaves)
