@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -16,18 +17,20 @@ from pol_jax.backends.results import BackendOutcome, Results
 _STATUS = {"missing": "not available"}
 
 
-def summary(parts: Sequence[Results], d_ref: int | float | None = None) -> RenderableType:
+def summary(parts: Sequence[Results], d_ref: int | float | None = None, *, narrow: bool = False) -> RenderableType:
     """Return the whole summary.
 
     Args:
         parts: results of each machine, as `pol_jax.backends.results.merge` gives them.
         d_ref: reference distance (l2 between two trainings from other seeds), or None.
+        narrow: whether a table has no room, so that numbers stand below their backend.
     """
     found = lines(parts)
     shown: list[RenderableType] = [*_head(parts, found), Text()]
     if found:
         legend = _LEGEND.format(d_ref="; /d_ref: the largest error over d_ref (l2)" if d_ref else "")
-        shown += [_table(found, d_ref), Text(), Text(legend, style="dim"), Text()]
+        shown += _below_each_other(found, d_ref) if narrow else [_table(found, d_ref)]
+        shown += [Text(), Text(legend, style="dim"), Text()]
     shown += _failures(parts)
     shown += [Text(f"• {line}") for line in meaning(found)]
     return Group(*shown)
@@ -46,26 +49,37 @@ def _head(parts: Sequence[Results], found: Sequence[Line]) -> Iterator[Text]:
         yield Text(f"{number}{plain_text(part.machine)}: {plain_text('; '.join(sorted(kinds))) or 'nothing ran'}")
 
 
+def _cells(line: Line, d_ref: int | float | None) -> dict[str, str]:
+    """Return what is known of a backend, by the names of the columns."""
+    steps, judged = line.outcome.of("step"), sum(line.judged.values())
+    return {
+        "bits": f"[{'green' if line.equal else 'yellow'}]{line.bits}[/]{'' if line.outcome.repeats else '?'}",
+        "equal": f"{sum(each.exact for each in steps)}/{len(steps)}",
+        "until": "-" if line.first_differing is None else str(line.first_differing),
+        "step": _number(relative(line.worst_step.total)),
+        "segment": _number(relative(max(line.segments, key=len)[-1].total)) if line.segments else "-",
+        **({"/d_ref": _number(_over(line, d_ref))} if d_ref else {}),
+        "passed": f"{line.judged.get('passed', 0)}/{judged}" if judged else "-",
+        "steps/s": _speed(line.outcome),
+    }
+
+
 def _table(found: Sequence[Line], d_ref: int | float | None) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("backend", min_width=14)
-    for name in ("bits", "equal", "until", "step", "segment", *(["/d_ref"] if d_ref else []), "passed", "steps/s"):
+    for name in _cells(found[0], d_ref):
         table.add_column(name, justify="left" if name == "bits" else "right", no_wrap=True)
     for line in found:
-        steps = line.outcome.of("step")
-        judged = sum(line.judged.values())
-        table.add_row(
-            escape(line.label),
-            f"[{'green' if line.equal else 'yellow'}]{line.bits}[/]{'' if line.outcome.repeats else '?'}",
-            f"{sum(each.exact for each in steps)}/{len(steps)}",
-            "-" if line.first_differing is None else str(line.first_differing),
-            _number(relative(line.worst_step.total)),
-            _number(relative(max(line.segments, key=len)[-1].total)) if line.segments else "-",
-            *([_number(_over(line, d_ref))] if d_ref else []),
-            f"{line.judged.get('passed', 0)}/{judged}" if judged else "-",
-            _speed(line.outcome),
-        )
+        table.add_row(escape(line.label), *_cells(line, d_ref).values())
     return table
+
+
+def _below_each_other(found: Sequence[Line], d_ref: int | float | None) -> Iterator[RenderableType]:
+    """Return the lines of the table where a terminal would cut its columns."""
+    for line in found:
+        yield Text(line.label, "bold")
+        known = ", ".join(f"{name} {value}" for name, value in _cells(line, d_ref).items())
+        yield Padding(Text.from_markup(known), (0, 0, 0, 2))
 
 
 _LEGEND = (
@@ -125,8 +139,9 @@ def meaning(found: Sequence[Line]) -> Iterator[str]:
         yield "no backend here gives other bits; nothing is known of those that were not tried"
         return
     worst = max(other, key=lambda line: relative(line.worst_step.total))
+    kinds = len({line.bits for line in other})
     yield (
-        f"other bits: {len({line.bits for line in other})} kinds; the largest error of a step is "
+        f"other bits: {kinds} {'kind' if kinds == 1 else 'kinds'}; the largest error of a step is "
         f"{_number(relative(worst.worst_step.total))} of its update ({worst.label}, step {worst.worst_step.stop})"
     )
     yield from _tolerance(other)

@@ -17,7 +17,7 @@ from pol_jax.backends.table import table, write_table
 from pol_jax.backends.workload import read_workload
 from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.cures import source_of_built_in
-from pol_jax.cli.terminal import Bars, make_console, print_line, quiet_libraries
+from pol_jax.cli.terminal import WIDTH_OF_TABLE, Bars, make_console, print_line, quiet_libraries
 from pol_jax.cli.train import read_secret
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, BackendError, UsageError
 from pol_jax.files import storing
@@ -65,7 +65,7 @@ def backends_command(
         finally:
             bars.end()
     console = make_console()
-    console.print(summary(parts, d_ref))
+    console.print(summary(parts, d_ref, narrow=console.is_terminal and console.width < WIDTH_OF_TABLE))
     if out:
         print_line(console, _write(out, parts, d_ref, travels=not merge))
     return ACCEPTED if any(each.status == "ran" for part in parts for each in part.outcomes) else INCONCLUSIVE

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pol_jax.cli.cures import cures
 from pol_jax.cli.output_file import check_writable
-from pol_jax.cli.terminal import make_console, print_command, print_line
+from pol_jax.cli.terminal import WIDTH_OF_TABLE, make_console, print_command, print_line
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, REJECTED, StorageError, UsageError, printable
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.html import render
@@ -30,7 +30,6 @@ from pol_jax.reports.wording.quantities import describe_distance, describe_steps
 from pol_jax.reports.wording.repetition import repeating_command
 from pol_jax.reports.wording.verdicts import describe_extent, describe_verdict, is_partial
 
-_WIDTH_OF_TABLE = 70
 _MOST_COMPARED = 12
 """The table of comparisons has at most this many rows; the HTML page has more of them."""
 
@@ -115,7 +114,7 @@ def print_report(console: Console, report: Report) -> None:
 
 def _print_stages(console: Console, report: Report) -> None:
     """Print the stages as a table, or below each other where a table would break their names."""
-    if not console.is_terminal or console.width >= _WIDTH_OF_TABLE:
+    if not console.is_terminal or console.width >= WIDTH_OF_TABLE:
         console.print(_stages(report))
         return
     for stage in report.stages:
@@ -137,7 +136,7 @@ def _print_comparisons(console: Console, compared: Sequence[Compared]) -> None:
     worst = sorted(compared, key=lambda each: each.severity, reverse=True)[:_MOST_COMPARED]
     names = ("error", "tolerance", "limit", "update")
     table = Table("compared", *names, "outcome", box=None, pad_edge=False)
-    as_table = not console.is_terminal or console.width >= _WIDTH_OF_TABLE
+    as_table = not console.is_terminal or console.width >= WIDTH_OF_TABLE
     for each in worst:
         outcome, steps = Outcome(each.outcome), describe_steps(each.start, each.stop)
         values = [describe_distance(getattr(each, name)) for name in names]

@@ -22,6 +22,9 @@ from rich.text import Text
 from pol_jax.errors import UsageError
 from pol_jax.protocol.stages import Stage
 
+WIDTH_OF_TABLE: Final = 70
+"""A terminal of fewer columns would cut a table: its rows are printed below each other."""
+
 _NARROWEST_BAR: Final = 64
 """A terminal of fewer columns has no room for a bar, its speed and the time that is left."""
 
