@@ -44,6 +44,9 @@ PERTURBED_PLACES: Final = 256
 """Units in the last place by which a state is perturbed: so many that some element turns over if any may; 3e-5 of a
 float32, far below any update."""
 
+_SMALLEST: Final = float(np.finfo(np.float32).tiny)
+"""Types of fewer bits are computed in float32."""
+
 STEERED_SHARE: Final = 0.25
 """A leaf is steered if last places of the state before move it by more than this share of its update. In honest steps
 of the built-in tasks they move it by a hundredth at most, where a few comparisons turn over. What they move below this
@@ -67,6 +70,7 @@ class Distances(msgspec.Struct, frozen=True):
         nudge: what one unit in the last place of the state before does, measured by itself and not as a share of what
             many do: where a program reads last bits, one of them does as much. Infinite as `perturbation` is.
         scatter: what 1 to `PERTURBED_PLACES` units of the state before do.
+        flushed: how far the elements could be off that only some devices take for 0 (`smallest_normal`).
     """
 
     update: float
@@ -79,6 +83,7 @@ class Distances(msgspec.Struct, frozen=True):
     rounding: float = 0.0
     nudge: float = 0.0
     scatter: float = 0.0
+    flushed: float = 0.0
 
     @property
     def size(self) -> float:
@@ -119,8 +124,8 @@ class Distances(msgspec.Struct, frozen=True):
 
     @property
     def reach(self) -> float:
-        """Return how far an error of rounding may grow, as the perturbed state shows."""
-        return SAFETY_FACTOR * self.perturbation
+        """Return how far an error of rounding may grow, as the perturbed state shows, or numbers may be off near 0."""
+        return max(SAFETY_FACTOR * self.perturbation, self.flushed)
 
     @property
     def infinitesimal(self) -> bool:
@@ -160,6 +165,14 @@ class Distances(msgspec.Struct, frozen=True):
         return _ratio(self.update, self.noise)
 
 
+def smallest_normal(dtype: str) -> float:
+    """Return below which size some devices take numbers for 0, as XLA does on CPUs, and others keep them, as on GPUs.
+
+    Such a difference is no false step. It hinders a failure, and lets nothing pass.
+    """
+    return min(_SMALLEST, float(ml_dtypes.finfo(DTYPES[dtype]).tiny))  # type: ignore[no-untyped-call]
+
+
 def measure_leaf(dtype: str, leaf: LeafResults) -> Distances:
     """Measure a floating-point leaf, over the elements that are finite in all results.
 
@@ -190,6 +203,7 @@ def measure_leaf(dtype: str, leaf: LeafResults) -> Distances:
         rounding=max((each for each in moved[: leaf.rounded] if math.isfinite(each)), default=0.0) / PERTURBED_PLACES,
         nudge=max(nudged, default=0.0),
         scatter=max(scattered, default=0.0),
+        flushed=smallest_normal(dtype) * math.sqrt(np.count_nonzero(finite)),
     )
 
 
@@ -206,6 +220,7 @@ def total(leaves: Sequence[Distances]) -> Distances:
         rounding=math.hypot(*(leaf.rounding for leaf in leaves)),
         nudge=math.hypot(*(leaf.nudge for leaf in leaves)),
         scatter=math.hypot(*(leaf.scatter for leaf in leaves)),
+        flushed=math.hypot(*(leaf.flushed for leaf in leaves)),
     )
 
 

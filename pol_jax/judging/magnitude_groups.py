@@ -23,6 +23,7 @@ from pol_jax.judging.leaf_distances import (
     PERTURBED_PLACES,
     SAFETY_FACTOR,
     STEERED_SHARE,
+    smallest_normal,
 )
 from pol_jax.judging.leaf_numbers import Flat, doubles
 from pol_jax.judging.leaf_results import LeafResults
@@ -119,6 +120,7 @@ def measure_groups(dtype: str, leaf: LeafResults, *, places: float = 1.0) -> lis
     # By the reference, never by the committed state after: else the prover would choose the groups.
     magnitudes, place = np.unique(magnitudes_of(before, own[0]), return_inverse=True)
     count = np.bincount(place)
+    flushed = smallest_normal(dtype) * np.sqrt(count)
 
     def norms(a: np.ndarray, b: np.ndarray | float) -> np.ndarray:
         with np.errstate(over="ignore"):
@@ -142,7 +144,7 @@ def measure_groups(dtype: str, leaf: LeafResults, *, places: float = 1.0) -> lis
         "noise": np.maximum(noise, by_rounding / PERTURBED_PLACES),
         "rounding": places * np.clip(ENOUGH / np.maximum(count, 1), 1, MOST_PLACES) * eps * norms(own[0], 0.0),
         "limit": share * update,
-        "reach": np.where(lost, np.inf, SAFETY_FACTOR * _largest(moved, len(count))),
+        "reach": np.where(lost, np.inf, np.maximum(SAFETY_FACTOR * _largest(moved, len(count)), flushed)),
         "nudge": np.where(lost_by_nudge, np.inf, _largest(by_nudge, len(count))),
     }
     return [

@@ -244,6 +244,18 @@ def test_a_perturbed_loss_that_is_no_number_hinders_a_failure_and_no_pass() -> N
     assert losses(np.nan, 1.0, 1.0, 1.0, perturbed=np.nan).outcome is INCONCLUSIVE
 
 
+@pytest.mark.parametrize(("size", "outcome"), [(1e-38, INCONCLUSIVE), (1e-30, FAILED)])
+@pytest.mark.parametrize("others", [0, 40])
+def test_what_a_device_takes_for_zero_is_not_false(size: float, outcome: Outcome, others: int) -> None:
+    """A decaying momentum that is subnormal: this machine has 0, the prover's keeps it; alone, or beside others."""
+    before = np.append(np.full(40, size), np.ones(others)).astype(np.float32)
+    reference, after = (np.append(np.full(40, x), np.full(others, 0.9)) for x in (0.0, 0.9 * size))
+    own = reference.astype(np.float32)
+    leaf = LeafResults(before, after.astype(np.float32), own, [own, own])
+    spec = LeafSpec("/momentum", "float32", before.shape, (1,), None)
+    assert judge_leaf(spec, leaf, may_be_noise=True).outcome is outcome
+
+
 def test_a_perturbed_state_that_is_lost_hinders_a_failure() -> None:
     step = made()
     lost = with_leaf(step.reference, 1, np.full(50, np.nan))
