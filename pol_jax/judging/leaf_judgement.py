@@ -221,8 +221,8 @@ def _describe_steered(found: Distances, groups: Sequence[MagnitudeGroup]) -> str
         worst = max(steered, key=lambda group: group.nudge)
         what, moved, update = f"{worst.count} elements of like magnitude in it", worst.nudge, worst.update
     by = f"move {what} by {moved:.1e}" if math.isfinite(moved) else f"make {what} infinite or NaN"
-    of = f"of an update of {update:.1e}" if update else "which the step itself leaves as it is"
-    return f"last places of the state before {by}, {of}: they decide it"
+    update_words = f"of an update of {update:.1e}" if update else "which the step itself leaves as it is"
+    return f"last places of the state before {by}, {update_words}: they decide it"
 
 
 def _unless_steered(found: LeafComparison, steered: str | None) -> LeafComparison:

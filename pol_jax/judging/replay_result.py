@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pol_jax.protocol.spans import Span
+from pol_jax.reports.coverage import Replay
 
 
 @dataclass(frozen=True)
@@ -39,3 +40,8 @@ class ReplayResult:
         A target after the first difference was not reached. It has the same result as the one that differs.
         """
         return ReplayResult(target) if self.mismatch is None or self.mismatch > target.stop else self
+
+
+def replay_of(segment: int, result: ReplayResult) -> Replay:
+    """Return the result of a replay as a report shows it."""
+    return Replay(segment, result.span.start, result.span.stop, result.mismatch, result.fields)

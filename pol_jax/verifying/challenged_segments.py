@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from pol_jax.judging.coverage import confirmed_spans, covered_segments
-from pol_jax.judging.replay_result import ReplayResult
+from pol_jax.judging.replay_result import ReplayResult, replay_of
 from pol_jax.judging.verdict import Evidence, Judgement, describe_comparison, judge_bits, judge_numbers
 from pol_jax.progress import Progress
 from pol_jax.protocol.policies import Policy
@@ -19,7 +19,6 @@ from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.verifying.backend_differences import BackendDifferences, Differences, deciding_replay, differences_where
 from pol_jax.verifying.proof_material import ProofMaterial
 from pol_jax.verifying.replay import Replayer
-from pol_jax.verifying.verifier import replay_of
 
 SELF_TEST_STEPS = 10
 """How many first steps show whether this backend can judge exactly."""

@@ -13,7 +13,7 @@ from pol_jax.errors import BackendError, DataError, ProofError, UsageError
 from pol_jax.judging.coverage import covered_steps
 from pol_jax.judging.displacement import displacements
 from pol_jax.judging.drift import drift_of_opening
-from pol_jax.judging.replay_result import ReplayResult
+from pol_jax.judging.replay_result import ReplayResult, replay_of
 from pol_jax.judging.tolerated import Tolerated
 from pol_jax.judging.verdict import Evidence, Judgement, judge_bits, judge_numbers
 from pol_jax.program.artifact import Artifacts
@@ -44,7 +44,7 @@ from pol_jax.verifying.opening_replay import ReplaySpans, initial_is_exact, repl
 from pol_jax.verifying.opening_rows import WHERE, check_opened_rows
 from pol_jax.verifying.request import OpeningRequest
 from pol_jax.verifying.trusted_program import Trusted
-from pol_jax.verifying.verifier import Verifier, replay_of
+from pol_jax.verifying.verifier import Verifier
 
 _NO_EARLIER_PROOF: Final = (
     "the run starts from an earlier one, which no opening shows; the directories of both are verified together"

@@ -16,7 +16,6 @@ from pol_jax.attesting.folder import read_attestations
 from pol_jax.errors import BackendError, ProofError, UsageError, printable
 from pol_jax.judging.drift import drift_objection, with_ancestors
 from pol_jax.judging.finiteness import non_finite_leaves
-from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.judging.verdict import Judgement
 from pol_jax.program.artifact import Artifacts, Program
 from pol_jax.program.machine import current_environment
@@ -27,7 +26,6 @@ from pol_jax.protocol.distances import HostLeaves
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import StateSpec, places_of
-from pol_jax.reports.coverage import Replay
 from pol_jax.reports.drift import Drift
 from pol_jax.reports.identity import Data, Model
 from pol_jax.reports.outcomes import Mode, Outcome, Verdict
@@ -297,8 +295,3 @@ def describe_size(program: Program) -> str:
     state = nbytes(program.signature.state)
     constants, packed = program.constant_bytes, program.packed_bytes
     return f"{constants} bytes of constants; compressed, the programs have {packed} bytes; a state has {state}"
-
-
-def replay_of(segment: int, result: ReplayResult) -> Replay:
-    """Return the result of a replay as a report shows it."""
-    return Replay(segment, result.span.start, result.span.stop, result.mismatch, result.fields)

@@ -36,18 +36,18 @@ from untrusted.worker import Answer, Site
 class Missed:
     """How many of some challenges met no false step."""
 
-    of: int
+    drawn: int
     missed: int
 
     @property
     def interval(self) -> tuple[float, float]:
         """Return the 95% confidence interval of the rate (Clopper and Pearson)."""
-        found = binomtest(self.missed, self.of).proportion_ci()
+        found = binomtest(self.missed, self.drawn).proportion_ci()
         return float(found.low), float(found.high)
 
     def __str__(self) -> str:
         low, high = self.interval
-        return f"{self.missed} of {self.of}: {low:.3f} to {high:.3f}"
+        return f"{self.missed} of {self.drawn}: {low:.3f} to {high:.3f}"
 
 
 class Briefly(Answer):
@@ -66,8 +66,10 @@ def falsify(site: Site, states: Collection[int]) -> Answer:
     start, rows = proof.host_leaves(0), list(proof.rows())
     every = {0: layout.gather(start)}
     for step, state, _ in trajectory(proof.commitment, proof.program(), site.task.source, asked.steps, start):
-        false = step in states
-        every[step] = layout.gather([np.negative(leaf) if false and leaf.dtype.kind == "f" else leaf for leaf in state])
+        is_false = step in states
+        every[step] = layout.gather(
+            [np.negative(leaf) if is_false and leaf.dtype.kind == "f" else leaf for leaf in state]
+        )
         rows[step] = replace(rows[step], state=every[step].digest())
     rewrite(proof, rows)
     return Briefly(answer.update, answer.proof, every)
@@ -91,13 +93,13 @@ def verified(site: Site, answer: Answer, share: float, states: Collection[int], 
     Raises:
         AssertionError: an opening with a false step was not rejected, or one without was not accepted.
     """
-    missed, false = 0, false_steps(states)
+    missed, forged = 0, false_steps(states)
     claim = open_proof(answer.proof).claim
     assert claim is not None  # noqa: S101  # it is finished
     with in_this_process():
         for number in range(trials):
             nonce, policy = number.to_bytes(16, "little"), steps_within(share, claim.steps)
-            met = not false.isdisjoint(challenged_steps(policy, claim.steps, claim.digest(), nonce))
+            met = not forged.isdisjoint(challenged_steps(policy, claim.steps, claim.digest(), nonce))
             result = challenge(site, answer, share, nonce).result
             expected = Verdict.REJECTED if met else Verdict.ACCEPTED
             assert result.verdict is expected, (number, result)  # noqa: S101
@@ -109,9 +111,9 @@ def drawn(site: Site, answer: Answer, share: float, states: Collection[int], tri
     """Return how many challenges asked for no false step, of so many that were drawn."""
     claim, steps = open_proof(answer.proof).claim, site.assignment.steps
     assert claim is not None  # noqa: S101  # it is finished
-    policy, digest, false = steps_within(share, steps), claim.digest(), false_steps(states)
+    policy, digest, forged = steps_within(share, steps), claim.digest(), false_steps(states)
     nonces = (number.to_bytes(16, "big") for number in range(trials))
-    return Missed(trials, sum(false.isdisjoint(challenged_steps(policy, steps, digest, nonce)) for nonce in nonces))
+    return Missed(trials, sum(forged.isdisjoint(challenged_steps(policy, steps, digest, nonce)) for nonce in nonces))
 
 
 def in_this_process() -> AbstractContextManager[Any]:
