@@ -18,8 +18,10 @@ from pol_jax.integrations.flower.records import (
     ASSIGNMENT,
     CHALLENGE,
     CLAIM,
+    METRICS,
     REGISTER,
     SIGNATURE,
+    WEIGHT,
     arrays_of,
     read_assignment,
     tree_of,
@@ -73,7 +75,7 @@ def proving_client(
         content = RecordDict(
             {
                 ARRAYS: arrays_of(update),
-                "metrics": MetricRecord({"num-examples": len(own.source)}),
+                METRICS: MetricRecord({WEIGHT: len(own.source)}),
                 CLAIM: ConfigRecord(documents),
             }
         )

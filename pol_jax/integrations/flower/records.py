@@ -21,6 +21,8 @@ from pol_jax.workers.assignment import Assignment, Data
 ARRAYS: Final = "arrays"
 ASSIGNMENT: Final = "pol_jax.assignment"
 CLAIM: Final = "pol_jax.claim"
+METRICS: Final = "metrics"
+WEIGHT: Final = "num-examples"
 SIGNATURE: Final = "signature"
 REGISTER: Final = "query.pol_jax_register"
 CHALLENGE: Final = "query.pol_jax_challenge"
@@ -105,7 +107,8 @@ def data_in(record: Any) -> Data:
     root, records, salted = (fields.get(name) for name in ("root", "records", "salted"))
     right = isinstance(root, str) and len(root) == 64 and set(root) <= set("0123456789abcdef")
     if not right or type(records) is not int or not 1 <= records < 2**48 or type(salted) is not bool:
-        raise ProofError("registration", f"is malformed: {printable(repr(fields), 80)}")
+        kinds = ", ".join(f"{name} {type(fields.get(name)).__name__}" for name in ("root", "records", "salted"))
+        raise ProofError("registration", f"is malformed: got {kinds}; expected a digest, a number and a truth value")
     return Data(str(root), records, salted)
 
 

@@ -43,6 +43,11 @@ class Registry:
         self._enrolled, self._keys = enrolled, keys
         self.members: dict[int, Member] = {}
 
+    @property
+    def is_enrolled(self) -> bool:
+        """Return whether the coordinator knew the records of all workers beforehand."""
+        return self._enrolled is not None
+
     def register(
         self, nodes: Iterable[int], ask: Callable[[str, Mapping[int, RecordDict]], Mapping[int, Message]]
     ) -> None:

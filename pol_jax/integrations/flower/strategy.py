@@ -2,7 +2,8 @@
 
 In each round: what is cheap is checked of every reply; those that pass are challenged, with a nonce drawn after their
 claims; the openings are verified; and what is accepted goes on, sorted by the workers' names, so that a sum of floating
-numbers does not depend on who answered first.
+numbers does not depend on who answered first. Nothing else of a reply goes on: an update's weight is the coordinator's
+own number, for a worker could give a true update any weight.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ from pol_jax.integrations.flower.records import (
     ASSIGNMENT,
     CHALLENGE,
     CLAIM,
+    METRICS,
     SIGNATURE,
+    WEIGHT,
+    arrays_of,
     assignment_record,
     bytes_in,
     content_of,
@@ -221,9 +225,17 @@ class ProvenStrategy(Strategy):
             result = self._judge(round, worker, answers.get(node), folder / f"{node}.opening")
             round.results[worker.name] = result
             if result and worker.reply is not None:
-                del worker.reply.content[CLAIM]
+                worker.reply.content = self._proven_content(worker)
                 accepted.append(worker)
         return accepted
+
+    def _proven_content(self, worker: _Worker) -> RecordDict:
+        """Return what is handed on of a reply: the update, and its weight. What else a worker says is not proven."""
+        data, assignment = worker.assignment.data, worker.assignment
+        most = assignment.steps * assignment.batch_size  # anyone may register many records that are all alike
+        records = data.records if self._registry.is_enrolled else min(data.records, most)
+        weight = MetricRecord({_weight_key(self.inner): records})
+        return RecordDict({ARRAYS: arrays_of(worker.update), METRICS: weight})
 
     def _judge(self, round: _Round, worker: _Worker, answer: Message | None, opening: Path) -> UpdateResult:
         assert worker.documents is not None  # noqa: S101  # it has replied
@@ -260,6 +272,13 @@ class ProvenStrategy(Strategy):
             if node in questions:
                 answers.setdefault(node, reply)
         return answers
+
+
+def _weight_key(strategy: Strategy) -> str:
+    """Return the name of the metric by which a strategy, or the one that it wraps, weighs updates."""
+    wrapped = getattr(strategy, "strategy", None)
+    found = getattr(strategy, "weighted_by_key", None)
+    return found if isinstance(found, str) else _weight_key(wrapped) if isinstance(wrapped, Strategy) else WEIGHT
 
 
 def _order(name: str) -> tuple[int, str]:

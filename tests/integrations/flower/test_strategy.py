@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from tiny import BATCH
 
 pytest.importorskip("flwr", reason="the extra 'flower' is not installed")
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Bulyan, FedAdam, FedAvg, FedTrimmedAvg, Krum, Strategy
@@ -168,6 +169,48 @@ def test_any_strategy_can_be_wrapped(inner: type[Strategy], tmp_path: Path) -> N
     strategy, got = wrapped(inner(fraction_evaluate=0.0, **more), Network(client(tmp_path), 3, {}))
     assert all(strategy.results[1][name] for name in ("0", "1", "2"))
     assert list(got) == ["/params/b", "/params/w"]
+
+
+def metrics_changed(**fields: Any) -> Cheat:
+    """Send other metrics, one of which Flower takes for the weight of an update."""
+    return lambda content: RecordDict(dict(content) | {"metrics": MetricRecord(fields)})
+
+
+@pytest.mark.parametrize(
+    "cheat",
+    [
+        metrics_changed(**{"num-examples": 1e30}),
+        metrics_changed(**{"num-examples": math.nan}),
+        metrics_changed(**{"num-examples": [1, 2]}),
+        metrics_changed(other=1),
+        lambda content: RecordDict(dict(content) | {"more": MetricRecord({"a": 1})}),
+    ],
+)
+def test_no_worker_gives_its_update_a_weight(cheat: Cheat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A true update with a false weight would be the whole average, or end the federation."""
+    monkeypatch.setattr("secrets.token_hex", lambda _size: "the same in both runs")
+    averages = [
+        wrapped(FedAvg(fraction_evaluate=0.0), Network(client(tmp_path / name), 2, cheats))[1]
+        for name, cheats in (("honest", {}), ("cheating", {(1, "train"): cheat}))
+    ]
+    for name, array in averages[0].items():
+        assert averages[1][name].data == array.data
+
+
+def test_the_weight_is_the_number_of_records_that_the_coordinator_knows(tmp_path: Path) -> None:
+    weights: list[Any] = []
+
+    class Weighing(FedAvg):
+        def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> Any:
+            replies = list(replies)
+            weights[:] = [dict(reply.content.metric_records["metrics"]) for reply in replies]
+            return super().aggregate_train(server_round, replies)
+
+    records = assignment(0).data.records
+    for enrolled, weight in (({"0": assignment(0).data}, records), (None, min(records, STEPS * BATCH))):
+        inner = Weighing(fraction_evaluate=0.0, weighted_by_key="weight")
+        wrapped(inner, Network(client(tmp_path / str(weight)), 1, {}), enrolled=enrolled)
+        assert weights == [{"weight": weight}]
 
 
 def test_who_is_not_enrolled_takes_no_part(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
