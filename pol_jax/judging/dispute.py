@@ -115,16 +115,29 @@ def _descent(one: Party, other: Party) -> _Found:
     """Rule 4: who begins with the other's final model shows only what was done to it afterwards."""
     if other.descends_from(one):
         words = f"{other} begins with the final state of {one}, which its own commitment names"
-    elif other.begins_in_other and one.is_compared:
-        words = f"{other} begins with weights of unproven origin, and these are the final parameters of {one}"
-    elif other.begins_in_other:
-        return Standing.UNDECIDED, (
-            f"{other} begins with the final parameters of {one}, whose program was compared with no"
-            " source: it may be written to end in given weights; name the task that you trust (--task)",
-        )
-    else:
+    elif not other.begins_in_other:
         return None
+    elif doubt := _may_end_in_given_weights(one, other):
+        return Standing.UNDECIDED, (f"{other} begins with the final parameters of {one}, {doubt}",)
+    else:
+        words = f"{other} begins with weights of unproven origin, and these are the final parameters of {one}"
     return _ONE, (words, f"{other} is true, and shows only what was done afterwards")
+
+
+def _may_end_in_given_weights(one: Party, other: Party) -> str | None:
+    """Return why one's run may have been made to end in weights that the other begins with; None if it can't have been.
+
+    A run that begins with weights may end in them: a first step of a warm-up changes nothing.
+    """
+    if not one.is_compared:
+        return (
+            "whose program was compared with no source: it may be written to end in given weights; name the task that"
+            " you trust (--task)"
+        )
+    if one.origin_is_shown or one.was_before(other):
+        return None
+    given = "was given values from outside its program" if one.report.interventions else "begins with weights itself"
+    return f"which {given}, so that it may have been made to end in them; no time shows that it was there first"
 
 
 def _unproven(one: Party, other: Party) -> _Found:

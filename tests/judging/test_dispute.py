@@ -155,6 +155,26 @@ CASES: dict[str, tuple[Party, Party, Standing]] = {
         party("b", prover=L, beginning=Beginning.UNPROVEN_WEIGHTS, begins_in_other=True),
         Standing.FIRST,
     ),
+    "weights that a run was given, and may have been made to end in": (
+        party("a", beginning=Beginning.UNPROVEN_WEIGHTS),
+        party("b", prover=L, beginning=Beginning.UNPROVEN_WEIGHTS, begins_in_other=True),
+        Standing.UNDECIDED,
+    ),
+    "weights that an intervention may have put there": (
+        party("a", interventions=GIVEN),
+        party("b", prover=L, beginning=Beginning.UNPROVEN_WEIGHTS, begins_in_other=True),
+        Standing.UNDECIDED,
+    ),
+    "weights that a run was given, which was there first": (
+        party("a", beginning=Beginning.UNPROVEN_WEIGHTS, period=window(0, 1)),
+        party("b", prover=L, beginning=Beginning.UNPROVEN_WEIGHTS, begins_in_other=True, period=window(2, 3)),
+        Standing.FIRST,
+    ),
+    "two runs that both change nothing of the same weights": (
+        party("a", beginning=Beginning.UNPROVEN_WEIGHTS, begins_in_other=True, final="m", difference="equal"),
+        party("b", prover=L, beginning=Beginning.UNPROVEN_WEIGHTS, begins_in_other=True, final="m", difference="equal"),
+        Standing.UNDECIDED,
+    ),
     "the weights of a program that was compared with nothing": (
         party("a", origin=Origin.NOT_COMPARED),
         party("b", prover=L, beginning=Beginning.UNPROVEN_WEIGHTS, begins_in_other=True),
