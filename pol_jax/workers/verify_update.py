@@ -26,6 +26,7 @@ from pol_jax.reports.report import Report
 from pol_jax.reports.wording.notices import notices
 from pol_jax.sandbox.apart import verify_opening_apart, verify_proof_apart
 from pol_jax.sandbox.bounds import Bounds
+from pol_jax.storage.run import check_finished
 from pol_jax.training.pytrees import flatten_with_paths
 from pol_jax.training.task import Source, Task
 from pol_jax.verifying.final_state import final_leaves
@@ -111,6 +112,8 @@ def verify_update(
     limits = limits_of(expected)
     try:
         claim, final = check_claim(root, update, expected, seen)
+        if not isinstance(proof, tuple):
+            check_finished(root)  # elsewhere that is a mistake of the call; here a worker handed it in
     except PolError as error:
         return UpdateResult(Verdict.REJECTED, str(error), assignment.steps)
     if isinstance(proof, tuple):
@@ -159,7 +162,7 @@ def check_update(update: PyTree, expected: Expectation) -> tuple[FinalLeaf, ...]
     try:
         arrays = {path: np.asarray(value) for path, value in flatten_with_paths(update)}
         final = final_leaves(update, state)
-    except (PolError, TypeError, ValueError, RecursionError) as error:
+    except (PolError, TypeError, ValueError, RecursionError, SystemError) as error:  # jax raises the last for depth
         raise ProofError("update", printable(str(error)) or type(error).__name__) from None
     for path in expected.commitment.initial.leaves:
         if path not in arrays:

@@ -240,6 +240,23 @@ def test_an_update_that_is_rubbish_is_one_line(answer: Answer, update: Any, word
     refused_at_once(judge(replace(answer, update=update)), "update: ", words)
 
 
+def test_an_update_that_is_nested_without_end_is_one_line(answer: Answer) -> None:
+    update: dict[str, Any] = {}
+    for _ in range(10**5):
+        update = {"params": update}
+    refused_at_once(judge(replace(answer, update=update)), "update: ")
+    while update:  # Python itself may not take down what is so deep
+        update = update.pop("params")
+
+
+@pytest.mark.parametrize("name", ["run.json", "journal"])
+def test_a_run_that_is_not_finished_is_one_line(name: str, answer_copy: Answer) -> None:
+    """To a command it is a wrong call; a coordinator must not be ended by it."""
+    (answer_copy.proof / "inventory.json").unlink()
+    (answer_copy.proof / name).touch()
+    refused_at_once(judge(answer_copy), "is a run that is not finished")
+
+
 RUBBISH = {"missing": None, "empty": b"", "words": b"rubbish", "deep": b"[" * 2**15, "large": b"0" * 2**20}
 
 
