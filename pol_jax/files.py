@@ -1,14 +1,16 @@
-"""These functions write files so that a crash leaves the old content or the new one, one process at a time."""
+"""Files are written so that a crash leaves the old content or the new one, and strangers' files are opened safely."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pol_jax.errors import StorageError, UsageError
 
@@ -43,6 +45,24 @@ def as_path(path: Any) -> Path:
     except TypeError:
         cure = "; os.fsdecode(path) makes a text of it" if isinstance(path, bytes) else ""
         raise UsageError(f"path: expected a text or a pathlib.Path, got {type(path).__name__}{cure}") from None
+
+
+def open_plain(path: Path, *, follow: bool = False) -> BinaryIO:
+    """Open a plain file of anybody's for reading: a pipe or device that stands in its place can't hold this process.
+
+    Args:
+        path: of the file.
+        follow: whether the path may be a link, as one may be that the user named.
+
+    Raises:
+        OSError: it can't be opened, or is no plain file.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
+    file = os.fdopen(os.open(path, flags), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "no plain file", str(path))
+    return file
 
 
 def local_path(path: Path | str) -> Path:

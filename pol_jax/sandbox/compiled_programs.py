@@ -16,6 +16,7 @@ A cache that the user names for all of jax's programs (``JAX_COMPILATION_CACHE_D
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -29,7 +30,7 @@ from typing import Final
 import msgspec
 
 from pol_jax.errors import StorageError
-from pol_jax.files import user_cache, write_whole
+from pol_jax.files import open_plain, user_cache, write_whole
 from pol_jax.program.machine import describe_processors
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import inventory
@@ -44,6 +45,10 @@ _MOST_FILES: Final = 64
 """That are taken over from one verification: a program is compiled in a few ways."""
 
 _CHUNK: Final = 2**24
+
+_MOST_READ: Final = 2**32
+"""Bytes of a file that is digested for its key: to read more would take longer than to compile."""
+
 _NAME: Final = re.compile(r"[\w.-]{1,200}-cache\Z", re.ASCII)
 _MANIFEST: Final = "manifest"
 _OFF: Final = {"0", "false", "no", "off", "f", "n"}
@@ -85,7 +90,8 @@ def reading_key(files: Iterable[Path]) -> bytes | None:
     """Return a digest over files that decide all that a process will read; None if one of them can't be read.
 
     For a proof these are its claim and its inventory, which has the digests of all other files: what does not agree
-    with it is refused before a native library reads it (stage 2). For an opening it is the file itself.
+    with it is refused before a native library reads it (stage 2). For an opening it is the file itself. Nothing was
+    checked yet, and no time bounds this process: pipes, devices and huge files have no key, and nothing is kept.
     """
     try:
         return artifact_digest("what was read", b"".join(file_digest(_chunks(path)) for path in files))
@@ -208,6 +214,15 @@ def _plain_content(path: Path) -> bytes | None:
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    """Yield the content of a plain file of bounded size.
+
+    Raises:
+        OSError: it is none, can't be read, or grows while it is read.
+    """
+    with open_plain(path, follow=True) as file:
+        if os.fstat(file.fileno()).st_size > _MOST_READ:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
         while chunk := file.read(_CHUNK):
+            if file.tell() > _MOST_READ:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
             yield chunk

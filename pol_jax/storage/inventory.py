@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from pol_jax.errors import ProofError, UsageError, unreadable
+from pol_jax.files import open_plain
 from pol_jax.progress import Progress, Silent, tracked
 from pol_jax.protocol import claim
 from pol_jax.protocol.documents import encode
@@ -92,7 +92,7 @@ def read_bounded(root: Path, name: str, limits: Limits) -> bytes:
         ProofError: the file is missing, is a link, is too large or can't be read.
     """
     try:
-        with _open(root, name) as file:
+        with open_plain(root / name) as file:
             size = os.fstat(file.fileno()).st_size  # reading up to the limit would allocate all of it at once
             content = file.read(size + 1) if size <= limits.file_bytes(name) else None
     except FileNotFoundError:
@@ -131,19 +131,10 @@ def _check_name(where: str, status: os.stat_result, limits: Limits) -> None:
 
 def _digest(root: Path, name: str) -> str:
     try:
-        with _open(root, name) as file:
+        with open_plain(root / name) as file:
             return file_digest(iter(lambda: file.read(_CHUNK), b"")).hex()
     except OSError as error:
         raise unreadable(name, f"can't be read: {error.strerror}", error) from error
-
-
-def _open(root: Path, name: str) -> BinaryIO:
-    """Open a plain file for reading; a link, a directory or a pipe is an error, and does not block."""
-    file = os.fdopen(os.open(root / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "no plain file", name)
-    return file
 
 
 def _refuse(error: OSError) -> None:

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pol_jax.errors import ProofError
+from pol_jax.errors import ProofError, unreadable
+from pol_jax.files import open_plain
 from pol_jax.protocol.rows import Row, RowLayout, decode_row
 from pol_jax.protocol.spans import Segments
 from pol_jax.storage import ledger
@@ -60,26 +61,31 @@ def read_journal(path: Path, layout: RowLayout) -> list[Row]:
     One frame is read at a time, and none that is larger than a row can be: the file may be anybody's.
 
     Raises:
-        ProofError: the rows have more bytes than those of the largest segment.
+        ProofError: there are more rows, or more bytes, than in the largest segment; or it is no plain file.
+        BackendError: this machine can't read it.
     """
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             return list(_read_rows(file, layout))
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise unreadable(FILE, f"can't be read: {error.strerror}", error) from error
 
 
 def _read_rows(file: BinaryIO, layout: RowLayout) -> Iterator[Row]:
-    total = 0
+    total = rows = 0
     while len(head := file.read(_HEAD.size)) == _HEAD.size:
         length, checksum = _HEAD.unpack(head)
         frame = file.read(length) if length <= MAX_ROW_BYTES else b""
         row = decode_row(frame, layout) if len(frame) == length and zlib.crc32(frame) == checksum else None
         if row is None:
             return
-        total += length
+        total, rows = total + length, rows + 1
         if total > MAX_BYTES:
             raise ProofError(FILE, f"has more than {MAX_BYTES} bytes of rows, expected those of one segment")
+        if rows > ledger.MOST_ROWS:
+            raise ProofError(FILE, f"has more than {ledger.MOST_ROWS} rows, expected those of one segment")
         yield row
 
 

@@ -51,7 +51,7 @@ def schema_of(layout: RowLayout) -> pa.Schema:
     return SCHEMA_1 if layout.version == FORMAT_1 else SCHEMA
 
 
-_MOST_ROWS: Final = 2**20 + 1
+MOST_ROWS: Final = 2**20 + 1
 """Of a segment: the largest interval, and row 0."""
 
 _CODECS: Final = frozenset({0, 6})
@@ -151,8 +151,8 @@ def _read_table(where: str, content: bytes, rows: int | None, schemas: Sequence[
         )
         metadata = file.metadata
         found = metadata.num_rows
-        if found != rows and not (rows is None and found <= _MOST_ROWS):
-            raise ProofError(where, f"has {found} rows, expected {_MOST_ROWS if rows is None else rows}")
+        if found != rows and not (rows is None and found <= MOST_ROWS):
+            raise ProofError(where, f"has {found} rows, expected {MOST_ROWS if rows is None else rows}")
         if not any(map(file.schema_arrow.equals, schemas)) or not _LISTS.issuperset(_nested(file.schema)):
             raise ProofError(where, "has another schema than the ledger's")
         groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]

@@ -248,3 +248,27 @@ def test_oldest_are_removed_first(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 4
     prune(tmp_path, 39)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a-cache"]
+
+
+@pytest.mark.parametrize("name", ["claim.json", "inventory.json"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "huge file"])
+def test_what_can_t_be_digested_holds_nobody_up(kind: str, name: str, proof_copy: Path) -> None:
+    """The caller reads these files before anything was checked, and no bound on the child's time holds for it."""
+    (proof_copy / name).unlink()
+    if kind == "pipe":
+        os.mkfifo(proof_copy / name)
+    elif kind == "device":
+        (proof_copy / name).symlink_to("/dev/zero")
+    else:
+        (proof_copy / name).touch()
+        os.truncate(proof_copy / name, 2**40)
+    assert reading_key(read_files([str(proof_copy)])) is None
+    assert reading_key(read_files([str(proof_copy / name)])) is None  # as an opening
+
+
+def test_a_proof_with_a_pipe_in_place_of_a_document_is_refused(proof_copy: Path, cache: Path) -> None:
+    (proof_copy / "inventory.json").unlink()
+    os.mkfifo(proof_copy / "inventory.json")
+    report = replay(proof_copy)
+    assert report.verdict is Verdict.REJECTED
+    assert "inventory.json: is no plain file" in report.reasons[0]

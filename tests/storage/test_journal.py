@@ -95,3 +95,28 @@ def test_a_journal_of_more_rows_than_a_segment_has_is_refused(tmp_path: Path, mo
     monkeypatch.setattr("pol_jax.storage.journal.MAX_BYTES", 8 * len(row.encode()))
     with pytest.raises(ProofError, match="journal: has more than"):
         read_journal(tmp_path / "journal", RowLayout())
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link", "device"])
+def test_a_journal_that_is_no_plain_file_holds_nobody_up(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    make = {
+        "pipe": os.mkfifo,
+        "folder": Path.mkdir,
+        "link": lambda path: path.symlink_to(path),
+        "device": lambda path: path.symlink_to("/dev/zero"),
+    }
+    make[kind](path)
+    with pytest.raises(ProofError, match="journal: can't be read"):
+        read_journal(path, _row(1).layout)
+
+
+def test_a_journal_has_no_more_rows_than_a_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows may be small, and take far more memory than room on a disk."""
+    Journal(tmp_path / "journal", [_row(step) for step in range(4)]).close()
+    layout = _row(1).layout
+    monkeypatch.setattr("pol_jax.storage.ledger.MOST_ROWS", 4)
+    assert len(read_journal(tmp_path / "journal", layout)) == 4
+    monkeypatch.setattr("pol_jax.storage.ledger.MOST_ROWS", 3)
+    with pytest.raises(ProofError, match="journal: has more than 3 rows"):
+        read_journal(tmp_path / "journal", layout)
