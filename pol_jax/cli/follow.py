@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec import structs
 
 from pol_jax.cli.terminal import Bars, say
-from pol_jax.errors import UsageError
+from pol_jax.errors import PolError, UsageError
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.policies import ListedSegments
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.follow import describe, follow_apart, unfinished_report
+from pol_jax.storage.run import open_run
 from pol_jax.training.task import Source
 from pol_jax.verifying.following import Following, SegmentChecked
 from pol_jax.verifying.request import ProofRequest
@@ -68,9 +68,21 @@ def follow_and_verify(
     say(describe(ended, following), err=True)
     if ended.how != "finished":
         return unfinished_report(request, ended, following, list(bad.values()))
-    with suppress(UsageError):  # a run that may stop early can end before a segment that it had sealed
-        if bad:
-            report = verify(structs.replace(request, policy=ListedSegments(tuple(sorted(bad)))))
-            if report.verdict is not Verdict.ACCEPTED:
-                return report
+    if still_there := _segments_of(request, bad):
+        report = verify(structs.replace(request, policy=ListedSegments(still_there)))
+        if report.verdict is not Verdict.ACCEPTED:
+            return report
     return verify(request)
+
+
+def _segments_of(request: ProofRequest, found: Iterable[int]) -> tuple[int, ...]:
+    """Return those of the segments that the finished proof has: a run that may stop early can end before others.
+
+    A proof that can't be read has none of them; its verification says what is wrong with it.
+    """
+    try:
+        run = open_run(request.path, request.limits)
+    except PolError:
+        return ()
+    segments = 0 if run.claim is None else len(run.segments)
+    return tuple(sorted(segment for segment in found if segment < segments))

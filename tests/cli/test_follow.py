@@ -33,6 +33,22 @@ def test_a_segment_that_was_false_is_in_the_report_whatever_is_drawn(tmp_path: P
     assert "the replay of step 9 differs" in followed.stdout
 
 
+def test_a_false_segment_behind_the_end_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that may stop early can seal a false segment, and remove it again when it ends before it."""
+    train(tmp_path / "run", 8, None)
+    drawn = ("--segments", "3")
+
+    def ended(request: object, following: object, source: object, tell: object, **_how: object) -> FollowEnded:
+        for segment in (1, 4):
+            tell(SegmentChecked(segment, "it differs", 6 * segment + 6))  # type: ignore[operator]
+        return FollowEnded("finished", 30, 5, 5)
+
+    monkeypatch.setattr("pol_jax.cli.follow.follow_apart", ended)
+    followed = pol("verify", tmp_path / "run", *VERIFY, *drawn, "--follow")
+    assert followed.exit_code == 1
+    assert "the replay of step 9 differs" in followed.stdout
+
+
 @pytest.mark.parametrize(("problem", "code"), [(None, 3), ("the replay of step 9 differs", 1)])
 def test_a_run_that_stalls_is_not_accepted(
     problem: str | None, code: int, plain_proof: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
