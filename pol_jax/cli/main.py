@@ -15,7 +15,7 @@ import click
 
 from pol_jax.cli import attestation_commands, proving_commands, study_commands, verifying_commands
 from pol_jax.cli.help_format import Context
-from pol_jax.errors import PolError, UserCodeError
+from pol_jax.errors import WRONG_INPUT, PolError, UserCodeError, printable
 
 _INTERRUPTED, _BUG = 130, 70
 """The first exit code is what shells give for Ctrl-C, the second is EX_SOFTWARE of sysexits.h."""
@@ -67,6 +67,11 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except PermissionError as error:  # of a folder that may be listed and not entered, for example
+        if asked.get("traceback"):
+            traceback.print_exception(error)
+        _say(f"pol: {printable(str(error.filename))}: {error.strerror}")
+        sys.exit(WRONG_INPUT)
     except (KeyboardInterrupt, click.Abort):
         _say("pol: interrupted; everything that was recorded is kept")
         sys.exit(_INTERRUPTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from commands import environment, pol
 from places import TESTS
+
+from pol_jax.cli.main import main
 
 
 @pytest.mark.usefixtures("in_process")
@@ -58,6 +61,23 @@ def test_wrong_call_is_one_clear_line_and_exit_code_2(
     last = wrong.stderr.strip().splitlines()[-1]
     assert words in last
     assert "Traceback" not in wrong.output
+
+
+def test_a_folder_that_may_not_be_entered_is_one_line(
+    plain_proof: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """These tests may run as root, so the system's answer is made up."""
+
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "proof/ledger/\x1b0000000000.parquet")
+
+    monkeypatch.setattr("pol_jax.cli.inspect.open_run_apart", refuse)
+    monkeypatch.setattr("sys.argv", ["pol", "inspect", str(plain_proof)])
+    monkeypatch.setattr("sys.unraisablehook", sys.unraisablehook)  # `main` has one of its own
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "pol: proof/ledger/\\x1b0000000000.parquet: Permission denied\n"
 
 
 def test_help_imports_nothing_heavy() -> None:
