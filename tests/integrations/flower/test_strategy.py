@@ -206,11 +206,14 @@ def test_the_weight_is_the_number_of_records_that_the_coordinator_knows(tmp_path
             weights[:] = [dict(reply.content.metric_records["metrics"]) for reply in replies]
             return super().aggregate_train(server_round, replies)
 
-    records = assignment(0).data.records
-    for enrolled, weight in (({"0": assignment(0).data}, records), (None, min(records, STEPS * BATCH))):
+    known, steps = [assignment(worker).data for worker in (0, 1)], 4
+    assert known[0].records > steps * BATCH, "else both are one number"
+    enrolled = {str(worker): data for worker, data in enumerate(known)}
+    for given, weight in ((enrolled, known[0].records), (None, steps * BATCH)):
         inner = Weighing(fraction_evaluate=0.0, weighted_by_key="weight")
-        wrapped(inner, Network(client(tmp_path / str(weight)), 1, {}), enrolled=enrolled)
-        assert weights == [{"weight": weight}]
+        network = Network(client(tmp_path / str(weight)), 2, {})
+        wrapped(inner, network, enrolled=given, plan={"steps": steps, "share": 1})
+        assert weights == [{"weight": weight}] * 2
 
 
 def test_who_is_not_enrolled_takes_no_part(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
