@@ -59,14 +59,14 @@ def trial_inputs(signature: Signature, source: Source) -> tuple[Batch, UInt32[np
 
 @contextmanager
 def running(what: str) -> Iterator[None]:
-    """Let steps run, whatever transfers the caller forbids their own code; what XLA raises becomes one line.
+    """Let steps run as ever, whatever the caller's code is debugged with; what XLA raises becomes one line.
 
     Raises:
         TaskError: XLA can't compile or run ``what``, or jax's own checks (``jax_debug_nans``) stopped it.
         ProcessError: the same, where several processes run.
     """
     try:
-        with jax.transfer_guard("allow"):
+        with jax.transfer_guard("allow"), jax.disable_jit(False):
             yield
     # These are about the machine or the program; any other exception is a bug, and keeps its traceback.
     except (jax.errors.JaxRuntimeError, FloatingPointError, MemoryError) as error:

@@ -19,10 +19,17 @@ _VISIBLE: Final = re.compile(
     re.VERBOSE | re.ASCII,
 )
 
-_NEVER: Final = frozenset({"PYTHONPATH", "PYTHONSTARTUP", "PYTHONINSPECT"})
-"""Set by the caller for the process, or of no use to it."""
+_HIDDEN: Final = re.compile(
+    r"""(
+        # set by the caller for the process, or of no use to it
+        PYTHONPATH | PYTHONSTARTUP | PYTHONINSPECT
+        # checks of the caller's own code by jax, which decide nothing about a proof but would end its replay
+        | JAX_TRANSFER_GUARD\w* | JAX_DEBUG_\w+ | JAX_DISABLE_JIT | JAX_CHECK_TRACER_LEAKS | JAX_NUMPY_\w+_PROMOTION
+    )\Z""",
+    re.VERBOSE | re.ASCII,
+)
 
 
 def visible_variables() -> dict[str, str]:
     """Return those variables of this process that the one it starts may see."""
-    return {name: value for name, value in os.environ.items() if _VISIBLE.match(name) and name not in _NEVER}
+    return {name: value for name, value in os.environ.items() if _VISIBLE.match(name) and not _HIDDEN.match(name)}

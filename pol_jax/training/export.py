@@ -185,13 +185,15 @@ def _export(function: Callable[..., Any], name: str, prng: str, *args: Any) -> t
     jax.config.update("jax_traceback_in_locations_limit", 0)
     try:
         jitted = jax.jit(function)
-        if calls := host_calls(jitted.trace(*args).jaxpr):
-            raise TaskError(
-                f"{name} calls back to Python ({', '.join(calls)}), which no verifier can repeat: remove the call, or"
-                " move it out of the step and return what it needs as a metric"
-            )
-        exported = jax.export.export(jitted, platforms=PLATFORMS, _override_lowering_rules=portable_lowerings())(*args)
-        content = bytes(exported.serialize())
+        with jax.disable_jit(False):  # a caller who debugs without jit would write down another program
+            if calls := host_calls(jitted.trace(*args).jaxpr):
+                raise TaskError(
+                    f"{name} calls back to Python ({', '.join(calls)}), which no verifier can repeat: remove the call,"
+                    " or move it out of the step and return what it needs as a metric"
+                )
+            lowerings = portable_lowerings()
+            exported = jax.export.export(jitted, platforms=PLATFORMS, _override_lowering_rules=lowerings)(*args)
+            content = bytes(exported.serialize())
     except (NotImplementedError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise TaskError(f"{name} can't be exported: {printable(reason)}") from error

@@ -1,4 +1,4 @@
-"""Settings of jax that people have in their own code make no proof worse."""
+"""Settings of jax that people have in their own code change nothing in a proof."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from unsandboxed import verify
 
 import pol_jax
 from pol_jax.protocol.policies import AllSegments
+from pol_jax.sandbox.variables import visible_variables
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "nothing compiled": {"jax_disable_jit": True},
@@ -53,11 +54,31 @@ def step(state: jax.Array, batch: Any, key: jax.Array) -> Any:
     return state - 0.1 * slope, {"loss": loss}
 
 
-@pytest.mark.parametrize("what", SETTINGS)
-def test_a_run_under_them_is_reproduced(what: str, tmp_path: Path) -> None:
+def task() -> pol_jax.Task:
+    """One whose program no other test has exported."""
     source = pol_jax.Arrays(tiny.points())
+    return pol_jax.Task("settings", lambda key: init(key), lambda *given: step(*given), source, 4, 6, 3)
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The claim of a run under none of them."""
+    return pol_jax.train(task(), tmp_path_factory.mktemp("usual") / "proof").finished().claim.digest()
+
+
+@pytest.mark.parametrize("what", SETTINGS)
+def test_a_run_under_them_has_the_same_claim(what: str, usual: bytes, tmp_path: Path) -> None:
     with settings(SETTINGS[what]):
-        task = pol_jax.Task("settings", lambda key: init(key), lambda *given: step(*given), source, 4, 6, 3)
-        pol_jax.train(task, tmp_path / "proof")
-    report = verify(tmp_path / "proof", source, policy=AllSegments(), nonce=b"n" * 16)
+        proof = pol_jax.train(task(), tmp_path / "proof")
+    assert proof.finished().claim.digest() == usual
+    report = verify(tmp_path / "proof", task().source, policy=AllSegments(), nonce=b"n" * 16)
     assert report.mode == "bits", report.reasons
+
+
+def test_a_verification_is_not_debugged_as_the_caller_s_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process would be ended by a transfer that is forbidden, or by a loss that is not finite."""
+    for name in ("JAX_TRANSFER_GUARD", "JAX_DEBUG_NANS", "JAX_DISABLE_JIT", "JAX_NUMPY_RANK_PROMOTION"):
+        monkeypatch.setenv(name, "1")
+        assert name not in visible_variables()
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    assert visible_variables()["JAX_PLATFORMS"] == "cpu"
