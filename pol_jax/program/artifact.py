@@ -58,6 +58,7 @@ class Program:
         observe: instruments the step, so that so many executions of each operand in a loop are kept (`observe_step`).
         divide: compiles ``init`` and ``step`` for the devices of a mesh.
         read: places of the leaves of rounded values whose bits may be read by the step.
+        open_products: whether the step leaves open how precisely products of float32 are computed.
         placement: where the arrays lie; None for one device.
     """
 
@@ -69,6 +70,7 @@ class Program:
     observe: Callable[[int], ObservedStep]
     divide: Callable[[Placement], tuple[Callable[..., Any], Callable[..., Any]]]
     read: tuple[int, ...] = ()
+    open_products: bool = False
     placement: Placement | None = None
 
     def on(self, placement: Placement) -> Program:
@@ -139,7 +141,9 @@ def load_program(artifacts: Artifacts, signature: Signature) -> Program:
     # What has no rounding is the same on every backend, bit for bit.
     leaves_read = sorted(at for at in step_audit.reads if at < len(signature.state))
     read = tuple(at for at in leaves_read if DTYPES[signature.state[at].dtype].kind not in "biu")
-    return Program(signature, jax.jit(init.call), donating, constants, packed, observe, divide, read)
+    return Program(
+        signature, jax.jit(init.call), donating, constants, packed, observe, divide, read, step_audit.open_products
+    )
 
 
 def _divide(

@@ -13,7 +13,7 @@ from jax.extend.mlir import ir
 
 from pol_jax.program.dataflow import flow_of
 from pol_jax.program.operations import DEVICE_KEYS, refused_operations
-from pol_jax.program.stablehlo import constant_bytes, functions, only_block, packed_bytes, parsed
+from pol_jax.program.stablehlo import constant_bytes, functions, has_open_products, only_block, packed_bytes, parsed
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,14 @@ class Audit:
         depends: for each result, the arguments that may flow into it. Both are numbered in the flat order in which the
             program's caller passes and receives them.
         reads: the arguments that may flow into floating-point values whose bits are read.
+        open_products: whether it leaves open how precisely products of float32 are computed.
     """
 
     constant_bytes: int
     packed_bytes: int
     depends: tuple[frozenset[int], ...]
     reads: frozenset[int]
+    open_products: bool
 
 
 class UnreadableModule(ValueError):
@@ -56,6 +58,7 @@ def audit(exported: jax.export.Exported, prng: str = "threefry2x32") -> Audit:
     with parsed(text) as module:
         _refuse(module, prng)
         size, packed, (depends, reads) = constant_bytes(module), packed_bytes(module), flow_of(module)
+        open_products = has_open_products(module)
         arguments = len(only_block(functions(module)["main"].regions[0]).arguments)
     # jax leaves arguments that no result needs out of ``main``, and puts the number of the platform before the others,
     # unless the program is the same on all platforms.
@@ -64,7 +67,7 @@ def audit(exported: jax.export.Exported, prng: str = "threefry2x32") -> Audit:
     if hidden not in (0, 1) or len(depends) != len(exported.out_avals):
         raise ValueError("its main function takes or returns other arrays than the program")
     *used, read = (frozenset(kept[at - hidden] for at in each if at >= hidden) for each in (*depends, reads))
-    return Audit(size, packed, tuple(used), read)
+    return Audit(size, packed, tuple(used), read, open_products)
 
 
 def _refuse(module: ir.Module, prng: str) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 from jax._src.interpreters.mlir import make_ir_context
 from jax.extend.mlir import ir
 
+_PRODUCTS = frozenset(f"stablehlo.{name}" for name in ("dot", "dot_general", "convolution", "dynamic_conv"))
+
 _WIDEST = 128
 """An element of an unknown type counts as this many bits, the most that any known type has."""
 
@@ -72,6 +74,11 @@ def constant_bytes(module: ir.Module) -> int:
     return values + -(-sum(map(_place_bits, every)) // 8)
 
 
+def has_open_products(module: ir.Module) -> bool:
+    """Return whether a product of float32 leaves its precision open: accelerators then cut its factors."""
+    return any(_is_open_product(each) for each in operations(module.operation))
+
+
 def canonical_text(module: ir.Module) -> str:
     """Return the module as MLIR prints it without locations; equal programs have equal texts, whoever exported them."""
     return str(module.operation.get_asm(enable_debug_info=False))
@@ -80,6 +87,14 @@ def canonical_text(module: ir.Module) -> str:
 def packed_bytes(module: ir.Module) -> int:
     """Return how many bytes a module has without locations and compressed: no more than that can be hidden in it."""
     return len(zlib.compress(canonical_text(module).encode()))
+
+
+def _is_open_product(operation: ir.Operation) -> bool:
+    if operation.name not in _PRODUCTS or "algorithm" in operation.attributes:
+        return False
+    if not any(isinstance(each.type.element_type, ir.F32Type) for each in operation.operands):
+        return False
+    return "precision_config" not in operation.attributes or "DEFAULT" in str(operation.attributes["precision_config"])
 
 
 def _value_bytes(operation: ir.Operation, index: int, name: str) -> int:

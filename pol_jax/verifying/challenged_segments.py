@@ -98,7 +98,7 @@ def check_segments(
         reproduced = sorted(target for target in targets if segments.of_step(target.stop) in exact)
         equal = reproduced_spans(reproduced, checkpoints)
         found = _compare(material, between, equal, evidence, replayer, progress)
-        compared = tuple(map(differences.undecided_draw, found))
+        compared = tuple(map(differences.left_open, found))
         coverage = covered_segments(policy, routes, results, segments, compared)
         judgement = judge_numbers(judgement, compared, len(exact), "segment")
     self_test = replay_of(0, evidence.self_test) if evidence.self_test else None

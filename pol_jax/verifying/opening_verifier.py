@@ -188,7 +188,7 @@ class OpeningVerifier(Verifier):
         initial = initial_is_exact(opened)
         results = self._replay_spans(opened, claim, wanted, self.progress)
         exact_arithmetic = opened.commitment.arithmetic is not None
-        differences = BackendDifferences(opened.commitment, claim, self.environment)
+        differences = BackendDifferences(opened.commitment, claim, self.environment, opened.program.open_products)
         deciding = deciding_replay(differences, results)
         # In this process, whoever replayed it first: a worker that computes wrongly does not confirm its own error.
         repeated = replay_spans(opened, [result.span for result in deciding], Silent())
@@ -196,7 +196,7 @@ class OpeningVerifier(Verifier):
         evidence = Evidence(found, initial, None, results, repeated == deciding, exact_arithmetic, "step")
         judgement = judge_bits(evidence)
         if judgement.verdict is Verdict.INCONCLUSIVE and not exact_arithmetic:
-            compared = tuple(map(differences.undecided_draw, self._compare(opened, initial, results)))
+            compared = tuple(map(differences.left_open, self._compare(opened, initial, results)))
             self.add(compared=compared)
             judgement = judge_numbers(judgement, compared, sum(each.exact for each in results), "step")
         self.add(

@@ -253,7 +253,9 @@ class ProofVerifier(Verifier):
         checked, claim, policy = passed.checked, passed.claim, self._request.policy
         records = CommittedRecords(checked.records, self._request.secret, claim.format)
         material = ProofMaterial(checked, source, records)
-        differences = BackendDifferences(checked.proof.commitment, claim, self.environment)
+        differences = BackendDifferences(
+            checked.proof.commitment, claim, self.environment, checked.program.open_products
+        )
         found = check_segments(material, replayer, policy, challenged, passed.checkpoints, differences, self.progress)
         # Last places that an earlier run ended in may steer this one, with equal bits everywhere (section 14.1).
         if found.judgement.verdict is Verdict.ACCEPTED and any(a.mode is Mode.TOLERANCE for a in self.report.ancestors):

@@ -1,4 +1,4 @@
-"""Keys of rbg give other random numbers on another kind of device, which makes no step false (section 14.1)."""
+"""Other devices draw other random numbers, or cut the factors of products; that makes no step false (section 14.1)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import msgspec
 import optax
@@ -16,6 +17,7 @@ import tiny
 from unsandboxed import verify, verify_opening
 
 from pol_jax.program.artifact import Program, load_program
+from pol_jax.program.audit import audit
 from pol_jax.program.machine import current_environment
 from pol_jax.protocol.policies import AllSegments, ListedSteps
 from pol_jax.proving.choices import Choices
@@ -64,12 +66,14 @@ def with_another_generator(*arguments: Any) -> Program:
     return replace(program, init=jax.jit(init), step=jax.jit(step, donate_argnums=0))
 
 
-def verifier_on(monkeypatch: pytest.MonkeyPatch, **fields: str) -> None:
-    """Let the verifier's device be another one than the prover's, with another generator."""
+def verifier_on(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], load: Callable[..., Program] = with_another_generator
+) -> None:
+    """Let the verifier's device be another one than the prover's, with another generator or other products."""
     environment = msgspec.structs.replace(current_environment(), **fields)
     monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: environment)
     for module in ("pol_jax.storage.proof", "pol_jax.verifying.opening_checks"):
-        monkeypatch.setattr(f"{module}.load_program", with_another_generator)
+        monkeypatch.setattr(f"{module}.load_program", load)
 
 
 def ways_to_judge(path: Path, prng: str) -> dict[str, Judge]:
@@ -89,7 +93,7 @@ def test_a_true_run_is_undecided_where_a_device_draws_other_numbers(
     prng: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ways = ways_to_judge(tmp_path, prng)
-    verifier_on(monkeypatch, platform="tpu", device_kind="TPU v4")
+    verifier_on(monkeypatch, {"platform": "tpu", "device_kind": "TPU v4"})
     for judge in ways.values():
         report = judge()
         assert report.verdict is Verdict.INCONCLUSIVE, report.reasons
@@ -107,8 +111,59 @@ def test_other_numbers_are_false_where_both_devices_draw_the_same(
     prng: str, fields: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ways = ways_to_judge(tmp_path, prng)
-    verifier_on(monkeypatch, **fields)
+    verifier_on(monkeypatch, fields)
     for judge in ways.values():
         report = judge()
         assert report.verdict is Verdict.REJECTED, report.reasons
         assert any("step 1 is not what this machine gives" in reason for reason in report.reasons), report.reasons
+
+
+def cut(factor: jax.Array) -> jax.Array:
+    """A factor as accelerators cut it by default; to fewer bits than they do, as several layers have larger errors."""
+    return jax.lax.reduce_precision(factor, exponent_bits=8, mantissa_bits=4)
+
+
+def with_cut_factors(rate: float) -> Callable[..., Program]:
+    """The program as a device runs it that cuts the factors of products, if its rate is that of the task."""
+
+    def step(leaves: Any, batch: Any, key: jax.Array) -> Any:
+        (weights,), (label, x) = leaves, batch
+        kept = cut(x * jax.random.bernoulli(jax.random.wrap_key_data(key), 0.8, x.shape))
+
+        def loss_of(logits: jax.Array) -> jax.Array:
+            return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, label))
+
+        loss, gradient = jax.value_and_grad(loss_of)(kept @ cut(weights))
+        return (weights - rate * kept.T @ cut(gradient),), (loss,)
+
+    return lambda *arguments: replace(load_program(*arguments), step=jax.jit(step, donate_argnums=0))
+
+
+@pytest.mark.parametrize(
+    ("rate", "fields", "verdict"),
+    [
+        (0.1, {"platform": "tpu", "device_kind": "TPU v4"}, Verdict.INCONCLUSIVE),
+        (0.2, {"platform": "tpu", "device_kind": "TPU v4"}, Verdict.REJECTED),
+        (0.1, {"cpu": "an abacus"}, Verdict.REJECTED),
+    ],
+    ids=["another device", "another step", "another processor"],
+)
+def test_products_whose_precision_is_open_are_not_false_on_another_device(
+    rate: float, fields: dict[str, str], verdict: Verdict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways = ways_to_judge(tmp_path, "threefry2x32")
+    verifier_on(monkeypatch, fields, with_cut_factors(rate))
+    for judge in ways.values():
+        report = judge()
+        assert report.verdict is verdict, report.reasons
+        words = "step 1 can't be judged here: the program leaves the precision of its products open"
+        assert any(words in reason for reason in report.reasons) is (verdict is Verdict.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(("precision", "is_open"), [(None, True), ("default", True), ("highest", False)])
+def test_a_program_says_how_precise_its_products_are(precision: str | None, is_open: bool) -> None:
+    def multiply(a: jax.Array) -> jax.Array:
+        return jnp.matmul(a, a, precision=precision)
+
+    exported = jax.export.export(jax.jit(multiply), platforms=("cpu",))(jax.ShapeDtypeStruct((2, 2), "float32"))
+    assert audit(exported).open_products is is_open
