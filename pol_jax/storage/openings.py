@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from pol_jax.errors import ProofError, UsageError, unreadable
 from pol_jax.files import storing, write_whole
@@ -23,25 +25,29 @@ def read_opening(path: Path, limits: Limits) -> Opening:
         UsageError: there is no such file.
         ProofError: the file is no opening, larger than ``limits``, or not in the one canonical form of an opening.
     """
-    content = _read(path, limits.opening_bytes + 1)
-    if len(content) > limits.opening_bytes:
+    with _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size  # a sparse file takes no room on a disk, and all of it in memory
+        content = file.read(size + 1) if size <= limits.opening_bytes else None
+    if content is None or len(content) > limits.opening_bytes:
         raise ProofError(path.name, f"has more than {limits.opening_bytes} bytes")
     return parse_opening(content, path.name)
 
 
 def read_commitment(path: Path, limits: Limits) -> bytes | None:
     """Return the commitment at the head of an opening, or None if it is not there; for errors see `read_opening`."""
-    return commitment_at_the_head(_read(path, limits.document_bytes + _HEAD_BYTES))
+    most = limits.document_bytes + _HEAD_BYTES
+    with _opened(path) as file:
+        return commitment_at_the_head(file.read(min(os.fstat(file.fileno()).st_size, most)))
 
 
-def _read(path: Path, most: int) -> bytes:
-    """Return the first bytes of a plain file, at most so many."""
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a plain file; for errors see `read_opening`."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise UsageError(f"{path}: is no plain file; expected an opening")
-            return file.read(min(status.st_size + 1, most))
+            yield file
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such file; expected an opening") from None
     except OSError as error:

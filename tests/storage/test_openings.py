@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -17,3 +19,15 @@ def test_size_is_bounded_before_reading(opening: Opening, tmp_path: Path) -> Non
     write_opening(tmp_path / "opening", opening)
     with pytest.raises(ProofError, match="more than 100 bytes"):
         read_opening(tmp_path / "opening", dataclasses.replace(Limits(), opening_bytes=100))
+
+
+def test_a_sparse_opening_of_a_terabyte_is_refused_unread(tmp_path: Path) -> None:
+    (tmp_path / "opening").touch()
+    os.truncate(tmp_path / "opening", 2**40)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProofError, match="opening: has more than 68719476736 bytes"):
+            read_opening(tmp_path / "opening", Limits())
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
