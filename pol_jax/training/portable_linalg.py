@@ -6,6 +6,9 @@ without such a library: Cholesky and triangular solves are StableHLO's own, QR a
 expanded by XLA (``Qr``, ``Eigh``, ``ProductOfElementaryHouseholderReflectors``), and LU and SVD are built from these.
 They are used on all platforms. They are pure functions of their operands, and slower than LAPACK for large matrices.
 
+``jnp.empty`` is here too: some versions of jax lower it to memory that nobody filled, which no replay would find again.
+By its lowering for any platform it is filled with zeros.
+
 Decompositions of matrices that are not symmetric (``eig``, ``schur``, ``hessenberg``) have no such lowering.
 """
 
@@ -15,7 +18,7 @@ from functools import cache
 from typing import Any, Final
 
 from jax._src.interpreters import mlir
-from jax._src.lax import linalg
+from jax._src.lax import lax, linalg
 
 _PRIMITIVES: Final = (
     "cholesky_p",
@@ -28,18 +31,19 @@ _PRIMITIVES: Final = (
     "svd_p",
     "triangular_solve_p",
     "tridiagonal_solve_p",
+    "empty_p",
 )
 
 
 @cache
 def portable_lowerings() -> tuple[tuple[Any, Any], ...]:
-    """Return jax's primitives of linear algebra, each with its lowering that calls no native library.
+    """Return jax's primitives of linear algebra, and of empty arrays, with lowerings that call no native library.
 
     Neither jax's primitives nor their rules have public names. A primitive that this jax does not have is left out; a
     program that would need it is then refused by name, as any foreign call is.
     """
-    pairs = ((getattr(linalg, name, None), name) for name in _PRIMITIVES)
-    found = ((primitive, _rule(primitive)) for primitive, _ in pairs if primitive is not None)
+    named = (getattr(linalg, name, getattr(lax, name, None)) for name in _PRIMITIVES)
+    found = ((primitive, _rule(primitive)) for primitive in named if primitive is not None)
     return tuple((primitive, rule) for primitive, rule in found if rule is not None)
 
 
