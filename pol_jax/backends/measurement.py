@@ -18,6 +18,7 @@ from pol_jax.protocol.policies import Metric
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.trees import ArraySpec
 from pol_jax.training.states import HostState, Layout
+from pol_jax.verifying.perturbation import PERTURBATIONS, perturb_last_places, take_back
 
 _METRICS: Final[tuple[Metric, ...]] = ("l1", "l2", "linf", "cosine")
 
@@ -95,16 +96,23 @@ def _error(
 def _judge(
     workload: Workload, span: Span, got: HostState, losses: Sequence[np.float32], ran: BackendRun
 ) -> StepComparison:
-    """Judge a step as a verifier would (`pol_jax.verifying.opening_verifier`), by the compilations of that backend."""
-    end = f"/step/{span.stop}"
+    """Judge a step by the tolerance of a verifier with that backend (`pol_jax.verifying.calibration`).
+
+    Noise is what that backend's compilations differ in, and rounding what they make of perturbed states. A verifier
+    does more than this: it uses decisions, and asks whether last places decide and where one more step leads.
+    """
+    end, spec = f"/step/{span.stop}", workload.commitment.state
+    before, after = workload.opened.state(span.start), workload.opened.state(span.stop)
     names = [
         name.removesuffix(end) for name in sorted(ran.arrays) if name.startswith("variant/") and name.endswith(end)
     ]
-    others = [_state(workload, ran, name + end).leaves for name in names]
-    before, after = workload.opened.state(span.start), workload.opened.state(span.stop)
-    found = judge_step(before, after, got.leaves, others, workload.commitment.state)
-    own = [losses, *(_losses(ran, f"{name}/loss/{span.stop}", span) for name in names)]
-    return with_metric(found, workload.commitment.program.loss, workload.losses(span), own)
+    places = [f"perturbed/{seed},{sign}" for seed, sign in PERTURBATIONS]
+    others, moved = ([_state(workload, ran, name + end).leaves for name in each] for each in (names, places))
+    starts = [perturb_last_places(spec, before, *each) for each in PERTURBATIONS]
+    perturbed = [take_back(state, start, before) for state, start in zip(moved, starts, strict=True)]
+    found = judge_step(before, after, got.leaves, others, spec, perturbed, rounded=len(PERTURBATIONS))
+    theirs, off = ([_losses(ran, f"{name}/loss/{span.stop}", span) for name in each] for each in (names, places))
+    return with_metric(found, workload.commitment.program.loss, workload.losses(span), [losses, *theirs], off)
 
 
 def _state(workload: Workload, ran: BackendRun, name: str) -> HostState:

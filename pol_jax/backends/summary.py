@@ -85,8 +85,8 @@ def _below_each_other(found: Sequence[Line], d_ref: int | float | None) -> Itera
 _LEGEND = (
     "bits: the same letter, the same bits in every state; A is the prover's; ? is not the same twice. equal: single "
     "steps that are. until: the first step that is not. step, segment: the largest error of a step, and the last one "
-    "of the longest segment, over the update (l2){d_ref}. passed: of the steps that differ, those that a verifier "
-    "with this backend would accept in an opening."
+    "of the longest segment, over the update (l2){d_ref}. passed: of the steps that differ, those within the "
+    "tolerance of a verifier with this backend, who asks for more than that, but also takes an opening's decisions."
 )
 
 
@@ -155,8 +155,8 @@ def _tolerance(other: Sequence[Line]) -> Iterator[str]:
     total = sum(counts.values())
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     if counts["passed"] == total:
-        yield f"a verifier with those backends would accept these steps of an opening within its tolerance ({told})"
+        yield f"all steps that differ are within the tolerance of a verifier with those backends ({told})"
     else:
-        yield f"a verifier with those backends, of the {total} steps that differ there: {told}"
+        yield f"by the tolerance of a verifier with those backends, of the {total} steps that differ there: {told}"
     if counts["inconclusive"]:
         yield "inconclusive: its tolerance is too large for the update, or the error is beyond it; neither decides"

@@ -122,6 +122,11 @@ class _Steps:
         """Return the committed state after ``step``, on the device."""
         return tuple(jnp.array(leaf) for leaf in _arrays(self.committed(step), self._state))
 
+    def perturbed(self, step: int, seed: int, sign: int) -> tuple[Any, ...]:
+        """The committed state after ``step``, off by last places, on the device."""
+        leaves = _arrays(self.committed(step), self._state)
+        return tuple(jnp.array(leaf) for leaf in perturb(leaves, self._plan["perturbed_places"], seed, sign))
+
     def advance(
         self, compiled: Callable[..., Any], leaves: tuple[Any, ...], step: int, times: list[float]
     ) -> tuple[tuple[Any, ...], Any]:
@@ -168,8 +173,24 @@ def _execute(steps: _Steps, plan: dict[str, Any], settings: dict[str, Any]) -> t
             for span in differing:
                 state, losses = (_kept(each) for each in steps.span(other, span, []))
                 found[f"variant/{name}/step/{span[1]}"], found[f"variant/{name}/loss/{span[1]}"] = state, losses
+    for seed, sign in plan["perturbations"] if differing else ():
+        for span in differing:
+            start = steps.perturbed(span[0], seed, sign)
+            state, losses = (_kept(each) for each in steps.span(compiled, span, [], start))
+            place = f"perturbed/{seed},{sign}"
+            found[f"{place}/step/{span[1]}"], found[f"{place}/loss/{span[1]}"] = state, losses
     seconds = {"compile_seconds": compile_seconds, "step_seconds": statistics.median(times), "repeats": repeats}
     return found, seconds
+
+
+def perturb(leaves: Sequence[np.ndarray], places: int, seed: int, sign: int) -> list[np.ndarray]:
+    """Leaves that are off by last places. Law: as `pol_jax.verifying.perturbation.perturb_last_places`, bit for bit."""
+    draw, found = np.random.Generator(np.random.PCG64(seed)), list[np.ndarray]()
+    for leaf in leaves:
+        fine = leaf.dtype in (np.float32, np.float64)
+        units = sign * np.where(draw.random(leaf.shape) < 0.5, places, -places) if fine else np.zeros(())
+        found.append(np.asarray(leaf + units.astype(leaf.dtype) * np.finfo(leaf.dtype).eps * leaf) if fine else leaf)
+    return found
 
 
 def _set_precision(module: Any, precision: str) -> None:

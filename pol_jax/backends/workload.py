@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from pol_jax.errors import ProofError, UsageError
+from pol_jax.judging.leaf_distances import PERTURBED_PLACES
 from pol_jax.program.signature import Signature
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.keys import KEY_WORDS, MAX_STEPS
@@ -30,6 +31,7 @@ from pol_jax.verifying.compilations import DEFAULT, variants
 from pol_jax.verifying.opening_checks import Opened, load_opened_program
 from pol_jax.verifying.opening_contents import check_opened_inputs, check_opened_states
 from pol_jax.verifying.opening_rows import WHERE, check_metrics, decode_opened_rows
+from pol_jax.verifying.perturbation import PERTURBATIONS
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ def encode_workload(workload: Workload) -> bytes:
             platform: {each.name: dict(each.options) for each in variants(platform) if each is not DEFAULT}
             for platform in ("cpu", "gpu", "tpu")
         },
+        "perturbations": PERTURBATIONS,
+        "perturbed_places": PERTURBED_PLACES,
     }
     arrays = {
         "plan": np.frombuffer(json.dumps(plan).encode(), np.uint8),
