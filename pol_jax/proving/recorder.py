@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pol_jax.errors import DivergenceError, StorageError
 from pol_jax.protocol.commitment import Schedule
-from pol_jax.protocol.encoding import Digest
+from pol_jax.protocol.encoding import Digest, row_digest
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Segments
 from pol_jax.proving.open_run import Aim
@@ -128,11 +128,12 @@ class Recorder:
         (self._root / JOURNAL_FILE).unlink(missing_ok=True)
 
     def _write(self, row: Row, state: HostState | None, *, new: bool) -> None:
+        content = row.encode()
         if new and self._journal:
-            self._journal.append(row)
+            self._journal.append(content)
         if row.step > self._sealed_to:
             self._open.append(row)
-        self.digests.append(row.digest())
+        self.digests.append(row_digest(content, row.layout.version))
         self.last_state = row.state or self.last_state
         # In this order a kill at any moment leaves a run that can go on (section 5.2).
         if state is not None and self._schedule.has_checkpoint(row.step, self._segments.steps):

@@ -36,12 +36,12 @@ class Journal:
     def __init__(self, path: Path, rows: Iterable[Row] = ()) -> None:
         """Begin the file ``path`` with ``rows`` in place of what it had; a crash leaves the old file or the new."""
         temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(b"".join(_frame(row) for row in rows))
+        temporary.write_bytes(b"".join(_frame(row.encode()) for row in rows))
         temporary.replace(path)
         self._file = path.open("ab", buffering=0)
 
-    def append(self, row: Row) -> None:
-        """Append one row."""
+    def append(self, row: bytes) -> None:
+        """Append one row, as `Row.encode` has it."""
         frame = _frame(row)
         if self._file.write(frame) != len(frame):  # a short write means that the disk is full
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -89,9 +89,8 @@ def _read_rows(file: BinaryIO, layout: RowLayout) -> Iterator[Row]:
         yield row
 
 
-def _frame(row: Row) -> bytes:
-    content = row.encode()
-    return _HEAD.pack(len(content), zlib.crc32(content)) + content
+def _frame(row: bytes) -> bytes:
+    return _HEAD.pack(len(row), zlib.crc32(row)) + row
 
 
 def recorded_rows(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -9,7 +11,7 @@ from jaxtyping import Bool, Integer, UInt8, UInt64
 
 from pol_jax.errors import DataError
 from pol_jax.protocol.encoding import DIGEST_BYTES, FORMAT, Format
-from pol_jax.training.records import Batch, digest_batch, record_rows
+from pol_jax.training.records import Batch, digest_batch
 
 _REMEMBERED_BYTES: Final = 2**26
 
@@ -33,7 +35,7 @@ class CommittedRecords:
         """
         self._digests, self._secret, self._version = digests, secret, version
         self._seen: Bool[np.ndarray, " records"] = np.zeros(len(digests), bool)
-        self._rows: UInt8[np.ndarray, "records bytes"] | None = None
+        self._rows: tuple[np.ndarray, ...] = ()
 
     def check(self, batch: Batch, indices: UInt64[np.ndarray, " batch"]) -> UInt8[np.ndarray, "batch 32"]:
         """Return the digests of the records of a batch.
@@ -46,7 +48,7 @@ class CommittedRecords:
             DataError: a record is not the committed one.
         """
         places = indices.astype(np.int64)
-        expected, rows = self._digests[places], record_rows(batch)
+        expected, rows = self._digests[places], tuple(map(_words, batch))
         if self._remembers(places, rows):
             return expected
         digests = digest_batch(batch, places, self._secret, self._version)
@@ -63,12 +65,30 @@ class CommittedRecords:
         """Return the committed digests of records, which are not read."""
         return self._digests[indices.astype(np.int64)]
 
-    def _remembers(self, places: Integer[np.ndarray, " batch"], rows: UInt8[np.ndarray, "batch bytes"]) -> bool:
-        return self._rows is not None and bool(self._seen[places].all()) and np.array_equal(self._rows[places], rows)
+    def _remembers(self, places: Integer[np.ndarray, " batch"], rows: Sequence[np.ndarray]) -> bool:
+        if not self._seen[places].all() or _kinds(rows) != _kinds(self._rows):
+            return False
+        pairs = zip(self._rows, rows, strict=True)
+        return all(np.array_equal(seen.take(places, axis=0), leaf) for seen, leaf in pairs)
 
-    def _remember(self, places: Integer[np.ndarray, " batch"], rows: UInt8[np.ndarray, "batch bytes"]) -> None:
-        if len(self._digests) * max(rows.shape[1], DIGEST_BYTES) > _REMEMBERED_BYTES:
+    def _remember(self, places: Integer[np.ndarray, " batch"], rows: Sequence[np.ndarray]) -> None:
+        if len(self._digests) * max(sum(leaf[0].nbytes for leaf in rows), DIGEST_BYTES) > _REMEMBERED_BYTES:
             return
-        if self._rows is None:
-            self._rows = np.empty((len(self._digests), rows.shape[1]), np.uint8)
-        self._rows[places], self._seen[places] = rows, True
+        if not self._rows:
+            self._rows = tuple(np.empty((len(self._digests), *leaf.shape[1:]), leaf.dtype) for leaf in rows)
+        if _kinds(rows) != _kinds(self._rows):
+            return
+        for seen, leaf in zip(self._rows, rows, strict=True):
+            seen[places] = leaf
+        self._seen[places] = True
+
+
+def _words(leaf: np.ndarray) -> np.ndarray:
+    """Return the bytes of each record of a leaf, as the widest integers that they divide into: fewer to compare."""
+    rows = leaf.reshape(len(leaf), -1).view(np.uint8)
+    return rows.view(f"u{math.gcd(rows.shape[1], 8)}")
+
+
+def _kinds(rows: Sequence[np.ndarray]) -> list[tuple[np.dtype, tuple[int, ...]]]:
+    """Return type and shape of a record in each leaf: integers of two widths may be equal, and their bytes are not."""
+    return [(leaf.dtype, leaf.shape[1:]) for leaf in rows]

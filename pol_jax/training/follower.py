@@ -105,7 +105,8 @@ class Follower:
         executed = _Executed(inputs, metrics, self._take_state(inputs.step, state))
         if self._is_taken_here(inputs.step):
             self.wait()
-            self._take(executed)
+            with jax.transfer_guard("allow"):
+                self._take(executed)
             held = executed.holds_state
             del executed  # nothing else has the state now
             self._give_back(inputs.step, held)
@@ -175,14 +176,15 @@ class Follower:
             raise self._error
 
     def _work(self) -> None:
-        while (item := self._steps.get()) is not None:
-            if isinstance(item, Event):
-                item.set()
-                continue
-            self._follow_up(item)
-            step, held, item = item.inputs.step, item.holds_state, None  # nothing else has the state now
-            self._give_back(step, held)
-            self._room.release()
+        with jax.transfer_guard("allow"):  # whatever the caller forbids their own code; once, since it is slow to enter
+            while (item := self._steps.get()) is not None:
+                if isinstance(item, Event):
+                    item.set()
+                    continue
+                self._follow_up(item)
+                step, held, item = item.inputs.step, item.holds_state, None  # nothing else has the state now
+                self._give_back(step, held)
+                self._room.release()
 
     def _follow_up(self, executed: _Executed) -> None:
         """Take a step, unless one before it failed."""
@@ -225,10 +227,9 @@ class Follower:
             raise ProcessError(f"step {executed.inputs.step}: {lost_process(error)}") from error
 
     def _take_row(self, executed: _Executed) -> None:
-        with jax.transfer_guard("allow"):  # whatever the caller forbids their own code
-            state, kept = self._state_of(executed)
-            recorded = tuple(executed.metrics[place] for place in self._places)
-            row = self._witness.row(executed.inputs, recorded, state)
+        state, kept = self._state_of(executed)
+        recorded = tuple(executed.metrics[place] for place in self._places)
+        row = self._witness.row(executed.inputs, recorded, state)
         self._observe(row, kept)
         if self._on_step:
             names = self._program.signature.metrics

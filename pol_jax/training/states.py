@@ -98,11 +98,19 @@ class Layout:
 
     def fetch(self, packed: Packed) -> HostState:
         """Bring a packed state to the host; this waits for the device."""
-        buffers = [np.asarray(array) for array in packed]
+        buffers = tuple(np.asarray(array) for array in packed)
         pairs = zip(self.spec, self.slots, strict=True)
-        return HostState(
-            self, tuple(buffers[slot.buffer][slot.start : slot.stop].reshape(leaf.shape) for leaf, slot in pairs)
-        )
+        leaves = (buffers[slot.buffer][slot.start : slot.stop].reshape(leaf.shape) for leaf, slot in pairs)
+        return HostState(self, tuple(leaves), buffers)
+
+    @cached_property
+    def pieces_of_packed(self) -> tuple[tuple[int, slice], ...]:
+        """Return buffer and bytes of each piece of a packed state; nothing if a leaf is cut: its pieces lie scattered."""
+        if not all(leaf.is_whole for leaf in self.spec):
+            return ()
+        sizes = [DTYPES[leaf.dtype].itemsize for leaf in self.spec]
+        pairs = zip(self.slots, sizes, strict=True)
+        return tuple((slot.buffer, slice(slot.start * size, slot.stop * size)) for slot, size in pairs)
 
     def is_digested_in_place(self, leaves: Sequence[jax.Array]) -> bool:
         """Return whether a state is digested where it lies, because it is large and in the memory of the host."""
@@ -158,10 +166,12 @@ class HostState:
     Attributes:
         layout: describes the leaves.
         leaves: the leaves in the order of the specification; they may be views of a state on the device, or of files.
+        packed: the buffers that the leaves are views of, if it was packed: small states are digested faster from them.
     """
 
     layout: Layout
     leaves: tuple[np.ndarray, ...]
+    packed: tuple[np.ndarray, ...] = ()
 
     def copy(self) -> HostState:
         """Return the same state in memory of its own."""
@@ -173,8 +183,15 @@ class HostState:
 
     def digest_pieces(self, *, with_copies: bool = False) -> bytes:
         """Return the digests of the pieces of the state, one after the other; there are no copies of any."""
+        return b"".join(piece_digests(self._pieces()))
+
+    def _pieces(self) -> list[memoryview]:
+        """Return the bytes of each piece, in order."""
+        if self.packed and (places := self.layout.pieces_of_packed):
+            buffers = [contiguous_bytes(buffer) for buffer in self.packed]
+            return [buffers[buffer][where] for buffer, where in places]
         pairs = zip(self.layout.spec, self.leaves, strict=True)
-        return b"".join(piece_digests([piece for leaf, array in pairs for piece in cut(leaf, array)]))
+        return [piece for leaf, array in pairs for piece in cut(leaf, array)]
 
 
 def cut(leaf: LeafSpec, array: np.ndarray) -> Iterator[memoryview]:

@@ -26,7 +26,7 @@ def test_a_torn_journal_keeps_every_whole_row(tmp_path_factory: pytest.TempPathF
     journal = Journal(path, rows[:1])
     ends = [path.stat().st_size]
     for row in rows[1:]:
-        journal.append(row)
+        journal.append(row.encode())
         ends.append(path.stat().st_size)
     journal.close()
     content = path.read_bytes()
@@ -72,7 +72,7 @@ def test_a_journal_that_is_not_there_has_no_rows(tmp_path: Path) -> None:
 def test_a_cleared_journal_goes_on(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal", [_row(1)])
     journal.clear()
-    journal.append(_row(2))
+    journal.append(_row(2).encode())
     journal.close()
     assert read_journal(tmp_path / "journal", RowLayout()) == [_row(2)]
 
