@@ -1,6 +1,7 @@
 """Measure the room between honest and forged steps where the verifier's backend is not the prover's.
 
     python scripts/margins.py [--steps N] [--quick] [--batch N] [--data-dir DIR] [--only digits cifar10 shakespeare]
+                              [--provers NAME ...]
 
 Every way to compile a task's step stands in for the prover's backend once; the verifier has the others. Honest and
 forged steps are taken from states at the start, in the middle and at the end of a short training. A step that does not
@@ -30,7 +31,7 @@ from pol_jax.reports.comparison import UsedDecisions
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.calibration import judge_span
-from pol_jax.verifying.compilations import Compilation, Compilations
+from pol_jax.verifying.compilations import Compilation, Compilations, variants
 from pol_jax.verifying.decided_spans import FollowedSteps
 from pol_jax.verifying.observed_steps import ObservedSteps
 
@@ -85,6 +86,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, help="of the training; the task's own if left out")
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--only", nargs="+", default=list(TASKS), choices=TASKS)
+    names = [each.name for each in variants()]
+    parser.add_argument("--provers", nargs="+", default=names, choices=names, help="these compilations as provers")
     options = parser.parse_args()
     print("errors and tolerances over the update; outcomes as passed/inconclusive/failed")
     print(
@@ -97,18 +100,18 @@ def main() -> None:
             continue
         steps = 20 if options.quick else options.steps
         task = load_task(name, data_dir=options.data_dir, steps=steps)
-        measure_task(replace(task, batch_size=options.batch or task.batch_size), steps)
+        measure_task(replace(task, batch_size=options.batch or task.batch_size), steps, options.provers)
 
 
-def measure_task(task: Task, steps: int) -> None:
-    """Judge the steps of every prover of one task."""
+def measure_task(task: Task, steps: int, provers: Sequence[str]) -> None:
+    """Judge the steps of these provers of one task."""
     bench = Bench.of(task)
     for refused in bench.made.refused:
         print(f"{task.name:12} left out: {refused}")
     every = (bench.made.reference, *bench.made.others)
     states = bench.states(0, (0, steps // 2, steps - 1))
     observed = ObservedSteps(bench.program, [each.variant for each in every])
-    for prover in every:
+    for prover in (each for each in every if each.variant.name in provers):
         reference, *others = (each for each in every if each is not prover)
         verifier, judged = replace(bench.made, reference=reference, others=tuple(others)), Judged()
         for at, before in states.items():
