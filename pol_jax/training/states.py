@@ -105,7 +105,7 @@ class Layout:
 
     @cached_property
     def pieces_of_packed(self) -> tuple[tuple[int, slice], ...]:
-        """Return buffer and bytes of each piece of a packed state; nothing if a leaf is cut: its pieces lie scattered."""
+        """Return buffer and bytes of each piece of a packed state; nothing if any leaf is cut into pieces."""
         if not all(leaf.is_whole for leaf in self.spec):
             return ()
         sizes = [DTYPES[leaf.dtype].itemsize for leaf in self.spec]

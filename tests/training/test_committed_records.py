@@ -69,3 +69,15 @@ def test_one_record_in_the_place_of_another_is_refused() -> None:
     check(batch_at(PLACES), PLACES)
     with pytest.raises(DataError, match="record 0 "):
         check(batch_at(PLACES), np.array([5, 0, 5, 7], np.uint64)[[1, 0, 2, 3]])
+
+
+def test_records_whose_numbers_are_equal_and_whose_bytes_are_not_are_others() -> None:
+    """They are compared as integers: those of two widths may be equal."""
+    check = committed().check
+    check(batch_at(PLACES), PLACES)
+    x, y = batch_at(PLACES)
+    with pytest.raises(DataError, match="record 5 "):
+        check((x.view(np.uint32).astype(np.uint64), y), PLACES)
+    with pytest.raises(DataError, match="record 5 "):
+        check((x,), PLACES)
+    check((x, y), PLACES)
