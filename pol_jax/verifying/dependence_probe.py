@@ -7,7 +7,7 @@ pull the parameters to values of its own. So one step is executed with other num
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,15 +16,17 @@ import numpy as np
 
 from pol_jax.judging.leaf_numbers import doubles, finite_distance, is_floating
 from pol_jax.program.artifact import Program, executing
+from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.distances import finite
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.dependence import Dependence
+from pol_jax.training.freed_memory import give_memory_back
 from pol_jax.training.inputs import StepInput
 
 State = Sequence[np.ndarray]
 
-_Ends = tuple[State, State]
-"""The states before and after a step."""
+_Ends = tuple[Callable[[int], np.ndarray], State]
+"""What gives a leaf of the state before a step, by its place, and the state after it."""
 
 _LARGE: Final = 1 / 16
 """The share of all moved values that a leaf holds which counts; small ones may be counters and statistics."""
@@ -33,7 +35,7 @@ _ENOUGH: Final = 16
 """Values that a step moves in a leaf which counts, if there is one: a single one may be a rate or a count."""
 
 _MOST_BYTES: Final = 2**30
-"""Of a larger state no step is tried: five of them are in memory."""
+"""Of a larger state no step is tried: four of them are in memory."""
 
 
 def probe_dependence(program: Program, before: State, given: StepInput) -> Dependence | None:
@@ -53,13 +55,21 @@ def probe_dependence(program: Program, before: State, given: StepInput) -> Depen
     spec = program.signature.state
     if program.placement is not None or sum(leaf.nbytes for leaf in before) > _MOST_BYTES:
         return None
+    give_memory_back(nbytes(spec))
     start = [given.changed.get(at, leaf) for at, leaf in enumerate(before)]
-    rearranged = [_moved_on(leaf) if is_floating(each.dtype) else leaf for each, leaf in zip(spec, start, strict=True)]
+
+    def as_it_was(at: int) -> np.ndarray:
+        return start[at]
+
+    def rearranged(at: int) -> np.ndarray:  # made anew where it is needed: a whole state of them would be one more
+        return _moved_on(start[at]) if is_floating(spec[at].dtype) else start[at]
+
     # An intervention is part of the state that the step starts from, and is put in before.
     given = replace(given, changed={})
     other = replace(given, batch=tuple(_moved_on(np.asarray(leaf)) for leaf in given.batch))
-    own = start, _execute(program, start, given)
-    batch, batch_leaf = _least_change(spec, own, (start, _execute(program, start, other)))
+    own = as_it_was, _execute(program, as_it_was, given)
+    batch, batch_leaf = _least_change(spec, own, (as_it_was, _execute(program, as_it_was, other)))
+    give_memory_back(nbytes(spec))
     state, state_leaf = _least_change(spec, own, (rearranged, _execute(program, rearranged, given)))
     return Dependence(given.step, batch, batch_leaf, state, state_leaf)
 
@@ -69,19 +79,20 @@ def _moved_on(leaf: np.ndarray) -> np.ndarray:
     return np.roll(leaf.reshape(-1), leaf.size // 2 + 1).reshape(leaf.shape)
 
 
-def _execute(program: Program, before: State, given: StepInput) -> list[np.ndarray]:
+def _execute(program: Program, before: Callable[[int], np.ndarray], given: StepInput) -> list[np.ndarray]:
+    places = range(len(program.signature.state))
     with executing(program.signature):
-        after, _ = program.step(tuple(jnp.array(leaf) for leaf in before), given.batch, given.key)
+        after, _ = program.step(tuple(jnp.array(before(at)) for at in places), given.batch, given.key)
         return [np.asarray(leaf) for leaf in after]
 
 
 def _least_change(spec: StateSpec, own: _Ends, other: _Ends) -> tuple[float | None, str | None]:
     """Return the leaf whose update changes least, and by which share; None if no large leaf moves."""
     floating = [at for at, leaf in enumerate(spec) if is_floating(leaf.dtype)]
-    moved = {at: int(np.count_nonzero(own[0][at] != own[1][at])) for at in floating}
+    moved = {at: int(np.count_nonzero(own[0](at) != own[1][at])) for at in floating}
     least = min(_ENOUGH, max(moved.values(), default=0))
     shares = {
-        at: _change([doubles(each[at]) for each in (*own, *other)])
+        at: _change([doubles(leaf) for before, after in (own, other) for leaf in (before(at), after[at])])
         for at, count in moved.items()
         if count and count >= max(least, _LARGE * sum(moved.values()))
     }
