@@ -19,6 +19,7 @@ from pol_jax.reports.comparison import Compared
 from pol_jax.storage.checked_leaves import CheckedLeaves
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.training.committed_records import CommittedRecords
+from pol_jax.training.freed_memory import give_memory_back
 from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.inputs import step_inputs
 from pol_jax.training.shards import layout_of
@@ -86,9 +87,13 @@ class Replayer:
         proof = self._checked.proof
         takes = proof.commitment.initial.leaves
         given = taken_of(proof.commitment, proof.host_leaves(0)) if takes else {}
+        give_memory_back(self._layout.nbytes)  # what the checks of the states have freed
         with executing(self._program.signature):
             state = self._layout.view(self._program.start(first_key(proof.commitment), given))
-        return self._witness.initial(first_key(proof.commitment), state) == proof.row(0)
+        is_exact = self._witness.initial(first_key(proof.commitment), state) == proof.row(0)
+        del state, given
+        give_memory_back(self._layout.nbytes)  # and what init took beside its results
+        return is_exact
 
     def self_test(self, span: Span) -> ReplayResult:
         """Replay the first steps of the run. If the next replay begins with them too, it goes on from their end.
@@ -161,6 +166,7 @@ class Replayer:
         # Rows are compared as they are made, so that a replay ends at the first difference and not at the segment's
         # end.
         comparer = RowComparer(begun.rows, begun.span, self._report, states_only=states_only)
+        give_memory_back(self._layout.nbytes)  # what the replay before has freed
         state = self._first_state(begun, reached)
         self._done += begun.first - span.start - 1
         result, last = replay_to_state(self._program, self._witness, state, inputs, comparer)

@@ -35,6 +35,7 @@ from pol_jax.reports.wording.notices import notices
 from pol_jax.reports.wording.origins import describe_provenance, describe_test
 from pol_jax.storage.final_arrays import NamedLeaves
 from pol_jax.storage.model_files import read_model
+from pol_jax.training.freed_memory import give_memory_back
 from pol_jax.verifying.attestations import Attested, check_attestations, check_signed_digests
 from pol_jax.verifying.dependence_probe import probe_dependence
 from pol_jax.verifying.deployed import compare_deployed
@@ -168,6 +169,7 @@ class Verifier(ABC):
         # The probe informs and decides nothing, so that a machine that can not run it still gives its verdict.
         with suppress(BackendError):
             given = next(iter(material.inputs(span)))
+            give_memory_back(nbytes(material.program.signature.state))  # what the replays have freed
             self.add(dependence=probe_dependence(material.program, material.state(span.start), given))
 
     def add_drift(self, drift: Drift) -> None:
