@@ -24,6 +24,8 @@ patch("pol_jax.sandbox.apart.child_process", serving_thread).start()
 """
 """Put before a notebook that is about what is verified, and not about the process in which it is."""
 
+ABOUT_VERDICTS = ("01_train_and_prove", "04_identity", "05_attacks", "06_workers")
+
 
 def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
@@ -52,6 +54,6 @@ def test_notebook_runs(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     if any('"openssl"' in cell.source for cell in notebook.cells if cell.cell_type == "code"):
         needs("openssl")
-    if path.stem in ("05_attacks", "06_workers"):
+    if path.stem in ABOUT_VERDICTS:
         notebook.cells.insert(0, nbformat.v4.new_code_cell(IN_PROCESS))
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
