@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 import struct
 import tracemalloc
 import zlib
@@ -100,7 +101,7 @@ def test_a_journal_of_more_rows_than_a_segment_has_is_refused(tmp_path: Path, mo
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link", "device"])
 def test_a_journal_that_is_no_plain_file_holds_nobody_up(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    make = {
+    make: dict[str, Callable[[Path], None]] = {
         "pipe": os.mkfifo,
         "folder": Path.mkdir,
         "link": lambda path: path.symlink_to(path),
