@@ -162,11 +162,11 @@ def _policy(everything: bool, chance: dict[str, float]) -> Policy:
 
 
 def _print(parties: tuple[tuple[Path, Report], ...], found: Resolution, nonce: bytes) -> None:
-    names = [printable(str(path)) for path, _ in parties]
+    names = [printable(str(path), 4096) for path, _ in parties]
     stands = {Standing.FIRST: f"{names[0]} stands", Standing.SECOND: f"{names[1]} stands"}
     say(stands.get(found.standing, str(found.standing)), style="bold")
     for reason in found.reasons:
-        say(printable(reason, 1000), indent=2)
+        say(printable(reason, 20_000), indent=2)  # names of files in full
     for name, (_, report) in zip(names, parties, strict=True):
         say(f"{name}: {describe_verdict(report)}")
         lines = [describe_authorship(report.authorship)] if report.authorship else list(report.reasons)

@@ -27,7 +27,7 @@ class Party:
 
     def __str__(self) -> str:
         """Return the name in a form that is safe to show."""
-        return printable(self.name, 80)
+        return printable(self.name, 4096)
 
     @property
     def prover(self) -> str | None:

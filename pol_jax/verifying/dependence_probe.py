@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import jax.numpy as jnp
@@ -57,13 +58,7 @@ def probe_dependence(program: Program, before: State, given: StepInput) -> Depen
         return None
     give_memory_back(nbytes(spec))
     start = [given.changed.get(at, leaf) for at, leaf in enumerate(before)]
-
-    def as_it_was(at: int) -> np.ndarray:
-        return start[at]
-
-    def rearranged(at: int) -> np.ndarray:  # made anew where it is needed: a whole state of them would be one more
-        return _moved_on(start[at]) if is_floating(spec[at].dtype) else start[at]
-
+    as_it_was, rearranged = start.__getitem__, partial(_rearranged, spec, start)
     # An intervention is part of the state that the step starts from, and is put in before.
     given = replace(given, changed={})
     other = replace(given, batch=tuple(_moved_on(np.asarray(leaf)) for leaf in given.batch))
@@ -77,6 +72,11 @@ def probe_dependence(program: Program, before: State, given: StepInput) -> Depen
 def _moved_on(leaf: np.ndarray) -> np.ndarray:
     """Return the same numbers in other places: whatever holds for all of them, such as a sign, still holds."""
     return np.roll(leaf.reshape(-1), leaf.size // 2 + 1).reshape(leaf.shape)
+
+
+def _rearranged(spec: StateSpec, state: State, at: int) -> np.ndarray:
+    """Return a leaf with its numbers in other places, made when it is needed: a whole state would be one more."""
+    return _moved_on(state[at]) if is_floating(spec[at].dtype) else state[at]
 
 
 def _execute(program: Program, before: Callable[[int], np.ndarray], given: StepInput) -> list[np.ndarray]:
