@@ -112,12 +112,17 @@ def _dot(context: Context, params: dict[str, Any], arguments: Values) -> Values:
     return [products.dot_general(context.guard, a, b, params["dimension_numbers"])]
 
 
+def _axes(params: dict[str, Any]) -> tuple[int, ...]:
+    """Return the axes that a reduction takes away; those of some of jax's own rules are numpy's integers."""
+    return tuple(map(int, params["axes"]))
+
+
 def _reduce_sum(context: Context, params: dict[str, Any], arguments: Values) -> Values:
-    return [sums.total(context.guard, arguments[0], params["axes"])]
+    return [sums.total(context.guard, arguments[0], _axes(params))]
 
 
 def _reduce_prod(context: Context, params: dict[str, Any], arguments: Values) -> Values:
-    return [sums.product(context.guard, arguments[0], params["axes"])]
+    return [sums.product(context.guard, arguments[0], _axes(params))]
 
 
 def _cumulative(combine: Callable[[Guard, Array, Array], Array], neutral: float) -> Rule:

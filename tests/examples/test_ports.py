@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,9 @@ import pytest
 from places import ROOT
 from unsandboxed import verify
 
+from pol_jax.errors import TaskError
 from pol_jax.protocol.policies import AllSegments
+from pol_jax.training.export import export_task, signature_of
 
 EXAMPLES = ROOT / "examples"
 PORTS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
@@ -52,6 +55,20 @@ def test_a_port_learns_as_the_original_does_and_is_verified(name: str, tmp_path:
     assert 0.5 < gained(port.train(tmp_path / "proof")) / gained(original.train()) < 2
     report = verify(tmp_path / "proof", port.task.source, policy=AllSegments(), nonce=b"n" * 16)
     assert report.verdict == "accepted", report.reasons
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.interpreter] * (name in LIBRARY)) for name in PORTS]
+)
+def test_a_port_takes_exact_arithmetic_or_says_what_keeps_it(name: str) -> None:
+    if name in LIBRARY and not find_spec(LIBRARY[name]):
+        pytest.skip(f"{LIBRARY[name]} is not installed (extra: libraries)")
+    task = replace(load(EXAMPLES / f"{name}.py").task, arithmetic="exact")
+    if name == "equinox_classifier":  # its dropout has keys of a generator of its own
+        with pytest.raises(TaskError, match=r"exact arithmetic doesn't cover random_split .*, at .*equinox_class"):
+            export_task(task, signature_of(task, "threefry2x32"))
+    else:
+        export_task(task, signature_of(task, "threefry2x32"))
 
 
 @pytest.mark.parametrize("name", PORTS)
