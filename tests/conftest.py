@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,10 @@ MAY_DIFFER = (
 Others say so themselves: ``@pytest.mark.interpreter``.
 """
 
+WAITING = ("proving/test_pods.py", "test_notebooks.py", "cli/test_interrupted_train.py")
+
+MOST_MAPPINGS = 25_000
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
@@ -83,8 +88,14 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         config.option.dist = "worksteal"
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than processors: some tests wait for other processes most of their time."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark those."""
+    """Mark those; what waits most comes first, beside all that computes."""
+    items.sort(key=lambda item: not item.path.relative_to(TESTS).as_posix().startswith(WAITING))
     for item in items:
         if item.path.relative_to(TESTS).as_posix().startswith(MAY_DIFFER):
             item.add_marker(pytest.mark.interpreter)
@@ -130,6 +141,20 @@ def _once() -> Iterator[None]:
             patch.setattr(f"pol_jax.{module}.export_task", once.export_once)
             patch.setattr(f"pol_jax.{module}.signature_of", once.signature_once)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _room_for_programs() -> Iterator[None]:
+    """Forget compiled programs before they are too many: each takes mappings of memory, of which Linux allows 65,530.
+
+    XLA ends the process, without a word, where it gets no more.
+    """
+    yield
+    with suppress(OSError), open("/proc/self/maps", encoding="ascii", errors="replace") as mappings:
+        if sum(1 for _ in mappings) > MOST_MAPPINGS:
+            once.load_once.cache_clear()
+            jax.clear_caches()
+            gc.collect()
 
 
 @pytest.fixture(scope="session")
