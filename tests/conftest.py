@@ -19,7 +19,7 @@ import pytest
 TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent / "scripts")]  # task names such as tiny:plain, and modules of scripts
 
-from type_checks import check_annotations  # noqa: E402
+from type_checks import check_annotations, forget_functions  # noqa: E402
 
 check_annotations()
 
@@ -150,6 +150,7 @@ def _room_for_programs() -> Iterator[None]:
     XLA ends the process, without a word, where it gets no more.
     """
     yield
+    forget_functions()
     with suppress(OSError), open("/proc/self/maps", encoding="ascii", errors="replace") as mappings:
         if sum(1 for _ in mappings) > MOST_MAPPINGS:
             once.load_once.cache_clear()

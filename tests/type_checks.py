@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
+from beartype._util.func.utilfunctest import is_func_nested
 from beartype.claw import beartype_package
 from jaxtyping import install_import_hook, jaxtyped
 
@@ -63,3 +64,13 @@ def check_annotations() -> None:
         if re.search(r"jaxtyping|array_types|\bwraps\(", path.read_text(encoding="utf-8"))
     ]
     install_import_hook(shaped, "beartype.beartype")
+
+
+def forget_functions() -> None:
+    """Let go of the functions within functions that beartype has checked, and of all that they refer to.
+
+    It remembers of each for ever whether it is one: with them go states and hundreds of compiled programs.
+    """
+    for cell in is_func_nested.__closure__ or ():
+        if isinstance(cell.cell_contents, dict):
+            cell.cell_contents.clear()
