@@ -141,7 +141,9 @@ SPELLINGS: list[tuple[str, Spelling, str]] = [
 
 @pytest.mark.parametrize("name", ["claim.json", "commitment.json", "inventory.json"])
 @pytest.mark.parametrize(("spelling", "problem"), [each[1:] for each in SPELLINGS], ids=[each[0] for each in SPELLINGS])
-def test_document_spelled_otherwise(proof_copy: Path, name: str, spelling: Spelling, problem: str) -> None:
+def test_a_document_in_another_spelling_is_refused(
+    proof_copy: Path, name: str, spelling: Spelling, problem: str
+) -> None:
     (proof_copy / name).write_bytes(spelling((proof_copy / name).read_bytes()))
     if name != "inventory.json":
         take_stock(proof_copy)

@@ -69,7 +69,9 @@ def test_everything_swapped_for_an_honest_run(forged: Forger, plain_proof: Path,
 
 
 @pytest.mark.parametrize(("stage", "refusing"), [(5, 5), (7, 9), (9, 9)])
-def test_ledger_swapped(forged: Forger, plain_proof: Path, verify_plain: Verify, stage: int, refusing: int) -> None:
+def test_a_ledger_swapped_before_the_replay(
+    forged: Forger, plain_proof: Path, verify_plain: Verify, stage: int, refusing: int
+) -> None:
     act = swap(forged.root, plain_proof, DIRECTORY)
     report = verify_plain(forged.root, progress=At(stage, act), policy=ListedSegments((1,)))
     refused(report, refusing, DIRECTORY, CHANGED)

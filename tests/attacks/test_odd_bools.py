@@ -25,7 +25,7 @@ def test_only_zero_and_one_are_bools() -> None:
     assert not has_odd_bool(np.zeros((0, 2), np.bool_))
 
 
-def test_in_a_checkpoint(tmp_path: Path) -> None:
+def test_an_odd_bool_in_a_checkpoint_is_refused(tmp_path: Path) -> None:
     spec = (LeafSpec(path="/flags", dtype="bool", shape=(3,), pieces=(1,), prng=None),)
     save_checkpoint(tmp_path, 0, spec, [TRUE])
     np.testing.assert_array_equal(load_checkpoint(tmp_path, 0, spec)[0], TRUE)
@@ -34,13 +34,13 @@ def test_in_a_checkpoint(tmp_path: Path) -> None:
         load_checkpoint(tmp_path, 1, spec)
 
 
-def test_in_an_opening() -> None:
+def test_an_odd_bool_in_an_opening_is_refused() -> None:
     np.testing.assert_array_equal(opened_arrays("states[0]", SPEC, [TRUE.tobytes()])[0], TRUE)
     with pytest.raises(ProofError, match="a bool is neither 0 nor 1"):
         opened_arrays("states[0]", SPEC, [ODD.tobytes()])
 
 
-def test_in_a_record() -> None:
+def test_an_odd_bool_in_a_record_is_refused() -> None:
     take([{"flags": TRUE}], SPEC, np.array([0]))
     with pytest.raises(DataError, match="a bool is neither 0 nor 1"):
         take([{"flags": ODD}], SPEC, np.array([0]))

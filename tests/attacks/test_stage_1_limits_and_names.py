@@ -22,7 +22,7 @@ from pol_jax.storage.ledger import segment_file
 
 
 @pytest.mark.parametrize("name", ["commitment.json", "claim.json", "inventory.json"])
-def test_document_is_missing(proof_copy: Path, name: str) -> None:
+def test_a_missing_document_is_refused(proof_copy: Path, name: str) -> None:
     (proof_copy / name).unlink()
     refused(check(proof_copy), 1, name, "is missing")
 
@@ -44,7 +44,9 @@ def test_no_proof_at_all(tmp_path: Path) -> None:
         (checkpoint_name(6), checkpoint_name(30), 6, "none of the schedule's"),
     ],
 )
-def test_one_too_many(proof_copy: Path, source: str, copy: str, stage: int, problem: str) -> None:
+def test_a_file_that_no_proof_has_is_refused(
+    proof_copy: Path, source: str, copy: str, stage: int, problem: str
+) -> None:
     (shutil.copytree if (proof_copy / source).is_dir() else shutil.copy)(proof_copy / source, proof_copy / copy)
     refused(check(proof_copy), 2, copy, "is not in the inventory")
     take_stock(proof_copy)
@@ -90,7 +92,7 @@ STRANGE = [
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_strange_name(proof_copy: Path, name: bytes) -> None:
+def test_a_strange_name_of_a_file_is_refused(proof_copy: Path, name: bytes) -> None:
     path = os.path.join(os.fsencode(proof_copy), name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     Path(os.fsdecode(path)).write_bytes(b"")
@@ -119,7 +121,7 @@ def test_directories_without_end(proof_copy: Path) -> None:
 
 @pytest.mark.parametrize("name", ["records", "commitment.json", "claim.json", INIT_FILE, segment_file(1), "ledger"])
 @pytest.mark.parametrize("target", ["true", "dangling", "outside", "itself"])
-def test_link(proof_copy: Path, tmp_path: Path, name: str, target: str) -> None:
+def test_a_link_is_refused(proof_copy: Path, tmp_path: Path, name: str, target: str) -> None:
     path, copy = proof_copy / name, tmp_path / "copy"
     path.rename(copy)
     targets = {"true": copy, "dangling": tmp_path / "nothing", "outside": Path("/etc/passwd"), "itself": path}
@@ -168,7 +170,7 @@ def test_file_in_place_of_a_directory(proof_copy: Path, name: str) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 @pytest.mark.parametrize("name", ["records", "claim.json", "ledger", "commitment.json"])
-def test_unreadable(proof_copy: Path, name: str) -> None:
+def test_a_file_that_can_t_be_read_is_refused(proof_copy: Path, name: str) -> None:
     (proof_copy / name).chmod(0)
     report = check(proof_copy)
     (proof_copy / name).chmod(0o700)
@@ -211,7 +213,7 @@ def test_many_files_of_a_fair_size(proof_copy: Path) -> None:
     refused(check(proof_copy, Limits(total_bytes=sum(sizes) - 1)), 1, "beyond the limits")
 
 
-def test_too_many_files(proof_copy: Path) -> None:
+def test_more_files_than_the_limit_are_refused(proof_copy: Path) -> None:
     count = len(list(proof_copy.rglob("*")))
     assert check(proof_copy, Limits(files=count))
     refused(check(proof_copy, Limits(files=count - 1)), 1, "beyond the limits on the number of files")

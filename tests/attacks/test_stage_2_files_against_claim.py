@@ -63,7 +63,7 @@ DEEPER = {
 
 
 @pytest.mark.parametrize("name", DEEPER)
-def test_file_is_missing(proof_copy: Path, name: str) -> None:
+def test_a_missing_file_is_refused(proof_copy: Path, name: str) -> None:
     remove(proof_copy / name)
     refused(check(proof_copy), 2, name, "is missing; the inventory lists it")
     take_stock(proof_copy)
@@ -97,7 +97,7 @@ def test_a_state_or_a_run_beyond_what_the_verifier_has_memory_for(plain_proof: P
 
 
 @pytest.mark.parametrize("name", ["claim.json", "commitment.json", "records", STEP_FILE, segment_file(0)])
-def test_empty_file(proof_copy: Path, name: str) -> None:
+def test_an_empty_file_is_refused(proof_copy: Path, name: str) -> None:
     (proof_copy / name).write_bytes(b"")
     refused(check(proof_copy), 2, name, "has 0 bytes, the inventory says")
     take_stock(proof_copy)

@@ -48,7 +48,7 @@ def other_step() -> bytes:
     return export_task(task, signature_of(task, "threefry2x32")).step
 
 
-def test_program_swapped(proof_copy: Path, verify_plain: Verify) -> None:
+def test_another_program_is_refused(proof_copy: Path, verify_plain: Verify) -> None:
     (proof_copy / STEP_FILE).write_bytes(other_step())
     take_stock(proof_copy)
     refused(verify_plain(proof_copy), 3, STEP_FILE, "not the committed program")
@@ -60,7 +60,7 @@ def test_program_swapped_and_committed_to(forger: Forger, verify_plain: Verify) 
     refused(verify_plain(forger.root), 5, "row 0", "key")
 
 
-def test_programs_exchanged(proof_copy: Path, verify_plain: Verify) -> None:
+def test_init_and_step_exchanged_are_refused(proof_copy: Path, verify_plain: Verify) -> None:
     init, step = ((proof_copy / name).read_bytes() for name in (INIT_FILE, STEP_FILE))
     (proof_copy / INIT_FILE).write_bytes(step)
     (proof_copy / STEP_FILE).write_bytes(init)
@@ -69,7 +69,7 @@ def test_programs_exchanged(proof_copy: Path, verify_plain: Verify) -> None:
 
 
 @pytest.mark.parametrize("wound", ["digest", "shorter", "longer"])
-def test_other_records(proof_copy: Path, verify_plain: Verify, wound: str) -> None:
+def test_record_digests_of_other_records_are_refused(proof_copy: Path, verify_plain: Verify, wound: str) -> None:
     path = proof_copy / "records"
     content = path.read_bytes()
     path.write_bytes({"digest": ODD + content[32:], "shorter": content[:-1], "longer": content + ODD}[wound])

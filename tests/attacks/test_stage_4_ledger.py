@@ -34,20 +34,20 @@ def sparse_proof(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_row_dropped(forger: Forger, verify_plain: Verify) -> None:
+def test_a_missing_row_is_refused(forger: Forger, verify_plain: Verify) -> None:
     del forger.rows[-1]
     forger.write(steps=24)
     refused(verify_plain(forger.root), 4, segment_file(3), "5 rows, expected 6")
 
 
-def test_row_added(forger: Forger, verify_plain: Verify) -> None:
+def test_an_added_row_is_refused(forger: Forger, verify_plain: Verify) -> None:
     forger.rows.append(forger.rows[-1])
     forger.change(25, step=25)
     forger.write(steps=24)
     refused(verify_plain(forger.root), 4, segment_file(4), "none of the 4 segments")
 
 
-def test_row_renumbered(forger: Forger, verify_plain: Verify) -> None:
+def test_a_renumbered_row_is_refused(forger: Forger, verify_plain: Verify) -> None:
     forger.change(9, step=10)
     forger.write()
     refused(verify_plain(forger.root), 4, segment_file(1), "other steps than 7 to 12")
@@ -82,7 +82,7 @@ def test_an_early_end_is_accepted_and_told(loose_proof: Path, verify_plain: Veri
     assert any("the prover chose where the run ends" in reason for reason in report.reasons)
 
 
-def test_shortened_claim(loose: Forger, verify_plain: Verify) -> None:
+def test_a_claim_of_fewer_steps_is_refused(loose: Forger, verify_plain: Verify) -> None:
     loose.write(steps=18)
     refused(verify_plain(loose.root), 4, segment_file(3), "none of the 3 segments of 18 steps")
 
@@ -96,7 +96,7 @@ def test_shortened_run_with_the_last_state(loose: Forger, verify_plain: Verify) 
     refused(verify_plain(forger.root), 4, "claim.json", "final_state", "row 18")
 
 
-def test_longer_claim(loose: Forger, verify_plain: Verify) -> None:
+def test_a_claim_of_more_steps_is_refused(loose: Forger, verify_plain: Verify) -> None:
     loose.write(steps=2**26)
     refused(verify_plain(loose.root), 4, segment_file(3 + 1), "is missing")
 
@@ -130,7 +130,7 @@ def test_state_digest_where_the_schedule_has_none(sparse_proof: Path, tmp_path: 
     refused(verify_plain(forger.root), 4, segment_file(0), "row 5: state_digest must be missing")
 
 
-def test_segments_exchanged(proof_copy: Path, verify_plain: Verify) -> None:
+def test_exchanged_segments_are_refused(proof_copy: Path, verify_plain: Verify) -> None:
     a, b = (proof_copy / segment_file(segment) for segment in (1, 2))
     a_bytes, b_bytes = a.read_bytes(), b.read_bytes()
     a.write_bytes(b_bytes)

@@ -20,14 +20,14 @@ ODD = b"\x07" * 32
 
 
 @pytest.mark.parametrize("step", [0, 1, 9, 24])
-def test_chosen_key(forger: Forger, verify_plain: Verify, step: int) -> None:
+def test_a_chosen_key_is_refused(forger: Forger, verify_plain: Verify, step: int) -> None:
     forger.change(step, key=bytes(8))
     forger.write()
     refused(verify_plain(forger.root), 5, segment_file(max(0, (step - 1) // 6)), f"row {step}: key")
 
 
 @pytest.mark.parametrize("choice", ["swapped", "repeated", "fewer", "none"])
-def test_chosen_batch(forger: Forger, verify_plain: Verify, choice: str) -> None:
+def test_a_chosen_batch_is_refused(forger: Forger, verify_plain: Verify, choice: str) -> None:
     """Forging by chosen batches (Thudi et al., 2022): other committed records, with the digest that they have."""
     old = forger.rows[9].indices
     new = {"swapped": old[[1, 0, 2, 3]], "repeated": old[[0, 0, 2, 3]], "fewer": old[:3], "none": old[:0]}[choice]

@@ -21,7 +21,7 @@ def test_checkpoint_of_another_state(forger: Forger, verify_plain: Verify, step:
     refused(verify_plain(forger.root), 6, checkpoint_name(step), f"not the one in row {step}")
 
 
-def test_checkpoints_exchanged(proof_copy: Path, verify_plain: Verify) -> None:
+def test_exchanged_checkpoints_are_refused(proof_copy: Path, verify_plain: Verify) -> None:
     a, b, spare = (proof_copy / checkpoint_name(step) for step in (6, 12, 99))
     a.rename(spare)
     b.rename(a)

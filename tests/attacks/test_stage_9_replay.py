@@ -86,7 +86,7 @@ def test_a_replay_goes_on_from_no_state_that_is_not_the_ledger_s(
     assert [result.mismatch for result in results] == [None, 9, None, None]
 
 
-def test_forged_loss(forger: Forger, verify_plain: Verify) -> None:
+def test_a_forged_loss_is_refused(forger: Forger, verify_plain: Verify) -> None:
     forger.change(20, loss=b"\0\0\0\0")
     forger.write()
     refused(verify_plain(forger.root), 9, "steps 19 to 24: the replay of step 20 differs from the ledger (loss)")
@@ -117,7 +117,7 @@ def interpolated(forger: Forger, first: int) -> None:
             forger.change(step, state=forger.layout.gather(leaves).digest())
 
 
-def test_interpolated_states(forger: Forger, verify_plain: Verify) -> None:
+def test_interpolated_states_are_refused(forger: Forger, verify_plain: Verify) -> None:
     interpolated(forger, 6)
     forger.write()
     refused(verify_plain(forger.root), 9, "steps 7 to 12: the replay of step 7 differs from the ledger")

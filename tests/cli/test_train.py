@@ -26,7 +26,7 @@ def run(*arguments: str | int | Path) -> Any:
     return CliRunner().invoke(cli.pol, [str(argument) for argument in arguments])
 
 
-def test_commands(chain: Path, tmp_path: Path) -> None:
+def test_the_command_line_starts_from_an_earlier_proof(chain: Path, tmp_path: Path) -> None:
     base, out = chain / "base", tmp_path / "tuned"
     train_it = ("train", "tiny:plain", "--out", out, "--steps", STEPS, "--interval", INTERVAL, "--seed", "child")
     trained = run(*train_it, "--start-from", base, "--take", "/params")
@@ -46,7 +46,7 @@ def test_commands(chain: Path, tmp_path: Path) -> None:
     assert "add --parent DIR" in missing.output
 
 
-def test_commands_for_weights(chain: Path, tmp_path: Path) -> None:
+def test_the_command_line_starts_from_weights(chain: Path, tmp_path: Path) -> None:
     train_it = ("train", "tiny:plain", "--out", tmp_path / "tuned", "--steps", STEPS)
     source = chain / "base" / "checkpoints" / "0000000024"
     trained = run(*train_it, "--start-from-weights", source, "--take", "/params/w", "--take", "/momentum")

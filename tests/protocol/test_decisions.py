@@ -44,7 +44,9 @@ MANY = tuple(range(MAX_ENTRIES // 2 + 1))
         ((step(1, site(0, MANY), site(1, MANY)),), "entries"),
     ],
 )
-def test_others_are_refused(decisions: tuple[StepDecisions, ...], words: str, opening: Opening) -> None:
+def test_decisions_that_break_a_rule_of_form_are_refused(
+    decisions: tuple[StepDecisions, ...], words: str, opening: Opening
+) -> None:
     with pytest.raises(ProofError, match=words):
         check_decisions(decisions, "it")
     with pytest.raises(ProofError, match=words):
@@ -52,6 +54,6 @@ def test_others_are_refused(decisions: tuple[StepDecisions, ...], words: str, op
 
 
 @pytest.mark.parametrize("wrong", [StepDecisions(0, (site(),)), StepDecisions(1, ()), StepDecisions(2**32, (site(),))])
-def test_numbers_have_bounds(wrong: StepDecisions, opening: Opening) -> None:
+def test_numbers_of_decisions_beyond_their_bounds_are_refused(wrong: StepDecisions, opening: Opening) -> None:
     with pytest.raises(ProofError, match="is no opening"):
         parse_opening(msgspec.structs.replace(opening, decisions=(wrong,)).encode(), "it")

@@ -94,7 +94,7 @@ def test_every_committed_figure_is_described(measured: tuple[Path, str]) -> None
     assert not any(json.loads(path.read_bytes())["quick"] for path in FIGURES.glob("*.json"))
 
 
-def test_d_ref(run_here: Callable[..., str]) -> None:
+def test_the_script_measures_d_ref(run_here: Callable[..., str]) -> None:
     said = run_here("d_ref.py", "tiny:plain", "--steps", "3")
     distances = {
         name: (float(whole), float(parameters))
