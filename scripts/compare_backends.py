@@ -53,14 +53,14 @@ def compare(options: argparse.Namespace) -> int:
     jax.config.update("jax_platforms", "cpu")  # this process leaves accelerators to those that it starts
 
     from pol_jax.backends.comparison import compare_backends
-    from pol_jax.backends.description import built_in, choose, read_backends
+    from pol_jax.backends.description import built_in, read_backends, select_backends
     from pol_jax.backends.results import write_results
     from pol_jax.backends.workload import read_workload
     from pol_jax.protocol.limits import Limits
     from pol_jax.storage.openings import read_opening
 
     described = read_backends(options.config) if options.config else ()
-    backends = choose((*built_in(), *described), options.only)
+    backends = select_backends((*built_in(), *described), options.only)
     workload = read_workload(read_opening(options.opening, Limits()))
     results = compare_backends(workload, backends, timeout=options.timeout, machine=options.machine)
     for outcome in results.outcomes:

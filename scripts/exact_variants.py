@@ -25,7 +25,7 @@ import numpy as np
 
 from pol_jax.exact import exact
 from pol_jax.exact.self_testing import program
-from pol_jax.exact.vectors import load
+from pol_jax.exact.vectors import load_vectors
 
 ENVIRONMENTS: dict[str, dict[str, str]] = {
     "default": {},
@@ -59,7 +59,7 @@ print(jax.__version__, found[0], found[-1])
 
 def of_vectors() -> tuple[Any, Any, list[tuple[Any, ...]]]:
     """The program of all vectors as a step, its state, and its inputs."""
-    vectors = load()
+    vectors = load_vectors()
     run = program(vectors)
     arrays = [list(vector.inputs) for vector in vectors]
     return lambda state, key: (run(state, key), ()), arrays, [(np.array([7, 9], np.uint32),)]

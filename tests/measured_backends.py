@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from pol_jax.backends.results import BackendOutcome, Results
-from pol_jax.backends.summary import summary
+from pol_jax.backends.summary import backend_summary
 from pol_jax.cli import main as cli
 
 SOURCE = tiny.plain().source
@@ -34,7 +34,7 @@ def outcome(found: Results, name: str) -> BackendOutcome:
 def shown(parts: tuple[Results, ...], d_ref: float | None = None) -> str:
     written = io.StringIO()
     console = Console(file=written, width=160)
-    console.print(summary(parts, d_ref), soft_wrap=True)
+    console.print(backend_summary(parts, d_ref), soft_wrap=True)
     return written.getvalue()
 
 

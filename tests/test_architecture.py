@@ -80,7 +80,7 @@ TESTED_ELSEWHERE = {
     "exact/test_laws.py": "exact.conversions exact.error_functions exact.exponentials exact.grid exact.powers"
     " exact.products exact.quotients exact.remainders exact.sums exact.trigonometry exact.values",
     "exact/test_self_testing.py": "exact.operations exact.vectors exact.windows exact.scatters exact.convolutions",
-    "exact/test_transform.py": "exact.control exact.interpreter exact.rules",
+    "exact/test_transform.py": "exact.control exact.interpreter exact.primitives exact.rules",
     "backends/test_measurement.py": "backends.comparison",
     "backends/test_runner.py": "backends.worker",
     "docs/test_protocol.py": "protocol.stages",
@@ -96,6 +96,7 @@ TESTED_ELSEWHERE = {
     "test_type_checks.py": "array_types",
     "cli/test_main.py": "errors cli.help_format cli.proving_commands cli.study_commands cli.verifying_commands",
     "cli/test_check.py": "cli.documents",
+    "cli/test_train.py": "cli.train_options",
     "cli/test_verify.py": "cli.arguments cli.report_screen cli.verifier_options",
     "cli/test_sign.py": "storage.final_arrays cli.output_file",
     "cli/test_diff.py": "protocol.differences verifying.diff",

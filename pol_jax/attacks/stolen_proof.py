@@ -52,7 +52,7 @@ def _signed_copy(setting: Setting, out: Path) -> Forged:
     state, claim = read_final_state(setting.victim), setting.victim.finished().claim
     subjects = name_final(parameters=digest_arrays(select_parameters(state)), state=digest_arrays(state), deployed=None)
     shutil.rmtree(out / folder.DIRECTORY, ignore_errors=True)
-    write_whole(folder.place(out, folder.CLAIM), attest_claim(claim.encode(), subjects, key, None))
+    write_whole(folder.attestation_path(out, folder.CLAIM), attest_claim(claim.encode(), subjects, key, None))
     return Forged(out, setting.task, None, (), 0)
 
 

@@ -27,7 +27,7 @@ _LONGEST: Final = 12 * 129
 
 
 @dataclass(frozen=True)
-class Limits:
+class ArchiveLimits:
     """Limits say what a reader takes at most; they are the reader's, never the archive's.
 
     Attributes:
@@ -63,7 +63,7 @@ class Extractor:
     directory, for the caller to throw away.
     """
 
-    def __init__(self, root: Path, limits: Limits, where: str) -> None:
+    def __init__(self, root: Path, limits: ArchiveLimits, where: str) -> None:
         """Write into ``root``, an empty directory that is there; ``where`` names the archive in errors."""
         self._root, self._limits, self._where = root, limits, where
         self._pending = bytearray()
@@ -151,8 +151,10 @@ class Extractor:
         name, size = name_of(header), self._size(header[-BLOCK:])
         if not _NAME.match(name):
             raise self._malformed(f"the name {name[:80]!r}")
+        # The header is written again and compared: every other field of it is checked by that, whatever it says.
         if header_of(name, size) != header:
             raise self._malformed(f"the member {name[:80]!r} that is no plain file in the one form")
+        # Ascending names can't occur twice, and a directory of plain files has one archive only.
         if name <= self._last:
             raise self._malformed(f"the name {name[:80]!r} out of order, or twice")
         return name, size
@@ -173,6 +175,7 @@ class Extractor:
                 f"holds more than {self._limits.files} files or {self._limits.bytes} bytes, which is the limit",
             )
         path = self._root / name
+        # O_EXCL and O_NOFOLLOW: nothing that is there already is written to, and no link is followed.
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb")
@@ -216,6 +219,7 @@ def _stream_file(root: Path, name: str) -> Iterator[bytes]:
             while left and (piece := file.read(min(left, _CHUNK))):
                 left -= len(piece)
                 yield piece
+            # The size is in the header already, so that a file which grows or shrinks can't be written truly.
             if left or file.read(1):
                 raise StorageError(f"{name}: changed while it was read; leave the proof alone while it is encrypted")
     except OSError as error:

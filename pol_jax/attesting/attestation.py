@@ -121,7 +121,7 @@ def read_attestation(
     Raises:
         ProofError: malformed, not verified, or signed by another than ``pinned``.
     """
-    signed = envelope.verify(content, where, signatures=signatures)
+    signed = envelope.verify_envelope(content, where, signatures=signatures)
     if pinned is not None and pinned not in signed.signers:
         raise ProofError(where, f"signed by {', '.join(signed.signers)}; expected the signer {pinned}")
     predicate, subjects = _parse_statement(signed.payload, kind, where)

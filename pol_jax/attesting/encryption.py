@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 import pyrage  # type: ignore[import-untyped]  # has no stubs of its own
 
 from pol_jax.attesting.age_keys import read_identities, read_recipients
-from pol_jax.attesting.archive import Extractor, Limits, stream_directory
+from pol_jax.attesting.archive import ArchiveLimits, Extractor, stream_directory
 from pol_jax.errors import PolError, ProofError, StorageError, UsageError, printable
 
 _MAGIC: Final = b"age-encryption.org/v1\n"
@@ -39,6 +39,7 @@ def encrypt(directory: Path, recipients: Sequence[str], out: Path) -> None:
     """
     readers = read_recipients(recipients)
     _refuse_existing(out)
+    # The archive would contain itself, and grow while it is read.
     if out.resolve().is_relative_to(directory.resolve()):
         raise UsageError(f"{printable(str(out))}: lies in the directory that is encrypted; choose a place outside it")
     with _new_file(out) as file:
@@ -49,7 +50,7 @@ def encrypt(directory: Path, recipients: Sequence[str], out: Path) -> None:
             raise _cause(source, target, out=out) or StorageError(f"{out}: can't be encrypted: {error}") from error
 
 
-def decrypt(file: Path, identities: Path, out: Path, *, limits: Limits | None = None) -> None:
+def decrypt(file: Path, identities: Path, out: Path, *, limits: ArchiveLimits | None = None) -> None:
     """Decrypt what `encrypt` wrote into a new directory.
 
     Args:
@@ -66,7 +67,7 @@ def decrypt(file: Path, identities: Path, out: Path, *, limits: Limits | None = 
     where = file.name
     keys = read_identities(identities)
     with _reading(file) as source, _new_directory(out) as folder:
-        extractor = Extractor(folder, limits or Limits(), where)
+        extractor = Extractor(folder, limits or ArchiveLimits(), where)
         target = _Target(extractor.write)
         try:
             pyrage.decrypt_io(source, target, keys)
@@ -182,6 +183,7 @@ def _new_file(out: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        # Asked again: encryption takes long, and somebody may have made a file of this name meanwhile.
         _refuse_existing(out)
         temporary.replace(out)
     except OSError as error:

@@ -44,13 +44,13 @@ class Signed:
 
 
 def sign(payload: bytes, key: Ed25519PrivateKey) -> bytes:
-    """Return an envelope with ``payload``, signed by ``key``. Law: `verify` gives the payload and the signer back."""
+    """Return an envelope with ``payload``, signed by ``key``. Law: `verify_envelope` gives both back."""
     envelope = Envelope(payload, PAYLOAD_TYPE, {})
     envelope.sign(CryptoSigner(key, _library_key(public_text(key))))
     return canonical_bytes(envelope.to_dict())
 
 
-def verify(content: bytes, where: str, *, signatures: int = 1) -> Signed:
+def verify_envelope(content: bytes, where: str, *, signatures: int = 1) -> Signed:
     """Return what is in an envelope, if every signature in it verifies.
 
     Args:

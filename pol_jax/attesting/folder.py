@@ -59,14 +59,14 @@ class Attestations:
     beacon: bytes | None = None
 
 
-def place(root: Path, name: str) -> Path:
+def attestation_path(root: Path, name: str) -> Path:
     """Return the path of the attestation ``name`` of the proof in ``root``."""
     return root / DIRECTORY / name
 
 
 def find(root: Path, name: str) -> Path | None:
     """Return the path of the attestation ``name`` if it is there; a folder that is a link is passed over."""
-    path = place(root, name)
+    path = attestation_path(root, name)
     return path if not path.parent.is_symlink() and (path.exists() or path.is_symlink()) else None
 
 

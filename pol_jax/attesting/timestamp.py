@@ -96,7 +96,7 @@ def verify_token(response: bytes, message: bytes, roots: Sequence[Certificate], 
         ProofError: malformed, over other bytes, or of a time at which the certificate was not valid.
     """
     if not roots:
-        raise UsageError("no root certificate of a timestamping authority is given; name one with --tsa-roots FILE")
+        raise UsageError("tsa_roots: no root certificate of a timestamping authority is given; expected at least one")
     with warnings.catch_warnings():
         warnings.simplefilter("error", CryptographyDeprecationWarning)  # certificates that break RFC 5280
         return _verify(response, message, roots, where)

@@ -11,7 +11,7 @@ import msgspec
 from pol_jax.backends.description import Backend
 from pol_jax.backends.measurement import reproductions
 from pol_jax.backends.results import FORMAT, BackendOutcome, Results
-from pol_jax.backends.runner import BackendFailure, run
+from pol_jax.backends.runner import BackendFailure, run_backend
 from pol_jax.backends.workload import Workload, encode_workload
 from pol_jax.errors import printable
 from pol_jax.program.machine import processor
@@ -65,7 +65,7 @@ def compare_backends(
 
 def _outcome(workload: Workload, backend: Backend, work_file: Path, timeout: int | float) -> BackendOutcome:
     shown = _shown(backend)
-    found = run(backend, work_file, timeout)
+    found = run_backend(backend, work_file, timeout)
     if isinstance(found, BackendFailure):
         return BackendOutcome(shown, found.status, found.reason[:1024])
     try:

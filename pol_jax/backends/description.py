@@ -122,7 +122,7 @@ def parse_backends(content: bytes, where: str) -> tuple[Backend, ...]:
     return found
 
 
-def choose(backends: Sequence[Backend], only: Sequence[str]) -> tuple[Backend, ...]:
+def select_backends(backends: Sequence[Backend], only: Sequence[str]) -> tuple[Backend, ...]:
     """Return those whose name is in ``only``, or whose platform is; all, if that is empty.
 
     Raises:

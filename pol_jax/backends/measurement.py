@@ -37,6 +37,7 @@ def _steps(workload: Workload, ran: BackendRun) -> Iterator[Reproduction]:
         got = _state(workload, ran, f"step/{span.stop}")
         losses = _losses(ran, f"loss/{span.stop}", span)
         found = _reproduction("step", workload, span.start, span, got, losses)
+        # Equal bits need no tolerance, and the backend has computed nothing to calibrate one by.
         if not found.exact:
             judged = _judge(workload, span, got, losses, ran)
             reason = printable("; ".join(judged.reasons[:3]))[:1024]

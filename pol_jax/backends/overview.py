@@ -97,7 +97,7 @@ def default_lines(found: Sequence[Line]) -> list[Line]:
     return [line for line in chosen if line is not None]
 
 
-def ranges(numbers: Iterable[int]) -> str:
+def step_ranges(numbers: Iterable[int]) -> str:
     """Return numbers as they are given to ``--steps``: 1, 2, 3, 7 is ``1-3,7``."""
     runs: list[list[int]] = []
     for number in sorted(set(numbers)):

@@ -93,7 +93,7 @@ class BackendFailure:
     reason: str
 
 
-def run(backend: Backend, work: Path, timeout: int | float) -> BackendRun | BackendFailure:
+def run_backend(backend: Backend, work: Path, timeout: int | float) -> BackendRun | BackendFailure:
     """Execute ``work`` under a backend, in a process of its own.
 
     Args:
@@ -104,6 +104,7 @@ def run(backend: Backend, work: Path, timeout: int | float) -> BackendRun | Back
     settings = {name: getattr(backend, name) for name in ("platform", "matmul_precision", "threads")}
     python = backend.python or sys.executable
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as noise:
+        # -P: Python would find the modules beside the worker's file first, by names that other packages have too.
         command = [python, "-P", worker.__file__, str(work), folder, msgspec.json.encode(settings).decode()]
         try:
             code = _wait(command, _variables(backend), noise, timeout)
@@ -115,6 +116,7 @@ def run(backend: Backend, work: Path, timeout: int | float) -> BackendRun | Back
 
 
 def _wait(command: list[str], variables: dict[str, str], noise: IO[bytes], timeout: int | float) -> int:
+    # All output goes to a file: with a pipe, a process that writes much would wait for a reader.
     process = subprocess.Popen(  # noqa: S603  # an interpreter that the user named, and our own code
         command, stdin=subprocess.DEVNULL, stdout=noise, stderr=noise, env=variables, cwd="/", start_new_session=True
     )
@@ -141,6 +143,8 @@ def _variables(backend: Backend) -> dict[str, str]:
 
 
 def _outcome(code: int, said: str, folder: Path) -> BackendRun | BackendFailure:
+    # Looked for first: XLA ends the process over an unknown flag, but only warns of an unknown instruction set, and
+    # then measures another backend than the one that was asked for.
     flag = _REFUSED_FLAG.search(said)
     if flag:
         return BackendFailure("refused", printable(flag[1][:300]))

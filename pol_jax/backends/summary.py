@@ -11,13 +11,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pol_jax.backends.overview import Line, default_lines, label, lines, plain_text, ranges, relative
+from pol_jax.backends.overview import Line, default_lines, label, lines, plain_text, relative, step_ranges
 from pol_jax.backends.results import BackendOutcome, Results
 
 _STATUS = {"missing": "not available"}
 
 
-def summary(parts: Sequence[Results], d_ref: int | float | None = None, *, narrow: bool = False) -> RenderableType:
+def backend_summary(
+    parts: Sequence[Results], d_ref: int | float | None = None, *, narrow: bool = False
+) -> RenderableType:
     """Return the whole summary.
 
     Args:
@@ -38,7 +40,7 @@ def summary(parts: Sequence[Results], d_ref: int | float | None = None, *, narro
 
 def _head(parts: Sequence[Results], found: Sequence[Line]) -> Iterator[Text]:
     steps = {each.stop for line in found for each in line.outcome.of("step")}
-    yield Text(f"{plain_text(parts[0].task)}, claim {parts[0].claim[:16]}…, steps {ranges(steps) or 'none'}")
+    yield Text(f"{plain_text(parts[0].task)}, claim {parts[0].claim[:16]}…, steps {step_ranges(steps) or 'none'}")
     for at, part in enumerate(parts, 1):
         number = f"[{at}] " if len(parts) > 1 else ""
         kinds = {

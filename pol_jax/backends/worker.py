@@ -72,6 +72,7 @@ def _find_devices(platform: str, steps: _Steps) -> None:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # jax asserts that there is any platform
         why = _line(error).split(" (set ")[0] if str(error) else "this jax has no such platform, or finds no device"
+        # Lowering needs no device of the platform, but jax needs some device to start at all.
         jax.config.update("jax_platforms", "cpu")
         try:
             steps.lower(platform)
@@ -156,6 +157,7 @@ def _execute(steps: _Steps, plan: dict[str, Any], settings: dict[str, Any]) -> t
     found, times, repeats, differing = dict[str, Any](), list[float](), True, []
     for span in plan["spans"]:
         state, losses = (_kept(each) for each in steps.span(compiled, span, times))
+        # A backend that gives other bits the second time can't be told from one that differs from the prover's.
         again, _ = steps.span(compiled, span, times)
         repeats = repeats and np.array_equal(state, _kept(again))
         found[f"step/{span[1]}"], found[f"loss/{span[1]}"] = state, losses
@@ -167,6 +169,7 @@ def _execute(steps: _Steps, plan: dict[str, Any], settings: dict[str, Any]) -> t
             leaves, losses = steps.span(compiled, span, times, leaves)
             found[f"segment/{segment[0][0]}/{span[1]}"] = _kept(leaves)
             found[f"segment loss/{segment[0][0]}/{span[1]}"] = _kept(losses)
+    # Variants and perturbations calibrate a tolerance, which nobody needs where all bits are equal.
     for name, options in plan["variants"].get(jax.default_backend(), {}).items() if differing else ():
         with suppress(RuntimeError, ValueError, NotImplementedError):  # an option that this compiler refuses
             other = steps.compile(settings["matmul_precision"], options)

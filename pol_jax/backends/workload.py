@@ -79,6 +79,7 @@ def read_workload(opening: Opening, steps: Iterable[int] | None = None, limits: 
         UsageError: a step that is not in the opening.
         ProofError: the opening contradicts itself, or its program may not run.
     """
+    # A replay here starts from committed states, and would have to put other leaves into some of them.
     if opening.interventions:
         raise UsageError("the opening has interventions, which are not measured; open other steps")
     commitment = Commitment.parse(opening.commitment)

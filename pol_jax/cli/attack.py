@@ -62,10 +62,10 @@ def _forge(console: Console, attack: Attack, setting: Setting, out: Path, d_ref:
     verdict = judge_by_paper(open_proof(out), forged.source, d_ref)
     print_line(console, f"{attack.name} ({attack.source}): {attack.makes}")
     print_line(console, f"written to {out}, at a cost of {forged.gradients} gradients, {honest}", indent=2)
-    print_line(console, f"by the rule of the 2021 paper: {describe(verdict)}", indent=2)
+    print_line(console, f"by the rule of the 2021 paper: {describe_rule(verdict)}", indent=2)
 
 
-def describe(verdict: PaperVerdict) -> str:
+def describe_rule(verdict: PaperVerdict) -> str:
     """Return what the rule of the paper says, in words."""
     if verdict.accepted:
         return f"accepted, {verdict.replayed} updates replayed, the farthest {verdict.largest:.2g} d_ref away"

@@ -10,15 +10,15 @@ import jax
 
 from pol_jax.backends import results
 from pol_jax.backends.comparison import compare_backends
-from pol_jax.backends.description import built_in, choose, read_backends
+from pol_jax.backends.description import built_in, read_backends, select_backends
 from pol_jax.backends.results import Results, read_results, write_results
-from pol_jax.backends.summary import summary
+from pol_jax.backends.summary import backend_summary
 from pol_jax.backends.table import table, write_table
 from pol_jax.backends.workload import read_workload
 from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.terminal import WIDTH_OF_TABLE, Bars, make_console, print_line, quiet_libraries
-from pol_jax.cli.train import read_secret
+from pol_jax.cli.train_options import read_secret
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, BackendError, UsageError
 from pol_jax.files import storing
 from pol_jax.protocol.limits import Limits
@@ -55,7 +55,7 @@ def backends_command(
     else:
         if len(paths) + (opening is not None) != 1:
             raise UsageError("what shall be replayed? give one PROOF, or --opening FILE")
-        chosen = choose((*built_in(), *(read_backends(config) if config else ())), only)
+        chosen = select_backends((*built_in(), *(read_backends(config) if config else ())), only)
         wanted = None if steps is None else parse_list(steps)
         bars = Bars()
         try:
@@ -65,7 +65,7 @@ def backends_command(
         finally:
             bars.end()
     console = make_console()
-    console.print(summary(parts, d_ref, narrow=console.is_terminal and console.width < WIDTH_OF_TABLE))
+    console.print(backend_summary(parts, d_ref, narrow=console.is_terminal and console.width < WIDTH_OF_TABLE))
     if out:
         print_line(console, _write(out, parts, d_ref, travels=not merge))
     return ACCEPTED if any(each.status == "ran" for part in parts for each in part.outcomes) else INCONCLUSIVE

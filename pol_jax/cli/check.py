@@ -20,7 +20,7 @@ from pol_jax.attesting.time_window import Timestamp, Work, window_of
 from pol_jax.attesting.timestamp import MAX_RESPONSE_BYTES, read_roots, verify_token
 from pol_jax.attesting.weights import read_weights
 from pol_jax.cli.documents import Documents, check_documents, is_bundle
-from pol_jax.cli.output_file import proof_of
+from pol_jax.cli.output_file import proof_around
 from pol_jax.cli.terminal import say
 from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, ProofError, UsageError, printable
@@ -99,7 +99,7 @@ def _at_hand(path: Path, proof: Path | None) -> tuple[Path | None, Path | None]:
         if proof is not None:
             raise UsageError("--proof: PATH is a proof already; give an envelope as PATH")
         return find(path, CLAIM), path
-    return path, proof or proof_of(path)
+    return path, proof or proof_around(path)
 
 
 def _completed(tokens: Tokens, root: Path | None) -> Tokens:
@@ -221,7 +221,9 @@ def _token(file: Path | None, message: bytes | None, roots: Path | None) -> Time
     if message is None:
         raise UsageError("--commitment-timestamp: there is no proof at hand (--proof), whose commitment it is about")
     response = read_input(file, MAX_RESPONSE_BYTES)
-    return verify_token(response, message, read_roots(roots) if roots else (), where=file.name)
+    if roots is None:
+        raise UsageError("no root certificate of a timestamping authority is given; name one with --tsa-roots FILE")
+    return verify_token(response, message, read_roots(roots), where=file.name)
 
 
 def _round(file: Path | None, beacon: str | None, now: datetime) -> BeaconRound | None:

@@ -17,7 +17,7 @@ from pol_jax.protocol.spans import Segments
 from pol_jax.sandbox.memory import memory_of_reading
 from pol_jax.sandbox.reader import confined_reader
 from pol_jax.storage import ledger
-from pol_jax.storage.inventory import check_inventory, read_bounded, scan
+from pol_jax.storage.inventory import check_inventory, list_files, read_bounded
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def check_documents(root: Path, limits: Limits) -> Documents:
         raise UsageError(f"{root}: the run is not finished; expected a proof with {claims.FILE}")
     if is_bundle(root):
         return _read(root, limits, None)
-    sizes = scan(root, limits)
+    sizes = list_files(root, limits)
     check_inventory(root, read_bounded(root, inventory.FILE, limits), sizes)
     documents = _read(root, limits, len(sizes))
     _check_ledger(root, documents.commitment, documents.claim)

@@ -14,7 +14,7 @@ from pol_jax.protocol.policies import ListedSegments
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.sandbox.follow import describe, follow_apart, unfinished_report
+from pol_jax.sandbox.follow import describe_following, follow_apart, unfinished_report
 from pol_jax.storage.run import open_run
 from pol_jax.training.task import Source
 from pol_jax.verifying.following import Following, SegmentChecked
@@ -65,7 +65,7 @@ def follow_and_verify(
         ended = follow_apart(request, following, source, tell, progress=bars, bounds=bounds)
     finally:
         bars.end()
-    say(describe(ended, following), err=True)
+    say(describe_following(ended, following), err=True)
     if ended.how != "finished":
         return unfinished_report(request, ended, following, list(bad.values()))
     if still_there := _segments_of(request, bad):

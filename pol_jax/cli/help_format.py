@@ -32,7 +32,7 @@ class Formatter(click.HelpFormatter):
                 self.write_text(meaning)
 
 
-class Context(click.Context):
+class HelpContext(click.Context):
     """The context of a call, whose help is written by `Formatter`."""
 
     formatter_class = Formatter

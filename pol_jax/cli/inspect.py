@@ -18,7 +18,7 @@ from pol_jax.reports.curves import Curve
 from pol_jax.reports.provenance import provenance_of
 from pol_jax.reports.wording.origins import describe_provenance
 from pol_jax.sandbox.runs import open_run_apart
-from pol_jax.storage.inventory import scan
+from pol_jax.storage.inventory import list_files
 from pol_jax.storage.run import Run
 
 _WIDEST_NAME = 24
@@ -94,7 +94,7 @@ def _checkpoints(proof: Run) -> str:
 
 def _sizes(proof: Run) -> list[tuple[str, str]]:
     totals: dict[str, int] = {}
-    for name, size in scan(proof.root, Limits()).items():
+    for name, size in list_files(proof.root, Limits()).items():
         folder = name.split("/")[0]
         totals[folder] = totals.get(folder, 0) + size
     by_size = sorted(totals.items(), key=lambda item: -item[1])

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from pol_jax.cli import attestation_commands, proving_commands, study_commands, verifying_commands
-from pol_jax.cli.help_format import Context
+from pol_jax.cli.help_format import HelpContext
 from pol_jax.errors import WRONG_INPUT, PolError, UserCodeError, printable
 
 _INTERRUPTED, _BUG = 130, 70
@@ -39,9 +39,9 @@ def _remember(context: click.Context, parameter: click.Parameter, wanted: bool) 
     context.ensure_object(dict)[parameter.name] = wanted
 
 
-pol.context_class = Context
+pol.context_class = HelpContext
 for command in pol.commands.values():
-    command.context_class = Context
+    command.context_class = HelpContext
     command.params.append(
         click.Option(
             ["--traceback"], is_flag=True, expose_value=False, callback=_remember, help="Show all of an exception."

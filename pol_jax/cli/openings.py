@@ -12,9 +12,9 @@ from pol_jax.cli.arguments import step_policy
 from pol_jax.cli.cures import source_of_built_in
 from pol_jax.cli.nonces import GivenNonce, given_nonce
 from pol_jax.cli.output_file import check_writable
-from pol_jax.cli.report_screen import check_files, check_model, publish
+from pol_jax.cli.report_screen import check_outputs, publish_report
 from pol_jax.cli.terminal import Bars, quiet_libraries, say
-from pol_jax.cli.train import read_secret
+from pol_jax.cli.train_options import read_secret
 from pol_jax.cli.verifier_options import VerifierOptions
 from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import challenged_steps
@@ -27,7 +27,7 @@ from pol_jax.sandbox.virtual_devices import provide_devices
 from pol_jax.storage.inventory import find_claim
 from pol_jax.storage.openings import write_opening
 from pol_jax.training.task import load_task
-from pol_jax.verifying.request import OpeningRequest, absolute
+from pol_jax.verifying.request import OpeningRequest, absolute_path
 
 
 def open_command(
@@ -78,13 +78,12 @@ def verify_opening_command(
             raise UsageError(f"--{option}: has no meaning for an opening, which holds everything that is needed")
     trusted = options.trusted()
     quiet_libraries()
-    check_files(options.json_file, options.html_file)
-    check_model(options.model)
+    check_outputs(options.json_file, options.html_file, options.model)
     given = given_nonce(options.nonce, options.nonce_round, claim, options.tsa_roots)
     policy, nonce_bytes = _challenge(steps, given, options.confidence, options.fraction)
     request = OpeningRequest(
-        claim=absolute(find_claim(claim)),
-        opening=absolute(opening),
+        claim=absolute_path(find_claim(claim)),
+        opening=absolute_path(opening),
         policy=policy,
         nonce=nonce_bytes,
         **options.request_fields(),
@@ -94,7 +93,9 @@ def verify_opening_command(
         report = verify_opening_apart(request, trusted=trusted, progress=bars, bounds=options.bounds())
     finally:
         bars.end()
-    return publish(structs.replace(report, public_draw=given.draw), options.json_file, options.html_file, options.model)
+    return publish_report(
+        structs.replace(report, public_draw=given.draw), options.json_file, options.html_file, options.model
+    )
 
 
 def _challenge(

@@ -12,7 +12,7 @@ from pol_jax.errors import StorageError, UsageError, printable
 from pol_jax.files import write_whole
 
 
-def proof_of(envelope: Path) -> Path | None:
+def proof_around(envelope: Path) -> Path | None:
     """Return the directory of the proof or bundle in whose attestations a file lies, or None if it lies elsewhere."""
     beside = envelope.absolute().parent
     is_there = beside.name == DIRECTORY and (beside.parent / "commitment.json").is_file()
@@ -33,7 +33,7 @@ def check_new(path: Path, *, attestation: bool = False) -> None:
     if path.exists() or path.is_symlink():
         raise UsageError(f"{where}: exists already; choose another name")
     for folder in path.absolute().parents:
-        if attestation and proof_of(path) == folder:
+        if attestation and proof_around(path) == folder:
             continue
         if (folder / "commitment.json").exists() and (folder / "program").is_dir():
             raise UsageError(

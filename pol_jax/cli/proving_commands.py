@@ -62,8 +62,9 @@ def train(task: str, **options: object) -> None:
     If the run is interrupted at any moment, the same command continues it.
     """
     from pol_jax.cli.train import train_command
+    from pol_jax.cli.train_options import TrainOptions
 
-    train_command(task, **options)  # type: ignore[arg-type]
+    train_command(task, TrainOptions(**options))  # type: ignore[arg-type]
 
 
 @click.command("open", short_help="Reveal challenged steps of PROOF.")

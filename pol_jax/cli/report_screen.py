@@ -42,28 +42,26 @@ _STYLES = {
 _VERDICT_STYLES = {Verdict.ACCEPTED: "bold green", Verdict.REJECTED: "bold red", Verdict.INCONCLUSIVE: "bold yellow"}
 
 
-def check_files(*files: Path | None) -> None:
-    """Check that a report can be written to these files, before the verification.
+def check_outputs(json_file: Path | None, html_file: Path | None, model: Path | None) -> None:
+    """Check, before a verification that may take hours, what is needed when it ends.
+
+    Args:
+        json_file: the report is written to it; ``-`` is standard output.
+        html_file: likewise, as a page.
+        model: a model at hand, which the process that verifies reads.
 
     Raises:
-        StorageError: it can't.
+        StorageError: a file can't be written.
+        UsageError: the model is not there.
     """
-    for file in files:
+    for file in (json_file, html_file):
         if file is not None and str(file) != "-":
             check_writable(file)
-
-
-def check_model(model: Path | None) -> None:
-    """Check that a model at hand is there, before the verification whose process reads it.
-
-    Raises:
-        UsageError: it is not.
-    """
     if model is not None and not model.exists():
         raise UsageError(f"{printable(str(model))}: no such file; expected a model (--model)")
 
 
-def publish(report: Report, json_file: Path | None, html_file: Path | None, model: Path | None = None) -> int:
+def publish_report(report: Report, json_file: Path | None, html_file: Path | None, model: Path | None = None) -> int:
     """Write a report to the files that were asked for, print it, and return the exit code.
 
     Where there is a ``model`` at hand, an accepted proof is no success if the model is another one.

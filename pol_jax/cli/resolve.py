@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pol_jax.cli.arguments import parse_nonce
 from pol_jax.cli.documents import refuse_bundle
-from pol_jax.cli.report_screen import check_model
+from pol_jax.cli.report_screen import check_outputs
 from pol_jax.cli.terminal import Bars, quiet_libraries, say
 from pol_jax.cli.verifier_options import VerifierOptions
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, REJECTED, PolError, UsageError, printable
@@ -27,7 +27,7 @@ from pol_jax.sandbox.apart import verify_proof_apart
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.task import Source
-from pol_jax.verifying.request import ProofRequest, absolute, fresh_nonce
+from pol_jax.verifying.request import ProofRequest, absolute_path, fresh_nonce
 from pol_jax.verifying.trusted_program import Trusted, trust_built_in
 
 _CODES: Final = {Standing.NEITHER: REJECTED, Standing.UNDECIDED: INCONCLUSIVE}
@@ -42,7 +42,7 @@ def resolve_command(
     for proof in (first, second):
         refuse_bundle(proof, "a dispute needs the whole one")
     quiet_libraries()
-    check_model(options.model)
+    check_outputs(None, None, options.model)
     verifier = _Verifier(
         policy=_policy(everything, options.chance),
         nonce=parse_nonce(options.nonce) or fresh_nonce(),
@@ -88,12 +88,12 @@ class _Verifier:
         self, proof: Path, parents: tuple[Path, ...], model: Path | None, policy: Policy | None = None
     ) -> Report:
         """Return the report on a proof."""
-        fields = dict(self.fields) | {"model": None if model is None else absolute(model)}
+        fields = dict(self.fields) | {"model": None if model is None else absolute_path(model)}
         request = ProofRequest(
-            path=absolute(proof),
+            path=absolute_path(proof),
             policy=policy or self.policy,
             nonce=self.nonce,
-            parents=tuple(map(absolute, parents)),
+            parents=tuple(map(absolute_path, parents)),
             **fields,
         )
         bars = Bars()

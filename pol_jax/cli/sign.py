@@ -26,7 +26,7 @@ def sign_command(proof: Path, key: Path, model: Path | None, out: Path | None) -
 
 
 def _sign(proof: Path, opened: Proof, key: Path, model: Path | None, out: Path | None) -> None:
-    own = folder.place(proof, folder.CLAIM)
+    own = folder.attestation_path(proof, folder.CLAIM)
     earlier = own if out is None and own.exists() else None
     if earlier is None:
         check_new(out or own, attestation=True)
@@ -58,6 +58,6 @@ def _signed_before(path: Path, proof: Proof, signer: str) -> float | None:
         check_document(found, proof.claim.encode() if proof.claim else b"", str(path))
     except ProofError as error:
         raise UsageError(f"{error}; move it away, or choose another place (--out)") from None
-    if folder.place(proof.root, folder.CLAIM_TOKEN).exists():
+    if folder.attestation_path(proof.root, folder.CLAIM_TOKEN).exists():
         raise UsageError(f"{path}: a timestamp is over it ({folder.CLAIM_TOKEN}); choose another place (--out)")
     return found.seconds_per_step

@@ -15,7 +15,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.training.task import Source, Task, load_task
 from pol_jax.verifying.built_in_records import BUILT_IN_RECORDS
-from pol_jax.verifying.request import absolute
+from pol_jax.verifying.request import absolute_path
 from pol_jax.verifying.trusted_program import Trusted, trust
 
 
@@ -74,7 +74,7 @@ class VerifierOptions:
             "d_ref": self.d_ref,
             "exact": self.exact,
             "leaves": self.leaves,
-            "model": None if self.model is None else absolute(self.model),
+            "model": None if self.model is None else absolute_path(self.model),
             **read_anchors(self.signer, self.tsa_roots)._asdict(),
         }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from msgspec import structs
@@ -10,13 +12,14 @@ from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.documents import refuse_bundle
 from pol_jax.cli.follow import follow_and_verify, following_of
 from pol_jax.cli.nonces import given_nonce
-from pol_jax.cli.report_screen import check_files, check_model, publish
+from pol_jax.cli.report_screen import check_outputs, publish_report
 from pol_jax.cli.shards import check_shards, find_shard, read_facts
 from pol_jax.cli.terminal import Bars, quiet_libraries
-from pol_jax.cli.train import read_secret
+from pol_jax.cli.train_options import read_secret
 from pol_jax.cli.verifier_options import VerifierOptions
 from pol_jax.errors import UsageError
 from pol_jax.integrations.ray_cluster import find_facts_on_cluster
+from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.policies import (
     AllSegments,
     JointSegments,
@@ -28,8 +31,11 @@ from pol_jax.protocol.policies import (
 )
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.apart import verify_proof_apart
-from pol_jax.verifying.request import ProofRequest, absolute, fresh_nonce
-from pol_jax.verifying.trusted_program import trust_built_in
+from pol_jax.sandbox.bounds import Bounds
+from pol_jax.training.task import Source
+from pol_jax.verifying.facts import Facts
+from pol_jax.verifying.request import ProofRequest, absolute_path, fresh_nonce
+from pol_jax.verifying.trusted_program import Trusted, trust_built_in
 
 
 def verify_command(
@@ -59,35 +65,44 @@ def verify_command(
     refuse_bundle(proof, "give the prover's answer to a challenge too (--opening)")
     given = given_nonce(options.nonce, options.nonce_round, proof, options.tsa_roots)
     found = read_facts(facts) if facts else None
-    trusted = options.trusted()
     quiet_libraries()
-    check_files(options.json_file, options.html_file)
-    check_model(options.model)
+    source, trusted = options.source(), options.trusted() or trust_built_in(options.data_dir)
+    check_outputs(options.json_file, options.html_file, options.model)
     request = ProofRequest(
-        path=absolute(proof),
+        path=absolute_path(proof),
         policy=found.policy if found else _policy(options.chance, top_q, metric, segments, everything),
         nonce=bytes.fromhex(found.nonce) if found else given.content or fresh_nonce(),
         secret=read_secret(private) if private else None,
-        parents=tuple(map(absolute, parent)),
+        parents=tuple(map(absolute_path, parent)),
         records=options.records,
         **options.request_fields(),
     )
     bounds = options.bounds()
-    source, trusted = options.source(), trusted or trust_built_in(options.data_dir)
     if shard is not None:
         return find_shard(request, shard, out, source, bounds)
     if ray is not None:
         found = find_facts_on_cluster(ray, request, source, bounds=bounds)
-
-    def verify(request: ProofRequest) -> Report:
-        bars = Bars()
-        try:
-            return verify_proof_apart(request, source, trusted=trusted, progress=bars, bounds=bounds, facts=found)
-        finally:
-            bars.end()
-
+    verify = partial(_verify, source=source, trusted=trusted, bounds=bounds, facts=found)
     report = follow_and_verify(request, following, source, bounds, verify) if following else verify(request)
-    return publish(structs.replace(report, public_draw=given.draw), options.json_file, options.html_file, options.model)
+    return publish_report(
+        structs.replace(report, public_draw=given.draw), options.json_file, options.html_file, options.model
+    )
+
+
+def _verify(
+    request: ProofRequest,
+    *,
+    source: Callable[[Commitment], Source],
+    trusted: Trusted,
+    bounds: Bounds,
+    facts: Facts | None,
+) -> Report:
+    """Verify a finished proof, and show how far the verification is."""
+    bars = Bars()
+    try:
+        return verify_proof_apart(request, source, trusted=trusted, progress=bars, bounds=bounds, facts=facts)
+    finally:
+        bars.end()
 
 
 def _policy(

@@ -15,8 +15,8 @@ from pol_jax.exact import quotients
 from pol_jax.exact.control import Context, Values
 from pol_jax.exact.conversions import FLOATS, entered, narrowed, widened
 from pol_jax.exact.guard import Guard
-from pol_jax.exact.refusals import place, refuse, refuse_type
-from pol_jax.exact.rules import CONTROL, EXPENSIVE, OF_ANY_TYPE, OF_FLOATS, OF_INTEGERS, UNCHANGED
+from pol_jax.exact.primitives import CONTROL, EXPENSIVE, OF_ANY_TYPE, OF_FLOATS, OF_INTEGERS, UNCHANGED
+from pol_jax.exact.refusals import refuse, refuse_type, source_location
 from pol_jax.exact.values import Array, canonical_constant, is_float
 
 _KEYED = frozenset({"random_bits", "random_split", "random_fold_in", "random_seed"})
@@ -69,6 +69,7 @@ def apply(context: Context, equation: Any, arguments: Values) -> Values:
         return OF_ANY_TYPE[name](context, params, arguments)
     if name in UNCHANGED:
         return _bound(equation, arguments)
+    # From here on the same primitive may be exact for integers, and in need of a rule for floats.
     floats = any(is_float(atom.aval) for atom in (*equation.invars, *equation.outvars))
     if not floats and name in OF_INTEGERS:
         _check_keys(equation)
@@ -82,6 +83,7 @@ def _in_float32(context: Context, equation: Any, arguments: Values) -> Values:
     """Return the results of an operation on floats: computed of float32 values, rounded to the result's type."""
     name = equation.primitive.name
     wide = [widened(x) if is_float(x) else x for x in arguments]
+    # A product with the reciprocal of a constant costs less than a division, and has the same bits.
     divisor = _known_divisor(equation)
     if divisor:
         results: Values = [quotients.divide_by_constant(context.guard, wide[0], divisor)]
@@ -124,7 +126,7 @@ def _check_types(equation: Any) -> None:
     for atom in (*equation.invars, *equation.outvars):
         dtype = getattr(atom.aval, "dtype", None)
         if dtype is not None and dtype not in FLOATS and jnp.issubdtype(dtype, np.inexact):
-            raise refuse_type(dtype, place(equation))
+            raise refuse_type(dtype, source_location(equation))
 
 
 def _check_keys(equation: Any) -> None:

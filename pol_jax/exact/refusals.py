@@ -40,7 +40,9 @@ def refuse(name: str, equation: Any, why: str | None = None) -> TaskError:
     """Return the error that says that a primitive isn't covered, where it stands, and what to use instead."""
     instead = _INSTEAD.get(name, "write it with operations of jax.numpy that are covered (docs/exact.md)")
     reason = f" ({why})" if why else ""
-    return TaskError(f"exact arithmetic doesn't cover {printable(name)}{reason}, {place(equation)}; {instead}")
+    return TaskError(
+        f"exact arithmetic doesn't cover {printable(name)}{reason}, {source_location(equation)}; {instead}"
+    )
 
 
 def refuse_type(dtype: Any, where: str) -> TaskError:
@@ -49,7 +51,7 @@ def refuse_type(dtype: Any, where: str) -> TaskError:
     return TaskError(f"exact arithmetic doesn't cover {dtype}, {where}; use {instead}")
 
 
-def place(equation: Any) -> str:
+def source_location(equation: Any) -> str:
     """Return where in the user's code an operation stands: file, line and function, as far as jax knows them."""
     summary = source_info_util.summarize(equation.source_info)
     return f"at {printable(summary)}" if summary and "unknown" not in summary else "at an unknown place"

@@ -15,7 +15,7 @@ import numpy as np
 
 from pol_jax.exact.operations import OPERATIONS
 from pol_jax.exact.transform import exact
-from pol_jax.exact.vectors import ARITHMETIC, Vector, load
+from pol_jax.exact.vectors import ARITHMETIC, Vector, load_vectors
 
 _KEY = np.array([7, 9], np.uint32)
 
@@ -55,7 +55,7 @@ def self_test(vectors: Sequence[Vector] | None = None) -> SelfTest:
     Args:
         vectors: those of the package by default.
     """
-    chosen = load() if vectors is None else tuple(vectors)
+    chosen = load_vectors() if vectors is None else tuple(vectors)
     found = results_of(chosen)
     failed = tuple(
         vector.operation for vector, outputs in zip(chosen, found, strict=True) if not _same(outputs, vector.outputs)

@@ -33,7 +33,7 @@ class Vector:
     outputs: tuple[np.ndarray, ...]
 
 
-def encode(array: np.ndarray) -> dict[str, Any]:
+def array_to_json(array: np.ndarray) -> dict[str, Any]:
     """Return an array as JSON; ``decode(encode(array))`` has the same bits."""
     words = np.ascontiguousarray(array).view(_WORDS[array.dtype.itemsize]).ravel()
     digits = 2 * array.dtype.itemsize
@@ -44,8 +44,8 @@ def encode(array: np.ndarray) -> dict[str, Any]:
     }
 
 
-def decode(value: dict[str, Any]) -> np.ndarray:
-    """Return the inverse of `encode`."""
+def array_from_json(value: dict[str, Any]) -> np.ndarray:
+    """Return the inverse of `array_to_json`."""
     dtype = np.dtype(jnp.dtype(value["dtype"]))
     digits, text = 2 * dtype.itemsize, value["bits"]
     words = [int(text[at : at + digits], 16) for at in range(0, len(text), digits)]
@@ -58,26 +58,26 @@ def document(vectors: Sequence[Vector]) -> str:
     content = [
         {
             "operation": vector.operation,
-            "inputs": [encode(array) for array in vector.inputs],
-            "outputs": [encode(array) for array in vector.outputs],
+            "inputs": [array_to_json(array) for array in vector.inputs],
+            "outputs": [array_to_json(array) for array in vector.outputs],
         }
         for vector in vectors
     ]
     return json.dumps({"arithmetic": ARITHMETIC, "vectors": content}, indent=1) + "\n"
 
 
-def parse(text: str) -> tuple[Vector, ...]:
+def parse_vectors(text: str) -> tuple[Vector, ...]:
     """Return the inverse of `document`."""
     return tuple(
         Vector(
             item["operation"],
-            tuple(decode(array) for array in item["inputs"]),
-            tuple(decode(array) for array in item["outputs"]),
+            tuple(array_from_json(array) for array in item["inputs"]),
+            tuple(array_from_json(array) for array in item["outputs"]),
         )
         for item in json.loads(text)["vectors"]
     )
 
 
-def load() -> tuple[Vector, ...]:
+def load_vectors() -> tuple[Vector, ...]:
     """Return the vectors of this package."""
-    return parse(importlib.resources.files("pol_jax.exact").joinpath(_FILE).read_text())
+    return parse_vectors(importlib.resources.files("pol_jax.exact").joinpath(_FILE).read_text())

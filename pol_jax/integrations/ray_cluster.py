@@ -55,6 +55,7 @@ def find_facts_on_cluster(
             for number in range(1, number_of_shards + 1)
         ]
         try:
+            # Facts come from other machines as bytes, and are parsed as strictly as those in files.
             found = [parse_facts(content, "a shard") for content in ray.get(pending)]
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
@@ -79,7 +80,7 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
             socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
         ray.init(address=address, log_to_driver=False, configure_logging=False)
     except (OSError, RuntimeError, ValueError) as error:
-        raise UsageError(f"--ray {printable(address)}: no Ray cluster answers there: {_line(error)}") from error
+        raise UsageError(f"{printable(address)}: no Ray cluster answers there: {_line(error)}") from error
     try:
         yield
     finally:

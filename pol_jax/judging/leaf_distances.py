@@ -207,7 +207,7 @@ def measure_leaf(dtype: str, leaf: LeafResults) -> Distances:
     )
 
 
-def total(leaves: Sequence[Distances]) -> Distances:
+def total_distances(leaves: Sequence[Distances]) -> Distances:
     """Return the distances of all leaves as one vector; floors and limits add up like distances."""
     return Distances(
         update=math.hypot(*(leaf.update for leaf in leaves)),

@@ -72,7 +72,7 @@ def judge_leaf(spec: LeafSpec, leaf: LeafResults, *, may_be_noise: bool, places:
         found = LeafComparison(spec.path, *_judge_unmoved(leaf, distances), distances)
         return _unless_steered(found, _describe_steered(distances, ()))
     not_finite = _judge_non_finite(leaf)
-    outcome, reason = not_finite or (_judge_distances(distances, may_be_noise), describe(distances))
+    outcome, reason = not_finite or (_judge_distances(distances, may_be_noise), describe_numbers(distances))
     groups = measure_groups(spec.dtype, leaf, places=places)
     rooms = tuple(Room(group.magnitude, finite(group.room)) for group in groups)
     # Rule 3 of section 14.1: the norm of a whole leaf is blind to small elements beside a large one.
@@ -104,7 +104,7 @@ def judge_metric(
     distances = measure_leaf("float32", leaf)
     if distances.error <= distances.tolerance:
         return Outcome.PASSED, ""
-    return _failed_if(is_beyond_rounding(distances)), describe(distances)
+    return _failed_if(is_beyond_rounding(distances)), describe_numbers(distances)
 
 
 def describe_divergence(spec: LeafSpec, leaf: LeafResults) -> str | None:
@@ -130,7 +130,7 @@ def is_beyond_rounding(found: Distances) -> bool:
     return found.error > max(found.tolerance, FAILURE_FACTOR * found.limit, found.reach)
 
 
-def describe(found: Distances) -> str:
+def describe_numbers(found: Distances) -> str:
     """Return the numbers that decide, in words."""
     limit = f"limit {found.limit:.1e}, update {found.update:.1e}"
     return f"error {found.error:.1e}, tolerance {found.tolerance:.1e}, {limit}"
@@ -156,7 +156,7 @@ def _judge_unmoved(leaf: LeafResults, found: Distances) -> tuple[Outcome, str]:
         return Outcome.PASSED, "unchanged"
     if unlike := _judge_non_finite(leaf):
         return unlike
-    return _failed_if(found.error > max(found.tolerance, found.reach)), f"no step changes it; {describe(found)}"
+    return _failed_if(found.error > max(found.tolerance, found.reach)), f"no step changes it; {describe_numbers(found)}"
 
 
 def _judge_non_finite(leaf: LeafResults) -> tuple[Outcome, str] | None:

@@ -106,13 +106,7 @@ def measure_groups(dtype: str, leaf: LeafResults, *, places: float = 1.0) -> lis
         places: by how many units in the last place every element may be off; an element of a small group by up to
             `MOST_PLACES` times as many.
     """
-    before, after = doubles(leaf.before), doubles(leaf.after)
-    own = [doubles(result) for result in (leaf.reference, *leaf.others)]
-    perturbed, nudged = ([doubles(result) for result in states] for states in (leaf.perturbed, leaf.nudged))
-    before = np.where(np.isfinite(before), before, own[0])  # such an element has no update, and is judged all the same
-    finite = np.logical_and.reduce([np.isfinite(each) for each in (after, *own)])
-    before, after = before[finite], after[finite]
-    own, perturbed, nudged = ([each[finite] for each in states] for states in (own, perturbed, nudged))
+    (before, after), own, perturbed, nudged = _finite_elements(leaf)
     if not len(before):
         return []
     eps = float(ml_dtypes.finfo(DTYPES[dtype]).eps)  # type: ignore[no-untyped-call]
@@ -153,6 +147,20 @@ def measure_groups(dtype: str, leaf: LeafResults, *, places: float = 1.0) -> lis
         )
         for at in range(len(count))
     ]
+
+
+def _finite_elements(leaf: LeafResults) -> list[list[Flat]]:
+    """Return the elements that are finite as committed and in all of this machine's own results.
+
+    Returns:
+        The states before and after; the reference and the other results; the perturbed ones; the nudged ones.
+    """
+    before, after = doubles(leaf.before), doubles(leaf.after)
+    own = [doubles(result) for result in (leaf.reference, *leaf.others)]
+    perturbed, nudged = ([doubles(result) for result in states] for states in (leaf.perturbed, leaf.nudged))
+    before = np.where(np.isfinite(before), before, own[0])  # such an element has no update, and is judged all the same
+    finite = np.logical_and.reduce([np.isfinite(each) for each in (after, *own)])
+    return [[each[finite] for each in states] for states in ([before, after], own, perturbed, nudged)]
 
 
 def magnitudes_of(first: Flat, second: Flat) -> Int64[np.ndarray, " n"]:

@@ -25,10 +25,10 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from pol_jax.judging.leaf_distances import Distances, total
+from pol_jax.judging.leaf_distances import Distances, total_distances
 from pol_jax.judging.leaf_judgement import (
     LeafComparison,
-    describe,
+    describe_numbers,
     is_beyond_rounding,
     is_within_tolerance,
     judge_leaf,
@@ -116,7 +116,7 @@ def judge_step(
         )
         for at, leaf in enumerate(spec)
     )
-    whole = total([leaf.distances for leaf in leaves if leaf.distances is not None])
+    whole = total_distances([leaf.distances for leaf in leaves if leaf.distances is not None])
     has_floats = any(is_floating(leaf.dtype) and leaf.nbytes for leaf in spec)
     outcome, reasons = _conclude(_judge_total(whole) if has_floats else None, leaves, len(others))
     l1, l2, linf = (distance(spec, reference, after, metric) for metric in ("l1", "l2", "linf"))
@@ -160,11 +160,11 @@ def with_metric(
 def _judge_total(whole: Distances) -> tuple[Outcome, str]:
     """Judge all leaves as one vector. It must have an update: one that rounding could have made proves nothing."""
     if is_beyond_rounding(whole):
-        return Outcome.FAILED, describe(whole)
+        return Outcome.FAILED, describe_numbers(whole)
     # Rule 1: two equal states would pass any distance, and show nothing about what happened between them.
     if whole.infinitesimal:
         return Outcome.INCONCLUSIVE, f"the update {whole.update:.1e} is not above the noise"
-    return (Outcome.PASSED if is_within_tolerance(whole) else Outcome.INCONCLUSIVE), describe(whole)
+    return (Outcome.PASSED if is_within_tolerance(whole) else Outcome.INCONCLUSIVE), describe_numbers(whole)
 
 
 def _conclude(

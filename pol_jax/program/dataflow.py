@@ -82,6 +82,7 @@ class _Flow:
     def function(self, name: str) -> list[Mask]:
         """Return what flows into each result of a function, and into what it reads, in terms of its arguments."""
         if name not in self._done:
+            # A function is taken out when it is begun, so one that calls itself is not found a second time.
             if name not in self._pending:
                 raise ValueError(f"calls {name}, which is missing or calls itself")
             (region,) = self._pending.pop(name).regions

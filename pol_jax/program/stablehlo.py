@@ -86,6 +86,7 @@ def canonical_text(module: ir.Module) -> str:
 
 def packed_bytes(module: ir.Module) -> int:
     """Return how many bytes a module has without locations and compressed: no more than that can be hidden in it."""
+    # Compressed, since the text of an honest program repeats itself much, and hidden numbers do not.
     return len(zlib.compress(canonical_text(module).encode()))
 
 

@@ -30,7 +30,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.mesh import Mesh
 from pol_jax.protocol.trees import RecordSpec
 from pol_jax.proving.choices import PRNG, Choices
-from pol_jax.proving.fine_tuning import choose, taken_leaves
+from pol_jax.proving.fine_tuning import choose_leaves, taken_leaves
 from pol_jax.proving.trial import running, trial_inputs, try_program
 from pol_jax.proving.witness_interval import measure, smallest_interval
 from pol_jax.storage.proof import RECORDS_FILE
@@ -82,7 +82,7 @@ def write_commitment(
     # Before anything is written: a program that fails at its first step leaves no directory.
     program = try_program(artifacts, signature, task.source, placement)
     choices = _with_witness_interval(choices, task, program, mesh)
-    initial = choose(choices.start, signature.state)[0] if choices.start else OwnKey()
+    initial = choose_leaves(choices.start, signature.state)[0] if choices.start else OwnKey()
     # The longest part comes last, after everything that can refuse the task.
     digests = _digest_records(task, signature.record, choices.secret, progress)
     committed = ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics, loss=signature.loss)

@@ -37,7 +37,7 @@ class Start:
     take: tuple[str, ...] = ("",)
 
 
-def choose(start: Start, state: StateSpec) -> tuple[Initial, list[np.ndarray]]:
+def choose_leaves(start: Start, state: StateSpec) -> tuple[Initial, list[np.ndarray]]:
     """Return what the commitment says about a start, and the leaves that are taken over.
 
     Raises:
@@ -70,7 +70,7 @@ def taken_leaves(commitment: Commitment, start: Start | None) -> dict[int, np.nd
         if isinstance(commitment.initial, OwnKey):
             return {}
         raise UsageError("start: what this run takes over is in no checkpoint yet; give the same start again")
-    initial, leaves = choose(start, commitment.state)
+    initial, leaves = choose_leaves(start, commitment.state)
     # The keys of the run follow from the committed leaves; with others it would be another run under the same name.
     if initial != commitment.initial:
         raise UsageError("start: this run is committed to another one; leave it out, or start a new run")

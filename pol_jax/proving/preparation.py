@@ -65,7 +65,7 @@ class PreparedRun:
 
 
 @dataclass(frozen=True)
-class Beginning:
+class StartingPoint:
     """Where an open run begins or continues.
 
     Attributes:
@@ -116,7 +116,7 @@ def prepare(root: Path, task: Task, asked: RunRequest, processes: Processes) -> 
 
 def begin(
     run: PreparedRun, asked: RunRequest, processes: Processes, on_row: Callable[[Row], None], stack: ExitStack
-) -> Beginning:
+) -> StartingPoint:
     """Find where an open run continues, and open the files that it writes to; ``stack`` closes them.
 
     Args:
@@ -136,7 +136,7 @@ def begin(
     schedule = run.commitment.schedule
     recorder = Recorder(root, schedule, layout, run.aim, found, on_row, writes=processes.is_first)
     stack.callback(recorder.close)
-    return Beginning(
+    return StartingPoint(
         start=max(0, found.start),
         leaves=_first_leaves(run, found, recorder, asked),
         damaged=found.damaged,

@@ -29,7 +29,7 @@ from pol_jax.training.processes import Processes
 from pol_jax.training.shards import ShardedLayout
 from pol_jax.training.states import HostState, Layout
 from pol_jax.training.task import Task
-from pol_jax.verifying.trusted_program import is_expected, names_of, trust
+from pol_jax.verifying.trusted_program import digest_names, is_expected, trust
 
 _READ: Final = b"\0"
 """Before the digests of a state that was read; any other message is the text of an error."""
@@ -106,7 +106,7 @@ def check_same_program(proof: Proof, task: Task, steps: int) -> None:
     # By the same comparison as a verifier's: equal bytes, or equal text under another version of jax.
     expected = trust(task)(proof.commitment, steps)
     assert expected is not None  # noqa: S101  # a task is given
-    if not is_expected(proof.artifacts(), names_of(proof.commitment), expected):
+    if not is_expected(proof.artifacts(), digest_names(proof.commitment), expected):
         raise UsageError(
             f"{proof.root}: the task's program is not the one with which this run began: its code, what it is made with"
             " (such as a learning rate), or the number of steps that it depends on was changed; undo that to continue"

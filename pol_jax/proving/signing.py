@@ -65,7 +65,7 @@ def choices_of(choices: Choices, key: Ed25519PrivateKey | None) -> Choices:
 
 def sign_commitment(root: Path, commitment: bytes, key: Ed25519PrivateKey) -> None:
     """Sign a commitment, before it is written or after an interruption; signing again gives the same bytes."""
-    write_whole(folder.place(root, folder.COMMITMENT), attest_commitment(commitment, key))
+    write_whole(folder.attestation_path(root, folder.COMMITMENT), attest_commitment(commitment, key))
 
 
 def sign_claim(proof: Proof, key: Ed25519PrivateKey, pace: float | None = None, model: Path | None = None) -> bytes:
@@ -105,7 +105,7 @@ def sign_finished(proof: Proof, key: Ed25519PrivateKey, pace: float | None) -> N
         ProofError: what is there is no envelope of this key over this claim.
         StorageError: it can't be written.
     """
-    path = folder.place(proof.root, folder.CLAIM)
+    path = folder.attestation_path(proof.root, folder.CLAIM)
     # A timestamp is over the bytes of the envelope, so an envelope that is there is checked and never written again.
     if not path.exists():
         write_whole(path, sign_claim(proof, key, pace))

@@ -122,13 +122,13 @@ def await_commitment(root: Path, following: Following) -> None:
     while not (root / commitments.FILE).exists():
         if monotonic() > end:
             raise UsageError(
-                f"{root}: no run has begun here for {following.stall_seconds:g} s; give the directory that trains"
-                " (pol train --out)"
+                f"{root}: no run has begun here for {following.stall_seconds:g} s; give the directory"
+                " that a training writes its proof to"
             )
         sleep(following.poll_seconds)
 
 
-def describe(ended: FollowEnded, following: Following) -> str:
+def describe_following(ended: FollowEnded, following: Following) -> str:
     """Return how far a run was followed, and why no further, in one line."""
     how = {
         "finished": "the run is finished",
@@ -148,7 +148,7 @@ def unfinished_report(
         request.policy, request.nonce, current_environment(), exact=request.exact, leaves=request.leaves
     )
     reasons = [f"{Stage.REPLAY}: segment {each.segment}: {each.problem}" for each in bad]
-    open_end = f"{describe(ended, following)}; the run can be continued, and verified when all steps are done"
+    open_end = f"{describe_following(ended, following)}; the run can be continued, and verified when all steps are done"
     outcome = Outcome.FAILED if bad else Outcome.INCONCLUSIVE
     report = report.with_stage(Stage.REPLAY, outcome, "; ".join([*reasons[:1], open_end]))
     verdict = Verdict.REJECTED if bad else Verdict.INCONCLUSIVE

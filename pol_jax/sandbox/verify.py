@@ -22,7 +22,7 @@ from pol_jax.sandbox.bounds import Bounds
 from pol_jax.storage.inventory import find_claim
 from pol_jax.training.task import Source, Task
 from pol_jax.verifying.built_in_records import BUILT_IN_RECORDS, built_in_source
-from pol_jax.verifying.request import OpeningRequest, ProofRequest, absolute, fresh_nonce
+from pol_jax.verifying.request import OpeningRequest, ProofRequest, absolute_path, fresh_nonce
 from pol_jax.verifying.trusted_program import trust, trust_built_in
 
 
@@ -95,11 +95,11 @@ def verify(
         UsageError: there is no proof or there are no records, or the policy would check nothing.
     """
     request = ProofRequest(
-        path=absolute(path),
+        path=absolute_path(path),
         policy=policy or RandomSegments(),
         nonce=fresh_nonce() if nonce is None else nonce,
         secret=secret,
-        parents=tuple(map(absolute, parents)),
+        parents=tuple(map(absolute_path, parents)),
         records=BUILT_IN_RECORDS if source is None else "the verifier's own source",
         **_fields(options),
     )
@@ -131,8 +131,8 @@ def verify_opening(
         UsageError: a file is not there, the policy would check nothing, or there is no source to compare with.
     """
     request = OpeningRequest(
-        claim=absolute(find_claim(as_path(claim))),
-        opening=absolute(opening),
+        claim=absolute_path(find_claim(as_path(claim))),
+        opening=absolute_path(opening),
         policy=policy,
         nonce=nonce,
         **_fields(options),
@@ -152,5 +152,5 @@ def _fields(options: VerificationOptions) -> dict[str, Any]:
     if "leaves" in fields:
         fields["leaves"] = tuple(fields["leaves"])
     if "model" in fields:
-        fields["model"] = absolute(fields["model"])
+        fields["model"] = absolute_path(fields["model"])
     return fields

@@ -48,7 +48,7 @@ class _State(msgspec.Struct, frozen=True):
     use_zarr3: bool
 
 
-def check_files(where: str, path: Path, state_bytes: int, leaves: int) -> None:
+def check_checkpoint_files(where: str, path: Path, state_bytes: int, leaves: int) -> None:
     """Check that the files of a checkpoint are those that are expected, and not much larger than its state.
 
     Args:

@@ -22,7 +22,7 @@ from pol_jax.protocol.trees import StateSpec
 from pol_jax.storage.array_files import ArrayForm, write_arrays
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.checkpoints import save_checkpoint
-from pol_jax.storage.orbax_settings import names_of, reason_of
+from pol_jax.storage.orbax_settings import escaped_names, reason_of
 
 SMALL: Final = 2**24
 """Bytes of a state. A larger one takes longer to write than Orbax takes beside it, and would be copied once more."""
@@ -67,7 +67,7 @@ class CheckpointWriter:
         shutil.rmtree(unfinished, ignore_errors=True)
         (unfinished / "state").mkdir(parents=True)
         forms = [ArrayForm(leaf.dtype, leaf.shape, leaf.pieces) for leaf in self._spec]
-        names = [".".join(parts) for parts in names_of(self._spec)]
+        names = [".".join(parts) for parts in escaped_names(self._spec)]
         named = zip(names, forms, arrays, strict=True)
         write_arrays(unfinished, {name: (form, array) for name, form, array in named if array.size})
         (unfinished / _TREE).write_bytes(notes[_TREE])

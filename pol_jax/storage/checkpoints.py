@@ -16,7 +16,7 @@ import numpy as np
 from pol_jax.errors import StorageError
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.storage.checkpoint_names import DIRECTORY, NAME, checkpoint_name
-from pol_jax.storage.orbax_settings import check_orbax, few_small_files, names_of, reason_of
+from pol_jax.storage.orbax_settings import check_orbax, escaped_names, few_small_files, reason_of
 from pol_jax.storage.stored_leaves import load_leaves
 
 
@@ -35,7 +35,7 @@ def save_checkpoint(root: Path, step: int, spec: StateSpec, leaves: Sequence[np.
 def save_leaves(root: Path, name: str, spec: StateSpec, leaves: Sequence[np.ndarray | jax.Array]) -> None:
     """Save leaves in the directory ``name`` of a proof; otherwise like `save_checkpoint`."""
     tree: dict[str, Any] = {}
-    for names, array in zip(names_of(spec), leaves, strict=True):
+    for names, array in zip(escaped_names(spec), leaves, strict=True):
         if array.size:  # Orbax refuses empty arrays; the specification says everything about them
             _put(tree, names, array)
     check_orbax()

@@ -20,7 +20,7 @@ from pol_jax.protocol.limits import Limits
 _CHUNK: Final = 2**24
 
 
-def scan(root: Path, limits: Limits, below: str = "") -> dict[str, int]:
+def list_files(root: Path, limits: Limits, below: str = "") -> dict[str, int]:
     """Return every file of a proof's directory, or of a folder in it, with its size; no file is opened.
 
     Raises:
@@ -36,6 +36,7 @@ def scan(root: Path, limits: Limits, below: str = "") -> dict[str, int]:
             raise ProofError((inside / pair[0]).as_posix(), f"equals {pair[1]!r} but for the case of letters")
         for name in sorted(folders + files):
             path = Path(folder, name)
+            # lstat: a link is looked at itself, and never at what it names.
             where, status = path.relative_to(root).as_posix(), path.lstat()
             _check_name(where, status, limits)
             if stat.S_ISREG(status.st_mode):
@@ -49,7 +50,7 @@ def scan(root: Path, limits: Limits, below: str = "") -> dict[str, int]:
 
 def take_inventory(root: Path, limits: Limits, version: Format = FORMAT) -> bytes:
     """Return the inventory of the existing files, as a canonical document of the proof's version."""
-    sizes = scan(root, limits)
+    sizes = list_files(root, limits)
     sizes.pop(FILE, None)
     entries = {name: Entry(size, _digest(root, name)) for name, size in sorted(sizes.items())}
     return encode(Inventory(format=version, files=entries))
@@ -63,7 +64,7 @@ def check_inventory(
     Args:
         root: the proof's directory.
         content: the bytes of the inventory.
-        sizes: the size of each file, as `scan` returns them.
+        sizes: the size of each file, as `list_files` returns them.
         progress: told of the files.
 
     Raises:

@@ -38,6 +38,7 @@ class Journal:
         temporary = path.with_suffix(".tmp")
         temporary.write_bytes(b"".join(_frame(row.encode()) for row in rows))
         temporary.replace(path)
+        # Unbuffered: a process that is killed loses nothing that it has appended.
         self._file = path.open("ab", buffering=0)
 
     def append(self, row: bytes) -> None:
@@ -77,6 +78,7 @@ def _read_rows(file: BinaryIO, layout: RowLayout) -> Iterator[Row]:
     total = rows = 0
     while len(head := file.read(_HEAD.size)) == _HEAD.size:
         length, checksum = _HEAD.unpack(head)
+        # Where a crash left garbage, the length may say 4 GiB, which a read would allocate.
         frame = file.read(length) if length <= MAX_ROW_BYTES else b""
         row = decode_row(frame, layout) if len(frame) == length and zlib.crc32(frame) == checksum else None
         if row is None:

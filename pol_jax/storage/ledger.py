@@ -82,6 +82,7 @@ def seal(root: Path, segment: int, rows: Sequence[Row]) -> None:
         table = pa.table(columns, schema=schema)
         # Readers refuse dictionaries; see `_is_expanded`.
         pq.write_table(table, file, compression="zstd", write_page_checksum=True, use_dictionary=False)
+        # The rows leave the journal next, so they must be on the disk before.
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(target)
@@ -151,6 +152,7 @@ def _read_table(where: str, content: bytes, rows: int | None, schemas: Sequence[
         )
         metadata = file.metadata
         found = metadata.num_rows
+        # Every bound below follows from the number of rows, so it is checked first.
         if found != rows and not (rows is None and found <= MOST_ROWS):
             raise ProofError(where, f"has {found} rows, expected {MOST_ROWS if rows is None else rows}")
         if not any(map(file.schema_arrow.equals, schemas)) or not _LISTS.issuperset(_nested(file.schema)):

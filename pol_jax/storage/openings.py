@@ -44,6 +44,7 @@ def read_commitment(path: Path, limits: Limits) -> bytes | None:
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """Open a plain file; for errors see `read_opening`."""
     try:
+        # O_NONBLOCK: to open a pipe that nobody writes to would wait for ever.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise UsageError(f"{path}: is no plain file; expected an opening")

@@ -62,7 +62,7 @@ def few_small_files() -> Iterator[None]:
         yield
 
 
-def names_of(spec: StateSpec) -> list[tuple[str, ...]]:
+def escaped_names(spec: StateSpec) -> list[tuple[str, ...]]:
     """Return the place of each leaf in the nested dicts; names are escaped, because Orbax joins them by dots."""
     return [tuple(_safe(part) for part in split_pointer(leaf.path)) or ("state",) for leaf in spec]
 

@@ -34,7 +34,7 @@ _BLOCK: Final = 256
 """So many records are written at once."""
 
 
-class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RecordDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The document ``spec.json``: the leaves of a record, and how many there are; None while they are written."""
 
     record: tuple[ArraySpec, ...]
@@ -125,14 +125,16 @@ def _checked(records: Iterable[PyTree]) -> Iterator[PyTree]:
         yield record
 
 
-def _write(root: Path, found: Description | None, records: Iterator[PyTree], progress: Progress, size: int) -> None:
+def _write(
+    root: Path, found: RecordDescription | None, records: Iterator[PyTree], progress: Progress, size: int
+) -> None:
     first = next(records, None)
     if first is None:
         raise DataError("there are no records to write")
     spec = spec_of_record(first)
     if found is not None and found.record != spec:
         raise DataError(f"{root}: has records of other shapes or dtypes; choose another directory")
-    write_whole(root / _SPEC, encode(Description(spec, None)))
+    write_whole(root / _SPEC, encode(RecordDescription(spec, None)))
     width, number = sum(leaf.nbytes for leaf in spec), 0
     records = chain([first], records)
     progress.begin("writing records", size)
@@ -154,7 +156,7 @@ def _write(root: Path, found: Description | None, records: Iterator[PyTree], pro
             os.fsync(file.fileno())
     finally:
         progress.end()
-    write_whole(root / _SPEC, encode(Description(spec, number)))
+    write_whole(root / _SPEC, encode(RecordDescription(spec, number)))
 
 
 def _alike(block: list[PyTree], spec: RecordSpec, first: int) -> tuple[np.ndarray, ...]:
@@ -174,9 +176,9 @@ def _compare(file: int, rows: np.ndarray, first: int, written: int, root: Path) 
         )
 
 
-def _read(root: Path) -> Description | None:
+def _read(root: Path) -> RecordDescription | None:
     file = root / _SPEC
     try:
-        return decode(file.read_bytes(), Description, _SPEC) if file.exists() else None
+        return decode(file.read_bytes(), RecordDescription, _SPEC) if file.exists() else None
     except ProofError as error:
         raise DataError(f"{root}: is no directory of records: {error}") from error

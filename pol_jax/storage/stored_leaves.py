@@ -17,8 +17,8 @@ import tensorstore as ts
 from pol_jax.errors import PolError, ProofError, unreadable
 from pol_jax.protocol.encoding import Digest, piece_digest, state_digest
 from pol_jax.protocol.trees import DTYPES, LeafSpec, StateSpec, has_odd_bool
-from pol_jax.storage.array_files import ArrayForm, check_arrays, check_files, open_arrays
-from pol_jax.storage.orbax_settings import check_orbax, check_place, few_small_files, names_of, reason_of
+from pol_jax.storage.array_files import ArrayForm, check_arrays, check_checkpoint_files, open_arrays
+from pol_jax.storage.orbax_settings import check_orbax, check_place, escaped_names, few_small_files, reason_of
 from pol_jax.training.states import Layout, contiguous_bytes
 
 
@@ -82,7 +82,9 @@ class StoredLeaves:
         leaf = self.spec[at]
         array = np.empty(leaf.shape, DTYPES[leaf.dtype])[index] if found is None else np.asarray(found.result())
         if has_odd_bool(array):
-            raise ProofError(self.where, f"leaf {'/'.join(names_of((leaf,))[0])} has a bool that is neither 0 nor 1")
+            raise ProofError(
+                self.where, f"leaf {'/'.join(escaped_names((leaf,))[0])} has a bool that is neither 0 nor 1"
+            )
         return array
 
 
@@ -104,9 +106,9 @@ def open_leaves(root: Path, where: str, spec: StateSpec) -> StoredLeaves:
     check_orbax()
     from orbax.checkpoint import v1 as ocp  # takes long to import
 
-    names = names_of(spec)
+    names = escaped_names(spec)
     with _reading(where):
-        check_files(where, path, sum(leaf.nbytes for leaf in spec), len(spec))
+        check_checkpoint_files(where, path, sum(leaf.nbytes for leaf in spec), len(spec))
         with few_small_files():
             metadata = ocp.metadata(path).metadata
         if not isinstance(metadata, dict):  # Orbax returns something else if it can't read the files

@@ -7,9 +7,9 @@ pixels, and random flips.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,16 @@ MOMENTUM = 0.9
 WEIGHT_DECAY = 1e-4
 PAD = 4
 EVALUATION_BATCH = 500
+
+HYPERPARAMETERS: Final[Mapping[str, str | int | float | bool]] = {
+    "optimizer": "sgd",
+    "momentum": MOMENTUM,
+    "weight_decay": WEIGHT_DECAY,
+    "learning_rate": LEARNING_RATE,
+    "schedule": "times 0.1 after 1/2 and 3/4 of the steps",
+    "augmentation": f"crop with {PAD} pixels of padding, flip",
+}
+"""The commitment says these about the task, for its readers."""
 
 Pixels = UInt8[Array, "batch 32 32 3"]
 
@@ -92,6 +102,27 @@ def cifar(
         params = optax.apply_updates(state.params, updates)
         return State(params, batch_stats, optimizer_state), {"loss": loss, "accuracy": accuracy}
 
+    return Task(
+        name=name,
+        init=init,
+        step=step,
+        source=train,
+        batch_size=BATCH_SIZE,
+        steps=steps,
+        hyperparameters=HYPERPARAMETERS,
+        evaluate=evaluator(test, graph, normalization),
+    )
+
+
+def evaluator(test: Cached, graph: Any, normalization: Normalization) -> Callable[[State], dict[str, float]]:
+    """Return the function that finds which share of the test images a state recognises.
+
+    Args:
+        test: the records of the test.
+        graph: the network without its weights, as ``nnx.graphdef`` returns it.
+        normalization: mean and standard deviation of the images.
+    """
+
     def correct(state: State, batch: PyTree) -> Int[Array, ""]:
         model = nnx.merge(graph, state.params, state.batch_stats, copy=True)
         logits = model(normalized(batch["image"], normalization), train=False)
@@ -102,23 +133,7 @@ def cifar(
         found = sum(int(jax.jit(correct)(state, test.records_at(indices))) for indices in batches)
         return {"test accuracy": found / len(test)}
 
-    return Task(
-        name=name,
-        init=init,
-        step=step,
-        source=train,
-        batch_size=BATCH_SIZE,
-        steps=steps,
-        hyperparameters={
-            "optimizer": "sgd",
-            "momentum": MOMENTUM,
-            "weight_decay": WEIGHT_DECAY,
-            "learning_rate": LEARNING_RATE,
-            "schedule": "times 0.1 after 1/2 and 3/4 of the steps",
-            "augmentation": f"crop with {PAD} pixels of padding, flip",
-        },
-        evaluate=evaluate,
-    )
+    return evaluate
 
 
 def schedule(steps: int) -> optax.Schedule:

@@ -5,8 +5,9 @@ After 600 steps of 2 ms on two CPU cores, about 99% of the test images are recog
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,17 @@ MOMENTUM = 0.9
 DROPOUT = 0.3
 LAST = 0.1
 """This part of the learning rate is left at the end: updates as small as rounding errors would prove nothing."""
+
+HYPERPARAMETERS: Final[Mapping[str, str | int | float | bool]] = {
+    "model": "conv 3x3x32, conv 3x3x64 stride 2, dropout, linear 10",
+    "dropout": DROPOUT,
+    "augmentation": "shift by up to 1 pixel, bilinear",
+    "optimizer": "sgd, nesterov",
+    "momentum": MOMENTUM,
+    "learning_rate": LEARNING_RATE,
+    "schedule": f"cosine to {LAST:.0%}",
+}
+"""The commitment says these about the task, for its readers."""
 
 
 class CNN(nnx.Module):
@@ -61,7 +73,7 @@ def digits(data_dir: Path | None = None, steps: int | None = None) -> Task:
     Raises:
         StorageError: the data set is not prepared yet, and can't be written to ``data_dir``.
     """
-    from pol_jax.tasks.digits_data import load  # imports TFDS: half a second
+    from pol_jax.tasks.digits_data import load_digits  # imports TFDS: half a second
 
     steps = STEPS if steps is None else steps
     optimizer = optax.sgd(schedule(steps), momentum=MOMENTUM, nesterov=True)
@@ -88,7 +100,7 @@ def digits(data_dir: Path | None = None, steps: int | None = None) -> Task:
         return State(params, optimizer_state), {"loss": loss, "accuracy": accuracy}
 
     def evaluate(state: State) -> dict[str, float]:
-        test = load("test", data_dir)
+        test = load_digits("test", data_dir)
         batch = jax.tree.map(jnp.asarray, test.records_at(np.arange(len(test))))
         _, accuracy = jax.jit(loss_of)(state.params, scaled(batch["image"]), batch["label"], None)
         return {"test accuracy": float(accuracy)}
@@ -97,19 +109,11 @@ def digits(data_dir: Path | None = None, steps: int | None = None) -> Task:
         name="digits",
         init=init,
         step=step,
-        source=load("train", data_dir),
+        source=load_digits("train", data_dir),
         batch_size=BATCH_SIZE,
         steps=steps,
         interval=50,
-        hyperparameters={
-            "model": "conv 3x3x32, conv 3x3x64 stride 2, dropout, linear 10",
-            "dropout": DROPOUT,
-            "augmentation": "shift by up to 1 pixel, bilinear",
-            "optimizer": "sgd, nesterov",
-            "momentum": MOMENTUM,
-            "learning_rate": LEARNING_RATE,
-            "schedule": f"cosine to {LAST:.0%}",
-        },
+        hyperparameters=HYPERPARAMETERS,
         evaluate=evaluate,
     )
 

@@ -70,7 +70,7 @@ def held_out(labels: Int[np.ndarray, " images"]) -> Bool[np.ndarray, " images"]:
     return last
 
 
-def load(split: str, data_dir: Path | None = None) -> Arrays:
+def load_digits(split: str, data_dir: Path | None = None) -> Arrays:
     """Return all records of a split in memory: ``image`` uint8[8, 8, 1], ``label`` int32[].
 
     Args:

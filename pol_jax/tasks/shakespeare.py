@@ -7,8 +7,9 @@ Data: A. Karpathy, tiny Shakespeare (github.com/karpathy/char-rnn), from a TFDS 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +32,20 @@ DROPOUT = 0.1
 LEARNING_RATE, WARM_UP, LAST = 3e-3, 20, 0.1
 WEIGHT_DECAY = 0.1
 VALIDATION_WINDOWS = 512
+
+HYPERPARAMETERS: Final[Mapping[str, str | int | float | bool]] = {
+    "model": "pre-norm transformer on bytes",
+    "layers": LAYERS,
+    "width": WIDTH,
+    "heads": HEADS,
+    "context": CONTEXT,
+    "dropout": DROPOUT,
+    "optimizer": "adamw",
+    "weight_decay": WEIGHT_DECAY,
+    "learning_rate": LEARNING_RATE,
+    "schedule": f"linear over {WARM_UP} steps, then cosine to {LAST:.0%}",
+}
+"""The commitment says these about the task, for its readers."""
 
 
 class State(NamedTuple):
@@ -86,18 +101,7 @@ def shakespeare(data_dir: Path | None = None, steps: int | None = None) -> Task:
         source=train,
         batch_size=BATCH_SIZE,
         steps=steps,
-        hyperparameters={
-            "model": "pre-norm transformer on bytes",
-            "layers": LAYERS,
-            "width": WIDTH,
-            "heads": HEADS,
-            "context": CONTEXT,
-            "dropout": DROPOUT,
-            "optimizer": "adamw",
-            "weight_decay": WEIGHT_DECAY,
-            "learning_rate": LEARNING_RATE,
-            "schedule": f"linear over {WARM_UP} steps, then cosine to {LAST:.0%}",
-        },
+        hyperparameters=HYPERPARAMETERS,
         evaluate=evaluate,
     )
 

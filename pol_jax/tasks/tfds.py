@@ -34,6 +34,7 @@ def data_source(name: str, split: str, data_dir: Path | None, skip: Sequence[str
     if not versions:
         raise UsageError(f"no data set {name!r} in {data_dir}; {cure}")
     builder = tfds.builder_from_directory(max(versions, key=lambda path: tfds.core.Version(path.name)))
+    # The order of records is a permutation, so any record must be found without reading those before it.
     if builder.info.file_format.value != "array_record":
         found = builder.info.file_format.value
         raise UsageError(f"data set {name!r} in {data_dir}: expected array_record files, got {found}; {cure}")

@@ -76,6 +76,7 @@ class CommittedRecords:
             return
         if not self._rows:
             self._rows = tuple(np.empty((len(self._digests), *leaf.shape[1:]), leaf.dtype) for leaf in rows)
+        # A source may give another dtype later. Such records are digested each time, and not remembered.
         if _kinds(rows) != _kinds(self._rows):
             return
         for seen, leaf in zip(self._rows, rows, strict=True):

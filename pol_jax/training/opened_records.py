@@ -51,6 +51,7 @@ class OpenedRecords:
     def check(self, batch: Batch, indices: UInt64[np.ndarray, " batch"]) -> UInt8[np.ndarray, "batch 32"]:
         """Return the digests of the records of a batch; see `pol_jax.training.committed_records.CommittedRecords`."""
         records = [self._at(index) for index in indices.tolist()]
+        # Either all records have a salt or none has one: stage 5 refuses an opening that mixes them.
         salts = [record.salt for record in records if record.salt is not None] or None
         digests = record_digests(record_rows(batch), salts)
         if digests != [record.digest for record in records]:

@@ -125,6 +125,7 @@ def conform(leaf: np.ndarray, want: ArraySpec, size: int) -> np.ndarray:
     """
     if leaf.shape != (size, *want.shape) or not _fits(leaf.dtype, want.dtype):
         raise DataError(f"record leaf {_mismatch(leaf.dtype, leaf.shape[1:], want)}")
+    # What overflows becomes infinite, which the comparison below finds; a warning would say nothing more.
     with np.errstate(over="ignore"):
         cast = np.ascontiguousarray(leaf, DTYPES[want.dtype])  # digests cover contiguous bytes
     if leaf.dtype != cast.dtype and not _same_values(leaf, cast):

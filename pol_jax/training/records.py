@@ -25,6 +25,7 @@ Batch = tuple[np.ndarray, ...]
 """A batch holds leaves of shape ``[batch, *shape]``, in the order of the record's specification."""
 
 _CHUNK = 1024
+"""So many records are digested at a time: a data set may be larger than the memory."""
 
 
 class Arrays:
@@ -145,6 +146,7 @@ def digest_batch(
         version: of the commitment; it decides how salts are made.
     """
     rows = record_rows(batch)
+    # A salt is made from the public digest too, so that one secret can serve two data sets (section 3).
     public = record_digests(rows)
     if secret is None:
         return public

@@ -32,7 +32,7 @@ class Observer(Protocol):
 
 
 @runtime_checkable
-class Records(Protocol):
+class BatchChecker(Protocol):
     """An object that checks batches, such as `pol_jax.training.committed_records.CommittedRecords`."""
 
     def check(self, batch: Batch, indices: UInt64[np.ndarray, " batch"], /) -> UInt8[np.ndarray, "batch 32"]:
@@ -56,7 +56,7 @@ class Witness:
     """
 
     layout: Layout
-    records: Records
+    records: BatchChecker
     wants: Callable[[int], bool]
     rows: RowLayout
     keeps: Callable[[int], bool] = lambda _step: False

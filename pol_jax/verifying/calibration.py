@@ -8,6 +8,7 @@ are in `pol_jax.judging.tolerance`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -60,42 +61,28 @@ def judge_span(
     own = [metrics for _, metrics in executed]
     # Inputs of a proof are read anew at each iteration, so only the first step is read here.
     first_input = [each for each, _ in zip(inputs, range(1), strict=False)]
-    noise_dominated = None
-    starts = [perturb_last_places(compilations.spec, before, *each) for each in PERTURBATIONS]
-    moved = [compilations.reference.execute(start, inputs) for start in starts]
-    # A perturbation that simply persists is no amplification, so it is subtracted before distances are taken.
-    perturbed = [take_back(state, start, before) for (state, _), start in zip(moved, starts, strict=True)]
-    # Over several steps errors grow, and how much is not seen from last places alone (section 14.1, "perturbed").
-    if len(own[0]) > 1:
-        first, *first_others = (each.run(before, first_input) for each in compilations.every)
-        # By the first step alone, where noise is rounding; later it has grown, and would excuse any leaf (section
-        # 14.1).
-        noise_dominated = noise_dominated_leaves(compilations.spec, before, first, first_others)
-        starts = [perturb_by_update(compilations.spec, before, first, *each) for each in PERTURBATIONS[:2]]
-        moved += [compilations.reference.execute(start, inputs) for start in starts]
-        perturbed += [state for state, _ in moved[len(perturbed) :]]
-
+    perturbed = _execute_perturbed(compilations, before, inputs, first_input if len(own[0]) > 1 else None)
     nudged, scattered = (_nudged(compilations, before, inputs, places) for places in (1, PERTURBED_PLACES))
 
-    def judge(perturbed: Sequence[State]) -> StepComparison:
+    def judge(perturbed_states: Sequence[State]) -> StepComparison:
         return judge_step(
             before,
             after,
             reference,
             others,
             compilations.spec,
-            perturbed,
-            noise_dominated,
+            perturbed_states,
+            perturbed.noise_dominated,
             rounded=len(PERTURBATIONS),
             nudged=nudged,
             scattered=scattered,
         )
 
-    found = judge(perturbed)
+    found = judge(perturbed.states)
     # A shake only ever turns a failure into an open question, so it is not tried where nothing failed.
     if found.outcome is Outcome.FAILED:
         starts = [shake(compilations.spec, before, reference, *each) for each in PERTURBATIONS]
-        with_shakes = [*perturbed, *(compilations.reference.run(start, inputs) for start in starts)]
+        with_shakes = [*perturbed.states, *(compilations.reference.run(start, inputs) for start in starts)]
         found = _unless_explained(found, judge(with_shakes))
     exact = all(a.tobytes() == b.tobytes() for a, b in zip(after, reference, strict=True))
     if found.outcome is Outcome.PASSED and not exact:  # equal numbers may have other bits, such as the sign of a zero
@@ -103,7 +90,44 @@ def judge_span(
     if committed is None:
         return found
     loss = compilations.reference.signature.loss
-    return _with_metrics(found, loss, committed, own, [metrics for _, metrics in moved])
+    return _with_metrics(found, loss, committed, own, perturbed.metrics)
+
+
+@dataclass(frozen=True)
+class _Perturbed:
+    """What the reference makes of states before that are off by rounding.
+
+    Attributes:
+        states: after the steps, of a start that is off by last places first, `PERTURBATIONS` of them.
+        metrics: of the same executions.
+        noise_dominated: places of the leaves that the first of several steps moves by no more than rounding does; None
+            for a single step, which tells of that itself.
+    """
+
+    states: Sequence[State]
+    metrics: Sequence[Sequence[Metrics]]
+    noise_dominated: set[int] | None
+
+
+def _execute_perturbed(
+    compilations: Compilations, before: State, inputs: Iterable[StepInput], first_input: Sequence[StepInput] | None
+) -> _Perturbed:
+    """Execute the steps from perturbed states; ``first_input`` is that of the first of several steps, or None."""
+    starts = [perturb_last_places(compilations.spec, before, *each) for each in PERTURBATIONS]
+    moved = [compilations.reference.execute(start, inputs) for start in starts]
+    # A perturbation that simply persists is no amplification, so it is subtracted before distances are taken.
+    states = [take_back(state, start, before) for (state, _), start in zip(moved, starts, strict=True)]
+    noise_dominated = None
+    # Over several steps errors grow, and how much is not seen from last places alone (section 14.1, "perturbed").
+    if first_input is not None:
+        first, *first_others = (each.run(before, first_input) for each in compilations.every)
+        # By the first step alone, where noise is rounding; later it has grown, and would excuse any leaf (section
+        # 14.1).
+        noise_dominated = noise_dominated_leaves(compilations.spec, before, first, first_others)
+        starts = [perturb_by_update(compilations.spec, before, first, *each) for each in PERTURBATIONS[:2]]
+        moved += [compilations.reference.execute(start, inputs) for start in starts]
+        states += [state for state, _ in moved[len(states) :]]
+    return _Perturbed(states, [metrics for _, metrics in moved], noise_dominated)
 
 
 def _nudged(

@@ -28,7 +28,7 @@ from pol_jax.storage.checked_leaves import CheckedLeaves
 from pol_jax.storage.checked_parts import CheckedParts
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.interventions import intervention_name, intervention_steps
-from pol_jax.storage.inventory import check_inventory, read_bounded, scan
+from pol_jax.storage.inventory import check_inventory, list_files, read_bounded
 from pol_jax.storage.ledger import DIRECTORY, segment_file
 from pol_jax.storage.proof import FinishedProof
 from pol_jax.storage.seen_digests import SeenDigests
@@ -55,7 +55,7 @@ class Checked:
 
 def check_names(root: Path, limits: Limits) -> dict[str, int]:
     """Check stage 1: only plain files with names of a proof are there, within limits; return their sizes."""
-    sizes = scan(root, limits)
+    sizes = list_files(root, limits)
     for name in (commitments.FILE, claims.FILE, inventory.FILE):
         if name not in sizes:
             raise ProofError(name, "is missing" + ("; is the run finished?" if name != commitments.FILE else ""))

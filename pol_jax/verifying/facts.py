@@ -100,7 +100,7 @@ def merge_facts(shards: Sequence[Facts]) -> Facts:
         UsageError: one is missing, there twice, or about something else than the first.
     """
     if not shards:
-        raise UsageError("facts: none are given; pol verify --shard I/N --out FACTS finds them")
+        raise UsageError("facts: none are given; expected those that every shard found")
     first = shards[0]
     for each in shards:
         for name in ("claim", "policy", "nonce"):

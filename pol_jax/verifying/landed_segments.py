@@ -27,7 +27,7 @@ from pol_jax.protocol.spans import Segments, Span
 from pol_jax.storage.checkpoint_names import checkpoint_name, checkpoint_steps
 from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.interventions import intervention_name, load_intervention
-from pol_jax.storage.inventory import read_bounded, scan
+from pol_jax.storage.inventory import list_files, read_bounded
 from pol_jax.storage.ledger import read_row, read_segment, segment_file
 from pol_jax.storage.open_run import read_open_run
 from pol_jax.storage.proof import Proof
@@ -144,7 +144,7 @@ class LandedSegments:
     def _state(self, step: int) -> list[np.ndarray]:
         where = checkpoint_name(step)
         try:
-            scan(self._root, self._limits, where)
+            list_files(self._root, self._limits, where)
         except OSError as error:  # a file that was listed is gone: the run has removed the checkpoint
             raise unreadable(where, f"can't be read: {error.strerror}", error) from error
         leaves = load_checkpoint(self._root, step, self.commitment.state)
@@ -169,7 +169,7 @@ class LandedSegments:
     def _changes(self, step: int) -> Changed:
         for intervention in self._run()[1]:
             if intervention.after == step:
-                scan(self._root, self._limits, intervention_name(step))
+                list_files(self._root, self._limits, intervention_name(step))
                 return load_intervention(self._root, intervention, self.commitment.state)
         return {}
 

@@ -121,15 +121,15 @@ class ProofVerifier(Verifier):
 
     def run_stages(self) -> None:
         """Go through stages 1 to 9."""
-        self._passed = passed = self._check_files()
+        self._passed = passed = self._check_ledger_and_states(*self._check_documents())
         with self.attempt(Stage.INITIAL_STATE):
             # Earlier proofs first (section 13.3): where one of them is rejected, nothing of this one is replayed.
             doubt = self._check_beginning(passed)
         self._judge(passed, doubt)
 
-    def _check_files(self) -> _Passed:
-        """Go through stages 1 to 6, which execute nothing."""
-        limits, policy = self._request.limits, self._request.policy
+    def _check_documents(self) -> tuple[Checked, Claim]:
+        """Go through stages 1 to 3: the files are those of the claim, and the commitment and its programs hold."""
+        limits = self._request.limits
         with self.stage(Stage.LIMITS_AND_NAMES) as seen:
             sizes = check_names(self._root, limits)
             seen.append(f"{len(sizes)} files, {sum(sizes.values())} bytes")
@@ -147,13 +147,14 @@ class ProofVerifier(Verifier):
             if not self._is_ancestor:
                 seen += self.add_attestations(self._root, proof.commitment, claim)
             seen.append(f"{len(checked.records)} records, programs match")
-            seen += (
-                [f"arrays were cut over {mesh.device_count} devices ({mesh})"]
-                if (mesh := proof.commitment.mesh)
-                else []
-            )
+            if mesh := proof.commitment.mesh:
+                seen.append(f"arrays were cut over {mesh.device_count} devices ({mesh})")
             seen.append(self.see_program(checked.program))
             seen += self.compare_programs(proof.artifacts, proof.commitment, claim)
+        return checked, claim
+
+    def _check_ledger_and_states(self, checked: Checked, claim: Claim) -> _Passed:
+        """Go through stages 4 to 6, which read every row and every checkpoint, and execute nothing."""
         with self.stage(Stage.LEDGER) as seen:
             curve = Curve(claim.steps)
             checked = check_ledger(checked, claim, curve, self.progress)
@@ -168,7 +169,7 @@ class ProofVerifier(Verifier):
             see = partial(self._see_state, trajectory, claim.steps)
             checkpoints = check_states(proof, see, self.progress)
             seen.append(f"{len(checkpoints)} checkpoints")
-            metric = metric_of(policy)
+            metric = metric_of(self._request.policy)
             # Only if the policy ranks updates: measuring reads every checkpoint a second time.
             stretches = measure_stretches(proof, metric, self.progress, self.leaves) if metric else []
             seen += [f"{len(stretches)} updates measured"] if metric else []

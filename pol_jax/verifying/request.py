@@ -163,6 +163,6 @@ def fresh_nonce() -> bytes:
     return secrets.token_bytes(16)
 
 
-def absolute(path: Path | str) -> str:
+def absolute_path(path: Path | str) -> str:
     """Name a file as other processes, which have other current directories, find it too."""
     return str(as_path(path).resolve())  # tensorstore takes no path with a ".." in it

@@ -61,14 +61,9 @@ def find_facts(
     progress.stage(Stage.COMMITMENT.value)
     checked, claim = _check(Path(request.path), request, progress)
     proof = checked.proof
-    metric = metric_of(request.policy)
-    stretches = (
-        measure_stretches(proof, metric, progress, places_of(proof.commitment.state, request.leaves)) if metric else []
-    )
-    drawn = draw(request.policy, len(proof.segments), claim.digest(), request.nonce, stretches, claim.format)
     checkpoints = proof.checkpoints()
     # Every n-th route: long and short ones are spread over the shards, and no shard needs to know the others.
-    challenged = routes(map(proof.segments.span, drawn), checkpoints)[share.number - 1 :: share.shards]
+    challenged = _challenged(checked, claim, request, checkpoints, progress)[share.number - 1 :: share.shards]
     records = source if isinstance(source, Source) else source(proof.commitment)
     replayer = make_replayer(checked, records, request.secret, progress)
     material = ProofMaterial(checked, records, CommittedRecords(checked.records, request.secret, claim.format))
@@ -107,6 +102,18 @@ def _check(root: Path, request: ProofRequest, progress: Progress) -> tuple[Check
     if claim.steps > request.limits.steps:
         raise ProofError(claims.FILE, f"steps: {claim.steps}, more than the limit of {request.limits.steps}")
     return check_ledger(check_commitment(root, claim, request.limits), claim, progress=progress), claim
+
+
+def _challenged(
+    checked: Checked, claim: Claim, request: ProofRequest, checkpoints: Sequence[int], progress: Progress
+) -> list[Route]:
+    """Return the routes to all segments that ``request`` draws; every shard of a verification draws the same ones."""
+    proof, metric = checked.proof, metric_of(request.policy)
+    stretches = (
+        measure_stretches(proof, metric, progress, places_of(proof.commitment.state, request.leaves)) if metric else []
+    )
+    drawn = draw(request.policy, len(proof.segments), claim.digest(), request.nonce, stretches, claim.format)
+    return routes(map(proof.segments.span, drawn), checkpoints)
 
 
 def _replay(replayer: Replayer, spans: Sequence[Span]) -> list[ReplayResult]:

@@ -35,7 +35,7 @@ class Expected(msgspec.Struct, frozen=True, tag="expected"):
     Attributes:
         artifacts: hex digests of init and step, as bytes.
         texts: the same of their texts.
-        names: hex digest of what their arguments and results are called (`names_of`). A program works on lists of
+        names: hex digest of what their arguments and results are called (`digest_names`). A program works on lists of
             arrays, and doesn't know which are the parameters.
     """
 
@@ -61,7 +61,7 @@ def trust(*tasks: Task | Callable[[Commitment, int], Task]) -> Trusted:
         for task in tasks:
             expected = _export(task if isinstance(task, Task) else task(commitment, aim), commitment)
             own = (expected.artifacts, expected.names)
-            if own == ((commitment.program.init, commitment.program.step), names_of(commitment)):
+            if own == ((commitment.program.init, commitment.program.step), digest_names(commitment)):
                 return expected
             first = first or expected
         assert first is not None  # noqa: S101  # there is at least one task
@@ -113,7 +113,7 @@ def expected_of(artifacts: Artifacts, signature: Signature) -> Expected:
     return Expected(artifact_digests(artifacts), _text_digests(artifacts), _names_digest(signature))
 
 
-def names_of(commitment: Commitment) -> str:
+def digest_names(commitment: Commitment) -> str:
     """Return a digest of what the leaves of states and records, and the metrics, are called, in the program's order."""
     return _names_digest(Signature.from_commitment(commitment))
 
@@ -123,7 +123,7 @@ def origin_of(artifacts: Artifacts, names: str, expected: Expected) -> tuple[Ori
 
     Args:
         artifacts: the programs.
-        names: of their arguments and results (`names_of`).
+        names: of their arguments and results (`digest_names`).
         expected: what the trusted source gives.
     """
     same_bytes = artifact_digests(artifacts) == expected.artifacts

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from pol_jax.attesting.digests import digest_arrays
 from pol_jax.attesting.folder import read_attestations
-from pol_jax.errors import BackendError, ProofError, UsageError, printable
-from pol_jax.judging.drift import drift_objection, with_ancestors
+from pol_jax.errors import BackendError, ProofError, UsageError
 from pol_jax.judging.finiteness import non_finite_leaves
+from pol_jax.judging.objections import objection_to
 from pol_jax.judging.verdict import Judgement
 from pol_jax.program.artifact import Artifacts, Program
 from pol_jax.program.machine import current_environment
@@ -43,7 +43,7 @@ from pol_jax.verifying.final_state import check_final
 from pol_jax.verifying.interruption import interrupted
 from pol_jax.verifying.numeric_comparison import CommittedSteps
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
-from pol_jax.verifying.trusted_program import Trusted, names_of, origin_of, other_program
+from pol_jax.verifying.trusted_program import Trusted, digest_names, origin_of, other_program
 
 
 class StageFailed(Exception):
@@ -201,7 +201,7 @@ class Verifier(ABC):
         expected = self.trusted(commitment, claim.steps)
         if expected is None:
             return []
-        origin, words = origin_of(artifacts(), names_of(commitment), expected)
+        origin, words = origin_of(artifacts(), digest_names(commitment), expected)
         self.add(program_origin=origin)
         if origin is Origin.DIFFERS and not self._any_program:
             # Section 13, stage 3: another jax may write the same source as another program, so it depends on the
@@ -250,38 +250,12 @@ class Verifier(ABC):
         # A chain is as strong as its weakest proof (section 13.1): an earlier one within a tolerance makes this one so.
         tolerant = self.report.compared or any(each.mode is Mode.TOLERANCE for each in self.report.ancestors)
         mode = Mode.TOLERANCE if tolerant else Mode.BITS
-        objection = self._objection(mode)
+        objection = objection_to(self.report, mode, reads_bits_of=self._read, any_program=self._any_program)
         objections = [*self.doubts, *([f"{Stage.REPLAY}: {objection}"] if objection else [])]
         if objections:
             self.add(verdict=Verdict.INCONCLUSIVE, reasons=(*objections, *judgement.reasons))
         else:
             self.add(mode=mode)
-
-    def _objection(self, mode: Mode) -> str | None:
-        """Return why nothing is accepted in this mode, or None.
-
-        What tolerances allow, added up over the run and those that it comes from, must be small against what it did.
-        """
-        if self.report.exact and mode is Mode.TOLERANCE:
-            return "nothing but equal bits was to be accepted, and some bits are equal only within a tolerance"
-        # A program that reads bits can turn one last place, which a tolerance leaves to the prover, into anything.
-        if mode is Mode.TOLERANCE and self._read:
-            return (
-                f"the program reads the bits of leaf {printable(self._read[0] or '/', 60)}, and no tolerance holds for "
-                "what it makes of them; the prover's own backend, or exact arithmetic, decides by bits"
-            )
-        origin = self.report.program_origin
-        # No calibration bounds what an unknown program makes of last places later, or when a sign is given (section
-        # 13.1).
-        if mode is Mode.TOLERANCE and not self._any_program and origin is not Origin.TRUSTED:
-            what = (
-                "is not that of the trusted source" if origin is Origin.DIFFERS else "was not compared with any source"
-            )
-            return (
-                f"the program {what}, and one that is written for it makes much of what a tolerance allows; compare "
-                "it, or read it and ask for any program"
-            )
-        return drift_objection(with_ancestors(self.report.drift, self.report.ancestors)) if self.report.drift else None
 
     def initial_detail(self) -> str:
         """Return what stage 7 saw of the initial state, once stage 3 was passed."""

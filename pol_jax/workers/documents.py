@@ -21,7 +21,7 @@ from pol_jax.protocol.differences import differing_fields
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.trees import PyTree
 from pol_jax.proving.commit import commitment_of
-from pol_jax.proving.fine_tuning import Start, choose
+from pol_jax.proving.fine_tuning import Start, choose_leaves
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.verifying.trusted_program import Expected
 from pol_jax.workers.assignment import Assignment
@@ -70,7 +70,7 @@ def expect(trusted: TrustedTask, assignment: Assignment, previous: PyTree) -> Ex
     """
     export = trusted.export(assignment)
     signature, data = export.signature, assignment.data
-    initial, _ = choose(Start(previous, assignment.take), signature.state)
+    initial, _ = choose_leaves(Start(previous, assignment.take), signature.state)
     commitment = commitment_of(
         assignment.of_task(trusted.task),
         assignment.steps,
@@ -83,7 +83,7 @@ def expect(trusted: TrustedTask, assignment: Assignment, previous: PyTree) -> Ex
     return Expectation(commitment, assignment.steps, export.artifacts, export.expected)
 
 
-def check_documents(root: Path, expected: Expectation, limits: Limits) -> Claim:
+def check_update_documents(root: Path, expected: Expectation, limits: Limits) -> Claim:
     """Return the claim in a directory, if it and the commitment beside it are what was asked for.
 
     Raises:

@@ -26,6 +26,8 @@ def limits_of(expected: Expectation, challenged: int | None = None) -> Limits:
     schedule, leaves = commitment.schedule, len(commitment.state)
     state, record = nbytes(commitment.state), nbytes(commitment.data.record)
     checkpoints = steps // schedule.interval + 2
+    # Factors of 2 and 4, here and below: files of Parquet and Orbax are larger than what they hold, and a limit that is
+    # too narrow would reject an honest worker.
     row = _ROW + 2 * 8 * schedule.batch_size
     files = checkpoints * (_FILES + 2 * leaves) + 16
     document = _DOCUMENT + 2**10 * leaves + 2**8 * files
@@ -33,6 +35,7 @@ def limits_of(expected: Expectation, challenged: int | None = None) -> Limits:
     segment = _DOCUMENT + row * (schedule.interval + 1)
     records = DIGEST_BYTES * commitment.data.records
     checkpoint = 4 * state + _CHECKPOINT + _LEAF * leaves
+    # The first and the last step are in every challenge, whatever was drawn.
     spans = min(steps, (steps if challenged is None else challenged) + 2)
     opened = min(steps, spans * schedule.witness_interval)
     opening = (

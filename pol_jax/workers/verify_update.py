@@ -30,9 +30,9 @@ from pol_jax.storage.run import check_finished
 from pol_jax.training.pytrees import flatten_with_paths
 from pol_jax.training.task import Source, Task
 from pol_jax.verifying.final_state import final_leaves
-from pol_jax.verifying.request import FinalLeaf, OpeningRequest, ProofRequest, absolute, fresh_nonce
+from pol_jax.verifying.request import FinalLeaf, OpeningRequest, ProofRequest, absolute_path, fresh_nonce
 from pol_jax.workers.assignment import Assignment
-from pol_jax.workers.documents import Expectation, check_documents, expect
+from pol_jax.workers.documents import Expectation, check_update_documents, expect
 from pol_jax.workers.limits import limits_of
 from pol_jax.workers.trusted_task import TrustedTask
 
@@ -146,7 +146,7 @@ def check_claim(
     Raises:
         PolError: the update can't be accepted, whatever the proof is; the text says why.
     """
-    claim = check_documents(root, expected, limits_of(expected))
+    claim = check_update_documents(root, expected, limits_of(expected))
     if claim.digest().hex() in seen:
         raise ProofError("claim", "was handed in before")
     return claim, check_update(update, expected)
@@ -195,11 +195,11 @@ class _Asked:
         self._signer = signer
 
     def of_proof(self, root: Path, secret: bytes | None, limits: Limits, final: tuple[FinalLeaf, ...]) -> ProofRequest:
-        return ProofRequest(path=absolute(root), secret=secret, **self._of_all(limits, final))
+        return ProofRequest(path=absolute_path(root), secret=secret, **self._of_all(limits, final))
 
     def of_opening(self, root: Path, opening: Path, limits: Limits, final: tuple[FinalLeaf, ...]) -> OpeningRequest:
-        claim = absolute(root / claims.FILE)
-        return OpeningRequest(claim=claim, opening=absolute(opening), **self._of_all(limits, final))
+        claim = absolute_path(root / claims.FILE)
+        return OpeningRequest(claim=claim, opening=absolute_path(opening), **self._of_all(limits, final))
 
     def _of_all(self, limits: Limits, final: tuple[FinalLeaf, ...]) -> dict[str, Any]:
         """Return what a request has of a proof and of an opening alike."""
@@ -207,6 +207,7 @@ class _Asked:
             "policy": self._policy,
             "nonce": self._nonce,
             "limits": limits,
+            # Another program would be another training than the assigned one, however well it was proven.
             "same_program": True,
             "exact": self._exact,
             "final": final,
@@ -216,6 +217,7 @@ class _Asked:
 
 def _result(report: Report, claim: Claim, assignment: Assignment) -> UpdateResult:
     """Return what a report says about the update whose claim was checked against the assignment."""
+    # Notices come first in a report; the reason for the verdict is the line after them.
     reason = report.reasons[len(notices(report))]
     verdict = report.verdict
     if report.claim not in (None, claim.digest().hex()):

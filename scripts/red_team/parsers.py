@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from safetensors.numpy import save_file
 
 from pol_jax import open_proof
-from pol_jax.attesting.archive import Extractor, Limits, stream_directory
+from pol_jax.attesting.archive import ArchiveLimits, Extractor, stream_directory
 from pol_jax.attesting.attestation import attest_claim, read_attestation
 from pol_jax.attesting.digests import digest_arrays
 from pol_jax.attesting.key_files import read_private_key, write_new_key
@@ -124,7 +124,7 @@ def _attested(content: bytes) -> None:
 def _extract(target: Path, content: bytes) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
-    extractor = Extractor(target, Limits(), "an archive")
+    extractor = Extractor(target, ArchiveLimits(), "an archive")
     try:
         extractor.write(content)
         extractor.finish()

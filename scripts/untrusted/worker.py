@@ -15,7 +15,7 @@ from pol_jax.program.artifact import Program, load_program
 from pol_jax.protocol.initial import taken
 from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.trees import PyTree
-from pol_jax.proving.fine_tuning import Start, choose
+from pol_jax.proving.fine_tuning import Start, choose_leaves
 from pol_jax.training.initial_state import first_key
 from pol_jax.training.pytrees import nested
 from pol_jax.training.states import HostState
@@ -107,7 +107,7 @@ class Site:
     def trained(self, change: Change = no_change, change_batch: ChangeBatch = as_assigned) -> Answer:
         """Train without a proof, with changes of what the steps receive and return."""
         commitment, steps = self.expected.commitment, self.assignment.steps
-        _, leaves = choose(Start(self.previous, self.assignment.take), commitment.state)
+        _, leaves = choose_leaves(Start(self.previous, self.assignment.take), commitment.state)
         places = tuple(taken(commitment.initial, commitment.state))
         program = self.programs.loaded(self.task, self.assignment)
         state = program.start(first_key(commitment), dict(zip(places, leaves, strict=True)))

@@ -20,7 +20,7 @@ from unsandboxed import verify
 from pol_jax.attesting import envelope
 from pol_jax.attesting.attestation import PREDICATE_TYPES, STATEMENT_TYPE, attest_claim, read_attestation
 from pol_jax.attesting.digests import digest_arrays
-from pol_jax.attesting.folder import BEACON, CLAIM, DIRECTORY, place
+from pol_jax.attesting.folder import BEACON, CLAIM, DIRECTORY, attestation_path
 from pol_jax.attesting.public_key import public_text, read_signer
 from pol_jax.attesting.strict_json import canonical_bytes
 from pol_jax.attesting.subjects import PARAMETERS, STATE, name_final
@@ -75,8 +75,8 @@ def test_a_proof_that_names_the_owner_without_their_key_is_never_theirs(tmp_path
     assert report.authorship == Authorship(OWNER, None, commitment_signed=False, pinned=OWNER)
     state = read_final_state(open_proof(root))
     subjects = name_final(parameters=digest_arrays(select_parameters(state)), state=digest_arrays(state))
-    place(root, CLAIM).parent.mkdir()
-    place(root, CLAIM).write_bytes(attest_claim((root / "claim.json").read_bytes(), subjects, THIEF))
+    attestation_path(root, CLAIM).parent.mkdir()
+    attestation_path(root, CLAIM).write_bytes(attest_claim((root / "claim.json").read_bytes(), subjects, THIEF))
     assert check(root, OWNER).verdict is Verdict.REJECTED
     assert check(root, public_text(THIEF)).verdict is Verdict.REJECTED
 
@@ -101,7 +101,7 @@ def test_a_pace_that_overflows_is_a_refusal_and_no_crash(copy: Path) -> None:
     state = read_final_state(open_proof(copy))
     subjects = name_final(parameters=digest_arrays(select_parameters(state)), state=digest_arrays(state))
     claim = (copy / "claim.json").read_bytes()
-    place(copy, CLAIM).write_bytes(attest_claim(claim, subjects, KEY, 1e9))
+    attestation_path(copy, CLAIM).write_bytes(attest_claim(claim, subjects, KEY, 1e9))
     assert check(copy).verdict is Verdict.ACCEPTED, "six steps of thirty years are no overflow"
     huge = json.loads(claim) | {"steps": 2**26}
     signed = read_attestation(attest_claim(canonical_bytes(huge), subjects, KEY, 1e9), "claim", where="a")
@@ -113,7 +113,7 @@ def test_a_pace_that_overflows_is_a_refusal_and_no_crash(copy: Path) -> None:
 
 def test_a_round_beside_a_commitment_that_names_none_shows_nothing(copy: Path) -> None:
     drawn = json.loads((TESTS / "attesting" / "vectors" / "drand_published.json").read_text())[2]["round"]
-    place(copy, BEACON).write_text(json.dumps(drawn))
+    attestation_path(copy, BEACON).write_text(json.dumps(drawn))
     report = check(copy)
     assert report.period is not None
     assert (report.verdict, report.period.window.not_before) == (Verdict.ACCEPTED, None)

@@ -19,7 +19,7 @@ from forge import Forger, refused
 from pol_jax.protocol.initial import EarlierProof, Initial
 from pol_jax.proving import commit, fine_tuning
 from pol_jax.proving.choices import Choices
-from pol_jax.proving.fine_tuning import Start, choose
+from pol_jax.proving.fine_tuning import Start, choose_leaves
 from pol_jax.proving.train import train
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
@@ -35,13 +35,13 @@ def lie(monkeypatch: pytest.MonkeyPatch, change: Callable[[list[np.ndarray]], li
     """From now on, a prover names the earlier proof and takes over something else."""
 
     def chosen(begin: Start, state: Any) -> tuple[Initial, list[np.ndarray]]:
-        initial, taken = choose(begin, state)
+        initial, taken = choose_leaves(begin, state)
         taken = change(taken)
         spec = tuple(leaf for leaf in state if leaf.path in initial.leaves)
         return msgspec.structs.replace(initial, digest=initial_state.digest_of(spec, taken)), taken
 
-    monkeypatch.setattr(fine_tuning, "choose", chosen)
-    monkeypatch.setattr(commit, "choose", chosen)
+    monkeypatch.setattr(fine_tuning, "choose_leaves", chosen)
+    monkeypatch.setattr(commit, "choose_leaves", chosen)
 
 
 def test_leaves_that_are_not_of_the_named_proof(
@@ -79,8 +79,8 @@ def test_leaves_that_the_named_proof_has_not(
         spec = tuple(leaf for leaf in state if leaf.path == path)
         return EarlierProof(digest(chain / "base"), (path,), initial_state.digest_of(spec, [array])), [array]
 
-    monkeypatch.setattr(fine_tuning, "choose", chosen)
-    monkeypatch.setattr(commit, "choose", chosen)
+    monkeypatch.setattr(fine_tuning, "choose_leaves", chosen)
+    monkeypatch.setattr(commit, "choose_leaves", chosen)
     task = Task("wider", wider, step, SOURCE, tiny.BATCH, STEPS, INTERVAL)
     train(task, tmp_path / "wide", choices=Choices(start=Start(open_proof(chain / "base"))))
     report = verify_chain(tmp_path / "wide", "base", source=SOURCE)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pol_jax.attesting import archive
-from pol_jax.attesting.archive import Extractor, Limits, stream_directory
+from pol_jax.attesting.archive import ArchiveLimits, Extractor, stream_directory
 from pol_jax.attesting.tar_header import header_of
 from pol_jax.errors import ProofError, StorageError
 
@@ -56,7 +56,7 @@ def test_what_is_read_is_written_again_as_it_was(data: st.DataObject, tmp_path_f
     contents = sorted(data.draw(st.dictionaries(names, st.binary(max_size=600), min_size=1, max_size=4)).items())
     stream = b"".join(member(name, content) for name, content in contents) + END
     root = tmp_path_factory.mktemp("out")
-    extractor = Extractor(root, Limits(), "a")
+    extractor = Extractor(root, ArchiveLimits(), "a")
     try:
         at = 0
         while at < len(stream):
@@ -79,7 +79,7 @@ def test_no_change_of_an_archive_is_a_crash(changes: list[tuple[int, int]]) -> N
     for at, byte in changes:
         content[at] = byte
     with tempfile.TemporaryDirectory() as folder:
-        extractor = Extractor(Path(folder), Limits(bytes=2**20), "a")
+        extractor = Extractor(Path(folder), ArchiveLimits(bytes=2**20), "a")
         try:
             extractor.write(bytes(content))
             extractor.finish()

@@ -17,7 +17,7 @@ from programs import needs
 
 from pol_jax.attesting import encryption
 from pol_jax.attesting.age_keys import read_recipients, write_new_identity
-from pol_jax.attesting.archive import Extractor, Limits, stream_directory
+from pol_jax.attesting.archive import ArchiveLimits, Extractor, stream_directory
 from pol_jax.attesting.encryption import decrypt, encrypt
 from pol_jax.attesting.tar_header import header_of
 from pol_jax.errors import ProofError, StorageError, UsageError
@@ -233,7 +233,7 @@ def test_a_hostile_archive_leaves_nothing(name: str, keys: tuple[Path, str], tmp
     (tmp_path / "a.age").write_bytes(pyrage.encrypt(content, read_recipients([keys[1]])))
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(ProofError, match=problem) as raised:
-        decrypt(tmp_path / "a.age", keys[0], tmp_path / "out", limits=Limits(files=100, bytes=10**6))
+        decrypt(tmp_path / "a.age", keys[0], tmp_path / "out", limits=ArchiveLimits(files=100, bytes=10**6))
     assert str(raised.value).isprintable()
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pol_jax.attesting.folder import DIRECTORY, LARGEST, Attestations, place, read_attestations
+from pol_jax.attesting.folder import DIRECTORY, LARGEST, Attestations, attestation_path, read_attestations
 from pol_jax.errors import ProofError
 
 
@@ -15,7 +15,7 @@ def test_what_is_there_is_read_and_nothing_else(tmp_path: Path) -> None:
     assert read_attestations(tmp_path) == Attestations()
     (tmp_path / DIRECTORY).mkdir()
     for at, name in enumerate(LARGEST):
-        place(tmp_path, name).write_bytes(bytes([at]))
+        attestation_path(tmp_path, name).write_bytes(bytes([at]))
     (tmp_path / DIRECTORY / "of-others.json").mkdir()
     assert read_attestations(tmp_path) == Attestations(*(bytes([at]) for at in range(5)))
 
@@ -23,7 +23,7 @@ def test_what_is_there_is_read_and_nothing_else(tmp_path: Path) -> None:
 def test_links_pipes_and_large_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / DIRECTORY).mkdir()
     for name, most in LARGEST.items():
-        path = place(tmp_path, name)
+        path = attestation_path(tmp_path, name)
         path.symlink_to("/etc/passwd")
         with pytest.raises(ProofError, match=name):
             read_attestations(tmp_path)

@@ -38,7 +38,7 @@ def measured(
     ran: dict[str, Any] = {}
 
     def remember(backend: Backend, *arguments: Any) -> Any:
-        return ran.setdefault(backend.name, runner.run(backend, *arguments))
+        return ran.setdefault(backend.name, runner.run_backend(backend, *arguments))
 
     folder = tmp_path_factory.mktemp("interpreters")
     backends = (
@@ -53,7 +53,7 @@ def measured(
         Backend("no jax", "cpu", python=interpreter(folder / "bare", "echo 'ModuleNotFoundError: jax' >&2; exit 1")),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "run", remember)
+        patch.setattr(comparison, "run_backend", remember)
         return compare_backends(workload, backends, machine="here"), ran
 
 

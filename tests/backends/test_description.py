@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pol_jax.backends.description import Backend, built_in, choose, parse_backends
+from pol_jax.backends.description import Backend, built_in, parse_backends, select_backends
 from pol_jax.errors import UsageError
 
 
@@ -54,10 +54,10 @@ def test_what_is_no_backend_is_refused_in_one_line(content: str, words: str) -> 
 def test_backends_are_chosen_by_name_or_platform() -> None:
     every = built_in()
     assert sum(each.platform == "cpu" for each in every) >= 6
-    assert choose(every, []) == every
-    assert {each.platform for each in choose(every, ["cuda"])} == {"cuda"}
-    assert [each.name for each in choose(every, ["cpu, fast math"])] == ["cpu, fast math"]
+    assert select_backends(every, []) == every
+    assert {each.platform for each in select_backends(every, ["cuda"])} == {"cuda"}
+    assert [each.name for each in select_backends(every, ["cpu, fast math"])] == ["cpu, fast math"]
     with pytest.raises(UsageError, match="no backend is called 'gpu'"):
-        choose(every, ["gpu"])
+        select_backends(every, ["gpu"])
     with pytest.raises(UsageError, match="two backends have the name 'cpu'"):
-        choose((*every, Backend("cpu", "cpu")), [])
+        select_backends((*every, Backend("cpu", "cpu")), [])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pol_jax.backends.overview import ranges
+from pol_jax.backends.overview import step_ranges
 
 
-def test_ranges() -> None:
-    assert ranges([3, 1, 2, 7, 9, 10, 9]) == "1-3,7,9-10"
-    assert ranges([]) == ""
+def test_numbers_of_steps_are_written_as_ranges() -> None:
+    assert step_ranges([3, 1, 2, 7, 9, 10, 9]) == "1-3,7,9-10"
+    assert step_ranges([]) == ""

@@ -12,7 +12,7 @@ from pol_jax.backends.results import Error, Results
 from pol_jax.backends.table import table
 
 
-def test_figures(results: Results, elsewhere: Results, tmp_path: Path) -> None:
+def test_a_figure_of_steps_growth_and_leaves_is_written(results: Results, elsewhere: Results, tmp_path: Path) -> None:
     names = {path.name for path in write_plots((results, elsewhere), tmp_path)}
     assert names == {f"{name}.{ending}" for name in ("steps", "growth", "leaves") for ending in ("svg", "png")}
     assert all((tmp_path / name).stat().st_size > 1000 for name in names)

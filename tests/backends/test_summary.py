@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from pol_jax.backends.results import Results
-from pol_jax.backends.summary import summary
+from pol_jax.backends.summary import backend_summary
 
 
 def test_text_of_strangers_is_text(results: Results) -> None:
@@ -25,7 +25,7 @@ def test_text_of_strangers_is_text(results: Results) -> None:
 @pytest.mark.parametrize("width", [40, 60])
 def test_a_narrow_terminal_cuts_no_number(results: Results, width: int) -> None:
     console = Console(file=StringIO(), force_terminal=True, width=width, color_system=None)
-    console.print(summary((results,), narrow=True))
+    console.print(backend_summary((results,), narrow=True))
     assert isinstance(console.file, StringIO)
     text = console.file.getvalue()
     assert text.count("…") == 1  # of the claim

@@ -17,7 +17,7 @@ from timestamp_authority import Authority
 
 from pol_jax.attesting.attestation import attest_claim
 from pol_jax.attesting.digests import digest_arrays
-from pol_jax.attesting.folder import CLAIM, CLAIM_TOKEN, COMMITMENT, place
+from pol_jax.attesting.folder import CLAIM, CLAIM_TOKEN, COMMITMENT, attestation_path
 from pol_jax.attesting.public_key import public_text
 from pol_jax.attesting.subjects import name_final
 from pol_jax.attesting.timestamp import make_request
@@ -76,8 +76,8 @@ def settled(first: Path, second: Path, *more: str | Path) -> tuple[int, list[str
 def sign_as(root: Path, key: Ed25519PrivateKey) -> None:
     state = read_final_state(open_proof(root))
     subjects = name_final(parameters=digest_arrays(select_parameters(state)), state=digest_arrays(state))
-    place(root, CLAIM).write_bytes(attest_claim((root / "claim.json").read_bytes(), subjects, key))
-    place(root, COMMITMENT).unlink(missing_ok=True)
+    attestation_path(root, CLAIM).write_bytes(attest_claim((root / "claim.json").read_bytes(), subjects, key))
+    attestation_path(root, COMMITMENT).unlink(missing_ok=True)
 
 
 def test_a_copy_signed_by_another_key_loses(owned: Path, tmp_path: Path) -> None:
@@ -126,7 +126,9 @@ def test_a_foreign_timestamp_on_a_copy_leaves_nothing_undecided(
 ) -> None:
     foreign = Authority(tmp_path / "foreign", name="the Thief's")
     copy = Path(shutil.copytree(owned, tmp_path / "copy"))
-    place(copy, CLAIM_TOKEN).write_bytes(foreign.answer(make_request(place(copy, CLAIM).read_bytes())))
+    attestation_path(copy, CLAIM_TOKEN).write_bytes(
+        foreign.answer(make_request(attestation_path(copy, CLAIM).read_bytes()))
+    )
     code, lines = settled(owned, copy, "--tsa-roots", authority.root)
     assert (code, lines[0]) == (0, f"{owned} stands")
     assert lines[2] == f"  only {owned} is accepted with their signature"
@@ -209,7 +211,9 @@ def test_an_earlier_timestamp_saves_no_proof_that_does_not_verify(
     sign_as(false_proof, THIEF)
     later = Path(shutil.copytree(owned, tmp_path / "later"))
     for root in (false_proof, later):  # the false one first
-        place(root, CLAIM_TOKEN).write_bytes(authority.answer(make_request(place(root, CLAIM).read_bytes())))
+        attestation_path(root, CLAIM_TOKEN).write_bytes(
+            authority.answer(make_request(attestation_path(root, CLAIM).read_bytes()))
+        )
     code, lines = settled(later, false_proof, "--tsa-roots", authority.root)
     assert (code, lines[0]) == (0, f"{later} stands"), lines
     assert f"{false_proof} is rejected" in lines[1]
@@ -223,7 +227,9 @@ def test_a_later_true_proof_stands_against_an_earlier_anonymous_one(
     sign_as(anonymous, THIEF)
     later = Path(shutil.copytree(owned, tmp_path / "later"))
     for root in (anonymous, later):
-        place(root, CLAIM_TOKEN).write_bytes(authority.answer(make_request(place(root, CLAIM).read_bytes())))
+        attestation_path(root, CLAIM_TOKEN).write_bytes(
+            authority.answer(make_request(attestation_path(root, CLAIM).read_bytes()))
+        )
     code, lines = settled(later, anonymous, "--tsa-roots", authority.root)
     assert (code, lines[0]) == (0, f"{later} stands")
     assert any("is anonymous: whoever holds it, it shows nobody's training" in line for line in lines)

@@ -12,7 +12,7 @@ from commands import pol
 from pol_jax.attesting.attestation import read_attestation
 from pol_jax.attesting.digests import digest_arrays, digest_file
 from pol_jax.attesting.subjects import PARAMETERS, STATE
-from pol_jax.cli.output_file import proof_of, write_new
+from pol_jax.cli.output_file import proof_around, write_new
 from pol_jax.errors import ProofError, UsageError
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.final_arrays import read_final_state, select_parameters
@@ -55,8 +55,8 @@ def test_an_envelope_lies_in_the_attestations_and_nowhere_else_in_a_proof(signed
         assert (refused.exit_code, "takes no other files" in refused.stderr) == (2, True)
     secret = pol("keygen", signed / "proof" / "attestations" / "key.pem")
     assert (secret.exit_code, "takes no other files" in secret.stderr) == (2, True)
-    assert proof_of(signed / "proof" / "attestations" / "claim.dsse.json") == signed / "proof"
-    assert proof_of(signed / "key.pem") is None
+    assert proof_around(signed / "proof" / "attestations" / "claim.dsse.json") == signed / "proof"
+    assert proof_around(signed / "key.pem") is None
 
 
 def test_what_training_signed_is_made_again_with_a_deployed_file(signed: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from jax import lax
 
 from pol_jax.exact import exact
 from pol_jax.exact.guard import Guard, opaque_zero
-from pol_jax.exact.vectors import load
+from pol_jax.exact.vectors import load_vectors
 
 KEY = np.array([7, 9], np.uint32)
 
@@ -53,7 +53,7 @@ def test_baits_are_taken_without_seals() -> None:
 
     Products that are exact, and numbers without rounding, would make a bait that nobody can take.
     """
-    vector = next(vector for vector in load() if vector.operation == "bait: contraction")
+    vector = next(vector for vector in load_vectors() if vector.operation == "bait: contraction")
     x, y = (array.astype(np.float64) for array in vector.inputs)
     with np.errstate(all="ignore"):
         fused = (x * y + x).astype(np.float32)

@@ -12,9 +12,9 @@ import pytest
 from pol_jax.exact import ARITHMETIC, self_test
 from pol_jax.exact.operations import OF_MATRICES, ONE_ARGUMENT, OPERATIONS, TWO_ARGUMENTS
 from pol_jax.exact.self_testing import program
-from pol_jax.exact.vectors import Vector, document, load, parse
+from pol_jax.exact.vectors import Vector, document, load_vectors, parse_vectors
 
-VECTORS = {vector.operation: vector for vector in load()}
+VECTORS = {vector.operation: vector for vector in load_vectors()}
 
 XLA_ALONE = {"argmax", "cumulative", "indexed", "random", "windows"}
 """Operations that select, sort, draw or scatter, which the machine of NumPy has no code for."""
@@ -48,8 +48,8 @@ def test_nothing_tested_is_no_success() -> None:
 
 def test_files_and_vectors_have_the_same_bits() -> None:
     text = document(list(VECTORS.values()))
-    assert document(parse(text)) == text
-    for one, other in zip(parse(text), VECTORS.values(), strict=True):
+    assert document(parse_vectors(text)) == text
+    for one, other in zip(parse_vectors(text), VECTORS.values(), strict=True):
         assert one.operation == other.operation
         for x, y in zip(one.outputs, other.outputs, strict=True):
             assert x.dtype == y.dtype

@@ -18,7 +18,7 @@ from pol_jax.errors import UsageError
 from pol_jax.progress import Silent
 from pol_jax.proving.choices import Choices
 from pol_jax.proving.commit import write_commitment
-from pol_jax.proving.fine_tuning import Start, choose
+from pol_jax.proving.fine_tuning import Start, choose_leaves
 from pol_jax.proving.recording import Recording
 from pol_jax.proving.train import train
 from pol_jax.storage.foreign_weights import load_weights
@@ -64,9 +64,9 @@ def test_weights_of_any_orbax_checkpoint(chain: Path, tmp_path: Path) -> None:
         ({}, "", "nothing to take at /"),
     ],
 )
-def test_nothing_to_take(source: Any, take: str, words: str, plain_proof: Path) -> None:
+def test_a_start_that_takes_over_no_leaf_is_refused(source: Any, take: str, words: str, plain_proof: Path) -> None:
     with pytest.raises(UsageError, match=words):
-        choose(Start(source, (take,)), open_proof(plain_proof).commitment.state)
+        choose_leaves(Start(source, (take,)), open_proof(plain_proof).commitment.state)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_nothing_to_take(source: Any, take: str, words: str, plain_proof: Path) 
 )
 def test_leaves_may_have_another_name_in_the_source(source: Any, take: tuple[str, ...], plain_proof: Path) -> None:
     state = open_proof(plain_proof).commitment.state
-    initial, (leaf,) = choose(Start(source, take), state)
+    initial, (leaf,) = choose_leaves(Start(source, take), state)
     assert initial.leaves == ("/params/w",)
     np.testing.assert_array_equal(leaf, WEIGHTS["params"]["w"])
 
@@ -89,17 +89,17 @@ def test_leaves_may_have_another_name_in_the_source(source: Any, take: tuple[str
 def test_a_name_that_the_source_does_not_have(plain_proof: Path) -> None:
     state = open_proof(plain_proof).commitment.state
     with pytest.raises(UsageError, match=r"the source has no /model/b; it has /params/w"):
-        choose(Start(WEIGHTS, ("/model=/params",)), state)
+        choose_leaves(Start(WEIGHTS, ("/model=/params",)), state)
 
 
 def test_leaves_of_other_shapes_come_from_the_key(plain_proof: Path) -> None:
     """A new head: what the source has there does not fit, or is not there."""
     proof = open_proof(plain_proof)
     source = {"params": {**WEIGHTS["params"], "b": np.zeros(5, np.float32)}, "momentum": np.zeros(3)}
-    initial, taken = choose(Start(source), proof.commitment.state)
+    initial, taken = choose_leaves(Start(source), proof.commitment.state)
     assert initial.leaves == ("/params/w",)
     np.testing.assert_array_equal(taken[0], WEIGHTS["params"]["w"])
-    assert choose(Start(proof), proof.commitment.state)[0].leaves == ("/count", "/momentum", "/nothing", *TAKEN)
+    assert choose_leaves(Start(proof), proof.commitment.state)[0].leaves == ("/count", "/momentum", "/nothing", *TAKEN)
 
 
 def test_a_damaged_or_unfinished_proof_is_no_start(plain_proof: Path, tmp_path: Path) -> None:
@@ -108,10 +108,10 @@ def test_a_damaged_or_unfinished_proof_is_no_start(plain_proof: Path, tmp_path: 
     forger.states[24] = forger.perturbed(24)
     forger.write()
     with pytest.raises(UsageError, match="its final state is not the claimed one"):
-        choose(Start(open_proof(forger.root)), state)
+        choose_leaves(Start(open_proof(forger.root)), state)
     (forger.root / "claim.json").unlink()
     with pytest.raises(UsageError, match="the run is not finished"):
-        choose(Start(open_proof(forger.root)), state)
+        choose_leaves(Start(open_proof(forger.root)), state)
 
 
 def test_an_interrupted_run_goes_on_without_its_start(chain: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import tiny
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pol_jax.attesting.attestation import read_attestation
-from pol_jax.attesting.folder import CLAIM, COMMITMENT, place
+from pol_jax.attesting.folder import CLAIM, COMMITMENT, attestation_path
 from pol_jax.attesting.public_key import public_text
 from pol_jax.errors import ProofError, UsageError, UserCodeError
 from pol_jax.proving.choices import Choices
@@ -31,18 +31,22 @@ def stop_at(step: int, wanted: int) -> None:
 
 
 def signed_claim(root: Path) -> bytes:
-    return read_attestation(place(root, CLAIM).read_bytes(), "claim", where="a", pinned=public_text(KEY)).document
+    return read_attestation(
+        attestation_path(root, CLAIM).read_bytes(), "claim", where="a", pinned=public_text(KEY)
+    ).document
 
 
 def test_the_commitment_is_signed_before_step_0_and_the_claim_in_the_end(tmp_path: Path) -> None:
     root = tmp_path / "proof"
     with Recording(tiny.plain(), root, steps=STEPS, key=KEY) as recording:
-        found = read_attestation(place(root, COMMITMENT).read_bytes(), "commitment", where="a", pinned=public_text(KEY))
+        found = read_attestation(
+            attestation_path(root, COMMITMENT).read_bytes(), "commitment", where="a", pinned=public_text(KEY)
+        )
         assert found.document == (root / "commitment.json").read_bytes()
-        assert not place(root, CLAIM).exists()
+        assert not attestation_path(root, CLAIM).exists()
         recording.run()
     assert recording.commitment.prover == public_text(KEY)
-    claim = read_attestation(place(root, CLAIM).read_bytes(), "claim", where="a")
+    claim = read_attestation(attestation_path(root, CLAIM).read_bytes(), "claim", where="a")
     assert claim.document == (root / "claim.json").read_bytes()
     assert claim.seconds_per_step is not None
     assert b"attestations" not in (root / "inventory.json").read_bytes()
@@ -52,26 +56,26 @@ def test_an_interrupted_run_is_signed_when_it_ends(tmp_path: Path) -> None:
     root = tmp_path / "proof"
     with pytest.raises(UserCodeError, match="stop here"):
         train(tiny.plain(), root, steps=STEPS, key=KEY, on_step=lambda step, _: stop_at(step, 8))
-    place(root, COMMITMENT).unlink()
+    attestation_path(root, COMMITMENT).unlink()
     with pytest.raises(UsageError, match="this run is committed to"):
         train(tiny.plain(), root, key=OTHER)
     train(tiny.plain(), root, key=KEY)
     assert signed_claim(root) == (root / "claim.json").read_bytes()
-    assert place(root, COMMITMENT).exists()
-    found = read_attestation(place(root, CLAIM).read_bytes(), "claim", where="a")
+    assert attestation_path(root, COMMITMENT).exists()
+    found = read_attestation(attestation_path(root, CLAIM).read_bytes(), "claim", where="a")
     assert found.seconds_per_step is None, "nobody knows how fast the first steps were"
 
 
 def test_a_run_that_was_killed_before_it_signed_is_signed_by_the_same_call(tmp_path: Path) -> None:
     root = tmp_path / "proof"
     train(tiny.plain(), root, steps=STEPS, key=KEY)
-    envelope = place(root, CLAIM).read_bytes()
+    envelope = attestation_path(root, CLAIM).read_bytes()
     train(tiny.plain(), root, key=KEY)
-    assert place(root, CLAIM).read_bytes() == envelope, "a timestamp may be over it"
-    place(root, CLAIM).unlink()
+    assert attestation_path(root, CLAIM).read_bytes() == envelope, "a timestamp may be over it"
+    attestation_path(root, CLAIM).unlink()
     train(tiny.plain(), root, key=KEY)
     assert signed_claim(root) == (root / "claim.json").read_bytes()
-    place(root, CLAIM).write_bytes(b"{}")
+    attestation_path(root, CLAIM).write_bytes(b"{}")
     with pytest.raises(ProofError, match=r"claim\.dsse\.json"):
         train(tiny.plain(), root, key=KEY)
     assert open_proof(root).claim is not None
@@ -79,8 +83,8 @@ def test_a_run_that_was_killed_before_it_signed_is_signed_by_the_same_call(tmp_p
 
 def test_a_directory_with_attestations_of_another_run_is_refused_before_it_trains(tmp_path: Path) -> None:
     root = tmp_path / "proof"
-    place(root, CLAIM).parent.mkdir(parents=True)
-    place(root, CLAIM).write_bytes(b"{}")
+    attestation_path(root, CLAIM).parent.mkdir(parents=True)
+    attestation_path(root, CLAIM).write_bytes(b"{}")
     with pytest.raises(UsageError, match=r"attestations/claim\.dsse\.json"):
         train(tiny.plain(), root, steps=STEPS, key=KEY)
 

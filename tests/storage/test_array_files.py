@@ -14,7 +14,7 @@ from damage import check
 from forge import refused, take_stock
 
 from pol_jax.errors import ProofError
-from pol_jax.storage.array_files import check_files
+from pol_jax.storage.array_files import check_checkpoint_files
 from pol_jax.storage.checkpoint_names import checkpoint_name
 
 ZSTD = {"name": "zstd", "configuration": {"level": 1, "checksum": False}}
@@ -65,7 +65,7 @@ def test_files_far_larger_than_the_state(proof_copy: Path) -> None:
     path = proof_copy / checkpoint_name(0)
     os.truncate(next((path / "state" / "d").iterdir()), 2**40)  # sparse: takes no space
     with pytest.raises(ProofError, match="far more than its state"):
-        check_files("checkpoint", path, 1000, 5)
+        check_checkpoint_files("checkpoint", path, 1000, 5)
 
 
 @pytest.mark.parametrize(
@@ -76,17 +76,17 @@ def test_file_that_no_checkpoint_has(proof_copy: Path, name: str) -> None:
     (path / name).parent.mkdir(exist_ok=True)
     (path / name).write_bytes(b"x")
     with pytest.raises(ProofError, match=f"{name} has no place"):
-        check_files("checkpoint", path, 10**6, 5)
+        check_checkpoint_files("checkpoint", path, 10**6, 5)
 
 
 def test_marker_that_is_missing_or_says_something(proof_copy: Path) -> None:
     path = proof_copy / checkpoint_name(0)
     (path / "orbax.checkpoint").write_bytes(b"x")
     with pytest.raises(ProofError, match=r"orbax\.checkpoint has 1 bytes, expected an empty file"):
-        check_files("checkpoint", path, 10**6, 5)
+        check_checkpoint_files("checkpoint", path, 10**6, 5)
     (path / "orbax.checkpoint").unlink()
     with pytest.raises(ProofError, match=r"orbax\.checkpoint is missing"):
-        check_files("checkpoint", path, 10**6, 5)
+        check_checkpoint_files("checkpoint", path, 10**6, 5)
 
 
 def test_manifest_that_may_unpack_to_much(proof_copy: Path) -> None:
@@ -94,7 +94,7 @@ def test_manifest_that_may_unpack_to_much(proof_copy: Path) -> None:
     with (path / "state" / "manifest.ocdbt").open("ab") as file:
         file.write(bytes(2**13))
     with pytest.raises(ProofError, match="its manifest has more than"):
-        check_files("checkpoint", path, 1000, 5)
+        check_checkpoint_files("checkpoint", path, 1000, 5)
 
 
 @pytest.mark.parametrize("key", ["../outside", "d/../../outside", "/outside"])

@@ -15,7 +15,7 @@ from pol_jax.tasks import digits_data
 
 
 def test_digits_data(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    sources = {split: digits_data.load(split, tmp_path) for split in ("train", "test")}
+    sources = {split: digits_data.load_digits(split, tmp_path) for split in ("train", "test")}
     sets = {split: source.records_at(np.arange(len(source))) for split, source in sources.items()}
     assert capfd.readouterr() == ("", "")
     assert {split: len(tree["label"]) for split, tree in sets.items()} == {"train": 1442, "test": 355}
@@ -28,13 +28,13 @@ def test_digits_data(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_digits_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digits_data.load("train", tmp_path)
+    digits_data.load_digits("train", tmp_path)
 
     def again(*_: Any, **__: Any) -> None:
         raise AssertionError("prepared a second time")
 
     monkeypatch.setattr(digits_data.Digits, "download_and_prepare", again)
-    assert len(digits_data.load("test", tmp_path)) == 355
+    assert len(digits_data.load_digits("test", tmp_path)) == 355
 
 
 def test_digits_prepared_by_two_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,14 +49,14 @@ def test_digits_prepared_by_two_at_once(tmp_path: Path, monkeypatch: pytest.Monk
         return other(self, manager)
 
     monkeypatch.setattr(digits_data.Digits, "_split_generators", race)
-    assert len(digits_data.load("train", tmp_path)) == 1442
+    assert len(digits_data.load_digits("train", tmp_path)) == 1442
     assert len(calls) == 2
 
 
 def test_digits_without_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="--data-dir"):
-        digits_data.load("train", tmp_path / "file")
+        digits_data.load_digits("train", tmp_path / "file")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert user_cache() == tmp_path / "cache" / "pol_jax"
     monkeypatch.delenv("XDG_CACHE_HOME")

@@ -21,7 +21,7 @@ from unsandboxed import verify
 
 from pol_jax.attesting.attestation import attest_claim, attest_commitment
 from pol_jax.attesting.digests import Digests, digest_arrays
-from pol_jax.attesting.folder import BEACON, CLAIM, CLAIM_TOKEN, COMMITMENT, COMMITMENT_TOKEN, place
+from pol_jax.attesting.folder import BEACON, CLAIM, CLAIM_TOKEN, COMMITMENT, COMMITMENT_TOKEN, attestation_path
 from pol_jax.attesting.public_key import public_text
 from pol_jax.attesting.subjects import name_final
 from pol_jax.attesting.timestamp import make_request, read_pem
@@ -52,7 +52,7 @@ def owned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     beacon = json.loads((VECTORS / "beacons.json").read_text())[2]["text"]
     train(tiny.plain(), root, steps=6, choices=Choices(beacon=beacon), key=KEY)
     drawn = json.loads((VECTORS / "drand_published.json").read_text())[2]["round"]
-    place(root, BEACON).write_text(json.dumps(drawn))
+    attestation_path(root, BEACON).write_text(json.dumps(drawn))
     return root
 
 
@@ -122,7 +122,7 @@ def test_another_signer_is_rejected(owned: Path) -> None:
 
 
 def test_an_envelope_that_was_removed_accepts_nothing_where_a_signer_was_asked_for(copy: Path) -> None:
-    place(copy, CLAIM).unlink()
+    attestation_path(copy, CLAIM).unlink()
     report = check(copy, signer=OWNER)
     assert report.verdict is Verdict.INCONCLUSIVE
     assert "the claim is not signed" in reasons(report)
@@ -189,7 +189,7 @@ WOUNDS: dict[str, tuple[str, Callable[[Path], bytes], str]] = {
 @pytest.mark.parametrize("name", WOUNDS)
 def test_what_is_there_and_false_is_rejected(name: str, copy: Path) -> None:
     file, make, problem = WOUNDS[name]
-    place(copy, file).write_bytes(make(copy))
+    attestation_path(copy, file).write_bytes(make(copy))
     report = check(copy)
     assert report.verdict is Verdict.REJECTED
     assert problem in reasons(report), reasons(report)
@@ -210,8 +210,8 @@ def test_a_round_of_the_future_is_rejected(copy: Path, monkeypatch: pytest.Monke
 
 
 def stamped(root: Path, authority: Authority) -> None:
-    for document, token in ((root / "commitment.json", COMMITMENT_TOKEN), (place(root, CLAIM), CLAIM_TOKEN)):
-        place(root, token).write_bytes(authority.answer(make_request(document.read_bytes())))
+    for document, token in ((root / "commitment.json", COMMITMENT_TOKEN), (attestation_path(root, CLAIM), CLAIM_TOKEN)):
+        attestation_path(root, token).write_bytes(authority.answer(make_request(document.read_bytes())))
 
 
 def test_timestamps_are_checked_under_the_verifier_s_roots_alone(copy: Path, authority: Authority) -> None:
@@ -224,12 +224,12 @@ def test_timestamps_are_checked_under_the_verifier_s_roots_alone(copy: Path, aut
     assert report.period is not None
     assert report.period.authorities == ("CN=Test Authority,O=Tests",)
     assert report.period.window.not_after is not None
-    swapped = place(copy, CLAIM_TOKEN)
-    swapped.write_bytes(place(copy, COMMITMENT_TOKEN).read_bytes())
+    swapped = attestation_path(copy, CLAIM_TOKEN)
+    swapped.write_bytes(attestation_path(copy, COMMITMENT_TOKEN).read_bytes())
     refused = check(copy, tsa_roots=read_pem(authority.root))
     assert refused.verdict is Verdict.REJECTED
     assert "over another digest" in reasons(refused)
-    place(copy, CLAIM).unlink()
+    attestation_path(copy, CLAIM).unlink()
     assert "which is missing" in reasons(check(copy, tsa_roots=read_pem(authority.root)))
 
 
@@ -247,7 +247,7 @@ def test_an_authority_that_the_verifier_does_not_know_shows_nothing_and_refutes_
 
 def test_a_window_shorter_than_the_recorded_work_is_rejected(copy: Path, authority: Authority) -> None:
     proof = open_proof(copy)
-    place(copy, CLAIM).write_bytes(sign_claim(proof, KEY, pace=timedelta(days=1).total_seconds()))
+    attestation_path(copy, CLAIM).write_bytes(sign_claim(proof, KEY, pace=timedelta(days=1).total_seconds()))
     stamped(copy, authority)
     report = check(copy, tsa_roots=read_pem(authority.root))
     assert report.verdict is Verdict.REJECTED

@@ -18,7 +18,7 @@ from pol_jax.progress import Silent
 from pol_jax.protocol.limits import Limits
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.checkpoints import load_checkpoint
-from pol_jax.storage.inventory import scan
+from pol_jax.storage.inventory import list_files
 from pol_jax.storage.ledger import segment_file
 from pol_jax.verifying import landed_segments
 from pol_jax.verifying.following import FollowEnded, Following, SegmentChecked, follow
@@ -183,7 +183,7 @@ def test_a_run_that_ends_while_it_is_looked_at_is_no_damage(tmp_path: Path, monk
         if below == checkpoint_name(6) and gone.exists():
             shutil.rmtree(gone)
             raise FileNotFoundError(2, "No such file or directory", str(gone))
-        return scan(root, limits, below)
+        return list_files(root, limits, below)
 
     monkeypatch.setattr("pol_jax.verifying.landed_segments.scan", vanishing)
     exists = Path.exists
@@ -192,7 +192,7 @@ def test_a_run_that_ends_while_it_is_looked_at_is_no_damage(tmp_path: Path, monk
     assert [each.problem for each in told] == [None] * SEGMENTS
 
 
-def test_limits_hold(plain_proof: Path) -> None:
+def test_the_verifier_s_limits_hold_while_a_run_is_followed(plain_proof: Path) -> None:
     told, ended = followed(plain_proof, limits=Limits(state_bytes=10))
     assert "more than the limit of 10 bytes" in (told[0].problem or "")
     assert ended.checked == 0

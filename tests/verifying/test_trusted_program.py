@@ -272,7 +272,7 @@ def test_comparison_crosses_the_pipe(plain_proof: Path) -> None:
 
 
 @pytest.mark.usefixtures("in_process")
-def test_command(plain_proof: Path) -> None:
+def test_the_command_line_compares_the_program(plain_proof: Path) -> None:
     command = ["verify", str(plain_proof), "--segments", "0", "--task"]
     same = CliRunner().invoke(pol, [*command, "tiny:plain", "--same-program"])
     assert (same.exit_code, "program: trusted source" in same.output) == (0, True), same.output

@@ -8,7 +8,7 @@ from federation import STEPS, TRUSTED, assignment, model, site, task
 from untrusted.behaviours import honest
 
 from pol_jax import open_proof, open_steps
-from pol_jax.storage.inventory import scan
+from pol_jax.storage.inventory import list_files
 from pol_jax.workers.documents import expect
 from pol_jax.workers.limits import limits_of
 
@@ -16,7 +16,7 @@ from pol_jax.workers.limits import limits_of
 def test_an_honest_answer_is_within_the_limits(tmp_path: Path) -> None:
     expected = expect(TRUSTED, assignment(0), model(1))
     answer, limits = honest(site(0, tmp_path)), limits_of(expected)
-    sizes = scan(answer.proof, limits)
+    sizes = list_files(answer.proof, limits)
     assert sum(sizes.values()) <= limits.total_bytes < 2**27, "six checkpoints, with 4 MiB to spare for each"
     for name, size in sizes.items():
         assert size <= limits.file_bytes(name), name

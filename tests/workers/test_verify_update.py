@@ -330,7 +330,7 @@ def judge_signed(signed: tuple[Assignment, Answer], folder: Path, envelope: byte
     """Verify with another signature of the claim, or with none."""
     asked, answer = signed
     proof = Path(shutil.copytree(answer.proof, folder / "copy"))
-    place = attestations.place(proof, attestations.CLAIM)
+    place = attestations.attestation_path(proof, attestations.CLAIM)
     place.unlink()
     if envelope is not None:
         place.write_bytes(envelope)
@@ -339,7 +339,7 @@ def judge_signed(signed: tuple[Assignment, Answer], folder: Path, envelope: byte
 
 @pytest.mark.usefixtures("in_process")
 def test_a_claim_that_its_worker_has_signed_is_accepted(signed: tuple[Assignment, Answer], tmp_path: Path) -> None:
-    envelope = attestations.place(signed[1].proof, attestations.CLAIM).read_bytes()
+    envelope = attestations.attestation_path(signed[1].proof, attestations.CLAIM).read_bytes()
     result = judge_signed(signed, tmp_path, envelope)
     assert result, result.reason
     assert result.report is not None

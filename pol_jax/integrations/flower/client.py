@@ -71,7 +71,7 @@ def proving_client(
         context.state[_PROOF] = ConfigRecord({"path": str(out.absolute())})
         documents = {name: (proof.root / f"{name}.json").read_bytes() for name in ("claim", "commitment")}
         if assignment.prover is not None:
-            documents[SIGNATURE] = attestations.place(proof.root, attestations.CLAIM).read_bytes()
+            documents[SIGNATURE] = attestations.attestation_path(proof.root, attestations.CLAIM).read_bytes()
         content = RecordDict(
             {
                 ARRAYS: arrays_of(update),

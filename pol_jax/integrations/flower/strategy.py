@@ -207,8 +207,8 @@ class ProvenStrategy(Strategy):
             (worker.documents / f"{name}.json").write_bytes(document)
         if worker.assignment.prover is not None:
             envelope = bytes_in(content.get(CLAIM), SIGNATURE, 2 * limits_of(expected).document_bytes)
-            attestations.place(worker.documents, attestations.CLAIM).parent.mkdir()
-            attestations.place(worker.documents, attestations.CLAIM).write_bytes(envelope)
+            attestations.attestation_path(worker.documents, attestations.CLAIM).parent.mkdir()
+            attestations.attestation_path(worker.documents, attestations.CLAIM).write_bytes(envelope)
         claim, _ = check_claim(worker.documents, worker.update, expected, self._seen)
         self._seen.add(claim.digest().hex())
         worker.nonce = secrets.token_bytes(16)  # drawn now: the claim is fixed

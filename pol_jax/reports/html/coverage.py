@@ -5,7 +5,7 @@ from __future__ import annotations
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.coverage import Replay
 from pol_jax.reports.html.markup import Markup, tag, together
-from pol_jax.reports.html.strip import Place, State, strip
+from pol_jax.reports.html.strip import CellResult, Place, strip
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.reports.wording.coverage import describe_coverage, describe_replay
@@ -39,7 +39,7 @@ def _replayed(report: Report) -> list[Markup]:
         cells |= {(segment, segment + 1): _STATES[each.outcome] for segment in each.segments}
     parts = [tag("p", f"{_sentence(sentence)}."), strip(report.coverage, [*cells], [*cells.values()])]
     pairs = zip(report.replays, states, strict=True)
-    differing = [replay for replay, state in pairs if state in (State.FALSE, State.OPEN)]
+    differing = [replay for replay, state in pairs if state in (CellResult.FALSE, CellResult.OPEN)]
     lines = [_line(replay, unit) for replay in differing[:_MOST_LISTED]]
     lines += [f"{len(differing) - _MOST_LISTED} more {unit}s differ"] if len(differing) > _MOST_LISTED else []
     if report.self_test:
@@ -47,14 +47,14 @@ def _replayed(report: Report) -> list[Markup]:
     return [*parts, tag("ul", *(tag("li", line) for line in lines), class_="plain")] if lines else parts
 
 
-def _state(replay: Replay, report: Report) -> State:
+def _state(replay: Replay, report: Report) -> CellResult:
     """Return how the strip shows a replay.
 
     Where bits differ, the comparison within a tolerance decides. Without one, the verdict tells what the difference
     means: on another backend than the prover's, none can be drawn from it.
     """
     if replay.mismatch is None:
-        return State.EXACT
+        return CellResult.EXACT
     undecided = Outcome.INCONCLUSIVE if report.verdict is Verdict.INCONCLUSIVE else Outcome.FAILED
     of_step = report.coverage is not None and report.coverage.unit == "step"
     outcomes = [
@@ -72,9 +72,9 @@ def _place(replay: Replay, unit: str) -> Place:
 
 
 _STATES = {
-    Outcome.PASSED: State.CLOSE,
-    Outcome.INCONCLUSIVE: State.OPEN,
-    Outcome.FAILED: State.FALSE,
+    Outcome.PASSED: CellResult.CLOSE,
+    Outcome.INCONCLUSIVE: CellResult.OPEN,
+    Outcome.FAILED: CellResult.FALSE,
 }
 
 

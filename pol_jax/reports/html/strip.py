@@ -19,8 +19,8 @@ Place = tuple[int, int]
 _FIRST = {"segment": 0, "step": 1}
 
 
-class State(StrEnum):
-    """A state is the result of replaying a segment, or a step of an opening."""
+class CellResult(StrEnum):
+    """The result of replaying a segment, or a step of an opening, as its cell shows it."""
 
     EXACT = "exact"
     CLOSE = "close"
@@ -29,22 +29,22 @@ class State(StrEnum):
     OTHER = "other"
 
 
-_WORST = (State.OTHER, State.EXACT, State.CLOSE, State.OPEN, State.FALSE)
-_TOP = {State.OTHER: 20, State.EXACT: 10, State.CLOSE: 14, State.OPEN: 5, State.FALSE: 0}
-_BOTTOM = {State.OTHER: 24, State.EXACT: 34, State.CLOSE: 30, State.OPEN: 34, State.FALSE: 34}
+_WORST = (CellResult.OTHER, CellResult.EXACT, CellResult.CLOSE, CellResult.OPEN, CellResult.FALSE)
+_TOP = {CellResult.OTHER: 20, CellResult.EXACT: 10, CellResult.CLOSE: 14, CellResult.OPEN: 5, CellResult.FALSE: 0}
+_BOTTOM = {CellResult.OTHER: 24, CellResult.EXACT: 34, CellResult.CLOSE: 30, CellResult.OPEN: 34, CellResult.FALSE: 34}
 """A cell begins and ends here, in pixels: the worse the result, the taller the cell."""
 
 _WORDS = {
-    State.EXACT: "replayed, bit for bit",
-    State.CLOSE: "replayed, within the tolerance",
-    State.OPEN: "replayed, can't be judged here",
-    State.FALSE: "replayed, differs",
-    State.OTHER: "not replayed",
+    CellResult.EXACT: "replayed, bit for bit",
+    CellResult.CLOSE: "replayed, within the tolerance",
+    CellResult.OPEN: "replayed, can't be judged here",
+    CellResult.FALSE: "replayed, differs",
+    CellResult.OTHER: "not replayed",
 }
-_ALWAYS = (State.EXACT, State.FALSE, State.OTHER)
+_ALWAYS = (CellResult.EXACT, CellResult.FALSE, CellResult.OTHER)
 
 
-def strip(coverage: Coverage, places: Sequence[Place], states: Sequence[State]) -> Markup:
+def strip(coverage: Coverage, places: Sequence[Place], states: Sequence[CellResult]) -> Markup:
     """Return the strip with its axis and legend.
 
     Args:
@@ -53,11 +53,11 @@ def strip(coverage: Coverage, places: Sequence[Place], states: Sequence[State]) 
         states: the result for each place.
     """
     unit, segments, first = coverage.unit, coverage.segments, _FIRST[coverage.unit]
-    counts = dict.fromkeys(State, 0)
+    counts = dict.fromkeys(CellResult, 0)
     for (start, stop), state in zip(places, states, strict=True):
         counts[state] += stop - start
-    counts[State.OTHER] = max(0, segments - sum(counts.values()))
-    words = {each: _WORDS[each] for each in State if each in _ALWAYS or counts[each]}
+    counts[CellResult.OTHER] = max(0, segments - sum(counts.values()))
+    words = {each: _WORDS[each] for each in CellResult if each in _ALWAYS or counts[each]}
     description = ", ".join(f"{counts[each]:,} {words[each]}" for each in words)
     picture = tag(
         "svg",
@@ -73,17 +73,18 @@ def strip(coverage: Coverage, places: Sequence[Place], states: Sequence[State]) 
     return together(tag("div", picture, label, class_="plot flush"), tag("ul", *entries, class_="legend"))
 
 
-def _worst(segments: int, places: Iterable[Place], states: Iterable[State]) -> list[State]:
+def _worst(segments: int, places: Iterable[Place], states: Iterable[CellResult]) -> list[CellResult]:
     """Return the state that each cell shows: the worst of its segments."""
-    cells = [State.OTHER] * min(segments, _MOST_CELLS)
+    cells = [CellResult.OTHER] * min(segments, _MOST_CELLS)
     for (start, stop), state in zip(places, states, strict=True):
+        # A report may be read from anybody's file: what lies outside of the run is not drawn.
         if 0 <= start < stop <= segments:
             for cell in range(start * len(cells) // segments, (stop - 1) * len(cells) // segments + 1):
                 cells[cell] = max(cells[cell], state, key=_WORST.index)
     return cells
 
 
-def _cells(states: Sequence[State]) -> Iterable[Markup]:
+def _cells(states: Sequence[CellResult]) -> Iterable[Markup]:
     """Yield one shape for each cell, or for neighbours with the same state if there are too many for gaps."""
     gap = 0.12 if len(states) <= 40 else 0.0
     first = 0
@@ -109,7 +110,7 @@ def _axis(segments: int, first: int) -> Markup:
     return together(*(tag("text", name, x=place, y=54, text_anchor=anchor) for name, place, anchor in names))
 
 
-def _swatch(state: State) -> Markup:
+def _swatch(state: CellResult) -> Markup:
     height = (_BOTTOM[state] - _TOP[state]) / 2
     shape = tag("rect", x=0, width=10, y=9 - height / 2, height=height, class_=state)
     return tag("svg", shape, width=10, height=18, class_="swatch", aria_hidden="true")
