@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -75,6 +77,16 @@ SYSTEM_CALLS = {f"pol_jax.sandbox.{name}" for name in ("landlock", "seccomp", "c
 
 CALLS_OF_C = SYSTEM_CALLS | {"pol_jax.training.freed_memory"}
 """May use ctypes too, for a call of the C library without arguments that come from anywhere."""
+
+MOST_LINES = 45
+
+ONE_CONCEPT = {
+    "Data",  # of a worker, which `pol_jax` offers under this name, and of a run in the report's schema
+    "State",  # of each built-in task; users copy one file
+    "schedule",  # likewise
+    "serve",  # what a confined process does, in both of its kinds (`pol_jax.sandbox.starting`)
+}
+"""Public names that several modules define."""
 
 TESTED_ELSEWHERE = {
     "exact/test_laws.py": "exact.conversions exact.error_functions exact.exponentials exact.grid exact.powers"
@@ -334,6 +346,46 @@ def test_test_files_mirror_the_packages() -> None:
 def test_files_are_named_for_what_they_hold() -> None:
     nondescript = {"utils", "util", "common", "helpers", "misc", "core", "base", "types"}
     assert not nondescript & {part for module in MODULES for part in module.split(".")}
+
+
+def test_no_function_is_longer_than_a_page() -> None:
+    """45 lines from the first line of the signature to the last one of the body, without the docstring."""
+    for module in MODULES:
+        for node in ast.walk(tree_of(module)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = node.body[0]
+                documented = ast.get_docstring(node) is not None
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                lines -= (first.end_lineno or 0) - first.lineno + 1 if documented else 0
+                assert lines <= MOST_LINES, f"{module}.{node.name} has {lines} lines; split it where a reader would"
+
+
+def test_each_meaning_has_a_name_of_its_own() -> None:
+    """Two public classes or functions of one name are one concept, or one of them needs another name."""
+    where = defaultdict[str, list[str]](list)
+    for module in MODULES:
+        for node in tree_of(module).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                where[node.name].append(module)
+    shared = {name for name, modules in where.items() if len(modules) > 1}
+    # A command of the command line is called like the function that does what it says.
+    commands = {name for name in shared if any(module.startswith("pol_jax.cli.") for module in where[name])}
+    assert shared - commands == ONE_CONCEPT
+
+
+def test_core_texts_name_no_option_of_the_command_line() -> None:
+    """The command line adds the cure. A report has the command that repeats its verification; flags of XLA are data."""
+    for module in MODULES:
+        if module.startswith((*FREE, "pol_jax.reports")):
+            continue
+        tree = tree_of(module)
+        strings = {
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        bodies = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
+        strings -= {ast.get_docstring(node, clean=False) for node in bodies}
+        named = {text for text in strings if re.search(r"(?<!\S)\(?--(?!xla_)[a-z]", text)}
+        assert not named, f"{module}: {named}"
 
 
 def test_only_two_modules_hash() -> None:

@@ -70,7 +70,7 @@ class Attestation:
         if self.pinned is not None:
             return f"The {self.kind} is signed by {self.pinned}, the signer that was asked for."
         who = ", ".join(self.signers)
-        return f"The {self.kind} is signed by {who}; no signer was asked for (--signer), so whose key it is stays open."
+        return f"The {self.kind} is signed by {who}; no signer was asked for, so whose key it is stays open."
 
 
 def attest_claim(

@@ -118,7 +118,10 @@ def _completed(tokens: Tokens, root: Path | None) -> Tokens:
 
 
 def _check_signer(attestation: Attestation, documents: Documents | None, where: str, findings: Findings) -> None:
-    (findings.open if attestation.pinned is None else findings.held).append(attestation.describe())
+    if attestation.pinned is None:
+        findings.open.append(f"{attestation.describe()} (--signer)")
+    else:
+        findings.held.append(attestation.describe())
     if documents is None:
         findings.open.append(
             "No proof is at hand (--proof), so that it stays open whether the signer is the prover whom the commitment "

@@ -132,7 +132,7 @@ def _may_end_in_given_weights(one: Party, other: Party) -> str | None:
     if not one.is_compared:
         return (
             "whose program was compared with no source: it may be written to end in given weights; name the task that"
-            " you trust (--task)"
+            " you trust"
         )
     if one.origin_is_shown or one.was_before(other):
         return None
