@@ -29,7 +29,7 @@ _MACHINE_TEXTS = ("can't start new thread", "Too many open files", "Cannot alloc
 
 
 class PolError(Exception):
-    """The base class of all errors of pol_jax; ``exit_code`` is the exit status of the process."""
+    """This is the base class of all errors of pol_jax; ``exit_code`` is the exit status of the process."""
 
     exit_code: int = WRONG_INPUT
 

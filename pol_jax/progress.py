@@ -14,7 +14,7 @@ SECONDS_BETWEEN: Final = 1.0
 
 @runtime_checkable
 class Progress(Protocol):
-    """An object that is told how far long work has come; its methods may be called from any thread."""
+    """A progress is told how far long work has come; its methods may be called from any thread."""
 
     def begin(self, what: str, total: int, done: int = 0) -> None:
         """Begin to show work on ``what``, of which ``done`` of ``total`` units are done already."""

@@ -1,4 +1,4 @@
-"""Attacks on proofs of learning, published ones and our own, for measuring verifiers.
+"""These attacks on proofs of learning, published ones and our own, measure what verifiers are worth.
 
 Each module has one attack or one family of them: a forger who knows everything but the verifier's nonce writes a proof
 that they have not trained for. Only the command line imports this package.

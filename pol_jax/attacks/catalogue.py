@@ -1,4 +1,4 @@
-"""All attacks, in the order of the table in ``docs/attacks.md``."""
+"""The catalogue has all attacks, in the order of the table in ``docs/attacks.md``."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ _NOTHING_YET: Final = Resumption(-1, None, None, [], -1, [], [], [])
 
 @dataclass(frozen=True)
 class FalseProof:
-    """A proof that a forger has committed to, and not written yet.
+    """A false proof is one that a forger has committed to, and not written yet.
 
     Attributes:
         root: its directory.

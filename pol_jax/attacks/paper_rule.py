@@ -55,7 +55,7 @@ STRICT: Final = PaperRule(slack=0.008)
 
 @dataclass(frozen=True)
 class PaperVerdict:
-    """What the rule says about a proof.
+    """A verdict of the paper's rule says what the rule found of a proof.
 
     Attributes:
         refusal: why the proof is refused, in words; None if it is accepted.

@@ -1,4 +1,4 @@
-"""A backend to be tried: a platform and what changes its bits. Built in, or from a TOML file.
+"""A backend to be tried is a platform and what changes its bits; it is built in, or described in a TOML file.
 
 [[backend]]
 name = "cpu, older vectors"

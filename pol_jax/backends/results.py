@@ -27,7 +27,7 @@ Distance = Annotated[float, msgspec.Meta(ge=0)] | None
 
 
 class Error(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far one state, or one leaf of it, is from the committed one.
+    """An error says how far one state, or one leaf of it, is from the committed one.
 
     Attributes:
         leaf: JSON pointer; None for the whole state.
@@ -53,7 +53,7 @@ class Error(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Reproduction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a backend made of steps that the prover had done.
+    """A reproduction is what a backend made of steps that the prover had done.
 
     Attributes:
         kind: ``step``: executed from the committed state just before; ``segment``: as one of several steps, executed

@@ -32,7 +32,7 @@ _REFUSED_FLAG: Final = re.compile(
 
 
 class BackendEnvironment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where steps were executed, as the process itself says.
+    """This environment is where steps were executed, as the process itself says.
 
     Attributes:
         platform: as jax names it: ``cpu``, ``gpu``, ``tpu``.

@@ -36,7 +36,7 @@ from pol_jax.verifying.perturbation import PERTURBATIONS
 
 @dataclass(frozen=True)
 class Workload:
-    """The steps that every backend replays.
+    """A workload has the steps that every backend replays.
 
     Attributes:
         claim: digest of the claim that the opening names, in hex.

@@ -47,7 +47,7 @@ class Tokens:
 
 @dataclass
 class Findings:
-    """What was found.
+    """Findings collect what a check found.
 
     Attributes:
         open: what stays open, which the first lines say.

@@ -33,6 +33,6 @@ class Formatter(click.HelpFormatter):
 
 
 class HelpContext(click.Context):
-    """The context of a call, whose help is written by `Formatter`."""
+    """This context of a call has its help written by `Formatter`."""
 
     formatter_class = Formatter

@@ -20,7 +20,7 @@ from pol_jax.storage.inventory import find_claim, read_bounded
 
 @dataclass(frozen=True)
 class GivenNonce:
-    """A nonce that was given on the command line.
+    """This nonce was given on the command line.
 
     Attributes:
         content: the bytes; None if none was given.

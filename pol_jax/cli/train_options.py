@@ -41,7 +41,7 @@ class Beacon(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """The options of ``pol train``, by their names."""
+    """This value holds the options of ``pol train``, by their names."""
 
     out: Path
     steps: int | None

@@ -21,7 +21,7 @@ from pol_jax.verifying.trusted_program import Trusted, trust
 
 @dataclass(frozen=True, kw_only=True)
 class VerifierOptions:
-    """The options of ``pol verify`` that have a meaning for proofs and for openings, by the names of the options.
+    """This value holds the options of ``pol verify`` that mean something for proofs and for openings, by their names.
 
     ``pol merge-reports`` and ``pol resolve`` have some of them, and leave the others at their defaults.
     """

@@ -1,4 +1,4 @@
-"""Conversions between types: half-precision floats, integers, booleans, bits.
+"""These functions convert between types: half-precision floats, integers, booleans, bits.
 
 bfloat16 and float16 are types to store: an operation on them is the float32 operation of the same values, rounded once
 to the type, to nearest even. The rounding is done in integers, because compilers drop pairs of conversions.

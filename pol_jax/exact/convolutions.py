@@ -1,4 +1,4 @@
-"""Convolutions: exact integer sums, rounded once.
+"""Convolutions are computed as exact integer sums, which are rounded once.
 
 Whatever computes the sums gives the same integers; here it is products of matrices in float64, of a few images at a
 time, so that what they are made of stays small. (Convolutions in float64 are slow on some machines and missing on

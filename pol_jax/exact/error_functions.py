@@ -1,4 +1,4 @@
-"""The error function, its complement and its inverse, as fixed sequences of guarded operations.
+"""The error function, its complement and its inverse are fixed sequences of guarded operations.
 
 Sources: ``erf`` is Eigen's rational function; ``erfc`` above 1 is that of S. Moshier's Cephes library (ndtrf.c);
 ``erf_inv``: M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2010, single precision.

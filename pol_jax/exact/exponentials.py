@@ -1,4 +1,4 @@
-"""Exponentials, logarithms and hyperbolic functions, as fixed sequences of guarded operations.
+"""Exponentials, logarithms and hyperbolic functions are fixed sequences of guarded operations.
 
 Sources: ranges and polynomials of ``exp`` and ``log`` are those of S. Moshier's Cephes library (expf.c, logf.c); the
 rational function of ``tanh`` is Eigen's (Core/MathFunctionsImpl.h).

@@ -1,4 +1,4 @@
-"""Grids: float32 values as small integers on a power-of-two grid, and back, with one rounding each way.
+"""A grid turns float32 values into small integers, multiples of a power of two, and back, with one rounding each way.
 
 Sums of products of such integers are exact in any order and on any kernel, because every partial sum is an integer
 below 2**53, which float64 holds. This is how products of matrices and convolutions become exact.

@@ -1,4 +1,4 @@
-"""The interpreter: evaluates a jaxpr, operation by operation, by the rules of exact arithmetic."""
+"""The interpreter evaluates a jaxpr, operation by operation, by the rules of exact arithmetic."""
 
 from __future__ import annotations
 

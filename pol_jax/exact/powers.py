@@ -1,4 +1,4 @@
-"""Powers, with the logarithm and its product in float64 so that large exponents lose no accuracy."""
+"""Powers are computed with the logarithm and its product in float64, so that large exponents lose no accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of primitives: what is exact as it is, and by which rule the others become so."""
+"""This table says which primitives are exact as they are, and by which rule the others become so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Products of matrices: exact integer sums, rounded once."""
+"""Products of matrices are computed as exact integer sums, which are rounded once."""
 
 from __future__ import annotations
 

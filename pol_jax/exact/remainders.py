@@ -1,4 +1,4 @@
-"""The remainder of float32 division, exactly, in integers."""
+"""The remainder of float32 division is computed exactly, in integers."""
 
 from __future__ import annotations
 

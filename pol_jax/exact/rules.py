@@ -1,6 +1,6 @@
-"""Rules: how the equation of a primitive is computed by functions on arrays that have the same bits everywhere.
+"""A rule computes the equation of a primitive by functions on arrays that have the same bits everywhere.
 
-A rule takes the parameters and the arguments of an equation, and returns its results. Which primitive has which rule is
+It takes the parameters and the arguments of an equation, and returns its results. Which primitive has which rule is
 in `pol_jax.exact.primitives`.
 """
 

@@ -1,4 +1,4 @@
-"""Sums at indices: exact integer sums in int64, rounded once.
+"""Sums at indices are computed as exact integer sums in int64, which are rounded once.
 
 An index may occur any number of times, in an order that machines choose. So updates are rounded to integers on one
 grid for all of them, and added as integers.

@@ -22,7 +22,7 @@ _KEY = np.array([7, 9], np.uint32)
 
 @dataclass(frozen=True)
 class SelfTest:
-    """What a self-test found; true where the backend keeps the rules.
+    """A self-test says what it found; its truth value is "this backend keeps the rules".
 
     Attributes:
         arithmetic: the name and version of the rules.

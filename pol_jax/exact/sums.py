@@ -1,4 +1,4 @@
-"""Sums and products along axes, as fixed trees of guarded operations.
+"""Sums and products along axes are fixed trees of guarded operations.
 
 No compiler chooses the order: the tree is spelled out in the program. The elements of the reduced axes, in row-major
 order, are one list; as long as it has more than one element, a zero (for a product, a one) is appended to a list of odd

@@ -1,4 +1,4 @@
-"""Sine, cosine and their inverses, as fixed sequences of guarded operations.
+"""Sine, cosine and their inverses are fixed sequences of guarded operations.
 
 Source of the polynomials: S. Moshier's Cephes library (sinf.c, tanf.c, atanf.c, asinf.c).
 """

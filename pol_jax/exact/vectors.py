@@ -1,4 +1,4 @@
-"""Test vectors of exact arithmetic: inputs of an operation and the bits of its results, as JSON.
+"""A test vector of exact arithmetic has the inputs of an operation and the bits of its results, as JSON.
 
 A file has an object with ``arithmetic``, the name and version that the vectors define, and ``vectors``, a list of
 ``{"operation": name, "inputs": [array, ...], "outputs": [array, ...]}``. An array is

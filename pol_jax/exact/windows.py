@@ -1,4 +1,4 @@
-"""Sums over sliding windows, and the gradients of maxima over them.
+"""These functions compute sums over sliding windows, and the gradients of maxima over them.
 
 A window's elements are added in row-major order, each sum rounded. Where elements of a window are equal, the first is
 its maximum. (Maxima themselves need no rule: they are exact in any order.)

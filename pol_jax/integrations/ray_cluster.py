@@ -1,4 +1,4 @@
-"""The shards of a verification as tasks of a running Ray cluster (extra ``ray``).
+"""The shards of a verification run as tasks of a Ray cluster that is there already (extra ``ray``).
 
 Each task finds facts in the sandbox, like any shard; a task whose worker dies is run again. All nodes must see the
 proof under the same path, and have this package and the same backend.

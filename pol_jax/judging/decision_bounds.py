@@ -28,7 +28,7 @@ ENOUGH: Final = 16
 
 @dataclass(frozen=True)
 class NearTies:
-    """The elements of one site that are near a tie.
+    """This value names the elements of one site that are near a tie.
 
     Attributes:
         indices: places of the elements, ascending.
@@ -53,7 +53,7 @@ Values = Callable[[Observed], np.ndarray]
 
 @dataclass(frozen=True)
 class SiteBounds:
-    """The bounds that were calibrated for one step.
+    """This value has the bounds that were calibrated for one step.
 
     Attributes:
         bounds: by the place of the operand; 0 for one that is no site.

@@ -34,7 +34,7 @@ such updates."""
 
 
 class Trajectory:
-    """The states of a run at its checkpoints, measured as they are read.
+    """A trajectory measures the states of a run at its checkpoints, as they are read.
 
     It keeps the first state and the last one that was added, and asks for a leaf at a time: large states that read
     their leaves when they are asked for are never held whole.

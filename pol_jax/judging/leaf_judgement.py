@@ -1,4 +1,4 @@
-"""The judgement on one leaf of a step, by the rules of section 14.1 of the protocol.
+"""One leaf of a step is judged by the rules of section 14.1 of the protocol.
 
 A leaf of rounded values is measured, and its error is held against four numbers:
 

@@ -1,4 +1,4 @@
-"""A floating-point leaf as a vector of numbers: doubles, bits, and the Euclidean distance between two of them.
+"""A floating-point leaf is taken as a vector of numbers: doubles, bits, and Euclidean distances of two.
 
 All arithmetic is in doubles on the host. Norms are scaled, so that tiny values don't become 0 and huge ones infinity.
 """

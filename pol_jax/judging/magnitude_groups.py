@@ -1,4 +1,4 @@
-"""A leaf's elements in groups of like magnitude, each measured by itself (section 14.1).
+"""A leaf's elements are put into groups of like magnitude, and each group is measured by itself (section 14.1).
 
 A norm over a whole leaf is blind to small elements beside a large one: one unit in the last place of a constant of
 -1e8 is larger than every parameter that lies in the same vector. So the elements of a leaf are grouped by the size of

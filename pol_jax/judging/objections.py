@@ -1,4 +1,4 @@
-"""Objections: why a run that passed every stage is not accepted all the same (docs/protocol.md, section 13.1).
+"""An objection says why a run is not accepted though it passed every stage (docs/protocol.md, section 13.1).
 
 Equal bits leave a prover nothing to choose. A tolerance does: last places, and with them whatever a program makes of
 them. So it is not enough that every step that was compared lies within its own tolerance.

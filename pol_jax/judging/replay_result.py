@@ -1,4 +1,4 @@
-"""The result of a replay, as a value."""
+"""The result of a replay is a value."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from pol_jax.reports.wording.quantities import describe_steps
 
 @dataclass(frozen=True)
 class Evidence:
-    """What this backend has shown by replaying.
+    """Evidence is what this backend has shown by replaying.
 
     Attributes:
         environment_differences: between the claimed environment and this one, one line each.

@@ -27,7 +27,7 @@ _BRANCHING: Final = frozenset({"stablehlo.while", "stablehlo.case", "stablehlo.i
 
 @dataclass(frozen=True)
 class Shown:
-    """An operand that an instrumented program shows.
+    """A shown operand is one whose values an instrumented program returns.
 
     Attributes:
         shape: of the operand.
@@ -64,7 +64,7 @@ class Decider:
 
 @dataclass(frozen=True)
 class Located:
-    """An operand that is shown, and where it is in the module.
+    """This value is an operand that is shown, and says where it is in the module.
 
     Attributes:
         shown: what is known of it outside.
@@ -79,7 +79,7 @@ class Located:
 
 @dataclass
 class DecisionMap:
-    """What was found in a module, in order."""
+    """A decision map has what was found in a module, in order."""
 
     located: list[Located] = field(default_factory=list)
     deciders: list[Decider] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The entries of a step's decisions as arrays, held against the sites of a program (docs/protocol.md, 14.2).
+"""The entries of a step's decisions become arrays, and are compared with a program's sites (docs/protocol.md, 14.2).
 
 `pol_jax.protocol.decisions` has the form in which an opening stores them.
 """
@@ -17,7 +17,7 @@ from pol_jax.protocol.trees import DTYPES
 
 @dataclass(frozen=True)
 class SiteKind:
-    """What entries of a site must look like: all that is known of it without running anything.
+    """A site kind says what entries of a site must look like: all that is known without running anything.
 
     Attributes:
         dtype: of its elements.

@@ -11,7 +11,7 @@ from enum import Enum
 
 
 class Rounding(Enum):
-    """An operation of one operand that jumps: where its ties are."""
+    """This enumeration names the operations of one operand that jump, by where their ties are."""
 
     SIGN = "0"
     WHOLE = "integers"

@@ -66,7 +66,7 @@ class PreparedRun:
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """Where an open run begins or continues.
+    """A starting point is where an open run begins or continues.
 
     Attributes:
         start: the last step that is done already.

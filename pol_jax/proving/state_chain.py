@@ -19,7 +19,7 @@ _CURES = (
 
 
 class StateChain:
-    """A chain of states: each step must receive what the step before it returned.
+    """A chain of states checks that each step receives what the step before it returned.
 
     jax's arrays can't be changed, so the same arrays are the same state. Others are compared, bit for bit.
     """

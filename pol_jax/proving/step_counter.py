@@ -9,7 +9,7 @@ from pol_jax.errors import UsageError
 
 
 class StepCounter:
-    """A counter of the steps that a loop has executed.
+    """This counter counts the steps that a loop has executed.
 
     Attributes:
         start: the last step that was done before this loop.

@@ -21,7 +21,7 @@ MORE_TASKS: Final = 4096
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the child that verifies may take.
+    """Bounds say what the child that verifies may take.
 
     Attributes:
         silence_seconds: how long it may say nothing: compile, or execute one step, or read one checkpoint.

@@ -1,4 +1,4 @@
-"""Compiled programs, kept between verifications so that XLA need not compile them again.
+"""Compiled programs are kept between verifications, so that XLA need not compile them again.
 
 What lies in a compilation cache runs as it is. A confined process that a hostile proof has taken over could leave a
 false program there, and the next verification would accept a forgery bit for bit. So the process writes to a folder

@@ -24,7 +24,7 @@ _ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
 
 
 class Right(IntFlag):
-    """What may be done to files beneath a path; the kernel's bits."""
+    """A right is something that may be done to files beneath a path, by the kernel's bits."""
 
     EXECUTE = 1 << 0
     WRITE_FILE = 1 << 1

@@ -46,7 +46,7 @@ _SHARE: Final = 0.9
 
 
 class MemoryLimits(msgspec.Struct, frozen=True):
-    """How many bytes of data one process may have; None where that isn't bounded.
+    """Memory limits say how many bytes of data one process may have; None where that isn't bounded.
 
     Attributes:
         reading: while it parses.

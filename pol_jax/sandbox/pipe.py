@@ -1,4 +1,4 @@
-"""The pipe of a child or a worker to the process that started it: messages, and progress."""
+"""A child or a worker speaks with the process that started it through a pipe: it carries messages, and progress."""
 
 from __future__ import annotations
 

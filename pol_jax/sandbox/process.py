@@ -45,7 +45,7 @@ class ProcessLost(Exception):
 
 @dataclass(frozen=True)
 class Process:
-    """A process that was started.
+    """This is a process that was started, at the other end of a pipe.
 
     Attributes:
         connection: to it.

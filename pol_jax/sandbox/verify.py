@@ -27,7 +27,7 @@ from pol_jax.verifying.trusted_program import trust, trust_built_in
 
 
 class VerificationOptions(TypedDict, total=False):
-    """What a verifier may ask of a proof and of an opening alike, by keyword; what is left out has its default.
+    """This type lists what may be asked of proofs and of openings, by keyword; what is left out has its default.
 
     Attributes:
         limits: bounds on what is read.

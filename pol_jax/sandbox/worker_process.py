@@ -37,7 +37,7 @@ Advance: TypeAlias = Callable[[int, float | None], None]
 
 @dataclass(frozen=True)
 class WorkerProcess:
-    """A process that replays spans of one proof, or of one opening.
+    """A worker is a process that replays spans of one proof, or of one opening.
 
     Attributes:
         process: that runs `pol_jax.sandbox.pool_worker`.

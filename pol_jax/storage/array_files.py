@@ -34,7 +34,7 @@ _MANIFEST_BYTES: Final = 2**12
 
 
 class ArrayForm(msgspec.Struct, frozen=True):
-    """The form of an array that a checkpoint is to have: the name of its dtype, its shape, and its pieces."""
+    """This is the form that an array in a checkpoint must have: the name of its dtype, its shape, and its pieces."""
 
     dtype: str
     shape: tuple[int, ...]

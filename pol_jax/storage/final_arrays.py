@@ -45,7 +45,7 @@ def parameter_paths(paths: Iterable[str]) -> list[str]:
 
 
 class NamedLeaves(Mapping[str, np.ndarray]):
-    """The leaves of a state by path; each is asked for when it is looked up, and none is held."""
+    """This mapping has the leaves of a state by path; each is asked for when it is looked up, and none is held."""
 
     def __init__(self, places: Mapping[str, int], leaves: Sequence[np.ndarray]) -> None:
         """Name leaves by paths, whose places are given."""

@@ -36,7 +36,7 @@ from pol_jax.storage.seen_digests import SeenDigests, seen_before
 
 @dataclass(frozen=True, repr=False)
 class Run:
-    """A run is what a directory has of it, finished or not.
+    """A run is what a directory has of a training, finished or not.
 
     Attributes:
         root: the directory.

@@ -17,7 +17,7 @@ _REMEMBERED_BYTES: Final = 2**26
 
 
 class CommittedRecords:
-    """The digests of the committed records, and a memory of the bytes of records that were checked before.
+    """This class has the digests of the committed records, and remembers the bytes of records that were checked before.
 
     A record that comes again in each epoch is compared with the bytes that were digested before. That is as exact as a
     digest, and several times faster for small records. Data sets of more than 64 MiB are digested each time.

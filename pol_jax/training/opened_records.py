@@ -18,7 +18,7 @@ from pol_jax.training.records import Batch, record_rows
 
 @dataclass(frozen=True)
 class CommittedRecord:
-    """A record whose inclusion proof led to the root of the data set, with its salt if the data are private."""
+    """A committed record has an inclusion proof that led to the data set's root, and a salt if the data are private."""
 
     leaves: Batch
     digest: Digest

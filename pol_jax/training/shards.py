@@ -28,7 +28,7 @@ from pol_jax.training.states import HostState, Layout, Packed, cut, piece_digest
 
 @dataclass(frozen=True)
 class Shard:
-    """A part of a leaf that a device has.
+    """A shard is the part of a leaf that a device has.
 
     Attributes:
         leaf: place of the leaf in the state.

@@ -33,7 +33,7 @@ class Observer(Protocol):
 
 @runtime_checkable
 class BatchChecker(Protocol):
-    """An object that checks batches, such as `pol_jax.training.committed_records.CommittedRecords`."""
+    """A batch checker compares batches with digests, as `pol_jax.training.committed_records.CommittedRecords` does."""
 
     def check(self, batch: Batch, indices: UInt64[np.ndarray, " batch"], /) -> UInt8[np.ndarray, "batch 32"]:
         """Return the digests of the records of a batch; raise an error if they are not the committed ones."""

@@ -39,7 +39,7 @@ MOST_ANCESTORS: Final = 16
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a verifier follows a chain of proofs with.
+    """A lineage has what a verifier needs to follow a chain of proofs.
 
     Attributes:
         known: directories of earlier proofs, by the hex digest of the claim in each.
@@ -56,7 +56,7 @@ VerifyAncestor: TypeAlias = Callable[[Path, Lineage], Report]
 
 @dataclass(frozen=True)
 class Ancestry:
-    """What following a chain of proofs gives.
+    """An ancestry is what was found by following a chain of proofs.
 
     Attributes:
         ancestors: the earlier proofs that were verified, the latest first.

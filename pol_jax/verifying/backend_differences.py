@@ -35,7 +35,7 @@ and a false step one of about 1."""
 
 @dataclass(frozen=True)
 class BackendDifferences:
-    """What tells whether this backend can judge by bits (section 13.1); it is asked only where bits differ.
+    """This class tells whether this backend can judge by bits (section 13.1); it is asked only where bits differ.
 
     A program in exact arithmetic has the same bits on every backend that keeps its rules, which a self-test shows. Any
     other program may have other bits where the environment is not the one that the claim names.

@@ -85,7 +85,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Compilation:
-    """A step program that was compiled.
+    """A compilation is a step program that was compiled in one of several ways.
 
     Attributes:
         variant: how.

@@ -11,7 +11,7 @@ from pol_jax.storage.proof import Proof
 
 @dataclass(frozen=True)
 class Difference:
-    """How two proofs differ. Its truth value is "they differ".
+    """A difference says how two proofs differ; its truth value is "they differ".
 
     Attributes:
         commitments: fields in which the commitments differ, with both values; empty if they are equal.

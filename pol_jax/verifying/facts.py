@@ -29,7 +29,7 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=2**20)]
 
 
 class Share(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"shards": "of"}):
-    """The share of a verification's executions that one shard has.
+    """A share is the part of a verification's executions that one shard has.
 
     Attributes:
         number: of the shard, from 1. The first one also executes the initial state and the self-test.

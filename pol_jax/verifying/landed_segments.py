@@ -43,7 +43,7 @@ _ATTEMPTS = 5
 
 
 class LandedSegments:
-    """What a run has sealed so far; whole segments only, and the last, shorter one is left to the verification.
+    """This class reads what a run has sealed so far: whole segments; the last, shorter one is left to the verification.
 
     Attributes:
         commitment: of the run.

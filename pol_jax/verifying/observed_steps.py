@@ -1,4 +1,4 @@
-"""A program's step under several compilations, with its decisions in view (section 14.2 of the protocol)."""
+"""A program's step is executed under several compilations, with its decisions in view (protocol, section 14.2)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ROUNDS: Final = 6
 
 @dataclass(frozen=True)
 class Observation:
-    """What one execution of a step gave, and showed.
+    """An observation is what one execution of a step returned, and the operands that it showed.
 
     Attributes:
         state: the leaves after it.

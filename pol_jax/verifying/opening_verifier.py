@@ -1,4 +1,4 @@
-"""Verification of an opening: the claim and one file; no data set, no checkpoints, no code of the task.
+"""An opening is verified with the claim alone: without data set, checkpoints or code of the task.
 
 The stages have the numbers and names of a proof's verification; inclusion proofs take the place of the files.
 """

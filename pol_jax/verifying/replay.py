@@ -1,4 +1,4 @@
-"""Replay (stage 9): the training loop from a checkpoint, with each row compared bit for bit with the ledger's."""
+"""A replay (stage 9) runs the training loop from a checkpoint, and compares each row bit for bit with the ledger's."""
 
 from __future__ import annotations
 

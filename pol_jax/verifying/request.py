@@ -29,7 +29,7 @@ from pol_jax.protocol.policies import (
 
 
 class FinalLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A leaf that the final state must have, such as one of a model at hand.
+    """This names a leaf that the final state must have, such as one of a model at hand.
 
     Attributes:
         path: of the leaf.
@@ -41,7 +41,7 @@ class FinalLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a verifier asks of a proof and of an opening alike.
+    """A request says what a verifier asks; this part holds for a proof and for an opening alike.
 
     Attributes:
         nonce: decides the draw; the prover must not have foreseen it. 16 to 64 bytes where anything is drawn, in this
@@ -88,7 +88,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="proof"):
-    """What a verifier asks of a proof.
+    """This request says what a verifier asks of a proof.
 
     Attributes:
         path: the proof's directory.
@@ -135,7 +135,7 @@ class ProofRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class OpeningRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="opening"):
-    """What a verifier asks of an opening.
+    """This request says what a verifier asks of an opening.
 
     Attributes:
         claim: the file of the claim, or a directory that has one.

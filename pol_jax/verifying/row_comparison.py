@@ -29,7 +29,7 @@ def placed_program(program: Program, commitment: Commitment) -> Program:
 
 
 class RowComparer:
-    """An observer of the loop that compares each row with the ledger's and stops at the first that differs."""
+    """This observer of the loop compares each row with the ledger's, and stops at the first that differs."""
 
     def __init__(
         self,

@@ -30,7 +30,7 @@ from pol_jax.training.task import BUILT_IN, Task, load_task
 
 
 class Expected(msgspec.Struct, frozen=True, tag="expected"):
-    """What the trusted source gives.
+    """This value has digests of the programs that the trusted source gives, and of the names of their arrays.
 
     Attributes:
         artifacts: hex digests of init and step, as bytes.

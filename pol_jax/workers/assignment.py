@@ -33,7 +33,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a coordinator asks a worker to train.
+    """An assignment says what a coordinator asks a worker to train.
 
     Attributes:
         seed: any text; no two workers and no two rounds may have the same one. It decides keys and order of records.

@@ -46,7 +46,7 @@ _RANKS = list(_MEANINGS)
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a coordinator knows of a proof before it has seen it.
+    """An expectation is what a coordinator knows of a proof before it has seen it.
 
     Attributes:
         commitment: of a proof that follows the assignment.

@@ -45,7 +45,7 @@ BOUNDS = Bounds(silence_seconds=300, total_seconds=1800)
 
 @dataclass(frozen=True)
 class UpdateResult:
-    """What a coordinator knows of an update, whose truth value is "accepted".
+    """A result says what a coordinator knows of an update; its truth value is "accepted".
 
     Attributes:
         verdict: accepted, rejected or inconclusive; only an accepted update may be aggregated.

@@ -12,7 +12,7 @@ from pol_jax.workers.verify_update import BOUNDS
 
 @dataclass(frozen=True)
 class Plan:
-    """What workers are asked for in each round, and how much of it is checked.
+    """A plan says what workers are asked for in each round, and how much of it is checked.
 
     Attributes:
         steps: number of steps of a worker.

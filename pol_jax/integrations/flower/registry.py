@@ -18,7 +18,7 @@ _LONGEST_NAME = 64
 
 @dataclass(frozen=True)
 class Member:
-    """A worker that takes part.
+    """A member is a worker that takes part.
 
     Attributes:
         name: of the worker.

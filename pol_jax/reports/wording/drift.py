@@ -1,4 +1,4 @@
-"""How much could still be false after a verification, in words."""
+"""These functions say in words how much could still be false after a verification."""
 
 from __future__ import annotations
 

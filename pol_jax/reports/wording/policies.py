@@ -1,4 +1,4 @@
-"""A policy in words, and as the options that ask for it again."""
+"""These functions write a policy in words, and as the options that ask for it again."""
 
 from __future__ import annotations
 
