@@ -1,4 +1,4 @@
-"""The test vectors that are stored."""
+"""This module reads the test vectors that are stored."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ ACCEPTED = {
     "runs and batches of any shape": "test_run_shapes.py::test_a_run_of_any_shape",
     "settings of jax": "test_settings_of_jax.py::test_a_run_under_them_has_the_same_claim",
     "other keys": "test_api.py::test_other_prng_implementation",
-    "arrays, lists, tuples, any indexed object": "test_sources.py::test_sources",
+    "arrays, lists, tuples, any indexed object": "test_sources.py::test_what_has_a_length_and_items_is_a_source",
     "records that are any pytree": "test_api.py::test_state_and_records_may_be_any_pytree",
     "Hugging Face, Grain": "test_recipes.py::test_a_data_set_is_a_source_as_it_is",
     "names that look like markup": "test_train.py::test_names_are_no_markup",

@@ -42,7 +42,7 @@ ACCEPTED_BY_THE_PAPER = {
 is not that of the trusted source."""
 
 
-def test_names_are_known() -> None:
+def test_every_attack_is_found_by_its_name() -> None:
     names = [attack.name for attack in ATTACKS]
     assert len(set(names)) == len(names)
     assert all(attack_named(name).name == name for name in names)

@@ -1,4 +1,4 @@
-"""Chains of drand: their hashes, and what describes them."""
+"""A chain of drand is described by what its hash covers."""
 
 from __future__ import annotations
 

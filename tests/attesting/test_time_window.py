@@ -20,7 +20,7 @@ def stamp(time: datetime, accuracy: timedelta = SECOND) -> Timestamp:
     return Timestamp(time, accuracy, "CN=Authority", "1.2.3", 7)
 
 
-def test_a_whole_window() -> None:
+def test_a_window_has_both_ends() -> None:
     found = window_of(
         now=NOON + 9 * HOUR, beacon=NOON, commitment=stamp(NOON + HOUR), envelope=stamp(NOON + 3 * HOUR), work=WORK
     )

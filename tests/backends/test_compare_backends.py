@@ -1,4 +1,4 @@
-"""The script for machines that have jax alone."""
+"""The script for machines that have jax alone measures an opening, and writes what can be merged."""
 
 from __future__ import annotations
 

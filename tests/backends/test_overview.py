@@ -1,4 +1,4 @@
-"""The overview in a few lines."""
+"""The overview says in a few lines what a comparison of backends found."""
 
 from __future__ import annotations
 

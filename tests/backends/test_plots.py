@@ -1,4 +1,4 @@
-"""Figures of the reproduction error."""
+"""Figures of the reproduction error are drawn where there is an error to draw."""
 
 from __future__ import annotations
 

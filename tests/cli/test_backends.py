@@ -1,4 +1,4 @@
-"""`pol backends`."""
+"""`pol backends` measures under every backend of this machine, and merges the results of others."""
 
 from __future__ import annotations
 

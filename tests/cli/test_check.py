@@ -1,4 +1,4 @@
-"""`pol check`: what needs no replay."""
+"""`pol check` checks what needs no replay: documents, ledger, signatures, times, and a model at hand."""
 
 from __future__ import annotations
 

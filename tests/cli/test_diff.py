@@ -1,4 +1,4 @@
-"""`pol diff`."""
+"""`pol diff` finds the first step at which two runs diverge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pol export`: the model as a file that names its claim, and the model card."""
+"""`pol export` writes the model as a file that names its claim, and a model card."""
 
 from __future__ import annotations
 

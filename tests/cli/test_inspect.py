@@ -1,4 +1,4 @@
-"""`pol inspect`."""
+"""`pol inspect` shows what a proof claims, without a replay."""
 
 from __future__ import annotations
 

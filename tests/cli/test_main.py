@@ -1,4 +1,4 @@
-"""Every command: help, and one line for what went wrong."""
+"""Every command has help, and says in one line what went wrong."""
 
 from __future__ import annotations
 

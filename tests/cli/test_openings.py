@@ -1,4 +1,4 @@
-"""`pol challenge`, `pol open` and `pol verify --opening`."""
+"""`pol challenge`, `pol open` and `pol verify --opening` work together, without the proof and its records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("in_process")
 NONCE = "ab" * 16
 
 
-def test_challenge_open_verify(plain_proof: Path, tmp_path: Path) -> None:
+def test_a_challenge_is_opened_and_verified(plain_proof: Path, tmp_path: Path) -> None:
     shutil.copyfile(plain_proof / "claim.json", tmp_path / "claim.json")
     asked = pol("challenge", tmp_path / "claim.json", "--nonce", NONCE, "--confidence", "0.5")
     assert asked.exit_code == 0, asked.stderr

@@ -1,4 +1,4 @@
-"""`pol publish`: the bundle that is challenged later; and bundles that are mixed up."""
+"""`pol publish` writes the bundle that is challenged later; bundles that are mixed up are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pol resolve`: the cases of docs/attestation.md section 10, with true proofs, copies and thieves."""
+"""`pol resolve` decides the cases of docs/attestation.md, section 10, with true proofs, copies and thieves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pol sign`: what it signs, and what it refuses to sign."""
+"""`pol sign` signs a claim with its model, and refuses what the key or the proof doesn't fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress on a terminal."""
+"""Progress is drawn on a terminal, and nowhere else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pol timestamp`: over the network, and as files that are carried."""
+"""`pol timestamp` asks an authority over the network, or writes and reads files that somebody carries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pol train`."""
+"""`pol train` trains with a proof, continues what was interrupted, and starts from earlier proofs or weights."""
 
 from __future__ import annotations
 

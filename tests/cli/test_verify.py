@@ -148,7 +148,7 @@ def test_private_records_are_salted_and_need_the_secret(tmp_path: Path) -> None:
     assert pol(*verify, "--private", secret).exit_code == 3
 
 
-def test_lists_of_segments() -> None:
+def test_a_list_of_segments_is_numbers_and_ranges() -> None:
     assert parse_list("0,3,7-9") == (0, 3, 7, 8, 9)
     for wrong in ("a", "1-", "-1", "1--2", "0-9999999"):
         with pytest.raises(UsageError):

@@ -242,7 +242,7 @@ CASES: dict[str, tuple[Party, Party, Standing]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_rule_decides(name: str) -> None:
+def test_each_case_of_a_dispute_is_decided_by_its_rule(name: str) -> None:
     one, other, standing = CASES[name]
     found = decided(one, other)
     assert found.standing is standing, found.reasons

@@ -109,7 +109,7 @@ def test_an_element_ties_in_the_windows_that_it_is_in(
         WindowTie(FIRST, (1,), (1,), ((0, 0),), (1,)),
     ],
 )
-def test_nothing_ties_alone(tie: Tie) -> None:
+def test_an_element_without_others_ties_with_nothing(tie: Tie) -> None:
     (found,) = distances(tie, array(1))
     assert found.distance.tolist() == [[np.inf]]
 

@@ -87,7 +87,7 @@ def test_program_of_the_proof_runs_under_its_signature(plain_proof: Path) -> Non
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 64, b"not a program", b"\x80\x04N."])
-def test_no_program(content: bytes, plain_proof: Path) -> None:
+def test_bytes_that_are_no_program_are_refused(content: bytes, plain_proof: Path) -> None:
     signature = Signature.from_commitment(open_proof(plain_proof).commitment)
     with pytest.raises(ProofError, match=r"program/step\.jax_export: is no exported program"):
         load_program(Artifacts((plain_proof / INIT_FILE).read_bytes(), content), signature)

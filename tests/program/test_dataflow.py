@@ -54,7 +54,7 @@ FLOWS: dict[str, tuple[Callable[..., Any], list[set[int]]]] = {
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_what_flows_where(name: str) -> None:
+def test_each_result_depends_on_the_arguments_that_flow_into_it(name: str) -> None:
     function, expected = FLOWS[name]
     assert [set(found) for found in audit(exported(function, VECTOR, VECTOR, VECTOR)).depends] == expected
 

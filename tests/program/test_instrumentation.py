@@ -148,7 +148,7 @@ def test_the_turns_of_a_loop_follow_a_given_comparison() -> None:
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
-def test_other_dtypes(dtype: Any) -> None:
+def test_operands_of_half_precision_are_shown_and_replaced(dtype: Any) -> None:
     _, step = observed(lambda x: jnp.maximum(jnp.tanh(x.astype(dtype)), 0).astype(jnp.float32))
     assert step.sites[0].dtype == jnp.dtype(dtype).name
     given = nothing(step)

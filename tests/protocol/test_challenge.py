@@ -125,7 +125,7 @@ def test_only_what_chance_chose_counts(policy: Policy | StepPolicy, replayed: in
     assert by_chance(policy, 100, replayed) == count
 
 
-def test_challenge() -> None:
+def test_draws_are_those_of_the_vectors() -> None:
     for vector in vectors("challenge")["needed"]:
         confidence, fraction = second.number(vector["confidence"]), second.number(vector["fraction"])
         assert second.sample_size(vector["segments"], confidence, fraction) == vector["drawn"]

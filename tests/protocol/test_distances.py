@@ -57,7 +57,7 @@ def test_cosine_distance(before: float, after: float, expected: float) -> None:
 
 
 @pytest.mark.parametrize("vector", vectors("magnitudes"), ids=lambda vector: vector["name"])
-def test_magnitudes(vector: dict[str, Any]) -> None:
+def test_magnitudes_are_those_of_the_vectors(vector: dict[str, Any]) -> None:
     kinds = {"float16": "<f2", "float32": "<f4", "float64": "<f8"}
     before, after = (
         [

@@ -17,7 +17,7 @@ from pol_jax.protocol.documents import decode, encode
 
 
 @pytest.mark.parametrize("vector", vectors("documents")["accepted"], ids=lambda vector: vector["kind"])
-def test_accepted_documents(vector: dict[str, Any]) -> None:
+def test_a_document_of_the_vectors_is_read_and_written_again(vector: dict[str, Any]) -> None:
     content = vector["text"].encode()
     parsed = PARSERS[vector["kind"]](content)
     assert (parsed.encode() if vector["kind"] != "inventory" else encode(parsed)) == content
@@ -29,7 +29,7 @@ def test_accepted_documents(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", vectors("documents")["refused"], ids=lambda vector: vector["name"])
-def test_refused_documents(vector: dict[str, Any]) -> None:
+def test_a_wrong_document_of_the_vectors_is_refused(vector: dict[str, Any]) -> None:
     content = content_of(vector)
     with pytest.raises(ProofError) as refusal:
         PARSERS[vector["kind"]](content)

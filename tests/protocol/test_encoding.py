@@ -10,7 +10,7 @@ import second_implementation as second
 from stored_vectors import vectors
 
 
-def test_digests() -> None:
+def test_digests_are_those_of_the_vectors() -> None:
     for vector in vectors("digests"):
         expected = bytes.fromhex(vector["digest"])
         version, context = vector["context"].removeprefix("pol-jax/").split(" ", 1)
@@ -19,7 +19,7 @@ def test_digests() -> None:
 
 
 @pytest.mark.parametrize("vector", vectors("states"), ids=lambda vector: vector["name"])
-def test_states(vector: dict[str, Any]) -> None:
+def test_state_digests_are_those_of_the_vectors(vector: dict[str, Any]) -> None:
     spec, leaves = json.loads(vector["spec"]), [bytes.fromhex(leaf) for leaf in vector["leaves"]]
     assert second.digest("state spec", vector["spec"].encode()).hex() == vector["spec_digest"]
     assert second.state_digest(spec, leaves).hex() == vector["digest"]

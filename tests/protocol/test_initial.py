@@ -15,7 +15,7 @@ from pol_jax.protocol.trees import LeafSpec
 
 
 @pytest.mark.parametrize("vector", vectors("starts"), ids=lambda vector: vector["name"])
-def test_starts(vector: dict[str, Any]) -> None:
+def test_digests_of_leaves_taken_over_are_those_of_the_vectors(vector: dict[str, Any]) -> None:
     state, leaves = json.loads(vector["state"]), [bytes.fromhex(leaf) for leaf in vector["leaves"]]
     assert second.taken_digest(state, leaves, vector["taken"]).hex() == vector["digest"]
 

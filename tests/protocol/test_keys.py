@@ -11,7 +11,7 @@ from stored_vectors import vectors
 from pol_jax.protocol.keys import FOLDED_AS, root_key
 
 
-def test_keys() -> None:
+def test_keys_are_those_of_the_vectors() -> None:
     for vector in vectors("keys"):
         commitment = bytes.fromhex(vector["commitment"])
         impl = FOLDED_AS.get(vector["prng"], vector["prng"])

@@ -15,7 +15,7 @@ from strategies import law
 from pol_jax.protocol import encoding, merkle
 
 
-def test_trees() -> None:
+def test_roots_and_paths_are_those_of_the_vectors() -> None:
     leaves = [bytes.fromhex(leaf) for leaf in vectors("trees")["leaves"]]
     for tree in vectors("trees")["trees"]:
         own = leaves[: tree["size"]]
@@ -28,7 +28,7 @@ def test_trees() -> None:
 
 
 @pytest.mark.parametrize("vector", vectors("trees")["refusals"], ids=lambda vector: vector["name"])
-def test_tree_refusals(vector: dict[str, Any]) -> None:
+def test_a_wrong_inclusion_proof_of_the_vectors_is_refused(vector: dict[str, Any]) -> None:
     path = [bytes.fromhex(step) for step in vector["path"]]
     for check in (merkle.root_from_proof, second.merkle_check):
         try:

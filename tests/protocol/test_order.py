@@ -13,7 +13,7 @@ from pol_jax.protocol import encoding
 from pol_jax.protocol.order import ROUNDS, batch_indices, permute
 
 
-def test_order() -> None:
+def test_the_order_of_records_is_that_of_the_vectors() -> None:
     stored = vectors("order")
     key = bytes.fromhex(stored["commitment"])
     for vector in stored["places"]:

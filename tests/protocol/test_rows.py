@@ -6,7 +6,7 @@ import second_implementation as second
 from stored_vectors import unhex, vectors
 
 
-def test_rows() -> None:
+def test_row_bytes_and_digests_are_those_of_the_vectors() -> None:
     for vector in vectors("rows"):
         version, metrics = second.version_of(vector), bytes.fromhex(vector["metrics"])
         key, batch = bytes.fromhex(vector["key"]), bytes.fromhex(vector["batch_digest"])

@@ -219,7 +219,7 @@ def test_a_run_goes_on_with_its_own_shardings_alone(proof: Path, tmp_path: Path)
         train(TASK, copied, mesh=ONE, shardings=(WHOLE, WHOLE))
 
 
-def test_too_few_devices() -> None:
+def test_a_mesh_of_more_devices_than_there_are_is_refused() -> None:
     with pytest.raises(BackendError, match="the run's mesh has 4096 devices"):
         place(Mesh((MeshAxis("data", 4096),), ((),), ()))
 

@@ -42,7 +42,7 @@ def test_it_is_the_smallest_that_costs_little(step: float, waiting: float, behin
         assert interval == 1
 
 
-def test_worked_examples() -> None:
+def test_the_smallest_interval_keeps_digests_cheap() -> None:
     assert smallest_interval(SLOW, 100) == 4
     assert smallest_interval(SLOW, 3) == 3  # checkpoints have digests anyway
     assert smallest_interval(Costs(step=1e-6, waiting=1e-4), 100) == 1  # nobody waits for a tenth of a millisecond

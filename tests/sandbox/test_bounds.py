@@ -1,4 +1,4 @@
-"""Bounds on what the child may use."""
+"""The child can't use more memory, files or processes than its bounds say."""
 
 from __future__ import annotations
 

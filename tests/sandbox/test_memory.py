@@ -1,4 +1,4 @@
-"""How much memory a process may take that reads a proof."""
+"""A process that reads a proof may take as much memory as the proof's documents explain."""
 
 from __future__ import annotations
 

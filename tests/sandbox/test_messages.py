@@ -1,4 +1,4 @@
-"""Messages between the caller and the child."""
+"""Messages between the caller and the child keep their content, and hostile ones are refused."""
 
 from __future__ import annotations
 

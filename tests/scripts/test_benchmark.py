@@ -45,7 +45,9 @@ def test_ratios_are_those_of_neighbours() -> None:
     assert seconds([1.0, 2.0, 9.0]) == "2.0 s (1.0-9.0)"
 
 
-def test_lines_for_programs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_benchmark_writes_json_for_programs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(benchmark.PARTS, "start", part)
     monkeypatch.setattr(sys, "argv", ["benchmark.py", "--json", "--only", "start"])
     benchmark.main()

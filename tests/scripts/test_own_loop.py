@@ -1,4 +1,4 @@
-"""The example of a loop of one's own."""
+"""The example of a loop of one's own runs, and its proof is accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints as other projects write them."""
+"""Checkpoints are read as other projects write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sealed segments of the ledger."""
+"""Sealed segments of the ledger are read as they were written, and hostile ones are refused."""
 
 from __future__ import annotations
 

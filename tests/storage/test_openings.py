@@ -1,4 +1,4 @@
-"""Openings in files."""
+"""Openings are read within limits, and written whole."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_pages_larger_than_the_footer_says(proof_copy: Path) -> None:
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 @pytest.mark.parametrize("compression", ["none", "zstd", "snappy"])
-def test_true_pages_pass(version: str, compression: str) -> None:
+def test_pages_that_arrow_writes_are_taken(version: str, compression: str) -> None:
     stream = io.BytesIO()
     table = pa.table({"a": list(range(5000)), "b": [[1, 2]] * 5000})
     options = {"use_dictionary": False, "data_page_size": 1000, "data_page_version": version}

@@ -1,4 +1,4 @@
-"""Records from an iterator."""
+"""Records from an iterator are written once, and read like any others."""
 
 from __future__ import annotations
 

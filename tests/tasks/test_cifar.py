@@ -1,4 +1,4 @@
-"""The tasks cifar10 and cifar100."""
+"""The tasks cifar10 and cifar100 follow their recipe, and learn."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from pol_jax.training.task import BUILT_IN, load_task
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_contract(name: str, tiny: Path) -> None:
+def test_a_built_in_task_keeps_the_contract(name: str, tiny: Path) -> None:
     task = load_task(name, data_dir=tiny, steps=20)
     assert (task.name, task.steps) == (name, 20)
     assert load_task(name, data_dir=tiny).steps >= 500

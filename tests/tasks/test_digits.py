@@ -1,4 +1,4 @@
-"""The task digits."""
+"""The task digits learns, and its augmentation moves images as it says."""
 
 from __future__ import annotations
 

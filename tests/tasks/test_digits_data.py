@@ -14,7 +14,7 @@ from pol_jax.files import user_cache
 from pol_jax.tasks import digits_data
 
 
-def test_digits_data(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_digits_are_divided_into_train_and_test(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     sources = {split: digits_data.load_digits(split, tmp_path) for split in ("train", "test")}
     sets = {split: source.records_at(np.arange(len(source))) for split, source in sources.items()}
     assert capfd.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""A step of Flax NNX as a task."""
+"""A step of Flax NNX, which changes objects in place, becomes a task."""
 
 from __future__ import annotations
 

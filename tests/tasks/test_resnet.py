@@ -1,4 +1,4 @@
-"""The residual networks."""
+"""The residual networks have the parameters that the literature gives them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The task shakespeare."""
+"""The task shakespeare learns, and its windows cover the text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets that TFDS has prepared."""
+"""Data sets that TFDS has prepared are read, and others are refused with a cure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of Python in a step."""
+"""Calls of Python in a step are found and named before the step is exported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records that are not alike."""
+"""Records that are not alike are refused by name."""
 
 from __future__ import annotations
 

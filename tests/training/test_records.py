@@ -1,4 +1,4 @@
-"""What counts as a source of records."""
+"""Arrays in memory, and sources that are cached, give the same batches as their records one by one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pol_jax.errors import DataError
 from pol_jax.training.records import Arrays, Cached
 
 
-def test_sources() -> None:
+def test_sources_give_batches_and_refuse_what_is_no_record() -> None:
     """What counts as records, and what is refused."""
     from pol_jax.training.records import record_spec, take
 

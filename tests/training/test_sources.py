@@ -71,7 +71,7 @@ def test_a_length_that_is_none(length: Any) -> None:
 
 
 @pytest.mark.parametrize("source", [[1.0, 2.0], np.zeros((2, 3)), Arrays({"x": np.zeros(2)}), Of(2), (1, 2)])
-def test_sources(source: Any) -> None:
+def test_what_has_a_length_and_items_is_a_source(source: Any) -> None:
     assert number_of_records(source) == 2
 
 

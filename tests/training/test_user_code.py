@@ -1,4 +1,4 @@
-"""What the caller's own code raises."""
+"""What the caller's own code raises is one line with its place."""
 
 from __future__ import annotations
 

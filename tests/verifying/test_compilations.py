@@ -1,4 +1,4 @@
-"""The compilations that a verifier tries."""
+"""A verifier tries the compilations that its compiler has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The statistical test of initial states."""
+"""The statistical test compares an initial state with another draw, and decides nothing."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def check(path: Path, trusted: Trusted, **changes: Any) -> Report:
     return unsandboxed.verify(path, tiny.plain().source, trusted=trusted, **changes)
 
 
-def test_the_same_source(plain_proof: Path) -> None:
+def test_a_proof_of_the_same_source_is_accepted_byte_for_byte(plain_proof: Path) -> None:
     report = check(plain_proof, trust(tiny.plain()), same_program=True)
     assert report.verdict is Verdict.ACCEPTED
     assert report.program_origin is Origin.TRUSTED

@@ -1,4 +1,4 @@
-"""The sizes of the updates of a proof."""
+"""The sizes of the updates of a proof are measured as the challenge ranks them."""
 
 from __future__ import annotations
 

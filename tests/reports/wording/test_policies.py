@@ -1,4 +1,4 @@
-"""A policy in words, and the options that ask for the same again."""
+"""A policy is put in words, and into the options that ask for the same again."""
 
 from __future__ import annotations
 
