@@ -140,7 +140,11 @@ def write_arrays(path: Path, arrays: Mapping[str, tuple[ArrayForm, np.ndarray]])
         )
         for name, (form, _) in arrays.items()
     ]
-    written = [each.result().write(array) for each, (_, array) in zip(opened, arrays.values(), strict=True)]
+    # Nothing is copied: whoever calls this waits until the arrays are on the disk, and changes none of them before.
+    written = [
+        each.result().write(array, can_reference_source_data_indefinitely=True)
+        for each, (_, array) in zip(opened, arrays.values(), strict=True)
+    ]
     transaction.commit_async().result()
     for each in written:
         each.result()

@@ -1,8 +1,9 @@
-"""The checkpoints of a run are written: the first by Orbax, and small ones after it in one write, in the same form.
+"""The checkpoints of a run are written: the first by Orbax, and those after it in one write, in the same form.
 
 Orbax takes about 20 ms of a processor for a checkpoint, however small, which is as much as many short steps. Nearly all
 of that is for what is the same in each checkpoint of a run: names, shapes, dtypes. So that is taken from the first one,
-and the arrays are written by tensorstore, as Orbax writes them (docs/protocol.md, appendix B).
+and the arrays are written by tensorstore, as Orbax writes them (docs/protocol.md, appendix B). After a large state,
+Orbax leaves its arrays in reference cycles, and to look for these stops the training loop for a tenth of a second.
 """
 
 from __future__ import annotations
@@ -24,9 +25,6 @@ from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.checkpoints import save_checkpoint
 from pol_jax.storage.orbax_settings import escaped_names, reason_of
 
-SMALL: Final = 2**24
-"""Bytes of a state. A larger one takes longer to write than Orbax takes beside it, and would be copied once more."""
-
 _CHECKPOINT: Final = "_CHECKPOINT_METADATA"
 _TREE: Final = "state/_METADATA"
 _MARKER: Final = "orbax.checkpoint"
@@ -38,7 +36,6 @@ class CheckpointWriter:
     def __init__(self, root: Path, spec: StateSpec) -> None:
         """Write below ``root`` states of this specification."""
         self._root, self._spec = root, spec
-        self._is_small = sum(leaf.nbytes for leaf in spec) <= SMALL
         self._notes: dict[str, bytes] | None = None
 
     def save(self, step: int, leaves: Sequence[np.ndarray | jax.Array]) -> None:
@@ -50,7 +47,7 @@ class CheckpointWriter:
         arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
         if self._notes is None or len(arrays) < len(leaves):
             save_checkpoint(self._root, step, self._spec, leaves)
-            if self._is_small and len(arrays) == len(leaves):
+            if len(arrays) == len(leaves):
                 written = self._root / checkpoint_name(step)
                 self._notes = {name: (written / name).read_bytes() for name in (_CHECKPOINT, _TREE)}
             return

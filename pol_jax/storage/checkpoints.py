@@ -18,6 +18,7 @@ from pol_jax.protocol.trees import StateSpec
 from pol_jax.storage.checkpoint_names import DIRECTORY, NAME, checkpoint_name
 from pol_jax.storage.orbax_settings import check_orbax, escaped_names, few_small_files, reason_of
 from pol_jax.storage.stored_leaves import load_leaves
+from pol_jax.training.freed_memory import free_cycles
 
 
 def save_checkpoint(root: Path, step: int, spec: StateSpec, leaves: Sequence[np.ndarray | jax.Array]) -> None:
@@ -49,6 +50,7 @@ def save_leaves(root: Path, name: str, spec: StateSpec, leaves: Sequence[np.ndar
                 target.parent.resolve() / target.name, tree, overwrite=True
             )  # an interrupted run may have left a part of it
         (target / "commit_success.txt").unlink(missing_ok=True)  # it has a path of the prover's machine
+        free_cycles(sum(leaf.nbytes for leaf in spec))  # Orbax leaves the arrays in some
     except (OSError, ValueError, RuntimeError) as error:
         raise StorageError(f"{target}: checkpoint can't be written: {reason_of(error)}") from error
 

@@ -18,7 +18,7 @@ from pol_jax.program.artifact import Leaves, Program
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.encoding import Digest
 from pol_jax.training.device_digests import DeviceDigests
-from pol_jax.training.freed_memory import give_memory_back
+from pol_jax.training.freed_memory import return_to_system
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.processes import lost_process
 from pol_jax.training.states import HostState, Packed
@@ -198,7 +198,7 @@ class Follower:
     def _give_back(self, step: int, held: bool) -> None:
         """Make room for another state, now that the one after this step was observed, and nothing refers to it."""
         if held and self._witness.keeps(step):  # it was saved, too
-            give_memory_back(self._witness.layout.nbytes)
+            return_to_system(self._witness.layout.nbytes)
         if held:
             self._room_of_states.release()
 
