@@ -17,7 +17,19 @@ import json
 from pathlib import Path
 from typing import Final
 
-from benchmarks import jobs, large_state, ledger, memory, pods, short_steps, start, thinned, training, verification
+from benchmarks import (
+    jobs,
+    large_state,
+    ledger,
+    memory,
+    pods,
+    short_steps,
+    start,
+    step_parts,
+    thinned,
+    training,
+    verification,
+)
 from benchmarks.against import compare
 from benchmarks.table import HEADER, Part
 from machine import description, warn_if_busy
@@ -25,6 +37,7 @@ from machine import description, warn_if_busy
 PARTS: Final[dict[str, Part]] = {
     **training.PLANS,
     "short": short_steps.measure,
+    "parts": step_parts.measure,
     "large": large_state.measure,
     "thinned": thinned.measure,
     "ledger": ledger.measure,

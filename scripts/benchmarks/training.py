@@ -25,8 +25,6 @@ from pol_jax.training.loop import run
 from pol_jax.verifying.checks import check_files_to_states
 from pol_jax.verifying.replay import Replayer
 
-INTERVAL = 100
-
 Pairs = tuple[Spent, Spent]
 """Rounds with a proof, and those without one that followed each of them."""
 
@@ -39,6 +37,7 @@ class Plan:
         task: a built-in task.
         rounds: how often training with and without a proof take turns.
         steps: of a round.
+        interval: between checkpoints.
         segments: that are replayed in each round.
         limit: on the ratio of training with a proof to training without one; "" for none.
     """
@@ -46,6 +45,7 @@ class Plan:
     task: str
     rounds: int
     steps: int
+    interval: int
     segments: int
     limit: str
 
@@ -60,15 +60,15 @@ class Plan:
 
 
 PLANS = {
-    "digits": Plan("digits", 15, 400, 3, "1.10"),
-    "cifar10": Plan("cifar10", 3, 40, 1, "1.01"),
-    "shakespeare": Plan("shakespeare", 3, 60, 1, ""),
+    "digits": Plan("digits", 15, 400, 100, 3, "1.10"),
+    "cifar10": Plan("cifar10", 3, 25, 25, 1, "1.01"),
+    "shakespeare": Plan("shakespeare", 3, 60, 60, 1, ""),
 }
 
 
 def _measure(plan: Plan, task: Task, rounds: int, out: Path) -> Iterator[Line]:
     opening = time.perf_counter()
-    recording = Recording(task, out, steps=rounds * plan.steps, choices=Choices(interval=INTERVAL))
+    recording = Recording(task, out, steps=rounds * plan.steps, choices=Choices(interval=plan.interval))
     opening = time.perf_counter() - opening
     with recording:
         proved, plain = _train_rounds(recording, task, rounds, plan.steps)
