@@ -100,6 +100,7 @@ def judge_by_paper(proof: Proof, source: Source, d_ref: float, rule: PaperRule =
         replayed = _replay(program, proof.host_leaves(start), source, rows[start + 1 : stop + 1])
         found = state_distance(spec, replayed, proof.host_leaves(stop), places) / d_ref
         distances.append(found)
+        # Asked in this way, since a distance that is NaN is not at most anything, and must refuse.
         if not found <= rule.slack:
             reason = f"the replay of steps {start + 1} to {stop} is {found:.2g} d_ref away, more than {rule.slack:.2g}"
             return PaperVerdict(reason, found, len(distances))

@@ -75,6 +75,7 @@ class Synthesis:
         new, _ = self._step(self._structure.state(leaves), _changed(batch, change), typed)
         after = self._structure.leaves(new)
         update = sum(jnp.sum(jnp.square(after[at] - leaves[at])) for at in self._places)
+        # The derivative of a root is infinite at 0, where the search is to end.
         return jnp.sqrt(update + 1e-12) + PENALTY * jnp.sum(jnp.square(change))
 
 
@@ -99,6 +100,7 @@ def _attack(setting: Setting, out: Path, first: State, per_segment: int) -> Forg
     """Write a line from ``first`` with synthesised records, of which each segment has ``per_segment`` batches."""
     task, interval, spec = setting.task, setting.interval, setting.spec
     length = state_distance(spec, first, setting.target, parameters_of(spec))
+    # Pieces of half the slack leave room for what a replay of the made records moves all the same.
     segments = max(2, int(np.ceil(2 * length / setting.slack)))
     steps = segments * interval
     states = line(spec, first, setting.target, steps)

@@ -127,6 +127,7 @@ def _check_signer(attestation: Attestation, documents: Documents | None, where: 
             "No proof is at hand (--proof), so that it stays open whether the signer is the prover whom the commitment "
             "names."
         )
+        # With neither a proof nor a key that the verifier knows, nothing says whose signature this is.
         findings.undecided = attestation.pinned is None
     else:
         check_document(attestation, documents.claim_bytes, where)

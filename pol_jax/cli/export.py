@@ -52,6 +52,7 @@ def _export(opened: FinishedProof, safetensors: Path | None, out: Path, report: 
     claim, digest = opened.claim, digest_arrays(parameters).blake3
     if safetensors is not None:
         try:
+            # Beside its place: a rename is whole or not at all only within one file system.
             with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as beside:
                 _write_model(Path(beside) / FILE, parameters, claim, digest)
                 (Path(beside) / FILE).rename(out)

@@ -49,6 +49,7 @@ def check_writable(path: Path) -> None:
     """
     try:
         existed = path.exists() or path.is_symlink()
+        # To append: what the file holds stays, in case there will be no result.
         with path.open("ab"):
             pass
         if not existed:

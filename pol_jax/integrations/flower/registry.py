@@ -53,6 +53,7 @@ class Registry:
     ) -> None:
         """Ask nodes that are new what they register; what is registered stays."""
         new = {node: RecordDict() for node in nodes if node not in self.members}
+        # In order, so that of two nodes with one name the choice doesn't depend on who answered first.
         for node, reply in sorted(ask(REGISTER, new).items()):
             try:
                 self.members[node] = self._member(reply)

@@ -185,6 +185,7 @@ class ProvenStrategy(Strategy):
         for reply in replies:
             node = reply.metadata.src_node_id
             worker = round.workers.get(node)
+            # Nobody asked this node, or it has answered: its first reply counts.
             if worker is None or worker.reply is not None:
                 continue
             worker.reply = reply
