@@ -93,6 +93,7 @@ TESTED_ELSEWHERE = {
     " exact.products exact.quotients exact.remainders exact.sums exact.trigonometry exact.values",
     "exact/test_self_testing.py": "exact.operations exact.vectors exact.windows exact.scatters exact.convolutions",
     "exact/test_transform.py": "exact.control exact.interpreter exact.primitives exact.rules",
+    "storage/test_array_files.py": "storage.array_form",
     "backends/test_measurement.py": "backends.comparison",
     "backends/test_runner.py": "backends.worker",
     "docs/test_protocol.py": "protocol.stages",

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -20,25 +20,32 @@ import tensorstore as ts
 
 from pol_jax.errors import ProofError
 from pol_jax.protocol.inventory import is_beside
-from pol_jax.protocol.trees import DTYPES
+from pol_jax.storage.array_form import ArrayForm, chunk_shape, document_of
 from pol_jax.storage.store_nodes import check_nodes
 
 _MARKER: Final = "orbax.checkpoint"
 _REQUIRED: Final = ("_CHECKPOINT_METADATA", _MARKER)
 _STORE: Final = r"(ocdbt\.process_[0-9]+/)?(manifest\.ocdbt|d/[^/]+)"
 _FILES: Final = re.compile(rf"_CHECKPOINT_METADATA|orbax\.checkpoint|state/(_METADATA|{_STORE})")
-_BYTES: Final = {"name": "bytes", "configuration": {"endian": "little"}}
 _SPARE_BYTES, _SPARE_LEAF_BYTES, _SPARE_PIECE_BYTES = 2**22, 2**14, 2**10
+_FOLDER: Final = "state/"
+"""The store lies in this directory of a checkpoint."""
+
 _MANIFEST_BYTES: Final = 2**12
 """A manifest may be compressed, and is unpacked before anything in it can be checked."""
 
 
-class ArrayForm(msgspec.Struct, frozen=True):
-    """This is the form that an array in a checkpoint must have: the name of its dtype, its shape, and its pieces."""
+class _Part(msgspec.Struct, frozen=True):
+    """This is a part of the place of a leaf, as Orbax notes it: a key of a dict."""
 
-    dtype: str
-    shape: tuple[int, ...]
-    pieces: tuple[int, ...]
+    key: str
+    key_type: Literal[2]
+
+
+class _Leaf(msgspec.Struct, frozen=True):
+    """This is what Orbax notes about a leaf."""
+
+    key_metadata: tuple[_Part, ...]
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -46,9 +53,10 @@ class _State(msgspec.Struct, frozen=True):
 
     use_ocdbt: bool
     use_zarr3: bool
+    tree_metadata: dict[str, _Leaf]
 
 
-def check_checkpoint_files(where: str, path: Path, state_bytes: int, leaves: int) -> None:
+def check_checkpoint_files(where: str, path: Path, state_bytes: int, leaves: int) -> list[str]:
     """Check that the files of a checkpoint are those that are expected, and not much larger than its state.
 
     Args:
@@ -56,6 +64,9 @@ def check_checkpoint_files(where: str, path: Path, state_bytes: int, leaves: int
         path: its directory.
         state_bytes: how large the state is.
         leaves: how many leaves it has.
+
+    Returns:
+        The names of all files that belong to it, relative to its directory.
 
     Raises:
         ProofError: they are others.
@@ -74,44 +85,83 @@ def check_checkpoint_files(where: str, path: Path, state_bytes: int, leaves: int
         raise ProofError(where, f"has {sum(sizes.values())} bytes, far more than its state")
     if any(size > _MANIFEST_BYTES for name, size in sizes.items() if name.endswith("manifest.ocdbt")):
         raise ProofError(where, f"is damaged: its manifest has more than {_MANIFEST_BYTES} bytes")
+    return sorted(sizes)
 
 
 def _is_beside(path: Path) -> bool:
     return is_beside(f"{path.parent.name}/{path.name}")
 
 
-def check_arrays(where: str, path: Path, expected: Mapping[str, ArrayForm]) -> None:
-    """Check that arrays are stored in the one form in which they unpack to their own size.
+def check_places(where: str, path: Path, expected: Iterable[tuple[str, ...]]) -> None:
+    """Check that Orbax notes the expected leaves, each once: it looks up what it notes, wherever that leads.
 
     Args:
         where: the checkpoint, for the text of an error.
         path: its directory.
+        expected: the place of each leaf with elements.
+
+    Raises:
+        ProofError: it notes others.
+    """
+    noted = msgspec.json.decode((path / "state" / "_METADATA").read_bytes(), type=_State)
+    found = sorted(tuple(part.key for part in leaf.key_metadata) for leaf in noted.tree_metadata.values())
+    wanted = sorted(expected)
+    if found != wanted:
+        different = sorted("/".join(name) for name in set(found) ^ set(wanted)) or ["a leaf is there twice"]
+        raise ProofError(where, f"has other leaves than the commitment: {different[0]}")
+    if not (noted.use_ocdbt and noted.use_zarr3):
+        raise ProofError(where, "is damaged: its arrays are not in OCDBT and Zarr 3")
+
+
+def find_documents(where: str, path: Path, files: Iterable[str], expected: Mapping[str, ArrayForm]) -> dict[str, bytes]:
+    """Return what the store of a checkpoint notes about each array, by its name.
+
+    The whole index is bounded before any of it is unpacked, and nothing is read but ``files``: a reference may name any
+    file of the directory, and others that lie there are no part of a proof.
+
+    Raises:
+        ProofError: the index unpacks to too much, or an array is missing in these files.
+    """
+    pieces = sum(prod(form.pieces) for form in expected.values())
+    most = _SPARE_BYTES + _SPARE_LEAF_BYTES * len(expected) + _SPARE_PIECE_BYTES * pieces
+    files = list(files)
+    check_nodes(where, [path / name for name in files if name.startswith(_FOLDER)], most)
+    store = ts.KvStore.open(_listed(path, files)).result()
+    begun = {name: store.read(f"{name}/zarr.json") for name in expected}
+    found = {name: bytes(each.result().value) for name, each in begun.items()}
+    for name, document in found.items():
+        if not document:
+            raise ProofError(where, f"is damaged: array {name} is missing")
+    return found
+
+
+def check_arrays(where: str, documents: Mapping[str, bytes], expected: Mapping[str, ArrayForm]) -> None:
+    """Check that arrays are stored in the one form in which they unpack to their own size.
+
+    Args:
+        where: the checkpoint, for the text of an error.
+        documents: what is noted about each array (`find_documents`).
         expected: the form of each array, by its name in the store.
 
     Raises:
-        ProofError: one is missing or has another form.
+        ProofError: one has another form.
     """
-    if not expected:
-        return
-    state = path / "state"
-    if msgspec.json.decode((state / "_METADATA").read_bytes(), type=_State) != _State(True, True):
-        raise ProofError(where, "is damaged: its arrays are not in OCDBT and Zarr 3")
-    pieces = sum(prod(form.pieces) for form in expected.values())
-    check_nodes(where, state, _SPARE_BYTES + _SPARE_LEAF_BYTES * len(expected) + _SPARE_PIECE_BYTES * pieces)
-    store = ts.KvStore.open(_store(path)).result()
-    documents = {name: store.read(f"{name}/zarr.json") for name in expected}
     for name, form in expected.items():
-        stored = json.loads(documents[name].result().value or b"null")
-        chunk = _chunk_shape(stored, form)
-        if chunk is None or {k: v for k, v in stored.items() if k != "fill_value"} != _document(form, chunk):
+        stored = json.loads(documents[name])
+        chunk = chunk_shape(stored, form)
+        if chunk is None or {k: v for k, v in stored.items() if k != "fill_value"} != document_of(form, chunk):
             raise ProofError(where, f"array {name} has another form than that in which a prover saves it")
 
 
-def open_arrays(path: Path, names: Sequence[str]) -> list[ts.TensorStore]:
-    """Return the arrays of a checkpoint, which were checked, for reading; what was never written is an error."""
+def open_arrays(path: Path, files: Iterable[str], names: Sequence[str]) -> list[ts.TensorStore]:
+    """Return the arrays of a checkpoint, which were checked, for reading; what was never written is an error.
+
+    Nothing is read but ``files``.
+    """
+    store = _listed(path, files)
     opened = [
         ts.open(
-            {"driver": "zarr3", "kvstore": _store(path) | {"path": f"{name}/"}, "fill_missing_data_reads": False},
+            {"driver": "zarr3", "kvstore": store | {"path": f"{name}/"}, "fill_missing_data_reads": False},
             open=True,
             read=True,
         )
@@ -152,7 +202,7 @@ def write_arrays(path: Path, arrays: Mapping[str, tuple[ArrayForm, np.ndarray]])
 
 def _created(form: ArrayForm) -> dict[str, Any]:
     """Return what tensorstore is told of a new array; the rest follows from the driver."""
-    document = _document(form, list(form.shape))
+    document = document_of(form, list(form.shape))
     return {name: value for name, value in document.items() if name not in ("zarr_format", "node_type")}
 
 
@@ -160,30 +210,15 @@ def _store(path: Path) -> dict[str, Any]:
     return {"driver": "ocdbt", "base": {"driver": "file", "path": f"{path / 'state'}/"}}
 
 
-def _chunk_shape(stored: Any, form: ArrayForm) -> list[int] | None:
-    """Return the shape of the chunks of an array, if they divide it into parts that have whole pieces."""
-    try:
-        chunk = list(stored["chunk_grid"]["configuration"]["chunk_shape"])
-        fits = all(
-            type(part) is int and part > 0 and size % part == 0 and pieces % (size // part) == 0
-            for size, pieces, part in zip(form.shape, form.pieces, chunk, strict=True)
-        )
-    except (TypeError, KeyError, ValueError):
-        return None
-    return chunk if fits else None
+def _listed(path: Path, files: Iterable[str]) -> dict[str, Any]:
+    """Return a store that has those of ``files`` which belong to it, and no others.
 
-
-def _document(form: ArrayForm, chunk: list[int]) -> dict[str, Any]:
-    """Return what Zarr notes about an array, except the value of what was never written."""
-    shape = list(form.shape)
-    packed = [_BYTES] if DTYPES[form.dtype].itemsize > 1 else [{"name": "bytes"}]  # a single byte has no order
-    inner = {"chunk_shape": chunk, "codecs": packed, "index_codecs": [_BYTES, {"name": "crc32c"}]}
-    return {
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": shape,
-        "data_type": form.dtype,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
-        "chunk_key_encoding": {"name": "default"},
-        "codecs": [{"name": "sharding_indexed", "configuration": inner}],
-    }
+    The first layer has every other name, and nothing under it: tensorstore else takes a name for the one before it.
+    """
+    layers: list[dict[str, Any]] = [{"base": {"driver": "memory"}}]
+    layers += [
+        {"base": {"driver": "file", "path": str(path / name)}, "exact": name.removeprefix(_FOLDER)}
+        for name in files
+        if name.startswith(_FOLDER)
+    ]
+    return {"driver": "ocdbt", "base": {"driver": "kvstack", "layers": layers}}

@@ -20,7 +20,8 @@ import numpy as np
 
 from pol_jax.errors import StorageError
 from pol_jax.protocol.trees import StateSpec
-from pol_jax.storage.array_files import ArrayForm, write_arrays
+from pol_jax.storage.array_files import write_arrays
+from pol_jax.storage.array_form import ArrayForm
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.checkpoints import save_checkpoint
 from pol_jax.storage.orbax_settings import escaped_names, reason_of

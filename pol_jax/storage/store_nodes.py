@@ -9,7 +9,7 @@ a version, a compression, the content and four bytes of a checksum.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -28,19 +28,19 @@ _FRAMES: Final = (b"\x28\xb5\x2f\xfd", *(bytes((low, 0x2A, 0x4D, 0x18)) for low 
 _AT_ONCE: Final = 2**16
 
 
-def check_nodes(where: str, store: Path, most: int) -> None:
+def check_nodes(where: str, files: Iterable[Path], most: int) -> None:
     """Check that all nodes of a store together unpack to no more than ``most`` bytes.
 
     Args:
         where: the checkpoint, for the text of an error.
-        store: directory of the store.
+        files: of the store.
         most: number of bytes.
 
     Raises:
         ProofError: they unpack to more, or one can't be unpacked.
     """
     left = most
-    for path in sorted(each for each in store.rglob("*") if each.is_file()):
+    for path in files:
         for packed in _packed_nodes(path):
             left -= _unpacked_bytes(where, packed, left)
             if left < 0:

@@ -17,7 +17,14 @@ import tensorstore as ts
 from pol_jax.errors import PolError, ProofError, unreadable
 from pol_jax.protocol.encoding import Digest, piece_digest, state_digest
 from pol_jax.protocol.trees import DTYPES, LeafSpec, StateSpec, has_odd_bool
-from pol_jax.storage.array_files import ArrayForm, check_arrays, check_checkpoint_files, open_arrays
+from pol_jax.storage.array_files import (
+    check_arrays,
+    check_checkpoint_files,
+    check_places,
+    find_documents,
+    open_arrays,
+)
+from pol_jax.storage.array_form import ArrayForm
 from pol_jax.storage.orbax_settings import check_orbax, check_place, escaped_names, few_small_files, reason_of
 from pol_jax.training.states import Layout, contiguous_bytes
 
@@ -107,24 +114,29 @@ def open_leaves(root: Path, where: str, spec: StateSpec) -> StoredLeaves:
     from orbax.checkpoint import v1 as ocp  # takes long to import
 
     names = escaped_names(spec)
+    expected = {n: leaf for n, leaf in zip(names, spec, strict=True) if 0 not in leaf.shape}
+    forms = {".".join(name): ArrayForm(leaf.dtype, leaf.shape, leaf.pieces) for name, leaf in expected.items()}
     with _reading(where):
-        check_checkpoint_files(where, path, sum(leaf.nbytes for leaf in spec), len(spec))
+        files = check_checkpoint_files(where, path, sum(leaf.nbytes for leaf in spec), len(spec))
+        # Before Orbax reads anything: it unpacks whatever its own notes and the store's index lead to.
+        documents = dict[str, bytes]()
+        if expected:
+            check_places(where, path, expected)
+            documents = find_documents(where, path, files, forms)
         with few_small_files():
             metadata = ocp.metadata(path).metadata
         if not isinstance(metadata, dict):  # Orbax returns something else if it can't read the files
             os.close(os.open(path, os.O_RDONLY))  # this raises if the process can't open any more files
             raise ProofError(where, "is damaged: Orbax finds no state in it")
         stored = dict(_flatten((), metadata))
-        expected = {n: leaf for n, leaf in zip(names, spec, strict=True) if 0 not in leaf.shape}
         if stored.keys() != expected.keys():
             different = sorted("/".join(n) for n in stored.keys() ^ expected.keys())[0]
             raise ProofError(where, f"has other leaves than the commitment: {different}")
         for name, leaf in expected.items():
             _check_leaf(where, "/".join(name), stored[name].dtype, stored[name].shape, leaf)
-        forms = {".".join(name): ArrayForm(leaf.dtype, leaf.shape, leaf.pieces) for name, leaf in expected.items()}
-        check_arrays(where, path, forms)
+        check_arrays(where, documents, forms)
         places = [at for at, leaf in enumerate(spec) if 0 not in leaf.shape]
-        arrays = dict(zip(places, open_arrays(path, list(forms)), strict=True))
+        arrays = dict(zip(places, open_arrays(path, files, list(forms)), strict=True))
         # What Orbax notes of a hostile checkpoint may not be what its arrays are, so these are looked at again.
         for at, array in arrays.items():
             _check_leaf(where, "/".join(names[at]), array.dtype.numpy_dtype, array.shape, spec[at])
