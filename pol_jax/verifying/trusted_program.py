@@ -7,16 +7,17 @@ another module, which is then a difference that says little.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import jax
 import jax.export
 import msgspec
 
-from pol_jax.errors import BackendError, ProofError
+from pol_jax.errors import BackendError, ProofError, TaskError
 from pol_jax.program.artifact import Artifacts, artifact_digests
 from pol_jax.program.signature import Signature
 from pol_jax.program.stablehlo import canonical_text, parsed
@@ -27,6 +28,9 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.reports.provenance import Origin
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.task import BUILT_IN, Task, load_task
+
+_PRNG: Final = "threefry2x32"
+"""The keys for which a task is exported that has no program for those of a commitment."""
 
 
 class Expected(msgspec.Struct, frozen=True, tag="expected"):
@@ -56,18 +60,42 @@ def trust(*tasks: Task | Callable[[Commitment, int], Task]) -> Trusted:
     """
 
     def expect(commitment: Commitment, steps: int) -> Expected:
-        first: Expected | None = None
-        aim = _aim(commitment, steps)
+        first, failures, aim = None, list[TaskError](), _aim(commitment, steps)
         for task in tasks:
-            expected = _export(task if isinstance(task, Task) else task(commitment, aim), commitment)
+            try:
+                expected = _export(task if isinstance(task, Task) else task(commitment, aim), commitment)
+            except TaskError as error:  # it may have no program for these numbers of steps and records
+                failures.append(error)
+                continue
             own = (expected.artifacts, expected.names)
             if own == ((commitment.program.init, commitment.program.step), digest_names(commitment)):
                 return expected
             first = first or expected
-        assert first is not None  # noqa: S101  # there is at least one task
-        return first
+        return first or _none_of(tasks, commitment, aim, failures)
 
     return expect
+
+
+def _none_of(
+    tasks: Iterable[Task | Callable[[Commitment, int], Task]],
+    commitment: Commitment,
+    aim: int,
+    failures: Sequence[TaskError],
+) -> Expected:
+    """Return what no proof has, if a task has a program by itself, and none for what this commitment chose.
+
+    A prover chooses the numbers of steps and of records of a batch, the arithmetic and the keys: no verification may
+    end without a verdict by that.
+
+    Raises:
+        TaskError: the source is broken, whatever the proof is.
+    """
+    for task in tasks:
+        with suppress(TaskError):
+            own = task if isinstance(task, Task) else task(commitment, aim)
+            _artifacts(own, signature_of(own, _PRNG))
+            return Expected(("", ""), ("", ""), "")
+    raise failures[0]
 
 
 def _aim(commitment: Commitment, steps: int) -> int:
@@ -102,10 +130,14 @@ def _export(task: Task, commitment: Commitment) -> Expected:
     """Return what a task gives under the batch size and PRNG of a commitment, with the types that its program has."""
     arithmetic: Literal["exact"] | None = None if commitment.arithmetic is None else "exact"
     own = replace(task, batch_size=commitment.schedule.batch_size, arithmetic=arithmetic)
-    unbounded = Limits(constant_bytes=2**62)  # the verifier's own program has nothing to hide
     with jax.enable_x64(Signature.from_commitment(commitment).is_wide):
         signature = signature_of(own, commitment.schedule.prng)
-        return expected_of(export_task(own, signature, unbounded), signature)
+        return expected_of(_artifacts(own, signature), signature)
+
+
+def _artifacts(task: Task, signature: Signature) -> Artifacts:
+    unbounded = Limits(constant_bytes=2**62)  # the verifier's own program has nothing to hide
+    return export_task(task, signature, unbounded)
 
 
 def expected_of(artifacts: Artifacts, signature: Signature) -> Expected:

@@ -17,7 +17,7 @@ from slower import slower
 
 import pol_jax
 from pol_jax.cli.main import pol
-from pol_jax.errors import UsageError
+from pol_jax.errors import TaskError, UsageError
 from pol_jax.program.artifact import Artifacts, artifact_digests
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Silent
@@ -72,6 +72,40 @@ def test_another_program_is_accepted_on_request_only(plain_proof: Path) -> None:
 def test_the_program_may_be_that_of_one_of_several_tasks(plain_proof: Path) -> None:
     report = check(plain_proof, trust(slower(), tiny.plain()), same_program=True)
     assert (report.verdict, report.program_origin) == (Verdict.ACCEPTED, Origin.TRUSTED)
+
+
+def refusing(commitment: Commitment, steps: int) -> Task:
+    raise TaskError("it has no program for so many steps")
+
+
+def test_a_task_that_has_no_program_for_the_steps_of_a_run_may_have_one_for_its_own(plain_proof: Path) -> None:
+    """A multi-step task that is made with the number of calls in the place of steps has none, for instance."""
+    report = check(plain_proof, trust(refusing, lambda commitment, steps: tiny.plain()), same_program=True)
+    assert (report.verdict, report.program_origin) == (Verdict.ACCEPTED, Origin.TRUSTED)
+
+
+def whole_batches(state: Any, batch: Any, key: Any) -> Any:
+    assert len(batch["x"]) == 2 * tiny.BATCH
+    return tiny.plain().step(state, batch, key)
+
+
+WHOLE = dataclasses.replace(tiny.plain(), step=whole_batches, batch_size=2 * tiny.BATCH)
+
+
+def test_no_choice_of_a_prover_ends_a_comparison_without_a_verdict(plain_proof: Path) -> None:
+    """A task may have no program for the number of records that a prover commits to."""
+    report = check(plain_proof, trust(WHOLE), same_program=True)
+    refused(report, 3, "program", "differ from those of the trusted source")
+    report = check(plain_proof, trust(refusing, lambda commitment, steps: WHOLE))
+    assert (report.verdict, report.program_origin) == (Verdict.INCONCLUSIVE, Origin.DIFFERS)
+
+
+def test_a_source_that_is_broken_says_nothing_about_a_proof(plain_proof: Path) -> None:
+    def broken(state: Any, batch: Any, key: Any) -> Any:
+        raise ValueError("a mistake of the verifier's own")
+
+    with pytest.raises(TaskError, match="a mistake of the verifier's own"):
+        check(plain_proof, trust(dataclasses.replace(tiny.plain(), step=broken)))
 
 
 def test_a_program_that_was_not_compared_is_told_first(plain_proof: Path) -> None:
