@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from pol_jax.errors import BackendError, ProofError, unreadable
+from pol_jax.exact import self_test
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.program.artifact import check_constants, executing
 from pol_jax.program.machine import current_environment
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import commitment as commitments
-from pol_jax.protocol.claim import Claim, Intervention
+from pol_jax.protocol.claim import Claim, EnvironmentFrom, Intervention
 from pol_jax.protocol.commitment import Commitment, nbytes
-from pol_jax.protocol.environment import Environment, environment_differences
+from pol_jax.protocol.environment import environment_differences
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Segments, Span
@@ -92,9 +93,8 @@ class LandedSegments:
         """Return why other bits here would say nothing about the run, one line each: it has another backend."""
         if self.commitment.arithmetic is not None:
             return []
-        environment, own = self._run()[0], current_environment()
-        found = environment_differences(environment, own)
-        mesh = self.commitment.mesh
+        own, mesh = current_environment(), self.commitment.mesh
+        found = environment_differences(self._run()[0][0].environment, own)
         few = mesh is not None and own.device_count < mesh.device_count
         return [*found, "mesh: there are fewer devices here"] if few else found
 
@@ -107,7 +107,7 @@ class LandedSegments:
 
         Raises:
             ProofError: a file is damaged, or a checkpoint is not the state that the ledger says.
-            BackendError: this machine gives another result each time.
+            BackendError: this machine gives another result each time, or says nothing about the step that differs.
         """
         span = self._segments.span(segment)
         for attempt in range(_ATTEMPTS):
@@ -132,7 +132,20 @@ class LandedSegments:
                 f"{_told(first)}, and gives yet another result when it is replayed again: memory or processor of this"
                 " machine can't be trusted"
             )
+        if why := self._why_open(first):
+            raise BackendError(f"{_told(first)}, which says nothing here ({why})")
         return first
+
+    def _why_open(self, differing: ReplayResult) -> str | None:
+        """Return why the step that differs may have other bits here; None if they mean that it is false.
+
+        A run may have gone on in another environment, and this machine may not keep the rules of exact arithmetic.
+        """
+        if self.commitment.arithmetic is not None:
+            tested = self_test()
+            return None if tested else str(tested)
+        made = [each for each in self._run()[0] if each.start < (differing.mismatch or 0)][-1]
+        return "; ".join(environment_differences(made.environment, current_environment())) or None
 
     def _execute(self, span: Span, state: Sequence[np.ndarray], at: Callable[[Row], None]) -> ReplayResult:
         inputs = step_inputs(self.commitment, self._source, span.start + 1, span.stop + 1, self._changes)
@@ -173,13 +186,13 @@ class LandedSegments:
                 return load_intervention(self._root, intervention, self.commitment.state)
         return {}
 
-    def _run(self) -> tuple[Environment, Sequence[Intervention]]:
-        """Return backend and interventions of the run: of its own document, or of the claim, once it is finished."""
+    def _run(self) -> tuple[Sequence[EnvironmentFrom], Sequence[Intervention]]:
+        """Return environments and interventions of the run: of its own document, or of the claim, once it has one."""
         open_run = read_open_run(self._root)
         if open_run is not None:
-            return open_run.environment, open_run.interventions
+            return open_run.environments, open_run.interventions
         claim = Claim.parse(read_bounded(self._root, claims.FILE, self._limits))
-        return claim.environment, claim.interventions
+        return claim.environments, claim.interventions
 
 
 def _told(result: ReplayResult) -> str:

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 import tiny
 from flipped_bit import CHOICES, train
+from forge import Forger
 
 import pol_jax
+from pol_jax.exact import SelfTest
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Silent
+from pol_jax.protocol.claim import EnvironmentFrom
 from pol_jax.protocol.limits import Limits
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.checkpoints import load_checkpoint
@@ -81,6 +84,31 @@ def test_a_flipped_bit_names_its_step(tmp_path: Path) -> None:
     told, _ = followed(tmp_path / "run")
     assert [each.segment for each in told if each.problem] == [1]
     assert told[1].problem == "the replay of step 9 differs from the ledger (state_digest)"
+
+
+def test_other_bits_of_another_machine_are_not_called_false(forger: Forger) -> None:
+    """A run may go on elsewhere, and this machine says nothing about what was made there."""
+    elsewhere = msgspec.structs.replace(forger.claim.environment, cpu="another")
+    forger.set_state(18, forger.perturbed(18))
+    forger.write(environments=(*forger.claim.environments, EnvironmentFrom(12, elsewhere)))
+    told, ended = followed(forger.root)
+    assert [each.problem for each in told] == [None, None]
+    assert ended.doubt is not None
+    assert "the replay of step 18 differs from the ledger" in ended.doubt
+    assert "another" in ended.doubt
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_exact_bits_are_called_false_by_who_keeps_the_rules(
+    keeps: bool, forger: Forger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tested = SelfTest("exact/1", "a processor", 1, () if keeps else ("add",))
+    monkeypatch.setattr(landed_segments, "self_test", lambda: tested)
+    forger.commit_to(lambda plain: plain.update(arithmetic="exact/1"))  # other keys, so that every step differs
+    forger.write()
+    told, ended = followed(forger.root)
+    assert [bool(each.problem) for each in told] == [True] * SEGMENTS * keeps
+    assert ("other bits for add" in (ended.doubt or "")) is not keeps
 
 
 @pytest.mark.parametrize(
