@@ -111,8 +111,6 @@ def open_leaves(root: Path, where: str, spec: StateSpec) -> StoredLeaves:
     if not path.is_dir():
         raise ProofError(where, "is missing")
     check_orbax()
-    from orbax.checkpoint import v1 as ocp  # takes long to import
-
     names = escaped_names(spec)
     expected = {n: leaf for n, leaf in zip(names, spec, strict=True) if 0 not in leaf.shape}
     forms = {".".join(name): ArrayForm(leaf.dtype, leaf.shape, leaf.pieces) for name, leaf in expected.items()}
@@ -123,17 +121,7 @@ def open_leaves(root: Path, where: str, spec: StateSpec) -> StoredLeaves:
         if expected:
             check_places(where, path, expected)
             documents = find_documents(where, path, files, forms)
-        with few_small_files():
-            metadata = ocp.metadata(path).metadata
-        if not isinstance(metadata, dict):  # Orbax returns something else if it can't read the files
-            os.close(os.open(path, os.O_RDONLY))  # this raises if the process can't open any more files
-            raise ProofError(where, "is damaged: Orbax finds no state in it")
-        stored = dict(_flatten((), metadata))
-        if stored.keys() != expected.keys():
-            different = sorted("/".join(n) for n in stored.keys() ^ expected.keys())[0]
-            raise ProofError(where, f"has other leaves than the commitment: {different}")
-        for name, leaf in expected.items():
-            _check_leaf(where, "/".join(name), stored[name].dtype, stored[name].shape, leaf)
+        _check_in_orbax(where, path, expected)
         check_arrays(where, documents, forms)
         places = [at for at, leaf in enumerate(spec) if 0 not in leaf.shape]
         arrays = dict(zip(places, open_arrays(path, files, list(forms)), strict=True))
@@ -141,6 +129,23 @@ def open_leaves(root: Path, where: str, spec: StateSpec) -> StoredLeaves:
         for at, array in arrays.items():
             _check_leaf(where, "/".join(names[at]), array.dtype.numpy_dtype, array.shape, spec[at])
         return StoredLeaves(where, spec, arrays)
+
+
+def _check_in_orbax(where: str, path: Path, expected: Mapping[tuple[str, ...], LeafSpec]) -> None:
+    """Refuse a checkpoint in which plain Orbax does not find these leaves, by their places."""
+    from orbax.checkpoint import v1 as ocp  # takes long to import
+
+    with few_small_files():
+        metadata = ocp.metadata(path).metadata
+    if not isinstance(metadata, dict):  # Orbax returns something else if it can't read the files
+        os.close(os.open(path, os.O_RDONLY))  # this raises if the process can't open any more files
+        raise ProofError(where, "is damaged: Orbax finds no state in it")
+    stored = dict(_flatten((), metadata))
+    if stored.keys() != expected.keys():
+        different = sorted("/".join(n) for n in stored.keys() ^ expected.keys())[0]
+        raise ProofError(where, f"has other leaves than the commitment: {different}")
+    for name, leaf in expected.items():
+        _check_leaf(where, "/".join(name), stored[name].dtype, stored[name].shape, leaf)
 
 
 def load_leaves(root: Path, where: str, spec: StateSpec) -> list[np.ndarray]:

@@ -213,7 +213,7 @@ def test_a_run_that_ends_while_it_is_looked_at_is_no_damage(tmp_path: Path, monk
             raise FileNotFoundError(2, "No such file or directory", str(gone))
         return list_files(root, limits, below)
 
-    monkeypatch.setattr("pol_jax.verifying.landed_segments.scan", vanishing)
+    monkeypatch.setattr("pol_jax.verifying.landed_segments.list_files", vanishing)
     exists = Path.exists
     monkeypatch.setattr(Path, "exists", lambda path: path.name == "run.json" or exists(path))
     told, _ = followed(tmp_path / "run")
