@@ -12,9 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import hypothesis
-import jax
-import pytest
+# One thread for each product of matrices: others do nothing but wait for each other, where each processor has a test.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+gc.disable()  # until all is imported, which leaves no garbage and millions of objects to look at
+
+import hypothesis  # noqa: E402
+import jax  # noqa: E402
+import pytest  # noqa: E402
 
 TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent / "scripts")]  # task names such as tiny:plain, and modules of scripts
@@ -129,6 +133,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -19,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from forked import Forked, forked
 from jax.sharding import AxisType, PartitionSpec
 
 import pol_jax
@@ -172,36 +171,17 @@ def _flipped(devices: Sequence[int]) -> AbstractContextManager[Any]:
     return mock.patch.object(ShardedLayout, "fetch", fetch_flipped)
 
 
-@contextmanager
 def started(
     processes: int, devices: int, cases: Sequence[Mapping[str, Any]], *, gloo: bool = True
-) -> Iterator[list[subprocess.Popen[str]]]:
+) -> AbstractContextManager[Forked]:
     """Start processes that train together, one case after the other; all are killed in the end."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     several = {"port": port, "processes": processes} if gloo else {}
-    variables = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "JAX_PLATFORMS": "cpu",
-    }
-    begun = [
-        subprocess.Popen(  # our own code
-            [sys.executable, __file__, json.dumps({"process": number, "cases": cases, **several})],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=variables,
-        )
-        for number in range(processes)
-    ]
-    try:
-        yield begun
-    finally:
-        for each in begun:
-            each.kill()
-            each.communicate()
+    settings = [{"process": number, "cases": cases, **several} for number in range(processes)]
+    flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    return forked("sharded", "run", settings, flags)
 
 
 def trained(processes: int, devices: int, *cases: Mapping[str, Any], gloo: bool = True) -> list[list[dict[str, Any]]]:
@@ -214,7 +194,7 @@ def trained(processes: int, devices: int, *cases: Mapping[str, Any], gloo: bool 
         gloo: whether sums are gloo's; without it there can be one process only.
     """
     with started(processes, devices, [{**case, "out": str(case["out"])} for case in cases], gloo=gloo) as begun:
-        outputs = [each.communicate(timeout=240) for each in begun]
+        outputs = [begun.output(number, 240) for number in range(processes)]
     found = list[list[dict[str, Any]]]()
     for output, errors in outputs:
         ends = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
@@ -222,7 +202,3 @@ def trained(processes: int, devices: int, *cases: Mapping[str, Any], gloo: bool 
         rest = [{"error": told[-1] if told else "no word"}] * (len(cases) - len(ends))
         found.append(ends + rest)
     return [[each[at] for each in found] for at in range(len(cases))]
-
-
-if __name__ == "__main__":
-    run(json.loads(sys.argv[1]))

@@ -17,9 +17,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-SERVER = """
+from forked import IMPORTS
+
+SERVER = f"""
 import json, os, sys
-import flax, optax, pol_jax.cli.main, pol_jax.cli.train, pol_jax.proving.recording, tiny
+import {IMPORTS}, pol_jax.cli.main, pol_jax.cli.train, tiny
 for line in sys.stdin:
     request = json.loads(line)
     pid = os.fork()

@@ -25,7 +25,7 @@ def claim_of(path: Path) -> bytes:
     return claim.digest()
 
 
-LONG, INTERVAL = 600, 20
+LONG, INTERVAL = 300, 10
 
 
 def pol(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
