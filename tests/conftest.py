@@ -138,13 +138,16 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _once() -> Iterator[None]:
-    """Export a task, and load a program, once in this process (`once`)."""
+    """Export a task, and load and compile a program, once in this process (`once`)."""
     with pytest.MonkeyPatch.context() as patch:
         for module in once.LOADERS:
             patch.setattr(f"pol_jax.{module}.load_program", once.load_once)
         for module in once.EXPORTERS:
             patch.setattr(f"pol_jax.{module}.export_task", once.export_once)
             patch.setattr(f"pol_jax.{module}.signature_of", once.signature_once)
+        for module in once.OBSERVERS:
+            patch.setattr(f"pol_jax.{module}.ObservedSteps", once.observe_once)
+        patch.setattr("pol_jax.verifying.compilations.compile_step", once.compile_once)
         yield
 
 
@@ -158,7 +161,7 @@ def _room_for_programs() -> Iterator[None]:
     forget_functions()
     with suppress(OSError), open("/proc/self/maps", encoding="ascii", errors="replace") as mappings:
         if sum(1 for _ in mappings) > MOST_MAPPINGS:
-            once.load_once.cache_clear()
+            once.forget_programs()
             jax.clear_caches()
             gc.collect()
 

@@ -1,32 +1,42 @@
 """What takes most of the tests' time is done once in each process for the same input: exports, audits, compilations.
 
 Hundreds of runs begin with the same few tasks. What an export or a load gives is a function of its input alone, which
-tests/training/test_export.py and tests/program test without this.
+tests/training/test_export.py and tests/program test without this; and what a compilation gives, of the program, the
+variant and jax's settings, which tests/verifying/test_compilations.py tests without this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import jax
 import numpy as np
 
-from pol_jax.program.artifact import Artifacts, load_program
+from pol_jax.program.artifact import Artifacts, Program, load_program
 from pol_jax.program.signature import Signature
 from pol_jax.protocol.limits import Limits
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.records import record_spec
 from pol_jax.training.sources import fetch
 from pol_jax.training.task import Task
+from pol_jax.verifying.compilations import Compilation, Variant, compile_step
+from pol_jax.verifying.observed_steps import ObservedSteps
 
 load_once = lru_cache(maxsize=32)(load_program)
 """Loads, audits and compiles the same bytes of a program once. A refusal is not remembered."""
 
 LOADERS = ("storage.proof", "verifying.opening_checks", "proving.trial")
 EXPORTERS = ("proving.commit", "verifying.trusted_program", "workers.trusted_task")
+OBSERVERS = ("verifying.numeric_comparison", "proving.decision_log")
 
+MOST_COMPILED, MOST_OBSERVED = 60, 12
+"""Of what is kept; each takes mappings of memory, of which there are so many."""
+
+_compiled: dict[tuple[Any, ...], tuple[Program, Compilation]] = {}
+_observed: dict[tuple[Any, ...], tuple[Program, ObservedSteps]] = {}
 
 _exported: dict[tuple[Any, ...], tuple[Task, Artifacts]] = {}
 _signed: dict[tuple[Any, ...], tuple[Task, Signature]] = {}
@@ -46,6 +56,38 @@ def signature_once(task: Task, prng: str) -> Signature:
     if key not in _signed:
         _signed[key] = task, signature_of(task, prng)
     return _signed[key][1]
+
+
+def compile_once(program: Program, variant: Variant, alive: Callable[[], None] = lambda: None) -> Compilation:
+    """In place of `compile_step`: the same program, which `load_once` gives, is compiled once in each way."""
+    alive()
+    key = (id(program), variant.name, str(variant.options), str(jax.config.values))  # type: ignore[attr-defined]
+    if key not in _compiled:
+        _compiled[key] = program, compile_step(program, variant)
+        _leave_out_oldest(_compiled, MOST_COMPILED)
+    return replace(_compiled[key][1], alive=alive)
+
+
+def observe_once(program: Program, variants: Sequence[Variant]) -> ObservedSteps:
+    """In place of `ObservedSteps`: the step of the same program is instrumented, and compiled in each way, once."""
+    ways = sorted((variant.name, str(variant.options)) for variant in variants)
+    key = (id(program), str(ways), str(jax.config.values))  # type: ignore[attr-defined]
+    if key not in _observed:
+        _observed[key] = program, ObservedSteps(program, variants)
+        _leave_out_oldest(_observed, MOST_OBSERVED)
+    return _observed[key][1].ordered(variants)
+
+
+def forget_programs() -> None:
+    """Let go of all that was loaded or compiled."""
+    load_once.cache_clear()
+    _compiled.clear()
+    _observed.clear()
+
+
+def _leave_out_oldest(kept: dict[tuple[Any, ...], Any], most: int) -> None:
+    while len(kept) > most:
+        del kept[next(iter(kept))]
 
 
 def _key(task: Task) -> tuple[Any, ...]:
