@@ -61,7 +61,7 @@ def signature_once(task: Task, prng: str) -> Signature:
 def compile_once(program: Program, variant: Variant, alive: Callable[[], None] = lambda: None) -> Compilation:
     """In place of `compile_step`: the same program, which `load_once` gives, is compiled once in each way."""
     alive()
-    key = (id(program), variant.name, str(variant.options), str(jax.config.values))  # type: ignore[attr-defined]
+    key = (id(program), variant.name, str(variant.options), str(jax.config.values))
     if key not in _compiled:
         _compiled[key] = program, compile_step(program, variant)
         _leave_out_oldest(_compiled, MOST_COMPILED)
@@ -71,7 +71,7 @@ def compile_once(program: Program, variant: Variant, alive: Callable[[], None] =
 def observe_once(program: Program, variants: Sequence[Variant]) -> ObservedSteps:
     """In place of `ObservedSteps`: the step of the same program is instrumented, and compiled in each way, once."""
     ways = sorted((variant.name, str(variant.options)) for variant in variants)
-    key = (id(program), str(ways), str(jax.config.values))  # type: ignore[attr-defined]
+    key = (id(program), str(ways), str(jax.config.values))
     if key not in _observed:
         _observed[key] = program, ObservedSteps(program, variants)
         _leave_out_oldest(_observed, MOST_OBSERVED)
