@@ -1,17 +1,19 @@
 """Forge by every attack, and count what the rule of the 2021 paper and each mode of this project's verifier say.
 
-    python scripts/scoreboard.py trials  [--results FILE] [--only NAME...] [--parts N] [--steps N] [--strict]
+    python scripts/scoreboard.py trials  [--results FILE] [--task TASK] [--data-dir DIR] [--only NAME...] [--parts N]
+                                         [--steps N] [--strict]
     python scripts/scoreboard.py steps   [--results FILE] [--task TASK] [--data-dir DIR] [--parts N]
     python scripts/scoreboard.py search  [--results FILE] [--task TASK] [--data-dir DIR] [--examples N]
     python scripts/scoreboard.py honest  [--results FILE] [--tasks TASK...] [--seed N]
     python scripts/scoreboard.py commands [--results FILE]
     python scripts/scoreboard.py table   [--results FILE] [--write docs/attacks.md] [--picture FILE]
 
-`trials` forges whole proofs of the tasks of `attacked`; `steps` forges single steps of larger tasks, and `search` looks
-for the strongest one that passes; `honest` judges proofs that are true; `commands` has the command line forge and
-verify each once. Each writes what it has counted to the file of results after every trial, and goes on from there when
-it is started again. `table` writes the tables of docs/attacks.md from that file. ``--strict`` has the paper's rule use
-the slack of 0.008 d_ref that published attacks were configured with, in the place of the authors' own 0.14.
+`trials` forges whole proofs of the tasks of `attacked`, or of a larger one; `steps` forges single steps of larger
+tasks, and `search` looks for the strongest one that passes; `honest` judges proofs that are true; `commands` has the
+command line forge and verify each once. Each writes what it has counted to the file of results after every trial, and
+goes on from there when it is started again. `table` writes the tables of docs/attacks.md from that file. ``--strict``
+has the paper's rule use the slack of 0.008 d_ref that published attacks were configured with, in the place of the
+authors' own 0.14.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import honest_tasks
@@ -32,7 +35,7 @@ from red_team.search import search
 from red_team.shared import shared
 from red_team.steps import try_steps
 from red_team.tally import Results, Tally, load, save
-from red_team.trials import try_all, victims_in
+from red_team.trials import LARGER, Extent, try_all, victim_of, victims_in
 
 from pol_jax import load_task
 from pol_jax.attacks.catalogue import ATTACKS, attack_named
@@ -53,6 +56,10 @@ def main() -> None:
     trials.add_argument("--only", nargs="+", metavar="NAME", help="these attacks alone")
     trials.add_argument("--parts", type=int, default=100, help="false parts that are judged, for each attack and mode")
     trials.add_argument("--most", type=int, default=100, help="forgers of different seeds, for each attack")
+    trials.add_argument("--task", help="a built-in task, in place of those of `attacked`")
+    trials.add_argument("--data-dir", type=Path, help="TFDS data directory of CIFAR-10")
+    trials.add_argument("--interval", type=int, default=5, help="between checkpoints of that task")
+    trials.add_argument("--records", type=int, default=400, help="of CIFAR-10")
     trials.add_argument("--steps", type=int, default=STEPS, help="of the victims' training")
     trials.add_argument("--strict", action="store_true", help="a slack of 0.008 d_ref")
     steps = _command(commands, "steps", run_steps)
@@ -95,10 +102,14 @@ def run_trials(options: argparse.Namespace) -> None:
     chosen = [attack_named(name) for name in options.only] if options.only else ATTACKS
     with tempfile.TemporaryDirectory() as name, shared():
         folder, rule = Path(name), STRICT if options.strict else PUBLISHED
-        victims = victims_in(folder, options.steps)
-        try_all(
-            chosen, results.trials, victims, folder, rule, options.parts, options.most, _saved(options.results, results)
-        )
+        extent = replace(LARGER if options.task else Extent(), parts=options.parts, forgers=options.most)
+        if options.task:
+            task = task_named(options.task, options.data_dir, options.steps, options.records)
+            victims = [victim_of(replace(task, interval=options.interval), folder / "victim")]
+        else:
+            victims = victims_in(folder, options.steps)
+        tallies = results.larger.setdefault(options.task, {}) if options.task else results.trials
+        try_all(chosen, tallies, victims, folder, rule, extent, _saved(options.results, results))
 
 
 def run_steps(options: argparse.Namespace) -> None:
@@ -158,7 +169,8 @@ def run_table(options: argparse.Namespace) -> None:
     """Print the table of attacks; write all tables and the picture where asked for."""
     results = load(options.results)
     print("\n".join(trials_table(results)))
-    for tally in filter(succeeds, results.trials.values()):
+    every = [results.trials, *results.larger.values()]
+    for tally in filter(succeeds, (tally for tallies in every for tally in tallies.values())):
         print(f"SUCCEEDS: {tally.attack}")
     if options.write:
         text = options.write.read_text(encoding="utf-8")

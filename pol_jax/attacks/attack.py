@@ -25,12 +25,15 @@ class Setting:
         task: the task of the victim: program, records, schedule.
         seed: decides what the forger chooses by chance, and the nonce of what they commit to.
         slack: the largest distance that the rule of the 2021 paper lets pass; an absolute distance of parameters.
+        often: whether every segment gets a false step, where one false step of the whole run is the attack. A replay
+            judges each segment by itself, so that one proof is as many trials.
     """
 
     victim: Proof
     task: Task
     seed: int
     slack: float
+    often: bool = False
 
     @cached_property
     def steps(self) -> int:
@@ -66,6 +69,15 @@ class Setting:
         """Return the nonce that a forger commits to."""
         return f"forger {self.seed}{suffix}"
 
+    def places_for_one(self, alone: int) -> tuple[int, ...]:
+        """Return the steps that are falsified where one is enough: ``alone``, or if `often` one of each segment.
+
+        In each segment it is as far from the start as ``alone`` is in its own.
+        """
+        if not self.often:
+            return (alone,)
+        return tuple(range((alone - 1) % self.interval + 1, self.steps + 1, self.interval))
+
     def steps_of_line(self, first: list[np.ndarray]) -> int:
         """Return how many steps a straight line from ``first`` needs, so that no segment is longer than half the slack.
 
@@ -89,6 +101,7 @@ class Forged:
         gradients: how many gradients of a batch were evaluated for it, those of an honest training of the same length
             being one a step.
         parents: proofs that it starts from, and that the forger shows.
+        parent_steps: the false steps of the first of them, as the forger knows.
         gain: how far the parameters end from where the same run without changes ends, as a share of the way from the
             initial to the final ones; None where no step is true but for a change.
     """
@@ -99,6 +112,7 @@ class Forged:
     false_steps: tuple[int, ...]
     gradients: int
     parents: tuple[Path, ...] = ()
+    parent_steps: tuple[int, ...] = ()
     gain: float | None = None
 
     @property

@@ -7,6 +7,7 @@ and otherwise true run is another one, such as one that puts a back door in.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -67,23 +68,23 @@ def poison(program: Program, before: State, inputs: StepInput, places: tuple[int
     return found
 
 
-def poisoned(setting: Setting, out: Path, at: int, strength: float) -> Forged:
-    """Write a true run, in which step ``at`` alone is another one."""
+def poisoned(setting: Setting, out: Path, at: Sequence[int], strength: float = 1.0) -> Forged:
+    """Write a true run, in which the steps ``at`` alone are other ones."""
     proof = FalseProof.begin(out, of_length(setting.task, setting.steps), setting.interval, setting.named())
     places = parameters_of(setting.spec)
 
     def change(step: int, before: State, after: State) -> State:
-        return poison(proof.program, before, proof.inputs[step - 1], places, strength) if step == at else after
+        return poison(proof.program, before, proof.inputs[step - 1], places, strength) if step in at else after
 
     transcript = execute(proof.program, proof.initial, proof.inputs, change)
     proof.write(transcript)
-    return Forged(out, proof.task, transcript, (at,), setting.steps + 1)
+    return Forged(out, proof.task, transcript, tuple(at), setting.steps + len(at))
 
 
-def _poison_one(setting: Setting, out: Path) -> Forged:
+def poison_one(setting: Setting, out: Path) -> Forged:
     """Poison one step by chance, in the second half, where updates are small."""
     at = int(setting.chance.integers(setting.steps // 2, setting.steps)) + 1
-    return poisoned(setting, out, at, 1.0)
+    return poisoned(setting, out, setting.places_for_one(at))
 
 
 ATTACKS: Final = (
@@ -99,6 +100,6 @@ ATTACKS: Final = (
         "own",
         "the forger trains, and replaces one step",
         "a true run with one step that climbs the loss",
-        _poison_one,
+        poison_one,
     ),
 )

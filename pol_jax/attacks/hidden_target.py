@@ -21,6 +21,7 @@ from pol_jax.attacks.false_proof import FalseProof
 from pol_jax.attacks.transcript import State, execute, parameters_of, state_distance
 from pol_jax.program.artifact import executing
 from pol_jax.training.export import Structure, structure_of
+from pol_jax.training.inputs import StepInput
 from pol_jax.training.records import Arrays
 from pol_jax.training.task import Key, PyTree, Task
 
@@ -95,25 +96,30 @@ def _in_optimizer(setting: Setting, out: Path) -> Forged:
     parameters = parameters_of(setting.spec)
     momenta = needed(_momenta(setting, parameters), "a momentum of every parameter (/mu/ or /trace/)")
     proof = FalseProof.begin(out, of_length(setting.task, setting.steps), setting.interval, setting.named())
-    middle, tried = setting.steps // 2, 0
+    chosen, tried = setting.places_for_one(setting.steps // 2), 0
 
     def change(step: int, _before: State, after: State) -> State:
         nonlocal tried
-        if step != middle:
+        if step not in chosen or step == proof.steps:
             return after
-        found, tried = _best_momentum(proof, after, setting, parameters, momenta)
+        found, more = _best_momentum(proof, after, proof.inputs[step], setting, parameters, momenta)
+        tried += more
         return found
 
     transcript = execute(proof.program, proof.initial, proof.inputs, change)
     proof.write(transcript)
-    return Forged(out, proof.task, transcript, (middle,), setting.steps + tried)
+    return Forged(out, proof.task, transcript, transcript.altered, setting.steps + tried)
 
 
 def _best_momentum(
-    proof: FalseProof, state: State, setting: Setting, parameters: tuple[int, ...], momenta: tuple[int, ...]
+    proof: FalseProof,
+    state: State,
+    following: StepInput,
+    setting: Setting,
+    parameters: tuple[int, ...],
+    momenta: tuple[int, ...],
 ) -> tuple[State, int]:
     """Return the state with the momentum whose next step ends nearest to the target, of many lengths, and how many."""
-    following = proof.inputs[setting.steps // 2]
     found = list[tuple[float, State]]()
     lengths = [sign * 4.0**power for power in range(-6, 9) for sign in (1, -1) if 4.0**power <= LARGEST]
     with executing(proof.program.signature):

@@ -119,14 +119,15 @@ def _low_precision(setting: Setting, out: Path) -> Forged:
 
 
 def _integers(setting: Setting, out: Path) -> Forged:
-    """Add one to every counter, once, in the middle of the run."""
+    """Add one to every counter, once, in the middle of the run; or in every other step, each a segment of its own."""
     whole = tuple(at for at, leaf in enumerate(setting.spec) if leaf.prng is None and "int" in leaf.dtype)
     needed(whole, "leaves of integers, such as a counter")
     proof = _begin(setting, out)
+    chosen = range(2, proof.steps + 1, 2) if setting.often else (proof.steps // 2,)
 
     def change(step: int, _before: State, after: State) -> State:
         return [
-            np.asarray(leaf + 1, leaf.dtype) if at in whole and step == proof.steps // 2 else leaf
+            np.asarray(leaf + 1, leaf.dtype) if at in whole and step in chosen else leaf
             for at, leaf in enumerate(after)
         ]
 

@@ -50,11 +50,20 @@ def _cell(mode: ModeTally) -> str:
 
 
 def trials_table(results: Results) -> Iterable[str]:
-    """Yield the table of attacks on whole proofs."""
+    """Yield the table of attacks on whole proofs of small tasks."""
     yield from _heading(HEADINGS)
     for attack in ATTACKS:
         if tally := results.trials.get(attack.name):
             yield _row(row_of(tally))
+
+
+def larger_table(results: Results) -> Iterable[str]:
+    """Yield the table of attacks on whole proofs of larger tasks."""
+    yield from _heading(("task", *HEADINGS))
+    for task, tallies in results.larger.items():
+        for attack in ATTACKS:
+            if (tally := tallies.get(attack.name)) and tally.trials:
+                yield _row([task, *row_of(tally)])
 
 
 def reasons_table(results: Results) -> Iterable[str]:
@@ -101,12 +110,14 @@ VERDICTS: Final = ("accepted", "inconclusive", "rejected")
 
 
 def honest_table(results: Results) -> Iterable[str]:
-    """Yield how honest proofs were judged: over all tasks first, then each."""
+    """Yield how honest proofs were judged: over all tasks first, with the share that stays open, then each."""
     total = Counter[str]()
     for counts in results.honest.values():
         total.update(counts)
     yield from _heading(("task and seed", *(f"{way}: {'/'.join(VERDICTS)}" for way in WAYS)))
-    yield _row([f"all {len(results.honest)}, {proofs_of(total)} proofs", *(_counted(total, way) for way in WAYS)])
+    proofs, left = proofs_of(total), total["opened: inconclusive"]
+    share = f", {left} of them inconclusive in the end ({left / proofs:.0%})" if proofs else ""
+    yield _row([f"all {len(results.honest)}, {proofs} proofs{share}", *(_counted(total, way) for way in WAYS)])
     for name, counts in results.honest.items():
         yield _row([name, *(_counted(counts, way) for way in WAYS)])
 
@@ -137,6 +148,7 @@ def catalogue_table(results: Results) -> Iterable[str]:
 TABLES: Final = {
     "catalogue": catalogue_table,
     "trials": trials_table,
+    "larger": larger_table,
     "reasons": reasons_table,
     "steps": steps_table,
     "honest": honest_table,

@@ -31,12 +31,12 @@ PLACES: Final = 10
 """Steps are forged from so many places of an honest run."""
 
 
-def task_named(name: str, data_dir: Path | None, steps: int) -> Task:
-    """Return a task; CIFAR-10 with some of its records, and smaller batches."""
+def task_named(name: str, data_dir: Path | None, steps: int, count: int = RECORDS) -> Task:
+    """Return a task; CIFAR-10 with so many of its records, and smaller batches."""
     task = load_task(name, data_dir=data_dir, steps=steps)
     if name != "cifar10":
         return task
-    records = [task.source[index] for index in range(RECORDS)]
+    records = [task.source[index] for index in range(count)]
     kept = {leaf: np.stack([np.asarray(each[leaf]) for each in records]) for leaf in records[0]}
     return replace(task, source=Arrays(kept), batch_size=BATCH)
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from pol_jax import AllSegments, ListedSteps, PolError, Task
+from pol_jax import AllSegments, ListedSegments, ListedSteps, PolError, Task
 from pol_jax.attacks.attack import Forged
 from pol_jax.attacks.false_proof import claim_elsewhere, open_falsely
 from pol_jax.protocol.stages import Stage
@@ -76,26 +76,34 @@ def judged(outcome: Outcome, reasons: Sequence[str], stage: int = 9) -> Judged:
     return Judged(verdict, 0 if passed else stage, reasons[0], 1, int(passed))
 
 
-def judge(forged: Forged, task: Task, modes: Sequence[str]) -> Mapping[str, Judged]:
-    """Return what the verifier says in each of some modes; ``task`` is the honest one, which the mode "task" trusts."""
+def judge(forged: Forged, task: Task, modes: Sequence[str], most: int | None = None) -> Mapping[str, Judged]:
+    """Return what the verifier says in each of some modes.
+
+    Args:
+        forged: the proof.
+        task: the honest one, which the mode "task" trusts.
+        modes: of `MODES`.
+        most: so many of the false segments are replayed, and no other; None to replay every segment. Where none is
+            false, every one is replayed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         elsewhere = Path(folder) / "proof"
         if not {"tolerance", "exact", "decisions"}.isdisjoint(modes):
             shutil.copytree(forged.root, elsewhere)
             claim_elsewhere(elsewhere)
         return {
-            mode: _judge(forged, forged.root if mode in ("bits", "task", "bundle") else elsewhere, task, mode)
+            mode: _judge(forged, forged.root if mode in ("bits", "task", "bundle") else elsewhere, task, mode, most)
             for mode in modes
         }
 
 
-def _judge(forged: Forged, root: Path, task: Task, mode: str) -> Judged:
+def _judge(forged: Forged, root: Path, task: Task, mode: str, most: int | None) -> Judged:
     if mode not in ("decisions", "bundle"):
-        found = _told(_verify(root, forged, task, mode), _false_segments(forged))
+        found = _told(_verify(root, forged, task, mode, most), _false_segments(forged))
         return replace(found, parts=len(_false_rows(root))) if found.stage == Stage.KEYS_AND_ORDER.value else found
     if forged.transcript is None:
         return Judged("none", 0, "nothing was forged that could be opened", parts=0)
-    steps = sorted(_opened(forged))
+    steps = sorted(_opened(forged, OPENED if most is None else min(most, OPENED)))
     try:
         opening = open_falsely(root, forged.source, forged.transcript, steps, decisions=mode == "decisions")
     except PolError as error:
@@ -112,11 +120,12 @@ def _judge(forged: Forged, root: Path, task: Task, mode: str) -> Judged:
     return replace(found, parts=len(rows)) if found.stage == Stage.KEYS_AND_ORDER.value else found
 
 
-def _verify(root: Path, forged: Forged, task: Task, mode: str) -> Report:
+def _verify(root: Path, forged: Forged, task: Task, mode: str, most: int | None) -> Report:
+    chosen = tuple(_spread(sorted(_false_segments(forged)), most)) if most else ()
     parents = tuple(str(parent) for parent in forged.parents)
     request = ProofRequest(
         path=str(root),
-        policy=AllSegments(),
+        policy=ListedSegments(chosen) if chosen else AllSegments(),
         nonce=NONCE,
         exact=mode == "exact",
         parents=parents,
@@ -144,11 +153,16 @@ def _false_segments(forged: Forged) -> frozenset[int]:
     return frozenset(segments.of_step(step) for step in forged.false_steps if step > 0)
 
 
-def _opened(forged: Forged) -> Iterable[int]:
+def _spread(numbers: Sequence[int], most: int) -> Sequence[int]:
+    """Return at most so many of these numbers, evenly spaced."""
+    return numbers[:: max(1, -(-len(numbers) // most))]
+
+
+def _opened(forged: Forged, most: int) -> Iterable[int]:
     """Return some of the false steps, evenly spaced, with the first and the last step of the run."""
     assert forged.transcript is not None  # noqa: S101  # the caller has looked
     false_steps = [step for step in forged.false_steps if step > 0]
-    return {1, forged.transcript.steps, *false_steps[:: max(1, len(false_steps) // OPENED)]}
+    return {1, forged.transcript.steps, *false_steps[:: max(1, len(false_steps) // most)]}
 
 
 def _told(report: Report, false_steps: frozenset[int]) -> Judged:

@@ -18,6 +18,9 @@ def count_missed(
 ) -> Missed:
     """Draw challenges against the claim of a forged proof, and count those that meet nothing that a replay refuses.
 
+    Where the proof is true, and an earlier one is false that it starts from, they are drawn against that one: a
+    verifier asks of it what is asked of the proof itself, with the same nonce.
+
     Args:
         forged: the proof.
         policy: of the draws.
@@ -25,10 +28,11 @@ def count_missed(
         caught: the segments whose replay was refused.
         into: earlier counts, to which these are added.
     """
-    proof, found = open_proof(forged.root), into or Missed()
+    proof, found = open_proof(forged.parents[0] if forged.parent_steps else forged.root), into or Missed()
     assert proof.claim is not None  # noqa: S101  # the forger has finished it
     number, claim = len(proof.segments), proof.claim.digest()
-    false_segments = {proof.segments.of_step(step) for step in forged.false_steps if step > 0}
+    told = forged.parent_steps or forged.false_steps
+    false_segments = {proof.segments.of_step(step) for step in told if step > 0}
     drawn = segments_needed(number, policy.confidence, policy.fraction)
     nonces = (nonce.to_bytes(16, "little") for nonce in range(draws))
     missed = sum(set(caught).isdisjoint(draw(policy, number, claim, nonce)) for nonce in nonces)

@@ -116,13 +116,15 @@ class Results(msgspec.Struct):
     """All that was tried.
 
     Attributes:
-        trials: whole proofs, by attack.
+        trials: whole proofs of small tasks, by attack.
+        larger: whole proofs of larger tasks, by task and then by attack.
         steps: single false steps of larger tasks, by task and then by attack.
         honest: honest proofs, by task.
         commands: what the command line said of one proof of each attack.
     """
 
     trials: dict[str, Tally] = {}
+    larger: dict[str, dict[str, Tally]] = {}
     steps: dict[str, dict[str, Tally]] = {}
     honest: dict[str, dict[str, int]] = {}
     commands: dict[str, str] = {}

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attacked
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,7 +16,8 @@ from pol_jax.attacks.attack import Attack, Forged, Setting
 from pol_jax.attacks.paper_rule import PaperRule, judge_by_paper
 from pol_jax.attacks.transcript import parameters_of, state_distance
 from pol_jax.errors import UsageError
-from red_team.modes import MODES, judge
+from pol_jax.protocol.stages import Stage
+from red_team.modes import MODES, Judged, judge
 from red_team.sampling import count_missed
 from red_team.tally import Tally
 
@@ -48,50 +49,83 @@ class Victim:
 def victims_in(folder: Path, steps: int) -> list[Victim]:
     """Train everything that is attacked."""
     tasks = (attacked.sgd, attacked.adam, attacked.mixed, attacked.phases)
-    found = [victim_of(task, folder, steps, KEY) for task in tasks]
-    return [*found, victim_of(attacked.sgd, folder / "keyless", steps, None)]
+    found = [victim_of(make(steps=steps), folder / make.__name__) for make in tasks]
+    return [*found, victim_of(attacked.sgd(steps=steps), folder / "keyless", None)]
 
 
-def victim_of(make: Any, folder: Path, steps: int, key: Ed25519PrivateKey | None) -> Victim:
+def victim_of(task: Task, folder: Path, key: Ed25519PrivateKey | None = KEY) -> Victim:
     """Train twice, with two seeds; the first proof is attacked."""
-    task = make(steps=steps)
     proofs = [
-        train(task, folder / f"{make.__name__}-{seed}", choices=Choices(seed=seed, witness_interval=1), key=key)
+        train(task, folder / seed, choices=Choices(seed=seed, witness_interval=1), key=key)
         for seed in ("victim", "another")
     ]
     spec = proofs[0].commitment.state
-    ends = [proof.host_leaves(steps) for proof in proofs]
+    ends = [proof.host_leaves(task.steps) for proof in proofs]
     return Victim(task, proofs[0], state_distance(spec, ends[0], ends[1], parameters_of(spec)))
 
 
-def is_done(tally: Tally, parts: int, most: int) -> bool:
-    """Return whether an attack was tried often enough: in each mode that goes on, or by ``most`` forgers."""
-    if tally.trials >= most:
-        return True
-    counts = [tally.mode(name) for name in modes_of(tally)]
-    return tally.trials > 0 and all(each.parts >= parts or not each.parts for each in counts)
+@dataclass(frozen=True)
+class Extent:
+    """How much is tried of each attack.
+
+    Attributes:
+        parts: false parts that are judged, for each mode.
+        forgers: of different seeds, at most.
+        whole: so many of them are judged by the paper's rule, and in all of ``all_modes`` even where none comes to a
+            replay.
+        all_modes: that judge those first ones.
+        modes: that judge the later ones.
+        first: so many false segments of those first ones are replayed, and no other; None for every segment.
+        later: likewise for the later ones. A replay judges each segment by itself.
+        often: whether an attack that needs one false step falsifies one in every segment.
+    """
+
+    parts: int = 100
+    forgers: int = 100
+    whole: int = WHOLE
+    all_modes: Sequence[str] = MODES
+    modes: Sequence[str] = MODES
+    first: int | None = None
+    later: int | None = 8
+    often: bool = False
+
+    def modes_of(self, tally: Tally) -> Sequence[str]:
+        """Return the modes that judge the next forger's proof."""
+        if tally.trials < self.whole:
+            return self.all_modes
+        early = all(tally.mode(name).ended_early or not tally.mode(name).parts for name in self.modes)
+        return tuple(name for name in self.modes if name in BEFORE_REPLAY or not early)
+
+    def is_done(self, tally: Tally) -> bool:
+        """Return whether an attack was tried often enough: in each mode that goes on, or by so many forgers."""
+        if tally.trials >= self.forgers:
+            return True
+        counts = [tally.mode(name) for name in self.modes_of(tally)]
+        return tally.trials > 0 and all(each.parts >= self.parts or not each.parts for each in counts)
 
 
-def modes_of(tally: Tally) -> Sequence[str]:
-    """Return the modes that judge the next forger's proof."""
-    if tally.trials < WHOLE:
-        return MODES
-    early = all(tally.mode(name).ended_early or not tally.mode(name).parts for name in MODES)
-    return BEFORE_REPLAY if early else MODES
+LARGER: Final = Extent(
+    whole=1, all_modes=("bits", "task", "tolerance"), modes=("bits",), first=1, later=None, often=True
+)
+"""Of tasks whose steps take long: numbers are compared in one segment of the first proof, and in single steps
+(`red_team.steps`)."""
 
 
-def try_once(attack: Attack, victims: Sequence[Victim], folder: Path, rule: PaperRule, tally: Tally) -> None:
+def try_once(
+    attack: Attack, victims: Sequence[Victim], folder: Path, rule: PaperRule, extent: Extent, tally: Tally
+) -> None:
     """Let the next forger forge, on the first task that has what the attack needs, and count what all say."""
-    out, seed, modes = folder / "forged", tally.trials + 1, modes_of(tally)
+    out, seed = folder / "forged", tally.trials + 1
     for victim in victims:
         if tally.task not in ("", victim.task.name):
             continue
         try:
-            forged = attack.forge(Setting(victim.proof, victim.task, seed, rule.slack * victim.d_ref), out)
+            setting = Setting(victim.proof, victim.task, seed, rule.slack * victim.d_ref, extent.often)
+            forged = attack.forge(setting, out)
             tally.task = victim.task.name
-            if seed <= WHOLE:
+            if seed <= extent.whole:
                 _by_paper(forged, victim, rule, tally)
-            _count(forged, victim, modes, tally)
+            _count(forged, victim, extent, tally)
             tally.trials = seed
             return
         except UsageError:  # the task lacks something: it is the next one's turn
@@ -108,15 +142,27 @@ def _by_paper(forged: Forged, victim: Victim, rule: PaperRule, tally: Tally) -> 
     tally.why = tally.why or verdict.refusal or ""
 
 
-def _count(forged: Forged, victim: Victim, modes: Sequence[str], tally: Tally) -> None:
+def _count(forged: Forged, victim: Victim, extent: Extent, tally: Tally) -> None:
     tally.cost += forged.gradients / victim.proof.segments.steps
     if forged.gain is not None:
         tally.gain = max(tally.gain or 0.0, forged.gain)
-    segments = len(open_proof(forged.root).segments)
-    for mode, judged in judge(forged, victim.task, modes).items():
+    most = extent.first if tally.trials < extent.whole else extent.later
+    for mode, judged in judge(forged, victim.task, extent.modes_of(tally), most).items():
         tally.mode(mode).add(judged)
-        if mode == "bits" and tally.trials < WHOLE and 0 < len(judged.caught) < segments:
-            tally.sampled = count_missed(forged, SAMPLED, DRAWS, judged.caught, tally.sampled)
+        if mode == "bits" and tally.trials < WHOLE and most is None:
+            _count_draws(forged, judged, tally)
+
+
+def _count_draws(forged: Forged, judged: Judged, tally: Tally) -> None:
+    """Draw challenges where some segments are false, and some are not: of the proof, or of one that it starts from."""
+    segments, caught = open_proof(forged.root).segments, judged.caught
+    if forged.parent_steps:
+        segments = open_proof(forged.parents[0]).segments
+        # A chain is refused at its beginning, and only for what is false there.
+        refused = judged.verdict == "rejected" and judged.stage == Stage.INITIAL_STATE.value
+        caught = frozenset(map(segments.of_step, forged.parent_steps)) if refused else frozenset()
+    if 0 < len(caught) < len(segments):
+        tally.sampled = count_missed(forged, SAMPLED, DRAWS, caught, tally.sampled)
 
 
 Report = Callable[[Tally], None]
@@ -129,18 +175,17 @@ def try_all(
     victims: Sequence[Victim],
     folder: Path,
     rule: PaperRule,
-    parts: int,
-    most: int,
+    extent: Extent,
     report: Report,
 ) -> None:
     """Try each attack once, then each until it was tried often enough, so that a table can be made at any time."""
-    for rounds in (1, min(3, most), most):
+    for rounds in (1, min(3, extent.forgers), extent.forgers):
         for attack in attacks:
             tally = tallies.setdefault(attack.name, Tally(attack.name))
             for _ in range(rounds):
-                if tally.trials >= rounds or is_done(tally, parts, most):
+                if tally.trials >= rounds or extent.is_done(tally):
                     break
-                try_once(attack, victims, folder, rule, tally)
+                try_once(attack, victims, folder, rule, extent, tally)
                 if not tally.task:
                     break
                 report(tally)

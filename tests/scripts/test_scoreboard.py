@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import attacked
@@ -14,7 +15,7 @@ from red_team.modes import MODES, Judged, judge
 from red_team.sampling import count_missed
 from red_team.shared import shared
 from red_team.tally import Missed, Results, Tally, load, save
-from red_team.trials import BEFORE_REPLAY, WHOLE, Victim, is_done, modes_of, try_all
+from red_team.trials import BEFORE_REPLAY, LARGER, WHOLE, Extent, Victim, try_all, try_once
 
 from pol_jax import Choices, RandomSegments, train
 from pol_jax.attacks.attack import Forged, Setting
@@ -67,7 +68,8 @@ def test_a_trial_forges_anew_and_counts(victim: Victim, tmp_path: Path, monkeypa
     monkeypatch.setattr(trials, "MODES", ("bits",))  # all of them are tried by the script
     tallies, told = dict[str, Tally](), list[int]()
     attacks = [attack_named("chosen-order"), attack_named("low-precision-leaves")]
-    try_all(attacks, tallies, [victim], tmp_path, PUBLISHED, 2 * STEPS, 2, lambda tally: told.append(tally.trials))
+    extent = Extent(parts=2 * STEPS, forgers=2, modes=("bits",))
+    try_all(attacks, tallies, [victim], tmp_path, PUBLISHED, extent, lambda tally: told.append(tally.trials))
     found, without = tallies["chosen-order"], tallies["low-precision-leaves"]
     assert (found.trials, found.paper, found.cost) == (2, {"accepted": 2}, 10.0)
     bits = found.mode("bits")
@@ -76,7 +78,8 @@ def test_a_trial_forges_anew_and_counts(victim: Victim, tmp_path: Path, monkeypa
     assert (without.trials, without.task) == (0, ""), "no task here has what it needs"
     assert told == [1, 2]
     assert not list(tmp_path.iterdir())
-    try_all(attacks[:1], tallies, [victim], tmp_path, PUBLISHED, 3 * STEPS, 3, lambda tally: told.append(tally.trials))
+    extent = replace(extent, parts=3 * STEPS, forgers=3)
+    try_all(attacks[:1], tallies, [victim], tmp_path, PUBLISHED, extent, lambda tally: told.append(tally.trials))
     assert told == [1, 2, 3], "a run goes on"
 
 
@@ -85,11 +88,35 @@ def test_where_no_trial_came_to_a_replay_two_modes_go_on() -> None:
     for mode in MODES:
         early.mode(mode).add(Judged("rejected", 5, ""))
         late.mode(mode).add(Judged("rejected", 9, ""))
-    assert modes_of(early) == BEFORE_REPLAY
-    assert modes_of(late) == MODES
-    assert is_done(early, 1, 100)
-    assert not is_done(late, 2, 100)
-    assert is_done(late, 2, WHOLE)
+    extent = Extent(parts=2)
+    assert extent.modes_of(early) == BEFORE_REPLAY
+    assert tuple(extent.modes_of(late)) == MODES
+    assert Extent(parts=1).is_done(early)
+    assert not extent.is_done(late)
+    assert replace(extent, forgers=WHOLE).is_done(late)
+    assert LARGER.modes_of(late) == ("bits",), "what takes long is judged in every mode once"
+
+
+def test_of_a_later_proof_some_false_segments_are_replayed_and_no_other(victim: Victim, tmp_path: Path) -> None:
+    """A replay judges each by itself; what needs one false step has one in every segment, if so many are wanted."""
+    setting = Setting(victim.proof, victim.task, 1, 1.0, often=True)
+    forged = attack_named("poisoned-step").forge(setting, tmp_path / "forged")
+    assert len(forged.false_steps) == STEPS // 10
+    assert len({step % 10 for step in forged.false_steps}) == 1
+    every, some = (judge(forged, victim.task, ("bits",), most)["bits"] for most in (None, 3))
+    assert (every.parts, every.passed) == (10, 0)
+    assert (some.parts, some.passed) == (3, 0)
+    assert some.caught < every.caught
+
+
+def test_draws_miss_what_is_false_in_an_earlier_proof_as_often_as_is_announced(victim: Victim, tmp_path: Path) -> None:
+    tally = Tally("laundered-step")
+    try_once(attack_named("laundered-step"), [victim], tmp_path, PUBLISHED, Extent(), tally)
+    assert tally.mode("bits").verdicts == {"rejected (7)": 1}
+    assert tally.mode("bundle").verdicts == {"inconclusive (7)": 1}, "no opening shows an earlier proof"
+    assert tally.sampled is not None
+    assert tally.sampled.expected == pytest.approx(0.4), "6 of the earlier proof's 10 segments are drawn"
+    assert tally.sampled.agrees
 
 
 def tally(name: str, verdict: str, gain: float | None = None) -> Tally:
@@ -120,4 +147,4 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_the_document_has_the_tables_of_the_results() -> None:
     text = (ROOT / "docs" / "attacks.md").read_text()
     assert text == with_tables(text, load(ROOT / "docs" / "attacks.json"))
-    assert text.count("<!-- table: ") == text.count("<!-- end -->") == 6
+    assert text.count("<!-- table: ") == text.count("<!-- end -->") == 7
