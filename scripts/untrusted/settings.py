@@ -17,11 +17,11 @@ from untrusted.federation import Setting
 
 SETTINGS = {
     "digits": Setting(workers=10, rounds=2, steps=80, batch_size=32, interval=20, classes=4, share=0.125),
-    "cifar10": Setting(workers=10, rounds=2, steps=80, batch_size=32, interval=20, classes=4, share=0.125),
+    "cifar10": Setting(workers=10, rounds=3, steps=160, batch_size=32, interval=20, classes=7, share=0.125),
 }
 QUICK = Setting(workers=4, rounds=1, steps=12, batch_size=8, interval=4, classes=5, share=0.25)
 
-TRAIN, TEST = 10_000, 2_000
+TRAIN, TEST = 40_000, 2_000
 """So many images of CIFAR-10."""
 
 

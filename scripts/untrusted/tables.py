@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
 from pol_jax import Verdict
+from untrusted.elsewhere import Elsewhere
 from untrusted.federation import Outcome
 
 PROVEN: Final = "proven average"
@@ -41,6 +42,13 @@ def verdicts(found: Mapping[int, Mapping[str, Outcome]]) -> str:
     each = [str(verdict) for verdict in (Verdict.ACCEPTED, Verdict.REJECTED, Verdict.INCONCLUSIVE)]
     lines = ([name, *(str(seen[word]) for word in each), reasons.get(name, "")] for name, seen in counts.items())
     return _markdown(["behaviour", *each, "a reason"], lines)
+
+
+def elsewhere_table(found: Iterable[Elsewhere]) -> str:
+    """Return what became of honest workers under another XLA."""
+    heads = ["an honest worker with", "verdict", "steps opened", "compared as numbers", "reason"]
+    lines = ([each.build, each.verdict, str(each.opened), str(each.compared), each.reason] for each in found)
+    return _markdown(heads, lines)
 
 
 def _cost(number: int, row: Mapping[str, Outcome]) -> list[str]:

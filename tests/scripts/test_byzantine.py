@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,11 +15,13 @@ pytest.importorskip("flwr", reason="the extra 'flower' is not installed")
 
 import byzantine
 from federation import linear, records
+from untrusted import elsewhere
 from untrusted.aggregation import aggregations
 from untrusted.behaviours import BYZANTINE, honest
+from untrusted.elsewhere import work
 from untrusted.federation import Outcome, Setting, non_iid
 from untrusted.settings import SETTINGS
-from untrusted.tables import ALONE, PROVEN, Found, costs, table, verdicts
+from untrusted.tables import ALONE, PROVEN, Found, costs, elsewhere_table, table, verdicts
 
 SMALL = Setting(workers=4, rounds=1, steps=12, batch_size=4, interval=4, classes=2, share=0.25)
 
@@ -70,8 +74,32 @@ def test_what_is_proven_is_the_average_of_the_honest_workers_alone(
     assert 0 < proven.replayed <= SMALL.share
     again: Found = byzantine.compare("linear", SMALL, [2], None, tmp_path)
     assert again == found
-    byzantine.write(tmp_path, {"linear": found})
+    byzantine.write(tmp_path, {"linear": found}, {})
     assert json.loads((tmp_path / "byzantine.json").read_text())["linear"]["2"][PROVEN] == asdict(proven)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_worker_elsewhere_is_judged_by_what_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here it is this process, which has the same bits; `tests/workers` has one with others."""
+    asked = list[list[int]]()
+
+    def start(folder: Path, steps: Iterable[int]) -> None:
+        asked.append(list(steps))
+        work(folder, asked[-1])
+
+    monkeypatch.setattr(elsewhere, "task_named", lambda *_: (linear(), records(0)))
+    (found,) = byzantine.look_elsewhere("linear", SMALL, None, tmp_path, {"this one": start})
+    assert (found.verdict, found.compared) == ("accepted", 0), found.reason
+    assert asked[0] == [], "it is asked to train, and then to open"
+    assert len(asked[1]) == found.opened > 0
+    assert byzantine.look_elsewhere("linear", SMALL, None, tmp_path, {"this one": start}) == [found]
+    assert len(asked) == 2, "what is known is not computed again"
+    assert "| this one | accepted | 3 | 0 |" in elsewhere_table([found])
+
+
+def test_what_is_not_at_hand_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(byzantine.builds_at_hand(sys.executable)) == len(byzantine.builds_at_hand(None)) + 1
+    assert capsys.readouterr().err.count("skipped: an honest worker under another jax") == 1
 
 
 def test_tables_show_what_proofs_let_in() -> None:
