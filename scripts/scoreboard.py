@@ -1,7 +1,7 @@
 """Forge by every attack, and count what the rule of the 2021 paper and each mode of this project's verifier say.
 
     python scripts/scoreboard.py trials  [--results FILE] [--task TASK] [--data-dir DIR] [--only NAME...] [--parts N]
-                                         [--steps N] [--strict]
+                                         [--steps N] [--modes MODE...] [--strict]
     python scripts/scoreboard.py steps   [--results FILE] [--task TASK] [--data-dir DIR] [--parts N]
     python scripts/scoreboard.py search  [--results FILE] [--task TASK] [--data-dir DIR] [--examples N]
     python scripts/scoreboard.py honest  [--results FILE] [--tasks TASK...] [--seed N]
@@ -31,6 +31,7 @@ from red_team.document import succeeds, trials_table, with_tables
 from red_team.false_beginnings import try_beginnings
 from red_team.honest import judge_honest
 from red_team.honest_run import HonestRun, task_named
+from red_team.modes import MODES
 from red_team.search import search
 from red_team.shared import shared
 from red_team.steps import try_steps
@@ -58,6 +59,8 @@ def main() -> None:
     trials.add_argument("--most", type=int, default=100, help="forgers of different seeds, for each attack")
     trials.add_argument("--task", help="a built-in task, in place of those of `attacked`")
     trials.add_argument("--data-dir", type=Path, help="TFDS data directory of CIFAR-10")
+    trials.add_argument("--modes", nargs="+", choices=MODES, help="that judge, in place of the usual ones")
+    trials.add_argument("--keep", type=Path, help="a folder that keeps the victims' proofs for the next time")
     trials.add_argument("--interval", type=int, default=5, help="between checkpoints of that task")
     trials.add_argument("--records", type=int, default=400, help="of CIFAR-10")
     trials.add_argument("--steps", type=int, default=STEPS, help="of the victims' training")
@@ -101,13 +104,15 @@ def run_trials(options: argparse.Namespace) -> None:
     results = load(options.results)
     chosen = [attack_named(name) for name in options.only] if options.only else ATTACKS
     with tempfile.TemporaryDirectory() as name, shared():
-        folder, rule = Path(name), STRICT if options.strict else PUBLISHED
+        folder, rule, kept = Path(name), STRICT if options.strict else PUBLISHED, options.keep or Path(name)
         extent = replace(LARGER if options.task else Extent(), parts=options.parts, forgers=options.most)
+        if options.modes:
+            extent = replace(extent, all_modes=options.modes, modes=options.modes)
         if options.task:
             task = task_named(options.task, options.data_dir, options.steps, options.records)
-            victims = [victim_of(replace(task, interval=options.interval), folder / "victim")]
+            victims = [victim_of(replace(task, interval=options.interval), kept / options.task)]
         else:
-            victims = victims_in(folder, options.steps)
+            victims = victims_in(kept, options.steps)
         tallies = results.larger.setdefault(options.task, {}) if options.task else results.trials
         try_all(chosen, tallies, victims, folder, rule, extent, _saved(options.results, results))
 

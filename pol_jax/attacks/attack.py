@@ -25,8 +25,9 @@ class Setting:
         task: the task of the victim: program, records, schedule.
         seed: decides what the forger chooses by chance, and the nonce of what they commit to.
         slack: the largest distance that the rule of the 2021 paper lets pass; an absolute distance of parameters.
-        often: whether every segment gets a false step, where one false step of the whole run is the attack. A replay
-            judges each segment by itself, so that one proof is as many trials.
+        often: whether every segment but the first gets a false step, where one false step of the whole run is the
+            attack; a replay judges each segment by itself, so that one proof is as many trials. The first one stays
+            true then, in other attacks too: a backend that gets its bits rejects what is false by bits alone.
     """
 
     victim: Proof
@@ -69,14 +70,19 @@ class Setting:
         """Return the nonce that a forger commits to."""
         return f"forger {self.seed}{suffix}"
 
+    @property
+    def true_steps(self) -> int:
+        """Return how many first steps stay true."""
+        return self.interval if self.often else 0
+
     def places_for_one(self, alone: int) -> tuple[int, ...]:
         """Return the steps that are falsified where one is enough: ``alone``, or if `often` one of each segment.
 
-        In each segment it is as far from the start as ``alone`` is in its own.
+        In each segment it is as far from the start as ``alone`` is in its own; the first one stays true.
         """
         if not self.often:
             return (alone,)
-        return tuple(range((alone - 1) % self.interval + 1, self.steps + 1, self.interval))
+        return tuple(range((alone - 1) % self.interval + 1 + self.true_steps, self.steps + 1, self.interval))
 
     def steps_of_line(self, first: list[np.ndarray]) -> int:
         """Return how many steps a straight line from ``first`` needs, so that no segment is longer than half the slack.

@@ -20,7 +20,7 @@ import numpy as np
 
 from pol_jax.attacks.attack import Attack, Forged, Setting, of_length
 from pol_jax.attacks.false_proof import FalseProof
-from pol_jax.attacks.transcript import State, invented, line, parameters_of
+from pol_jax.attacks.transcript import State, execute, invented, line, parameters_of
 from pol_jax.training.task import Key, PyTree, Task
 
 SCALE: Final = 1e-6
@@ -59,14 +59,15 @@ def _along_a_line(setting: Setting, out: Path, task: Task, start: Callable[[Stat
     places = parameters_of(setting.spec)
     steps = setting.steps_of_line(start(setting.beginning))
     proof = FalseProof.begin(out, of_length(task, steps), setting.interval, setting.named())
-    first = start(proof.initial)
+    begun = execute(proof.program, start(proof.initial), proof.inputs[: setting.true_steps])
+    first, left = begun.states[-1], proof.inputs[setting.true_steps :]
     last = list(first)
     for at in (*places, *_others(setting)):
         last[at] = setting.target[at]
-    states = line(setting.spec, first, last, steps)
-    transcript = invented(states, proof.inputs, len(proof.program.signature.metrics))
+    states = line(setting.spec, first, last, len(left))
+    transcript = begun.then(invented(states, left, len(proof.program.signature.metrics)))
     proof.write(transcript)
-    return Forged(out, proof.task, transcript, transcript.altered, 0)
+    return Forged(out, proof.task, transcript, transcript.altered, setting.true_steps)
 
 
 def _others(setting: Setting) -> tuple[int, ...]:

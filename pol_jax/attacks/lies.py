@@ -38,8 +38,12 @@ def _train_otherwise(
 ) -> Forged:
     """Train with other inputs, or with changes, and say that the commitment's were used."""
     proof = FalseProof.begin(out, of_length(claimed, setting.steps), setting.interval, setting.named())
-    used = [inputs_of(proof, each) for each in proof.inputs]
-    transcript = replace(execute(proof.program, proof.initial, used, change), inputs=proof.inputs)
+    used = [each if each.step <= setting.true_steps else inputs_of(proof, each) for each in proof.inputs]
+
+    def changed(step: int, before: State, after: State) -> State:
+        return after if step <= setting.true_steps else change(step, before, after)
+
+    transcript = replace(execute(proof.program, proof.initial, used, changed), inputs=proof.inputs)
     proof.write(transcript)
     other = [each.step for each, told in zip(used, proof.inputs, strict=True) if _differ(each, told)]
     return Forged(out, proof.task, transcript, tuple(sorted({*transcript.altered, *other})), setting.steps)

@@ -33,8 +33,8 @@ def retrain(setting: Setting, out: Path, **environment: str) -> Forged:
     proof = FalseProof.begin(out, of_length(setting.task, steps), setting.interval, setting.named())
     pull = setting.slack / (2 * setting.interval)  # of a step; that of a segment is half of the slack
 
-    def pulled(_step: int, _before: State, after: State) -> State:
-        return moved(after, setting.target, places, pull)
+    def pulled(step: int, _before: State, after: State) -> State:
+        return after if step <= setting.true_steps else moved(after, setting.target, places, pull)
 
     transcript = execute(proof.program, proof.initial, proof.inputs, pulled)
     proof.write(transcript, **environment)

@@ -37,6 +37,9 @@ the forger names another backend; an opening of false steps, with decisions, on 
 and every segment on another backend, where nothing but equal bits is accepted.
 """
 
+AS_NUMBERS: Final = ("tolerance", "decisions", "exact")
+"""The modes in which numbers are compared, which takes many executions of each step."""
+
 OPENED: Final = 8
 """So many false steps are opened, about."""
 
@@ -83,16 +86,18 @@ def judge(forged: Forged, task: Task, modes: Sequence[str], most: int | None = N
         forged: the proof.
         task: the honest one, which the mode "task" trusts.
         modes: of `MODES`.
-        most: so many of the false segments are replayed, and no other; None to replay every segment. Where none is
-            false, every one is replayed.
+        most: so many of the false segments are replayed, and no other, where numbers are compared; None to replay every
+            segment. Where none is false, every one is replayed.
     """
     with tempfile.TemporaryDirectory() as folder:
         elsewhere = Path(folder) / "proof"
-        if not {"tolerance", "exact", "decisions"}.isdisjoint(modes):
+        if not set(AS_NUMBERS).isdisjoint(modes):
             shutil.copytree(forged.root, elsewhere)
             claim_elsewhere(elsewhere)
         return {
-            mode: _judge(forged, forged.root if mode in ("bits", "task", "bundle") else elsewhere, task, mode, most)
+            mode: _judge(forged, elsewhere, task, mode, most)
+            if mode in AS_NUMBERS
+            else _judge(forged, forged.root, task, mode, None)
             for mode in modes
         }
 

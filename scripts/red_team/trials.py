@@ -16,6 +16,7 @@ from pol_jax.attacks.attack import Attack, Forged, Setting
 from pol_jax.attacks.paper_rule import PaperRule, judge_by_paper
 from pol_jax.attacks.transcript import parameters_of, state_distance
 from pol_jax.errors import UsageError
+from pol_jax.protocol.inventory import FILE as INVENTORY
 from pol_jax.protocol.stages import Stage
 from red_team.modes import MODES, Judged, judge
 from red_team.sampling import count_missed
@@ -54,10 +55,12 @@ def victims_in(folder: Path, steps: int) -> list[Victim]:
 
 
 def victim_of(task: Task, folder: Path, key: Ed25519PrivateKey | None = KEY) -> Victim:
-    """Train twice, with two seeds; the first proof is attacked."""
+    """Train twice, with two seeds, or take what was trained before; the first proof is attacked."""
     proofs = [
-        train(task, folder / seed, choices=Choices(seed=seed, witness_interval=1), key=key)
-        for seed in ("victim", "another")
+        open_proof(root)
+        if (root / INVENTORY).exists()
+        else train(task, root, choices=Choices(seed=root.name, witness_interval=1), key=key)
+        for root in (folder / "victim", folder / "another")
     ]
     spec = proofs[0].commitment.state
     ends = [proof.host_leaves(task.steps) for proof in proofs]
@@ -75,8 +78,8 @@ class Extent:
             replay.
         all_modes: that judge those first ones.
         modes: that judge the later ones.
-        first: so many false segments of those first ones are replayed, and no other; None for every segment.
-        later: likewise for the later ones. A replay judges each segment by itself.
+        first: so many false segments of those first ones are compared as numbers, and no other; None for every segment.
+        later: likewise for the later ones. Each segment is judged by itself.
         often: whether an attack that needs one false step falsifies one in every segment.
     """
 
@@ -104,9 +107,7 @@ class Extent:
         return tally.trials > 0 and all(each.parts >= self.parts or not each.parts for each in counts)
 
 
-LARGER: Final = Extent(
-    whole=1, all_modes=("bits", "task", "tolerance"), modes=("bits",), first=1, later=None, often=True
-)
+LARGER: Final = Extent(whole=1, all_modes=("bits", "task", "tolerance"), modes=("bits",), first=1, often=True)
 """Of tasks whose steps take long: numbers are compared in one segment of the first proof, and in single steps
 (`red_team.steps`)."""
 
@@ -149,7 +150,7 @@ def _count(forged: Forged, victim: Victim, extent: Extent, tally: Tally) -> None
     most = extent.first if tally.trials < extent.whole else extent.later
     for mode, judged in judge(forged, victim.task, extent.modes_of(tally), most).items():
         tally.mode(mode).add(judged)
-        if mode == "bits" and tally.trials < WHOLE and most is None:
+        if mode == "bits" and tally.trials < WHOLE:
             _count_draws(forged, judged, tally)
 
 
