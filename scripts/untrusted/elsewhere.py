@@ -47,7 +47,7 @@ class Elsewhere:
         build: what its process had.
         verdict: on its update.
         reason: of the verdict.
-        opened: steps of its opening that were replayed.
+        opened: steps that it opened.
         compared: how many of them have other bits than here, and were compared as numbers.
     """
 
@@ -94,11 +94,17 @@ def honest_elsewhere(
     asked = {"name": name, "setting": asdict(setting), "data_dir": str(data_dir) if data_dir else None}
     (folder / ASKED).write_text(json.dumps(asked))
     _save(folder / MODEL, model)
+    opened = list[int]()
+
+    def open_steps_there(folder: Path, steps: Iterable[int]) -> None:
+        opened.extend(steps)
+        start(folder, opened)
+
     start(folder, ())
-    answer = Remote(_load(folder / UPDATE, model), folder / PROOF, start=start)
+    answer = Remote(_load(folder / UPDATE, model), folder / PROOF, start=open_steps_there)
     result: UpdateResult = challenge(replace(site, programs=Programs()), answer, setting.share).result
     compared = len({each.start for each in result.report.compared if not each.is_initial}) if result.report else 0
-    return Elsewhere(build, str(result.verdict), result.reason, result.replayed, compared)
+    return Elsewhere(build, str(result.verdict), result.reason, len(opened), compared)
 
 
 def work(folder: Path, steps: Iterable[int]) -> None:
