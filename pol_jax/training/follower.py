@@ -69,7 +69,14 @@ class Follower:
         last: the state after the last step that was followed; its memory is reused by the next one.
     """
 
-    def __init__(self, program: Program, witness: Witness, observe: Observer, on_step: OnStep | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        witness: Witness,
+        observe: Observer,
+        on_step: OnStep | None = None,
+        most_copies: int = sys.maxsize,
+    ) -> None:
         """Begin to follow steps of ``program``.
 
         Args:
@@ -77,6 +84,8 @@ class Follower:
             witness: makes the rows.
             observe: receives the rows.
             on_step: receives all metrics of each step, after its row was observed.
+            most_copies: of states that wait, however small they are. Copies that wait bridge what a checkpoint takes
+                to be written; where none is, they would only take memory.
         """
         self._program, self._witness, self._observe, self._on_step = program, witness, observe, on_step
         self._places = [program.signature.metrics.index(name) for name in witness.rows.metrics]
@@ -84,7 +93,7 @@ class Follower:
         room = max(2, min(_WAITING_STEPS, _WAITING_BATCHES // max(1, batch)))
         size = witness.layout.nbytes
         room_of_states = max(2, _WAITING_STATES // max(1, size)) if size <= _WAITING_STATES else 1
-        self._room, self._room_of_states = Semaphore(room), Semaphore(room_of_states)
+        self._room, self._room_of_states = Semaphore(room), Semaphore(min(room_of_states, most_copies))
         self._steps: SimpleQueue[_Executed | Event | None] = SimpleQueue()
         self._error: BaseException | None = None
         self.last: Leaves = ()

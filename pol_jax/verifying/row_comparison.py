@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 import jax
 
@@ -17,6 +18,10 @@ from pol_jax.training.inputs import StepInput
 from pol_jax.training.loop import run
 from pol_jax.training.states import HostState
 from pol_jax.training.witness import Witness
+
+
+_COPIES: Final = 2
+"""One copy of a state is digested while the next step runs: a replay writes nothing that more would wait for."""
 
 
 def placed_program(program: Program, commitment: Commitment) -> Program:
@@ -78,7 +83,7 @@ def replay_to_state(
 ) -> tuple[ReplayResult, Leaves]:
     """Replay like `replay_steps`; return the last state too, or no leaves if a row differs."""
     try:
-        with executing(program.signature), Follower(program, witness, comparer) as follower:
+        with executing(program.signature), Follower(program, witness, comparer, most_copies=_COPIES) as follower:
             last = run(program, state, inputs, follower)
     except _Mismatch as mismatch:
         return mismatch.result, ()

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Thread
 
+import jax
 import numpy as np
 import pytest
 import tiny
+import unsandboxed
 
-from pol_jax import Choices, open_proof, train
+from pol_jax import AllSegments, Choices, open_proof, train
+from pol_jax.reports.outcomes import Verdict
 from pol_jax.storage.checkpoint_writer import CheckpointWriter
 from pol_jax.training import follower, states
 from pol_jax.training.follower import Follower
-from pol_jax.training.states import HostState
+from pol_jax.training.states import HostState, Layout, Packed
 
 STEPS, CHOICES = 3, Choices(interval=1)
 
@@ -55,3 +58,27 @@ def test_a_step_that_the_loop_takes_itself_leaves_its_room(tmp_path: Path, monke
     trained.join(60)
     assert not trained.is_alive()
     assert open_proof(tmp_path / "proof").finished()
+
+
+def test_a_replay_holds_few_copies_however_small_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It writes nothing that its loop would have to wait for."""
+    held, highest, pack, give_back = 0, 0, Layout.pack, Follower._give_back
+
+    def counted(layout: Layout, leaves: Sequence[jax.Array]) -> Packed:
+        nonlocal held, highest
+        held += 1
+        highest = max(highest, held)
+        return pack(layout, leaves)
+
+    def slow(self: Follower, step: int, has: bool) -> None:  # in the place of a method
+        nonlocal held
+        time.sleep(0.02)
+        held -= has
+        give_back(self, step, has)
+
+    train(tiny.plain(), tmp_path / "proof", steps=8, choices=Choices(interval=8, witness_interval=1))
+    monkeypatch.setattr(Layout, "pack", counted)
+    monkeypatch.setattr(Follower, "_give_back", slow)
+    report = unsandboxed.verify(tmp_path / "proof", tiny.plain().source, policy=AllSegments(), any_program=True)
+    assert report.verdict is Verdict.ACCEPTED
+    assert highest == 2
