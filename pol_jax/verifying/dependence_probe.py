@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -36,7 +37,10 @@ _ENOUGH: Final = 16
 """Values that a step moves in a leaf which counts, if there is one: a single one may be a rate or a count."""
 
 _MOST_BYTES: Final = 2**30
-"""Of a larger state no step is tried: four of them are in memory."""
+"""Of a larger state no step is tried: three of them are in memory."""
+
+_CHUNK: Final = 2**20
+"""So many numbers of a leaf are compared at a time."""
 
 
 def probe_dependence(program: Program, before: State, given: StepInput) -> Dependence | None:
@@ -82,8 +86,13 @@ def _rearranged(spec: StateSpec, state: State, at: int) -> np.ndarray:
 def _execute(program: Program, before: Callable[[int], np.ndarray], given: StepInput) -> list[np.ndarray]:
     places = range(len(program.signature.state))
     with executing(program.signature):
-        after, _ = program.step(tuple(jnp.array(before(at)) for at in places), given.batch, given.key)
+        after, _ = program.step(tuple(_put(before(at)) for at in places), given.batch, given.key)
         return [np.asarray(leaf) for leaf in after]
+
+
+def _put(leaf: np.ndarray) -> jax.Array:
+    """Return a copy of a leaf on the device; `jnp.array` would make one of numpy's first, and leave it for later."""
+    return jnp.copy(jax.device_put(leaf)).block_until_ready()
 
 
 def _least_change(spec: StateSpec, own: _Ends, other: _Ends) -> tuple[float | None, str | None]:
@@ -92,7 +101,7 @@ def _least_change(spec: StateSpec, own: _Ends, other: _Ends) -> tuple[float | No
     moved = {at: int(np.count_nonzero(own[0](at) != own[1][at])) for at in floating}
     least = min(_ENOUGH, max(moved.values(), default=0))
     shares = {
-        at: _change([doubles(leaf) for before, after in (own, other) for leaf in (before(at), after[at])])
+        at: _change([np.ravel(leaf) for before, after in (own, other) for leaf in (before(at), after[at])])
         for at, count in moved.items()
         if count and count >= max(least, _LARGE * sum(moved.values()))
     }
@@ -104,7 +113,19 @@ def _least_change(spec: StateSpec, own: _Ends, other: _Ends) -> tuple[float | No
 
 
 def _change(ends: Sequence[np.ndarray]) -> float:
-    """Return the distance between two updates of a leaf over the larger one; infinite where it is not known."""
-    first, second = ends[1] - ends[0], ends[3] - ends[2]
-    scale = max(finite_distance(each, np.zeros_like(each)) for each in (first, second))
-    return finite_distance(first, second) / scale if scale else math.inf
+    """Return the distance between two updates of a leaf over the larger one; infinite where it is not known.
+
+    Args:
+        ends: the leaf, flat, before and after one update, and before and after the other.
+    """
+    apart, sizes = 0.0, [0.0, 0.0]
+    for at in range(0, ends[0].size, _CHUNK):  # leaves of doubles would be as large as two states
+        parts = [doubles(leaf[at : at + _CHUNK]) for leaf in ends]
+        first, second = parts[1] - parts[0], parts[3] - parts[2]
+        apart = math.hypot(apart, finite_distance(first, second))
+        nothing = np.zeros_like(first)
+        sizes = [
+            math.hypot(*pair)
+            for pair in zip(sizes, (finite_distance(x, nothing) for x in (first, second)), strict=True)
+        ]
+    return apart / max(sizes) if max(sizes) else math.inf
