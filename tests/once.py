@@ -18,6 +18,7 @@ import numpy as np
 from pol_jax.program.artifact import Artifacts, Program, load_program
 from pol_jax.program.signature import Signature
 from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.mesh import Mesh
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.records import record_spec
 from pol_jax.training.sources import fetch
@@ -50,11 +51,11 @@ def export_once(task: Task, signature: Signature, limits: Limits | None = None) 
     return _exported[key][1]
 
 
-def signature_once(task: Task, prng: str) -> Signature:
+def signature_once(task: Task, prng: str, mesh: Mesh | None = None) -> Signature:
     """In place of `signature_of`: a task of the same functions over like records is traced once."""
-    key = (*_key(task), record_spec(task.source), task.batch_size, prng)
+    key = (*_key(task), record_spec(task.source), task.batch_size, prng, mesh)
     if key not in _signed:
-        _signed[key] = task, signature_of(task, prng)
+        _signed[key] = task, signature_of(task, prng, mesh)
     return _signed[key][1]
 
 

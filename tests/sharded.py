@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from forked import Forked, forked
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, PartitionSpec
 
 import pol_jax
 from pol_jax.proving.sharding import Shardings
@@ -74,12 +74,52 @@ def mesh(data: int = 2, model: int = 2) -> jax.sharding.Mesh:
     return jax.make_mesh((data, model), ("data", "model"), axis_types=(AxisType.Auto,) * 2, devices=devices)
 
 
+def naming_devices(how: str, arithmetic: Literal["exact"] | None = None) -> pol_jax.Task:
+    """One layer, whose step names the axes of the mesh around it, or the devices of `mesh`.
+
+    Args:
+        how: "shard_map" (the loss and the gradient are sums over devices), "devices" or "axes" (the same over a mesh of
+            the task's own, or over the axes of one), "blind" (the gradient takes nothing of the batch), "own" (it is
+            different on each device), or "constraint" (of what lies between).
+        arithmetic: of the task.
+    """
+
+    def init(key: Key) -> dict[str, PyTree]:
+        return {"w": 0.2 * jax.random.normal(key, (_FEATURES, 2)), "momentum": jnp.zeros(2 * _FEATURES)}
+
+    def loss_of(w: jax.Array, x: jax.Array, label: jax.Array) -> jax.Array:
+        logits = x @ w
+        if how == "constraint":
+            logits = jax.lax.with_sharding_constraint(logits, PartitionSpec("data", "model"))
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, label))
+
+    def summed(w: jax.Array, x: jax.Array, label: jax.Array) -> tuple[jax.Array, jax.Array]:
+        loss, gradient = jax.value_and_grad(loss_of)(w, x, label)
+        gradient = {"blind": w, "own": gradient + jax.lax.axis_index("data")}.get(how, gradient)
+        return jax.lax.psum(loss, "data") / 2, gradient if how == "own" else jax.lax.psum(gradient, "data") / 2
+
+    def step(state: dict[str, PyTree], batch: PyTree, _: Key) -> tuple[dict[str, PyTree], dict[str, jax.Array]]:
+        whole, cut = PartitionSpec(), PartitionSpec("data")
+        over = mesh() if how == "devices" else _axes() if how == "axes" else None
+        mapped = jax.shard_map(summed, mesh=over, in_specs=(whole, cut, cut), out_specs=(whole, whole), check_vma=False)
+        function = jax.value_and_grad(loss_of) if how == "constraint" else mapped
+        loss, gradient = function(state["w"], batch["x"], batch["label"])
+        momentum = 0.9 * state["momentum"] + gradient.ravel()
+        return {"w": state["w"] - 0.1 * momentum.reshape(_FEATURES, 2), "momentum": momentum}, {"loss": loss}
+
+    return pol_jax.Task(f"naming {how}", init, step, records(), 8, STEPS, INTERVAL, arithmetic=arithmetic)
+
+
 def shardings(sharded_task: pol_jax.Task) -> Shardings:
     """Matrices are cut along both axes, keys among the rows of the mesh, and everything else is whole."""
 
     def cut(path: Any, leaf: jax.Array) -> PartitionSpec:
         if leaf.ndim == 2:
             return PartitionSpec("data", "model")
+def _axes() -> AbstractMesh:
+    return AbstractMesh((2, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+
+
         return PartitionSpec("data") if "keys" in jax.tree_util.keystr(path) else PartitionSpec()
 
     state = jax.eval_shape(sharded_task.init, jax.random.key(0))
@@ -108,7 +148,8 @@ def _train(case: Mapping[str, Any], process: int) -> dict[str, Any]:
         if process == 1 and step == case.get("at"):
             os.kill(os.getpid(), getattr(signal, case["signal"]))
 
-    sharded_task = task(arithmetic=case.get("arithmetic"))
+    arithmetic = case.get("arithmetic")
+    sharded_task = naming_devices(case["names"], arithmetic) if "names" in case else task(arithmetic=arithmetic)
     try:
         proof = pol_jax.train(
             sharded_task,

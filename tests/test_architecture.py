@@ -131,6 +131,7 @@ TESTED_ELSEWHERE = {
     "proving/test_state_chain.py": "proving.step_counter",
     "proving/test_opener.py": "proving.regeneration",
     "program/test_artifact.py": "program.signature",
+    "program/test_divided.py": "training.traced",
     "proving/test_resumption.py": "proving.choices proving.commit proving.open_run proving.preparation"
     " proving.recorder storage.open_run",
     "reports/test_report.py": "reports.comparison reports.coverage reports.drift reports.outcomes reports.provenance"
@@ -323,6 +324,7 @@ def test_test_files_mirror_the_packages() -> None:
         "integrations/flower/test_example.py",
         "cli/test_interrupted_train.py",
         "cli/test_parsing.py",
+        "proving/test_naming_devices.py",
         "proving/test_pods.py",
         "tasks/test_contract.py",
         "training/test_ordinary_models.py",

@@ -21,8 +21,9 @@ from pol_jax.errors import BackendError, ProofError, unreadable
 from pol_jax.program.artifact_version import has_supported_convention, unreadable_here, unreadable_module_here
 from pol_jax.program.audit import Audit, UnreadableModule, audit
 from pol_jax.program.dataflow import missing_dependence
+from pol_jax.program.divided import Cuts, compile_for, cuts_of, is_for_mesh, says_other_cuts
 from pol_jax.program.observed_step import ObservedStep, observe_step
-from pol_jax.program.placement import Index, Placement
+from pol_jax.program.placement import Index, Placement, place
 from pol_jax.program.signature import Signature
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.encoding import artifact_digest
@@ -59,6 +60,7 @@ class Program:
         divide: compiles ``init`` and ``step`` for the devices of a mesh.
         read: places of the leaves of rounded values whose bits may be read by the step.
         open_products: whether the step leaves open how precisely products of float32 are computed.
+        names_devices: whether one of both is written for the devices of a mesh, and runs on no others.
         placement: where the arrays lie; None for one device.
     """
 
@@ -71,6 +73,7 @@ class Program:
     divide: Callable[[Placement], tuple[Callable[..., Any], Callable[..., Any]]]
     read: tuple[int, ...] = ()
     open_products: bool = False
+    names_devices: bool = False
     placement: Placement | None = None
 
     def on(self, placement: Placement) -> Program:
@@ -129,7 +132,9 @@ def load_program(artifacts: Artifacts, signature: Signature) -> Program:
     key, leaves, batch = signature.key(), signature.leaves(), signature.batch()
     init = _load(INIT_FILE, artifacts.init, (key,), leaves)
     step = _load(STEP_FILE, artifacts.step, (leaves, batch, key), (leaves, signature.metric_values()))
-    init_audit, step_audit = _audit(INIT_FILE, init, signature.prng), _audit(STEP_FILE, step, signature.prng)
+    of_init, of_step = cuts_of(signature) or (None, None)
+    init_audit = _audit(INIT_FILE, init, signature, of_init)
+    step_audit = _audit(STEP_FILE, step, signature, of_step)
     problem = missing_step_dependence(step_audit, signature)
     if problem:
         raise ProofError(STEP_FILE, problem)
@@ -137,25 +142,25 @@ def load_program(artifacts: Artifacts, signature: Signature) -> Program:
     packed = init_audit.packed_bytes + step_audit.packed_bytes
     # Donating the old state saves memory for a second one, and the bits of the result depend on it (section 9).
     donating = jax.jit(step.call, donate_argnums=0)
-    observe, divide = partial(observe_step, step), partial(_divide, init, step, signature)
+    observe, divide = partial(observe_step, step), partial(compile_for, init, step, signature)
     # What has no rounding is the same on every backend, bit for bit.
     leaves_read = sorted(at for at in step_audit.reads if at < len(signature.state))
     read = tuple(at for at in leaves_read if DTYPES[signature.state[at].dtype].kind not in "biu")
-    return Program(
-        signature, jax.jit(init.call), donating, constants, packed, observe, divide, read, step_audit.open_products
+    mesh = signature.mesh if max(init.nr_devices, step.nr_devices) > 1 else None
+    program = Program(
+        signature,
+        jax.jit(init.call),
+        donating,
+        constants,
+        packed,
+        observe,
+        divide,
+        read,
+        step_audit.open_products,
+        names_devices=mesh is not None,
     )
-
-
-def _divide(
-    init: jax.export.Exported, step: jax.export.Exported, signature: Signature, placement: Placement
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    whole, batch = placement.whole, (placement.batch,) * len(signature.record)
-    return jax.jit(init.call, in_shardings=whole, out_shardings=placement.state), jax.jit(
-        step.call,
-        in_shardings=(placement.state, batch, whole),
-        out_shardings=(placement.state, (whole,) * len(signature.metrics)),
-        donate_argnums=0,
-    )
+    # What names devices runs on these or not at all; all else begins on one.
+    return program if mesh is None or jax.device_count() < mesh.device_count else program.on(place(mesh))
 
 
 def check_constants(program: Program, limits: Limits) -> None:
@@ -210,8 +215,8 @@ def _load(where: str, content: bytes, takes: tuple[Any, ...], gives: tuple[Any, 
     if not has_supported_convention(exported):
         raise BackendError(f"{where} {unreadable_here(content) or 'has a calling convention of another jax'}")
     # A program for fewer platforms would be another module, and could not be compared with the verifier's own export.
-    if tuple(exported.platforms) != PLATFORMS or exported.nr_devices != 1:
-        raise ProofError(where, f"is not for one device of {', '.join(PLATFORMS)}")
+    if tuple(exported.platforms) != PLATFORMS:
+        raise ProofError(where, f"is not for devices of {', '.join(PLATFORMS)}")
     if exported.ordered_effects or exported.unordered_effects:
         raise ProofError(where, "has effects; a program gives results, and does nothing else")
     for what, avals, tree, expected in (
@@ -225,9 +230,15 @@ def _load(where: str, content: bytes, takes: tuple[Any, ...], gives: tuple[Any, 
     return exported
 
 
-def _audit(where: str, exported: jax.export.Exported, prng: str) -> Audit:
+def _audit(where: str, exported: jax.export.Exported, signature: Signature, cuts: Cuts | None) -> Audit:
+    for_mesh = is_for_mesh(exported, signature)
+    if exported.nr_devices != 1 and not for_mesh:
+        raise ProofError(where, f"is for {exported.nr_devices} devices; expected 1, or those of the commitment's mesh")
+    # With other shardings it would run all the same, and have other bits than those of the run.
+    if exported.nr_devices != 1 and cuts is not None and says_other_cuts(exported, cuts):
+        raise ProofError(where, "is cut in other ways among the devices than the commitment says")
     try:
-        return audit(exported, prng)
+        return audit(exported, signature.prng, for_mesh=for_mesh)
     except UnreadableModule as error:
         if other := unreadable_module_here(exported):
             raise BackendError(f"{where} {other}") from error

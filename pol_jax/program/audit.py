@@ -40,12 +40,13 @@ class UnreadableModule(ValueError):
     """jax can't read the module of an exported program: it is damaged, or of another version."""
 
 
-def audit(exported: jax.export.Exported, prng: str = "threefry2x32") -> Audit:
+def audit(exported: jax.export.Exported, prng: str = "threefry2x32", *, for_mesh: bool = False) -> Audit:
     """Return the audit of a program.
 
     Args:
         exported: the program, deserialized and not run.
         prng: the PRNG that the commitment names, which decides what random operations are allowed.
+        for_mesh: whether it is written for the devices of the run's mesh, and may name them.
 
     Raises:
         UnreadableModule: there is no module that this jax can read.
@@ -56,7 +57,7 @@ def audit(exported: jax.export.Exported, prng: str = "threefry2x32") -> Audit:
     except Exception as error:  # third-party parser of hostile bytes: it raises errors of its own
         raise UnreadableModule(f"has no module that can be read ({type(error).__name__})") from error
     with parsed(text) as module:
-        _refuse(module, prng)
+        _refuse(module, prng, for_mesh)
         size, packed, (depends, reads) = constant_bytes(module), packed_bytes(module), flow_of(module)
         open_products = has_open_products(module)
         arguments = len(only_block(functions(module)["main"].regions[0]).arguments)
@@ -70,8 +71,8 @@ def audit(exported: jax.export.Exported, prng: str = "threefry2x32") -> Audit:
     return Audit(size, packed, tuple(used), read, open_products)
 
 
-def _refuse(module: ir.Module, prng: str) -> None:
-    refused = refused_operations(module, device_generator=prng in DEVICE_KEYS)
+def _refuse(module: ir.Module, prng: str, for_mesh: bool) -> None:  # private, and called once
+    refused = refused_operations(module, device_generator=prng in DEVICE_KEYS, for_mesh=for_mesh)
     if refused:
         listed = ", ".join(sorted(refused)[:8])
         raise ValueError(f"calls {listed}; expected only operations and calls on the list of section 9")

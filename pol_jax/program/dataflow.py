@@ -124,6 +124,9 @@ class _Flow:
                 branches = [self._region(region, values, [], free) for region in operation.regions]
                 *results, read = (reduce(or_, masks, 0) for masks in zip(*branches, strict=True))
                 return [*(operands[0] | mask for mask in results), read]
+            case "sdy.manual_computation":  # written for one device, with a part of each operand
+                (region,) = operation.regions
+                return self._region(region, values, operands, free)
             case "stablehlo.optimization_barrier":
                 return [*operands, 0]
         every = list(operations(operation))

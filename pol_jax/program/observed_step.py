@@ -64,6 +64,8 @@ def observe_step(exported: jax.export.Exported, capacity: int = 1) -> ObservedSt
     Raises:
         BackendError: the program can't be followed.
     """
+    if exported.nr_devices != 1:
+        raise BackendError("its decisions can't be followed: it names the devices of a mesh")
     try:
         with parsed(exported.mlir_module()) as module:
             found = find_decisions(module)

@@ -1,9 +1,10 @@
 """An exported program may have only operations that are functions of their operands (docs/protocol.md, section 9).
 
 A program is replayed in the verifier's process, so an operation that is not on the list is refused by its name before
-anything runs. The list leaves out what speaks with the host (infeed, outfeed, send, recv), what depends on other
-devices (collectives, partition_id, replica_id), what nobody can compute again (rng), and calls by name of functions
-that live in the verifier's process: a host callback takes a raw pointer, so that a crafted module could jump anywhere.
+anything runs. The list leaves out what speaks with the host (infeed, outfeed, send, recv), what nobody can compute
+again (rng), and calls by name of functions that live in the verifier's process: a host callback takes a raw pointer, so
+that a crafted module could jump anywhere. What depends on other devices is left to programs that are written for all
+devices of the run's mesh: there, it is a function of the operands on all of them.
 
 What counts are the operations that MLIR parses, in every function and region. Their text is not searched: a name that
 a task gives to a part of its step may contain any word.
@@ -39,6 +40,12 @@ _LINEAR_ALGEBRA: Final = """
 _CONTROL: Final = "case composite custom_call if map optimization_barrier return rng_bit_generator while"
 """Custom calls and random bits are examined further; a composite calls a function of the module itself."""
 
+MESH_OPERATIONS: Final = frozenset(["sdy.manual_computation", "sdy.return"]) | {
+    f"stablehlo.{name}"
+    for name in ["all_gather", "all_reduce", "all_to_all", "collective_permute", "partition_id", "reduce_scatter"]
+}
+"""Of `jax.shard_map` and its collectives: only a program that is written for the devices of a mesh may have them."""
+
 ALLOWED_OPERATIONS: Final = frozenset(_STRUCTURE.split()) | {
     f"stablehlo.{name}" for part in (_ARITHMETIC, _ARRAYS, _LINEAR_ALGEBRA, _CONTROL) for name in part.split()
 }
@@ -72,15 +79,17 @@ DEVICE_KEYS: Final = frozenset({"rbg", "unsafe_rbg"})
 """These PRNG implementations draw their bits from the device's own generator, by `rng_bit_generator`."""
 
 
-def refused_operations(module: ir.Module, *, device_generator: bool) -> set[str]:
+def refused_operations(module: ir.Module, *, device_generator: bool, for_mesh: bool = False) -> set[str]:
     """Return the name of every operation of a module that is not on the list.
 
     Args:
         module: the module of the program.
         device_generator: whether the commitment names a PRNG that draws from the device's own generator. Its
             algorithm is then whatever the device has; without such a PRNG only Threefry and Philox are let through.
+        for_mesh: whether the program is written for the devices of the run's mesh, and may name them.
     """
-    return {name for each in operations(module.operation) if (name := _refused(each, module, device_generator))}
+    found = {name for each in operations(module.operation) if (name := _refused(each, module, device_generator))}
+    return found - MESH_OPERATIONS if for_mesh else found
 
 
 def _refused(operation: ir.Operation, module: ir.Module, device_generator: bool) -> str | None:

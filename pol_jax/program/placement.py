@@ -6,7 +6,7 @@ same bits, however the devices are spread over processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from typing import Any, Final, TypeAlias
@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Int64
 
 from pol_jax.errors import BackendError
@@ -26,19 +26,22 @@ _PUT_BYTES: Final = 2**28
 Index: TypeAlias = tuple[slice, ...]
 """The place of a shard in its array: a slice for each axis."""
 
+Axes: TypeAlias = jax.sharding.Mesh | AbstractMesh
+"""A mesh of devices, or its axes alone, which name no kind of device."""
+
 
 @dataclass(frozen=True)
 class Placement:
     """A placement says where the arrays of a run lie.
 
     Attributes:
-        devices: the mesh of this backend.
+        devices: the mesh of this backend, or the axes alone.
         state: how each leaf of the state is cut, in order.
         batch: how every array of the batch is cut.
         whole: of arrays that every device has: keys and metrics.
     """
 
-    devices: jax.sharding.Mesh
+    devices: Axes
     state: tuple[NamedSharding, ...]
     batch: NamedSharding
     whole: NamedSharding
@@ -95,12 +98,26 @@ def _copier(shardings: tuple[NamedSharding, ...]) -> Callable[[Sequence[jax.Arra
     return jax.jit(lambda leaves: tuple(map(jnp.copy, leaves)), out_shardings=shardings)
 
 
-def place(mesh: Mesh, devices: jax.sharding.Mesh | None = None) -> Placement:
+def axes_of(mesh: Mesh) -> AbstractMesh:
+    """Return the axes of a mesh, without devices; XLA chooses the shardings of what no program constrains."""
+    return _auto(mesh.sizes)
+
+
+def axes_alone(devices: Axes) -> AbstractMesh:
+    """Return the axes of a mesh of devices, in the same form."""
+    return _auto(devices.shape)
+
+
+def _auto(sizes: Mapping[str, int]) -> AbstractMesh:
+    return AbstractMesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
+
+
+def place(mesh: Mesh, devices: Axes | None = None) -> Placement:
     """Return where the arrays of a run lie on this backend.
 
     Args:
         mesh: the committed one.
-        devices: a mesh of this backend with these axes; None for one of jax's choice.
+        devices: a mesh of this backend with these axes, or the axes alone; None for a mesh of jax's choice.
 
     Raises:
         BackendError: there are too few devices.

@@ -10,6 +10,7 @@ import numpy as np
 
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.keys import KEY_WORDS
+from pol_jax.protocol.mesh import Mesh
 from pol_jax.protocol.trees import DTYPES, ArraySpec, LeafSpec, RecordSpec, StateSpec
 
 WIDE_DTYPES = frozenset({"int64", "uint64", "float64", "complex128"})
@@ -21,7 +22,8 @@ class Signature:
     """A signature says what a program takes and returns.
 
     ``init(key) -> (*leaves,)`` and ``step((*leaves,), (*batch,), key) -> ((*leaves,), (*metrics,))``, where the key is
-    ``uint32[words]``, a batch leaf is ``[batch_size, *shape]`` and a metric is a ``float32`` scalar.
+    ``uint32[words]``, a batch leaf is ``[batch_size, *shape]`` and a metric is a ``float32`` scalar. A program that
+    names devices names those of ``mesh``.
     """
 
     state: StateSpec
@@ -30,6 +32,7 @@ class Signature:
     prng: str
     metrics: tuple[str, ...]
     loss: str = "loss"
+    mesh: Mesh | None = None
 
     @classmethod
     def from_commitment(cls, commitment: Commitment) -> Signature:
@@ -42,6 +45,7 @@ class Signature:
             schedule.prng,
             program.metrics,
             program.loss,
+            commitment.mesh,
         )
 
     @property

@@ -74,7 +74,7 @@ def write_commitment(
     """
     _refuse_foreign(root)
     # From tracing alone: nothing is executed, and no record is read, before the program is known to be exportable.
-    signature = signature_of(task, choices.prng or PRNG)
+    signature = signature_of(task, choices.prng or PRNG, mesh)
     if mesh:
         signature = replace(signature, state=mesh.cut(signature.state))
     limits = Limits() if choices.constant_bytes is None else Limits(constant_bytes=choices.constant_bytes)

@@ -12,6 +12,7 @@ import jax
 
 from pol_jax.errors import UsageError
 from pol_jax.program.artifact import Leaves, Program
+from pol_jax.program.placement import axes_alone, axes_of
 from pol_jax.program.signature import Signature
 from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol import inventory
@@ -156,7 +157,7 @@ def _commit(root: Path, task: Task, asked: RunRequest, processes: Processes) -> 
     # The mesh is part of the commitment: its sums over devices decide bits (section 2.1).
     cut, placement = None, None
     if asked.mesh is not None and asked.shardings is not None:
-        structure = structure_of(task, asked.choices.prng or PRNG)
+        structure = structure_of(task, asked.choices.prng or PRNG, axes_alone(asked.mesh))
         cut = committed_mesh(asked.mesh, asked.shardings, structure, task.batch_size)
         placement = place_on(cut, asked.mesh)
     elif processes.count > 1:
@@ -168,7 +169,7 @@ def _commit(root: Path, task: Task, asked: RunRequest, processes: Processes) -> 
 def _structure(root: Path, task: Task, commitment: Commitment) -> Structure:
     """Return the structure of the task's state, if its leaves are the committed ones."""
     signature = Signature.from_commitment(commitment)
-    structure = structure_of(task, signature.prng)
+    structure = structure_of(task, signature.prng, None if commitment.mesh is None else axes_of(commitment.mesh))
     if structure.spec != uncut(signature.state):
         raise UsageError(f"{root}: the task's state is not the committed one; use the task with which the run began")
     return structure

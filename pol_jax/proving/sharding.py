@@ -13,7 +13,7 @@ import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from pol_jax.errors import UsageError
-from pol_jax.program.placement import Placement, place
+from pol_jax.program.placement import Axes, Placement, place
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.mesh import Cut, Mesh, MeshAxis, problem_of_mesh
 from pol_jax.protocol.trees import LeafSpec, PyTree
@@ -22,9 +22,6 @@ from pol_jax.training.export import Structure
 Shardings: TypeAlias = tuple[PyTree, PartitionSpec | NamedSharding]
 """How the state is cut, and the batch: a ``PartitionSpec`` or ``NamedSharding`` for each leaf of the state, or for all
 leaves below a place of it; and one for the first axis of every array of the batch."""
-
-
-Axes: TypeAlias = jax.sharding.Mesh | jax.sharding.AbstractMesh
 
 SEVERAL_PROCESSES: Final = (
     "several processes run: say how the state and the batch are cut among their devices, by mesh=... and"

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AbstractMesh
 
 from pol_jax.errors import TaskError, printable
 from pol_jax.exact import exact
-from pol_jax.program.artifact import PLATFORMS, Artifacts, Leaves, missing_step_dependence
+from pol_jax.program.artifact import Artifacts, Leaves, missing_step_dependence
 from pol_jax.program.audit import Audit, audit
+from pol_jax.program.divided import Cuts, cuts_of, is_for_mesh
+from pol_jax.program.placement import axes_of
 from pol_jax.program.signature import Signature
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.keys import KEY_WORDS
 from pol_jax.protocol.limits import Limits
+from pol_jax.protocol.mesh import Mesh
 from pol_jax.protocol.trees import PyTree, StateSpec
-from pol_jax.training.host_calls import host_calls
-from pol_jax.training.portable_linalg import portable_lowerings
 from pol_jax.training.pytrees import state_spec
 from pol_jax.training.records import record_spec
 from pol_jax.training.sources import fetch
 from pol_jax.training.task import Task
+from pol_jax.training.traced import exported_of, traced
 from pol_jax.training.user_code import calling
 
 _OTHER_KEYS: Final = (
@@ -54,42 +57,46 @@ class Structure:
         return jax.tree.unflatten(self.treedef, typed)
 
 
-def structure_of(task: Task, prng: str) -> Structure:
-    """Return the structure of a task's state, without computing the state."""
-    traced: list[Structure] = []
+def structure_of(task: Task, prng: str, axes: AbstractMesh | None = None) -> Structure:
+    """Return the structure of a task's state, without computing the state; ``axes`` are those of the run's mesh."""
+    found: list[Structure] = []
 
     def trace(data: jax.Array) -> None:
         with calling("init"):
             state = task.init(jax.random.wrap_key_data(data, impl=prng))
-        traced.append(Structure(state_spec(state), jax.tree.structure(state)))
+        found.append(Structure(state_spec(state), jax.tree.structure(state)))
 
-    jax.eval_shape(trace, jax.ShapeDtypeStruct((KEY_WORDS[prng],), np.uint32))
-    return traced[0]
+    key = jax.ShapeDtypeStruct((KEY_WORDS[prng],), np.uint32)
+    traced(lambda: jax.eval_shape(trace, key), axes)
+    return found[-1]
 
 
-def signature_of(task: Task, prng: str) -> Signature:
-    """Return the signature of a task's program.
+def signature_of(task: Task, prng: str, mesh: Mesh | None = None) -> Signature:
+    """Return the signature of a task's program; ``mesh`` is that of the run.
 
     Raises:
         TaskError: ``step`` changes the state's structure, shapes or dtypes, or its metrics are no scalars with a loss.
     """
-    structure, record = structure_of(task, prng), record_spec(task.source)
-    shapes = Signature(structure.spec, record, task.batch_size, prng, (), task.loss)
+    axes = None if mesh is None else axes_of(mesh)
+    structure, record = structure_of(task, prng, axes), record_spec(task.source)
+    shapes = Signature(structure.spec, record, task.batch_size, prng, (), task.loss, mesh)
     step = _flat_step(task, structure, prng)
-    _, metrics = jax.eval_shape(step, shapes.leaves(), shapes.batch(), shapes.key())
-    return Signature(structure.spec, record, task.batch_size, prng, tuple(metrics), task.loss)
+    _, metrics = traced(lambda: jax.eval_shape(step, shapes.leaves(), shapes.batch(), shapes.key()), axes)
+    return replace(shapes, metrics=tuple(metrics))
 
 
 def export_task(task: Task, signature: Signature, limits: Limits | None = None) -> Artifacts:
     """Return a task's ``init`` and ``step``, exported for all platforms.
 
-    The paths of source files are left out, so that a task is exported as the same bytes wherever its code lies.
+    The paths of source files are left out, so that a task is exported as the same bytes wherever its code lies. A
+    function that names devices is exported for those of the signature's mesh, any other for one device.
 
     Raises:
         TaskError: the task calls back to the host, uses something that can't be exported, has constants beyond
             ``limits``, or has a step that ignores its batch or its state.
     """
-    structure, prng = structure_of(task, signature.prng), signature.prng
+    of_init, of_step = cuts_of(signature) or (None, None)
+    structure, prng = structure_of(task, signature.prng, of_init.axes if of_init else None), signature.prng
     step, names = _flat_step(task, structure, prng), signature.metrics
 
     def init(key: jax.Array) -> Leaves:
@@ -104,8 +111,9 @@ def export_task(task: Task, signature: Signature, limits: Limits | None = None) 
     # The names of these functions are part of the exported bytes.
     if task.arithmetic == "exact":
         init, ordered = exact(init), exact(ordered)
-    init_artifact, init_audit = _export(init, "init", prng, signature.key())
-    step_artifact, step_audit = _export(ordered, "step", prng, signature.leaves(), signature.batch(), signature.key())
+    init_artifact, init_audit = _export(init, "init", signature, of_init, signature.key())
+    arguments = signature.leaves(), signature.batch(), signature.key()
+    step_artifact, step_audit = _export(ordered, "step", signature, of_step, *arguments)
     _check_training(init_audit, step_audit, signature, limits or Limits())
     return Artifacts(init_artifact, step_artifact)
 
@@ -179,20 +187,15 @@ def _kind(value: Any) -> str:
     return f"{name} of {len(value)}" if isinstance(value, tuple | list) else name
 
 
-def _export(function: Callable[..., Any], name: str, prng: str, *args: Any) -> tuple[bytes, Audit]:
+def _export(
+    function: Callable[..., Any], name: str, signature: Signature, cuts: Cuts | None, *args: Any
+) -> tuple[bytes, Audit]:
     # Source locations would make the bytes depend on paths of the prover's machine, and publish them.
     limit = jax.config.jax_traceback_in_locations_limit  # type: ignore[attr-defined, unused-ignore]
     jax.config.update("jax_traceback_in_locations_limit", 0)
     try:
-        jitted = jax.jit(function)
         with jax.disable_jit(False):  # a caller who debugs without jit would write down another program
-            if calls := host_calls(jitted.trace(*args).jaxpr):
-                raise TaskError(
-                    f"{name} calls back to Python ({', '.join(calls)}), which no verifier can repeat: remove the call,"
-                    " or move it out of the step and return what it needs as a metric"
-                )
-            lowerings = portable_lowerings()
-            exported = jax.export.export(jitted, platforms=PLATFORMS, _override_lowering_rules=lowerings)(*args)
+            exported = exported_of(function, name, cuts, *args)
             content = bytes(exported.serialize())
     except (NotImplementedError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
@@ -200,7 +203,7 @@ def _export(function: Callable[..., Any], name: str, prng: str, *args: Any) -> t
     finally:
         jax.config.update("jax_traceback_in_locations_limit", limit)
     try:
-        return content, audit(exported, prng)
+        return content, audit(exported, signature.prng, for_mesh=is_for_mesh(exported, signature))
     except ValueError as error:
         cure = _OTHER_KEYS if "rng_bit_generator" in str(error) else ""
         raise TaskError(f"{name} {error}; a verifier would refuse it{cure}") from error

@@ -23,6 +23,11 @@ def host_calls(jaxpr: Any) -> list[str]:
     return sorted({_CALLS[name] for name in _primitives(jaxpr) if name in _CALLS})
 
 
+def names_mesh(jaxpr: Any) -> bool:
+    """Return whether a traced program has a part that is written for each device of a mesh (`jax.shard_map`)."""
+    return "shard_map" in _primitives(jaxpr)
+
+
 def _primitives(jaxpr: Any) -> Iterator[str]:
     """Yield the name of every primitive, in the bodies of loops and branches too."""
     for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:

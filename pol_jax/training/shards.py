@@ -143,7 +143,8 @@ class ShardedLayout(Layout):
         """Return the error of two devices that should have the same part of a state and don't."""
         return DivergenceError(
             f"leaf {self.spec[shard.leaf].path or '/'}: {one} has other bits than {other}, and should have the same:"
-            " memory or processor of one of them can't be trusted; check both, then continue with the same command"
+            " memory or processor of one of them can't be trusted, unless the step gives each device its own"
+            " (shard_map with check_vma=False); check both, then continue with the same command"
         )
 
 

@@ -232,11 +232,11 @@ class ProofVerifier(Verifier):
         self.add(coverage=covered_segments(request.policy, challenged, [], segments))
         steps = sum(len(route.span.steps) for route in challenged)
         source = source_for(self._source, checked.proof.commitment)
-        # How segments are replayed, here or by several processes, is handed in: this module knows no processes.
-        replayer = self._make_replayer(checked, source, request.secret, self.progress)
         self.progress.stage(Stage.REPLAY.value)
         self.progress.begin("replaying", steps + self_test_of(segments).stop)
         try:
+            # How segments are replayed, here or by several processes, is handed in: this module knows no processes.
+            replayer = self._make_replayer(checked, source, request.secret, self.progress)
             judgement = self._replay(passed, source, replayer, challenged)
         except (DataError, BackendError, ProofError) as error:  # the last, where a file changed since it was checked
             judgement = interrupted_replay(error, initial=Outcome.INCONCLUSIVE)

@@ -7,6 +7,7 @@ from typing import Final
 
 import jax
 
+from pol_jax.errors import BackendError
 from pol_jax.judging.replay_result import ReplayResult
 from pol_jax.program.artifact import Leaves, Program, executing
 from pol_jax.program.placement import place
@@ -19,16 +20,25 @@ from pol_jax.training.loop import run
 from pol_jax.training.states import HostState
 from pol_jax.training.witness import Witness
 
-
 _COPIES: Final = 2
 """One copy of a state is digested while the next step runs: a replay writes nothing that more would wait for."""
 
 
 def placed_program(program: Program, commitment: Commitment) -> Program:
-    """Return a program on a mesh like that of the run, if this backend can run it so; else on one device."""
+    """Return a program on a mesh like that of the run, if this backend can run it so; else on one device.
+
+    Raises:
+        BackendError: the program names the devices of the mesh, and this backend has fewer.
+    """
     mesh, batch_size = commitment.mesh, commitment.schedule.batch_size
     # Sums over devices depend on how arrays are cut. On fewer devices bits say nothing, and numbers are compared.
     if mesh is None or jax.device_count() < mesh.device_count or not mesh.divides(batch_size):
+        if program.names_devices:
+            raise BackendError(
+                f"the program names the devices of the run's mesh ({mesh}) and runs on no others; this backend has"
+                f" {jax.device_count()}. On CPUs leave --xla_force_host_platform_device_count out of XLA_FLAGS: a"
+                " verifier takes as many virtual ones"
+            )
         return program
     return program.on(place(mesh))
 

@@ -131,7 +131,7 @@ def _export(task: Task, commitment: Commitment) -> Expected:
     arithmetic: Literal["exact"] | None = None if commitment.arithmetic is None else "exact"
     own = replace(task, batch_size=commitment.schedule.batch_size, arithmetic=arithmetic)
     with jax.enable_x64(Signature.from_commitment(commitment).is_wide):
-        signature = signature_of(own, commitment.schedule.prng)
+        signature = signature_of(own, commitment.schedule.prng, commitment.mesh)
         return expected_of(_artifacts(own, signature), signature)
 
 

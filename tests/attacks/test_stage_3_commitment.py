@@ -117,7 +117,11 @@ def test_program_of_another_signature(forger: Forger, verify_plain: Verify, woun
     }
     forger.commit_to_step_program(artifacts[wound]())
     forger.write_documents()
-    words = {"platforms": "is not for one device of", "arguments": "takes other", "empty": "is no exported program"}
+    words = {
+        "platforms": "is not for devices of cpu, cuda, tpu",
+        "arguments": "takes other",
+        "empty": "is no exported program",
+    }
     refused(verify_plain(forger.root), 3, STEP_FILE, words.get(wound, "returns other"))
 
 

@@ -1,0 +1,114 @@
+"""Programs that name devices: exported for the axes of a mesh, and refused where they don't fit the commitment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.export
+import numpy as np
+import pytest
+from jax.sharding import AbstractMesh, PartitionSpec
+from sharded import naming_devices, shardings
+
+from pol_jax.errors import BackendError, ProofError, TaskError, UserCodeError
+from pol_jax.program.artifact import STEP_FILE, Artifacts, executing, load_program
+from pol_jax.program.signature import Signature
+from pol_jax.protocol.mesh import Mesh
+from pol_jax.proving.choices import PRNG
+from pol_jax.proving.sharding import committed_mesh
+from pol_jax.training.export import export_task, signature_of, structure_of
+
+AXES = AbstractMesh((2, 2), ("data", "model"))
+WHOLE = PartitionSpec()
+
+
+def mesh_of(how: str, state: Any = None) -> Mesh:
+    task = naming_devices(how)
+    cut = shardings(task) if state is None else (state, WHOLE)
+    return committed_mesh(AXES, cut, structure_of(task, PRNG), task.batch_size)
+
+
+def made(how: str, mesh: Mesh | None = None) -> tuple[Artifacts, Signature]:
+    signature = signature_of(naming_devices(how), PRNG, mesh or mesh_of(how))
+    return export_task(naming_devices(how), signature), signature
+
+
+@pytest.fixture(scope="module")
+def mapped() -> tuple[Artifacts, Signature]:
+    """A step with ``shard_map``, and an ``init`` that names nothing."""
+    return made("shard_map")
+
+
+def test_only_what_names_devices_is_for_the_mesh(mapped: tuple[Artifacts, Signature]) -> None:
+    init, step = (jax.export.deserialize(bytearray(each)) for each in (mapped[0].init, mapped[0].step))
+    assert (init.nr_devices, step.nr_devices) == (1, 4)
+    # The source's own mesh of devices would write down their kind, and could not be exported elsewhere.
+    assert b"device_kind" not in mapped[0].step
+    assert load_program(*mapped).names_devices
+
+
+def test_what_happens_on_each_device_is_followed_value_by_value() -> None:
+    """The batch goes into the part for each device, but only the loss comes from it: that is no training."""
+    with pytest.raises(TaskError, match="step: the new state does not depend on the batch"):
+        made("blind")
+
+
+def test_a_program_for_devices_runs_on_these_alone(mapped: tuple[Artifacts, Signature]) -> None:
+    program, shapes = load_program(*mapped), mapped[1]
+    batch = tuple(np.zeros(each.shape, each.dtype) for each in shapes.batch())
+    key = np.zeros(shapes.key().shape, np.uint32)
+    with pytest.raises(BackendError, match="exported for 4 devices"), executing(shapes):
+        program.step(program.init(key), batch, key)
+
+
+def test_a_program_for_devices_needs_a_mesh(mapped: tuple[Artifacts, Signature]) -> None:
+    artifacts, signature = mapped
+    with pytest.raises(ProofError, match="is for 4 devices; expected 1, or those of the commitment's mesh") as refusal:
+        load_program(artifacts, replace(signature, mesh=None))
+    assert STEP_FILE in str(refusal.value)
+
+
+def test_a_program_that_is_cut_in_another_way_is_refused(mapped: tuple[Artifacts, Signature]) -> None:
+    artifacts, signature = mapped
+    with pytest.raises(ProofError, match="is cut in other ways among the devices than the commitment says"):
+        load_program(artifacts, replace(signature, mesh=mesh_of("shard_map", WHOLE)))
+
+
+def test_a_program_that_says_no_shardings_is_refused(mapped: tuple[Artifacts, Signature]) -> None:
+    artifacts, signature = mapped
+    step = jax.export.deserialize(bytearray(artifacts.step))
+    nothing: dict[str, Any] = {
+        name: (None,) * len(getattr(step, name))
+        for name in ("in_shardings_hlo", "out_shardings_hlo", "_in_named_shardings", "_out_named_shardings")
+        if hasattr(step, name)
+    }
+    silent = Artifacts(artifacts.init, bytes(replace(step, **nothing).serialize()))
+    with pytest.raises(ProofError, match="is cut in other ways"):
+        load_program(silent, signature)
+
+
+def test_a_program_for_one_device_has_no_collectives(mapped: tuple[Artifacts, Signature]) -> None:
+    """XLA would divide it, and then each part of it would be divided again."""
+    artifacts, signature = mapped
+    step = replace(jax.export.deserialize(bytearray(artifacts.step)), nr_devices=1)
+    with pytest.raises(ProofError, match=r"calls sdy\.manual_computation, sdy\.return, stablehlo\.all_reduce;"):
+        load_program(Artifacts(artifacts.init, bytes(step.serialize())), signature)
+
+
+@pytest.mark.parametrize("how", ["shard_map", "constraint"])
+def test_without_a_mesh_the_error_says_what_is_missing(how: str) -> None:
+    with pytest.raises(UserCodeError, match=r"step: .*mesh.*; a task that names devices .* needs mesh=\.\.\. and"):
+        signature_of(naming_devices(how), PRNG)
+
+
+def test_a_mesh_of_the_tasks_own_is_missed_too() -> None:
+    """On one device it is no error to trace it: only the program shows it."""
+    own = naming_devices("axes")
+    with pytest.raises(TaskError, match=r"step: a task that names devices .* needs mesh=\.\.\. and shardings="):
+        export_task(own, signature_of(own, PRNG))
+
+
+def test_a_mesh_of_the_tasks_own_gives_the_same_program(mapped: tuple[Artifacts, Signature]) -> None:
+    assert made("axes")[0] == mapped[0]

@@ -1,0 +1,68 @@
+"""Runs whose steps name devices (`jax.shard_map`, sharding constraints): trained and verified on as many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sharded import STEPS, naming_devices, records, trained
+
+import pol_jax
+from pol_jax.program.artifact import STEP_FILE
+from pol_jax.reports.outcomes import Mode, Verdict
+from pol_jax.storage.proof import open_proof
+
+CASES: dict[str, dict[str, Any]] = {
+    "shard_map": {"names": "shard_map"},
+    "devices": {"names": "devices"},
+    "constraint": {"names": "constraint"},
+    "exact": {"names": "shard_map", "arithmetic": "exact"},
+    "own": {"names": "own"},
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What one process with four devices did, one case after the other."""
+    root = tmp_path_factory.mktemp("naming")
+    ends = trained(1, 4, *({"out": root / name, **case} for name, case in CASES.items()), gloo=False)
+    assert [end["step"] for (end,) in ends[:-1]] == [STEPS] * 4, ends
+    assert "leaf /momentum: " in ends[-1][0]["error"]
+    assert "unless the step gives each device its own (shard_map with check_vma=False)" in ends[-1][0]["error"]
+    return {name: root / name for name in CASES}
+
+
+@pytest.mark.parametrize("how", ["shard_map", "constraint"])
+def test_verified_bit_for_bit_on_as_many_virtual_devices(how: str, made: dict[str, Path]) -> None:
+    """The source is trusted, and exported again by this process, which has one device."""
+    report = pol_jax.verify(made[how], records(), policy=pol_jax.AllSegments(), trusted=naming_devices(how))
+    assert (report.verdict, report.mode) == (Verdict.ACCEPTED, Mode.BITS)
+    assert report.environment.device_count == 4
+    assert report.stages[2].detail.endswith("programs are those of the trusted source, byte for byte")
+
+
+def test_a_mesh_of_devices_leaves_no_trace_in_the_program(made: dict[str, Path]) -> None:
+    assert (made["devices"] / STEP_FILE).read_bytes() == (made["shard_map"] / STEP_FILE).read_bytes()
+
+
+def test_inconclusive_with_the_cure_on_one_device(made: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exact arithmetic doesn't help: the program is written for four devices."""
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=1")
+    report = pol_jax.verify(made["exact"], records(), policy=pol_jax.AllSegments(), any_program=True)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "names the devices of the run's mesh (data=2, model=2) and runs on no others" in report.reasons[0]
+    assert "leave --xla_force_host_platform_device_count out of XLA_FLAGS" in report.reasons[0]
+
+
+def test_processes_that_train_together_have_the_same_exact_bits(made: dict[str, Path], tmp_path: Path) -> None:
+    """Between them gloo adds, and within one process XLA: exact arithmetic has its own order, of all devices."""
+    (ends,) = trained(2, 2, {"out": tmp_path / "two", **CASES["exact"]})
+    assert [end["step"] for end in ends] == [STEPS] * 2, ends
+    alone, together = (open_proof(root).claim for root in (made["exact"], tmp_path / "two"))
+    assert alone is not None
+    assert together is not None
+    assert together.final_state == alone.final_state
+    assert [each.environment.collectives for each in (*alone.environments, *together.environments)] == ["none", "gloo"]
+    report = pol_jax.verify(tmp_path / "two", records(), policy=pol_jax.AllSegments(), any_program=True, exact=True)
+    assert (report.verdict, report.mode) == (Verdict.ACCEPTED, Mode.BITS)
