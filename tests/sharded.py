@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 from unittest import mock
@@ -21,8 +22,10 @@ from forked import Forked, forked
 from jax.sharding import AbstractMesh, AxisType, PartitionSpec
 
 import pol_jax
+from pol_jax.proving import recording
 from pol_jax.proving.sharding import Shardings
 from pol_jax.storage.checkpoint_writer import CheckpointWriter
+from pol_jax.training.processes import Processes
 from pol_jax.training.shards import ShardedLayout
 from pol_jax.training.task import Key, PyTree
 
@@ -30,6 +33,9 @@ STEPS: Final = 8
 INTERVAL: Final = 4
 _RECORDS: Final = 64
 _FEATURES: Final = 16
+_PATIENCE: Final = 120
+_RUNS: Final[list[Processes]] = []
+"""What processes of this run wait for so many seconds, until a case says otherwise; and how they speak, by run."""
 
 
 def records() -> pol_jax.Arrays:
@@ -68,12 +74,6 @@ def task(
     return pol_jax.Task("sharded", init, step, records(), 8, steps or STEPS, INTERVAL, arithmetic=arithmetic)
 
 
-def mesh(data: int = 2, model: int = 2) -> jax.sharding.Mesh:
-    """A mesh of so many devices."""
-    devices = jax.devices()[: data * model]
-    return jax.make_mesh((data, model), ("data", "model"), axis_types=(AxisType.Auto,) * 2, devices=devices)
-
-
 def naming_devices(how: str, arithmetic: Literal["exact"] | None = None) -> pol_jax.Task:
     """One layer, whose step names the axes of the mesh around it, or the devices of `mesh`.
 
@@ -110,16 +110,22 @@ def naming_devices(how: str, arithmetic: Literal["exact"] | None = None) -> pol_
     return pol_jax.Task(f"naming {how}", init, step, records(), 8, STEPS, INTERVAL, arithmetic=arithmetic)
 
 
+def mesh(data: int = 2, model: int = 2) -> jax.sharding.Mesh:
+    """A mesh of so many devices."""
+    devices = jax.devices()[: data * model]
+    return jax.make_mesh((data, model), ("data", "model"), axis_types=(AxisType.Auto,) * 2, devices=devices)
+
+
+def _axes() -> AbstractMesh:
+    return AbstractMesh((2, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+
+
 def shardings(sharded_task: pol_jax.Task) -> Shardings:
     """Matrices are cut along both axes, keys among the rows of the mesh, and everything else is whole."""
 
     def cut(path: Any, leaf: jax.Array) -> PartitionSpec:
         if leaf.ndim == 2:
             return PartitionSpec("data", "model")
-def _axes() -> AbstractMesh:
-    return AbstractMesh((2, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
-
-
         return PartitionSpec("data") if "keys" in jax.tree_util.keystr(path) else PartitionSpec()
 
     state = jax.eval_shape(sharded_task.init, jax.random.key(0))
@@ -145,6 +151,8 @@ def run(settings: Mapping[str, Any]) -> None:
 def _train(case: Mapping[str, Any], process: int) -> dict[str, Any]:
     def on_step(step: int, _metrics: Mapping[str, float]) -> None:
         time.sleep(case.get("pause", 0))
+        if step == case.get("at"):
+            _lose_patience(case)
         if process == 1 and step == case.get("at"):
             os.kill(os.getpid(), getattr(signal, case["signal"]))
 
@@ -157,7 +165,7 @@ def _train(case: Mapping[str, Any], process: int) -> dict[str, Any]:
             on_step=on_step,
             mesh=mesh(),
             shardings=shardings(sharded_task),
-            timeout=case.get("timeout", 60),
+            timeout=_PATIENCE,
         )
     except pol_jax.PolError as error:
         return {"error": f"{type(error).__name__}: {error}"}
@@ -168,12 +176,27 @@ def _train(case: Mapping[str, Any], process: int) -> dict[str, Any]:
 def _disturbed(case: Mapping[str, Any], process: int) -> Iterator[None]:
     """Let devices have other bits in a case, or a process die, or its disk be slow."""
     with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(recording, "Processes", _remembered))
         if "flipped" in case:
             stack.enter_context(_flipped(case["flipped"]))
         for what, act in (("killed_in_save", _die), ("slow_in_save", _wait)):
-            if case.get(what) == process:
-                stack.enter_context(_in_save(act))
+            if what in case:
+                stack.enter_context(_in_save(act if case[what] == process else partial(_lose_patience, case)))
         yield
+
+
+def _lose_patience(case: Mapping[str, Any]) -> None:
+    """Wait no longer than a case says from now on, in this process: what disturbs it is about to happen.
+
+    Before, the processes compile, and a busy machine lets one of them wait long for the other.
+    """
+    if "timeout" in case:
+        vars(_RUNS[-1]).update(_timeout=case["timeout"])
+
+
+def _remembered(timeout: float) -> Processes:
+    _RUNS.append(Processes(timeout))
+    return _RUNS[-1]
 
 
 def _die() -> None:
@@ -235,7 +258,7 @@ def trained(processes: int, devices: int, *cases: Mapping[str, Any], gloo: bool 
         gloo: whether sums are gloo's; without it there can be one process only.
     """
     with started(processes, devices, [{**case, "out": str(case["out"])} for case in cases], gloo=gloo) as begun:
-        outputs = [begun.output(number, 240) for number in range(processes)]
+        outputs = [begun.output(number, 600) for number in range(processes)]
     found = list[list[dict[str, Any]]]()
     for output, errors in outputs:
         ends = [json.loads(line) for line in output.splitlines() if line.startswith("{")]

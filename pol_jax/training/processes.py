@@ -146,9 +146,10 @@ class Processes:
             del self._begun[mark]
 
     def _watch(self, closed: Event, end: Callable[[ProcessError], None]) -> None:
-        period, most = min(_LOOK_SECONDS, self._timeout / 8), 2 * self._timeout
+        period = min(_LOOK_SECONDS, self._timeout / 8)
         while not closed.wait(period):
             self._show_alive()
+            most = 2 * self._timeout
             late = [
                 (mark, what) for mark, (what, begun) in list(self._begun.items()) if time.monotonic() - begun > most
             ]
