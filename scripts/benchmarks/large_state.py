@@ -85,12 +85,14 @@ def _seconds_of(arguments: Sequence[str]) -> float:
     return time.perf_counter() - begun
 
 
-def large_state(data_dir: Path | None = None, steps: int | None = None) -> Task:
+def large_state(
+    data_dir: Path | None = None, steps: int | None = None, width: int = WIDTH, batch_size: int = BATCH
+) -> Task:
     """Return the task; the records are noise."""
     adam, draw = optax.adam(1e-3), np.random.default_rng(0)
 
     def init(key: jax.Array) -> PyTree:
-        widths = [WIDTH] * (LAYERS + 1) + [CLASSES]
+        widths = [width] * (LAYERS + 1) + [CLASSES]
         weights = [
             jax.random.normal(one, shape) / shape[0] ** 0.5
             for one, shape in zip(jax.random.split(key, LAYERS + 1), itertools.pairwise(widths), strict=True)
@@ -98,7 +100,7 @@ def large_state(data_dir: Path | None = None, steps: int | None = None) -> Task:
         return {"weights": weights, "adam": adam.init(weights)}
 
     def loss_of(weights: Sequence[jax.Array], batch: PyTree) -> jax.Array:
-        x = jnp.tile(batch["x"], (1, -(-WIDTH // FEATURES)))[:, :WIDTH]
+        x = jnp.tile(batch["x"], (1, -(-width // FEATURES)))[:, :width]
         for each in weights[:-1]:
             x = jax.nn.relu(x @ each)
         return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(x @ weights[-1], batch["label"]))
@@ -112,4 +114,4 @@ def large_state(data_dir: Path | None = None, steps: int | None = None) -> Task:
         "x": draw.normal(size=(4096, FEATURES)).astype(np.float32),
         "label": draw.integers(0, CLASSES, 4096).astype(np.int32),
     }
-    return Task("large state", init, step, Arrays(records), batch_size=BATCH, steps=steps or 100)
+    return Task("large state", init, step, Arrays(records), batch_size=batch_size, steps=steps or 100)
