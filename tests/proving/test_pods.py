@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Condition, Thread
+from threading import Condition, Event, Thread
 from typing import Any
 
 import jax
@@ -138,7 +138,7 @@ def test_noticed_or_killed_in_a_save_and_continued_by_four_processes(runs: Train
 def test_a_process_that_falls_silent_ends_the_run(tmp_path: Path) -> None:
     case = {"out": str(tmp_path), "signal": "SIGSTOP", "at": 5, "timeout": 4}
     with started(2, 2, [case]) as processes:
-        told = "".join(processes.output(0, 100))
+        told = "".join(processes.output(0, 600))
     # The loop is some steps ahead of the rows: whichever waits first is named.
     assert re.search("step [678] .*: process 1 is silent|process 1 has not reported step 6", told), told
     assert open_proof(tmp_path).last_step == 5
@@ -229,6 +229,19 @@ def test_a_process_that_fails_is_named(pair: tuple[Processes, Processes, Store])
 def test_a_process_that_does_not_report_is_named(pair: tuple[Processes, Processes, Store]) -> None:
     with pytest.raises(ProcessError, match=r"process 1 has not reported step 3 within 0\.3 s"):
         pair[0].agree("step 3", b"", b"".join)
+
+
+def test_a_silent_process_is_named_where_all_wait_for_ever(pair: tuple[Processes, Processes, Store]) -> None:
+    """As accelerators do in a collective with a process that is gone."""
+    told, ended = list[ProcessError](), Event()
+
+    def end(error: ProcessError) -> None:
+        told.append(error)
+        ended.set()
+
+    with pair[0].watching(end), pair[0].within("step 3"):
+        assert ended.wait(60)
+    assert str(told[0]).startswith("step 3 has not ended within 0.6 s: process 1 is silent; it is not recorded")
 
 
 def test_one_process_decides_alone() -> None:
