@@ -13,7 +13,15 @@ from jax.extend.mlir import ir
 
 from pol_jax.program.dataflow import flow_of
 from pol_jax.program.operations import DEVICE_KEYS, refused_operations
-from pol_jax.program.stablehlo import constant_bytes, functions, has_open_products, only_block, packed_bytes, parsed
+from pol_jax.program.stablehlo import (
+    constant_bytes,
+    functions,
+    has_open_products,
+    only_block,
+    orders_devices,
+    packed_bytes,
+    parsed,
+)
 
 
 @dataclass(frozen=True)
@@ -76,3 +84,6 @@ def _refuse(module: ir.Module, prng: str, for_mesh: bool) -> None:  # private, a
     if refused:
         listed = ", ".join(sorted(refused)[:8])
         raise ValueError(f"calls {listed}; expected only operations and calls on the list of section 9")
+    # Each device can read its own number, and so all of them a list of numbers that no constant shows.
+    if for_mesh and orders_devices(module):
+        raise ValueError("puts devices into an order of its own (device_ids); expected that of the commitment's mesh")

@@ -79,6 +79,15 @@ def has_open_products(module: ir.Module) -> bool:
     return any(_is_open_product(each) for each in operations(module.operation))
 
 
+def orders_devices(module: ir.Module) -> bool:
+    """Return whether a module puts the devices of a mesh into an order of its own, which jax never writes.
+
+    It is as many numbers as there are devices. A mesh may be written out wherever a sharding is, in any attribute;
+    MLIR prints its order with these signs, which no name of a function has.
+    """
+    return "device_ids=[" in canonical_text(module)
+
+
 def canonical_text(module: ir.Module) -> str:
     """Return the module as MLIR prints it without locations; equal programs have equal texts, whoever exported them."""
     return str(module.operation.get_asm(enable_debug_info=False))

@@ -9,12 +9,14 @@ import jax
 import jax.export
 import numpy as np
 import pytest
+from jax._src.export import _export
 from jax.sharding import AbstractMesh, PartitionSpec
 from sharded import naming_devices, shardings
 
 from pol_jax.errors import BackendError, ProofError, TaskError, UserCodeError
 from pol_jax.program.artifact import STEP_FILE, Artifacts, executing, load_program
 from pol_jax.program.signature import Signature
+from pol_jax.program.stablehlo import parsed
 from pol_jax.protocol.mesh import Mesh
 from pol_jax.proving.choices import PRNG
 from pol_jax.proving.sharding import committed_mesh
@@ -95,6 +97,23 @@ def test_a_program_for_one_device_has_no_collectives(mapped: tuple[Artifacts, Si
     step = replace(jax.export.deserialize(bytearray(artifacts.step)), nr_devices=1)
     with pytest.raises(ProofError, match=r"calls sdy\.manual_computation, sdy\.return, stablehlo\.all_reduce;"):
         load_program(Artifacts(artifacts.init, bytes(step.serialize())), signature)
+
+
+@pytest.mark.parametrize("hidden", ["a mesh", "written out"])
+def test_an_order_of_devices_is_refused(mapped: tuple[Artifacts, Signature], hidden: str) -> None:
+    """Each device could read its number: as many numbers as there are devices, and none of them a constant."""
+    artifacts, signature = mapped
+    step, order = jax.export.deserialize(bytearray(artifacts.step)), '<["data"=2, "model"=2], device_ids=[3, 1, 0, 2]>'
+    text = step.mlir_module()
+    if hidden == "a mesh":
+        text = text.replace("  sdy.mesh @mesh", f"  sdy.mesh @other = {order}\n  sdy.mesh @mesh", 1)
+    else:
+        lines = text.splitlines()
+        text = "\n".join(each.replace("<@mesh", f"<mesh{order}") if "in_shardings=" in each else each for each in lines)
+    with parsed(text) as module:
+        forged = replace(step, mlir_module_serialized=_export._module_to_bytecode(module))
+    with pytest.raises(ProofError, match=r"step.jax_export: puts devices into an order of its own \(device_ids\)"):
+        load_program(Artifacts(artifacts.init, bytes(forged.serialize())), signature)
 
 
 @pytest.mark.parametrize("how", ["shard_map", "constraint"])
