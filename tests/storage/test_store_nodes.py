@@ -29,7 +29,7 @@ def store_at(folder: Path, **config: object) -> ts.KvStore:
 def bomb(folder: Path, count: int = 40) -> None:
     """Write so many values of 1 MiB of zeros into one node of the index."""
     store = store_at(folder, max_inline_value_bytes=2**20, max_decoded_node_bytes=2**32 - 1)
-    begun = ts.Transaction()
+    begun = ts.Transaction(atomic=True)
     for at in range(count):
         store.with_transaction(begun)[f"value {at}"] = bytes(2**20)
     begun.commit_async().result()
@@ -50,7 +50,7 @@ def rewritten(state: Path, more: int = 0) -> Path:
     shutil.rmtree(state / "d")
     (state / "manifest.ocdbt").unlink()
     sizes = {"max_inline_value_bytes": 2**20, "max_decoded_node_bytes": 2**32 - 1} if more else {"compression": None}
-    store, begun = store_at(state, **({"max_inline_value_bytes": 2**10} | sizes)), ts.Transaction()
+    store, begun = store_at(state, **({"max_inline_value_bytes": 2**10} | sizes)), ts.Transaction(atomic=True)
     for key, value in values.items() | {(f"more {at}".encode(), bytes(2**20)) for at in range(more)}:
         store.with_transaction(begun)[key] = value
     begun.commit_async().result()
