@@ -157,7 +157,7 @@ TESTED_ELSEWHERE = {
     "sandbox/test_pool.py": "sandbox.pool_worker sandbox.worker_process",
     "tasks/test_cifar.py": "tasks.cifar10 tasks.cifar100",
     "tasks/test_contract.py": "training.task",
-    "training/test_export.py": "training.loop training.pytrees training.witness",
+    "training/test_export.py": "training.loop training.pytrees",
     "verifying/test_ancestry.py": "reports.wording.notices reports.wording.origins training.initial_state",
     "verifying/test_modes.py": "reports.wording.drift",
     "verifying/test_opening_verifier.py": "training.opened_records verifying.opening_replay",

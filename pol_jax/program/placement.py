@@ -52,6 +52,12 @@ class Placement:
         return not self.whole.is_fully_addressable
 
     @cached_property
+    def first_process(self) -> int:
+        """Return the process that has the first device of the mesh."""
+        first: Any = next(iter(self.whole.devices_indices_map(())))
+        return int(first.process_index)
+
+    @cached_property
     def copy(self) -> Callable[[Sequence[jax.Array]], tuple[jax.Array, ...]]:
         """Return what copies a state on its devices; the copy outlives the state, whose memory the next step reuses."""
         return _copier(self.state)

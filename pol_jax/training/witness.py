@@ -89,9 +89,20 @@ class Witness:
             indices=inputs.indices,
             batch=batch_digest([digests.tobytes()]),
             state=self.digest(inputs.step, state),
-            metrics=b"".join(np.asarray(each).astype("<f4", copy=False).tobytes() for each in metrics),
+            metrics=self._metrics(inputs.step, metrics),
             layout=self.rows,
         )
+
+    def _metrics(self, step: int, metrics: Sequence[jax.Array]) -> bytes:
+        """Return the metrics of the first device, as a replay in one process has them, if devices differ.
+
+        The rows of the first process are written, and a mesh may begin with a device of another one.
+        """
+        own = b"".join(np.asarray(each).astype("<f4", copy=False).tobytes() for each in metrics)
+        first = self.layout.placement.first_process if isinstance(self.layout, ShardedLayout) else 0
+        if self.processes is None or self.processes.count == 1 or first == 0:
+            return own
+        return self.processes.agree(f"the metrics of step {step}", own, lambda every: every[first])
 
     def digest(self, step: int, state: State | None) -> Digest | None:
         """Return the digest of a state, when all processes have reported the step."""
