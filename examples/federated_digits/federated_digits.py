@@ -31,18 +31,17 @@ WORKERS, ROUNDS, STEPS = 3, 2, 20
 PLAN = Plan(steps=STEPS, batch_size=32, interval=5, share=0.25)
 
 
-@cache
-def digits() -> Task:
-    """Return the task that everyone knows."""
-    return load_task("digits", steps=STEPS)
+# The task that everyone knows. It is loaded here, and not by the first thread that needs it: while tensorflow-datasets
+# is imported, it changes how all modules are, and Flower imports Ray in another thread.
+DIGITS = load_task("digits", steps=STEPS)
 
 
 @cache
 def shard(worker: int) -> Task:
     """Return the task with a worker's own records: every third class, beginning with its number."""
-    records = digits().source.records_at(np.arange(len(digits().source)))
+    records = DIGITS.source.records_at(np.arange(len(DIGITS.source)))
     own = records["label"] % WORKERS == worker
-    return replace(digits(), source=Arrays({name: leaf[own] for name, leaf in records.items()}))
+    return replace(DIGITS, source=Arrays({name: leaf[own] for name, leaf in records.items()}))
 
 
 def send_noise(message: Message, context: Context, train: ClientAppCallable) -> Message:
@@ -65,15 +64,15 @@ server = ServerApp()
 @server.main()
 def main(grid: Grid, context: Context) -> None:
     """Train, and print who was left out, and how good the model is."""
-    state = digits().init(jax.random.key(0))
+    state = DIGITS.init(jax.random.key(0))
     average = FedAvg(fraction_evaluate=0.0, min_train_nodes=WORKERS, min_available_nodes=WORKERS)
-    strategy = ProvenStrategy(average, digits(), PLAN)
+    strategy = ProvenStrategy(average, DIGITS, PLAN)
     result = strategy.start(grid, arrays_of({"params": state.params}), num_rounds=ROUNDS)
     for number, workers in strategy.results.items():
         for name, found in workers.items():
             cost = f"{found.replayed} of {found.steps} steps replayed"
             print(f"round {number}, worker {name}: {found.verdict} ({cost}): {found.reason}")
-    evaluate = digits().evaluate
+    evaluate = DIGITS.evaluate
     if evaluate is not None and result.arrays:
         final = jax.tree.map(np.asarray, tree_of(result.arrays)["params"])
         print(f"test accuracy {evaluate(state._replace(params=final))['test accuracy']:.3f}")
