@@ -1,4 +1,4 @@
-"""The result of a replay is a value."""
+"""A replay gives a value that says which steps were executed, and where they first differ from the ledger."""
 
 from __future__ import annotations
 

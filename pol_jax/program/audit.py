@@ -65,7 +65,7 @@ def audit(exported: jax.export.Exported, prng: str = "threefry2x32", *, for_mesh
     except Exception as error:  # third-party parser of hostile bytes: it raises errors of its own
         raise UnreadableModule(f"has no module that can be read ({type(error).__name__})") from error
     with parsed(text) as module:
-        _refuse(module, prng, for_mesh)
+        _refuse(module, prng, for_mesh=for_mesh)
         size, packed, (depends, reads) = constant_bytes(module), packed_bytes(module), flow_of(module)
         open_products = has_open_products(module)
         arguments = len(only_block(functions(module)["main"].regions[0]).arguments)
@@ -79,7 +79,7 @@ def audit(exported: jax.export.Exported, prng: str = "threefry2x32", *, for_mesh
     return Audit(size, packed, tuple(used), read, open_products)
 
 
-def _refuse(module: ir.Module, prng: str, for_mesh: bool) -> None:  # private, and called once
+def _refuse(module: ir.Module, prng: str, *, for_mesh: bool) -> None:
     refused = refused_operations(module, device_generator=prng in DEVICE_KEYS, for_mesh=for_mesh)
     if refused:
         listed = ", ".join(sorted(refused)[:8])

@@ -2,8 +2,8 @@
 
 Orbax takes about 20 ms of a processor for a checkpoint, however small, which is as much as many short steps. Nearly all
 of that is for what is the same in each checkpoint of a run: names, shapes, dtypes. So that is taken from the first one,
-and the arrays are written by tensorstore, as Orbax writes them (docs/protocol.md, appendix B). After a large state,
-Orbax leaves its arrays in reference cycles, and to look for these stops the training loop for a tenth of a second.
+and the arrays are written by tensorstore, as Orbax writes them (docs/protocol.md, appendix B). After a large state
+that Orbax wrote, Python looks for reference cycles that hold it, which stops the training loop for a tenth of a second.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def save_leaves(root: Path, name: str, spec: StateSpec, leaves: Sequence[np.ndar
                 target.parent.resolve() / target.name, tree, overwrite=True
             )  # an interrupted run may have left a part of it
         (target / "commit_success.txt").unlink(missing_ok=True)  # it has a path of the prover's machine
-        free_cycles(sum(leaf.nbytes for leaf in spec))  # Orbax leaves the arrays in some
+        free_cycles(sum(leaf.nbytes for leaf in spec))  # where several processes save, Orbax left arrays in some
     except (OSError, ValueError, RuntimeError) as error:
         raise StorageError(f"{target}: checkpoint can't be written: {reason_of(error)}") from error
 

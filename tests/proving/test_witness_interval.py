@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import law
 
-from pol_jax.proving import commit
+from pol_jax.proving import commit, witness_interval
 from pol_jax.proving.choices import Choices
 from pol_jax.proving.recording import Recording
 from pol_jax.proving.train import train
@@ -18,6 +19,7 @@ from pol_jax.proving.trial import trial_inputs, try_program
 from pol_jax.proving.witness_interval import SHARE, UNNOTICED, Costs, measure, smallest_interval
 from pol_jax.storage.proof import open_proof
 from pol_jax.training.export import export_task, signature_of
+from pol_jax.training.states import HostState, Layout
 
 SLOW = Costs(step=0.1, waiting=0.0065)
 """A digest of 6.5% of a step."""
@@ -58,6 +60,17 @@ def test_steps_and_digests_are_timed() -> None:
     assert costs.step >= 0
     assert costs.waiting > 0
     assert costs.behind == 0  # a CPU digests and computes
+
+
+def test_a_digest_costs_what_the_loop_loses_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that stops for a digest loses more than the digest takes: it is timed with digests, and without."""
+    task = tiny.plain()
+    signature = signature_of(task, "threefry2x32")
+    program = try_program(export_task(task, signature), signature, task.source)
+    monkeypatch.setattr(Layout, "is_digested_in_place", lambda *_: True)
+    monkeypatch.setattr(witness_interval, "_digest_costs", lambda *_: (UNNOTICED * 1.01, 0.0))
+    monkeypatch.setattr(HostState, "digest", lambda _: time.sleep(0.02))
+    assert measure(program, *trial_inputs(signature, task.source)).waiting > 0.01
 
 
 def test_the_choice_is_committed_and_a_run_that_goes_on_keeps_it(

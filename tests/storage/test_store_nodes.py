@@ -155,6 +155,17 @@ def crc32c(content: bytes) -> bytes:
     return (found ^ 0xFFFFFFFF).to_bytes(4, "little")
 
 
+def test_a_name_that_is_not_listed_is_not_taken_for_another(proof_copy: Path) -> None:
+    """Tensorstore's stack of files takes such a name for the one before it, and reads what follows on the disk."""
+    state = proof_copy / checkpoint_name(0) / "state"
+    data = rewritten(state)
+    redirect(state / "manifest.ocdbt", f"d/{data.name}", "d/.DS_Store")
+    data.rename(state / "d/.DS_Store")
+    (state / "d/.DS_Stor").touch()
+    take_stock(proof_copy)
+    refused(check(proof_copy), 6, checkpoint_name(0), "is damaged")
+
+
 @pytest.mark.parametrize("elsewhere", ["../{}", "{folder}/{}", "d/../../{}"])
 def test_a_manifest_that_points_out_of_its_store(elsewhere: str, tmp_path: Path) -> None:
     """The file that a reference names lies outside, whole and with a right checksum; tensorstore reads it nowhere."""
