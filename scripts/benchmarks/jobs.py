@@ -13,7 +13,7 @@ INTERVAL = 50
 
 def measure(quick: bool, _: Path | None) -> Iterator[Line]:
     """Verify digits where XLA has one thread for a step, and a step is long enough to keep it busy."""
-    rounds, segments = (2, 8) if quick else (2, 40)
+    rounds, segments = (2, 8) if quick else (2, 30)
     busy = "benchmarks.digits_proof:busy"
     with proof_of_digits(segments * INTERVAL, INTERVAL, busy, NPROC="1") as (out, source, _cache):
         time_verification(out, source, (0,))  # compiles

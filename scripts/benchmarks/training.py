@@ -61,7 +61,7 @@ class Plan:
 
 PLANS = {
     "digits": Plan("digits", 15, 400, 100, 3, "1.10"),
-    "cifar10": Plan("cifar10", 3, 25, 25, 1, "1.01"),
+    "cifar10": Plan("cifar10", 2, 30, 30, 1, "1.01"),
     "shakespeare": Plan("shakespeare", 3, 60, 60, 1, ""),
 }
 
