@@ -20,13 +20,14 @@ import numpy as np
 import optax
 from forked import Forked, forked
 from jax.sharding import AbstractMesh, AxisType, PartitionSpec
+from unsandboxed import verify
 
 import pol_jax
 from pol_jax.proving import recording
 from pol_jax.proving.sharding import Shardings
 from pol_jax.storage.checkpoint_writer import CheckpointWriter
 from pol_jax.training.processes import Processes
-from pol_jax.training.shards import ShardedLayout
+from pol_jax.training.shards import ShardedLayout, ShardedState
 from pol_jax.training.task import Key, PyTree
 
 STEPS: Final = 8
@@ -79,7 +80,8 @@ def naming_devices(how: str, arithmetic: Literal["exact"] | None = None) -> pol_
 
     Args:
         how: "shard_map" (the loss and the gradient are sums over devices), "devices" or "axes" (the same over a mesh of
-            the task's own, or over the axes of one), "blind" (the gradient takes nothing of the batch), "own" (it is
+            the task's own, or over the axes of one), "explicit" (over a mesh with axes of that type), "blind" (the
+            gradient takes nothing of the batch), "lost" (it takes what comes from no device, which is 0), "own" (it is
             different on each device), or "constraint" (of what lies between).
         arithmetic: of the task.
     """
@@ -95,13 +97,15 @@ def naming_devices(how: str, arithmetic: Literal["exact"] | None = None) -> pol_
 
     def summed(w: jax.Array, x: jax.Array, label: jax.Array) -> tuple[jax.Array, jax.Array]:
         loss, gradient = jax.value_and_grad(loss_of)(w, x, label)
+        if how == "lost":
+            gradient = w + jax.lax.ppermute(gradient, "data", [])
         gradient = {"blind": w, "own": gradient + jax.lax.axis_index("data")}.get(how, gradient)
         return jax.lax.psum(loss, "data") / 2, gradient if how == "own" else jax.lax.psum(gradient, "data") / 2
 
     def step(state: dict[str, PyTree], batch: PyTree, _: Key) -> tuple[dict[str, PyTree], dict[str, jax.Array]]:
         whole, cut = PartitionSpec(), PartitionSpec("data")
-        over = mesh() if how == "devices" else _axes() if how == "axes" else None
-        mapped = jax.shard_map(summed, mesh=over, in_specs=(whole, cut, cut), out_specs=(whole, whole), check_vma=False)
+        takes, gives = (whole, cut, cut), (whole, whole)
+        mapped = jax.shard_map(summed, mesh=_own_mesh(how), in_specs=takes, out_specs=gives, check_vma=False)
         function = jax.value_and_grad(loss_of) if how == "constraint" else mapped
         loss, gradient = function(state["w"], batch["x"], batch["label"])
         momentum = 0.9 * state["momentum"] + gradient.ravel()
@@ -116,8 +120,11 @@ def mesh(data: int = 2, model: int = 2) -> jax.sharding.Mesh:
     return jax.make_mesh((data, model), ("data", "model"), axis_types=(AxisType.Auto,) * 2, devices=devices)
 
 
-def _axes() -> AbstractMesh:
-    return AbstractMesh((2, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+def _own_mesh(how: str) -> jax.sharding.Mesh | AbstractMesh | None:
+    types = {"axes": AxisType.Auto, "explicit": AxisType.Explicit}
+    if how in types:
+        return AbstractMesh((2, 2), ("data", "model"), axis_types=(types[how],) * 2)
+    return mesh() if how == "devices" else None
 
 
 def shardings(sharded_task: pol_jax.Task) -> Shardings:
@@ -169,16 +176,26 @@ def _train(case: Mapping[str, Any], process: int) -> dict[str, Any]:
         )
     except pol_jax.PolError as error:
         return {"error": f"{type(error).__name__}: {error}"}
-    return {"step": proof.last_step, "claim": proof.claim.digest().hex() if proof.claim else None}
+    return {"step": proof.last_step, "claim": proof.claim.digest().hex() if proof.claim else None} | _judged(case)
+
+
+def _judged(case: Mapping[str, Any]) -> dict[str, Any]:
+    """Verify in this process what it has trained, if a case asks for it: on the same devices."""
+    if "judged" not in case:
+        return {}
+    report = verify(case["out"], records(), policy=pol_jax.AllSegments(), any_program=True)
+    return {"verdict": report.verdict.value, "reasons": report.reasons}
 
 
 @contextmanager
 def _disturbed(case: Mapping[str, Any], process: int) -> Iterator[None]:
-    """Let devices have other bits in a case, or a process die, or its disk be slow."""
+    """Let devices have other bits in a case, unchecked, or a process die, or its disk be slow."""
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(recording, "Processes", _remembered))
         if "flipped" in case:
             stack.enter_context(_flipped(case["flipped"]))
+        if "unchecked" in case:
+            stack.enter_context(mock.patch.object(ShardedState, "check_replicas"))
         for what, act in (("killed_in_save", _die), ("slow_in_save", _wait)):
             if what in case:
                 stack.enter_context(_in_save(act if case[what] == process else partial(_lose_patience, case)))

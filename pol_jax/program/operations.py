@@ -56,10 +56,7 @@ ALLOWED_CALLS: Final = frozenset(
         "cu_threefry2x32_ffi",
         "cu_threefry2x32",
         "hip_threefry2x32_ffi",
-        # annotations of placement, without code
-        "Sharding",
-        "SPMDFullToShardShape",
-        "SPMDShardToFullShape",
+        # an annotation of placement, without code
         "annotate_device_placement",
         # selections and decompositions that XLA expands itself
         "TopK",

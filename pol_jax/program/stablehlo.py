@@ -5,6 +5,7 @@ The text is not searched by patterns, because a constant can be written in many 
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from jax._src.interpreters.mlir import make_ir_context
 from jax.extend.mlir import ir
 
 _PRODUCTS = frozenset(f"stablehlo.{name}" for name in ("dot", "dot_general", "convolution", "dynamic_conv"))
+
+_NUMBERED = re.compile(r"\b(device_ids|mhlo\.sharding|xla\.sdy\.\w+) *=")
+"""The order of a mesh's devices, and the shardings of GSPMD and of Shardy's round trip, which are texts."""
 
 _WIDEST = 128
 """An element of an unknown type counts as this many bits, the most that any known type has."""
@@ -79,13 +83,14 @@ def has_open_products(module: ir.Module) -> bool:
     return any(_is_open_product(each) for each in operations(module.operation))
 
 
-def orders_devices(module: ir.Module) -> bool:
-    """Return whether a module puts the devices of a mesh into an order of its own, which jax never writes.
+def numbers_devices(module: ir.Module) -> bool:
+    """Return whether a module names devices by their numbers, or has shardings in the form of a text.
 
-    It is as many numbers as there are devices. A mesh may be written out wherever a sharding is, in any attribute;
-    MLIR prints its order with these signs, which no name of a function has.
+    An order of devices is as many numbers as there are devices, none of which is a constant. It may be written wherever
+    a mesh or a sharding is, in any attribute or in its text, which nobody has parsed yet. MLIR prints all attributes
+    in this form; no function has such a name.
     """
-    return "device_ids=[" in canonical_text(module)
+    return _NUMBERED.search(canonical_text(module)) is not None
 
 
 def canonical_text(module: ir.Module) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from pol_jax.errors import printable
 from pol_jax.protocol.trees import LeafSpec, StateSpec
 
 AxisName = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -70,8 +71,8 @@ class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def __str__(self) -> str:
-        """Return axes and sizes, such as ``data=4, model=2``."""
-        return ", ".join(f"{axis.name}={axis.size}" for axis in self.axes)
+        """Return axes and sizes, such as ``data=4, model=2``, in a form that is safe to show."""
+        return printable(", ".join(f"{axis.name}={axis.size}" for axis in self.axes))
 
 
 def problem_of_mesh(mesh: Mesh, state: StateSpec) -> str | None:

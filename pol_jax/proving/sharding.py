@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from pol_jax.errors import UsageError
+from pol_jax.errors import UsageError, printable
 from pol_jax.program.placement import Axes, Placement, place
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.mesh import Cut, Mesh, MeshAxis, problem_of_mesh
@@ -58,6 +58,7 @@ def committed_mesh(devices: Axes, shardings: Shardings, structure: Structure, ba
     Raises:
         UsageError: they don't fit the state or the mesh; the text names the leaf.
     """
+    _check_names(devices)
     state, batch = shardings
     full = jax.tree.unflatten(structure.treedef, range(structure.treedef.num_leaves))
     try:
@@ -86,6 +87,13 @@ def committed_mesh(devices: Axes, shardings: Shardings, structure: Structure, ba
     if problem := problem_of_mesh(mesh, mesh.cut(structure.spec)):
         raise UsageError(f"shardings: {problem}")
     return mesh
+
+
+def _check_names(devices: Axes) -> None:
+    for name in map(str, devices.shape):
+        # XLA ends the process where another sign is in the name of an axis: it can't read what it has written itself.
+        if not (name.isascii() and name.isprintable()):
+            raise UsageError(f"mesh: the axis {printable(name)!r} has signs that XLA can't read; use printable ASCII")
 
 
 def agree_on_placement(

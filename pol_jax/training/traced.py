@@ -26,6 +26,10 @@ _CURE: Final = (
     "a task that names devices (jax.shard_map, or a sharding constraint) needs mesh=... and shardings=(those of the"
     " state, that of the batch), given to pol_jax.train or pol_jax.Recording"
 )
+_OWN_MESH: Final = (
+    "leave mesh=... out of jax.shard_map, which then takes that of the recording, or give one with the same axes, made"
+    " with axis_types=(jax.sharding.AxisType.Auto,) * their number"
+)
 
 
 def traced(trace: Callable[[], Traced], axes: AbstractMesh | None) -> Traced:
@@ -44,7 +48,10 @@ def traced(trace: Callable[[], Traced], axes: AbstractMesh | None) -> Traced:
         if axes is None:
             raise _with_cure(error) from error.__cause__
     with jax.sharding.use_abstract_mesh(axes):
-        return trace()
+        try:
+            return trace()
+        except UserCodeError as error:
+            raise _with_cure(error, _OWN_MESH) from error.__cause__
 
 
 def exported_of(function: Callable[..., Any], name: str, cuts: Cuts | None, *args: Any) -> jax.export.Exported:
@@ -86,5 +93,5 @@ def _exported(jitted: Any, name: str, *args: Any) -> tuple[jax.export.Exported, 
     return export(*args), names_mesh(jaxpr)
 
 
-def _with_cure(error: UserCodeError) -> UserCodeError:
-    return UserCodeError(f"{error}; {_CURE}") if "mesh" in str(error) else error
+def _with_cure(error: UserCodeError, cure: str = _CURE) -> UserCodeError:
+    return UserCodeError(f"{error}; {cure}") if "mesh" in str(error) else error

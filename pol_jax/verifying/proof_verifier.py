@@ -148,7 +148,7 @@ class ProofVerifier(Verifier):
                 seen += self.add_attestations(self._root, proof.commitment, claim)
             seen.append(f"{len(checked.records)} records, programs match")
             if mesh := proof.commitment.mesh:
-                seen.append(f"arrays were cut over {mesh.device_count} devices ({mesh})")
+                seen.append(f"committed to arrays cut over {mesh.device_count} devices ({mesh})")
             seen.append(self.see_program(checked.program))
             seen += self.compare_programs(proof.artifacts, proof.commitment, claim)
         return checked, claim

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -99,20 +100,45 @@ def test_a_program_for_one_device_has_no_collectives(mapped: tuple[Artifacts, Si
         load_program(Artifacts(artifacts.init, bytes(step.serialize())), signature)
 
 
-@pytest.mark.parametrize("hidden", ["a mesh", "written out"])
-def test_an_order_of_devices_is_refused(mapped: tuple[Artifacts, Signature], hidden: str) -> None:
+ORDER = '<["data"=2, "model"=2], device_ids=[3, 1, 0, 2]>'
+
+
+def _other_mesh(text: str) -> str:
+    return text.replace("  sdy.mesh @mesh", f"  sdy.mesh @other = {ORDER}\n  sdy.mesh @mesh", 1)
+
+
+def _written_out(text: str) -> str:
+    lines = text.splitlines()
+    return "\n".join(each.replace("<@mesh", f"<mesh{ORDER}") if "in_shardings=" in each else each for each in lines)
+
+
+def _groups(text: str) -> str:
+    """Groups of devices along an axis, of a mesh of StableHLO."""
+    axes = '#stablehlo.replica_group_mesh_axes<mesh = @mesh, axes = [#stablehlo.axis_ref<name = "data">]>'
+    ordered = text.replace("size = 2 : i64}]}}", "size = 2 : i64}], device_ids = dense<[3, 1, 0, 2]> : tensor<4xi64>}}")
+    return ordered.replace("dense<[[0, 2], [1, 3]]> : tensor<2x2xi64>", axes)
+
+
+def _in_text(text: str) -> str:
+    """XLA parses texts like this one."""
+    meshes = 'xla.sdy.meshes = "{other = #sdy.mesh<[\\22data\\22=2, \\22model\\22=2], device_ids = [3, 1, 0, 2]>}"'
+    return text.replace("attributes {", f"attributes {{mhlo.frontend_attributes = {{{meshes}}}, ", 1)
+
+
+def _sharding(text: str) -> str:
+    """XLA divides what has shardings of this kind by GSPMD."""
+    return text.replace("{sdy.sharding", '{mhlo.sharding = "{devices=[4]3,1,0,2}", sdy.sharding', 1)
+
+
+@pytest.mark.parametrize("hide", [_other_mesh, _written_out, _groups, _in_text, _sharding])
+def test_an_order_of_devices_is_refused(mapped: tuple[Artifacts, Signature], hide: Callable[[str], str]) -> None:
     """Each device could read its number: as many numbers as there are devices, and none of them a constant."""
     artifacts, signature = mapped
-    step, order = jax.export.deserialize(bytearray(artifacts.step)), '<["data"=2, "model"=2], device_ids=[3, 1, 0, 2]>'
+    step = jax.export.deserialize(bytearray(artifacts.step))
     text = step.mlir_module()
-    if hidden == "a mesh":
-        text = text.replace("  sdy.mesh @mesh", f"  sdy.mesh @other = {order}\n  sdy.mesh @mesh", 1)
-    else:
-        lines = text.splitlines()
-        text = "\n".join(each.replace("<@mesh", f"<mesh{order}") if "in_shardings=" in each else each for each in lines)
-    with parsed(text) as module:
+    with parsed(hide(text)) as module:
         forged = replace(step, mlir_module_serialized=_export._module_to_bytecode(module))
-    with pytest.raises(ProofError, match=r"step.jax_export: puts devices into an order of its own \(device_ids\)"):
+    with pytest.raises(ProofError, match=r"step.jax_export: puts devices into an order of its own"):
         load_program(Artifacts(artifacts.init, bytes(forged.serialize())), signature)
 
 
@@ -127,6 +153,11 @@ def test_a_mesh_of_the_tasks_own_is_missed_too() -> None:
     own = naming_devices("axes")
     with pytest.raises(TaskError, match=r"step: a task that names devices .* needs mesh=\.\.\. and shardings="):
         export_task(own, signature_of(own, PRNG))
+
+
+def test_a_mesh_of_other_axes_is_refused_with_the_cure() -> None:
+    with pytest.raises(UserCodeError, match=r"step: .*should match the mesh.*; leave mesh=\.\.\. out of jax.shard_map"):
+        signature_of(naming_devices("explicit"), PRNG, mesh_of("shard_map"))
 
 
 def test_a_mesh_of_the_tasks_own_gives_the_same_program(mapped: tuple[Artifacts, Signature]) -> None:

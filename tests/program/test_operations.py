@@ -65,6 +65,15 @@ OTHERS = {
     "jump_anywhere": """
         %r = stablehlo.custom_call @jump_anywhere(%arg0) : (tensor<4xf32>) -> tensor<4xf32>
         return %r : tensor<4xf32>""",
+    # GSPMD divides what is between such calls: what is one program on one device would be another one on several
+    "Sharding": """
+        %r = stablehlo.custom_call @Sharding(%arg0) {mhlo.sharding = "{devices=[4]3,1,0,2}"}
+            : (tensor<4xf32>) -> tensor<4xf32>
+        return %r : tensor<4xf32>""",
+    "SPMDFullToShardShape": """
+        %p = stablehlo.custom_call @SPMDFullToShardShape(%arg0) : (tensor<4xf32>) -> tensor<1xf32>
+        %r = stablehlo.custom_call @SPMDShardToFullShape(%p) : (tensor<1xf32>) -> tensor<4xf32>
+        return %r : tensor<4xf32>""",
     "TopK ": """
         %r = stablehlo.custom_call @"TopK "(%arg0) : (tensor<4xf32>) -> tensor<4xf32>
         return %r : tensor<4xf32>""",

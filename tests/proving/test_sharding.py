@@ -87,7 +87,7 @@ def test_verified_bit_for_bit_on_as_many_virtual_devices(proof: Path) -> None:
     report = pol_jax.verify(proof, records(), policy=pol_jax.AllSegments(), trusted=TASK)
     assert (report.verdict, report.mode) == (Verdict.ACCEPTED, Mode.BITS)
     assert report.environment.device_count == 4
-    assert "arrays were cut over 4 devices (data=2, model=2)" in report.stages[2].detail
+    assert "committed to arrays cut over 4 devices (data=2, model=2)" in report.stages[2].detail
 
 
 def test_judged_within_a_tolerance_on_one_device(proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +203,13 @@ def test_axes_that_are_not_divided_are_refused() -> None:
         committed_mesh(devices, (cut, WHOLE), structure_of(TASK, PRNG), TASK.batch_size)
     with pytest.raises(UsageError, match="batches of 8 records don't fall into 3 parts"):
         committed_mesh(devices, (WHOLE, PartitionSpec("data")), structure_of(TASK, PRNG), TASK.batch_size)
+
+
+@pytest.mark.parametrize("name", ["data\n", "\x00", "größe"])
+def test_axes_whose_names_end_processes_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="has signs that XLA can't read; use printable ASCII"):
+        committed_mesh(AbstractMesh((2,), (name,)), (WHOLE, WHOLE), structure_of(TASK, PRNG), TASK.batch_size)
+    assert str(Mesh((MeshAxis(name, 2),), (), ())).isprintable()  # a prover's may have such a name all the same
 
 
 def test_a_mesh_without_shardings_is_refused(tmp_path: Path) -> None:
