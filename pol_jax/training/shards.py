@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from typing import Final
 
 import jax
 import msgspec
@@ -23,7 +24,9 @@ from pol_jax.program.placement import Index, Placement
 from pol_jax.protocol.encoding import DIGEST_BYTES, Digest, state_digest
 from pol_jax.protocol.trees import DTYPES, LeafSpec, StateSpec
 from pol_jax.training.device_digests import DeviceDigests, Part
-from pol_jax.training.states import HostState, Layout, Packed, cut, piece_digests
+from pol_jax.training.states import HostState, Layout, Packed, contiguous_bytes, cut, piece_digests
+
+_CURE: Final = "; check both, then continue with the same command"
 
 
 @dataclass(frozen=True)
@@ -136,16 +139,8 @@ class ShardedLayout(Layout):
             ]
         for shard, process, digests in copied:
             if digests != [found[number] for number in shard.pieces]:
-                raise self.divergence(shard, shard.on(process)[0], shard.devices[0])
+                raise DivergenceError(_differ(self.spec, shard.leaf, shard.on(process)[0], shard.devices[0]) + _CURE)
         return state_digest(self.spec_digest, (found[number] for number in range(self.pieces)))
-
-    def divergence(self, shard: Shard, one: jax.Device, other: jax.Device) -> DivergenceError:
-        """Return the error of two devices that should have the same part of a state and don't."""
-        return DivergenceError(
-            f"leaf {self.spec[shard.leaf].path or '/'}: {one} has other bits than {other}, and should have the same:"
-            " memory or processor of one of them can't be trusted, unless the step gives each device its own"
-            " (shard_map with check_vma=False); check both, then continue with the same command"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,15 +173,35 @@ class ShardedState(HostState):
         Raises:
             DivergenceError: a device has other bits than another one: its memory or processor can't be trusted.
         """
-        for shard in self.layout.shards:
-            parts, devices = self._parts[shard.leaf], shard.on(jax.process_index())
-            for device in devices[1:]:
-                if np.asarray(parts[device]).tobytes() != np.asarray(parts[devices[0]]).tobytes():
-                    raise self.layout.divergence(shard, device, devices[0])
+        if problem := problem_of_copies(self.layout.spec, self.leaves):
+            raise DivergenceError(problem + _CURE)
 
     @cached_property
     def _parts(self) -> list[dict[jax.Device, jax.Array]]:
         return [{shard.device: shard.data for shard in leaf.addressable_shards} for leaf in self.leaves]
+
+
+def problem_of_copies(spec: StateSpec, leaves: Sequence[jax.Array]) -> str | None:
+    """Return which devices of this process should have the same part of a state and don't, or None if there are none.
+
+    Such a state is several, of which only one would be digested: what follows from the others follows from no digest.
+    """
+    for place, leaf in enumerate(leaves):
+        first = dict[tuple[tuple[int | None, int | None], ...], tuple[jax.Device, memoryview]]()
+        for shard in leaf.addressable_shards:
+            own = shard.device, contiguous_bytes(np.asarray(shard.data))
+            device, content = first.setdefault(tuple((each.start, each.stop) for each in shard.index), own)
+            if content != own[1]:
+                return _differ(spec, place, shard.device, device)
+    return None
+
+
+def _differ(spec: StateSpec, leaf: int, one: jax.Device, other: jax.Device) -> str:
+    return (
+        f"leaf {spec[leaf].path or '/'}: {one} has other bits than {other}, and should have the same: memory or"
+        " processor of one of them can't be trusted, unless the step gives each device its own (shard_map with"
+        " check_vma=False)"
+    )
 
 
 def layout_of(program: Program) -> Layout:

@@ -21,6 +21,7 @@ from pol_jax.program.artifact import Leaves, Program, executing
 from pol_jax.program.signature import Signature
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.training.inputs import StepInput
+from pol_jax.verifying.copies import check_copies
 
 State = Sequence[np.ndarray]
 
@@ -123,6 +124,7 @@ class Compilation:
                 self.alive()
                 leaves, metrics = self.step(each.begin(leaves), each.batch, each.key)
                 values.append(dict(zip(self.signature.metrics, map(np.float32, metrics), strict=True)))
+            check_copies(self.signature, leaves)
             return [np.asarray(leaf) for leaf in leaves], values
 
 
@@ -212,4 +214,6 @@ def initial_state(program: Program, key: UInt32[np.ndarray, " words"], variant: 
     jitted = cast(jax.stages.Wrapped, program.init)
     with executing(program.signature):
         compiled = jitted.lower(program.signature.key()).compile(compiler_options=dict(variant.options) or None)
-        return [np.asarray(leaf) for leaf in compiled(key)]
+        leaves = compiled(key)
+        check_copies(program.signature, leaves)
+        return [np.asarray(leaf) for leaf in leaves]

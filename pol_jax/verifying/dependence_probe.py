@@ -52,13 +52,13 @@ def probe_dependence(program: Program, before: State, given: StepInput) -> Depen
         given: inputs of the step.
 
     Returns:
-        None where the state is too large, or cut over devices.
+        None where the state is too large.
 
     Raises:
         BackendError: the program can't be executed here.
     """
     spec = program.signature.state
-    if program.placement is not None or sum(leaf.nbytes for leaf in before) > _MOST_BYTES:
+    if sum(leaf.nbytes for leaf in before) > _MOST_BYTES:
         return None
     give_memory_back(nbytes(spec))
     start = [given.changed.get(at, leaf) for at, leaf in enumerate(before)]
@@ -86,13 +86,14 @@ def _rearranged(spec: StateSpec, state: State, at: int) -> np.ndarray:
 def _execute(program: Program, before: Callable[[int], np.ndarray], given: StepInput) -> list[np.ndarray]:
     places = range(len(program.signature.state))
     with executing(program.signature):
-        after, _ = program.step(tuple(_put(before(at)) for at in places), given.batch, given.key)
+        after, _ = program.step(tuple(_put(program, at, before(at)) for at in places), given.batch, given.key)
         return [np.asarray(leaf) for leaf in after]
 
 
-def _put(leaf: np.ndarray) -> jax.Array:
+def _put(program: Program, at: int, leaf: np.ndarray) -> jax.Array:
     """Return a copy of a leaf on the device; `jnp.array` would make one of numpy's first, and leave it for later."""
-    return jnp.copy(jax.device_put(leaf)).block_until_ready()
+    sharding = None if program.placement is None else program.placement.state[at]
+    return jnp.copy(jax.device_put(leaf, sharding)).block_until_ready()
 
 
 def _least_change(spec: StateSpec, own: _Ends, other: _Ends) -> tuple[float | None, str | None]:

@@ -13,6 +13,7 @@ from pol_jax.protocol.spans import Span
 from pol_jax.training.initial_state import first_key, taken_of
 from pol_jax.training.shards import layout_of
 from pol_jax.training.witness import Witness
+from pol_jax.verifying.copies import check_copies
 from pol_jax.verifying.opening_checks import Opened
 from pol_jax.verifying.row_comparison import RowComparer, placed_program, replay_steps
 
@@ -60,5 +61,7 @@ def initial_is_exact(opened: Opened) -> bool | None:
     program = placed_program(opened.program, commitment)
     with executing(program.signature):
         given = taken_of(commitment, opened.states[0].leaves)
-        state = layout_of(program).copy_of(program.start(first_key(commitment), given))
+        started = program.start(first_key(commitment), given)
+        check_copies(program.signature, started)
+        state = layout_of(program).copy_of(started)
     return state.digest() == opened.rows[0].state

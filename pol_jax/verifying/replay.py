@@ -26,6 +26,7 @@ from pol_jax.training.shards import layout_of
 from pol_jax.training.task import Source
 from pol_jax.training.witness import Witness
 from pol_jax.verifying.checks import Checked
+from pol_jax.verifying.copies import check_copies
 from pol_jax.verifying.numeric_comparison import CommittedSteps, compare_initial, compare_spans
 from pol_jax.verifying.row_comparison import RowComparer, placed_program, replay_to_state
 
@@ -89,9 +90,11 @@ class Replayer:
         given = taken_of(proof.commitment, proof.host_leaves(0)) if takes else {}
         give_memory_back(self._layout.nbytes)  # what the checks of the states have freed
         with executing(self._program.signature):
-            state = self._layout.view(self._program.start(first_key(proof.commitment), given))
+            started = self._program.start(first_key(proof.commitment), given)
+            check_copies(self._program.signature, started)
+            state = self._layout.view(started)
         is_exact = self._witness.initial(first_key(proof.commitment), state) == proof.row(0)
-        del state, given
+        del state, started, given
         give_memory_back(self._layout.nbytes)  # and what init took beside its results
         return is_exact
 

@@ -19,6 +19,7 @@ from pol_jax.training.inputs import StepInput
 from pol_jax.training.loop import run
 from pol_jax.training.states import HostState
 from pol_jax.training.witness import Witness
+from pol_jax.verifying.copies import check_copies
 
 _COPIES: Final = 2
 """One copy of a state is digested while the next step runs: a replay writes nothing that more would wait for."""
@@ -97,4 +98,5 @@ def replay_to_state(
             last = run(program, state, inputs, follower)
     except _Mismatch as mismatch:
         return mismatch.result, ()
+    check_copies(program.signature, last)
     return ReplayResult(comparer.span), last
