@@ -25,6 +25,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.confinement import has_accelerator
 from pol_jax.storage.inventory import read_bounded
+from pol_jax.storage.openings import read_commitment
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 
 STATES: Final = 4
@@ -35,6 +36,12 @@ _BASE_BYTES: Final = 2**32
 
 _PROCESSOR_BYTES: Final = 2**28
 """The stacks and heaps of the threads that these libraries start for each processor."""
+
+MOST_DEVICES: Final = 256
+"""A process takes no more virtual devices. A proof may name a million, and each takes threads."""
+
+_DEVICE_BYTES: Final = 2**25
+"""The stacks of the threads of a virtual device: 17 MB, of which hardly anything is used."""
 
 _ROW_BYTES, _COPIES = 2**10, 6
 """A row in Python, beside its indices; and how often these are there: packed, unpacked, as columns, as rows."""
@@ -63,8 +70,8 @@ def memory_of_proof(request: ProofRequest, bounds: Bounds) -> MemoryLimits:
     What can't be read implies nothing; the verification says what is wrong with it.
     """
     paths = map(Path, (request.path, *request.parents))
-    implied = max(_implied_by(path, request.limits) for path in paths)
-    return _limits(bounds, implied, request.jobs)
+    implied, devices = zip(*(_implied_by(path, request.limits) for path in paths), strict=True)
+    return _limits(bounds, max(implied), request.jobs, max(devices))
 
 
 def memory_of_run(request: ProofRequest, bounds: Bounds) -> MemoryLimits:
@@ -74,16 +81,18 @@ def memory_of_run(request: ProofRequest, bounds: Bounds) -> MemoryLimits:
         commitment = Commitment.parse(read_bounded(root, commitments.FILE, limits))
     except PolError:
         return _limits(bounds, 0, 1)
-    return _limits(bounds, read_bytes(commitment, min(commitment.schedule.steps or limits.steps, limits.steps)), 1)
+    steps = min(commitment.schedule.steps or limits.steps, limits.steps)
+    return _limits(bounds, read_bytes(commitment, steps), 1, _virtual_devices(commitment))
 
 
 def memory_of_opening(request: OpeningRequest, bounds: Bounds) -> MemoryLimits:
     """Return the limits of a process that verifies an opening, in which states and records are as large as they are."""
-    try:
-        size = Path(request.opening).stat().st_size
-    except OSError:
-        size = 0
-    return _limits(bounds, STATES * min(size, request.limits.opening_bytes), request.jobs)
+    path, size, devices = Path(request.opening), 0, 0
+    with suppress(OSError, PolError):
+        size = path.stat().st_size
+        content = read_commitment(path, request.limits)
+        devices = _virtual_devices(Commitment.parse(content)) if content else 0
+    return _limits(bounds, STATES * min(size, request.limits.opening_bytes), request.jobs, devices)
 
 
 def memory_of_reading(commitment: Commitment, steps: int) -> int | None:
@@ -91,13 +100,18 @@ def memory_of_reading(commitment: Commitment, steps: int) -> int | None:
     return _limits(Bounds(), read_bytes(commitment, steps), 1).reading
 
 
-def _implied_by(root: Path, limits: Limits) -> int:
+def _implied_by(root: Path, limits: Limits) -> tuple[int, int]:
+    """Return how many bytes are parsed of a proof, and how many virtual devices its replay takes."""
     try:
         commitment = Commitment.parse(read_bounded(root, commitments.FILE, limits))
         claim = Claim.parse(read_bounded(root, claims.FILE, limits))
     except PolError:
-        return 0
-    return read_bytes(commitment, min(claim.steps, limits.steps))
+        return 0, 0
+    return read_bytes(commitment, min(claim.steps, limits.steps)), _virtual_devices(commitment)
+
+
+def _virtual_devices(commitment: Commitment) -> int:
+    return 0 if commitment.mesh is None else min(commitment.mesh.device_count, MOST_DEVICES)
 
 
 def read_bytes(commitment: Commitment, steps: int) -> int:
@@ -109,7 +123,7 @@ def read_bytes(commitment: Commitment, steps: int) -> int:
     return STATES * nbytes(commitment.state) + digests + row * (min(schedule.interval, steps) + 1) + batch
 
 
-def _limits(bounds: Bounds, implied: int, jobs: int) -> MemoryLimits:
+def _limits(bounds: Bounds, implied: int, jobs: int, devices: int = 0) -> MemoryLimits:
     """Return the limits of one of ``jobs`` processes; none by default where drivers of accelerators map memory."""
     if bounds.memory_bytes is not None:
         return MemoryLimits(bounds.memory_bytes, bounds.memory_bytes)
@@ -118,8 +132,8 @@ def _limits(bounds: Bounds, implied: int, jobs: int) -> MemoryLimits:
         return MemoryLimits(None, None)
     base, machine = _BASE_BYTES + _PROCESSOR_BYTES * (os.cpu_count() or 1), int(_SHARE * machine_bytes())
     # Never more than the machine has: the kernel would else kill something, perhaps the caller.
-    reading = min(base + implied, max(machine, base))
-    return MemoryLimits(reading, max(reading, machine // jobs))
+    reading, stacks = min(base + implied, max(machine, base)), devices * _DEVICE_BYTES
+    return MemoryLimits(reading + stacks, max(reading, machine // jobs) + stacks)
 
 
 def machine_bytes() -> int:

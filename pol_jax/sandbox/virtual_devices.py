@@ -6,7 +6,6 @@ import os
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
 import jax
 from jax._src import xla_bridge
@@ -17,11 +16,9 @@ from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
 from pol_jax.sandbox.loopback import ADDRESS
+from pol_jax.sandbox.memory import MOST_DEVICES
 from pol_jax.storage.inventory import find_claim, read_bounded
 from pol_jax.storage.openings import read_commitment
-
-MOST_DEVICES: Final = 256
-"""A proof may name a million; each takes threads."""
 
 
 def needs_gloo(claim: Path) -> bool:

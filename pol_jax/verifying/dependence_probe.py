@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 import jax
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pol_jax.judging.leaf_numbers import doubles, finite_distance, is_floating
-from pol_jax.program.artifact import Program, executing
+from pol_jax.program.artifact import Leaves, Program, executing
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.distances import finite
 from pol_jax.protocol.trees import StateSpec
@@ -84,16 +84,19 @@ def _rearranged(spec: StateSpec, state: State, at: int) -> np.ndarray:
 
 
 def _execute(program: Program, before: Callable[[int], np.ndarray], given: StepInput) -> list[np.ndarray]:
-    places = range(len(program.signature.state))
     with executing(program.signature):
-        after, _ = program.step(tuple(_put(program, at, before(at)) for at in places), given.batch, given.key)
+        after, _ = program.step(_put(program, before), given.batch, given.key)
         return [np.asarray(leaf) for leaf in after]
 
 
-def _put(program: Program, at: int, leaf: np.ndarray) -> jax.Array:
-    """Return a copy of a leaf on the device; `jnp.array` would make one of numpy's first, and leave it for later."""
-    sharding = None if program.placement is None else program.placement.state[at]
-    return jnp.copy(jax.device_put(leaf, sharding)).block_until_ready()
+def _put(program: Program, before: Callable[[int], np.ndarray]) -> Leaves:
+    """Return a copy of a state on the device, or on those of the mesh, leaf by leaf."""
+    if program.placement is not None:
+        leaf = lru_cache(maxsize=1)(before)  # all parts of a leaf are asked for together
+        return program.placement.put(program.signature.leaves(), lambda at, index: leaf(at)[index])
+    # `jnp.array` would make a copy of numpy's first, and leave it for later.
+    places = range(len(program.signature.state))
+    return tuple(jnp.copy(jax.device_put(before(at))).block_until_ready() for at in places)
 
 
 def _least_change(spec: StateSpec, own: _Ends, other: _Ends) -> tuple[float | None, str | None]:

@@ -38,7 +38,7 @@ def placed_program(program: Program, commitment: Commitment) -> Program:
             raise BackendError(
                 f"the program names the devices of the run's mesh ({mesh}) and runs on no others; this backend has"
                 f" {jax.device_count()}. On CPUs leave --xla_force_host_platform_device_count out of XLA_FLAGS: a"
-                " verifier takes as many virtual ones"
+                " verifier takes as many virtual ones, up to 256"
             )
         return program
     return program.on(place(mesh))

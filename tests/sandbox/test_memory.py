@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,22 @@ from typing import Any
 import msgspec
 import pytest
 
+from pol_jax.protocol import claim as claims
+from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol.commitment import Commitment, nbytes
+from pol_jax.protocol.mesh import Mesh, MeshAxis
 from pol_jax.protocol.policies import ListedSteps
 from pol_jax.protocol.stages import Stage
 from pol_jax.sandbox import child, memory
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.sandbox.memory import MemoryLimits, memory_of_opening, memory_of_proof, memory_of_reading, read_bytes
+from pol_jax.sandbox.memory import (
+    MemoryLimits,
+    memory_of_opening,
+    memory_of_proof,
+    memory_of_reading,
+    memory_of_run,
+    read_bytes,
+)
 from pol_jax.sandbox.pipe import Pipe
 from pol_jax.storage.proof import open_proof
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
@@ -75,6 +86,27 @@ def test_documents_allow_no_more_than_the_machine_has(plain_proof: Path, monkeyp
     assert memory_of_reading(commitment, 24) == int(90 * GIB)
     monkeypatch.setattr(memory, "machine_bytes", lambda: GIB)  # less than jax takes: it would not even start
     assert memory_of_reading(commitment, 24) == 9 * GIB // 2
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(("size", "devices"), [(64, 64), (2**20, memory.MOST_DEVICES)])
+def test_virtual_devices_have_stacks(
+    size: int, devices: int, plain_proof: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without them, 256 devices left no memory to read a checkpoint, which then seemed to be damaged."""
+    opened = open_proof(plain_proof)
+    mesh = Mesh((MeshAxis("data", size),), tuple(((),) * len(leaf.shape) for leaf in opened.commitment.state), ())
+    commitment = msgspec.structs.replace(opened.commitment, mesh=mesh)
+    (tmp_path / commitments.FILE).write_bytes(commitment.encode())
+    shutil.copy(plain_proof / claims.FILE, tmp_path)
+    monkeypatch.setattr(memory, "machine_bytes", lambda: GIB)  # they are hardly used, however small the machine is
+    stacks, base = devices * 2**25, 9 * GIB // 2
+    expected = MemoryLimits(base + stacks, base + stacks)
+    assert memory_of_proof(ProofRequest(path=str(tmp_path)), Bounds()) == expected
+    assert memory_of_run(ProofRequest(path=str(tmp_path)), Bounds()) == expected
+    monkeypatch.setattr(memory, "read_commitment", lambda *_: commitment.encode())
+    opening = OpeningRequest(claim="", opening=str(tmp_path / claims.FILE), policy=ListedSteps((1,)), nonce=b"")
+    assert memory_of_opening(opening, Bounds()) == expected
 
 
 def test_a_verifier_may_say_how_much(plain_proof: Path) -> None:

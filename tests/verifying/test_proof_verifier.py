@@ -6,6 +6,8 @@ import dataclasses
 import errno
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -99,6 +101,25 @@ def test_machine_that_fails_rejects_nothing(where: str, plain_proof: Path, monke
         report = unsandboxed.verify(plain_proof, tiny.plain().source)
         assert report.verdict is Verdict.INCONCLUSIVE, error
         assert "stage 6, state digests: cannot judge here: this machine can't read" in report.reasons[0]
+
+
+def test_a_checkpoint_that_orbax_has_no_thread_for_is_not_damaged(
+    plain_proof: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Orbax doesn't say why it finds nothing."""
+    from orbax.checkpoint import v1 as ocp
+
+    def fail(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def nothing(_: Path) -> SimpleNamespace:
+        monkeypatch.setattr(Thread, "start", fail)
+        return SimpleNamespace(metadata=None)
+
+    monkeypatch.setattr(ocp, "metadata", nothing)
+    report = unsandboxed.verify(plain_proof, tiny.plain().source)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "this machine can't read checkpoints/0000000000: can't start new thread" in report.reasons[0]
 
 
 class Heard(Silent):
