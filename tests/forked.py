@@ -23,6 +23,9 @@ from typing import Any
 IMPORTS = "flax, jax.export, optax, orbax.checkpoint, pol_jax.proving.recording, pyarrow.parquet, scipy.linalg"
 """What a run imports: half of these when it starts, the others when it first needs them."""
 
+_PATIENCE = 600
+"""Seconds, in which a machine that has other work imports all this too. Nobody waits for a server that has died."""
+
 _SERVER = f"""
 import importlib, json, os, sys
 if os.fork():
@@ -54,7 +57,7 @@ class Forked:
         assert server.stdin is not None
         server.stdin.write(json.dumps([{**call, **each} for call, each in zip(calls, said, strict=True)]).encode())
         server.stdin.write(b"\n")
-        self.pids = self._numbers(60)
+        self.pids = self._numbers(_PATIENCE)
 
     def output(self, number: int, seconds: float) -> tuple[str, str]:
         """Wait for the end of one of them, and return what it wrote to stdout and to stderr."""
@@ -70,12 +73,14 @@ class Forked:
                 with suppress(ProcessLookupError):  # it has just ended
                     os.kill(pid, signal.SIGKILL)
         while not self._ended.issuperset(self.pids):
-            self._ended.update(self._numbers(60))
+            self._ended.update(self._numbers(_PATIENCE))
 
     def _numbers(self, seconds: float) -> list[int]:
         assert self._server.stdout is not None
         assert select.select([self._server.stdout], [], [], seconds)[0], f"no process has ended within {seconds} s"
-        return [int(each) for each in self._server.stdout.readline().split()]
+        line = self._server.stdout.readline()
+        assert line, "the server has died"
+        return [int(each) for each in line.split()]
 
 
 @contextmanager
@@ -110,6 +115,6 @@ def _server() -> subprocess.Popen[bytes]:
         bufsize=0,  # a line that is buffered here can't be waited for
     )
     # It has left: other tests look at the children of this process. It ends when nobody can write to it any more.
-    assert server.wait(60) == 0
+    assert server.wait(_PATIENCE) == 0
     atexit.register(server.__exit__, None, None, None)
     return server

@@ -23,11 +23,15 @@ from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.records import record_spec
 from pol_jax.training.sources import fetch
 from pol_jax.training.task import Task
+from pol_jax.verifying import trusted_program
 from pol_jax.verifying.compilations import Compilation, Variant, compile_step
 from pol_jax.verifying.observed_steps import ObservedSteps
 
 load_once = lru_cache(maxsize=32)(load_program)
 """Loads, audits and compiles the same bytes of a program once. A refusal is not remembered."""
+
+text_once = lru_cache(maxsize=32)(trusted_program._text)
+"""Prints the same bytes of a program once."""
 
 LOADERS = ("storage.proof", "verifying.opening_checks", "proving.trial")
 EXPORTERS = ("proving.commit", "verifying.trusted_program", "workers.trusted_task")

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -174,11 +174,19 @@ RUNS_ANYTHING = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib",
 """What turns data into code; no proof may reach it."""
 
 
+@cache
 def tree_of(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text())
 
 
-def imports(module: str, *, lazy: bool = True, typing: bool = True) -> Iterator[str]:
+@cache
+def nodes_of(module: str) -> tuple[ast.AST, ...]:
+    """All that a module consists of."""
+    return tuple(ast.walk(tree_of(module)))
+
+
+@cache
+def imports(module: str, *, lazy: bool = True, typing: bool = True) -> tuple[str, ...]:
     """Full names of what a module imports, names in packages included; there are no relative imports.
 
     Args:
@@ -187,17 +195,19 @@ def imports(module: str, *, lazy: bool = True, typing: bool = True) -> Iterator[
         typing: also what it imports for type checkers only.
     """
     pending: list[ast.AST] = [tree_of(module)]
+    found = list[str]()
     while pending:
         node = pending.pop()
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}: relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not typing:
             pending += node.orelse
         elif lazy or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             pending += ast.iter_child_nodes(node)
+    return tuple(found)
 
 
 def own(name: str) -> str | None:
@@ -296,7 +306,7 @@ def test_nothing_turns_data_into_code(module: str) -> None:
     found = {name.split(".")[0] for name in imports(module)} & RUNS_ANYTHING
     found -= {"ctypes"} if module in CALLS_OF_C else set()
     assert not found, f"{module} imports {found}"
-    calls = [node for node in ast.walk(tree_of(module)) if isinstance(node, ast.Call)]
+    calls = [node for node in nodes_of(module) if isinstance(node, ast.Call)]
     names = {call.func.id for call in calls if isinstance(call.func, ast.Name)}
     assert not names & {"eval", "exec", "compile", "__import__", "input"}, f"{module} calls {names}"
     for call in calls:
@@ -355,7 +365,7 @@ def test_files_are_named_for_what_they_hold() -> None:
 def test_no_function_is_longer_than_a_page() -> None:
     """45 lines from the first line of the signature to the last one of the body, without the docstring."""
     for module in MODULES:
-        for node in ast.walk(tree_of(module)):
+        for node in nodes_of(module):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 first = node.body[0]
                 documented = ast.get_docstring(node) is not None
@@ -382,11 +392,9 @@ def test_core_texts_name_no_option_of_the_command_line() -> None:
     for module in MODULES:
         if module.startswith((*FREE, "pol_jax.reports")):
             continue
-        tree = tree_of(module)
-        strings = {
-            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        }
-        bodies = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
+        nodes = nodes_of(module)
+        strings = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        bodies = [node for node in nodes if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
         strings -= {ast.get_docstring(node, clean=False) for node in bodies}
         named = {text for text in strings if re.search(r"(?<!\S)\(?--(?!xla_)[a-z]", text)}
         assert not named, f"{module}: {named}"
@@ -404,7 +412,7 @@ def test_only_two_modules_hash() -> None:
 def test_rules_do_no_input_or_output(module: str) -> None:
     touched = {name.split(".")[0] for name in imports(module)} & {"os", "io", "socket", "subprocess", "shutil"}
     assert not touched, f"{module} imports {touched}"
-    calls = [node.func for node in ast.walk(tree_of(module)) if isinstance(node, ast.Call)]
+    calls = [node.func for node in nodes_of(module) if isinstance(node, ast.Call)]
     names = {call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls}
     own_style_sheet = {"read_text"} if module == "pol_jax.reports.html.page" else set()
     assert not names & {"open", "read_bytes", "read_text", "write_bytes", "write_text"} - own_style_sheet, module

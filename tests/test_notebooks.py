@@ -33,6 +33,18 @@ patch("pol_jax.sandbox.apart.child_process", serve).start()
 """
 """Put before a notebook that is about what is verified, and not about the process in which it is."""
 
+COMPILED_ONCE_MORE = """
+from unittest.mock import patch
+
+from pol_jax.backends import workload
+
+patch.object(workload, "variants", lambda platform, variants=workload.variants: variants(platform)[:2]).start()
+"""
+"""Put before a notebook whose backends compile without a cache: to calibrate in all ways takes half its time.
+
+What all ways say is tested by tests/backends.
+"""
+
 ABOUT_VERDICTS = ("01_train_and_prove", "02_verify", "04_identity", "05_attacks", "06_workers")
 
 
@@ -65,4 +77,6 @@ def test_notebook_runs(path: Path, tmp_path: Path) -> None:
         needs("openssl")
     if path.stem in ABOUT_VERDICTS:
         notebook.cells.insert(0, nbformat.v4.new_code_cell(IN_PROCESS))
+    if path.stem == "03_backends":
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(COMPILED_ONCE_MORE))
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()

@@ -18,6 +18,7 @@ import jaxtyping
 from beartype import BeartypeConf, beartype
 from beartype._util.func.utilfunctest import is_func_nested
 from beartype.claw import beartype_package
+from beartype.claw._ast import _clawaststar as names_in_checked_modules
 from jaxtyping import install_import_hook, jaxtyped
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +31,8 @@ def checked(*, typechecker: object = None) -> Callable[[Any], Any]:
 
 
 def _decorated(defined: Any) -> Any:
+    if _is_local(defined):
+        return defined
     if not isinstance(defined, type):
         return _in_a_scope(beartype(defined))
     if dataclasses.is_dataclass(defined) and "__init__" in vars(defined):
@@ -39,6 +42,17 @@ def _decorated(defined: Any) -> Any:
         taken.update({name: hints[name] for name in taken if name in hints})
         defined.__init__ = _in_a_scope(beartype(defined.__init__))  # type: ignore[method-assign]
     return defined
+
+
+def _is_local(defined: Any) -> bool:
+    """Whether a function or class is made anew in each call of another, and takes longer to decorate than to run."""
+    return "<locals>" in defined.__qualname__
+
+
+def _beartype_of_modules(*, conf: BeartypeConf) -> Callable[[Any], Any]:
+    """In place of the decorator that beartype's import hook puts before functions and classes."""
+    decorate = beartype(conf=conf)
+    return lambda defined: defined if _is_local(defined) else decorate(defined)
 
 
 def _in_a_scope(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,11 +65,12 @@ def _in_a_scope(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_annotations() -> None:
-    """Check those of every module of `pol_jax` that is imported from now on.
+    """Check those of every module of `pol_jax` that is imported from now on, but for functions within functions.
 
     Modules that name jaxtyping get a scope for each call, and so do those whose functions take other functions' names
     (`functools.wraps`), which are wrapped before they do and by beartype's own hook after.
     """
+    names_in_checked_modules.__beartype__ = _beartype_of_modules  # type: ignore[assignment]
     beartype_package("pol_jax", conf=BeartypeConf(claw_is_pep526=False, warning_cls_on_decorator_exception=None))
     jaxtyping.jaxtyped = checked  # type: ignore[assignment]
     shaped = [
