@@ -46,7 +46,7 @@ def _decorated(defined: Any) -> Any:
 
 def _is_local(defined: Any) -> bool:
     """Whether a function or class is made anew in each call of another, and takes longer to decorate than to run."""
-    return "<locals>" in defined.__qualname__
+    return "<locals>" in getattr(defined, "__qualname__", "")  # a command of click has no such name
 
 
 def _beartype_of_modules(*, conf: BeartypeConf) -> Callable[[Any], Any]:
