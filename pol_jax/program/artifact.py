@@ -21,7 +21,7 @@ from pol_jax.errors import BackendError, ProofError, unreadable
 from pol_jax.program.artifact_version import has_supported_convention, unreadable_here, unreadable_module_here
 from pol_jax.program.audit import Audit, UnreadableModule, audit
 from pol_jax.program.dataflow import missing_dependence
-from pol_jax.program.divided import Cuts, compile_for, cuts_of, is_for_mesh, says_other_cuts
+from pol_jax.program.divided import Cuts, compile_for, cuts_of, is_for_mesh, says_cuts, says_other_cuts
 from pol_jax.program.observed_step import ObservedStep, observe_step
 from pol_jax.program.placement import Index, Placement, place
 from pol_jax.program.signature import Signature
@@ -234,8 +234,8 @@ def _audit(where: str, exported: jax.export.Exported, signature: Signature, cuts
     for_mesh = is_for_mesh(exported, signature)
     if exported.nr_devices != 1 and not for_mesh:
         raise ProofError(where, f"is for {exported.nr_devices} devices; expected 1, or those of the commitment's mesh")
-    # With other shardings it would run all the same, and have other bits than those of the run.
-    if exported.nr_devices != 1 and cuts is not None and says_other_cuts(exported, cuts):
+    # With other shardings it would run all the same, and have other bits than those of the run, or other numbers.
+    if says_cuts(exported) and (cuts is None or not for_mesh or says_other_cuts(exported, cuts)):
         raise ProofError(where, "is cut in other ways among the devices than the commitment says")
     try:
         return audit(exported, signature.prng, for_mesh=for_mesh)

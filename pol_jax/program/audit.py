@@ -16,8 +16,8 @@ from pol_jax.program.operations import DEVICE_KEYS, refused_operations
 from pol_jax.program.stablehlo import (
     constant_bytes,
     functions,
+    has_odd_sharding,
     has_open_products,
-    numbers_devices,
     only_block,
     packed_bytes,
     parsed,
@@ -85,5 +85,8 @@ def _refuse(module: ir.Module, prng: str, *, for_mesh: bool) -> None:
         listed = ", ".join(sorted(refused)[:8])
         raise ValueError(f"calls {listed}; expected only operations and calls on the list of section 9")
     # Each device can read its own number, and so all of them a list of numbers that no constant shows.
-    if numbers_devices(module):
-        raise ValueError("puts devices into an order of its own; expected that of the commitment's mesh")
+    if has_odd_sharding(module):
+        raise ValueError(
+            "puts devices into an order of its own, or adds up over them by a sharding; expected shardings that only"
+            " say where arrays lie on the commitment's mesh"
+        )

@@ -56,9 +56,21 @@ def is_for_mesh(exported: jax.export.Exported, signature: Signature) -> bool:
     return signature.mesh is not None and exported.nr_devices == signature.mesh.device_count
 
 
+def says_cuts(exported: jax.export.Exported) -> bool:
+    """Return whether a program says how its arrays are cut, and so names devices.
+
+    What it says is applied, whatever it is for: an array that is "unreduced" would be added up over the devices.
+    """
+    named = ("_in_named_shardings", "_out_named_shardings")
+    every = (exported.in_shardings_hlo, exported.out_shardings_hlo, *(getattr(exported, name, ()) for name in named))
+    return exported.nr_devices != 1 or any(each is not None for part in every for each in part)
+
+
 def says_other_cuts(exported: jax.export.Exported, cuts: Cuts) -> bool:
-    """Return whether a program for a mesh of several devices says other shardings than the commitment, or none."""
+    """Return whether a program for a mesh says other shardings than the commitment, or none."""
     axes: Any = cuts.axes
+    if not getattr(exported, "_has_named_shardings", True):  # jax would read them by the axes of the program itself
+        return True
     try:
         says = (*exported.in_shardings_jax(axes), *exported.out_shardings_jax(axes))
     except Exception:  # noqa: BLE001  # jax's reader of hostile bytes: whatever it raises, these are not the cuts

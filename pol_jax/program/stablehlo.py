@@ -17,8 +17,9 @@ from jax.extend.mlir import ir
 
 _PRODUCTS = frozenset(f"stablehlo.{name}" for name in ("dot", "dot_general", "convolution", "dynamic_conv"))
 
-_NUMBERED = re.compile(r"\b(device_ids|mhlo\.sharding|xla\.sdy\.\w+) *=")
-"""The order of a mesh's devices, and the shardings of GSPMD and of Shardy's round trip, which are texts."""
+_ODD_SHARDING = re.compile(r"\b(device_ids|mhlo\.sharding|xla\.sdy\.\w+|unreduced) *=")
+"""The order of a mesh's devices; the shardings of GSPMD and of Shardy's round trip, which are texts; and axes over
+which an array is still to be added up."""
 
 _WIDEST = 128
 """An element of an unknown type counts as this many bits, the most that any known type has."""
@@ -83,14 +84,15 @@ def has_open_products(module: ir.Module) -> bool:
     return any(_is_open_product(each) for each in operations(module.operation))
 
 
-def numbers_devices(module: ir.Module) -> bool:
-    """Return whether a module names devices by their numbers, or has shardings in the form of a text.
+def has_odd_sharding(module: ir.Module) -> bool:
+    """Return whether a module has shardings that do more than say where an array lies, or may do so in a text.
 
     An order of devices is as many numbers as there are devices, none of which is a constant. It may be written wherever
-    a mesh or a sharding is, in any attribute or in its text, which nobody has parsed yet. MLIR prints all attributes
-    in this form; no function has such a name.
+    a mesh or a sharding is, in any attribute or in its text, which nobody has parsed yet. And an array that is said to
+    be unreduced is another one on a mesh than on one device. MLIR prints all of them in this form; no function has such
+    a name.
     """
-    return _NUMBERED.search(canonical_text(module)) is not None
+    return _ODD_SHARDING.search(canonical_text(module)) is not None
 
 
 def canonical_text(module: ir.Module) -> str:

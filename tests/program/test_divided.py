@@ -11,7 +11,7 @@ import jax.export
 import numpy as np
 import pytest
 from jax._src.export import _export
-from jax.sharding import AbstractMesh, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 from sharded import naming_devices, shardings
 
 from pol_jax.errors import BackendError, ProofError, TaskError, UserCodeError
@@ -79,15 +79,19 @@ def test_a_program_that_is_cut_in_another_way_is_refused(mapped: tuple[Artifacts
         load_program(artifacts, replace(signature, mesh=mesh_of("shard_map", WHOLE)))
 
 
+def without_shardings(artifact: bytes) -> jax.export.Exported:
+    exported = jax.export.deserialize(bytearray(artifact))
+    nothing: dict[str, Any] = {
+        name: (None,) * len(getattr(exported, name))
+        for name in ("in_shardings_hlo", "out_shardings_hlo", "_in_named_shardings", "_out_named_shardings")
+        if hasattr(exported, name)
+    }
+    return replace(exported, **nothing)
+
+
 def test_a_program_that_says_no_shardings_is_refused(mapped: tuple[Artifacts, Signature]) -> None:
     artifacts, signature = mapped
-    step = jax.export.deserialize(bytearray(artifacts.step))
-    nothing: dict[str, Any] = {
-        name: (None,) * len(getattr(step, name))
-        for name in ("in_shardings_hlo", "out_shardings_hlo", "_in_named_shardings", "_out_named_shardings")
-        if hasattr(step, name)
-    }
-    silent = Artifacts(artifacts.init, bytes(replace(step, **nothing).serialize()))
+    silent = Artifacts(artifacts.init, bytes(without_shardings(artifacts.step).serialize()))
     with pytest.raises(ProofError, match="is cut in other ways"):
         load_program(silent, signature)
 
@@ -95,7 +99,7 @@ def test_a_program_that_says_no_shardings_is_refused(mapped: tuple[Artifacts, Si
 def test_a_program_for_one_device_has_no_collectives(mapped: tuple[Artifacts, Signature]) -> None:
     """XLA would divide it, and then each part of it would be divided again."""
     artifacts, signature = mapped
-    step = replace(jax.export.deserialize(bytearray(artifacts.step)), nr_devices=1)
+    step = replace(without_shardings(artifacts.step), nr_devices=1)
     with pytest.raises(ProofError, match=r"calls sdy\.manual_computation, sdy\.return, stablehlo\.all_reduce;"):
         load_program(Artifacts(artifacts.init, bytes(step.serialize())), signature)
 
@@ -130,8 +134,15 @@ def _sharding(text: str) -> str:
     return text.replace("{sdy.sharding", '{mhlo.sharding = "{devices=[4]3,1,0,2}", sdy.sharding', 1)
 
 
-@pytest.mark.parametrize("hide", [_other_mesh, _written_out, _groups, _in_text, _sharding])
-def test_an_order_of_devices_is_refused(mapped: tuple[Artifacts, Signature], hide: Callable[[str], str]) -> None:
+def _unreduced(text: str) -> str:
+    """An array is still to be added up over an axis, on a mesh; on one device it is what it is."""
+    return text.replace("<@mesh, [{}]>", '<@mesh, [{}], unreduced={"data"}>', 1)
+
+
+@pytest.mark.parametrize("hide", [_other_mesh, _written_out, _groups, _in_text, _sharding, _unreduced])
+def test_shardings_that_do_more_than_cut_are_refused(
+    mapped: tuple[Artifacts, Signature], hide: Callable[[str], str]
+) -> None:
     """Each device could read its number: as many numbers as there are devices, and none of them a constant."""
     artifacts, signature = mapped
     step = jax.export.deserialize(bytearray(artifacts.step))
@@ -140,6 +151,17 @@ def test_an_order_of_devices_is_refused(mapped: tuple[Artifacts, Signature], hid
         forged = replace(step, mlir_module_serialized=_export._module_to_bytecode(module))
     with pytest.raises(ProofError, match=r"step.jax_export: puts devices into an order of its own"):
         load_program(Artifacts(artifacts.init, bytes(forged.serialize())), signature)
+
+
+def test_a_program_for_one_device_says_no_shardings(mapped: tuple[Artifacts, Signature]) -> None:
+    """They lie beside the module, whose text stays that of a trusted source: each leaf would be multiplied by 2."""
+    artifacts, signature = mapped
+    init = jax.export.deserialize(bytearray(artifacts.init))
+    axes = AbstractMesh((2, 2), ("data", "model"), axis_types=(AxisType.Explicit,) * 2)
+    added = NamedSharding(axes, PartitionSpec(unreduced={"data"}))
+    forged = replace(init, _out_named_shardings=(added,) * len(init.out_avals))
+    with pytest.raises(ProofError, match=r"init.jax_export: is cut in other ways among the devices than the commit"):
+        load_program(Artifacts(bytes(forged.serialize()), artifacts.step), signature)
 
 
 @pytest.mark.parametrize("how", ["shard_map", "constraint"])
