@@ -17,9 +17,9 @@ from jax.extend.mlir import ir
 
 _PRODUCTS = frozenset(f"stablehlo.{name}" for name in ("dot", "dot_general", "convolution", "dynamic_conv"))
 
-_ODD_SHARDING = re.compile(r"\b(device_ids|mhlo\.sharding|xla\.sdy\.\w+|unreduced) *=")
-"""The order of a mesh's devices; the shardings of GSPMD and of Shardy's round trip, which are texts; and axes over
-which an array is still to be added up."""
+_ODD_SHARDING = re.compile(r"\b(device_ids|mhlo\.sharding|xla\.sdy\.\w+|unreduced|sdy\.sharding_rule) *=")
+"""The order of a mesh's devices; the shardings of GSPMD and of Shardy's round trip, which are texts; axes over which an
+array is still to be added up; and how an operation would be divided, whatever it is."""
 
 _WIDEST = 128
 """An element of an unknown type counts as this many bits, the most that any known type has."""
