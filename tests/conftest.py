@@ -132,7 +132,6 @@ def pytest_collection_finish() -> None:
 
     As often as ever: garbage holds compiled programs, and a process has room for so many of them.
     """
-    gc.collect()
     gc.freeze()
     gc.enable()
 
