@@ -8,6 +8,7 @@ other devices are compared with it, those of other processes by their digests: s
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -187,13 +188,19 @@ def problem_of_copies(spec: StateSpec, leaves: Sequence[jax.Array]) -> str | Non
     Such a state is several, of which only one would be digested: what follows from the others follows from no digest.
     """
     for place, leaf in enumerate(leaves):
-        first = dict[tuple[tuple[int | None, int | None], ...], tuple[jax.Device, memoryview]]()
+        parts = defaultdict[tuple[tuple[int | None, int | None], ...], list[jax.Shard]](list)
         for shard in leaf.addressable_shards:
-            own = shard.device, contiguous_bytes(np.asarray(shard.data))
-            device, content = first.setdefault(tuple((each.start, each.stop) for each in shard.index), own)
-            if content != own[1]:
-                return _differ(spec, place, shard.device, device)
+            parts[tuple((each.start, each.stop) for each in shard.index)].append(shard)
+        # What one device alone has is not fetched.
+        for first, *copies in parts.values():
+            for copy in copies:
+                if _bytes_of(copy) != _bytes_of(first):
+                    return _differ(spec, place, copy.device, first.device)
     return None
+
+
+def _bytes_of(shard: jax.Shard) -> memoryview:
+    return contiguous_bytes(np.asarray(shard.data))
 
 
 def _differ(spec: StateSpec, leaf: int, one: jax.Device, other: jax.Device) -> str:
