@@ -49,7 +49,7 @@ PACKAGES = {
 progress.
 """
 
-GROUND = {"array_types", "errors", "files", "progress"}
+GROUND = {"array_types", "errors", "files", "garbage", "progress"}
 
 WITHOUT_IO = ("protocol", "reports", "judging")
 """Packages of rules: they touch no file, process or socket."""

@@ -26,7 +26,9 @@ be_killed_first()
 unrestricted = ["file access and network not restricted"]
 if confined == "True":
     unrestricted = confine(readable, [scratch], processes=processes == "True", loopback=loopback == "True")
-from pol_jax.sandbox.child import serve
+from pol_jax.garbage import importing
+with importing():
+    from pol_jax.sandbox.child import serve
 serve(int(handle), int(caller), unrestricted)
 # All is said and written. To shut jax and Orbax down in order would take longer than many steps.
 import os

@@ -28,7 +28,13 @@ from pol_jax.sandbox.remote_records import AnswerRecords
 from pol_jax.sandbox.starting import python_process
 from pol_jax.storage.seen_digests import SeenDigests
 
-_CODE = "import sys; from pol_jax.sandbox.pool_worker import work; work(*map(int, sys.argv[1:]))"
+_CODE = """
+import sys
+from pol_jax.garbage import importing
+with importing():
+    from pol_jax.sandbox.pool_worker import work
+work(*map(int, sys.argv[1:]))
+"""
 _MOST_BYTES = 2**24
 
 Advance: TypeAlias = Callable[[int, float | None], None]
