@@ -1,51 +1,29 @@
-"""The notebooks run from top to bottom, in a kernel of their own; they are committed with what they showed."""
+"""The notebooks run from top to bottom, and are committed with what they showed."""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
+from in_process import serving_thread
 from nbclient import NotebookClient
-from places import ROOT, TESTS
+from places import ROOT
 from programs import needs
+
+from pol_jax.sandbox.process import Process
+from pol_jax.sandbox.starting import child_process
+from pol_jax.verifying.compilations import variants
 
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
 
-IN_PROCESS = f"""
-import os
-import sys
-from unittest.mock import patch
-
-from pol_jax.sandbox.starting import child_process
-
-sys.path.append({str(TESTS)!r})
-from in_process import serving_thread
-
-
-def serve(*arguments, **options):
-    # What XLA is told by a variable, a process reads once.
-    return (child_process if "XLA_FLAGS" in os.environ else serving_thread)(*arguments, **options)
-
-
-patch("pol_jax.sandbox.apart.child_process", serve).start()
-"""
-"""Put before a notebook that is about what is verified, and not about the process in which it is."""
-
-COMPILED_ONCE_MORE = """
-from unittest.mock import patch
-
-from pol_jax.backends import workload
-
-patch.object(workload, "variants", lambda platform, variants=workload.variants: variants(platform)[:2]).start()
-"""
-"""Put before a notebook whose backends compile without a cache: to calibrate in all ways takes half its time.
-
-What all ways say is tested by tests/backends.
-"""
-
-ABOUT_VERDICTS = ("01_train_and_prove", "02_verify", "04_identity", "05_attacks", "06_workers")
+IN_A_KERNEL = "01_train_and_prove"
+"""Runs as a reader runs it. For the others a kernel each would import and compile once more what is at hand here."""
 
 
 def test_there_are_notebooks() -> None:
@@ -71,12 +49,32 @@ def test_outputs_say_nothing_of_the_machine(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path: Path, tmp_path: Path) -> None:
+def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notebook = nbformat.read(path, as_version=4)
-    if any('"openssl"' in cell.source for cell in notebook.cells if cell.cell_type == "code"):
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    if any('"openssl"' in cell for cell in cells):
         needs("openssl")
-    if path.stem in ABOUT_VERDICTS:
-        notebook.cells.insert(0, nbformat.v4.new_code_cell(IN_PROCESS))
-    if path.stem == "03_backends":
-        notebook.cells.insert(0, nbformat.v4.new_code_cell(COMPILED_ONCE_MORE))
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    if path.stem == IN_A_KERNEL:
+        NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+        return
+    import matplotlib.pyplot as plt  # it takes long, in each process that finds these tests
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pol_jax.sandbox.apart.child_process", _child_process)
+    # Backends compile without a cache, and to calibrate in all ways takes half of their time; tests/backends does.
+    monkeypatch.setattr("pol_jax.backends.workload.variants", lambda platform: variants(platform)[:2])
+    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
+    with plt.rc_context():
+        run_cells(path.stem, cells)
+
+
+def run_cells(name: str, cells: Sequence[str]) -> None:
+    """Run the cells of a notebook in this process, in the module that theirs would be."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for number, cell in enumerate(cells, 1):
+        exec(compile(cell, f"{name}, cell {number}", "exec"), names)  # noqa: S102  # a notebook of ours
+
+
+def _child_process(*arguments: Any, **options: Any) -> AbstractContextManager[Process]:
+    """Verify in this process, unless XLA is told something by a variable, which a process reads once."""
+    return (child_process if "XLA_FLAGS" in os.environ else serving_thread)(*arguments, **options)
