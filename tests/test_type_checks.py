@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from jaxtyping import Float
 from type_checks import checked
 
 from pol_jax.protocol import merkle
-from pol_jax.protocol.order import _mix
+from pol_jax.verifying.initial_test import two_sample_p_value
 
 
 @checked()
@@ -41,10 +42,19 @@ def test_what_does_not_fit_is_refused(arguments: Any) -> None:
         doubled(*arguments)
 
 
+def test_what_is_called_very_often_is_not_checked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("type_checks.MOST_CALLS", 2)
+    again = checked()(inspect.unwrap(doubled))
+    for _ in range(2):
+        with pytest.raises(BeartypeCallHintViolation):
+            again(np.zeros((2, 3)), np.zeros(4))
+    assert again(np.zeros((2, 2), int), np.zeros(2, int)).shape == (2, 2)
+
+
 def test_the_package_is_checked() -> None:
     """Modules that have arrays, and others."""
-    assert _mix(np.zeros(3, np.uint64)).shape == (3,)
+    assert 0 <= two_sample_p_value(np.zeros(3), np.ones(3)) <= 1
     with pytest.raises(BeartypeCallHintViolation):
-        _mix(np.zeros(3))
+        two_sample_p_value(np.zeros(3), np.zeros(4))
     with pytest.raises(BeartypeCallHintViolation):
         merkle.root("leaves")  # type: ignore[arg-type]

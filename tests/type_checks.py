@@ -11,6 +11,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from functools import wraps
+from itertools import count
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -24,6 +25,9 @@ from jaxtyping import install_import_hook, jaxtyped
 ROOT = Path(__file__).parent.parent
 SCOPE = jaxtyped("context")
 
+MOST_CALLS = 5000
+"""Of a function in one process are checked."""
+
 
 def checked(*, typechecker: object = None) -> Callable[[Any], Any]:
     """In place of `jaxtyping.jaxtyped`, where its import hook puts it: a function, or a class."""
@@ -34,13 +38,13 @@ def _decorated(defined: Any) -> Any:
     if _is_local(defined):
         return defined
     if not isinstance(defined, type):
-        return _in_a_scope(beartype(defined))
+        return _in_a_scope(beartype(defined), defined)
     if dataclasses.is_dataclass(defined) and "__init__" in vars(defined):
         # A field may be inherited, and its type be named where the earlier class is.
         hints = get_type_hints(defined, localns={defined.__name__: defined}, include_extras=True)
         taken = defined.__init__.__annotations__
         taken.update({name: hints[name] for name in taken if name in hints})
-        defined.__init__ = _in_a_scope(beartype(defined.__init__))  # type: ignore[method-assign]
+        defined.__init__ = _in_a_scope(beartype(defined.__init__), defined.__init__)  # type: ignore[method-assign]
     return defined
 
 
@@ -55,9 +59,14 @@ def _beartype_of_modules(*, conf: BeartypeConf) -> Callable[[Any], Any]:
     return lambda defined: defined if _is_local(defined) else decorate(defined)
 
 
-def _in_a_scope(function: Callable[..., Any]) -> Callable[..., Any]:
+def _in_a_scope(function: Callable[..., Any], unchecked: Callable[..., Any]) -> Callable[..., Any]:
+    """Check most calls; a function that is called a hundred thousand times is known well after `MOST_CALLS`."""
+    calls = count()
+
     @wraps(function)
     def scoped(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) >= MOST_CALLS:
+            return unchecked(*args, **kwargs)
         with SCOPE:
             return function(*args, **kwargs)
 
