@@ -76,9 +76,7 @@ def test_a_program_of_the_user_s_own_cache_is_not_compiled_again(
 
 def take_over(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """Run ``code`` in the child in place of its work, as a parser does that a hostile file has taken over."""
-    start = starting._CODE.replace(
-        "from pol_jax.sandbox.child", f"{code}\nraise SystemExit\nfrom pol_jax.sandbox.child"
-    )
+    start = starting._CODE.replace("from pol_jax.garbage", f"{code}\nraise SystemExit\nfrom pol_jax.garbage")
     monkeypatch.setattr(starting, "_CODE", start)
 
 

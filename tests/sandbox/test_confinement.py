@@ -62,7 +62,7 @@ def trying(plain_proof: Path, monkeypatch: pytest.MonkeyPatch, groups: list[int]
             "    except OSError as error:\n        found[each] = type(error).__name__\n"
             "print(json.dumps([found, unrestricted]))\nraise SystemExit\n"
         )
-        start = before + starting._CODE.replace("from pol_jax.sandbox.child", code + "from pol_jax.sandbox.child")
+        start = before + starting._CODE.replace("from pol_jax.garbage", code + "from pol_jax.garbage")
         monkeypatch.setattr(starting, "_CODE", start)
         with starting.child_process([str(plain_proof)], True, processes=processes, loopback=loopback) as child:
             child.popen.wait(300)

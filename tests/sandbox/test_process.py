@@ -36,9 +36,7 @@ def talking(plain_proof: Path, monkeypatch: pytest.MonkeyPatch) -> Talking:
 
     def talk(code: str, **bounds: float) -> Report:
         code = BEFORE.replace("{proof}", str(plain_proof)) + code.replace("{proof}", str(plain_proof))
-        start = starting._CODE.replace(
-            "from pol_jax.sandbox.child", code + "\nraise SystemExit\nfrom pol_jax.sandbox.child"
-        )
+        start = starting._CODE.replace("from pol_jax.garbage", code + "\nraise SystemExit\nfrom pol_jax.garbage")
         monkeypatch.setattr(starting, "_CODE", start)
         given: dict[str, Any] = {"silence_seconds": 200, "total_seconds": 300} | bounds
         begun = monotonic()

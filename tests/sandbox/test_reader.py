@@ -42,7 +42,7 @@ def test_that_process_is_confined_and_bounded(
         f"try:\n    open({str(tmp_path / 'secret')!r})\nexcept PermissionError:\n    print('refused', unrestricted)\n"
         "raise SystemExit\n"
     )
-    start = starting._CODE.replace("from pol_jax.sandbox.child", code + "from pol_jax.sandbox.child")
+    start = starting._CODE.replace("from pol_jax.garbage", code + "from pol_jax.garbage")
     monkeypatch.setattr(starting, "_CODE", start)
     with starting.reading_process(str(plain_proof)) as started:
         assert started.describe_end() == "ended without a report: refused []"
