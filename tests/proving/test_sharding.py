@@ -90,6 +90,7 @@ def test_verified_bit_for_bit_on_as_many_virtual_devices(proof: Path) -> None:
     assert "committed to arrays cut over 4 devices (data=2, model=2)" in report.stages[2].detail
 
 
+@pytest.mark.usefixtures("in_process")
 def test_judged_within_a_tolerance_on_one_device(proof: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=1")
     report = pol_jax.verify(proof, records(), policy=pol_jax.ListedSegments((1,)), any_program=True)
@@ -98,6 +99,7 @@ def test_judged_within_a_tolerance_on_one_device(proof: Path, monkeypatch: pytes
     assert strict.verdict is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.usefixtures("in_process")
 def test_exact_programs_have_the_same_bits_on_one_device(
     made: dict[str, tuple[Path, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
