@@ -4,7 +4,7 @@
                                          [--steps N] [--modes MODE...] [--strict]
     python scripts/scoreboard.py steps   [--results FILE] [--task TASK] [--data-dir DIR] [--parts N]
     python scripts/scoreboard.py search  [--results FILE] [--task TASK] [--data-dir DIR] [--examples N]
-    python scripts/scoreboard.py honest  [--results FILE] [--tasks TASK...] [--seed N]
+    python scripts/scoreboard.py honest  [--results FILE] [--tasks TASK...] [--seed N] [--data-dir DIR] [--steps N]
     python scripts/scoreboard.py commands [--results FILE]
     python scripts/scoreboard.py table   [--results FILE] [--write docs/attacks.md] [--picture FILE]
 
@@ -75,6 +75,7 @@ def main() -> None:
     honest.add_argument("--tasks", nargs="+", metavar="TASK", help="module:attribute, or the name of a built-in task")
     honest.add_argument("--seed", type=int, default=1)
     honest.add_argument("--data-dir", type=Path, help="TFDS data directory of built-in tasks")
+    honest.add_argument("--steps", type=int, help="of larger tasks, with three checkpoints after the first state")
     searched = _command(commands, "search", run_search)
     searched.add_argument("--task", default="digits", help="a built-in task, or module:attribute")
     searched.add_argument("--data-dir", type=Path, help="TFDS data directory of CIFAR-10")
@@ -147,7 +148,11 @@ def run_honest(options: argparse.Namespace) -> None:
     for name in options.tasks or [f"honest_tasks:{name}" for name in honest_tasks.TASKS]:
         if f"{name}, seed {options.seed}" in results.honest:
             continue
-        task = load_task(name, data_dir=options.data_dir)
+        if options.steps:
+            task = task_named(name, options.data_dir, options.steps)
+            task = replace(task, interval=-(-options.steps // 3))
+        else:
+            task = load_task(name, data_dir=options.data_dir)
         counts = dict[str, int]()
         with tempfile.TemporaryDirectory() as folder, shared():
             for how, report in judge_honest(task, options.seed, Path(folder), variants()):
