@@ -26,7 +26,6 @@ def test_names_are_there_and_cost_no_jax() -> None:
         pol_jax.nothing  # noqa: B018
 
 
-@pytest.mark.interpreter
 def test_report_is_true_when_accepted(plain_proof: Path, proof_copy: Path) -> None:
     assert pol_jax.verify(plain_proof, tiny.plain().source)
     (proof_copy / "claim.json").unlink()

@@ -42,7 +42,6 @@ def test_verify_prints_every_stage_and_the_verdict(runs: Path, tmp_path: Path) -
     assert report["nonce"] in verified.output
 
 
-@pytest.mark.interpreter
 def test_json_to_standard_output_is_nothing_but_json(runs: Path) -> None:
     command = [sys.executable, "-m", "pol_jax.cli", "verify", str(runs / "a"), "--task", "tiny:plain", "--json", "-"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True)

@@ -59,7 +59,6 @@ def together(path: Path, jobs: int, progress: Silent | None = None, **options: A
     return verify(path, source, policy=AllSegments(), nonce=NONCE, jobs=jobs, progress=progress, **options)
 
 
-@pytest.mark.interpreter
 def test_report_is_that_of_one_process(plain_proof: Path) -> None:
     seen = Watching()
     report = together(plain_proof, 2, seen)
