@@ -97,7 +97,6 @@ TESTED_ELSEWHERE = {
     "backends/test_measurement.py": "backends.comparison",
     "backends/test_runner.py": "backends.worker",
     "docs/test_protocol.py": "protocol.stages",
-    "proving/test_naming_devices.py": "verifying.copies",
     "proving/test_pods.py": "training.processes",
     "proving/test_sharding.py": "program.placement training.shards sandbox.virtual_devices",
     "protocol/test_documents.py": "protocol.mesh protocol.version_1",

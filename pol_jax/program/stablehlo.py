@@ -1,6 +1,7 @@
 """These functions read a StableHLO module as a tree of operations, with the parser of MLIR.
 
-The text is not searched by patterns, because a constant can be written in many ways.
+The text is not searched by patterns for constants, which can be written in many ways. It is for shardings: they may
+stand in texts that MLIR does not parse, and MLIR itself prints the names that are looked for, in one form.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from sharded import naming_devices, shardings
 
 from pol_jax.errors import BackendError, ProofError, TaskError, UserCodeError
 from pol_jax.program.artifact import STEP_FILE, Artifacts, executing, load_program
+from pol_jax.program.divided import cuts_of, says_other_cuts
 from pol_jax.program.signature import Signature
 from pol_jax.program.stablehlo import parsed
 from pol_jax.protocol.mesh import Mesh
@@ -97,6 +98,25 @@ def test_a_program_that_says_no_shardings_is_refused(mapped: tuple[Artifacts, Si
         load_program(silent, signature)
 
 
+def test_shardings_that_would_be_read_by_the_axes_of_the_program_are_refused(
+    mapped: tuple[Artifacts, Signature],
+) -> None:
+    artifacts, signature = mapped
+    exported, cuts = jax.export.deserialize(bytearray(artifacts.step)), cuts_of(signature)
+    assert cuts is not None
+    if not hasattr(exported, "_has_named_shardings"):
+        pytest.skip("this jax has no others")
+    assert not says_other_cuts(exported, cuts[1])
+    changes: dict[str, Any] = {"_has_named_shardings": False}
+    for way, said, avals in (
+        ("in", cuts[1].takes, exported.in_avals),
+        ("out", cuts[1].gives, exported.out_avals),
+    ):
+        each = zip(jax.tree.leaves(said), avals, strict=True)
+        changes[f"{way}_shardings_hlo"] = tuple(cut._to_xla_hlo_sharding(len(aval.shape)) for cut, aval in each)
+    assert says_other_cuts(replace(exported, **changes), cuts[1])
+
+
 def test_a_program_for_one_device_has_no_collectives(mapped: tuple[Artifacts, Signature]) -> None:
     """XLA would divide it, and then each part of it would be divided again."""
     artifacts, signature = mapped
@@ -130,6 +150,12 @@ def _in_text(text: str) -> str:
     return text.replace("attributes {", f"attributes {{mhlo.frontend_attributes = {{{meshes}}}, ", 1)
 
 
+def _round_trip(text: str) -> str:
+    """Shardings of Shardy in a text, as they are on their way through HLO."""
+    sharding = 'xla.sdy.sharding = "#sdy.sharding<@mesh, [{\\22data\\22}]>"'
+    return text.replace("attributes {", f"attributes {{mhlo.frontend_attributes = {{{sharding}}}, ", 1)
+
+
 def _sharding(text: str) -> str:
     """XLA divides what has shardings of this kind by GSPMD."""
     return text.replace("{sdy.sharding", '{mhlo.sharding = "{devices=[4]3,1,0,2}", sdy.sharding', 1)
@@ -148,7 +174,9 @@ def _rule(text: str) -> str:
     )
 
 
-@pytest.mark.parametrize("hide", [_other_mesh, _written_out, _groups, _in_text, _sharding, _unreduced, _rule])
+@pytest.mark.parametrize(
+    "hide", [_other_mesh, _written_out, _groups, _in_text, _round_trip, _sharding, _unreduced, _rule]
+)
 def test_shardings_that_do_more_than_cut_are_refused(
     mapped: tuple[Artifacts, Signature], hide: Callable[[str], str]
 ) -> None:
