@@ -15,14 +15,17 @@ def check_agreement(where: str, commitment: Commitment, claim: Claim) -> None:
         ProofError: they have different versions, the claim has other steps than were committed to, or an intervention
             is on leaves that the state does not have.
     """
+    # Else rules of two versions could be combined: the documents of one proof have one version (section 0).
     if commitment.format != claim.format:
         raise ProofError(where, f"format: got {commitment.format}, and the claim has {claim.format}")
     schedule = commitment.schedule
+    # A prover who could choose the end afterwards would choose the best of many models, by looking at test data.
     if not schedule.allows(claim.steps):
         most = "at most " if schedule.may_stop_early else ""
         raise ProofError(
             where, f"schedule.steps: the claim has {claim.steps} steps, committed were {most}{schedule.steps}"
         )
+    # The claim alone does not show which leaves a state has, or that one holds a PRNG key (section 2.2).
     for each in claim.interventions:
         if problem := problem_of_leaves(each.leaves, commitment.state):
             raise ProofError(where, f"the claim's intervention after step {each.after}: {problem}")

@@ -81,6 +81,7 @@ def lineage_of(parents: Iterable[str], limits: Limits) -> Lineage:
             claim = Claim.parse(read_bounded(path, claims.FILE, limits))
         except PolError as error:
             raise UsageError(f"parents: {path}: no finished proof here: {error}") from error
+        # By digest and not by path: a commitment names an earlier proof by nothing else (section 2.1).
         known[claim.digest().hex()] = path
     return Lineage(known)
 
@@ -124,6 +125,7 @@ def check_ancestry(
     # No honest claim can hold its own digest, so a chain that returns was made by breaking a hash or the format.
     if earlier in followed:
         return Ancestry(refusal=f"the chain of proofs returns to the claim {earlier}")
+    # An honest chain may be longer, or a proof may be lost: that leaves a doubt, and refuses nothing (section 13.3).
     if len(followed) > MOST_ANCESTORS:
         return Ancestry(doubt=f"the chain has more than {MOST_ANCESTORS} earlier proofs; this verifier follows no more")
     if earlier not in lineage.known:
@@ -178,6 +180,8 @@ def _difference(initial: EarlierProof, state: StateSpec, path: Path, limits: Lim
     by_path = {leaf.path: (leaf, array) for leaf, array in zip(proof.commitment.state, final, strict=True)}
     found = []
     for leaf in wanted:
+        # The PRNG counts too: a typed key of the earlier run must not come back as plain integers. Pieces don't: each
+        # run cuts its leaves for its own mesh, and the digest below is by those of this one.
         like, array = by_path.get(leaf.path, (None, np.empty(0)))
         if like is None or (like.dtype, like.shape, like.prng) != (leaf.dtype, leaf.shape, leaf.prng):
             return f"the proof that it comes from has no {leaf.dtype}{list(leaf.shape)} {leaf.path or '/'}"

@@ -28,7 +28,7 @@ from pol_jax.reports.identity import Authorship, Period
 
 @dataclass(frozen=True)
 class Attested:
-    """This value holds what the attestations of a proof say, all of it verified.
+    """These are the facts that the attestations of a proof show, all of them verified.
 
     Attributes:
         authorship: who signed.
@@ -135,6 +135,7 @@ def check_times(
     """
     now, unchecked, doubts = datetime.now(UTC), list[str](), list[str]()
     drawn = None
+    # A beacon may be any public text (section 2.1); only one that names a drand round can be verified here.
     if beacon is not None and found.beacon is not None and is_round(beacon):
         drawn = verify_committed_round(beacon, found.beacon, now=now, where=where(folder.BEACON))
     elif beacon is not None:
@@ -154,10 +155,11 @@ def check_times(
         else:
             try:
                 stamps[-1] = verify_token(token, message, parse_roots(roots, "roots"), where=where(name))
-            except (
-                ForeignAuthorityError
-            ) as error:  # an honest prover may have asked one that this verifier doesn't know
+            except ForeignAuthorityError as error:
+                # An honest prover may have asked an authority that this verifier doesn't know.
                 doubts.append(str(error))
+    # Times that hold one by one may still contradict each other: a claim before its commitment, or before a beacon was
+    # known, or more work than the time between them has room for.
     window = window_of(
         now=now, beacon=drawn.time if drawn else None, commitment=stamps[0], envelope=stamps[1], work=work
     )
@@ -172,6 +174,7 @@ def _signed_claim(found: Attestations, commitment: Commitment, claim: Claim, sig
         return None
     name = where(folder.CLAIM)
     signed = read_attestation(found.claim, "claim", where=name, pinned=signer)
+    # The signature is over a document inside the envelope, so that document must be the claim at hand, byte for byte.
     check_document(signed, claim.encode(), name)
     names_prover(signed, commitment.prover, name)
     return signed

@@ -71,6 +71,7 @@ class BackendDifferences:
         why = self._other_draw(made) or self._other_products(made, compared)
         if why is None:
             return compared
+        # Open and not passed: the numbers still differ, and nobody has shown that this explanation is the true one.
         return msgspec.structs.replace(compared, outcome=Outcome.INCONCLUSIVE, reasons=(why, *compared.reasons))
 
     def _other_draw(self, made: Iterable[Environment]) -> str | None:
@@ -86,6 +87,7 @@ class BackendDifferences:
         pairs = [((each.platform, each.device_kind), (self.own.platform, self.own.device_kind)) for each in made]
         other = any(a != b and {a[0], b[0]} != {"cpu"} for a, b in pairs)
         near = compared.error is not None and compared.error <= PRODUCTS_SHARE * (compared.update or 0.0)
+        # The audit looks for open products in `step` alone, so this says nothing about the initial state.
         if compared.is_initial or not (other and near and self.open_products):
             return None
         return "the program leaves the precision of its products open, and the device that made it may have cut factors"
@@ -103,6 +105,7 @@ def differences_from(
         spans: the steps, with `INITIAL` for the initial state; None for the whole run.
     """
     found, mesh = claim.environment_differences(own, spans), commitment.mesh
+    # On fewer devices, sums over devices are taken in another order (section 13.1, reason 2).
     if mesh is not None and own.device_count < mesh.device_count:
         found.append(f"mesh: {mesh.device_count} devices ({mesh}) against {own.device_count} here")
     elif mesh is not None and not mesh.divides(commitment.schedule.batch_size):
@@ -133,6 +136,7 @@ def deciding_replay(differences: Differences, results: Sequence[ReplayResult]) -
     It is the first that differs in a step that this very machine made, as the claim says, or else the first.
     """
     differing = [each for each in results if not each.exact]
+    # Only a difference in such a step can reject, so this is the one that must come out the same a second time.
     own = [each for each in differing if not differences([_differing_step(each)])]
     return (own or differing)[:1]
 

@@ -73,6 +73,7 @@ def judge_span(
             compilations.spec,
             perturbed_states,
             perturbed.noise_dominated,
+            # Those that come after these are off by a share of an update, which says nothing of rounding.
             rounded=len(PERTURBATIONS),
             nudged=nudged,
             scattered=scattered,
@@ -124,7 +125,9 @@ def _execute_perturbed(
         # By the first step alone, where noise is rounding; later it has grown, and would excuse any leaf (section
         # 14.1).
         noise_dominated = noise_dominated_leaves(compilations.spec, before, first, first_others)
+        # In the first direction alone, both ways (section 14.1, reach).
         starts = [perturb_by_update(compilations.spec, before, first, *each) for each in PERTURBATIONS[:2]]
+        # This perturbation is not taken back: how far it has grown after the steps is what is asked.
         moved += [compilations.reference.execute(start, inputs) for start in starts]
         states += [state for state, _ in moved[len(states) :]]
     return _Perturbed(states, [metrics for _, metrics in moved], noise_dominated)

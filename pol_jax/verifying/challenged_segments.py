@@ -21,12 +21,12 @@ from pol_jax.verifying.proof_material import ProofMaterial
 from pol_jax.verifying.replay import Replayer
 
 SELF_TEST_STEPS = 10
-"""How many first steps show whether this backend can judge exactly."""
+"""So many first steps show whether this backend can judge exactly (section 13, self-test)."""
 
 
 @dataclass(frozen=True)
 class SegmentsResult:
-    """This value is the result of stage 9.
+    """A result of stage 9 says what the replays and comparisons of a proof gave.
 
     Attributes:
         judgement: on the challenged segments and on the initial state.

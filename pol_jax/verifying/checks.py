@@ -56,6 +56,7 @@ class Checked:
 def check_names(root: Path, limits: Limits) -> dict[str, int]:
     """Check stage 1: only plain files with names of a proof are there, within limits; return their sizes."""
     sizes = list_files(root, limits)
+    # These three tie all other files to the claim; a stage that needs another file misses it by itself (section 2.3).
     for name in (commitments.FILE, claims.FILE, inventory.FILE):
         if name not in sizes:
             raise ProofError(name, "is missing" + ("; is the run finished?" if name != commitments.FILE else ""))
@@ -121,6 +122,7 @@ def check_ledger(
             )
         if problem := row.metrics_problem:
             raise ProofError(where, f"row {row.step}: {problem}")
+        # Of other steps no state is stored that could be compared with its digest later.
         if row.state is not None and schedule.has_checkpoint(row.step, claim.steps):
             states[row.step] = row.state
         leaves.append(row.digest())
@@ -148,6 +150,7 @@ def check_inputs(
 ) -> None:
     """Check stage 5: keys, record indices and batch digests of every row are what the commitment gives."""
     commitment = proof.commitment
+    # Read again, where they did not all fit into memory, and compared with the digests that stage 4 saw.
     rows = proof.rows()
     first = next(rows)
     # Row 0 is the initial state: a key, and no records (section 5).
@@ -175,6 +178,8 @@ def check_states(
     """
     assert proof.seen is not None  # noqa: S101  # it passed stage 4
     states, steps = proof.seen.states, proof.checkpoints()
+    # Without these two, nothing shows where the run begins and in which model it ends; others may be thinned out
+    # (section 10).
     for step in sorted({0, proof.segments.steps} - set(steps)):
         raise ProofError(checkpoint_name(step), "is missing")
     for step in sorted(set(steps) - states.keys()):
@@ -200,6 +205,7 @@ def _check_interventions(proof: FinishedProof) -> None:
     claimed = {each.after for each in proof.claim.interventions}
     for step in sorted(set(intervention_steps(proof.root)) - claimed):
         raise ProofError(intervention_name(step), "is no intervention that the claim names")
+    # Reading one compares its leaves with the digest in the claim.
     for step in sorted(claimed):
         proof.changes(step)
 
@@ -221,6 +227,8 @@ def check_files_to_states(root: Path, limits: Limits) -> Checked:
 def _check_segment_files(proof: FinishedProof) -> None:
     found = (f"{DIRECTORY}/{path.name}" for path in (proof.root / DIRECTORY).glob("*"))
     stored = {name for name in found if not inventory.is_beside(name)}
+    # No more names are made than there are files: a claim may have as many segments as it has steps. A missing segment
+    # is met when its rows are read.
     expected = {segment_file(segment) for segment in range(len(stored) + 1) if segment < len(proof.segments)}
     for name in sorted(stored - expected):
         raise ProofError(name, f"is none of the {len(proof.segments)} segments of {proof.segments.steps} steps")
@@ -230,6 +238,7 @@ def _check_row(
     proof: FinishedProof, row: Row, key: np.ndarray, indices: np.ndarray, records: UInt8[np.ndarray, "records 32"]
 ) -> None:
     where = segment_file(proof.segments.of_step(row.step))
+    # Little-endian words, whatever this machine's order is (section 5).
     if row.key != key.astype("<u4").tobytes():
         raise ProofError(where, f"row {row.step}: key is not the one that the commitment gives")
     if not np.array_equal(row.indices, indices):

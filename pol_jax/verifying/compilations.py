@@ -77,6 +77,7 @@ def variants(platform: str | None = None) -> tuple[Variant, ...]:
     Args:
         platform: as `jax.default_backend` names it; None for this process's. An unknown one has the default alone.
     """
+    # On a platform without others nothing is decided, since at least two are needed (section 14.1).
     return (DEFAULT, *_OTHERS.get(platform or jax.default_backend(), ()))
 
 
@@ -122,6 +123,7 @@ class Compilation:
             leaves: Leaves = tuple(jnp.array(leaf) for leaf in state)
             for each in inputs:
                 self.alive()
+                # One call a step, as in the run: steps that are compiled together would have other bits (section 9).
                 leaves, metrics = self.step(each.begin(leaves), each.batch, each.key)
                 values.append(dict(zip(self.signature.metrics, map(np.float32, metrics), strict=True)))
             check_copies(self.signature, leaves)
@@ -130,7 +132,7 @@ class Compilation:
 
 @dataclass(frozen=True)
 class Compilations:
-    """All compilations of one program that this machine could make.
+    """These are all compilations of one program that this machine could make.
 
     Attributes:
         spec: of the program's states.

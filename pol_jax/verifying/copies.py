@@ -1,7 +1,7 @@
-"""What several devices should have in common must be the same on all of them, or a state is no single one (section 13).
+"""Devices that hold the same part of a state must have the same bits of it (section 13.1, reason 5).
 
-A program may give each device its own (`jax.shard_map` with ``check_vma=False``). The digest is that of the first
-device; from what the others have, steps would follow that follow from no committed state.
+A program may give each device bits of its own (`jax.shard_map` with ``check_vma=False``). The digest covers the first
+device alone. On the others, the next steps would then follow from a state that nobody has committed to.
 """
 
 from __future__ import annotations
@@ -21,5 +21,6 @@ def check_copies(signature: Signature, leaves: Sequence[jax.Array]) -> None:
     Raises:
         BackendError: it isn't. The program may be the reason, or a device; nobody can tell from here.
     """
+    # An error and no refusal: a broken device gives the same picture as a program that was written for it.
     if problem := problem_of_copies(signature.state, leaves):
         raise BackendError(f"the devices have no common state: {problem}")

@@ -28,7 +28,7 @@ _SIDES: Final = (1, -1)
 """Near ties are put on one side or the other, by halves, and then all the other way: each is on its wrong side once."""
 
 _MIX: Final = 0x9E3779B97F4A7C15
-"""An odd number that spreads the bits of an index, for halves that follow no pattern of the elements."""
+"""2^64 over the golden ratio, an odd number: it spreads the bits of an index, for halves that follow no pattern."""
 
 Offered = Mapping[int, EntriesBySite]
 """Entries by step."""
@@ -127,6 +127,7 @@ class FollowedSteps:
         near = bounds.near(reference.values)
         self._note(given.step, near, bounds, reference, used, without(offered, used))
         # Every near tie is put on one side, then on the other; entries beside these stay as they were used.
+        # Each side goes on from its own state, so that wrong choices of several steps add up.
         self._wrong = [
             steps.observe(0, state, given, overlaid(used, _put(near, given.step, side))).state
             for state, side in zip(self._wrong, _SIDES, strict=True)
@@ -167,6 +168,7 @@ def _worst(bounds: SiteBounds, site: int, entries: Entries, found: Observation) 
     """Return the entry that is farthest from this machine's own value: by how much, index, own value, value."""
     own = found.values(bounds.sites[site]).reshape(-1).astype(np.float64)
     inside = entries.indices < own.size
+    # In a loop that has fewer turns here, an entry may have no element to be compared with: none is less usable.
     if not inside.all():
         at = int(np.flatnonzero(~inside)[0])
         return float("inf"), int(entries.indices[at]), float("nan"), float(entries.values[at])
@@ -182,6 +184,7 @@ def _put(near: Mapping[int, NearTies], step: int, side: int) -> dict[int, Entrie
     """
     found = dict[int, Entries]()
     for site, each in near.items():
+        # The step counts too, so that an element is not put on the same side in every step of a span.
         mixed = (each.indices.astype(np.uint64) + np.uint64(step)) * np.uint64(_MIX)
         sides = side * np.where(mixed >> np.uint64(63), 1, -1)
         moved = each.values.astype(np.float64) + sides * each.crossing * each.most

@@ -103,6 +103,7 @@ def _least_change(spec: StateSpec, own: _Ends, other: _Ends) -> tuple[float | No
     """Return the leaf whose update changes least, and by which share; None if no large leaf moves."""
     floating = [at for at, leaf in enumerate(spec) if is_floating(leaf.dtype)]
     moved = {at: int(np.count_nonzero(own[0](at) != own[1][at])) for at in floating}
+    # Where no leaf moves so many values, the one that moves most is looked at all the same.
     least = min(_ENOUGH, max(moved.values(), default=0))
     shares = {
         at: _change([np.ravel(leaf) for before, after in (own, other) for leaf in (before(at), after[at])])

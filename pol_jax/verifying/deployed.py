@@ -47,6 +47,7 @@ def _nearest(model: Arrays, match: Match, earlier: Iterable[tuple[int, Arrays]])
     """Return the step whose state is nearer than the final one, and nearest of all; None if there is none."""
     nearest, least = None, _rank(match)
     for step, state in earlier:
+        # Strictly less: of states that are as near, the earliest is named, and the final one before all.
         if (rank := _rank(match_model(dict(model), _sought(model, state)))) < least:
             nearest, least = step, rank
     return nearest

@@ -37,6 +37,7 @@ def diff(a: Proof, b: Proof) -> Difference:
     fields = differing_fields(a.commitment, b.commitment)
     steps = (a.last_step, b.last_step)
     common = min(steps)
+    # Another commitment gives other keys and batches from step 1 on, so that a differing row would tell nothing.
     if fields:
         return Difference(fields, None, [], common, steps)
     for x, y in zip(a.rows(), b.rows(), strict=False):

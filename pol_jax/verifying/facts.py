@@ -146,6 +146,7 @@ class FactsReplayer(Replayer):
         super().__init__(checked, source, secret, progress)
         if checked.proof.claim.digest().hex() != facts.claim:
             raise UsageError(f"facts: are about the claim {facts.claim[:16]}..., which is not that of this proof")
+        # What no shard has found is executed here, and one verdict can't rest on two backends.
         differences = _differences(facts.environment, current_environment())
         if differences:
             raise UsageError(f"facts: the shards have another backend than this machine ({differences[0]})")
@@ -185,6 +186,8 @@ class FactsReplayer(Replayer):
         self, material: CommittedSteps, spans: Sequence[Span], progress: Progress, equal: Sequence[Span] = ()
     ) -> Iterator[Compared]:
         """Tell how far committed states are from what the shards' machine gives."""
+        # As in a comparison in one process: spans with equal bits are looked at only where all others pass (section
+        # 14.1).
         passed = True
         for span in spans:
             found = self._compared.get(span) or next(super().compare_spans(material, [span], progress))

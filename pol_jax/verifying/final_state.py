@@ -52,5 +52,6 @@ def check_final(spec: StateSpec, leaves: Sequence[np.ndarray], wanted: Sequence[
         if each.path not in places:
             raise ProofError(where, f"the final state has no leaf {each.path or '/'}, which the model at hand has")
         at = places[each.path]
+        # By digest: the model itself is not sent to the process that reads the proof.
         if digest_of((spec[at],), [leaves[at]]) != each.digest:
             raise ProofError(where, f"the final state's leaf {each.path or '/'} is not that of the model at hand")

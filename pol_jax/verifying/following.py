@@ -94,6 +94,7 @@ class _Follower:
         self._segments: LandedSegments | None = None
         self._landed = self._checked = 0
         self._doubt: str | None = None
+        # No seed: a prover who could foresee which segments are replayed would falsify the others.
         self._chance = secrets.SystemRandom().random
 
     def run(self) -> FollowEnded:
@@ -128,6 +129,7 @@ class _Follower:
         while self._landed < sealed:
             if self._segments is None:
                 self._segments = self._open()
+            # The first one always: whether this backend reproduces the run at all is worth knowing at once.
             if self._doubt is None and (self._landed == 0 or self._chance() < self._how.share):
                 self._check(self._segments, self._landed)
             self._landed += 1
@@ -161,6 +163,7 @@ class _Follower:
     def _activity(self) -> list[tuple[int, int]]:
         """Return what changes when the run writes."""
         found = []
+        # The journal grows with each row; the directories change when a segment is sealed, or a document is written.
         for name in (JOURNAL_FILE, DIRECTORY, "."):
             try:
                 status = (self._root / name).stat()

@@ -34,6 +34,7 @@ def judge_initial_state(
     Raises:
         BackendError: the program can't be executed here.
     """
+    # Every compilation draws from the same key, so all that differs between their results is rounding.
     first, *rest = variants()
     reference, others = initial_state(program, key, first), list[list[np.ndarray]]()
     for variant in rest:

@@ -53,6 +53,7 @@ def ks_test(program: Program, commitment: Commitment, leaves: Sequence[np.ndarra
     for at, (leaf, array, derived, reference) in enumerate(zip(commitment.state, leaves, own, other, strict=True)):
         if at in taken_over or "float" not in leaf.dtype or array.size < 2 or not np.isfinite(reference).all():
             continue
+        # A leaf that is the same under two keys is not drawn at random: it has no distribution to be compared.
         if derived != piece_digest(contiguous_bytes(reference)):
             found.append((_p_value(array, reference), leaf.path))
     if not found:
@@ -79,7 +80,9 @@ def two_sample_p_value(a: Float64[np.ndarray, " n"], b: Float64[np.ndarray, " n"
     if apart == 0:
         return 1.0
     walks = range(apart, size + 1, apart)
+    # By logarithms: binomial coefficients of 2^16 elements are far beyond what a double holds.
     shares = (exp(2 * lgamma(size + 1) - lgamma(size - ends + 1) - lgamma(size + ends + 1)) for ends in walks)
+    # The terms alternate in sign, so that rounding may lead their sum a little below 0 or above 1.
     return min(1.0, max(0.0, 2 * fsum(share * (-1) ** at for at, share in enumerate(shares))))
 
 

@@ -41,6 +41,7 @@ def interrupted_replay(error: Interruption, initial: Outcome) -> Judgement:
 def _says(error: Interruption) -> tuple[Verdict, Outcome]:
     if isinstance(error, ProofError):
         return Verdict.REJECTED, Outcome.FAILED
+    # Else a verifier with little memory, or with other records, would reject an honest proof.
     return Verdict.INCONCLUSIVE, Outcome.INCONCLUSIVE
 
 

@@ -83,6 +83,7 @@ class LandedSegments:
             lambda step: schedule.has_witness(step, 0),  # whole segments end with a checkpoint, whatever T is
             commitment.row_layout,
         )
+        # How long the run will be is open, and the bounds of its whole segments don't depend on that.
         self._segments = Segments(2**62, schedule.interval)
 
     def is_another_run(self) -> bool:
@@ -157,6 +158,7 @@ class LandedSegments:
     def _state(self, step: int) -> list[np.ndarray]:
         where = checkpoint_name(step)
         try:
+            # Names and links first: nothing of a hostile directory is opened before (stage 1).
             list_files(self._root, self._limits, where)
         except OSError as error:  # a file that was listed is gone: the run has removed the checkpoint
             raise unreadable(where, f"can't be read: {error.strerror}", error) from error
@@ -188,6 +190,7 @@ class LandedSegments:
 
     def _run(self) -> tuple[Sequence[EnvironmentFrom], Sequence[Intervention]]:
         """Return environments and interventions of the run: of its own document, or of the claim, once it has one."""
+        # Read anew each time: meanwhile the run may have gone on elsewhere, or been changed from outside.
         open_run = read_open_run(self._root)
         if open_run is not None:
             return open_run.environments, open_run.interventions

@@ -48,7 +48,7 @@ class Observation:
 
 
 MIN_VARIANTS: Final = 3
-"""Compilations without which no bound is calibrated: what two have in common may be chance."""
+"""With fewer compilations no bound is calibrated: what two of them have in common may be chance."""
 
 Observe = Callable[[EntriesBySite], Observation]
 """Executes one step from one state under one compilation, with entries."""
@@ -130,6 +130,7 @@ class ObservedSteps:
         remaining = iter(counts)
         rows = [int(next(remaining)) if each.nested else None for each in self._step.shown]
         values = [
+            # Outside of loops there is one execution: all operands then have executions as their first axis.
             np.asarray(array)[None] if count is None else np.asarray(array)[:count]
             for array, count in zip(shown, rows, strict=True)
         ]

@@ -104,6 +104,7 @@ def check_opened_decisions(opening: Opening, program: Program, rows: Mapping[int
     if not opening.decisions:
         return {}
     try:
+        # Sites have the same numbers whatever room there is for executions, so the least is enough.
         sites = program.observe(1).sites
     except BackendError:
         return {}

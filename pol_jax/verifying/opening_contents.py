@@ -35,6 +35,7 @@ def check_opened_inputs(
     records = _committed_records(opening, commitment)
     for step, row in rows.items():
         check_row(commitment, step, row)
+    # Only these are replayed, so only their records must be there: an opening may hold more rows than that.
     for step in sorted({step for span in executed for step in span.steps}):
         digests = [_digest(records, int(index), step) for index in rows[step].indices]
         if rows[step].batch != batch_digest(digests):
@@ -91,6 +92,8 @@ def _committed_records(opening: Opening, commitment: Commitment) -> OpenedRecord
             raise ProofError(WHERE, f"{where}: index {opened.index} is not after the one before")
         if opened.index >= data.records:
             raise ProofError(WHERE, f"{where}: index {opened.index}: the source has {data.records} records")
+        # Public and salted records have digests of different contexts (section 3), and the commitment says which all
+        # have.
         if (opened.salt is not None) != data.salted:
             raise ProofError(WHERE, f"{where}: salt {'is missing' if data.salted else 'must be missing'}")
         leaves = opened_arrays(where, data.record, opened.leaves)
@@ -120,6 +123,7 @@ def opened_arrays(where: str, spec: Iterable[ArraySpec], contents: Sequence[byte
         little_endian(np.frombuffer(content, DTYPES[leaf.dtype])).reshape(leaf.shape)
         for content, leaf in zip(contents, expected, strict=True)
     ]
+    # The digest would be that of the byte, while a program only knows true and false: two digests for one value.
     if any(map(has_odd_bool, arrays)):
         raise ProofError(WHERE, f"{where}: a bool is neither 0 nor 1")
     return arrays

@@ -36,10 +36,12 @@ def replay_spans(opened: Opened, wanted: Sequence[Span], progress: Progress) -> 
     witness = Witness(
         layout_of(program),
         opened.records,
+        # Stage 4 has checked that rows have a state digest exactly where section 5 asks for one.
         lambda step: opened.rows[step].state is not None,
         opened.commitment.row_layout,
     )
     results = list[ReplayResult]()
+    # Each span from its own opened state: an error in one step must not make the next one false as well.
     for span in wanted:
         with executing(program.signature):
             state = program.put(opened.states[span.start].leaves)

@@ -51,6 +51,7 @@ def _decoded_rows(opening: Opening, layout: RowLayout) -> Iterator[tuple[str, Op
         where, row = f"rows[{at}]", decode_row(opened.row, layout)
         if row is None:
             raise ProofError(WHERE, f"{where}: is no row")
+        # Ascending, so that nothing occurs twice and an opening has one form only (section 14).
         if row.step <= before:
             raise ProofError(WHERE, f"{where}: step {row.step} is not after the one before")
         before = row.step
@@ -58,13 +59,14 @@ def _decoded_rows(opening: Opening, layout: RowLayout) -> Iterator[tuple[str, Op
 
 
 def _check_in_ledger(where: str, opened: OpenedRow, row: Row, claim: Claim) -> None:
+    # The row says its place in the tree and the claim how large that is: a root says nothing about either (section 6).
     if row.step > claim.steps:
         raise ProofError(WHERE, f"{where}: step {row.step}: the run has steps 0 to {claim.steps}")
     check_included(where, row.digest(), row.step, claim.steps + 1, opened.path, claim.ledger_root)
 
 
 def check_included(where: str, leaf: Digest, index: int, size: int, path: Sequence[Digest], root: str) -> None:
-    """Refuse a leaf that its inclusion proof does not lead to the root of the tree (section 5.1)."""
+    """Refuse a leaf that its inclusion proof does not lead to the root of the tree (section 6)."""
     try:
         found = merkle.root_from_proof(leaf, index, size, path)
     except ValueError as error:

@@ -217,6 +217,7 @@ class OpeningVerifier(Verifier):
         """Measure how far the challenged steps went; and the whole run, if both of its ends were opened."""
         state, steps = opened.commitment.state, claim.steps
         sizes = [distance(state, opened.state(span.start), opened.state(span.stop), "l2") for span in wanted]
+        # Without both ends the distance of the run is unknown, and nothing is accepted within a tolerance (section 14).
         ends = {0, steps} <= opened.states.keys()
         moved = displacements(state, opened.state(0), opened.state(steps)) if ends else None
         return drift_of_opening(sizes, state, moved, self._tolerated(opened, claim), self._request.d_ref)
@@ -227,6 +228,7 @@ class OpeningVerifier(Verifier):
         if not isinstance(policy, RandomSteps):
             return Tolerated(compared, claim.steps, leaves=self.leaves)
         drawn = draw_steps(policy, claim.steps, claim.digest(), self._request.nonce, claim.format)
+        # Steps 1 and T are in every challenge of random steps, drawn or not; only the draw stands for the whole run.
         spans = [witnessed_span(opened.commitment.schedule, step, claim.steps) for step in drawn]
         return Tolerated(compared, claim.steps, spans, policy.confidence, self.leaves)
 

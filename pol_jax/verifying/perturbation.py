@@ -43,6 +43,7 @@ def take_back(moved: State, start: State, before: State) -> list[np.ndarray]:
         before: the state that was perturbed.
     """
     return [
+        # A leaf that was not perturbed is the same array, and keeps its dtype: it may hold integers.
         leaf if a is b else np.asarray(_wide(leaf) - (_wide(a) - _wide(b)))
         for leaf, a, b in zip(moved, start, before, strict=True)
     ]
@@ -98,6 +99,7 @@ def _nudge_leaf(leaf: np.ndarray, draw: np.random.Generator, sign: int, places: 
     bits = parts.view(f"u{parts.dtype.itemsize}")
     # Powers of two: a program that reads one bit of a number sees about every ninth element change in it.
     units = np.left_shift(1, draw.integers(0, places.bit_length(), parts.shape)).astype(bits.dtype)
+    # Bits of a float, read as an integer, are in the order of its size: one more is the next number away from 0.
     up = (draw.random(parts.shape) < 0.5) == (sign > 0)
     moved = np.where(up, bits + units, bits - units).view(parts.dtype)
     # Zeros stay (section 14.1): the place next to 0 is a subnormal number, which no rounding gives.

@@ -19,7 +19,7 @@ from pol_jax.training.task import Source
 from pol_jax.verifying.checks import Checked
 
 KEPT_BYTES: Final = 2**24
-"""The inputs of a span that take no more are read once."""
+"""Inputs of a span that take no more bytes than this are kept, so that they are read and checked once."""
 
 
 @dataclass(frozen=True)
@@ -90,5 +90,6 @@ class _Inputs:
         proof, span = material.checked.proof, self.span
         inputs = step_inputs(material.commitment, material.source, span.start + 1, span.stop + 1, proof.changes)
         for each in inputs:
+            # A source may give other values at each reading, so whatever is used has been checked in this very reading.
             material.records.check(each.batch, each.indices)
             yield each

@@ -231,6 +231,8 @@ class ProofVerifier(Verifier):
         # Should the replay be interrupted, the report says that nothing was covered.
         self.add(coverage=covered_segments(request.policy, challenged, [], segments))
         steps = sum(len(route.span.steps) for route in challenged)
+        # The source is asked for only now: a proof that stages 1 to 6 refuse must not make the verifier read a data
+        # set.
         source = source_for(self._source, checked.proof.commitment)
         self.progress.stage(Stage.REPLAY.value)
         self.progress.begin("replaying", steps + self_test_of(segments).stop)
@@ -268,6 +270,7 @@ class ProofVerifier(Verifier):
         tolerated = Tolerated(found.compared, claim.steps, leaves=self.leaves)
         drift = drift_of(passed.trajectory, policy, segments, found.confirmed, tolerated, self._request.d_ref)
         self.add_drift(drift)
+        # Of an earlier proof, a report has no place for it.
         if challenged and not self._is_ancestor:
             self.add_dependence(material, challenged[-1].span)
         return found.judgement

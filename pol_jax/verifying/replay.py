@@ -94,6 +94,7 @@ class Replayer:
             check_copies(self._program.signature, started)
             state = self._layout.view(started)
         is_exact = self._witness.initial(first_key(proof.commitment), state) == proof.row(0)
+        # The replays that follow need this memory for states of their own.
         del state, started, given
         give_memory_back(self._layout.nbytes)  # and what init took beside its results
         return is_exact
@@ -156,6 +157,7 @@ class Replayer:
         """Read what a replay begins with and is compared with; no state, if it follows another replay."""
         proof, tested = self._checked.proof, self._tested
         self._tested = None  # it holds the memory of a state
+        # Its rows were compared already. Beyond the end of the self-test there is something left to replay.
         if tested and span.start == 0 and tested.step < span.stop:
             return _Start(span, proof.rows_after(tested.step), None, tested)
         return _Start(span, proof.rows_after(span.start), None if follows else proof.checked_leaves(span.start))

@@ -79,6 +79,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Raises:
             UsageError: a number is out of range, or two wishes contradict each other.
         """
+        # One rejects what the other accepts, and silently preferring one would change verdicts.
         if self.same_program and self.any_program:
             raise UsageError("same_program, any_program: ask for only one of them")
         if self.jobs < 1:
@@ -160,6 +161,7 @@ class OpeningRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def fresh_nonce() -> bytes:
     """Draw a nonce that no prover can have foreseen."""
+    # The least that a draw takes (section 12.1): of a shorter nonce a prover could try all values beforehand.
     return secrets.token_bytes(16)
 
 

@@ -64,6 +64,7 @@ class RowComparer:
         expected = next(self._rows)
         if row.state != expected.state if self._states_only else row != expected:
             fields = tuple(differing_columns(expected, row))
+            # There is one loop for all who execute steps, and an observer has no other way to end it.
             raise _Mismatch(ReplayResult(self.span, row.step, fields, row.digest()))
         if self._report:
             self._report(row)

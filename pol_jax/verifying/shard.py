@@ -71,6 +71,7 @@ def find_facts(
     progress.stage(Stage.REPLAY.value)
     progress.begin("replaying", sum(len(route.span.steps) for route in challenged))
     try:
+        # These two are the same for all shards, so that one of them executes them for all.
         initial = replayer.initial_is_exact() if share.number == 1 else None
         self_test = _replay(replayer, [self_test_of(proof.segments)]) if share.number == 1 else []
         replays = _replay(replayer, [route.span for route in challenged])

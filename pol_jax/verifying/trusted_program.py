@@ -68,6 +68,7 @@ def trust(*tasks: Task | Callable[[Commitment, int], Task]) -> Trusted:
                 failures.append(error)
                 continue
             own = (expected.artifacts, expected.names)
+            # One source may give several programs, such as for another number of steps; the proof may have any of them.
             if own == ((commitment.program.init, commitment.program.step), digest_names(commitment)):
                 return expected
             first = first or expected
@@ -116,6 +117,7 @@ def trust_built_in(data_dir: Path | None = None) -> Trusted:
 
     def expect(commitment: Commitment, steps: int) -> Expected | None:
         name = commitment.task.name
+        # None and no error: a proof may name any task, and is then one that was compared with no source.
         if name not in BUILT_IN:
             return None
         return trust(
@@ -130,6 +132,7 @@ def _export(task: Task, commitment: Commitment) -> Expected:
     """Return what a task gives under the batch size and PRNG of a commitment, with the types that its program has."""
     arithmetic: Literal["exact"] | None = None if commitment.arithmetic is None else "exact"
     own = replace(task, batch_size=commitment.schedule.batch_size, arithmetic=arithmetic)
+    # With other types, the same source would be exported as another program (section 9).
     with jax.enable_x64(Signature.from_commitment(commitment).is_wide):
         signature = signature_of(own, commitment.schedule.prng, commitment.mesh)
         return expected_of(_artifacts(own, signature), signature)
@@ -205,4 +208,5 @@ def _text(artifact: bytes) -> bytes:
     """Return a program's text, with the arguments that reach it: these decide its result too."""
     exported = jax.export.deserialize(bytearray(artifact))
     with parsed(exported.mlir_module()) as module:
+        # `main` lacks the arguments that no result needs: two programs with one text may read different ones.
         return f"{sorted(set(exported.module_kept_var_idx))}\n{canonical_text(module)}".encode()

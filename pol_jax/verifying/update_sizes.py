@@ -25,6 +25,7 @@ def measure_stretches(
     return [
         Stretch(
             segments=range(segments.of_step(start + 1), segments.of_step(stop) + 1),
+            # That of the first record of the first step, where a stretch lies in several (section 12.2).
             epoch=start * commitment.schedule.batch_size // commitment.data.records,
             magnitude=magnitude,
         )

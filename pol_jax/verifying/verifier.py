@@ -198,6 +198,7 @@ class Verifier(ABC):
         """
         if self.trusted is None:
             return []
+        # The claim's steps are for a commitment of version 1, which has none; else the committed ones count.
         expected = self.trusted(commitment, claim.steps)
         if expected is None:
             return []
@@ -245,6 +246,7 @@ class Verifier(ABC):
     def conclude(self, judgement: Judgement) -> None:
         """Make a judgement the verdict, but accept nothing that the verifier or the tolerances object to."""
         self.add(verdict=judgement.verdict, reasons=judgement.reasons)
+        # Objections only ever take an acceptance away: a rejection needs none, and stays one.
         if judgement.verdict is not Verdict.ACCEPTED:
             return
         # A chain is as strong as its weakest proof (section 13.1): an earlier one within a tolerance makes this one so.
