@@ -52,6 +52,7 @@ def upper_bound(mean: float, allowed: float) -> float:
 
 def _relative_entropy(x: float, m: float) -> float:
     """Return KL(x || m) of two coins, 0 < m <= 1; m is 1 where rounding leaves nothing between."""
+    # A coin that always shows heads excludes the smallest share of tails.
     if m >= 1 > x:
         return math.inf
     heads = x * math.log(x / m) if x else 0.0

@@ -74,6 +74,7 @@ def covered_steps(
     """
     fraction = policy.fraction if isinstance(policy, RandomSteps) else RandomSteps().fraction
     pairs = zip(challenged, results, strict=False)
+    # The step that differs was replayed too.
     reached = [step for span, result in pairs for step in span.steps if step <= result.last]
     return Coverage(
         unit="step",

@@ -78,6 +78,7 @@ class SiteBounds:
             for found, excluded in zip(tie_distances(tie, values), exact, strict=True):
                 if found.operand not in nearest:
                     nearest[found.operand] = _Nearest(found.distance.shape, self.bounds[found.operand])
+                # Both elements of a tie may be off, each by the bound of its own site (section 14.2).
                 bound = found.share * self.bounds[found.operand]
                 bound += 0.0 if found.other is None else self.bounds[found.other]
                 # An operand that is no site, or that never differs here, has no bound: nothing of it is near a tie.
@@ -193,6 +194,7 @@ class _Nearest:
 
     def follow(self, other: _Nearest, equal: np.ndarray) -> bool:
         """Copy the ties of an equal operand for those elements that have none; return whether there were any."""
+        # Shapes differ where a clamp has one number as its bound: no element has an equal one at its own place.
         if self._distance.shape != other._distance.shape:
             return False
         new = equal & np.isinf(self._distance) & np.isfinite(other._distance)
@@ -219,6 +221,8 @@ def _link(nearest: Mapping[Observed, _Nearest], equal: Sequence[tuple[Observed, 
 
     The gradient of a maximum asks which operand it is equal to; and the maximum may be compared with something else.
     """
+    # Ties pass along chains of equal operands, one link a round. A list, since `any` of a generator would end at the
+    # first pair that changes, and leave the others out of the round.
     while any([nearest[first].follow(nearest[second], where) for first, second, where in equal]):
         pass
 

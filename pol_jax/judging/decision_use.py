@@ -38,6 +38,7 @@ def choice_rooms(spec: StateSpec, own: HostLeaves, turned: Sequence[HostLeaves])
             for magnitude, distance in moved.distances.items():
                 rooms[at][magnitude] = rooms[at].get(magnitude, 0.0) + distance
             if _is_lost(own[at], state[at]) or (not is_floating(leaf.dtype) and _is_vague(own[at], state[at])):
+                # A leaf that has no room yet gets one, of any magnitude: nothing else would hold the infinity.
                 rooms[at] = dict.fromkeys(rooms[at] or (0,), math.inf)
     return [_rooms(each.items()) for each in rooms]
 

@@ -64,6 +64,7 @@ class Displacement:
 
     def part_of(self, rooms: Sequence[Room]) -> float:
         """Return the largest part of their room that elements went, of elements up to some magnitude; at most 1."""
+        # Groups of small elements by themselves too, as in what tolerances add up to (section 14.2).
         parts = ((self.distance_up_to(most), _total([rooms], [1.0], most)) for most in self._judged())
         return max(1.0 if went > room or math.isinf(room) else _ratio(went, room) for went, room in parts)
 

@@ -42,6 +42,7 @@ class Resolution:
 def resolve(first: Party, second: Party) -> Resolution:
     """Return which of two claims stands. Law: exchanging the parties exchanges first and second in the standing."""
     for rule in _RULES:
+        # Each rule both ways before the next one: the order of the rules decides, and never that of the parties.
         for one, other, stands in ((first, second, Standing.FIRST), (second, first, Standing.SECOND)):
             if found := rule(one, other):
                 standing, reasons = found

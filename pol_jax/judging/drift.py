@@ -209,6 +209,7 @@ def with_ancestors(drift: Drift, ancestors: Sequence[Ancestor]) -> Drift:
 def _join(spans: Iterable[Span]) -> list[Span]:
     """Return the same steps in as few runs as possible: those that touch or overlap are made one."""
     joined = list[Span]()
+    # An update may be confirmed by two replays together, each of which covers a part of it.
     for span in sorted(spans):
         if joined and span.start <= joined[-1].stop:
             joined[-1] = Span(joined[-1].start, max(joined[-1].stop, span.stop))

@@ -51,6 +51,7 @@ def doubles(leaf: np.ndarray) -> Flat:
     """Return a floating-point leaf as one vector of doubles; a complex number is two elements of it."""
     flat = np.ravel(leaf)
     if np.iscomplexobj(flat):
+        # The distance between complex numbers is that between the pairs of their parts.
         return flat.astype(np.complex128).view(np.float64)
     return flat.astype(np.float64)
 

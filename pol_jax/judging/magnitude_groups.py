@@ -136,6 +136,7 @@ def measure_groups(dtype: str, leaf: LeafResults, *, places: float = 1.0) -> lis
         "update": update,
         "error": norms(after, own[0]),
         "noise": np.maximum(noise, by_rounding / PERTURBED_PLACES),
+        # Few elements show little of the rounding that there is, so each of them may be off by more of its places.
         "rounding": places * np.clip(ENOUGH / np.maximum(count, 1), 1, MOST_PLACES) * eps * norms(own[0], 0.0),
         "limit": share * update,
         "reach": np.where(lost, np.inf, np.maximum(SAFETY_FACTOR * _largest(moved, len(count)), flushed)),
@@ -174,6 +175,7 @@ def group_norms(difference: Flat, place: Int64[np.ndarray, " n"], groups: int) -
     with np.errstate(over="ignore", invalid="ignore"):
         absolute = np.abs(difference)
         largest = np.zeros(groups)
+        # Unbuffered: a plain assignment by repeated places would keep the last element of a group, not the largest.
         np.maximum.at(largest, place, absolute)
         scale = np.where(largest > 0, largest, 1.0)
         squares = np.bincount(place, weights=(absolute / scale[place]) ** 2, minlength=groups)

@@ -52,6 +52,7 @@ class Party:
             return False
         chain = (self.report.provenance, *(each.provenance for each in self.report.ancestors))
         verified = {each.claim for each in self.report.ancestors if each.verdict is Verdict.ACCEPTED}
+        # A claim that is named and was not verified shows nothing of where weights come from.
         return all(
             each is not None
             and each.beginning is not Beginning.UNPROVEN_WEIGHTS

@@ -78,6 +78,7 @@ def _of_pair(tie: PairTie, values: Callable[[Observed], np.ndarray]) -> Iterator
     difference = _aligned(first, second.ndim) - _aligned(second, first.ndim)
     distance = np.where(np.isfinite(difference), np.abs(difference), np.inf)
     crossing = np.where(difference > 0, -1, 1).astype(np.int8)
+    # What turns a decision over by growing in one operand does so by shrinking in the other.
     pairs = ((tie.first, tie.second, crossing, first), (tie.second, tie.first, -crossing, second))
     for operand, other, way, own in pairs:
         if isinstance(operand, Observed):
@@ -190,6 +191,7 @@ def _of_window_largest(values: np.ndarray, tie: WindowTie, sign: int) -> tuple[n
 def _nearest(found: Sequence[tuple[np.ndarray, np.ndarray]], values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     distance, crossing = np.full(values.shape, np.inf, values.dtype), np.ones(values.shape, np.int8)
     for each, way in found:
+        # Before the distance is replaced: the direction is that of the nearer tie.
         crossing = np.where(each < distance, way, crossing)
         distance = np.minimum(each, distance)
     return distance, crossing

@@ -46,6 +46,7 @@ class Tolerated:
             return 0.0 if all(each.is_initial for each in self.compared) else None
         sizes = (math.inf if size is None else size for size in (each.allowed(0.0) for each in passed))
         own = sum(weight * size for weight, size in zip(self._weights, sizes, strict=True))
+        # Added, and not the larger of both: a prover may use the tolerance and the choices in the same step.
         return finite(own + self._choices(lambda used: math.inf if used.choices is None else used.choices))
 
     def largest_share(self, spec: StateSpec, moved: Sequence[Displacement] | None) -> tuple[str | None, float | None]:

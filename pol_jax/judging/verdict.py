@@ -103,6 +103,7 @@ def judge_numbers(by_bits: Judgement, compared: Sequence[Compared], exact: int, 
     verdict, worst = (Verdict.REJECTED, Outcome.FAILED) if failed else (Verdict.INCONCLUSIVE, Outcome.INCONCLUSIVE)
     reasons = [describe_comparison(each, unit) for each in compared if each.outcome is worst]
     of_initial = [each.outcome for each in compared if each.is_initial]
+    # The worst of them, since one failed comparison makes the stage a failed one.
     replay = max((each.outcome for each in compared if not each.is_initial), key=_RANKS.index, default=Outcome.PASSED)
     initial = of_initial[0] if of_initial else by_bits.initial
     return Judgement(verdict, (*reasons, *by_bits.reasons), initial, replay, seen)
@@ -112,6 +113,7 @@ def with_origin_doubt(judgement: Judgement, doubt: str | None) -> Judgement:
     """Leave open where the initial state comes from, for the reason ``doubt``: such a proof is at best inconclusive."""
     if doubt is None:
         return judgement
+    # False steps stay false, wherever the run came from (section 13.3).
     verdict = judgement.verdict if judgement.verdict is Verdict.REJECTED else Verdict.INCONCLUSIVE
     initial = max(judgement.initial, Outcome.INCONCLUSIVE, key=_RANKS.index)
     reasons = (f"{Stage.INITIAL_STATE}: {doubt}", *judgement.reasons)
