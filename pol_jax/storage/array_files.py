@@ -28,6 +28,7 @@ _REQUIRED: Final = ("_CHECKPOINT_METADATA", _MARKER)
 _STORE: Final = r"(ocdbt\.process_[0-9]+/)?(manifest\.ocdbt|d/[^/]+)"
 _FILES: Final = re.compile(rf"_CHECKPOINT_METADATA|orbax\.checkpoint|state/(_METADATA|{_STORE})")
 _SPARE_BYTES, _SPARE_LEAF_BYTES, _SPARE_PIECE_BYTES = 2**22, 2**14, 2**10
+"""What a checkpoint may take beside its arrays: in all, for each leaf, and in its index for each piece (appendix B)."""
 _FOLDER: Final = "state/"
 """The store lies in this directory of a checkpoint."""
 
@@ -103,6 +104,7 @@ def check_places(where: str, path: Path, expected: Iterable[tuple[str, ...]]) ->
     Raises:
         ProofError: it notes others.
     """
+    # Only what the check is about is decoded: a field that Orbax adds for itself means nothing here (appendix B).
     noted = msgspec.json.decode((path / "state" / "_METADATA").read_bytes(), type=_State)
     found = sorted(tuple(part.key for part in leaf.key_metadata) for leaf in noted.tree_metadata.values())
     wanted = sorted(expected)
@@ -149,6 +151,7 @@ def check_arrays(where: str, documents: Mapping[str, bytes], expected: Mapping[s
     for name, form in expected.items():
         stored = json.loads(documents[name])
         chunk = chunk_shape(stored, form)
+        # Any fill value will do: what was never written is an error when it is read, so that none is ever used.
         if chunk is None or {k: v for k, v in stored.items() if k != "fill_value"} != document_of(form, chunk):
             raise ProofError(where, f"array {name} has another form than that in which a prover saves it")
 

@@ -24,6 +24,7 @@ def chunk_shape(stored: Any, form: ArrayForm) -> list[int] | None:
     try:
         chunk = list(stored["chunk_grid"]["configuration"]["chunk_shape"])
         fits = all(
+            # Not `isinstance`, by which JSON's `true` is a chunk of one element.
             type(part) is int and part > 0 and size % part == 0 and pieces % (size // part) == 0
             for size, pieces, part in zip(form.shape, form.pieces, chunk, strict=True)
         )

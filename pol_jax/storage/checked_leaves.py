@@ -71,6 +71,7 @@ class CheckedLeaves(Sequence[np.ndarray]):
         at = range(len(self))[at]
         with seen_before():
             leaf = self._stored.read(at, ())
+        # Piece by piece, so that one leaf is checked without reading any other leaf of the state.
         if self._pieces(at, leaf) != self._digests[at]:
             raise ProofError(self._stored.where, f"{CHANGED}: its state is another one")
         return leaf

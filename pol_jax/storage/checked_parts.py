@@ -38,6 +38,7 @@ class CheckedParts:
         if self._has_room("states", size):
             self._states[step] = list(leaves)
             for leaf in self._states[step]:
+                # Whoever changed a state in place would change what every later comparison takes for the checked one.
                 leaf.flags.writeable = False
 
     def rows(self, segment: int) -> list[Row] | None:

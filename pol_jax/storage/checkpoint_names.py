@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 DIRECTORY: Final = "checkpoints"
+# `$` in place of `\Z` would let a name end in a newline.
 NAME: Final = re.compile(r"[0-9]{10}\Z")
 
 

@@ -46,6 +46,7 @@ class CheckpointWriter:
             StorageError: the checkpoint can't be written.
         """
         arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
+        # What lies on several devices is left to Orbax, which saves it shard by shard.
         if self._notes is None or len(arrays) < len(leaves):
             save_checkpoint(self._root, step, self._spec, leaves)
             if len(arrays) == len(leaves):

@@ -46,9 +46,8 @@ def save_leaves(root: Path, name: str, spec: StateSpec, leaves: Sequence[np.ndar
     target.parent.mkdir(exist_ok=True)
     try:
         with few_small_files():
-            ocp.save(
-                target.parent.resolve() / target.name, tree, overwrite=True
-            )  # an interrupted run may have left a part of it
+            # An interrupted run may have left a part of it, which is overwritten.
+            ocp.save(target.parent.resolve() / target.name, tree, overwrite=True)
         (target / "commit_success.txt").unlink(missing_ok=True)  # it has a path of the prover's machine
         free_cycles(sum(leaf.nbytes for leaf in spec))  # where several processes save, Orbax left arrays in some
     except (OSError, ValueError, RuntimeError) as error:

@@ -24,6 +24,7 @@ def read_final_state(proof: Proof) -> Arrays:
         ProofError: the checkpoint or the commitment is not the claimed one.
     """
     proof = proof.finished()
+    # The commitment says how the bytes of a state are read, so it must be the claimed one before the state is.
     if proof.commitment.digest().hex() != proof.claim.commitment:
         raise ProofError(commitments.FILE, "is not the commitment that the claim names")
     layout = Layout(proof.commitment.state)

@@ -52,6 +52,7 @@ def nested_by_name(arrays: dict[str, np.ndarray]) -> PyTree:
 
 def _checkpoint(path: Path) -> tuple[Path, str]:
     """Return the directory of the checkpoint that ``path`` means, and the name of its item."""
+    # A checkpoint's directory has one directory for each of its items, so that `path` may be one of these.
     if (path.parent / "_CHECKPOINT_METADATA").is_file():
         return path.parent, path.name
     steps = {int(match[1]): entry for entry in _folders(path) if (match := _STEP.match(entry.name))}
@@ -84,5 +85,6 @@ def _load(path: Path, item: str) -> PyTree:
 
 def _plain(tree: Any) -> Any:
     if isinstance(tree, dict):
+        # A part of a path that is empty is stored as `%` (section 10).
         return {"" if name == "%" else unquote(name): _plain(child) for name, child in tree.items()}
     return [_plain(child) for child in tree] if isinstance(tree, list | tuple) else tree

@@ -43,6 +43,7 @@ def load_intervention(
     Raises:
         ProofError: they are missing, damaged, or not those that the claim names.
     """
+    # In the order of the state, which is that of the digest and of the stored leaves.
     places = [place for place, leaf in enumerate(state) if leaf.path in set(intervention.leaves)]
     spec, where = tuple(state[place] for place in places), intervention_name(intervention.after)
     leaves = reader.leaves(root, where, spec)

@@ -18,6 +18,7 @@ from pol_jax.protocol.inventory import FILE, Entry, Inventory, is_beside, is_fil
 from pol_jax.protocol.limits import Limits
 
 _CHUNK: Final = 2**24
+"""So many bytes of a file are in memory while it is digested."""
 
 
 def list_files(root: Path, limits: Limits, below: str = "") -> dict[str, int]:
@@ -30,8 +31,10 @@ def list_files(root: Path, limits: Limits, below: str = "") -> dict[str, int]:
     total = seen = 0
     for folder, folders, files in os.walk(root / below, onerror=_refuse, followlinks=False):
         inside = Path(folder).relative_to(root)
+        # In place, since `os.walk` goes on into the directories that are left in this list.
         folders[:] = [name for name in folders if not is_beside((inside / name).as_posix())]
         files = [name for name in files if not is_beside((inside / name).as_posix())]
+        # Where names ignore the case of letters, only one of the two could exist, and the proof would be another one.
         if pair := twins(sorted(folders + files)):
             raise ProofError((inside / pair[0]).as_posix(), f"equals {pair[1]!r} but for the case of letters")
         for name in sorted(folders + files):
@@ -95,6 +98,7 @@ def read_bounded(root: Path, name: str, limits: Limits) -> bytes:
     try:
         with open_plain(root / name) as file:
             size = os.fstat(file.fileno()).st_size  # reading up to the limit would allocate all of it at once
+            # One byte more than there was: a file that grows meanwhile is noticed.
             content = file.read(size + 1) if size <= limits.file_bytes(name) else None
     except FileNotFoundError:
         raise ProofError(name, "is missing") from None

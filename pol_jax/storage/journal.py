@@ -81,6 +81,7 @@ def _read_rows(file: BinaryIO, layout: RowLayout) -> Iterator[Row]:
         # Where a crash left garbage, the length may say 4 GiB, which a read would allocate.
         frame = file.read(length) if length <= MAX_ROW_BYTES else b""
         row = decode_row(frame, layout) if len(frame) == length and zlib.crc32(frame) == checksum else None
+        # Not an error: a crash may cut the last frame short, and the run is continued from the row before.
         if row is None:
             return
         total, rows = total + length, rows + 1
@@ -103,6 +104,7 @@ def recorded_rows(
         yield from ledger.read_rows(root, Segments(sealed_to, interval), layout, read=read)
     expected = sealed_to + 1
     for row in read_journal(root / FILE, layout):
+        # A crash between sealing and clearing leaves rows here that are in a sealed segment already.
         if row.step == expected:
             yield row
             expected += 1

@@ -130,6 +130,7 @@ def last_step(root: Path, segment: int) -> int:
 
 def _losses(rows: Sequence[Row]) -> pa.Array:
     """Return the losses as float32, bit for bit: a NaN keeps its payload."""
+    # Any number takes the place of a loss that is not there: the mask makes it null.
     raw = b"".join(row.metrics or bytes(4) for row in rows)
     return pa.array(np.frombuffer(raw, "<f4"), pa.float32(), mask=np.array([not row.metrics for row in rows]))
 
@@ -159,6 +160,7 @@ def _read_table(where: str, content: bytes, rows: int | None, schemas: Sequence[
             raise ProofError(where, "has another schema than the ledger's")
         groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
         columns = [group.column(at) for group in groups for at in range(group.num_columns)]
+        # Read from the footer's bytes: pyarrow's own reading of a codec's number may end the process (`codecs`).
         if not _CODECS.issuperset(codecs(content)):
             raise ProofError(where, "is compressed, but not by zstd")
         if sum(column.total_uncompressed_size for column in columns) > _byte_limit(found):

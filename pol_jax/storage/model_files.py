@@ -27,6 +27,7 @@ def read_model(path: Path) -> Weights:
     """
     if not path.exists():
         raise UsageError(f"{printable(str(path))}: no such file; expected a model")
+    # Orbax's checkpoints are always directories, and have no file of this name.
     if path.is_file() or any(path.glob("*.safetensors")):
         return read_weights(path)
     found: Weights = {}

@@ -67,6 +67,7 @@ def read_open_run(root: Path) -> OpenRun | None:
     try:
         content = read_bounded(root, FILE, Limits())
     except ProofError:
+        # A link that leads nowhere is there too, and is no run that was finished meanwhile.
         if os.path.lexists(root / FILE):
             raise
         return None  # looked for in one step: a run that is finished meanwhile removes it

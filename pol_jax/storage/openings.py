@@ -27,6 +27,7 @@ def read_opening(path: Path, limits: Limits) -> Opening:
     """
     with _opened(path) as file:
         size = os.fstat(file.fileno()).st_size  # a sparse file takes no room on a disk, and all of it in memory
+        # One byte more than there was: a file that grows meanwhile is noticed.
         content = file.read(size + 1) if size <= limits.opening_bytes else None
     if content is None or len(content) > limits.opening_bytes:
         raise ProofError(path.name, f"has more than {limits.opening_bytes} bytes")

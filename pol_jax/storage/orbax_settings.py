@@ -53,6 +53,7 @@ def few_small_files() -> Iterator[None]:
     from orbax.checkpoint import v1 as ocp
 
     context = ocp.Context()
+    # A reader refuses the files that the first two would write (appendix B).
     context.array.saving.enable_write_sharding_file = False
     context.array.saving.array_metadata_store = None
     context.array.saving.use_compression = False
@@ -68,6 +69,7 @@ def escaped_names(spec: StateSpec) -> list[tuple[str, ...]]:
 
 
 def _safe(part: str) -> str:
+    # `quote` leaves dots and tildes as they are. Orbax joins names by dots, and section 10 escapes both.
     return quote(part, safe="").replace(".", "%2E").replace("~", "%7E") or "%"
 
 

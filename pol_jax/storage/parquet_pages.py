@@ -21,6 +21,7 @@ _ENCODINGS: Final = {0: {2: 0, 3: 3, 4: 3}, 3: {4: 0}}
 """The encodings in that header, by the type of page: of values 0, PLAIN, and of levels 3, RLE, or no choice."""
 
 _TRUE, _FALSE, _BYTE, _INTEGERS, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, (4, 5, 6), 7, 8, 9, 10, 12
+"""Numbers of the types in Thrift's compact protocol. A type that is not among them, such as a map, is refused."""
 _ROW_GROUPS, _COLUMNS, _METADATA, _CODEC = 4, 1, 3, 4
 """Numbers of the fields of a footer on the way to the compression of a column."""
 
@@ -28,6 +29,7 @@ _FOOTER_DEPTH: Final = 8
 """Footers are nested deeper than the headers of pages."""
 
 _DEEPEST: Final = 4
+"""So deep may the header of a page be nested: without a bound, a hostile one ends in a RecursionError."""
 
 
 def check_pages(content: bytes, column: pq.ColumnChunkMetaData) -> None:
@@ -51,6 +53,7 @@ def check_pages(content: bytes, column: pq.ColumnChunkMetaData) -> None:
             raise ValueError("a page has a header of another kind")
         if any(_size(counts, field) != encoding for field, encoding in _ENCODINGS[kind].items()):
             raise ValueError("a page has another encoding than PLAIN, so that its real size is not known")
+        # Headers count too: Parquet's `total_uncompressed_size` includes them.
         unpacked, values, at = unpacked + body - at + size, values + _size(counts, _VALUES), body + packed
     if at != end or unpacked > column.total_uncompressed_size or values != column.num_values:
         raise ValueError("the pages of a column are larger than the footer says")
@@ -64,6 +67,7 @@ def codecs(content: bytes) -> frozenset[int]:
     Raises:
         ValueError: the footer can't be read.
     """
+    # A file ends with the footer, the footer's length in four bytes, and the mark PAR1.
     end = len(content) - 8
     start = end - int.from_bytes(content[end : end + 4], "little")
     if not 4 <= start <= end or not content.startswith(b"PAR1") or content[end + 4 :] != b"PAR1":
@@ -74,6 +78,7 @@ def codecs(content: bytes) -> frozenset[int]:
 @lru_cache(maxsize=256)
 def _codecs_of(footer: bytes) -> frozenset[int]:
     """Return what `codecs` does. A file is read several times in a verification, and footers take long to parse."""
+    # A depth below 0 leaves room for so many levels more.
     fields, _ = _read_struct(footer, 0, -_FOOTER_DEPTH)
     groups = _items(fields.get(_ROW_GROUPS))
     columns = [column for group in groups for column in _items(group.get(_COLUMNS))]
@@ -102,10 +107,12 @@ def _read_struct(content: bytes, at: int, depth: int) -> tuple[dict[int, Any], i
         head, at = _byte(content, at), at + 1
         if head == 0:
             return fields, at
+        # The upper half of the byte is the distance from the number before; where it is 0, the number follows.
         if head >> 4:
             number += head >> 4
         else:
             number, at = _read_integer(content, at)
+        # Of a field that is there twice, pyarrow might use the other one than was checked here.
         if number in fields or depth == _DEEPEST:
             raise ValueError("a page has a header that can't be read")
         fields[number], at = _read_value(content, at, head & 15, depth)
@@ -136,6 +143,7 @@ def _read_value(content: bytes, at: int, kind: int, depth: int) -> tuple[Any, in
 def _read_list(content: bytes, at: int, depth: int) -> tuple[list[Any], int]:
     head, at = _byte(content, at), at + 1
     size, kind, items = head >> 4, head & 15, list[Any]()
+    # A length of 15 or more does not fit into the head, and follows it.
     if size == 15:
         size, at = _read_varint(content, at)
     if depth >= _DEEPEST:
@@ -157,6 +165,7 @@ def _read_integer(content: bytes, at: int) -> tuple[int, int]:
 
 def _read_varint(content: bytes, at: int) -> tuple[int, int]:
     number = 0
+    # Ten groups of seven bits hold any number of 64 bits; more would be work without end.
     for shift in range(0, 70, 7):
         byte, at = _byte(content, at), at + 1
         number |= (byte & 127) << shift

@@ -52,6 +52,7 @@ class Proof(Run):
         for name, got, expected in zip(
             (INIT_FILE, STEP_FILE), artifact_digests(artifacts), (committed.init, committed.step), strict=True
         ):
+            # Compared before a parser of jax or MLIR sees them: only committed bytes get that far.
             if got != expected:
                 raise ProofError(name, "is not the committed program: its digest differs")
         return artifacts
@@ -106,6 +107,7 @@ class Proof(Run):
         """Return the same; of a large state that this process reads itself, each leaf is read when it is asked for."""
         if self.parts and (kept := self.parts.state(step)) is not None:
             return kept
+        # What another process has read comes as whole arrays.
         if self.reader is not DIRECT:
             return self.host_leaves(step)
         with seen_before() if self.seen else nullcontext():

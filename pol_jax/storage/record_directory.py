@@ -134,11 +134,13 @@ def _write(
     spec = spec_of_record(first)
     if found is not None and found.record != spec:
         raise DataError(f"{root}: has records of other shapes or dtypes; choose another directory")
+    # Without a number, until the last row is on the disk: a directory that lacks rows is no source.
     write_whole(root / _SPEC, encode(RecordDescription(spec, None)))
     width, number = sum(leaf.nbytes for leaf in spec), 0
     records = chain([first], records)
     progress.begin("writing records", size)
     try:
+        # Appending: whatever was read before, a new row is written behind the last one.
         with (root / _ROWS).open("a+b") as file:
             file.truncate(file.seek(0, os.SEEK_END) // width * width)  # a crash may have left a part of a row
             written = file.tell() // width

@@ -75,6 +75,7 @@ class Run:
             return []
         sealed, rows = self._sealed_to, list[Row]()
         for row in read_journal(self.root / JOURNAL_FILE, self.commitment.row_layout):
+            # A crash between sealing and clearing leaves rows in the journal that are in a sealed segment already.
             if row.step == sealed + len(rows) + 1:
                 rows.append(row)
         return rows

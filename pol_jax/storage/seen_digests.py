@@ -44,6 +44,7 @@ class SeenDigests(msgspec.Struct, frozen=True):
             ProofError: one is another than the one that was seen.
         """
         stop = self.first + len(self.rows) // DIGEST_BYTES
+        # A list, so that a row is checked before any row of the segment is used.
         known = [row for row in rows if self.first <= row.step < stop]
         for row in known:
             begin = (row.step - self.first) * DIGEST_BYTES
@@ -57,6 +58,7 @@ class SeenDigests(msgspec.Struct, frozen=True):
         Raises:
             ProofError: it is another one.
         """
+        # A step that was not seen has no digest: a checkpoint that came later is refused as well.
         if digest != self.states.get(step):
             raise ProofError(where, f"{CHANGED}: its state is another one")
 

@@ -60,6 +60,7 @@ def _packed_nodes(path: Path) -> Iterator[bytes]:
                 compression, begin = _varint(content, begin)
                 if compression == _ZSTD and content[begin : begin + 4] in _FRAMES:
                     yield content[begin : max(begin, min(at + length, len(content)) - _CHECKSUM_BYTES)]
+                # A mark may begin within what looked like another node, and tensorstore can be led to any place.
                 at = content.find(mark, at + 1)
 
 
@@ -77,6 +78,7 @@ def _unpacked_bytes(where: str, packed: bytes, most: int) -> int:
     """Return how many bytes zstd makes of ``packed``, or one more than ``most`` if it makes more."""
     size = 0
     try:
+        # A part at a time: of what unpacks to far too much, no more is unpacked than shows that.
         with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as stream:
             while size <= most and (part := stream.read(_AT_ONCE)):
                 size += len(part)

@@ -83,11 +83,13 @@ class StoredLeaves:
             ProofError: one is damaged, or has a bool that is neither 0 nor 1.
         """
         with _reading(self.where):
+            # All reads are begun before the first is waited for: tensorstore reads files in threads of its own.
             begun = {at: array.read() for at, array in self._arrays.items()}
             return [self._checked(at, begun.get(at), ()) for at in range(len(self.spec))]
 
     def _checked(self, at: int, found: Any, index: tuple[slice, ...]) -> np.ndarray:
         leaf = self.spec[at]
+        # A leaf without elements is in no file; the commitment says all about it (section 10).
         array = np.empty(leaf.shape, DTYPES[leaf.dtype])[index] if found is None else np.asarray(found.result())
         if has_odd_bool(array):
             raise ProofError(
