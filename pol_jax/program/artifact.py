@@ -35,6 +35,7 @@ Leaves: TypeAlias = tuple[jax.Array, ...]
 
 
 PLATFORMS = ("cpu", "cuda", "tpu")
+"""Every artifact is for all of these, in this order (section 9), so that a proof can be verified on any of them."""
 INIT_FILE, STEP_FILE = "program/init.jax_export", "program/step.jax_export"
 
 
@@ -104,6 +105,7 @@ class Program:
         if not given:
             return derived
         return tuple(
+            # A copy, since XLA can't reuse memory that numpy owns, and the first step donates its state.
             jnp.copy(jax.make_array_from_callback(leaf.shape, leaf.sharding, given[at].__getitem__))
             if at in given
             else leaf
@@ -201,6 +203,7 @@ def executing(signature: Signature) -> Iterator[None]:
         with jax.enable_x64(signature.is_wide):
             yield
     except (RuntimeError, ValueError, MemoryError) as error:
+        # XLA's texts have many lines; a report has room for one.
         text = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise BackendError(f"this machine can't run the program: {text}") from error
 
@@ -225,6 +228,7 @@ def _load(where: str, content: bytes, takes: tuple[Any, ...], gives: tuple[Any, 
     ):
         got = [(tuple(a.shape), np.dtype(a.dtype).name) for a in avals]
         want = [(tuple(a.shape), np.dtype(a.dtype).name) for a in jax.tree.leaves(expected)]
+        # Trees too: flat lists of arrays don't say where the state ends and the batch begins.
         if got != want or tree != jax.tree.structure(expected):  # type: ignore[operator]
             raise ProofError(where, f"{what} other arrays than the commitment says")
     return exported

@@ -40,8 +40,10 @@ class FormatVersion(NamedTuple):
 def read_version(artifact: bytes) -> FormatVersion | None:
     """Return the version in an exported program, or None if it has none that can be read."""
     try:
+        # A flatbuffer begins with the offset of its table, and the table with the distance back to its directory.
         (table,) = struct.unpack_from("<I", artifact)
         (back,) = struct.unpack_from("<i", artifact, table)
+        # A writer aligns both, and the directory can't lie before the first four bytes.
         if table % 4 or back % 2 or table - back < 4:
             return None
         numbers = [
@@ -95,7 +97,9 @@ def _own_export() -> jax.export.Exported:
 
 def _field(artifact: bytes, table: int, directory: int, at: int) -> int:
     """Return a field of two bytes of the flatbuffer's table, whose directory (vtable) says where it lies."""
+    # A directory has its own size, the size of the table, and then the place of each field: two bytes each.
     size, _, offset = (struct.unpack_from("<H", artifact, directory + place)[0] for place in (0, 2, 4 + 2 * at))
+    # A field with its default value is left out.
     if size < 6 + 2 * at or not offset:
         return 0
     (number,) = struct.unpack_from("<H", artifact, table + offset)

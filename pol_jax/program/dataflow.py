@@ -123,12 +123,14 @@ class _Flow:
             case "stablehlo.case" | "stablehlo.if":
                 branches = [self._region(region, values, [], free) for region in operation.regions]
                 *results, read = (reduce(or_, masks, 0) for masks in zip(*branches, strict=True))
+                # Which branch was taken shows in every result.
                 return [*(operands[0] | mask for mask in results), read]
             case "sdy.manual_computation":  # written for one device, with a part of each operand
                 (region,) = operation.regions
                 return self._region(region, values, operands, free)
             case "stablehlo.optimization_barrier":
                 return [*operands, 0]
+        # Regions may use values from outside, which are no operands of the operation itself.
         every = list(operations(operation))
         mask = reduce(or_, (values.get(used, 0) for inner in every for used in inner.operands), 0)
         return [*[mask] * len(operation.results), mask if any(map(_reads_bits, every)) else 0]
@@ -149,6 +151,7 @@ class _Flow:
             before = operands
             operands = [old | _through(new, free, before) for old, new in zip(before, carried, strict=True)]
         read = _through(of_condition | of_body, free, operands)
+        # How often a loop turns shows in every result, and its condition decides that.
         return [*(mask | _through(decides, free, operands) for mask in operands), read]
 
 

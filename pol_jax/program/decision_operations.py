@@ -53,6 +53,7 @@ def float_type(value: Any) -> str | None:
 
 
 def _pair(operation: ir.Operation, operands: Sequence[Any]) -> Iterator[Candidate]:
+    # A value that is compared with itself is a test for NaN: it always ties, and rounding decides nothing.
     if float_type(operands[0]) and operands[0] != operands[1]:
         yield Candidate(operands, PairTie)
 
@@ -79,6 +80,7 @@ def _convert(operation: ir.Operation, operands: Sequence[Any]) -> Iterator[Candi
 def _top_k(operation: ir.Operation, operands: Sequence[Any]) -> Iterator[Candidate]:
     called = ir.StringAttr(operation.attributes["call_target_name"]).value
     if called in _TOP_K and float_type(operands[0]):
+        # These calls select along the last axis.
         axis = len(ir.RankedTensorType(operands[0].type).shape) - 1
         yield Candidate(operands[:1], partial(OrderTie, axis=axis))
 
@@ -91,6 +93,7 @@ def _sort(operation: ir.Operation, operands: Sequence[Any]) -> Iterator[Candidat
 
 def _reduce(operation: ir.Operation, operands: Sequence[Any]) -> Iterator[Candidate]:
     axes = _integers(operation, "dimensions", 0, 0)
+    # The other half of the operands are the initial values of the reduction.
     reaching, signs = _deciding(operation, operands[: len(operands) // 2], interleaved=False)
     for operand in reaching:
         yield Candidate((operand,), partial(ExtremumTie, axes=axes, signs=signs))
@@ -108,6 +111,7 @@ def _windows(operation: ir.Operation, inputs: Sequence[Any], signs: tuple[int, .
     for operand in inputs:
         rank = len(ir.RankedTensorType(operand.type).shape)
         dilated = (*_integers(operation, "base_dilations", rank, 1), *_integers(operation, "window_dilations", rank, 1))
+        # Dilated windows are left out by section 14.2: whoever reads the sites must number the same ones.
         if set(dilated) == {1}:
             shape, strides = (_integers(operation, f"window_{each}", rank, 1) for each in ("dimensions", "strides"))
             flat = _integers(operation, "padding", 2 * rank, 0)
@@ -158,6 +162,7 @@ def _looks_for(operation: ir.Operation) -> set[int]:
     if operation.name != "stablehlo.compare":
         return {1 if operation.name == "stablehlo.maximum" else -1}
     direction = str(operation.attributes["comparison_direction"]).rstrip(">").split()[-1]
+    # A test for equality seeks neither the largest nor the smallest element.
     return {1} if direction in _LARGEST else {-1} if direction in _SMALLEST else set()
 
 

@@ -109,12 +109,13 @@ def is_branching(operation: ir.Operation) -> bool:
 
 
 def _rotate_loops(block: ir.Block) -> None:
-    """Rotate the loops of a block whose condition decides on floating-point numbers; those inside of others first."""
+    """Rotate the loops of a block whose condition decides on floating-point numbers, and then those inside of them."""
     for each in list(block):
         operation = each.operation
         if operation.name == "stablehlo.while":
             condition = only_block(operation.regions[0])
             if any(_decides(inner) for outer in condition for inner in operations(outer.operation)):
+                # Nothing can be shown or given within a condition, since it returns its answer and nothing else.
                 operation = rotate_loop(operation)
         if is_branching(operation):
             for region in operation.regions:
@@ -156,6 +157,7 @@ class _Finder:
         repeated = _splat(value)
         if repeated is not None:
             return repeated
+        # One number for each block in which something decides on the value (section 14.2).
         if (value, block) not in self._places:
             kind = ir.RankedTensorType(value.type)
             number = len(self.found.sites) if self._may_differ(value) else None

@@ -31,6 +31,7 @@ def inline_calls(module: ir.Module) -> ir.Block:
     if "main" not in named:
         raise ValueError("has no main")
     sizes = dict[str, int]()
+    # Before anything is copied: thirty functions, each of which calls the next one twice, stand for a billion calls.
     _check_size("main", named, sizes, ())
     _Inliner(named).inline("main")
     return only_block(named["main"].regions[0])
@@ -61,6 +62,7 @@ def rotate_loop(loop: ir.Operation) -> ir.Operation:
         then = _evaluate(condition, end.operands)
         stablehlo.return_([*end.operands, then])
     end.erase()
+    # From the end: MLIR erases no operation whose results are still used.
     for each in reversed(list(condition)):
         each.operation.erase()
     answer = condition.add_argument(boolean, loop.location)
@@ -136,6 +138,7 @@ class _Inliner:
             for each in list(operations(self._named[name])):
                 callee = _callee(each)
                 if callee is not None:
+                    # The callee is written out before it is copied, so that each function is walked once.
                     self._replace(each, self.inline(callee))
             self._done.add(name)
         return block

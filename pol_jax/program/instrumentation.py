@@ -99,6 +99,7 @@ class _Instrumenter:
         for name, count in (("arg_attrs", len(takes)), ("res_attrs", len(gives))):
             if name in self._main.attributes:
                 have = list(ir.ArrayAttr(self._main.attributes[name]))
+                # MLIR demands an entry for each argument and each result.
                 have += [ir.DictAttr.get({})] * (count - len(have))
                 self._main.attributes[name] = ir.ArrayAttr.get(have)
 
@@ -129,6 +130,7 @@ class _Instrumenter:
         kinds = [value.type for value in carried]
         loop = operation.name == "stablehlo.while"
         for block in blocks:
+            # Only loops pass values on as arguments; a branch sees those outside of it directly.
             values = [block.add_argument(kind, operation.location) for kind in kinds] if loop else carried
             if not loop or block == blocks[1]:
                 end = self._rewrite_block(block, _states(inside, values))
@@ -156,6 +158,8 @@ class _Instrumenter:
             before = set[Any]()
             if each.shown.nested:
                 state = states[place]
+                # Executions beyond the capacity overwrite the last row, which nobody reads; the count tells that there
+                # were more.
                 row = stablehlo.minimum(state.count, self._constant(self._capacity))
                 zero = self._constant(0)
                 starts = [row, *[zero] * len(each.shown.shape)]
@@ -176,6 +180,7 @@ class _Instrumenter:
             if given is None:
                 return
             chosen = self._choose(each, own, given)
+        # What shows the operand's own value must go on reading that one.
         self._use_instead(place, block, chosen, {*before, chosen.owner})
 
     def _choose(self, each: Located, own: Any, given: Any) -> Any:
@@ -185,6 +190,7 @@ class _Instrumenter:
         nothing = stablehlo.constant(element.get(bits, type=_unsigned(each.shown.dtype), shape=[]))
         sentinel = stablehlo.broadcast_in_dim(given.type, nothing, ir.DenseI64ArrayAttr.get([]))
         direction = stablehlo.ComparisonDirectionAttr.get("EQ")
+        # As integers: a NaN is equal to nothing, not even to the one that says "your own value".
         kind = stablehlo.ComparisonTypeAttr.get("UNSIGNED")
         is_own = stablehlo.compare(given, sentinel, direction, compare_type=kind)
         return stablehlo.select(is_own, own, stablehlo.bitcast_convert(own.type, given))
@@ -197,6 +203,7 @@ class _Instrumenter:
             if not any(owner == each.operation for each in ours) and _lies_in(owner, block):
                 owner.operands[use.operand_number] = chosen
         for other, each in enumerate(self._located):
+            # A value may be an operand of several decisions: those in blocks further in show what is used by then.
             if other != place and self._values[other] == value and _lies_in(each.block.owner.operation, block):
                 self._values[other] = chosen
 

@@ -16,8 +16,10 @@ from jax._src import distributed
 from pol_jax.protocol.environment import Environment
 
 _VECTOR_FLAGS = ("sse4", "avx", "fma", "amx", "asimd", "sve")
+"""Flags of a processor that begin so name instruction sets for which XLA compiles other code (section 2.2)."""
 
 _VIRTUAL_DEVICES = "--xla_force_host_platform_device_count="
+"""How many devices the processors count as is in `device_count`, and decides no bits."""
 _VARIABLES = ("LIBTPU_INIT_ARGS", "NPROC", "NVIDIA_TF32_OVERRIDE", "TF_XLA_FLAGS")
 _VARIABLE_PREFIXES = ("CUBLAS_", "CUDNN_", "NCCL_")
 _COMPILER_SETTINGS: Mapping[str, object] = {
@@ -75,6 +77,7 @@ def _variables(values: Mapping[str, str], settings: Mapping[str, object]) -> tup
     """
     chosen = {name: x for name, x in values.items() if name in _VARIABLES or name.startswith(_VARIABLE_PREFIXES)}
     changed = {name.upper(): settings[name] for name, x in _COMPILER_SETTINGS.items() if settings.get(name, x) != x}
+    # Cut to the length of a text in a claim (section 2.2).
     return tuple(sorted(f"{name}={x}"[:1024] for name, x in (chosen | changed).items()))
 
 
@@ -113,6 +116,7 @@ def processor() -> tuple[str, tuple[str, ...]]:
 
 def processor_of(cpuinfo: str) -> tuple[str, tuple[str, ...]]:
     """Return model and vector instruction sets, sorted, of the first processor in the text of ``/proc/cpuinfo``."""
+    # Of the first processor alone: the field says which kind it is, and `cpu_count` how many there are.
     lines = cpuinfo.split("\n\n")[0].splitlines()
     fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     flags = fields.get("flags", fields.get("Features", "")).split()

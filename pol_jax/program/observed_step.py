@@ -64,6 +64,7 @@ def observe_step(exported: jax.export.Exported, capacity: int = 1) -> ObservedSt
     Raises:
         BackendError: the program can't be followed.
     """
+    # What is written for devices lies in regions that section 14.2 does not read.
     if exported.nr_devices != 1:
         raise BackendError("its decisions can't be followed: it names the devices of a mesh")
     try:

@@ -100,6 +100,7 @@ def _refused(operation: ir.Operation, module: ir.Module, device_generator: bool)
         target = ir.StringAttr(operation.attributes["call_target_name"]).value
         return None if target in ALLOWED_CALLS else target
     if name == "stablehlo.rng_bit_generator" and not device_generator:
+        # `DEFAULT` is each device's own generator, whose bits no other device gives again (section 9).
         algorithm = str(operation.attributes["rng_algorithm"])
         return None if "THREE_FRY" in algorithm or "PHILOX" in algorithm else f"{name} with {algorithm}"
     return None

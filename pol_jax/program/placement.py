@@ -90,6 +90,8 @@ class Placement:
         places = self.rows(batch_size)
 
         def part(leaf: np.ndarray, index: Index) -> np.ndarray:
+            # This process has read only the rows that its devices receive, so a row's place in the batch is found among
+            # them.
             first, last = np.searchsorted(places, np.arange(batch_size)[index[0]][[0, -1]])
             return leaf[first : last + 1]
 
@@ -133,6 +135,7 @@ def place(mesh: Mesh, devices: Axes | None = None) -> Placement:
             raise BackendError(f"the run's mesh has {mesh.device_count} devices, and this backend {jax.device_count()}")
         sizes = tuple(axis.size for axis in mesh.axes)
         names = tuple(axis.name for axis in mesh.axes)
+        # In the order of jax's `make_mesh` (section 9): the order of a sum over devices decides its bits.
         chosen = jax.devices()[: mesh.device_count]
         devices = jax.make_mesh(sizes, names, devices=chosen, axis_types=(AxisType.Auto,) * len(sizes))
     return Placement(

@@ -77,6 +77,7 @@ def constant_bytes(module: ir.Module) -> int:
     """
     every = list(operations(module.operation))
     values = sum(_value_bytes(each, index, name) for each in every for index, name in enumerate(each.attributes))
+    # Rounded up once for the whole module (section 9), and not for each slice.
     return values + -(-sum(map(_place_bits, every)) // 8)
 
 
@@ -108,6 +109,7 @@ def packed_bytes(module: ir.Module) -> int:
 
 
 def _is_open_product(operation: ir.Operation) -> bool:
+    # An algorithm fixes how factors are cut, on every device.
     if operation.name not in _PRODUCTS or "algorithm" in operation.attributes:
         return False
     if not any(isinstance(each.type.element_type, ir.F32Type) for each in operation.operands):
@@ -160,4 +162,5 @@ def _tensor_bytes(kind: Any, splat: bool) -> int:
 def _bits(kind: ir.Type) -> int:
     if isinstance(kind, ir.ComplexType):
         return 2 * _bits(kind.element_type)
+    # An unknown type must not make a constant count as nothing.
     return int(kind.width) if isinstance(kind, ir.IntegerType | ir.FloatType) else _WIDEST
