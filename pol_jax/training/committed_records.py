@@ -14,6 +14,7 @@ from pol_jax.protocol.encoding import DIGEST_BYTES, FORMAT, Format
 from pol_jax.training.records import Batch, digest_batch
 
 _REMEMBERED_BYTES: Final = 2**26
+"""Data sets of more bytes are not remembered."""
 
 
 class CommittedRecords:

@@ -26,6 +26,7 @@ _COLUMNS: Final = ((0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15))
 _DIAGONALS: Final = ((0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14))
 _ROUNDS: Final = 7
 _START, _END, _PARENT, _ROOT, _CONTEXT, _MATERIAL = 1, 2, 4, 8, 32, 64
+"""Flags of a compression; like all numbers above, they are those of BLAKE3's specification (section 2)."""
 
 _BLOCK_BYTES: Final = 64
 _CHUNK_BYTES: Final = 1024
@@ -63,6 +64,7 @@ def digest_pieces(pieces: jax.Array, key: tuple[int, ...], platform: str) -> jax
     words = jnp.pad(words, ((0, 0), (0, chunks * _CHUNK_WORDS - words.shape[1])))
     rows = _TPU_ROWS if platform == "tpu" else 1
     most = rows * _LANES
+    # Filled up to whole programs of the kernel; what comes of the chunks that were added is cut off below.
     across = jnp.pad(words.reshape(-1, _CHUNK_WORDS), ((0, -count * chunks % most), (0, 0))).T
     values = _chunks(across.reshape(_CHUNK_WORDS, -1, _LANES), key, nbytes, chunks, rows, platform)
     values = values.reshape(8, -1)[:, : count * chunks].reshape(8, count, chunks)
@@ -89,6 +91,7 @@ def _chunks(words: jax.Array, key: tuple[int, ...], nbytes: int, chunks: int, ro
             flags = jnp.where(at == last, _END | root, 0) | start | _MATERIAL
             length = jnp.minimum(size - at * _BLOCK_BYTES, _BLOCK_BYTES)
             found = _compress(value, message, number, length, flags)
+            # Every chunk goes through 16 blocks, so that all lanes do the same; what is beyond its end is dropped.
             return tuple(jnp.where(at <= last, new, old) for new, old in zip(found, value, strict=True))
 
         begun = tuple(jnp.full(shape, word, jnp.uint32) for word in key)
@@ -102,6 +105,7 @@ def _chunks(words: jax.Array, key: tuple[int, ...], nbytes: int, chunks: int, ro
         out_specs=pl.BlockSpec((8, rows, lanes), lambda at: (0, at, 0)),
         out_shape=jax.ShapeDtypeStruct((8, height, lanes), jnp.uint32),
         interpret=platform == "cpu",
+        # 128 chunks, a thread for each: four warps of 32.
         compiler_params=None if platform in {"cpu", "tpu"} else triton.CompilerParams(num_warps=4),
     )(words)
     return values

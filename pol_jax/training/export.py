@@ -68,6 +68,7 @@ def structure_of(task: Task, prng: str, axes: AbstractMesh | None = None) -> Str
 
     key = jax.ShapeDtypeStruct((KEY_WORDS[prng],), np.uint32)
     traced(lambda: jax.eval_shape(trace, key), axes)
+    # The last one: functions that look for a mesh are traced a second time (`traced`).
     return found[-1]
 
 
@@ -149,6 +150,7 @@ def _flat_step(task: Task, structure: Structure, prng: str) -> Callable[..., tup
 
 def _check_kept(before: StateSpec, state: PyTree) -> None:
     after = state_spec(state)
+    # Their number is compared last: a leaf that is named tells more than two counts.
     for old, new in zip(before, after, strict=False):
         if old != new:
             was, now = f"{old.dtype}{list(old.shape)}", f"{new.dtype}{list(new.shape)}"

@@ -143,6 +143,7 @@ class Follower:
         witness = self._witness
         if not witness.wants(step):
             return _Digested()
+        # A state that is kept comes to the host anyway, and is digested there.
         if not witness.keeps(step) and (digests := witness.layout.digest_on_device(state)):
             return digests
         if not witness.layout.is_digested_in_place(state):
@@ -224,6 +225,7 @@ class Follower:
         if self._witness.processes and not self._noticed.wait(self._witness.processes.grace):
             sys.stderr.write(f"pol_jax: {error}\n")
             sys.stderr.flush()
+            # Any other exit waits for the thread that hangs in a collective.
             os._exit(error.exit_code)
 
     def _take(self, executed: _Executed) -> None:

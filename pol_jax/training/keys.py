@@ -23,6 +23,7 @@ def step_keys(commitment: Digest, prng: str, start: int, stop: int) -> UInt32[np
     root = root_key(commitment, prng)
     first = start - start % _BLOCK
     starts = range(first, max(stop, first + 1), _BLOCK)
+    # What jax folds into an `unsafe_rbg` key depends on the device (section 7), so another PRNG folds for it.
     impl = FOLDED_AS.get(prng, prng)
     with jax.transfer_guard("allow"):  # whatever the caller forbids their own code
         blocks = [_fold_in_block(root, np.uint32(block), impl) for block in starts]

@@ -39,6 +39,7 @@ def multi_step(task: Task, steps_per_call: int) -> Task:
     """
     if isinstance(steps_per_call, bool) or not isinstance(steps_per_call, int) or steps_per_call < 1:
         raise TaskError(f"steps_per_call: expected a positive integer, got {steps_per_call!r:.40}")
+    # A call of fewer steps would be another program.
     if task.steps % steps_per_call:
         raise TaskError(f"steps_per_call: {steps_per_call} does not divide the {task.steps} steps of {task.name!r}")
 

@@ -54,6 +54,7 @@ class OpenedRecords:
         # Either all records have a salt or none has one: stage 5 refuses an opening that mixes them.
         salts = [record.salt for record in records if record.salt is not None] or None
         digests = record_digests(record_rows(batch), salts)
+        # An opening's records were checked before; this is about the very arrays that the step has received.
         if digests != [record.digest for record in records]:
             raise DataError("the records of a batch are not the opened ones")
         return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)

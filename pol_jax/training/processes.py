@@ -47,6 +47,7 @@ class Processes:
         self.index, self.count, self._timeout = jax.process_index(), jax.process_count(), timeout
         self._client: Any = distributed.global_state.client if self.count > 1 else None
         self._begun = dict[object, tuple[str, float]]()
+        # All processes begin their runs in the same order, so that they all count to the same name.
         self._base, self._number = f"pol_jax/{next(_runs)}", 0
 
     @property
@@ -153,6 +154,7 @@ class Processes:
             late = [
                 (mark, what) for mark, (what, begun) in list(self._begun.items()) if time.monotonic() - begun > most
             ]
+            # Three periods, so that a process which is late by one is not called silent.
             silent = self._silent(3 * period) if late else []
             for what in [what for mark, what in late if mark in self._begun]:
                 which = f"process {', '.join(map(str, silent))} is silent" if silent else "every process waits"
@@ -166,7 +168,10 @@ class Processes:
 
     def _show_alive(self) -> None:
         self._client.key_value_set_bytes(
-            f"{self._base}/alive/{self.index}", str(time.monotonic()).encode(), allow_overwrite=True
+            # Any value that is new each time: clocks of different machines are never compared.
+            f"{self._base}/alive/{self.index}",
+            str(time.monotonic()).encode(),
+            allow_overwrite=True,
         )
 
     def _silent(self, seconds: float) -> list[int]:
@@ -186,6 +191,7 @@ class Processes:
             try:
                 return bytes(self._client.blocking_key_value_get_bytes(key, int(_LOOK_SECONDS * 1000)))
             except jax.errors.JaxRuntimeError as error:
+                # jax raises one class of errors for all that may happen here, and only the text says which it was.
                 if "DEADLINE_EXCEEDED" not in str(error):
                     raise ProcessError(f"{what}: the processes can't speak with each other: {_line(error)}") from error
             for name, text in self._client.key_value_dir_get_bytes(f"{self._base}/failed/"):

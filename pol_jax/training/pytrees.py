@@ -53,6 +53,8 @@ def nested(spec: Sequence[ArraySpec], leaves: Sequence[Any]) -> PyTree:
         for parent in parents:
             node = node.setdefault(parent, {})
         node[last] = value
+    # The path `/` has an empty part too, and is a dict of one leaf; only the empty path is that of a state which is one
+    # array.
     return tree[""] if set(tree) == {""} and spec[0].path == "" else tree
 
 
@@ -71,4 +73,5 @@ def _leaf_spec(path: str, leaf: Any) -> LeafSpec:
     name, shape = np.dtype(jax.dtypes.canonicalize_dtype(leaf.dtype)).name, tuple(leaf.shape)
     if name not in DTYPES:
         raise TaskError(f"state leaf {path or '/'}: dtype {name} is not supported; expected one of {', '.join(DTYPES)}")
+    # Whole: into how many pieces a leaf is cut is decided by the mesh of a run, which a task does not know.
     return LeafSpec(path, name, shape, (1,) * len(shape), prng)

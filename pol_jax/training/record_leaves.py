@@ -63,6 +63,7 @@ def columns_of(
     columns: list[list[np.ndarray]] = [[] for _ in spec]
     for place, record in zip(indices.tolist(), records, strict=True):
         leaves, own = jax.tree.flatten(record)
+        # Paths are made once, as long as all records have the structure of the first: that is most of the time.
         found = dict(zip(paths, leaves, strict=True)) if own == structure else dict(flatten_with_paths(record))
         if found.keys() != {leaf.path for leaf in spec}:
             raise DataError(_other_leaves(place, record, found, spec))
@@ -94,6 +95,7 @@ def _mismatch(dtype: np.dtype, shape: tuple[int, ...], want: ArraySpec) -> str:
 
 def check_numbers(where: str, array: np.ndarray) -> None:
     """Refuse arrays of text, objects and dates, and numbers of a kind that no digest is defined for."""
+    # `V` is the kind of bfloat16 and most float8, and of structured arrays, which have names of fields.
     if array.dtype.kind not in "biufcV" or array.dtype.names:
         kind = array.dtype.type.__name__
         got = "a list or an object" if kind == "object_" else kind.removesuffix("_")
@@ -138,4 +140,5 @@ def conform(leaf: np.ndarray, want: ArraySpec, size: int) -> np.ndarray:
 def _same_values(leaf: np.ndarray, cast: np.ndarray) -> bool:
     if leaf.dtype.kind in "iu":
         return np.array_equal(leaf, cast)
+    # Real numbers may be rounded, as jax would round them; none may become infinite.
     return np.array_equal(np.isfinite(leaf), np.isfinite(cast))

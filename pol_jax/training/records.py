@@ -79,6 +79,7 @@ class Cached:
 
     def records_at(self, indices: Integer[np.ndarray, " batch"]) -> PyTree:
         """Return the records at ``indices`` as one batch, which is a copy."""
+        # A batch may name a record twice, where one epoch ends and the next begins.
         missing = np.unique(indices[~self._seen[indices]])
         if len(missing):
             self._read(missing)
@@ -113,6 +114,7 @@ def take(source: Source, spec: Sequence[ArraySpec], indices: Integer[np.ndarray,
         DataError: a record has other leaves, shapes or dtypes than ``spec`` says.
         UserCodeError: the source raised an exception.
     """
+    # All at once: an array is a source of records along its first axis.
     if isinstance(source, np.ndarray | jax.Array):
         tree: PyTree = as_array("source", source)[indices]
     elif hasattr(source, "records_at"):

@@ -224,6 +224,7 @@ def _shards(spec: StateSpec, placement: Placement) -> Iterator[Shard]:
         devices = dict[tuple[tuple[int, int], ...], list[jax.Device]]()
         for device, index in sharding.devices_indices_map(leaf.shape).items():
             bounds = tuple(each.indices(size)[:2] for each, size in zip(index, leaf.shape, strict=True))
+            # In the order of the devices of the mesh, so that all processes agree on who digests a shard.
             devices.setdefault(bounds, []).append(device)
         for bounds, having in devices.items():
             index = tuple(slice(*each) for each in bounds)

@@ -54,6 +54,7 @@ def source_for(given: Source | Callable[[Commitment], Source], commitment: Commi
     Raises:
         DataError: they are no source of records.
     """
+    # A source comes first, since a class of the caller's own may be both: a source, and callable.
     source = given if isinstance(given, Source) or not callable(given) else given(commitment)
     number_of_records(source)
     return source
@@ -81,6 +82,7 @@ def _problem(source: Any) -> str | None:
     kind = type(source)
     name = f"{kind.__module__}.{kind.__name__}" if kind.__module__ != "builtins" else kind.__name__
     for module, part, cure in _CURES:
+        # By names, so that none of these libraries has to be there.
         if any(each.__module__.split(".")[0] == module and part in each.__name__ for each in kind.__mro__):
             return f"source: {name} has no records by index: {cure}"
     if isinstance(source, Mapping):

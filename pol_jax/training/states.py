@@ -106,6 +106,7 @@ class Layout:
     @cached_property
     def pieces_of_packed(self) -> tuple[tuple[int, slice], ...]:
         """Return buffer and bytes of each piece of a packed state; nothing if any leaf is cut into pieces."""
+        # A leaf that is cut has pieces that are no runs of bytes in a buffer.
         if not all(leaf.is_whole for leaf in self.spec):
             return ()
         sizes = [DTYPES[leaf.dtype].itemsize for leaf in self.spec]
@@ -224,6 +225,7 @@ def piece_digests(pieces: Sequence[memoryview]) -> list[Digest]:
     large = {at for at, piece in enumerate(pieces) if len(piece) > PARALLEL_BYTES}  # each uses all processors by itself
     with ThreadPoolExecutor(os.cpu_count() or 1, "pol-digest") as pool:
         small = pool.map(piece_digest, [piece for at, piece in enumerate(pieces) if at not in large])
+        # In this thread, while the pool digests the small ones.
         found = {at: piece_digest(pieces[at]) for at in sorted(large)}
         return [found[at] if at in large else next(small) for at in range(len(pieces))]
 

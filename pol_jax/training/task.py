@@ -128,6 +128,7 @@ def load_task(name: str, *, data_dir: Path | None = None, steps: int | None = No
         TaskError: the attribute is neither a task nor such a function.
     """
     module, _, attribute = BUILT_IN.get(name, name).partition(":")
+    # Built-in tasks, one of which a proof may name, need no directory of the caller's.
     if name not in BUILT_IN:
         _look_in_current_directory()
     if not attribute:

@@ -42,6 +42,7 @@ def traced(trace: Callable[[], Traced], axes: AbstractMesh | None) -> Traced:
     Raises:
         UserCodeError: they fail both times, or there is no mesh.
     """
+    # Without the mesh first: a task that names no devices must give the same program with a mesh and without one.
     try:
         return trace()
     except UserCodeError as error:

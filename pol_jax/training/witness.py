@@ -80,6 +80,7 @@ class Witness:
             ProcessError: another process has failed, or has not reported the step.
             DivergenceError: devices that have the same part of the state have other bits.
         """
+        # Of what this process has read: the others check their rows of the batch themselves.
         digests = self.records.check(inputs.batch, inputs.indices[inputs.rows])
         if len(digests) != len(inputs.indices):  # other processes have checked the rest
             digests = self.records.committed(inputs.indices)
@@ -113,6 +114,7 @@ class Witness:
         if self.processes is None or self.processes.count == 1:
             return state if isinstance(state, Digest | None) else state.digest()
         if state is None:
+            # Without a state too: a row is recorded only when every process has executed its step.
             self.processes.agree(f"step {step}", b"", lambda _: b"")
             return None
         layout = self.layout
