@@ -169,6 +169,7 @@ def _random(
 
 def _top(q: int, segments: int, stretches: Sequence[Stretch]) -> set[int]:
     """Return the segments of the ``q`` largest stretches of every epoch; of equal ones the earlier comes first."""
+    # A segment that no stretch measured could never be chosen by size, and nobody would see that.
     if [0, *(each.segments.stop for each in stretches)] != [*(each.segments.start for each in stretches), segments]:
         raise ValueError(f"expected the magnitudes of {segments} segments, in order")
     epochs: dict[int, list[Stretch]] = {}

@@ -22,6 +22,7 @@ from pol_jax.protocol.version_1 import downgrade_claim, upgrade_claim
 FILE: Final = "claim.json"
 
 _MAX_ENTRIES: Final = 2**10
+"""A claim has at most this many environments, and as many interventions (section 2.2)."""
 
 INITIAL: Final = Span(-1, 0)
 """Stands for the initial state among spans of steps."""
@@ -103,6 +104,8 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         # The initial state was made where the run began, before any step.
         if span == INITIAL:
             return [self.environments[0]]
+        # One counts if it made any step of the span: each environment holds for the steps after its first one, to its
+        # end.
         return [each for each, end in pairs if each.start < span.stop and span.start < end]
 
     def encode(self) -> bytes:

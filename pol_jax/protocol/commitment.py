@@ -34,6 +34,7 @@ MAX_PIECES: Final = 2**24
 MAX_SEGMENT_RECORDS: Final = 2**27
 """The records of all batches of a segment are at most this many: 1 GiB of indices in one file of the ledger."""
 
+# RFC 6901, with the bounds of section 2.1.
 _POINTER: Final = re.compile(r"(/([^/~]|~[01])*){0,64}\Z")
 
 
@@ -238,6 +239,7 @@ def _check_path(field: str, path: str, paths: Set[str]) -> None:
         raise ProofError(FILE, f"{field}: {path[:60]!r} is no JSON pointer of at most 1024 characters and 64 parts")
     slashes = [position for position, character in enumerate(path) if character == "/"]
     # A path below another leaf would name two things at once: an array and a part of it.
+    # The empty path lies above all others, so that a list which has it has no other (section 2.1).
     for above in {path[:slash] for slash in slashes} & paths:
         raise ProofError(FILE, f"{field}: {path!r} lies below the leaf {above!r}")
 

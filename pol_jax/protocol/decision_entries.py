@@ -67,6 +67,7 @@ def entries_by_site(step: StepDecisions, sites: Sequence[SiteKind], where: str) 
         indices = np.frombuffer(each.indices, "<u8").astype(np.int64)
         if len(each.values) != each.count * DTYPES[kind.dtype].itemsize:
             raise ProofError(where, f"{name}: values are not of {kind.dtype}")
+        # In a loop, an element of any execution may be named: how many there are shows only when the program runs.
         if not kind.size or (not kind.nested and indices[-1] >= kind.size):
             raise ProofError(where, f"{name}: index {indices[-1]}: the site has {kind.size} elements")
         values = np.frombuffer(each.values, DTYPES[kind.dtype].newbyteorder("<")).astype(DTYPES[kind.dtype])

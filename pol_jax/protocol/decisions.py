@@ -80,6 +80,7 @@ def _problem_of(entries: SiteEntries) -> str | None:
     indices = np.frombuffer(entries.indices, "<u8")
     if indices[-1] >= _MAX_INDEX or (indices[1:] <= indices[:-1]).any():
         return "indices don't ascend, or are out of bounds"
+    # Which width it must be only the program tells (`entries_by_site`).
     if len(entries.values) not in {entries.count * width for width in _WIDTHS}:
         return "there is not one value for each index"
     return None

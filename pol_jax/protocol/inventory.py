@@ -20,6 +20,7 @@ FILE: Final = "inventory.json"
 
 
 # Only ASCII: other alphabets have letters that look the same, and some file systems change their encoding.
+# Neither `.` nor `..`: such a name would lead to another place than the one that is checked.
 _NAME: Final = r"(?!\.{1,2}(?:/|\Z))[\w.%-]{1,128}"
 _NAMES: Final = re.compile(
     r"(commitment\.json|claim\.json|inventory\.json|records|program/(init|step)\.jax_export"

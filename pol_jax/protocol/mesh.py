@@ -78,6 +78,7 @@ class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def problem_of_mesh(mesh: Mesh, state: StateSpec) -> str | None:
     """Return what is wrong with a mesh for this state, in words, or None if nothing is."""
     sizes = mesh.sizes
+    # A name that is there twice is once in the sizes.
     if not 1 <= len(mesh.axes) == len(sizes) <= _MAX_AXES or math.prod(sizes.values()) > _MAX_DEVICES:
         return f"axes: expected 1 to {_MAX_AXES} of different names, and at most {_MAX_DEVICES} devices"
     # One entry for each leaf, in order: a leaf without one would be cut by default, which may differ between versions.

@@ -161,6 +161,8 @@ def parse_opening(content: bytes, where: str) -> Opening:
         ProofError: ``content`` is no opening, or not in the one canonical form of an opening.
     """
     try:
+        # Chosen by the first bytes, so that a file is decoded once, by one type, and never by whichever type happens to
+        # fit.
         if content.startswith(_HEAD_1):
             opening = _from_stored_1(msgspec.msgpack.decode(content, type=_Opening1))
         else:
@@ -182,6 +184,7 @@ def commitment_at_the_head(head: bytes) -> bytes | None:
     begun = _HEAD_2.match(head)
     if begun is None:
         return None
+    # MessagePack writes lengths in big-endian order, unlike the protocol itself.
     end = begun.end() + int.from_bytes(next(filter(None, begun.groups())), "big")
     return head[begun.end() : end] if end <= len(head) else None
 

@@ -130,5 +130,6 @@ def check_shares(confidence: float, fraction: float) -> None:
     Raises:
         UsageError: one of the numbers is not between 0 and 1.
     """
+    # Written so that a NaN is refused too.
     if not (0 < confidence < 1 and 0 < fraction < 1):
         raise UsageError("confidence and fraction: expected numbers between 0 and 1, both exclusive")

@@ -126,6 +126,7 @@ def decode_row(content: bytes, layout: RowLayout) -> Row | None:
         indices, rest = np.frombuffer(rest, "<u8", batch, 8), rest[8 + 8 * batch :]
         digest, rest = rest[:DIGEST_BYTES], rest[DIGEST_BYTES:]
         state, rest = (rest[1 : 1 + DIGEST_BYTES], rest[1 + DIGEST_BYTES :]) if rest[0] else (None, rest[1:])
+        # Flags and lengths are skipped here: encoding the row again compares them too.
         metrics = rest[1:] if layout.version == FORMAT_1 else rest[8:]
         row = Row(step, key, indices, digest, state, metrics, layout)
     except (struct.error, ValueError, IndexError, OverflowError):

@@ -62,6 +62,7 @@ def _uniform(numbers: Iterator[int], bound: int) -> int:
 
 def _words(stream: Callable[[int], bytes], count: int) -> Iterator[int]:
     """Yield the integers ``u64`` of a stream, without an end."""
+    # A few more than are drawn, since numbers are rarely passed over; then twice as many, from the same stream.
     start, stop = 0, count + 8
     while True:
         content = stream(8 * stop)

@@ -19,6 +19,7 @@ _SMALL_ORDER: Final = frozenset({0, 1, _P - 1, _ORDER_8, _P - _ORDER_8})
 
 def problem_of_key(raw: bytes) -> str | None:
     """Return what is wrong with a key of 32 bytes (RFC 8032 section 5.1.3), in words, or None if nothing is."""
+    # RFC 8032 writes y in 255 bits and the sign of x in the last one.
     number = int.from_bytes(raw, "little")
     sign, y = number >> 255, number % 2**255
     if y >= _P or (sign and y in (1, _P - 1)):  # x is 0 at these two, and 0 has no sign

@@ -80,11 +80,13 @@ def uncut(spec: StateSpec) -> StateSpec:
 
 def pointer(keys: Sequence[Any]) -> str:
     """Return the JSON pointer of a jax key path."""
+    # The tilde first, or those that stand for slashes would be escaped again.
     return "".join("/" + _component(key).replace("~", "~0").replace("/", "~1") for key in keys)
 
 
 def split_pointer(path: str) -> list[str]:
     """Return the components of a JSON pointer. Law: ``pointer`` of the components gives the path back."""
+    # In this order (RFC 6901, section 4): `~01` stands for `~1`, and not for a slash.
     return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
 
 

@@ -15,6 +15,7 @@ Plain = Any
 
 _ADDED_TO_COMMITMENTS: Final[dict[str, dict[str, Any]]] = {
     "program": {"loss": "loss"},
+    # Provers of version 1 chose the end of a run when they came to it.
     "schedule": {"steps": None, "may_stop_early": True},
 }
 _ADDED_TO_ALL: Final = {"arithmetic": None, "mesh": None}
