@@ -52,6 +52,7 @@ def train_update(
     own = assignment.of_task(task)
     choices = assignment.choices(previous, secret)
     with Recording(own, out, steps=assignment.steps, choices=choices, progress=progress, key=key) as recording:
+        # Before the first step: a coordinator would refuse the finished proof.
         if recording.commitment.data.root != assignment.data.root:
             raise DataError("the records are not those that the assignment names: a worker registers them only once")
         recording.run()

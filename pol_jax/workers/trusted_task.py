@@ -48,6 +48,7 @@ class TrustedTask:
             TaskError: the task breaks its contract.
         """
         task = assignment.of_task(self.task)
+        # Nothing else of an assignment is part of a program: its steps, seed and records are the commitment's alone.
         kind = task.batch_size, task.arithmetic
         if kind not in self._exports:
             signature = signature_of(task, PRNG)

@@ -147,6 +147,7 @@ def check_claim(
         PolError: the update can't be accepted, whatever the proof is; the text says why.
     """
     claim = check_update_documents(root, expected, limits_of(expected))
+    # An update that counts twice would weigh twice, however true its proof is.
     if claim.digest().hex() in seen:
         raise ProofError("claim", "was handed in before")
     return claim, check_update(update, expected)
@@ -168,6 +169,7 @@ def check_update(update: PyTree, expected: Expectation) -> tuple[FinalLeaf, ...]
         if path not in arrays:
             raise ProofError("update", f"leaf {path or '/'} is missing")
     spec = tuple(leaf for leaf in state if leaf.path in arrays)
+    # One NaN would make NaN of the mean over all workers.
     for leaf in non_finite_leaves(spec, [arrays[leaf.path] for leaf in spec]):
         raise ProofError("update", f"leaf {leaf.path or '/'} has a NaN or an infinity, which nobody can aggregate")
     return final
@@ -220,6 +222,7 @@ def _result(report: Report, claim: Claim, assignment: Assignment) -> UpdateResul
     # Notices come first in a report; the reason for the verdict is the line after them.
     reason = report.reasons[len(notices(report))]
     verdict = report.verdict
+    # The files are the worker's, and may have been exchanged after they were held against the assignment.
     if report.claim not in (None, claim.digest().hex()):
         verdict, reason = Verdict.REJECTED, "claim: is another one than when it was held against the assignment"
     return UpdateResult(verdict, reason, assignment.steps, replayed_steps(report), report)
