@@ -111,6 +111,7 @@ def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:
         "beacon": (choices.beacon, commitment.beacon),
     }
     for name, (asked, committed) in pairs.items():
+        # What the caller leaves open is what the run is committed to.
         if asked is not None and asked != committed:
             raise UsageError(f"{name} {asked}: this run is committed to {committed}; leave it out, or start a new run")
     # The leaves that are taken over are part of the commitment, so another start would be another run.
@@ -222,6 +223,7 @@ def _refuse_foreign(root: Path) -> None:
     entries = [(entry.name, entry.name in ours) for entry in root.iterdir() if entry.name != folder.DIRECTORY]
     if (beside := root / folder.DIRECTORY).is_dir():
         entries += [(folder.where(entry.name), entry.name in signed) for entry in beside.iterdir()]
+    # Foreign files may be somebody's own, and most would have the finished proof refused in stage 1.
     foreign = sorted(name for name, known in entries if not known)
     if foreign:
         raise UsageError(f"{root}: is no proof and not empty (it has {foreign[0]}); choose another directory")

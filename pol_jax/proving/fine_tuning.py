@@ -119,6 +119,7 @@ def _named(found: Mapping[str, np.ndarray], path: str, renames: Sequence[tuple[s
 def _rename(take: str) -> tuple[str, str]:
     """Return the paths in the source and in the state that ``[FROM=]PATH`` names; ``/`` is the root."""
     origin, equals, path = take.partition("=")
+    # Without a name for the source, the path is the same in both.
     return origin.rstrip("/"), (path if equals else origin).rstrip("/")
 
 

@@ -46,6 +46,7 @@ def finish(
         ledger_root=merkle.root(recorder.digests).hex(),
         steps=len(recorder.digests) - 1,
         final_state=recorder.last_state.hex(),
+        # `run.json`, which has them, may be gone already; the claim that was written first says the same.
         environments=earlier.environments if earlier else environments_so_far(root, commitment),
         interventions=interventions,
     )

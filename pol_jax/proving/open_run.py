@@ -122,6 +122,7 @@ def environments_after(
     that decides bits is none of its own.
     """
     kept = tuple(each for each in environments if each.start < start)
+    # Where no step is kept, this process is compared with the environment in which the run began.
     before = kept or tuple(environments[:1])
     if not environment_differences(before[-1].environment, own):
         return before

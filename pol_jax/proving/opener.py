@@ -167,6 +167,7 @@ def opened_rows(proof: FinishedProof, wanted: Sequence[Span]) -> tuple[dict[int,
     Of a span, the row of its first state is included.
     """
     kept, digests = dict[int, Row](), list[bytes]()
+    # Both ends, whatever was asked for: without them nothing is accepted (section 14).
     steps = {0, proof.segments.steps} | {step for span in wanted for step in (span.start, *span.steps)}
     for row in proof.rows():
         digests.append(row.digest())

@@ -170,6 +170,7 @@ def _structure(root: Path, task: Task, commitment: Commitment) -> Structure:
     """Return the structure of the task's state, if its leaves are the committed ones."""
     signature = Signature.from_commitment(commitment)
     structure = structure_of(task, signature.prng, None if commitment.mesh is None else axes_of(commitment.mesh))
+    # Without the pieces, which come from the mesh and not from the task.
     if structure.spec != uncut(signature.state):
         raise UsageError(f"{root}: the task's state is not the committed one; use the task with which the run began")
     return structure

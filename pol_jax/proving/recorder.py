@@ -108,6 +108,7 @@ class Recorder:
         Raises:
             StorageError: it can't be written.
         """
+        # The schedule may have a checkpoint here, which the proof keeps.
         if step not in checkpoint_steps(self._root):
             self._checkpoints.save(step, state.leaves)
             self._passing.add(step)
@@ -139,6 +140,7 @@ class Recorder:
         if state is not None and self._schedule.has_checkpoint(row.step, self._segments.steps):
             # The checkpoint comes before the seal: a run must be able to continue from the end of a sealed segment.
             self._checkpoints.save(row.step, state.leaves)
+            # Row 0 is sealed with the first segment (section 5.1); what is sealed already stays as it is.
             if row.step > max(0, self._sealed_to):
                 self._seal()
             if not self._keeps(row.step):

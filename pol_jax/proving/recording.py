@@ -142,6 +142,7 @@ class Recording:
     def _remaining(self) -> Iterator[StepInput]:
         for each in self._inputs(self._counter.last + 1, self.steps + 1):
             yield each
+            # Between two steps, where all processes ask, so that they stop after the same one.
             if each.step < self.steps and is_taken_away(each.step):
                 self._keep(each.step)
                 return

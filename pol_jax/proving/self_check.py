@@ -87,6 +87,7 @@ class SelfChecker:
         inputs = executor.inputs(start + 1, stop + 1)
         result = replay_steps(executor.program, executor.witness, leaves, inputs, comparer)
         if result.mismatch is not None:
+            # Rows of a segment that nobody can trust must not be compared with when it is executed again.
             self._recorder.drop_open_rows()
             raise DivergenceError(
                 f"step {result.mismatch} gives another result when it is executed again ({', '.join(result.fields)}): "

@@ -148,6 +148,7 @@ def _cuts(what: str, given: Any, devices: Axes, leaf: LeafSpec | None) -> tuple[
         raise UsageError(f"shardings: {what}: expected a PartitionSpec or NamedSharding, got {type(given).__name__}")
     cuts = tuple(_cut(what, entry, devices.axis_names) for entry in given)
     axes = 1 if leaf is None else len(leaf.shape)
+    # A PartitionSpec may have more entries than an array has axes, if those cut nothing.
     while len(cuts) > axes and not cuts[-1]:
         cuts = cuts[:-1]
     if len(cuts) > axes:

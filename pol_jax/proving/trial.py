@@ -53,6 +53,7 @@ def trial_inputs(signature: Signature, source: Source) -> tuple[Batch, UInt32[np
     Raises:
         DataError: the records of the batch are not alike.
     """
+    # A batch may be larger than the data set: it then has records of several epochs (section 8).
     indices = np.arange(signature.batch_size, dtype=np.int64) % len(source)
     return take(source, signature.record, indices), np.zeros(signature.key().shape, np.uint32)
 

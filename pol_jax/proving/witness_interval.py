@@ -83,6 +83,7 @@ def measure(program: Program, batch: Batch, key: UInt32[np.ndarray, " words"]) -
     if layout.is_digested_in_place(state) and 2 * waiting > SHARE * step:
         # A loop that stops for a digest loses more than the digest takes: the device runs dry, and its caches are cold.
         stopped = _least(lambda: steps(2, parted=True)) - _least(lambda: steps(2))
+        # Two steps and two digests were timed.
         waiting = max(waiting, stopped / 2)
     return Costs(step, waiting, behind)
 
