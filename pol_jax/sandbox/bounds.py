@@ -77,4 +77,5 @@ def limit_memory(data_bytes: int | None) -> None:
         return
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     allowed = data_bytes if most == resource.RLIM_INFINITY else min(data_bytes, most)
+    # The hard limit stays, so that more can be allowed when the program is executed.
     resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))

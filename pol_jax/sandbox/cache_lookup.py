@@ -35,6 +35,7 @@ def read_also() -> None:
         found = look_up(self, key)
         if found is None:
             with suppress(OSError):
+                # jax's own name for the file of a program.
                 found = Path(folder, f"{key}-cache").read_bytes()
         return found
 

@@ -8,6 +8,7 @@ import sys
 from typing import Final
 
 _VERSION: Final = 0x20080522
+"""The kernel's third version of these calls: capabilities come in two words for each of three sets."""
 _READ_FILES_OF_OTHERS: Final = 1 << 1 | 1 << 2
 """CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, so that root can verify what another user owns."""
 

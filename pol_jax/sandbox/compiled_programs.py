@@ -123,6 +123,7 @@ def keep(folder: Path, key: bytes | None) -> None:
     place, entries = store / _place(store, key), dict[str, str]()
     with suppress(OSError):
         place.mkdir(mode=0o700, exist_ok=True)
+        # Twice as many: where a cache is bounded, jax writes beside each program when it was last used.
         for path in sorted(folder.iterdir())[: 2 * _MOST_FILES]:
             content = _plain_content(path)
             # The folder was written by a process that read a hostile proof: links, pipes and odd names are left there.
@@ -163,6 +164,7 @@ def _store() -> Path | None:
         status = root.stat()
     except (OSError, StorageError):  # no home, no space, no permission
         return None
+    # Whoever could write here could leave programs that then run as this user.
     if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return None
     return folder

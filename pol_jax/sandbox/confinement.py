@@ -41,6 +41,7 @@ def confine(
     Returns:
         What this system does not restrict, one line each.
     """
+    # Absolute paths alone: a relative one would follow the current directory, which may be the proof's.
     python = (sys.prefix, sys.base_prefix, sys.exec_prefix, *filter(os.path.isabs, sys.path))
     loaded = filter(os.path.isabs, os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep))
     accelerators = _found(_ACCELERATORS)

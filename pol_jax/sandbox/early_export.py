@@ -30,6 +30,7 @@ def begin_export(trusted: Trusted, root: Path, limits: Limits) -> Trusted:
         return trusted
     pool = ThreadPoolExecutor(1, "pol-export")
     begun: Future[Expected | None] = pool.submit(trusted, *asked)
+    # The thread ends with its one task.
     pool.shutdown(wait=False)
 
     def expect(commitment: Commitment, steps: int) -> Expected | None:

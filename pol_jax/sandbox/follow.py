@@ -65,6 +65,7 @@ class FollowCaller(Caller):
             PolError: the child's own.
         """
         match message:
+            # Ascending: a child that was taken over could else tell of one segment without an end.
             case SegmentChecked(segment, problem, steps) if segment >= self._next and steps >= 0:
                 self._next = segment + 1
                 told = None if problem is None else printable(problem, _LONGEST)

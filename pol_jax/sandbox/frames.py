@@ -32,6 +32,7 @@ def frame_length(header: bytes, most: int) -> int:
         ValueError: it is none, or larger than ``most``.
     """
     (length,) = _LENGTH.unpack(header)
+    # Below 0, `multiprocessing` announces a longer header, which no message of ours has.
     if not 0 <= length <= most:
         raise ValueError(f"a message announces {length} bytes, expected at most {most}")
     return int(length)

@@ -81,6 +81,7 @@ def restrict(allowed: Mapping[Right, Iterable[str]], *, tcp: bool = False) -> in
     try:
         for rights, paths in allowed.items():
             for path in paths:
+                # What this user can't open needs no rule: it is refused without one.
                 with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
                     _allow(rules, rights & known, path)
         _no_new_privileges()
@@ -103,6 +104,7 @@ def _allow(rules: int, rights: Right, path: str) -> None:
     file = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         mode = os.fstat(file).st_mode
+        # The kernel refuses a rule that gives rights over directories to a file.
         allowed = rights if stat.S_ISDIR(mode) else rights & _OF_FILES
         _call(_ADD_RULE, rules, _RULE_PATH_BENEATH, struct.pack("=Qi", allowed, file), 0)
     finally:

@@ -50,6 +50,7 @@ _DIGEST_BYTES: Final = 2**9
 """A digest of a record or of a row in Python, with its place in a Merkle tree."""
 
 _SHARE: Final = 0.9
+"""So much of the machine may be taken by all processes together that execute a program."""
 
 
 class MemoryLimits(msgspec.Struct, frozen=True):
@@ -70,6 +71,7 @@ def memory_of_proof(request: ProofRequest, bounds: Bounds) -> MemoryLimits:
     What can't be read implies nothing; the verification says what is wrong with it.
     """
     paths = map(Path, (request.path, *request.parents))
+    # One process verifies the whole chain, one proof after the other: the largest of them decides.
     implied, devices = zip(*(_implied_by(path, request.limits) for path in paths), strict=True)
     return _limits(bounds, max(implied), request.jobs, max(devices))
 

@@ -128,6 +128,7 @@ class Caller:
         commitment = _commitment(content)
         if self._source is None:
             raise ProcessLost("asked for records that are not there")
+        # The child sends the commitment, so that it gets the records of an earlier proof in the same way.
         self._records = source_for(self._source, commitment)
         self._spec, batch_size = commitment.data.record, commitment.schedule.batch_size
         # The sizes are the commitment's, so a hostile one could have the caller build batches of any size.

@@ -139,6 +139,7 @@ def replay_in_pool(
 
     with ExitStack() as stack:
         free.put(replay_here)
+        # No more workers than there are spans beside the one of this process.
         for _, worker in zip(spans[1:], workers, strict=False):
             free.put(stack.enter_context(worker).replay)
         with ThreadPoolExecutor(free.qsize(), "pol-pool") as threads:

@@ -78,6 +78,7 @@ def _prepare_proof(pipe: Pipe, setup: ProofWork) -> Callable[[ReplaySpan], Repla
 def _prepare_opening(pipe: Pipe, setup: OpeningWork) -> Callable[[ReplaySpan], ReplayResult]:
     provide_devices_of_opening(Path(setup.opening), Path(setup.claim_file), setup.limits)
     claim = _claim(Path(setup.claim_file), setup.claim, setup.limits)
+    # Without spans, which are not known yet: that what they need is there was checked by who asks.
     opened = check_opening(read_opening(Path(setup.opening), setup.limits), claim, [], setup.limits)
     done = StepsSince(pipe)
 

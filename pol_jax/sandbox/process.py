@@ -107,6 +107,7 @@ class Process:
         content = bytearray()
         while len(content) < size:
             self._wait(POLLIN, end)
+            # No more than this message, or the next one's first bytes would be lost.
             more = os.read(self.connection.fileno(), min(size - len(content), _AT_ONCE))
             if not more:
                 raise EOFError

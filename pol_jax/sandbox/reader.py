@@ -60,6 +60,7 @@ class ConfinedReader:
             if not isinstance(found, RowsRead):
                 raise _lost("sent something else than rows")
             rows += [_row(content, layout) for content in found.rows]
+            # More rows than were asked for are an answer too: the loop ends, and the comparison below refuses them.
             is_last = found.is_last or len(rows) > len(expected)
         # The parser may be taken over; what it sends is compared with what was asked for, and its digests are checked
         # later.

@@ -20,12 +20,9 @@ from pol_jax.sandbox.system_calls import MACHINES, SystemCalls
 _SET_NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2
 
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _THIRD_ARGUMENT = (
-    0,
-    4,
-    16,
-    32,
-)  # places in what a filter sees; arguments have 8 bytes each
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _THIRD_ARGUMENT = 0, 4, 16, 32
+"""Places in what a filter sees. Of an argument's 8 bytes a filter loads the lower 4, the first ones on both kinds of
+machines; the calls that are looked at here take no more."""
 _ALLOW: Final = 0x7FFF0000
 _ERROR: Final = 0x00050000
 

@@ -71,6 +71,7 @@ def child_process(
 @contextmanager
 def reading_process(root: str) -> Iterator[Process]:
     """Start a confined process that parses files of the proof in ``root`` (`pol_jax.sandbox.reader`), and no more."""
+    # Started and confined in the same way; only what it serves is another module.
     code = _CODE.replace("pol_jax.sandbox.child", "pol_jax.sandbox.reading")
     with _scratch() as scratch:
         arguments = ["True", "False", "False", scratch, root]
@@ -103,6 +104,7 @@ def python_process(
             # A library may look for files in its current directory; that of the caller may be the proof itself.
             cwd="/",
             env=visible_variables() | {"PYTHONPATH": os.pathsep.join(_module_paths())} | dict(environment),
+            # A group of its own, which no call leaves: the filter refuses `setsid` and `setpgid`.
             process_group=0 if own_group else None,
         )
         theirs.close()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+# Each call with its number on x86-64 and on aarch64; None where a machine does not have it.
 _FILES: Final = {
     # mode, owner, times and extended attributes need no open file, so Landlock doesn't see them
     "chmod": (90, None),

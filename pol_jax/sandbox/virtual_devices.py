@@ -28,6 +28,7 @@ def needs_gloo(claim: Path) -> bool:
     """
     try:
         with os.fdopen(os.open(claim, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe has no end
+            # Canonical JSON has one spelling, without spaces.
             return b'"collectives":"gloo"' in (file.read(Limits().document_bytes) or b"")
     except OSError:
         return False
@@ -63,6 +64,7 @@ def _provide(commitment: bytes | None, claim: Path, *, network: bool = False) ->
         jax.config.update("jax_num_cpu_devices", mesh.device_count)
     if needs_gloo(claim) and (network or socket.gethostname() == ADDRESS):
         with socket.socket() as found:
+            # Port 0 lets the kernel choose a free one; in a network of its own nobody else takes it meanwhile.
             found.bind((ADDRESS, 0))
             port = found.getsockname()[1]
         jax.config.update("jax_cpu_collectives_implementation", "gloo")

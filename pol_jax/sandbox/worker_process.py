@@ -36,6 +36,7 @@ with importing():
 work(*map(int, sys.argv[1:]))
 """
 _MOST_BYTES = 2**24
+"""The largest message of a worker: it asks for records, and sends results."""
 
 Advance: TypeAlias = Callable[[int, float | None], None]
 """Told how many more steps were replayed, and of the last loss."""
@@ -82,6 +83,7 @@ class WorkerProcess:
 
     def _receive(self) -> FromWorker:
         try:
+            # Without a deadline: whoever waits for this process bounds its silence, and so that of its workers.
             content = self.process.connection.recv_bytes(_MOST_BYTES)
             return msgspec.msgpack.decode(content, type=FromWorker)  # type: ignore[no-any-return]
         except (EOFError, OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
