@@ -106,6 +106,7 @@ def unreadable(where: str, problem: str, error: BaseException) -> PolError:
         if by_type or any(text in str(cause) for text in _MACHINE_TEXTS):
             found = "out of memory" if isinstance(cause, MemoryError) else str(cause)  # libraries say it in many ways
             return BackendError(f"this machine can't read {printable(where)}: {printable(found)}")
+        # Also what was raised while another error was handled: not every library says what its cause was.
         cause = cause.__cause__ or cause.__context__
     return ProofError(where, problem)
 

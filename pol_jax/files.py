@@ -107,6 +107,7 @@ def locked(root: Path) -> Iterator[None]:
             yield
         except BaseException:
             with suppress(OSError):  # one of them is not empty
+                # Innermost first; one that has got a file meanwhile stays, and so do those above it.
                 for empty in made:
                     empty.rmdir()
             raise

@@ -65,6 +65,7 @@ class Paced:
         """Pass it on if the last count is long ago, or else keep it."""
         now = monotonic()
         if now < self._next:
+            # Only the latest: counts are totals, so that one says all that those before it said.
             self._held[:] = [(done, loss)]
             return
         self._held.clear()
@@ -131,6 +132,7 @@ def tracked(progress: Progress, what: str, items: Iterable[T], total: int) -> It
     try:
         for done, item in enumerate(items):
             if monotonic() - told >= SECONDS_BETWEEN:
+                # Begun late, so that short work draws no bar.
                 if not begun:
                     progress.begin(what, total, done)
                 begun, told = True, monotonic()

@@ -104,8 +104,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         # The initial state was made where the run began, before any step.
         if span == INITIAL:
             return [self.environments[0]]
-        # One counts if it made any step of the span: each environment holds for the steps after its first one, to its
-        # end.
+        # One counts if it made any step of the span: those after its `start`, up to the `start` of the next one.
         return [each for each, end in pairs if each.start < span.stop and span.start < end]
 
     def encode(self) -> bytes:

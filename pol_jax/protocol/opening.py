@@ -161,8 +161,7 @@ def parse_opening(content: bytes, where: str) -> Opening:
         ProofError: ``content`` is no opening, or not in the one canonical form of an opening.
     """
     try:
-        # Chosen by the first bytes, so that a file is decoded once, by one type, and never by whichever type happens to
-        # fit.
+        # By the first bytes, so that a file is decoded by one type, and never by whichever happens to fit.
         if content.startswith(_HEAD_1):
             opening = _from_stored_1(msgspec.msgpack.decode(content, type=_Opening1))
         else:

@@ -33,8 +33,7 @@ def _primitives(jaxpr: Any) -> Iterator[str]:
     for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
         yield equation.primitive.name
         for value in equation.params.values():
-            # Branches are lists of programs, and a loop's body is one: jax has them among the parameters of a
-            # primitive.
+            # jax has what is inside of a primitive among its parameters: a loop's body, or a list of branches.
             for each in value if isinstance(value, list | tuple) else (value,):
                 if hasattr(each, "jaxpr") or hasattr(each, "eqns"):
                     yield from _primitives(each)

@@ -167,11 +167,9 @@ class Processes:
                 return
 
     def _show_alive(self) -> None:
+        # Any value that is new each time: clocks of different machines are never compared.
         self._client.key_value_set_bytes(
-            # Any value that is new each time: clocks of different machines are never compared.
-            f"{self._base}/alive/{self.index}",
-            str(time.monotonic()).encode(),
-            allow_overwrite=True,
+            f"{self._base}/alive/{self.index}", str(time.monotonic()).encode(), allow_overwrite=True
         )
 
     def _silent(self, seconds: float) -> list[int]:
