@@ -1,4 +1,4 @@
-"""This module defines the errors of pol_jax.
+"""Every error of pol_jax is of one of these classes.
 
 An error has a class (what went wrong), an exit code (what a script may do about it) and a text of one line: where the
 problem is, what was found, what was expected, and what helps. A mistake of the caller, bad data and a failing machine
@@ -11,7 +11,7 @@ import errno
 import re
 
 ACCEPTED, REJECTED, WRONG_INPUT, INCONCLUSIVE = 0, 1, 2, 3
-"""These are the exit codes of the command line."""
+"""The command line has these exit codes (section 13.2)."""
 
 _LONGEST_TEXT = 500
 

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import Final
 
 _HALVINGS: Final = 60
-"""Steps of bisection; more than a double has bits."""
+"""A bisection has this many steps: more than a double has bits."""
 
 
 def mean_choice(moved: Sequence[float], most: float, drawn: int, confidence: float) -> float:

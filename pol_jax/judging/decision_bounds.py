@@ -23,12 +23,12 @@ TYPICAL_FACTOR: Final = 16.0
 """The spread counts at most as so many times that of a typical element: a few noisy ones excuse no others."""
 
 ENOUGH: Final = 16
-"""Elements that show the spread of a site well; of fewer ones the bound is larger."""
+"""So many elements show the spread of a site well; of fewer ones the bound is larger."""
 
 
 @dataclass(frozen=True)
 class NearTies:
-    """This value names the elements of one site that are near a tie.
+    """Near ties are the elements of one site that are near a tie.
 
     Attributes:
         indices: places of the elements, ascending.
@@ -48,12 +48,12 @@ class NearTies:
 
 
 Values = Callable[[Observed], np.ndarray]
-"""Gives what one execution of a step showed of an operand: ``[executions, *shape]``."""
+"""This function gives what one execution of a step showed of an operand: ``[executions, *shape]``."""
 
 
 @dataclass(frozen=True)
 class SiteBounds:
-    """This value has the bounds that were calibrated for one step.
+    """Site bounds are the bounds that were calibrated for one step, site by site.
 
     Attributes:
         bounds: by the place of the operand; 0 for one that is no site.

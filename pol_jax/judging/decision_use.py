@@ -15,7 +15,7 @@ from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.comparison import Room
 
 LeafRooms = tuple[Room, ...]
-"""How far the elements of a leaf could be off, by their magnitude."""
+"""Leaf rooms say how far the elements of a leaf could be off, by their magnitude."""
 
 _EXACT: Final = 2.0**53
 """Every integer below this number is a double; of those beyond, some are not."""

@@ -54,9 +54,9 @@ def resolve(first: Party, second: Party) -> Resolution:
 
 _Found = tuple[Standing, tuple[str, ...]] | None
 _ONE: Final = Standing.FIRST
-"""In a rule, the standing of the party that it names first."""
+"""A rule returns this if the party stands that it names first."""
 _OTHER: Final = Standing.SECOND
-"""And of the one that it names second."""
+"""A rule returns this if the party stands that it names second."""
 
 
 def _verdicts(one: Party, other: Party) -> _Found:

@@ -26,7 +26,7 @@ from pol_jax.reports.drift import Drift
 from pol_jax.reports.provenance import Ancestor
 
 LARGEST_SHARE: Final = 0.1
-"""What tolerances may add up to, as a share of the distance that the run went; beyond it nothing is accepted."""
+"""Tolerances may add up to this share of the distance that the run went; beyond it nothing is accepted."""
 
 INFINITESIMAL: Final = 1e-3
 """An update is infinitesimal below this share of the median one. Fang et al. (EuroS&P 2023) hide false segments behind
@@ -46,7 +46,7 @@ class Trajectory:
         self._first: HostLeaves | None = None
         self._last: tuple[int, HostLeaves] | None = None
         self.updates: list[Update] = []
-        """The distances between consecutive states."""
+        """These are the distances between consecutive states."""
 
     def add(self, step: int, leaves: HostLeaves) -> None:
         """Take the state after ``step``, the next one."""

@@ -54,7 +54,7 @@ share counts in what tolerances add up to."""
 
 
 class Distances(msgspec.Struct, frozen=True):
-    """These are Euclidean distances between the results of one step, for a leaf or for all leaves as one vector.
+    """Distances are Euclidean, between the results of one step, for one leaf or for all leaves as one vector.
 
     Attributes:
         update: between the committed states before and after.

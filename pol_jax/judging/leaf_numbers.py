@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 _CHUNK: Final = 2**20
-"""Elements that are converted to doubles at a time."""
+"""So many elements are converted to doubles at a time."""
 
 Flat = Float64[np.ndarray, " n"]
-"""A leaf as one vector of doubles."""
+"""A flat leaf is one vector of doubles."""
 
 
 def is_floating(dtype: str) -> bool:

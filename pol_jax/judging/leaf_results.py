@@ -12,7 +12,7 @@ from pol_jax.judging.leaf_numbers import bits_of, doubles
 
 @dataclass(frozen=True)
 class LeafResults:
-    """This value has the results for one leaf of a step: what is committed to, and what this machine computes.
+    """Leaf results are what is committed to for one leaf of a step, and what this machine computes.
 
     Attributes:
         before: the committed leaf before the step.

@@ -30,13 +30,13 @@ from pol_jax.judging.leaf_results import LeafResults
 from pol_jax.protocol.trees import DTYPES
 
 BINADES: Final = 4
-"""Binary orders of magnitude of a group: its largest element is less than 2^4 times its smallest."""
+"""A group spans so many binary orders of magnitude: its largest element is less than 2^4 times its smallest."""
 
 ENOUGH: Final = 16
-"""Elements that show the noise of a group well: of fewer ones the tolerance is larger, and none of them fails."""
+"""So many elements show the noise of a group well: of fewer ones the tolerance is larger, and none of them fails."""
 
 MOST_PLACES: Final = 8
-"""The most by which a group of few elements has a larger bound than one unit in the last place."""
+"""The bound of a group of few elements is more than a unit in the last place of each: at most this many."""
 
 _ZERO: Final = -(2**20)
 """The exponent that stands for elements which are 0 before the step and in this machine's result."""

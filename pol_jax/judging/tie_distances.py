@@ -27,7 +27,7 @@ from pol_jax.protocol.ties import (
 )
 
 MOST_OFFSETS: Final = 4096
-"""Elements of a window beyond which its ties are not looked for."""
+"""Ties are not looked for in windows of more elements than this."""
 
 
 @dataclass(frozen=True)

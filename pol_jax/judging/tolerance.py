@@ -41,7 +41,7 @@ from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.outcomes import Outcome
 
 MIN_OTHERS: Final = 2
-"""Compilations beside the reference without which nothing is decided: one pair may agree by chance."""
+"""Nothing is decided with fewer compilations beside the reference: two results may agree by chance."""
 
 
 class StepComparison(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from pol_jax.reports.comparison import Compared, UsedDecisions
 
 @dataclass(frozen=True)
 class Tolerated:
-    """This value holds the comparisons of a run, and for how many steps of it they stand.
+    """Tolerated has the comparisons of a run, and says for how many of its steps they stand.
 
     Attributes:
         compared: what was compared as numbers.

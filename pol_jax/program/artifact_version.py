@@ -1,4 +1,4 @@
-"""These functions read by which version of jax's format a program was written, apart from jax's own reader.
+"""The version of jax's format in which a program was written is read apart from jax's own reader.
 
 jax reads programs for six months only. A program that this jax can't read is damaged if its version is the one that
 this jax writes itself; otherwise another jax may read it, and nothing is said about the proof.
@@ -27,7 +27,7 @@ _HIGHEST: Final = 1000
 
 
 class FormatVersion(NamedTuple):
-    """These are the version numbers in an exported program."""
+    """A format version has the version numbers in an exported program."""
 
     serialization: int
     calling_convention: int

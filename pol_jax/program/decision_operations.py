@@ -28,7 +28,7 @@ _LARGEST, _SMALLEST = frozenset({"GT", "GE"}), frozenset({"LT", "LE"})
 
 @dataclass(frozen=True)
 class Candidate:
-    """Operands of an operation that may tie.
+    """A candidate has operands of an operation that may tie.
 
     Attributes:
         operands: the values.

@@ -64,7 +64,7 @@ class Decider:
 
 @dataclass(frozen=True)
 class Located:
-    """This value is an operand that is shown, and says where it is in the module.
+    """A located operand is one that is shown, with its place in the module.
 
     Attributes:
         shown: what is known of it outside.

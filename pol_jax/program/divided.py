@@ -20,7 +20,7 @@ from pol_jax.program.signature import Signature
 
 @dataclass(frozen=True)
 class Cuts:
-    """How what a program takes and returns is cut, as trees of shardings over ``axes``, which have no devices."""
+    """Cuts say how what a program takes and returns is cut: as trees of shardings over ``axes``, without devices."""
 
     axes: AbstractMesh
     takes: tuple[Any, ...]

@@ -30,7 +30,7 @@ BITS: Final[Mapping[str, type[np.unsignedinteger[Any]]]] = {
 
 @dataclass
 class _State:
-    """What is carried of a nested operand: its buffer, and how many executions there were so far."""
+    """A state is what is carried of a nested operand: its buffer, and how many executions there were so far."""
 
     buffer: Any
     count: Any

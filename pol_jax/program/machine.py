@@ -1,4 +1,4 @@
-"""This module describes the machine and the software that decide the bits of a program's results (section 2.2)."""
+"""An environment is what decides the bits of a program's results: this machine and its software (section 2.2)."""
 
 from __future__ import annotations
 

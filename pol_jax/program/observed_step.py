@@ -21,12 +21,12 @@ from pol_jax.program.instrumentation import BITS, instrument
 from pol_jax.program.stablehlo import parsed
 
 MOST_BYTES: Final = 2**29
-"""All operands that one step shows; several times as much is needed to compare them."""
+"""The operands that one step shows take at most this many bytes; comparing them takes several times as much."""
 
 
 @dataclass(frozen=True)
 class ObservedStep:
-    """This is an instrumented step.
+    """An observed step is the instrumented program of a step.
 
     Attributes:
         call: ``call(leaves, batch, key, given)``, to be jitted; it returns leaves, metrics, shown operands, counts.

@@ -44,7 +44,7 @@ MESH_OPERATIONS: Final = frozenset(["sdy.manual_computation", "sdy.return"]) | {
     f"stablehlo.{name}"
     for name in ["all_gather", "all_reduce", "all_to_all", "collective_permute", "partition_id", "reduce_scatter"]
 }
-"""Of `jax.shard_map` and its collectives: only a program that is written for the devices of a mesh may have them."""
+"""These are of `jax.shard_map` and its collectives: only a program that is written for a mesh may have them."""
 
 ALLOWED_OPERATIONS: Final = frozenset(_STRUCTURE.split()) | {
     f"stablehlo.{name}" for part in (_ARITHMETIC, _ARRAYS, _LINEAR_ALGEBRA, _CONTROL) for name in part.split()

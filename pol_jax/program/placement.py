@@ -21,13 +21,13 @@ from pol_jax.errors import BackendError
 from pol_jax.protocol.mesh import Cut, Mesh
 
 _PUT_BYTES: Final = 2**28
-"""Of a state that is put on the devices, about so many bytes are there twice at a time."""
+"""While a state is put on the devices, about this many bytes of it are there twice."""
 
 Index: TypeAlias = tuple[slice, ...]
-"""The place of a shard in its array: a slice for each axis."""
+"""An index is the place of a shard in its array: a slice for each axis."""
 
 Axes: TypeAlias = jax.sharding.Mesh | AbstractMesh
-"""A mesh of devices, or its axes alone, which name no kind of device."""
+"""Axes are those of a mesh of devices, or stand alone, without naming a kind of device."""
 
 
 @dataclass(frozen=True)

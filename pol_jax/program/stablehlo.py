@@ -1,4 +1,4 @@
-"""These functions read a StableHLO module as a tree of operations, with the parser of MLIR.
+"""A StableHLO module is read as a tree of operations, with the parser of MLIR.
 
 The text is not searched by patterns for constants, which can be written in many ways. It is for shardings: they may
 stand in texts that MLIR does not parse, and MLIR itself prints the names that are looked for, in one form.

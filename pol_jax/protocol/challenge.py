@@ -35,7 +35,7 @@ from pol_jax.protocol.policies import (
 from pol_jax.protocol.sampling import sample, segments_needed
 
 NONCE_BYTES: Final = range(16, 65)
-"""How many bytes a nonce has that a verifier draws by: of fewer, a prover could try them all beforehand."""
+"""A nonce that a verifier draws by has this many bytes: of fewer, a prover could try them all beforehand."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ _MAX_ENTRIES: Final = 2**10
 """A claim has at most this many environments, and as many interventions (section 2.2)."""
 
 INITIAL: Final = Span(-1, 0)
-"""Stands for the initial state among spans of steps."""
+"""This span stands for the initial state among spans of steps."""
 
 StepNumber = Annotated[int, msgspec.Meta(ge=0, le=MAX_STEPS)]
 

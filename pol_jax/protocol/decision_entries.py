@@ -32,7 +32,7 @@ class SiteKind:
 
 @dataclass(frozen=True)
 class Entries:
-    """These are the entries of one site.
+    """Entries are what an opening says of one site in one step.
 
     Attributes:
         indices: places of the elements, ascending; those of execution e begin at e times the size of the site.
@@ -44,7 +44,7 @@ class Entries:
 
 
 EntriesBySite = Mapping[int, Entries]
-"""The entries of one step, by the number of the site."""
+"""These are the entries of one step, by the number of the site."""
 
 
 def entries_by_site(step: StepDecisions, sites: Sequence[SiteKind], where: str) -> dict[int, Entries]:

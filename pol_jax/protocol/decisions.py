@@ -25,7 +25,7 @@ _WIDTHS: Final = (2, 4, 8)
 
 
 class SiteEntries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """These are the entries at one site of a program, which is an operand of an operation that decides.
+    """Site entries are those at one site of a program, which is an operand of an operation that decides.
 
     Attributes:
         site: number of the site, in the order in which the program is read.
@@ -44,7 +44,7 @@ class SiteEntries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StepDecisions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """These are the entries of one step, ascending by site, none twice."""
+    """Step decisions are the entries of one step, ascending by site, none twice."""
 
     step: Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)]
     sites: Annotated[tuple[SiteEntries, ...], msgspec.Meta(min_length=1, max_length=2**16)]

@@ -1,4 +1,4 @@
-"""These are the protocol's distances between two states: l1, l2, l-infinity and cosine (section 12.2).
+"""Two states have four distances in the protocol: l1, l2, l-infinity and cosine (section 12.2).
 
 Every operation is one of IEEE 754, in an order that the protocol fixes. Therefore everyone who measures the same states
 gets the same bits, and so the same ranking of updates. No sum is left to a library, because the order in which a

@@ -1,4 +1,4 @@
-"""This module turns typed values into canonical JSON documents and back (docs/protocol.md, section 2).
+"""Typed values become canonical JSON documents, and are read from them (docs/protocol.md, section 2).
 
 A document is canonical JSON by RFC 8785 (JSON Canonicalization Scheme). The reader refuses and never repairs: whatever
 it accepts would be written as the same bytes. Therefore duplicate keys, NaN, other spellings of a number and spaces

@@ -1,4 +1,4 @@
-"""This module defines every byte layout that is hashed (docs/protocol.md, sections 1 to 8).
+"""Every byte layout that is hashed is defined here (docs/protocol.md, sections 1 to 8).
 
 All hashes are BLAKE3 in ``derive_key`` mode. The context string says what a digest means, so that a digest that was
 made for one meaning can never be taken for one of another. It begins with the version of the format in which the layout

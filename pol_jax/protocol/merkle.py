@@ -1,4 +1,4 @@
-"""This module computes Merkle trees and inclusion proofs (docs/protocol.md, section 6; RFC 6962, section 2.1).
+"""Merkle trees and inclusion proofs are those of RFC 6962, section 2.1 (docs/protocol.md, section 6).
 
 The tree of n leaves splits at the largest power of two below n. The leaves are digests that were made elsewhere, under
 a context of their own, so that no leaf can be taken for an inner node.

@@ -16,7 +16,7 @@ from pol_jax.protocol.trees import LeafSpec, StateSpec
 
 AxisName = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Cut = tuple[AxisName, ...]
-"""The names of the axes of the mesh that together cut one axis of an array; empty where it is whole."""
+"""A cut names the axes of the mesh that together cut one axis of an array; it is empty where that is whole."""
 
 _MAX_AXES: Final = 16
 _MAX_DEVICES: Final = 2**20

@@ -22,7 +22,7 @@ Path32 = Annotated[tuple[Bytes32, ...], msgspec.Meta(max_length=64)]
 """An inclusion proof holds the siblings from the leaf to the root."""
 
 Parts = tuple[bytes, ...]
-"""The bytes of a leaf, in parts of `PART_BYTES`; the last one may be shorter, and a leaf without bytes has none."""
+"""The bytes of a leaf come in parts of `PART_BYTES`; the last may be shorter, and a leaf without bytes has none."""
 
 PART_BYTES: Final = 2**30
 """A byte string of MessagePack ends below 2^32 bytes, and libraries have limits below that."""

@@ -1,4 +1,4 @@
-"""These functions say how many segments a random draw needs, which ones it draws, and how likely it meets a false one.
+"""Here the size of a random draw is computed, then its segments, and the probability that it meets a false one.
 
 A draw is without replacement, so the number of false segments that it meets is hypergeometric (docs/protocol.md,
 section 12.1).

@@ -1,4 +1,4 @@
-"""This module reads and writes JSON strictly: it refuses what is ambiguous, and never repairs (protocol, section 2).
+"""JSON is read and written strictly: what is ambiguous is refused, and never repaired (section 2).
 
 Two parsers that take the same bytes for different values would let a prover show each reader another document.
 Therefore duplicate keys, NaN and deep nesting are refused everywhere, and any spelling other than the canonical one

@@ -30,7 +30,7 @@ class Observed:
 
 
 Operand = Observed | float
-"""An operand of a decision: observed, or a constant that repeats one number."""
+"""An operand of a decision is observed, or a constant that repeats one number."""
 
 
 @dataclass(frozen=True)

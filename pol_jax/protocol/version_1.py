@@ -11,7 +11,7 @@ from typing import Any, Final
 from pol_jax.errors import ProofError
 
 Plain = Any
-"""A document as JSON values: dicts, lists, strings, numbers, booleans, None."""
+"""A plain document is made of JSON values: dicts, lists, strings, numbers, booleans, None."""
 
 _ADDED_TO_COMMITMENTS: Final[dict[str, dict[str, Any]]] = {
     "program": {"loss": "loss"},

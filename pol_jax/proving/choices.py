@@ -11,7 +11,7 @@ from pol_jax.protocol.keys import KEY_WORDS, Prng
 from pol_jax.proving.fine_tuning import Start
 
 PRNG: Final[Prng] = "threefry2x32"
-"""The implementation of keys, unless the prover chooses another one."""
+"""Keys have this implementation, unless the prover chooses another one."""
 
 
 SECRET_BYTES: Final = 32

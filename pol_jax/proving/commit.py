@@ -40,7 +40,7 @@ from pol_jax.training.sources import number_of_records
 from pol_jax.training.task import Task
 
 _WITNESS_BYTES: Final = 2**26
-"""Of several devices, each digests so many bytes a step, on average."""
+"""Where several devices train, each of them digests about this many bytes a step."""
 
 
 def write_commitment(

@@ -24,10 +24,10 @@ from pol_jax.verifying.compilations import State, variants
 from pol_jax.verifying.observed_steps import MIN_VARIANTS, Observe, ObservedSteps
 
 LONGEST_SPAN: Final = 5
-"""Steps of a span for which entries are written: after more, the values of two backends are too far apart for them."""
+"""Entries are written for spans of at most this many steps: after more, values of two backends are too far apart."""
 
 MOST_TRIES: Final = 1024
-"""Executions of a step that are spent on finding what it decided in training."""
+"""At most this many executions of a step are spent on finding what it decided in training."""
 
 _CLOSE: Final = 2.0**-10
 """A value "just beyond" a tie is so far from it, as a share of the bound."""
@@ -36,7 +36,8 @@ _NOISE_FACTOR: Final = 4.0
 """An error of up to so many times what compilations differ by is rounding, and shows no wrong choice."""
 
 _WIDER: Final = 8.0
-"""The prover's bounds over a verifier's: what is near a tie on one machine is a little farther on another."""
+"""The prover's bounds are so many times a verifier's: what is near a tie on one machine is a little farther on
+another."""
 
 
 class DecisionLog:
@@ -51,7 +52,7 @@ class DecisionLog:
         """
         self._program, self._steps = program, steps
         self.missing: str | None = None
-        """Why there are no entries for some step, in words; None if there was no obstacle."""
+        """This says why there are no entries for some step, in words; None if there was no obstacle."""
 
     def write(self, before: State, after: State, inputs: Sequence[StepInput]) -> list[StepDecisions]:
         """Return the decisions of the steps of a span; of those that have any, and not too many.

@@ -24,7 +24,7 @@ _REASON_CHARACTERS = 256
 
 
 class Interventions:
-    """This class makes the interventions of an open run; those before an interruption are made again when it goes on.
+    """Interventions are those of an open run; the ones before an interruption are made again when it goes on.
 
     Attributes:
         made: all so far, ascending by step.

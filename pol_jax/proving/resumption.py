@@ -32,7 +32,7 @@ from pol_jax.training.task import Task
 from pol_jax.verifying.trusted_program import digest_names, is_expected, trust
 
 _READ: Final = b"\0"
-"""Before the digests of a state that was read; any other message is the text of an error."""
+"""A message that begins so has the digests of a state that was read; any other is the text of an error."""
 
 
 @dataclass(frozen=True)

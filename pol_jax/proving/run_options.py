@@ -18,7 +18,7 @@ from pol_jax.training.processes import TIMEOUT
 
 
 class RunOptions(TypedDict, total=False):
-    """This type lists what `train` and `Recording` take by keyword; what is left out has its default.
+    """Run options are what `train` and `Recording` take by keyword; what is left out has its default.
 
     Attributes:
         steps: number of steps; None for that of the interrupted run, or else of the task.

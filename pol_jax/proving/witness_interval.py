@@ -22,14 +22,14 @@ from pol_jax.training.records import Batch
 from pol_jax.training.states import Layout
 
 SHARE: Final = 0.02
-"""The digests may cost so much of the steps."""
+"""The digests may cost this share of the time of the steps."""
 
 UNNOTICED: Final = 0.5e-3
 """Nobody waits for a digest of so many seconds, however short the steps are: it is taken at every step."""
 
 _TIMED: Final = 5
 _SECONDS: Final = 1.0
-"""So many executions are timed, but no further ones begin after so many seconds."""
+"""So many executions are timed, and none begins after so many seconds."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ with the code of a model, not with its weights. What is larger is compiled each 
 
 
 MORE_TASKS: Final = 4096
-"""Processes and threads that a verification may add to those of its user: a few hundred threads for each process."""
+"""A verification may add this many processes and threads to its user's: each process has a few hundred threads."""
 
 
 @dataclass(frozen=True)

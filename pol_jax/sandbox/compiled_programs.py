@@ -39,15 +39,15 @@ from pol_jax.sandbox.bounds import FILE_BYTES
 from pol_jax.sandbox.cache_lookup import READ_ALSO
 
 MOST_BYTES: Final = 2**30
-"""The store's size; beyond it the oldest half is removed."""
+"""The store may have this many bytes; beyond them the oldest half is removed."""
 
 _MOST_FILES: Final = 64
-"""That are taken over from one verification: a program is compiled in a few ways."""
+"""So many files are taken over from one verification: a program is compiled in a few ways."""
 
 _CHUNK: Final = 2**24
 
 _MOST_READ: Final = 2**32
-"""Bytes of a file that is digested for its key: to read more would take longer than to compile."""
+"""A file of more bytes is not digested for its key: to read it would take longer than to compile."""
 
 _NAME: Final = re.compile(r"[\w.-]{1,200}-cache\Z", re.ASCII)
 _MANIFEST: Final = "manifest"

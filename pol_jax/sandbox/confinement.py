@@ -23,7 +23,7 @@ _SETTINGS = (
 )
 _SOURCES = ("/dev/zero", "/dev/random", "/dev/urandom")
 _ACCELERATORS = ("/dev/nvidia*", "/dev/dri", "/dev/kfd", "/dev/accel*", "/dev/vfio", "/dev/dxg")
-"""Devices one by one: among the others are the disks, and the shared memory of other programs."""
+"""Devices are opened one by one: among the others are the disks, and the shared memory of other programs."""
 
 
 def confine(

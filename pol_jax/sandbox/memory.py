@@ -29,25 +29,26 @@ from pol_jax.storage.openings import read_commitment
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 
 STATES: Final = 4
-"""Whole states that are in memory at the same time: those of Orbax and tensorstore, ours, and one to compare with."""
+"""So many whole states are in memory at a time: those of Orbax and tensorstore, ours, and one to compare with."""
 
 _BASE_BYTES: Final = 2**32
-"""Python, jax, XLA's compiler and their threads before anything of a proof is read: 1.6 GB on two processors."""
+"""Python, jax, XLA's compiler and their threads may take this before a proof is read: 1.6 GB on two processors."""
 
 _PROCESSOR_BYTES: Final = 2**28
-"""The stacks and heaps of the threads that these libraries start for each processor."""
+"""The threads that these libraries start for each processor have stacks and heaps of this size."""
 
 MOST_DEVICES: Final = 256
 """A process takes no more virtual devices. A proof may name a million, and each takes threads."""
 
 _DEVICE_BYTES: Final = 2**25
-"""The stacks of the threads of a virtual device: 17 MB, of which hardly anything is used."""
+"""The threads of a virtual device have stacks of this size: 17 MB, of which hardly anything is used."""
 
 _ROW_BYTES, _COPIES = 2**10, 6
-"""A row in Python, beside its indices; and how often these are there: packed, unpacked, as columns, as rows."""
+"""A row takes so many bytes in Python beside its indices, which are there so many times: packed, unpacked, as columns,
+as rows."""
 
 _DIGEST_BYTES: Final = 2**9
-"""A digest of a record or of a row in Python, with its place in a Merkle tree."""
+"""A digest of a record or row takes so many bytes in Python, with its place in a Merkle tree."""
 
 _SHARE: Final = 0.9
 """So much of the machine may be taken by all processes together that execute a program."""

@@ -40,7 +40,8 @@ from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Trusted
 
 MOST_BATCH_BYTES: Final = 2**30
-"""Of the records that a child may ask for at once: those of one step, or of the few that are read at once."""
+"""The records that a child may ask for at once have at most this many bytes: those of a step, or of the few that are
+read at once."""
 
 _MOST_COUNT: Final = 2**53 - 1
 _MOST_WORDS: Final = 80

@@ -31,7 +31,7 @@ from pol_jax.verifying.replay import Replayer
 from pol_jax.verifying.request import OpeningRequest
 
 Replay: TypeAlias = Callable[[Span], ReplayResult]
-"""Replays one span, in this process or in another."""
+"""This function replays one span, in this process or in another."""
 
 
 class PooledReplayer(Replayer):

@@ -28,10 +28,10 @@ _MOST_BYTES: Final = 2**28
 """The largest message that the caller reads from the child."""
 
 _AT_ONCE: Final = 2**20
-"""Bytes of a message that are read at once: memory is taken as a message comes, not as its length says."""
+"""So many bytes of a message are read at once: memory is taken as a message comes, not as its length says."""
 
 _NO_MEMORY: Final = ("MemoryError", "bad_alloc", "Cannot allocate memory", "RESOURCE_EXHAUSTED", "out of memory")
-"""What Python, C++, the system, XLA and Arrow print when memory runs out."""
+"""Python, C++, the system, XLA and Arrow print one of these when memory runs out."""
 
 _LAST_LINES: Final = 40
 
@@ -45,7 +45,7 @@ class ProcessLost(Exception):
 
 @dataclass(frozen=True)
 class Process:
-    """This is a process that was started, at the other end of a pipe.
+    """A process is one that was started, at the other end of a pipe.
 
     Attributes:
         connection: to it.

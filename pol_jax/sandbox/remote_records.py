@@ -19,7 +19,7 @@ from pol_jax.training.records import take
 from pol_jax.training.task import Source
 
 AnswerRecords: TypeAlias = Callable[[list[int]], Records]
-"""Answers a question for the records at these places of a source."""
+"""This function answers a question for the records at these places of a source."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ _ALLOW: Final = 0x7FFF0000
 _ERROR: Final = 0x00050000
 
 _OTHER_ABI: Final = 0x40000000
-"""From here on, the x32 numbers of x86-64: other numbers for the same calls."""
+"""Calls have x32 numbers from here on: other numbers of x86-64 for the same calls."""
 
 _CLONE_THREAD: Final = 0x00010000
 _NEW_NAMESPACES: Final = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
@@ -39,7 +39,7 @@ _NETLINK, _ROUTE = 16, 0
 """By this family and protocol, gloo asks which devices the network has."""
 
 _Instruction: TypeAlias = tuple[int, int, int, int]
-"""Operation; how many lines to jump if true, and if false; operand."""
+"""An instruction has an operation, how many lines to jump if true and if false, and an operand."""
 
 
 class _Program(ctypes.Structure):

@@ -114,7 +114,7 @@ _CLONE3: Final = (435, 435)
 
 @dataclass(frozen=True)
 class SystemCalls:
-    """These are the numbers of system calls on one kind of machine.
+    """System calls have these numbers on one kind of machine.
 
     Attributes:
         architecture: what the machine is to the kernel (AUDIT_ARCH).
@@ -152,4 +152,4 @@ def _calls(architecture: int, column: int) -> SystemCalls:
 
 
 MACHINES: Final[Mapping[str, SystemCalls]] = {"x86_64": _calls(0xC000003E, 0), "aarch64": _calls(0xC00000B7, 1)}
-"""By the names of `platform.machine`."""
+"""These are the kinds of machines that are known, by the names of `platform.machine`."""

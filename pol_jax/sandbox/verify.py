@@ -27,7 +27,7 @@ from pol_jax.verifying.trusted_program import trust, trust_built_in
 
 
 class VerificationOptions(TypedDict, total=False):
-    """This type lists what may be asked of proofs and of openings, by keyword; what is left out has its default.
+    """Verification options may be asked of proofs and of openings, by keyword; what is left out has its default.
 
     Attributes:
         limits: bounds on what is read.

@@ -39,7 +39,7 @@ _MOST_BYTES = 2**24
 """The largest message of a worker: it asks for records, and sends results."""
 
 Advance: TypeAlias = Callable[[int, float | None], None]
-"""Told how many more steps were replayed, and of the last loss."""
+"""This function is told how many more steps were replayed, and of the last loss."""
 
 
 @dataclass(frozen=True)

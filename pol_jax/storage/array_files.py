@@ -37,20 +37,20 @@ _MANIFEST_BYTES: Final = 2**12
 
 
 class _Part(msgspec.Struct, frozen=True):
-    """This is a part of the place of a leaf, as Orbax notes it: a key of a dict."""
+    """Orbax notes the place of a leaf part by part: each is a key of a dict."""
 
     key: str
     key_type: Literal[2]
 
 
 class _Leaf(msgspec.Struct, frozen=True):
-    """This is what Orbax notes about a leaf."""
+    """Orbax notes the place of each leaf."""
 
     key_metadata: tuple[_Part, ...]
 
 
 class _State(msgspec.Struct, frozen=True):
-    """This is what Orbax notes about the store of the arrays."""
+    """Orbax notes how the store of the arrays is made, and which leaves are in it."""
 
     use_ocdbt: bool
     use_zarr3: bool

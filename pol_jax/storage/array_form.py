@@ -12,7 +12,7 @@ _BYTES: Final = {"name": "bytes", "configuration": {"endian": "little"}}
 
 
 class ArrayForm(msgspec.Struct, frozen=True):
-    """This is the form that an array in a checkpoint must have: the name of its dtype, its shape, and its pieces."""
+    """An array form says what an array in a checkpoint must be: its dtype by name, its shape, and its pieces."""
 
     dtype: str
     shape: tuple[int, ...]

@@ -24,7 +24,7 @@ KEPT_BYTES: Final = 2**28
 
 
 class CheckedLeaves(Sequence[np.ndarray]):
-    """These are the leaves of a stored state, in the order of its specification; each is read when it is asked for."""
+    """Checked leaves are those of a stored state, in its order; each is read when it is asked for."""
 
     def __init__(self, stored: StoredLeaves) -> None:
         """Read all leaves once, piece by piece if they are not kept.

@@ -13,14 +13,14 @@ import numpy as np
 from pol_jax.protocol.rows import Row
 
 BOUND: Final = 2**26
-"""Bytes of rows that stay, and as many of states: small runs whole, and of large ones the first parts."""
+"""So many bytes of rows stay, and as many of states: small runs whole, and of large ones the first parts."""
 
 _ROW_BYTES: Final = 2**10
-"""What a row takes beside its indices."""
+"""A row takes so many bytes beside its indices."""
 
 
 class CheckedParts:
-    """Rows and states in memory. They are put in while they are checked, and used only once all of them have passed."""
+    """Checked parts are rows and states in memory: put in while they are checked, used once all of them have passed."""
 
     def __init__(self) -> None:
         """Keep nothing yet."""

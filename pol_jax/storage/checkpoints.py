@@ -1,4 +1,4 @@
-"""These functions keep full states as Orbax checkpoints, which plain Orbax can restore (section 10).
+"""Full states are kept as Orbax checkpoints, which plain Orbax can restore (section 10).
 
 A state is saved as nested dicts by the paths of its leaves.
 """

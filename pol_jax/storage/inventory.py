@@ -1,4 +1,4 @@
-"""These functions list and digest the files of a proof, and compare them with the inventory (sections 2.3 and 11)."""
+"""The files of a proof are listed, digested, and compared with the inventory (sections 2.3 and 11)."""
 
 from __future__ import annotations
 

@@ -22,10 +22,10 @@ from pol_jax.storage import ledger
 FILE: Final = "journal"
 
 MAX_ROW_BYTES: Final = 2**24
-"""The largest batch has 8 MiB of indices."""
+"""A row has at most this many bytes: the largest batch has 8 MiB of indices."""
 
 MAX_BYTES: Final = 2**31
-"""The largest segment has 1 GiB of indices."""
+"""A journal has at most this many bytes of rows: the largest segment has 1 GiB of indices."""
 
 _HEAD: Final = struct.Struct("<II")
 

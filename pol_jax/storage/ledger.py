@@ -27,7 +27,7 @@ from pol_jax.storage.parquet_pages import check_pages, codecs
 DIRECTORY: Final = "ledger"
 
 ReadSegment: TypeAlias = Callable[[Path, int, range, RowLayout], list[Row]]
-"""Reads a segment as `read_segment` does, in this process or in another one."""
+"""This function reads a segment as `read_segment` does, in this process or in another one."""
 
 _COMMON: Final = (
     pa.field("step", pa.uint64(), nullable=False),
@@ -52,7 +52,7 @@ def schema_of(layout: RowLayout) -> pa.Schema:
 
 
 MOST_ROWS: Final = 2**20 + 1
-"""Of a segment: the largest interval, and row 0."""
+"""A segment has at most this many rows: those of the largest interval, and row 0."""
 
 _CODECS: Final = frozenset({0, 6})
 """Hostile bytes reach no decompressor beside the one that is needed."""

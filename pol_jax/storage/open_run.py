@@ -25,7 +25,7 @@ StepCount = Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)]
 
 
 class Preempted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A run was interrupted with notice: the step after which a checkpoint was written, and its state's digest."""
+    """A preempted run was interrupted with notice: it has the step of its checkpoint, and the digest of that state."""
 
     step: StepCount
     state: HexDigest

@@ -1,4 +1,4 @@
-"""These functions read openings within limits, and write them whole or not at all."""
+"""Openings are read within limits, and written whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.opening import Opening, commitment_at_the_head, parse_opening
 
 _HEAD_BYTES: Final = 2**8
-"""More than an opening has before the bytes of its commitment."""
+"""An opening has fewer bytes than this before those of its commitment."""
 
 
 def read_opening(path: Path, limits: Limits) -> Opening:

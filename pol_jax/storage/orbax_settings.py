@@ -13,7 +13,7 @@ from pol_jax.errors import BackendError, UsageError, printable
 from pol_jax.protocol.trees import StateSpec, split_pointer
 
 ORBAX_VERSION: Final = ("0", "12")
-"""Major and minor version."""
+"""This is the major and minor version of Orbax that was tried."""
 
 
 def check_orbax() -> None:

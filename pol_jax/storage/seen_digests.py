@@ -20,7 +20,7 @@ CHANGED = "changed since it was checked"
 
 
 class SeenDigests(msgspec.Struct, frozen=True):
-    """These are the digests of rows and states that a verification has seen, or those of one span.
+    """Seen digests are those of rows and states that a verification has seen, or those of one span.
 
     Attributes:
         first: the step of the first row.

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pol_jax.errors import ProofError
 
 _MARKS: Final = (b"\x0c\xdb\x3a\x2a", b"\x0c\xdb\x20\xde", b"\x0c\xdb\x12\x34")
-"""Of a manifest, a node of keys, and a node of versions."""
+"""These begin a manifest, a node of keys, and a node of versions."""
 
 _HEAD_BYTES, _CHECKSUM_BYTES = 12, 4
 _ZSTD: Final = 1

@@ -1,4 +1,4 @@
-"""This class checks that the records that a step received are the committed ones, by digests of the same arrays."""
+"""The records that a step received are compared with the committed ones, by digests of the same arrays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REMEMBERED_BYTES: Final = 2**26
 
 
 class CommittedRecords:
-    """This class has the digests of the committed records, and remembers the bytes of records that were checked before.
+    """Committed records are known by their digests, and by the bytes of those that were checked before.
 
     A record that comes again in each epoch is compared with the bytes that were digested before. That is as exact as a
     digest, and several times faster for small records. Data sets of more than 64 MiB are digested each time.

@@ -20,16 +20,16 @@ import numpy as np
 from pol_jax.protocol.encoding import DIGEST_BYTES, PIECE_CONTEXT, Digest, piece_digest
 
 Pieces = tuple[int, ...]
-"""Into how many pieces each axis of an array is cut."""
+"""Pieces say into how many parts each axis of an array is cut."""
 
 
 Combine: TypeAlias = Callable[[Mapping[int, bytes]], Digest]
-"""Makes the digest of a state from those of its pieces, by the process that has them."""
+"""This function makes the digest of a state from those of its pieces, by the process that has them."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """An array on one device, and the pieces into which it is cut."""
+    """A part is an array on one device, and the pieces into which it is cut."""
 
     array: jax.Array
     pieces: Pieces
@@ -37,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class DeviceDigests:
-    """These are digests of the pieces of a state that this process digests; its devices compute them.
+    """Device digests are those of the pieces of a state that this process digests; its devices compute them.
 
     Attributes:
         combine: makes the digest of the whole state.

@@ -38,7 +38,7 @@ OnStep: TypeAlias = Callable[[int, Mapping[str, float]], None]
 
 @dataclass(frozen=True)
 class _Digested:
-    """What is left of a state: its digest, if it is wanted, and a copy of it, if it is kept."""
+    """A digested state leaves its digest, if that is wanted, and a copy of it, if that is kept."""
 
     digest: Digest | None = None
     kept: HostState | None = None

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 LARGE: Final = 2**26
-"""Bytes of a state. Below, what is kept for nothing is little, and the tenth of a second that this takes is not."""
+"""A state of fewer bytes is not worth it: little is kept for nothing, and this takes a tenth of a second."""
 
 
 def give_memory_back(freed: int) -> None:

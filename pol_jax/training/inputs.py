@@ -26,10 +26,10 @@ from pol_jax.training.sources import number_of_records
 from pol_jax.training.task import Source
 
 Changed: TypeAlias = Mapping[int, np.ndarray]
-"""New leaves of a state, by their places in it."""
+"""These are new leaves of a state, by their places in it."""
 
 Changes: TypeAlias = Callable[[int], Changed]
-"""Returns what an intervention after a step changed; nothing if there was none."""
+"""This function returns what an intervention after a step changed; nothing if there was none."""
 
 EVERY: Final = slice(None)
 """All rows of a batch."""

@@ -1,4 +1,4 @@
-"""This is the one loop that executes steps, for provers and verifiers.
+"""One loop executes steps, for provers and verifiers.
 
 A prover runs it with an observer that records, a verifier with one that compares. Having one loop for both means that
 they can't differ in how they run a step. Steps are dispatched without waiting for them; a follower makes their rows.

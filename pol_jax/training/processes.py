@@ -22,7 +22,8 @@ from pol_jax.errors import PolError, ProcessError, printable
 T = TypeVar("T")
 
 TIMEOUT: Final = 600.0
-"""Seconds that a process may take to report a step, unless the caller says so: it may have to write a large state."""
+"""A process may take this many seconds to report a step, unless the caller says so: it may have to write a large
+state."""
 
 _LOOK_SECONDS: Final = 2.0
 """So often a process that waits looks whether another one has failed."""

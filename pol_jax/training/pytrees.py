@@ -1,4 +1,4 @@
-"""These functions turn pytrees of arrays into specifications and leaves, and back."""
+"""Pytrees of arrays become specifications and leaves, and are made of them again."""
 
 from __future__ import annotations
 

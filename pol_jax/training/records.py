@@ -1,4 +1,4 @@
-"""These functions turn the records of any source into batches of plain arrays, and into digests (section 3).
+"""The records of any source become batches of plain arrays, and digests (section 3).
 
 The dtypes of a record are jax's canonical ones (``int64`` becomes ``int32`` unless x64 is enabled), because digests
 cover the same arrays that a step receives.

@@ -1,4 +1,4 @@
-"""This is where a source is asked for its length and its records; what can't be a source gets an advice."""
+"""A source is asked here for its length and its records; for what can't be a source, the error says what to use."""
 
 from __future__ import annotations
 

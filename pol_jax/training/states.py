@@ -1,4 +1,4 @@
-"""This module brings states from the device to the host, and computes their digests (section 4).
+"""States are brought from the device to the host, and digested (section 4).
 
 A step reuses the memory of the state before it, so a digest of that state must be finished first, or be of a copy.
 Which one costs less was measured. A large state on a CPU is digested where it lies, by all cores, while the next step

@@ -36,11 +36,11 @@ BUILT_IN: Mapping[str, str] = {
     "cifar100": "pol_jax.tasks.cifar100:cifar100",
     "shakespeare": "pol_jax.tasks.shakespeare:shakespeare",
 }
-"""This maps the name of each built-in task to its module and attribute."""
+"""Each built-in task has a name, and lies in this module under this attribute."""
 
 _LONGEST_TEXT: Final = 256
 _LARGEST_INTEGER: Final = 2**53 - 1
-"""Of what canonical JSON can express (section 1)."""
+"""Canonical JSON can express no larger integer (section 2)."""
 
 
 @runtime_checkable

@@ -20,7 +20,7 @@ from pol_jax.training.shards import ShardedLayout, ShardedState
 from pol_jax.training.states import HostState, Layout
 
 State: TypeAlias = HostState | DeviceDigests | Digest
-"""A state, or as much as a row needs of it."""
+"""A row is made from a state, or from as much of it as this."""
 
 
 @runtime_checkable

@@ -34,7 +34,7 @@ from pol_jax.training.initial_state import digest_of
 from pol_jax.training.states import Layout
 
 MOST_ANCESTORS: Final = 16
-"""How many proofs a verifier follows, one before the other."""
+"""A verifier follows so many proofs, one before the other (section 13.3)."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Lineage:
 
 
 VerifyAncestor: TypeAlias = Callable[[Path, Lineage], Report]
-"""Verifies an earlier proof as the one that starts from it is verified."""
+"""This function verifies an earlier proof as the one that starts from it is verified."""
 
 
 @dataclass(frozen=True)

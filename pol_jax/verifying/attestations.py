@@ -28,7 +28,7 @@ from pol_jax.reports.identity import Authorship, Period
 
 @dataclass(frozen=True)
 class Attested:
-    """These are the facts that the attestations of a proof show, all of them verified.
+    """Attested is what the attestations of a proof show, all of it verified.
 
     Attributes:
         authorship: who signed.

@@ -26,7 +26,7 @@ A claim names the environment of each step; `pol_jax.protocol.claim.INITIAL` sta
 """
 
 _GENERATOR: Final = ("platform", "device_kind", "jaxlib")
-"""Fields of an environment that decide which generator of random numbers a device has."""
+"""These fields of an environment decide which generator of random numbers a device has."""
 
 PRODUCTS_SHARE: Final = 0.1
 """The largest error, as a share of the update, that factors of 8 bits may explain: they give errors of a few percent,
@@ -35,7 +35,7 @@ and a false step one of about 1."""
 
 @dataclass(frozen=True)
 class BackendDifferences:
-    """This class tells whether this backend can judge by bits (section 13.1); it is asked only where bits differ.
+    """Backend differences say whether this backend can judge bits that differ (section 13.1).
 
     A program in exact arithmetic has the same bits on every backend that keeps its rules, which a self-test shows. Any
     other program may have other bits where the environment is not the one that the claim names.

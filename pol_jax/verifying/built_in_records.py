@@ -11,7 +11,7 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.training.task import BUILT_IN, Source, load_task
 
 BUILT_IN_RECORDS: Final = "the built-in task that the proof names"
-"""What a report calls the records of `built_in_source`."""
+"""This is what a report calls the records of `built_in_source`."""
 
 
 class UnknownTaskError(UsageError):

@@ -96,7 +96,7 @@ def judge_span(
 
 @dataclass(frozen=True)
 class _Perturbed:
-    """What the reference makes of states before that are off by rounding.
+    """Perturbed results are what the reference makes of states before that are off by rounding.
 
     Attributes:
         states: after the steps, of a start that is off by last places first, `PERTURBATIONS` of them.

@@ -132,7 +132,7 @@ class Compilation:
 
 @dataclass(frozen=True)
 class Compilations:
-    """These are all compilations of one program that this machine could make.
+    """Compilations are all those of one program that this machine could make.
 
     Attributes:
         spec: of the program's states.

@@ -31,7 +31,7 @@ _MIX: Final = 0x9E3779B97F4A7C15
 """2^64 over the golden ratio, an odd number: it spreads the bits of an index, for halves that follow no pattern."""
 
 Offered = Mapping[int, EntriesBySite]
-"""Entries by step."""
+"""These are entries by step."""
 
 
 def judge_decided(
@@ -62,7 +62,7 @@ def judge_decided(
 
 
 class FollowedSteps:
-    """Some steps from a state, under each compilation, with the entries that are used on the way."""
+    """Followed steps are some steps from a state, under each compilation, with the entries that are used on the way."""
 
     def __init__(
         self,

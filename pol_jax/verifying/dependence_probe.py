@@ -28,16 +28,16 @@ from pol_jax.training.inputs import StepInput
 State = Sequence[np.ndarray]
 
 _Ends = tuple[Callable[[int], np.ndarray], State]
-"""What gives a leaf of the state before a step, by its place, and the state after it."""
+"""The ends of a step are what gives a leaf of the state before it, by its place, and the state after it."""
 
 _LARGE: Final = 1 / 16
-"""The share of all moved values that a leaf holds which counts; small ones may be counters and statistics."""
+"""A leaf counts if it holds this share of all moved values; small ones may be counters and statistics."""
 
 _ENOUGH: Final = 16
-"""Values that a step moves in a leaf which counts, if there is one: a single one may be a rate or a count."""
+"""A leaf counts if the step moves so many of its values, if any leaf has so many: a single one may be a rate."""
 
 _MOST_BYTES: Final = 2**30
-"""Of a larger state no step is tried: three of them are in memory."""
+"""No step of a larger state is tried: three of them are in memory."""
 
 _CHUNK: Final = 2**20
 """So many numbers of a leaf are compared at a time."""

@@ -130,7 +130,7 @@ def merge_facts(shards: Sequence[Facts]) -> Facts:
 
 
 class FactsReplayer(Replayer):
-    """It tells what shards found in place of executing it; what none of them has found, it executes.
+    """This replayer tells what shards found in place of executing it; what none of them has found, it executes.
 
     That is little: a shard doesn't know the others' results, and may leave out a comparison that is needed after all.
     """

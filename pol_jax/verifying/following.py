@@ -27,7 +27,7 @@ from pol_jax.verifying.request import ProofRequest
 
 
 class Following(msgspec.Struct, frozen=True):
-    """This value says how a run is followed.
+    """A following says how a run is followed.
 
     Attributes:
         share: of its segments that are replayed, each chosen by chance when it has landed; the first one always is.

@@ -44,7 +44,7 @@ _ATTEMPTS = 5
 
 
 class LandedSegments:
-    """This class reads what a run has sealed so far: whole segments; the last, shorter one is left to the verification.
+    """Landed segments are the whole ones that a run has sealed; a shorter last one is left to the verification.
 
     Attributes:
         commitment: of the run.

@@ -37,7 +37,7 @@ MOST_REASONS: Final = 5
 
 @runtime_checkable
 class CommittedSteps(Protocol):
-    """Committed states, inputs and rows: what a comparison needs of a proof or an opening."""
+    """Committed steps have states, inputs and rows: what a comparison needs of a proof or an opening."""
 
     @property
     def commitment(self) -> Commitment:

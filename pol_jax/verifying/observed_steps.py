@@ -51,12 +51,12 @@ MIN_VARIANTS: Final = 3
 """With fewer compilations no bound is calibrated: what two of them have in common may be chance."""
 
 Observe = Callable[[EntriesBySite], Observation]
-"""Executes one step from one state under one compilation, with entries."""
+"""This function executes one step from one state under one compilation, with entries."""
 
 
 @dataclass
 class ObservedSteps:
-    """These are instrumented steps of a program, under several compilations.
+    """Observed steps are instrumented ones of a program, under several compilations.
 
     Attributes:
         program: of the proof.
@@ -221,4 +221,4 @@ def _same(a: EntriesBySite, b: EntriesBySite) -> bool:
 
 
 Taken = Mapping[int, EntriesBySite]
-"""The entries that are used, by step."""
+"""These are the entries that are used, by step."""

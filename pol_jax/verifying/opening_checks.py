@@ -31,7 +31,7 @@ from pol_jax.verifying.opening_rows import WHERE, check_opened_rows
 
 @dataclass(frozen=True)
 class Opened:
-    """This value is an opening whose parts hold against the claim.
+    """An opened run is an opening whose parts hold against the claim.
 
     Attributes:
         commitment: parsed.

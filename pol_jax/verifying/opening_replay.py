@@ -18,7 +18,8 @@ from pol_jax.verifying.opening_checks import Opened
 from pol_jax.verifying.row_comparison import RowComparer, placed_program, replay_steps
 
 ReplaySpans: TypeAlias = Callable[[Opened, Claim, Sequence[Span], Progress], list[ReplayResult]]
-"""Replays spans of an opening of the claim: `replay_here`, or what shares the work among several processes."""
+"""This function replays spans of an opening of the claim: `replay_here`, or what shares the work among several
+processes."""
 
 
 def replay_here(opened: Opened, _claim: Claim, wanted: Sequence[Span], progress: Progress) -> list[ReplayResult]:

@@ -26,10 +26,10 @@ NUDGES: Final = ((2, 1), (3, -1))
 """Seeds and signs of what shows whether last places decide: whatever reads them reads any that are off."""
 
 _FINE: Final = ("float32", "float64")
-"""The dtypes whose last places are far below any update."""
+"""These are the dtypes whose last places are far below any update."""
 
 _DEEP: Final = (*_FINE, "complex64", "complex128")
-"""The same, and those that are made of them."""
+"""These are the same, and those that are made of them."""
 
 
 def take_back(moved: State, start: State, before: State) -> list[np.ndarray]:

@@ -58,7 +58,7 @@ from pol_jax.verifying.verifier import Verifier
 
 @dataclass(frozen=True)
 class _Passed:
-    """This value holds what stages 1 to 6 leave to those after them.
+    """Stages 1 to 6 leave this to those after them.
 
     Attributes:
         checked: the proof, its program and the digests of its records.

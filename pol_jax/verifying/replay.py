@@ -33,7 +33,7 @@ from pol_jax.verifying.row_comparison import RowComparer, placed_program, replay
 
 @dataclass(frozen=True)
 class _Start:
-    """What a replay needs: the steps, the ledger's rows of these steps, and the state to begin with.
+    """A start is what a replay needs: the steps, the ledger's rows of these steps, and the state to begin with.
 
     The state is None where the span before ends in it, and is replayed before. A large one is read leaf by leaf, when
     it is put on the devices. Where the self-test has replayed the first steps of the span, ``tested`` is the state that
@@ -199,11 +199,11 @@ class Replayer:
 
 @dataclass(frozen=True)
 class _Reached:
-    """A state on the device that a replay has reached, after ``step``; its memory is reused by the replay after it."""
+    """A reached state lies on the device, after ``step``; the replay after it reuses its memory."""
 
     step: int
     leaves: Leaves
 
 
 MakeReplayer: TypeAlias = Callable[[Checked, Source, bytes | None, Progress], Replayer]
-"""Makes what replays a proof: `Replayer` itself, or what shares the work among several processes."""
+"""This function makes what replays a proof: `Replayer` itself, or what shares the work among several processes."""

@@ -29,7 +29,7 @@ from pol_jax.protocol.policies import (
 
 
 class FinalLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """This names a leaf that the final state must have, such as one of a model at hand.
+    """A final leaf is one that the final state must have, such as a leaf of a model at hand.
 
     Attributes:
         path: of the leaf.

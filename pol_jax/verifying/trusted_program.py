@@ -30,11 +30,11 @@ from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.task import BUILT_IN, Task, load_task
 
 _PRNG: Final = "threefry2x32"
-"""The keys for which a task is exported that has no program for those of a commitment."""
+"""A task that has no program for the keys of a commitment is exported for these."""
 
 
 class Expected(msgspec.Struct, frozen=True, tag="expected"):
-    """This value has digests of the programs that the trusted source gives, and of the names of their arrays.
+    """Expected is what the trusted source gives: digests of its programs, and of the names of their arrays.
 
     Attributes:
         artifacts: hex digests of init and step, as bytes.
@@ -49,7 +49,8 @@ class Expected(msgspec.Struct, frozen=True, tag="expected"):
 
 
 Trusted: TypeAlias = Callable[[Commitment, int], Expected | None]
-"""Tells what to expect of a proof with this commitment and so many steps; None where there is no source for it."""
+"""This function tells what to expect of a proof with this commitment and so many steps; None where there is no source
+for it."""
 
 
 def trust(*tasks: Task | Callable[[Commitment, int], Task]) -> Trusted:

@@ -82,7 +82,7 @@ class Verifier(ABC):
         )
         self._read: tuple[str, ...] = ()
         self.leaves: list[int] | None = None
-        """Places of the leaves that matter; None for all, or while the state isn't known."""
+        """These are the places of the leaves that matter; None for all, or while the state isn't known."""
 
     def run(self) -> Report:
         """Go through the stages up to the first that is not passed, and report.

@@ -18,7 +18,7 @@ from pol_jax.training.task import Source, Task
 
 @dataclass(frozen=True)
 class Data:
-    """The records of a worker, as it registered them before the first round: they can't be changed afterwards.
+    """A worker's data are its records, as it registered them before the first round: they can't be changed afterwards.
 
     Attributes:
         root: hex Merkle root over the digests of the records.

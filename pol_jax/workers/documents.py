@@ -39,7 +39,7 @@ _MEANINGS = {
     "task": "it describes another task",
     "format": "it has another format",
 }
-"""What it means that a part of a commitment is not the expected one; what comes first is told first."""
+"""These say what it means that a part of a commitment is not the expected one; the first of them is told first."""
 
 _RANKS = list(_MEANINGS)
 

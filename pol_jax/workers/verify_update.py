@@ -37,10 +37,11 @@ from pol_jax.workers.limits import limits_of
 from pol_jax.workers.trusted_task import TrustedTask
 
 Evidence: TypeAlias = Path | str | tuple[Path | str, Path | str]
-"""A proof's directory; or a directory with ``claim.json`` and ``commitment.json``, and the file of an opening."""
+"""Evidence is a proof's directory; or a directory with ``claim.json`` and ``commitment.json``, and the file of an
+opening."""
 
 BOUNDS = Bounds(silence_seconds=300, total_seconds=1800)
-"""On a verification, unless the coordinator says otherwise: no worker holds it up longer."""
+"""A verification has these bounds, unless the coordinator says otherwise: no worker holds it up longer."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def check_update(update: PyTree, expected: Expectation) -> tuple[FinalLeaf, ...]
 
 
 class _Asked:
-    """What the coordinator asks of a proof or of an opening, whatever the worker sends."""
+    """The coordinator asks this of a proof or of an opening, whatever the worker sends."""
 
     def __init__(
         self,
