@@ -65,6 +65,7 @@ def used_share(spec: StateSpec, plain: HostLeaves, decided: HostLeaves, choices:
         if is_floating(leaf.dtype):
             (moved,) = displacements((leaf,), [before], [after])
             shares.append(1.0 if _is_lost(before, after) else moved.part_of(rooms))
+        # Where nothing is rounded, a decision may have led anywhere (section 14.2).
         elif before.tobytes() != after.tobytes():
             shares.append(1.0)
     return max(shares)

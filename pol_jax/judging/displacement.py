@@ -115,4 +115,5 @@ def room_up_to(rooms: Sequence[Room], most: int | None) -> float:
 
 
 def _ratio(part: float, whole: float) -> float:
+    # Something against no distance at all is more than any share.
     return part / whole if whole else math.inf if part else 0.0

@@ -57,6 +57,7 @@ def odd_nans(leaf: LeafResults) -> int:
     A NaN has no distance to another one, and more bits than a model needs.
     """
     after = bits_of(leaf.after)
+    # Of any compilation: which payload a NaN has may depend on how it was compiled.
     known = np.logical_or.reduce([after == bits_of(each) for each in (leaf.reference, *leaf.others)])
     return int(np.count_nonzero(np.isnan(doubles(leaf.after)) & ~known))
 
