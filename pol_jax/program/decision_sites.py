@@ -143,6 +143,7 @@ class _Finder:
                     self.read(only_block(region))
             else:
                 for candidate in candidates(operation):
+                    # One operand that is computed is enough: a comparison with an argument turns over as well.
                     if any(self._may_differ(operand) for operand in candidate.operands):
                         tie = candidate.tie(
                             *(self._operand(operand, block, operation.name) for operand in candidate.operands)
@@ -154,6 +155,7 @@ class _Finder:
         return float_type(value) is not None and value not in self._main.arguments and not _is_constant(value)
 
     def _operand(self, value: Any, block: ir.Block, operation: str) -> Operand:
+        # A number that is known need not be shown, such as the 0 of a ReLU, however large its array is.
         repeated = _splat(value)
         if repeated is not None:
             return repeated
@@ -169,6 +171,7 @@ class _Finder:
 
 def _is_constant(value: Any) -> bool:
     """Return whether a value depends on nothing that a program is given."""
+    # Without recursion, since an operation may have thousands of others before it.
     pending, seen = [value], set[Any]()
     while pending:
         each = pending.pop()
@@ -176,6 +179,7 @@ def _is_constant(value: Any) -> bool:
             continue
         seen.add(each)
         owner = each.owner
+        # An argument, such as what a loop carries, is not constant, though it may begin as a constant (section 14.2).
         if isinstance(owner, ir.Block) or len(owner.operation.regions):
             return False
         operation = owner.operation

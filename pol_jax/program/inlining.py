@@ -109,6 +109,7 @@ def _check_size(name: str, named: Mapping[str, ir.Operation], sizes: dict[str, i
     """Return how many operations a function has when it is written out."""
     if name in above or name not in named:
         raise ValueError(f"calls {name}, which is missing or calls itself")
+    # Each function is counted once: to count by walking the calls would take as long as to write them out.
     if name not in sizes:
         total = 0
         for each in operations(named[name]):

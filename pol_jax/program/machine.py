@@ -91,6 +91,7 @@ def _libraries(device_platform: str) -> tuple[str, ...]:
 
 def _processors() -> int:
     """Return how many processors this process may use."""
+    # By affinity: XLA starts as many threads, and their number decides bits.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

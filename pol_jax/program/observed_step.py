@@ -91,6 +91,7 @@ def _exported(exported: jax.export.Exported, content: bytes, step: ObservedStep)
     takes = tuple(core.ShapedArray(each.shape, each.dtype) for each in step.nothing_given())
     shows = tuple(core.ShapedArray(step.shape(each), np.dtype(_dtype(each.dtype))) for each in step.shown)
     counts = tuple(core.ShapedArray((), np.dtype(np.int32)) for each in step.shown if each.nested)
+    # Only the structure is wanted: zeros stand for the arrays.
     arguments, _ = jax.tree.unflatten(exported.in_tree, [0] * len(exported.in_avals))
     results = jax.tree.unflatten(exported.out_tree, [0] * len(exported.out_avals))
     number, more = len(exported.in_avals), (*shows, *counts)
