@@ -114,6 +114,7 @@ def overlaid(entries: EntriesBySite, above: EntriesBySite) -> dict[int, Entries]
             joined[site] = each
             continue
         indices = np.concatenate([each.indices, joined[site].indices])
+        # Entries of a site ascend, and those below `above` may lie anywhere between its own.
         order = np.argsort(indices)
         joined[site] = Entries(indices[order], np.concatenate([each.values, joined[site].values])[order])
     return joined

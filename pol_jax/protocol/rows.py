@@ -63,6 +63,7 @@ class Row:
     @property
     def values(self) -> dict[str, np.float32]:
         """Return the metrics by name, bit for bit; none in row 0."""
+        # Not strict: row 0 has no metrics.
         return dict(zip(self.layout.metrics, np.frombuffer(self.metrics, "<f4"), strict=False))
 
     @property

@@ -75,6 +75,7 @@ class Segments:
 
     def of_step(self, step: int) -> int:
         """Return the segment whose file has the row of ``step``."""
+        # Row 0 is in the file of segment 0 (section 5.1).
         return max(0, (step - 1) // self.interval)
 
 

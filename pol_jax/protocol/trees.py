@@ -91,6 +91,7 @@ def split_pointer(path: str) -> list[str]:
 
 
 def _component(key: Any) -> str:
+    # jax's key paths have a key of a dict, a name of a field or an index of a list, each in an attribute of its own.
     for attribute in ("key", "name", "idx"):
         if hasattr(key, attribute):
             return str(getattr(key, attribute))
