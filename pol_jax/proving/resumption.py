@@ -84,6 +84,7 @@ def find_resumption(root: Path, commitment: Commitment, layout: Layout, steps: i
         witnessed[noticed.step] = witnessed[noticed.step] or bytes.fromhex(noticed.state)
     start, state, damaged = _last_good(root, layout, witnessed, processes)
     _agree_on_rows(processes, start, digests)
+    # Read a second time: the rows of a long run are too many to be kept from the first.
     after = [row for row in recorded() if row.step > min(start, sealed_to)]
     return Resumption(
         start=start,

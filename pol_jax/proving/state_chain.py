@@ -58,6 +58,7 @@ class StateChain:
     def _matching(self, state: PyTree) -> list[Any]:
         """Return the leaves of a state that has the structure of the task's."""
         leaves, structure = jax.tree.flatten(state)
+        # A pytree of other classes will do, if its leaves have the same paths in the same order.
         if structure == self._structure.treedef:
             return leaves
         paths, expected = [path for path, _ in flatten_with_paths(state)], [leaf.path for leaf in self._structure.spec]
