@@ -145,6 +145,7 @@ def verify_opening(
 def _fields(options: VerificationOptions) -> dict[str, Any]:
     """Return the fields of a request: without what stays in this process, and with files of trust anchors read."""
     kept_here = ("progress", "bounds", "trusted")
+    # None is what is left out, and gets the default of a request.
     fields: dict[str, Any] = {
         name: value for name, value in options.items() if value is not None and name not in kept_here
     }
