@@ -73,6 +73,7 @@ class Proof(Run):
         """
         content = read_bounded(self.root, RECORDS_FILE, self.limits)
         expected = self.commitment.data.records * DIGEST_BYTES
+        # A Merkle root says nothing about the number of its leaves (section 6).
         if len(content) != expected:
             raise ProofError(RECORDS_FILE, f"has {len(content)} bytes, expected {expected}")
         leaves = [content[begin : begin + DIGEST_BYTES] for begin in range(0, expected, DIGEST_BYTES)]
@@ -95,6 +96,7 @@ class Proof(Run):
         Raises:
             ProofError: the checkpoint is damaged, or changed since it was checked.
         """
+        # It was compared with the ledger when it was kept, and nobody can write to it since.
         if self.parts and (kept := self.parts.state(step)) is not None:
             return kept
         with seen_before() if self.seen else nullcontext():

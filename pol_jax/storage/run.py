@@ -98,6 +98,7 @@ class Run:
             raise UsageError(f"step {step}: expected a step from 0 to {self.last_step}")
         if self.open_rows and step >= self.open_rows[0].step:
             return self.open_rows[step - self.open_rows[0].step]
+        # Through `rows_after`, which compares what it reads with what a verification has seen.
         if self.claim:
             return next(self.rows_after(step - 1))
         layout = self.commitment.row_layout
