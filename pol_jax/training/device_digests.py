@@ -114,6 +114,7 @@ def _dispatch(parts: Sequence[Part], combine: Combine) -> DeviceDigests:
         order.append((device, slice(ends[device], end)))
         ends[device] = end
     found = dict[jax.Device, jax.Array]()
+    # One call a device: a compiled program takes arrays of one device alone.
     for device in ends:
         own = [part for part, where in zip(parts, devices, strict=True) if where == device]
         program = _program(tuple(part.pieces for part in own), device.platform)

@@ -125,6 +125,7 @@ def step_inputs(
         read = take(source, spec, places.reshape(-1))
         for at, (step, key, indices) in enumerate(block):
             begin, end = at * places.shape[1], (at + 1) * places.shape[1]
+            # An intervention after the step before puts leaves into the state that this step begins with (section 2.2).
             yield StepInput(step, key, indices, tuple(leaf[begin:end] for leaf in read), changes(step - 1), rows)
 
 

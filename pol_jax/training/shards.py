@@ -135,6 +135,7 @@ class ShardedLayout(Layout):
             numbers = [number for shard in owned for number in shard.pieces]
             found |= dict(zip(numbers, parts[: len(numbers)], strict=True))
             rest = iter(parts[len(numbers) :])
+            # Digests of copies are sent only where copies are compared.
             copied += [
                 (each, process, list(islice(rest, len(each.pieces)))) for each in copies if len(parts) > len(numbers)
             ]
@@ -164,6 +165,7 @@ class ShardedState(HostState):
         process, layout = jax.process_index(), self.layout
         pieces = list[memoryview]()
         for shard in (*layout.owned(process), *(layout.copies(process) if with_copies else ())):
+            # Of one device: `check_replicas` compares the others of this process.
             content = np.asarray(self._parts[shard.leaf][shard.on(process)[0]])
             pieces += cut(_part(layout.spec[shard.leaf], content.shape), content)
         return b"".join(piece_digests(pieces))
@@ -223,6 +225,7 @@ def _shards(spec: StateSpec, placement: Placement) -> Iterator[Shard]:
         numbers = np.arange(first, first + math.prod(leaf.pieces)).reshape(leaf.pieces)
         devices = dict[tuple[tuple[int, int], ...], list[jax.Device]]()
         for device, index in sharding.devices_indices_map(leaf.shape).items():
+            # A slice of a whole axis has no bounds of its own, and equal parts must be equal keys.
             bounds = tuple(each.indices(size)[:2] for each, size in zip(index, leaf.shape, strict=True))
             # In the order of the devices of the mesh, so that all processes agree on who digests a shard.
             devices.setdefault(bounds, []).append(device)
@@ -236,6 +239,7 @@ def _shards(spec: StateSpec, placement: Placement) -> Iterator[Shard]:
 def _pieces_at(leaf: LeafSpec, bounds: Sequence[tuple[int, int]]) -> Index:
     """Return which pieces of a leaf lie in a part of it; an axis without elements is not cut."""
     return tuple(
+        # Without a rest: each device has whole pieces (section 2.1).
         slice(begin * pieces // size, end * pieces // size) if size else slice(None)
         for (begin, end), pieces, size in zip(bounds, leaf.pieces, leaf.shape, strict=True)
     )

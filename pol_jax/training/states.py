@@ -141,6 +141,7 @@ class Layout:
 
         No view may be left when the next step begins: it could not take over the memory, and would copy the state.
         """
+        # On a CPU `np.asarray` shares the memory of an array.
         return HostState(self, tuple(np.asarray(leaf) for leaf in leaves))
 
     def copy_of(self, leaves: Sequence[jax.Array]) -> HostState:
