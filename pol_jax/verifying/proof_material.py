@@ -80,9 +80,11 @@ class _Inputs:
             if left >= 0:
                 read.append(each)
             else:
+                # Not all of them fit any more, so that none is worth its memory.
                 read.clear()
             yield each
         if left >= 0:
+            # Only here, after the last one: whoever iterates may leave earlier.
             self._kept[:] = read
 
     def _read(self) -> Iterator[StepInput]:
