@@ -95,6 +95,7 @@ def check_update_documents(root: Path, expected: Expectation, limits: Limits) ->
         raise ProofError(commitments.FILE, "is not the commitment that the claim names")
     found = differing_fields(commitment, expected.commitment)
     differing = [each for each in found if each[0] not in ("program.init", "program.step")]
+    # The first of them is told: it says most about what went wrong.
     for name, theirs, ours in sorted(differing, key=lambda each: _rank(each[0])):
         meaning = _MEANINGS.get(_part(name), "it was not assigned")
         raise ProofError(commitments.FILE, f"{meaning}: {name} is {theirs}, expected {ours}")
@@ -116,6 +117,7 @@ def check_signature(root: Path, claim: Claim, key: str, limits: Limits) -> None:
     where = folder.where(folder.CLAIM)
     if folder.find(root, folder.CLAIM) is None:
         raise ProofError(where, f"is missing: the claim must be signed by {key}")
+    # Of files beside a proof, `total_bytes` is the only limit; an envelope is hardly larger than what it holds.
     signed = read_bounded(root, where, replace(limits, total_bytes=2 * limits.document_bytes))
     check_document(read_attestation(signed, "claim", where=where, pinned=key), claim.encode(), where)
 

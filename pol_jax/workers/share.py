@@ -20,6 +20,7 @@ def steps_within(share: int | float, steps: int, fraction: float = 0.05) -> Rand
     Raises:
         UsageError: the share has no room for the first, the last and one random step.
     """
+    # The first and the last step are in every challenge of random steps (section 12.3).
     drawn = min(int(share * steps) - 2, steps)
     if drawn < 1:
         raise UsageError(f"share {share:g} of {steps} steps: expected room for 3 steps, of which one is random")
