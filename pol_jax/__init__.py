@@ -30,6 +30,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# For type checkers alone: at run time each of these names is imported when it is first used.
 if TYPE_CHECKING:
     from pol_jax.attesting.key_files import read_private_key
     from pol_jax.errors import PolError
@@ -160,6 +161,7 @@ def __getattr__(name: str) -> Any:
     """Import a name's module when it is first used: ``import pol_jax`` costs no jax."""
     if name == "__version__":
         return import_module("importlib.metadata").version("pol_jax")
+    # A module, while all other names are of something inside of one.
     if name == "html":
         return import_module("pol_jax.html")
     if name not in _HOME:

@@ -57,6 +57,7 @@ def open_plain(path: Path, *, follow: bool = False) -> BinaryIO:
     Raises:
         OSError: it can't be opened, or is no plain file.
     """
+    # To open a pipe that nobody writes to would wait for ever, and a link may lead anywhere.
     flags = os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     file = os.fdopen(os.open(path, flags), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
