@@ -166,7 +166,11 @@ def load_program(artifacts: Artifacts, signature: Signature) -> Program:
 
 
 def check_constants(program: Program, limits: Limits) -> None:
-    """Refuse programs that hold more bytes of constants than the limit: weights could be hidden there (section 9)."""
+    """Refuse programs that hold more bytes of constants than the limit: weights could be hidden there (section 9).
+
+    Raises:
+        ProofError: they hold more.
+    """
     most = limits.constants(nbytes(program.signature.state))
     if program.constant_bytes > most:
         raise ProofError(

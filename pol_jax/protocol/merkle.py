@@ -12,7 +12,11 @@ from pol_jax.protocol.encoding import DIGEST_BYTES, Digest, node_digest
 
 
 def root(leaves: Sequence[Digest]) -> Digest:
-    """Return the root over ``leaves``, which must not be empty; it takes O(n) hashes."""
+    """Return the root over ``leaves``, with one hash less than there are leaves.
+
+    Raises:
+        ValueError: there are no leaves; such a tree has no root (section 6).
+    """
     if not leaves:
         raise ValueError("a Merkle tree needs at least one leaf")
     level = list(leaves)

@@ -41,7 +41,11 @@ def witnessed_spans(schedule: Schedule, steps: Iterable[int], last: int) -> list
 
 
 def witnessed_span(schedule: Schedule, step: int, last: int) -> Span:
-    """Return the span of one challenged step; see `witnessed_spans`."""
+    """Return the span of one challenged step; see `witnessed_spans`.
+
+    Raises:
+        UsageError: the run does not have the step.
+    """
     if not 1 <= step <= last:
         raise UsageError(f"step {step}: the run has steps 1 to {last}")
     start, stop = step - 1, step

@@ -70,7 +70,11 @@ def regenerate(
 
 
 def committed_state(proof: FinishedProof, layout: Layout, step: int) -> HostState:
-    """Return the state of a checkpoint, which must be the one in the ledger."""
+    """Return the state of a checkpoint, which must be the one in the ledger.
+
+    Raises:
+        BackendError: it is another one.
+    """
     state = layout.gather(proof.host_leaves(step))
     # Orbax does not notice a damaged array; a state that is not the one in the ledger would spoil all that follow.
     if state.digest() != proof.row(step).state:
@@ -79,7 +83,12 @@ def committed_state(proof: FinishedProof, layout: Layout, step: int) -> HostStat
 
 
 def check_initial(proof: FinishedProof, program: Program, state: HostState) -> None:
-    """Refuse to open a run whose initial state is not what ``init`` gives here, beside leaves that were taken over."""
+    """Refuse to open a run whose initial state is not what ``init`` gives here, beside leaves that were taken over.
+
+    Raises:
+        BackendError: it is another one, and this is not the prover's machine.
+        ProofError: it is another one on the prover's machine, or other leaves were taken over.
+    """
     check_taken(proof.commitment, state.leaves, checkpoint_name(0))
     with executing(program.signature):
         given = taken_of(proof.commitment, state.leaves)

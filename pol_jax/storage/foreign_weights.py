@@ -36,7 +36,11 @@ def load_weights(path: Path) -> PyTree:
 
 
 def nested_by_name(arrays: dict[str, np.ndarray]) -> PyTree:
-    """Return arrays that are named by paths, such as ``params/w`` or ``params.w``, as nested dicts."""
+    """Return arrays that are named by paths, such as ``params/w`` or ``params.w``, as nested dicts.
+
+    Raises:
+        UsageError: an array lies below another one.
+    """
     separator = "/" if any("/" in name for name in arrays) else "."
     tree: dict[str, Any] = {}
     for name, array in arrays.items():

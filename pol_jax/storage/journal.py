@@ -42,7 +42,11 @@ class Journal:
         self._file = path.open("ab", buffering=0)
 
     def append(self, row: bytes) -> None:
-        """Append one row, as `Row.encode` has it."""
+        """Append one row, as `Row.encode` has it.
+
+        Raises:
+            OSError: it can't be written whole.
+        """
         frame = _frame(row)
         if self._file.write(frame) != len(frame):  # a short write means that the disk is full
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -93,7 +93,12 @@ class Run:
         return sealed_steps(self.root, self.reader.last_step)
 
     def row(self, step: int) -> Row:
-        """Return the ledger's row of one step, after reading one segment."""
+        """Return the ledger's row of one step, after reading one segment.
+
+        Raises:
+            UsageError: the run does not have the step.
+            ProofError: the segment is damaged, or changed since it was checked.
+        """
         if not 0 <= step <= self.last_step:
             raise UsageError(f"step {step}: expected a step from 0 to {self.last_step}")
         if self.open_rows and step >= self.open_rows[0].step:

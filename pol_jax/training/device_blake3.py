@@ -38,7 +38,11 @@ word of each in one vector register."""
 
 
 def context_key(context: str) -> tuple[int, ...]:
-    """Return the key words of BLAKE3's derive-key mode for a context of at most 64 bytes."""
+    """Return the key words of BLAKE3's derive-key mode for a context of at most 64 bytes.
+
+    Raises:
+        ValueError: the context is longer than a block.
+    """
     content = context.encode()
     if len(content) > _BLOCK_BYTES:
         raise ValueError(f"context: {len(content)} bytes, expected at most {_BLOCK_BYTES}")

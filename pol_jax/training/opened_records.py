@@ -49,7 +49,11 @@ class OpenedRecords:
         return self._at(index).digest
 
     def check(self, batch: Batch, indices: UInt64[np.ndarray, " batch"]) -> UInt8[np.ndarray, "batch 32"]:
-        """Return the digests of the records of a batch; see `pol_jax.training.committed_records.CommittedRecords`."""
+        """Return the digests of the records of a batch; see `pol_jax.training.committed_records.CommittedRecords`.
+
+        Raises:
+            DataError: they are not those of the opened records.
+        """
         records = [self._at(index) for index in indices.tolist()]
         # Either all records have a salt or none has one: stage 5 refuses an opening that mixes them.
         salts = [record.salt for record in records if record.salt is not None] or None

@@ -94,7 +94,11 @@ def _mismatch(dtype: np.dtype, shape: tuple[int, ...], want: ArraySpec) -> str:
 
 
 def check_numbers(where: str, array: np.ndarray) -> None:
-    """Refuse arrays of text, objects and dates, and numbers of a kind that no digest is defined for."""
+    """Refuse arrays of text, objects and dates, and numbers of a kind that no digest is defined for.
+
+    Raises:
+        DataError: it is one of these.
+    """
     # `V` is the kind of bfloat16 and most float8, and of structured arrays, which have names of fields.
     if array.dtype.kind not in "biufcV" or array.dtype.names:
         kind = array.dtype.type.__name__
@@ -124,6 +128,9 @@ def conform(leaf: np.ndarray, want: ArraySpec, size: int) -> np.ndarray:
     """Return ``leaf`` in the committed dtype, its own or that of jax without 64-bit types.
 
     No integer may change its value, and no number become infinite.
+
+    Raises:
+        DataError: it has another shape or dtype, or a value that doesn't fit.
     """
     if leaf.shape != (size, *want.shape) or not _fits(leaf.dtype, want.dtype):
         raise DataError(f"record leaf {_mismatch(leaf.dtype, leaf.shape[1:], want)}")

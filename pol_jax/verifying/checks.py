@@ -1,4 +1,4 @@
-"""The stages of a verification that need no replay, in order: 1 to 6. Any failure is a refusal.
+"""The stages of a verification that need no replay, in order: 1 to 6. Any failure is a refusal (`ProofError`).
 
 1. limits and names; 2. files against claim; 3. commitment; 4. ledger; 5. keys and order; 6. state digests.
 """

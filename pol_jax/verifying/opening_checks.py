@@ -69,7 +69,12 @@ class Opened:
 
 
 def check_opened_commitment(opening: Opening, claim: Claim, limits: Limits) -> tuple[Commitment, Program]:
-    """Check stage 3: the commitment is the claimed one, and the programs are the committed ones."""
+    """Check stage 3: the commitment is the claimed one, and the programs are the committed ones.
+
+    Raises:
+        ProofError: something is another one, or beyond the limits.
+        BackendError: the programs are of a version that this jax can't read.
+    """
     commitment = Commitment.parse(opening.commitment)
     if commitment.digest().hex() != claim.commitment:
         raise ProofError(WHERE, "commitment: is not the one that the claim names")
@@ -82,7 +87,12 @@ def check_opened_commitment(opening: Opening, claim: Claim, limits: Limits) -> t
 
 
 def load_opened_program(opening: Opening, commitment: Commitment, limits: Limits) -> Program:
-    """Load the programs, if they are the committed ones and their state is within the limit. The claim isn't needed."""
+    """Load the programs, if they are the committed ones and their state is within the limit. The claim isn't needed.
+
+    Raises:
+        ProofError: they are others, or the state is larger.
+        BackendError: they are of a version that this jax can't read.
+    """
     if nbytes(commitment.state) > limits.state_bytes:
         raise ProofError(WHERE, f"commitment: state: more than the limit of {limits.state_bytes} bytes")
     artifacts = Artifacts(opening.init, opening.step)
@@ -96,6 +106,9 @@ def check_opened_decisions(opening: Opening, program: Program, rows: Mapping[int
     """Check stage 5: decisions are of opened steps, and of sites and elements that the program has.
 
     Those of a program that can't be followed here are not used, and there is nothing to hold them against.
+
+    Raises:
+        ProofError: they are not.
     """
     for each in opening.decisions:
         if each.step not in rows:

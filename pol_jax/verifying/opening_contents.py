@@ -1,4 +1,7 @@
-"""The arrays of an opening, records, states and interventions, have the digests that its rows and claim name."""
+"""The arrays of an opening, records, states and interventions, have the digests that its rows and claim name.
+
+What breaks a rule is a `ProofError`; so it is in all checks of an opening (docs/protocol.md, section 14).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The rows of an opening are in the claimed ledger, and each has what a row of its step must have (section 14)."""
+"""The rows of an opening are in the claimed ledger, and each has what a row of its step must have (section 14).
+
+What breaks a rule is a `ProofError`.
+"""
 
 from __future__ import annotations
 
