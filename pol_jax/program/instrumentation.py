@@ -158,8 +158,7 @@ class _Instrumenter:
             before = set[Any]()
             if each.shown.nested:
                 state = states[place]
-                # Executions beyond the capacity overwrite the last row, which nobody reads; the count tells that there
-                # were more.
+                # Executions beyond the capacity overwrite the last row, which nobody reads; the count tells of them.
                 row = stablehlo.minimum(state.count, self._constant(self._capacity))
                 zero = self._constant(0)
                 starts = [row, *[zero] * len(each.shown.shape)]

@@ -90,8 +90,7 @@ class Placement:
         places = self.rows(batch_size)
 
         def part(leaf: np.ndarray, index: Index) -> np.ndarray:
-            # This process has read only the rows that its devices receive, so a row's place in the batch is found among
-            # them.
+            # This process has read only the rows that its devices receive, so a row's place is found among these.
             first, last = np.searchsorted(places, np.arange(batch_size)[index[0]][[0, -1]])
             return leaf[first : last + 1]
 

@@ -53,8 +53,7 @@ def nested(spec: Sequence[ArraySpec], leaves: Sequence[Any]) -> PyTree:
         for parent in parents:
             node = node.setdefault(parent, {})
         node[last] = value
-    # The path `/` has an empty part too, and is a dict of one leaf; only the empty path is that of a state which is one
-    # array.
+    # The path `/` has an empty part too, and is a dict of one leaf; only the empty path is that of a single array.
     return tree[""] if set(tree) == {""} and spec[0].path == "" else tree
 
 

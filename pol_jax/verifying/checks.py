@@ -178,8 +178,7 @@ def check_states(
     """
     assert proof.seen is not None  # noqa: S101  # it passed stage 4
     states, steps = proof.seen.states, proof.checkpoints()
-    # Without these two, nothing shows where the run begins and in which model it ends; others may be thinned out
-    # (section 10).
+    # Without these two, nothing shows where the run begins and ends; others may be thinned out (section 10).
     for step in sorted({0, proof.segments.steps} - set(steps)):
         raise ProofError(checkpoint_name(step), "is missing")
     for step in sorted(set(steps) - states.keys()):

@@ -186,8 +186,7 @@ class FactsReplayer(Replayer):
         self, material: CommittedSteps, spans: Sequence[Span], progress: Progress, equal: Sequence[Span] = ()
     ) -> Iterator[Compared]:
         """Tell how far committed states are from what the shards' machine gives."""
-        # As in a comparison in one process: spans with equal bits are looked at only where all others pass (section
-        # 14.1).
+        # As in a comparison in one process: spans with equal bits are looked at only where all others pass (14.1).
         passed = True
         for span in spans:
             found = self._compared.get(span) or next(super().compare_spans(material, [span], progress))

@@ -95,8 +95,7 @@ def _committed_records(opening: Opening, commitment: Commitment) -> OpenedRecord
             raise ProofError(WHERE, f"{where}: index {opened.index} is not after the one before")
         if opened.index >= data.records:
             raise ProofError(WHERE, f"{where}: index {opened.index}: the source has {data.records} records")
-        # Public and salted records have digests of different contexts (section 3), and the commitment says which all
-        # have.
+        # Public and salted records have digests of different contexts (section 3); the commitment says which it is.
         if (opened.salt is not None) != data.salted:
             raise ProofError(WHERE, f"{where}: salt {'is missing' if data.salted else 'must be missing'}")
         leaves = opened_arrays(where, data.record, opened.leaves)

@@ -231,8 +231,7 @@ class ProofVerifier(Verifier):
         # Should the replay be interrupted, the report says that nothing was covered.
         self.add(coverage=covered_segments(request.policy, challenged, [], segments))
         steps = sum(len(route.span.steps) for route in challenged)
-        # The source is asked for only now: a proof that stages 1 to 6 refuse must not make the verifier read a data
-        # set.
+        # The source is asked for only now: a proof that stages 1 to 6 refuse must not make a verifier read records.
         source = source_for(self._source, checked.proof.commitment)
         self.progress.stage(Stage.REPLAY.value)
         self.progress.begin("replaying", steps + self_test_of(segments).stop)
