@@ -27,7 +27,8 @@ class Setting:
         slack: the largest distance that the rule of the 2021 paper lets pass; an absolute distance of parameters.
         often: whether every segment but the first gets a false step, where one false step of the whole run is the
             attack; a replay judges each segment by itself, so that one proof is as many trials. The first one stays
-            true then, in other attacks too: a backend that gets its bits rejects what is false by bits alone.
+            true then, in other attacks too: a backend that gets its bits rejects false ones by bits alone, while one
+            that reproduces no segment compares numbers (section 13.1), which takes far longer.
     """
 
     victim: Proof
@@ -64,6 +65,7 @@ class Setting:
     @property
     def chance(self) -> np.random.Generator:
         """Return a generator of the forger's own."""
+        # Each access begins anew, so that what one part of an attack draws does not depend on what another part drew.
         return np.random.default_rng(self.seed)
 
     def named(self, suffix: str = "") -> str:
@@ -91,13 +93,14 @@ class Setting:
         """
         places = parameters_of(self.spec)
         length = state_distance(self.spec, first, self.target, places)
+        # The rule measures from a replayed state, which has moved too: half of the slack is left for that.
         segments = int(np.ceil(2 * length / self.slack)) if self.slack else 0
         return max(self.steps, self.interval * segments)
 
 
 @dataclass(frozen=True)
 class Forged:
-    """This value is a forged proof, and what it cost.
+    """A forged proof is a directory, what its forger says about it, and what it cost to make.
 
     Attributes:
         root: its directory.
@@ -109,7 +112,7 @@ class Forged:
         parents: proofs that it starts from, and that the forger shows.
         parent_steps: the false steps of the first of them, as the forger knows.
         gain: how far the parameters end from where the same run without changes ends, as a share of the way from the
-            initial to the final ones; None where no step is true but for a change.
+            initial to the final ones; None for an attack that does not change single steps of a true run.
     """
 
     root: Path

@@ -1,8 +1,8 @@
-"""Updates that top-Q never looks at: true ones are made large, and the false ones stay smaller.
+"""These attacks hide false updates from the top-Q rule (section 12.2), which looks at the largest updates only.
 
 C. Fang et al. (EuroS&P 2023) call it a blindfold: the forger trains truly for Q segments of every epoch, with updates
 that rank first, and moves to the stolen model in the others. `poisoned-step` does the least of it: one step of a long
-and otherwise true run is another one, such as one that puts a back door in.
+and otherwise true run is false, such as one that puts a back door in.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from pol_jax.protocol.spans import Segments
 from pol_jax.training.inputs import StepInput
 
 Q: Final = 2
-"""How many true segments an epoch has: as many as the verifier replays."""
+"""An epoch has so many true segments: as many as a verifier replays by the rule of the paper."""
 
 EPOCHS: Final = 4
-"""The run is no shorter than this, so that the smaller false updates lead far enough."""
+"""The run has at least so many epochs, so that the smaller false updates lead far enough."""
 
 RATE: Final = 4.0
 """The forger's program has so many times the victim's rate: its true updates rank first."""
@@ -44,12 +44,14 @@ def _blindfold(setting: Setting, out: Path) -> Forged:
     for number in range(len(segments)):
         span = segments.span(number)
         inputs = proof.inputs[span.start : span.stop]
+        # The epoch of a segment is the one in which its first record lies (section 12.2).
         before, own = transcript.states[-1], seen.setdefault(int(span.start // epoch), [])
         if len(own) < Q:
             part = execute(proof.program, before, inputs)
             gradients += len(inputs)
             own.append(state_distance(setting.spec, before, part.states[-1], places))
         else:
+            # A tenth below the smallest true update of the epoch, so that no false one is among the Q largest.
             goal = moved(before, setting.target, places, 0.9 * min(own))
             states = line(setting.spec, before, goal, len(inputs))
             part = invented(states, inputs, len(proof.program.signature.metrics))
@@ -69,7 +71,7 @@ def poison(program: Program, before: State, inputs: StepInput, places: tuple[int
 
 
 def poisoned(setting: Setting, out: Path, at: Sequence[int], strength: float = 1.0) -> Forged:
-    """Write a true run, in which the steps ``at`` alone are other ones."""
+    """Write a true run in which the steps ``at`` alone are false."""
     proof = FalseProof.begin(out, of_length(setting.task, setting.steps), setting.interval, setting.named())
     places = parameters_of(setting.spec)
 

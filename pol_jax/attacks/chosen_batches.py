@@ -1,4 +1,4 @@
-"""True records in batches of the forger's choice.
+"""These attacks give the steps true records, but in batches of the forger's choice.
 
 Forging: A. Thudi et al., "On the Necessity of Auditable Algorithmic Definitions for Machine Unlearning", USENIX
 Security 2022. Stolen states are said to come from other batches, which were found by trying: those whose updates come
@@ -25,7 +25,7 @@ from pol_jax.training.inputs import StepInput
 from pol_jax.training.records import take
 
 TRIED: Final = 4
-"""So many batches are tried for each step."""
+"""The forger tries so many batches for each step."""
 
 
 def nearest(
@@ -46,6 +46,7 @@ def nearest(
 
 def _candidates(proof: FalseProof, inputs: StepInput, draw: np.random.Generator) -> list[StepInput]:
     """Return the inputs of a step with `TRIED` batches by chance, none of which has the first record."""
+    # Record 0 is the one that is said never to have been used.
     drawn = [draw.choice(np.arange(1, len(proof.task.source)), proof.task.batch_size, False) for _ in range(TRIED)]
     spec = proof.commitment.data.record
     return [
@@ -64,6 +65,7 @@ def _forge_batches(setting: Setting, out: Path) -> Forged:
         goal = setting.victim.host_leaves(min(end, setting.steps))
         tried = _candidates(proof, each, draw)
         state, measured, inputs = nearest(proof.program, states[-1], goal, tried, places)
+        # Only checkpoints need to be the victim's: between them, no verifier sees a state, only digests.
         states.append(goal if each.step in (end, setting.steps) else state)
         chosen.append(inputs)
         metrics.append(measured)

@@ -1,7 +1,7 @@
 """A forger writes a proof as an honest prover does, by the same recorder, but of a run of their own choice.
 
-They commit like anyone, so that keys and order follow from their commitment. What they leave out is the look at what
-they have written, which `pol_jax.proving.finishing` has: a false proof would not pass it.
+They commit like anyone, so that keys and order follow from their commitment. What they leave out is the check of what
+they have written, which `pol_jax.proving.finishing` makes: a false proof would not pass it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from pol_jax.training.states import Layout
 from pol_jax.training.task import Source, Task
 
 _NOTHING_YET: Final = Resumption(-1, None, None, [], -1, [], [], [])
-"""A forger writes a run in one go."""
+"""A forger writes a run in one go: the recorder finds no earlier row, checkpoint or move to continue from."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class FalseProof:
     @classmethod
     def begin(cls, root: Path, task: Task, interval: int, seed: str, **choices: Any) -> FalseProof:
         """Commit to a task, in a new directory; ``choices`` are those of `Choices`."""
+        # A digest in every row, so that nothing is measured: without a number, committing times a few true steps.
         chosen = Choices(interval=interval, seed=seed, witness_interval=1, **choices)
         root.mkdir(parents=True)
         commitment, program = write_commitment(root, task, chosen, Silent())
@@ -97,6 +98,7 @@ class FalseProof:
         for row, state in self._rows(layout, transcript):
             kept = schedule.has_checkpoint(row.step, transcript.steps)
             recorder(row, layout.gather(state) if kept else None)
+        # Where a run was made is the prover's word, which nobody can check (section 2.2).
         own = msgspec.structs.replace(own_environment(self.commitment), **environment)
         claim = Claim(
             format=self.commitment.format,
@@ -138,13 +140,14 @@ def claim_elsewhere(root: Path, cpu: str = "an abacus") -> None:
     other = msgspec.structs.replace(claim.environment, cpu=cpu)
     changed = msgspec.structs.replace(claim, environments=(EnvironmentFrom(0, other),))
     write_whole(root / claims.FILE, changed.encode())
+    # The inventory has the digest of the claim's file, and stage 2 would find the old one.
     write_whole(root / inventory.FILE, take_inventory(root, Limits(), claim.format))
 
 
 def open_falsely(
     root: Path, source: Source, transcript: Transcript, steps: Sequence[int], *, decisions: bool = False
 ) -> Opening:
-    """Return an opening of a false proof: with the states that the forger tells of, none of which is looked at.
+    """Return an opening of a false proof, with the states that the forger tells of; none of them is checked.
 
     Args:
         root: the proof, written by `FalseProof.write`.
@@ -157,6 +160,7 @@ def open_falsely(
     layout = Layout(proof.commitment.state)
     wanted = witnessed_spans(proof.commitment.schedule, steps, transcript.steps)
     rows, digests = opened_rows(proof, wanted)
+    # Whatever was asked for, an opening has both ends of the run (section 14): without them nothing is accepted.
     ends = {0, transcript.steps} | {end for span in wanted for end in (span.start, span.stop)}
     states = {step: layout.gather(transcript.states[step]) for step in sorted(ends)}
     return opening_of(proof, source, wanted, rows, digests, states, decisions=decisions)

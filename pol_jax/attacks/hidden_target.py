@@ -1,9 +1,9 @@
-"""The forger is the author of the program: the stolen model is in it, in its records, or in the optimizer's state.
+"""These attacks hide the stolen model in the program, in its records, or in the optimizer's state.
 
-These are this project's own. Each step of the program trains, and pulls the parameters towards numbers that it holds or
-is given. Every state is then what the program truly gives, so that no replay shows anything; what helps is to read the
-program, or to compare it with source that the verifier trusts. The optimizer's state is different: there a program that
-is trusted does the work, from one state that it did not give.
+They are this project's own. In the first two, the forger is the author of the program: each step trains, and pulls the
+parameters towards numbers that the program holds or is given. Every state is then what the program truly gives, so that
+no replay shows anything; what helps is to read the program, or to compare it with source that the verifier trusts. The
+optimizer's state is different: there a trusted program does the work, from one state that it did not give.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from pol_jax.training.records import Arrays
 from pol_jax.training.task import Key, PyTree, Task
 
 PULL: Final = 0.2
-"""So much of the way to the target is gone in each step."""
+"""Each step goes this share of the way that is left to the target."""
 
 LEVELS: Final = 127
-"""The target is written in whole numbers up to this one, a byte each."""
+"""The target is written in whole numbers of at most this magnitude, so that each is one byte (``int8``)."""
 
 LARGEST: Final = 2**16
-"""A momentum is tried up to so many times the way to the target."""
+"""The forger tries momenta up to so many times the way to the target."""
 
 
 def packed(leaf: np.ndarray) -> tuple[np.ndarray, float]:
     """Return a leaf as bytes, and what one of them stands for."""
-    unit = float(np.abs(leaf).max()) / LEVELS or 1.0
+    unit = float(np.abs(leaf).max()) / LEVELS or 1.0  # a leaf of zeros would have a unit of 0
     return np.rint(leaf / unit).astype(np.int8), unit
 
 
@@ -67,6 +67,7 @@ def _in_constants(setting: Setting, out: Path) -> Forged:
         return pulled_to(structure, new, places, target), metrics
 
     size = sum(number.size for number, _ in constants)
+    # The forger's own export refuses no constants. How many are too many is the verifier's limit (section 11).
     return _train(setting, out, replace(setting.task, step=step), constant_bytes=2**16 + 8 * size)
 
 
@@ -101,7 +102,7 @@ def _in_optimizer(setting: Setting, out: Path) -> Forged:
     def change(step: int, _before: State, after: State) -> State:
         nonlocal tried
         if step not in chosen or step == proof.steps:
-            return after
+            return after  # a momentum acts in the step that follows, and none follows the last one
         found, more = _best_momentum(proof, after, proof.inputs[step], setting, parameters, momenta)
         tried += more
         return found
@@ -121,6 +122,7 @@ def _best_momentum(
 ) -> tuple[State, int]:
     """Return the state with the momentum whose next step ends nearest to the target, of many lengths, and how many."""
     found = list[tuple[float, State]]()
+    # Both signs: optimizers differ in whether the momentum is added or subtracted.
     lengths = [sign * 4.0**power for power in range(-6, 9) for sign in (1, -1) if 4.0**power <= LARGEST]
     with executing(proof.program.signature):
         for length in lengths:
@@ -136,6 +138,7 @@ def _best_momentum(
 def _momenta(setting: Setting, parameters: tuple[int, ...]) -> tuple[int, ...]:
     """Return the place of each parameter's momentum, or nothing if one of them has none."""
     paths = [leaf.path for leaf in setting.spec]
+    # Optax calls the momentum of Adam "mu" and that of SGD "trace", and gives each the path of its parameter.
     names = [paths[at].removeprefix("/params") for at in parameters]
     found = [
         next((at for at, path in enumerate(paths) if path.endswith((f"/mu{name}", f"/trace{name}"))), None)

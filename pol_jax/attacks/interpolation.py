@@ -1,10 +1,10 @@
-"""Straight lines: the states between a first one and the stolen model are said to be training.
+"""These attacks say that the states on a straight line from a first state to the stolen model are training.
 
-Three kinds. With the true program, the paper says that it fails (Jia et al., IEEE S&P 2021, section VI). With a program
-whose updates are all but nothing, every replay stays where it begins, and the line only needs pieces that are shorter
-than the slack: infinitesimal updates (C. Fang et al., "Proof-of-Learning is Currently More Broken Than You Think",
-EuroS&P 2023, who call it that). From an initial state whose values are a true draw, in the order of the stolen weights,
-the line is short, and no test of a distribution sees it: a rank-matched start (the same paper).
+There are three kinds. With the true program, the paper says that it fails (Jia et al., IEEE S&P 2021, section VI). With
+a program whose updates are nearly 0, every replay stays where it begins, and the line only needs pieces that are
+shorter than the slack; C. Fang et al. ("Proof-of-Learning is Currently More Broken Than You Think", EuroS&P 2023) call
+it infinitesimal updates. From an initial state whose values are a true draw, in the order of the stolen weights, the
+line is short, and no test of a distribution sees it: a rank-matched start (the same paper).
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from pol_jax.attacks.transcript import State, execute, invented, line, parameter
 from pol_jax.training.task import Key, PyTree, Task
 
 SCALE: Final = 1e-6
-"""So much is left of every update of the program with infinitesimal updates."""
+"""The program with infinitesimal updates leaves this share of every update."""
 
 
 def rank_matched(initial: State, target: State, places: tuple[int, ...]) -> State:
-    """Return an initial state with the values of a true draw, each where the target has the value of the same rank."""
+    """Return an initial state with the values of a true draw, each where the target has the value of the same rank.
+
+    A Kolmogorov-Smirnov test (section 13.4) sees only which values there are, and not where: it finds nothing.
+    """
     found = list(initial)
     for at in places:
         drawn, wanted = np.sort(initial[at].reshape(-1)), np.argsort(target[at].reshape(-1), kind="stable")
@@ -49,6 +52,7 @@ def with_scaled_updates(task: Task, scale: float) -> Task:
 
 
 def _part(before: jax.Array, after: jax.Array, scale: float) -> jax.Array:
+    # Counters and keys are not numbers of which a share could be taken: they go on as in the true program.
     if not jnp.issubdtype(after.dtype, jnp.floating):
         return after
     return (before + scale * (after - before)).astype(after.dtype)
@@ -62,6 +66,7 @@ def _along_a_line(setting: Setting, out: Path, task: Task, start: Callable[[Stat
     begun = execute(proof.program, start(proof.initial), proof.inputs[: setting.true_steps])
     first, left = begun.states[-1], proof.inputs[setting.true_steps :]
     last = list(first)
+    # Keys alone stay: they follow from the forger's own commitment.
     for at in (*places, *_others(setting)):
         last[at] = setting.target[at]
     states = line(setting.spec, first, last, len(left))

@@ -1,10 +1,11 @@
-"""A program that reads last bits two steps later, on another backend: whoever chooses them chooses where it goes.
+"""This attack chooses last bits of a state, which the forger's program reads two steps later.
 
-This is this project's own. The forger is the author of the
-program. Its leaf ``noise`` moves by the records, as a running mean would; ``kept`` is that leaf a step before; and each
-parameter moves by the last bit of its element of ``kept``, in operations that have the same bits on every machine. An
-honest run is a random walk. The forger sets the last bits of ``noise`` after each step, which is no more than rounding:
-the step itself agrees, and so does one more step; the parameters follow in the step after that.
+It is this project's own, and is judged on another backend. The forger is the author of the program. Its leaf ``noise``
+moves by the records, as a running mean would; ``kept`` is that leaf a step before; and each parameter moves by the last
+bit of its element of ``kept``, in operations that have the same bits on every machine. An honest run is a random walk.
+The forger sets the last bits of ``noise`` after each step, which is no more than rounding: the step itself agrees, and
+so does one more step (rule 4 of section 14.1); the parameters follow in the step after that. Therefore nothing has a
+tolerance whose step reads bits (section 13.1), and a leaf that last places steer is not accepted (rule 5).
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from pol_jax.training.task import Key, PyTree, Task
 STEPS: Final = 40
 
 PACE: Final = 2.0
-"""A parameter can go so many times the typical size of one, in all steps together: what is a tenth of its way by the
-verifier's reckoning is nearly all of it."""
+"""In all steps together, a parameter can go so many times the typical size of a parameter, which its first draw and its
+stolen value both have."""
 
 _LEAVES: Final = ("/kept", "/noise", "/params")
-"""Of the program's state, in the order of the commitment."""
+"""The paths of the program's state, in the order of the commitment."""
 
 
 def walking(task: Task, size: int, typical: float, steps: int) -> Task:
@@ -67,6 +68,7 @@ def _walk(setting: Setting, out: Path) -> Forged:
     stride = np.float32(PACE * typical / STEPS)
 
     def change(_step: int, _before: State, after: State) -> State:
+        # What is chosen in ``noise`` now is in ``kept`` a step later, and moves the parameters in the step after that.
         following = after[params] + np.where(_last(after[kept]) == 1, stride, -stride)
         found = list(after)
         flipped = _last(after[noise]) != (wanted > following)

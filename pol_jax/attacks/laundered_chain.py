@@ -1,7 +1,8 @@
-"""A false proof as the parent of a true one: the child's steps are all true, and so is what it says about its start.
+"""These attacks put a false proof before a true one: the child's steps are true, and so is what it says of its start.
 
-This is this project's own. The parent is a straight line to the stolen model (`pol_jax.attacks.interpolation`), and the
-child fine-tunes from its end. The forger shows the parent, or keeps it back. In the form that is hardest to see, the
+They are this project's own, against the rules for earlier proofs (section 13.3). The parent is a straight line to the
+stolen model (`pol_jax.attacks.interpolation`), and the child fine-tunes from its end. The forger shows the parent, or
+keeps it back, which must leave the verdict inconclusive. In the form that is hardest to see, the
 parent is a true run but for one step (`pol_jax.attacks.blindfold`): whoever looks at the child alone sees only true
 steps, and whoever draws from the parent meets the false one with the announced probability alone.
 """
@@ -27,6 +28,7 @@ def _launder(setting: Setting, out: Path, make: Callable[[Setting, Path], Forged
     task = of_length(setting.task, 2 * setting.interval)
     start = Start(open_proof(parent.root))
     proof = FalseProof.begin(out, task, setting.interval, setting.named(", child"), start=start)
+    # The child is honest: its inputs and its initial state, the parent's leaves among it, are the committed ones.
     transcript = execute(proof.program, proof.initial, proof.inputs)
     proof.write(transcript)
     gradients = parent.gradients + proof.steps

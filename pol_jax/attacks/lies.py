@@ -1,8 +1,8 @@
-"""Training that was truly done, but with other records or other hyperparameters than the proof says.
+"""These attacks truly train, but with other records or other hyperparameters than the proof says.
 
-Data subtraction and addition: D. Choi et al., "Tools for Verifying Neural Models' Training Data", NeurIPS 2023. The
-hyperparameters are R. Zhang et al.'s and C. Fang et al.'s point: the paper's rule takes them from the prover. Here they
-are in the program that the forger commits to, while another one trains.
+Data subtraction and addition are of D. Choi et al., "Tools for Verifying Neural Models' Training Data", NeurIPS 2023.
+That the paper's rule takes hyperparameters from the prover is the point of R. Zhang et al. and of C. Fang et al. Here
+they are in the program that the forger commits to, while another program trains.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ from pol_jax.training.records import Arrays, take
 from pol_jax.training.task import Source, Task
 
 SHARE: Final = 0.02
-"""So many of the records are other ones than the forger says."""
+"""This share of the records differs from what the forger says."""
 
 RATE: Final = 1.05
+"""The true rate is so many times the one that is told."""
+
 DECAY: Final = 1e-4
+"""The true training takes this share off each weight in each step, which is not told."""
 
 
 def _train_otherwise(
@@ -43,8 +46,10 @@ def _train_otherwise(
     def changed(step: int, before: State, after: State) -> State:
         return after if step <= setting.true_steps else change(step, before, after)
 
+    # The rows tell of the committed inputs, so that stage 5 finds nothing; the states come from the others.
     transcript = replace(execute(proof.program, proof.initial, used, changed), inputs=proof.inputs)
     proof.write(transcript)
+    # A step is false too where its state is what the program gives, but for another batch than the one that is told.
     other = [each.step for each, told in zip(used, proof.inputs, strict=True) if _differ(each, told)]
     return Forged(out, proof.task, transcript, tuple(sorted({*transcript.altered, *other})), setting.steps)
 
@@ -108,6 +113,7 @@ def _half_batch(setting: Setting, out: Path) -> Forged:
 
     def inputs_of(proof: FalseProof, inputs: StepInput) -> StepInput:
         size = proof.task.batch_size
+        # The program is exported for batches of B records (section 9): each record of the half is given twice.
         half = np.arange(size) % max(1, size // 2)
         return replace(inputs, batch=tuple(leaf[half] for leaf in inputs.batch))
 

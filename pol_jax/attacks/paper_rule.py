@@ -1,4 +1,4 @@
-"""The verification rule of the 2021 paper, as a policy: for measuring attacks, never for a verdict.
+"""The verification rule of the 2021 paper is here for measuring attacks, and never for a verdict.
 
 H. Jia et al., "Proof-of-Learning: Definitions and Practice", IEEE S&P 2021 (arXiv:2103.05633), algorithm 2: the
 records of each batch have the signatures that the prover gave; the initial state passes a Kolmogorov-Smirnov test; and
@@ -36,7 +36,7 @@ from pol_jax.verifying.initial_test import ks_test
 
 @dataclass(frozen=True)
 class PaperRule:
-    """This rule holds what the paper leaves to the verifier.
+    """The rule of the paper has these parameters, which the paper leaves to the verifier.
 
     Attributes:
         slack: the largest distance that passes, as a share of d_ref.
@@ -94,6 +94,7 @@ def judge_by_paper(proof: Proof, source: Source, d_ref: float, rule: PaperRule =
         smallest = test.smallest_p / test.leaves  # the report's p is multiplied by the number of leaves
         if smallest < rule.smallest_p:
             return PaperVerdict(f"the initial state fails the test of its distribution (p = {smallest:.1g})")
+    # The distance is over parameters alone, as in the authors' code: momenta and counters are never compared.
     places = parameters_of(spec)
     distances = list[float]()
     for start, stop in _largest(proof, places, rule.q):
@@ -122,6 +123,7 @@ def _largest(proof: Proof, places: Sequence[int], q: int) -> Iterator[tuple[int,
     schedule, records = proof.commitment.schedule, proof.commitment.data.records
     logged = {step: proof.host_leaves(step) for step in proof.checkpoints()}
     updates = [
+        # The epoch of an update is the one in which its first record lies, as in section 12.2.
         (start * schedule.batch_size // records, start, stop, _size(proof, logged[start], logged[stop], places))
         for start, stop in pairwise(logged)
     ]

@@ -1,4 +1,4 @@
-"""Training that is pulled to the stolen model: directed retraining, and gradient steps backwards from it.
+"""These attacks pull a training to the stolen model, or take gradient steps backwards from it.
 
 Both are in Jia et al. (IEEE S&P 2021, section VI), who argue that they cost as much as training, and fail. Directed
 retraining executes true steps and adds to each a pull towards the stolen weights; where the pull of a segment is below
@@ -23,7 +23,7 @@ from pol_jax.program.artifact import Program, executing
 from pol_jax.training.inputs import StepInput
 
 ITERATIONS: Final = 6
-"""Of the fixed-point iteration, for each step back."""
+"""Each step back takes so many rounds of the fixed-point iteration, of one gradient each."""
 
 
 def retrain(setting: Setting, out: Path, **environment: str) -> Forged:
@@ -42,7 +42,11 @@ def retrain(setting: Setting, out: Path, **environment: str) -> Forged:
 
 
 def step_before(program: Program, after: State, inputs: StepInput, iterations: int = ITERATIONS) -> State:
-    """Return a state from which a true step leads about to ``after``: the fixed point of x = after - (step(x) - x)."""
+    """Return a state from which a true step leads about to ``after``: the fixed point of x = after - (step(x) - x).
+
+    Nothing checks that the iteration converges. Over many steps back it need not (the paper says so too, section VI),
+    and the first state is then far from any draw.
+    """
     found = list(after)
     with executing(program.signature):
         for _ in range(iterations):
@@ -58,6 +62,7 @@ def _invert(setting: Setting, out: Path) -> Forged:
     proof = FalseProof.begin(out, of_length(setting.task, setting.steps), setting.interval, setting.named())
     states = [setting.target]
     for inputs in reversed(proof.inputs):
+        # The inputs are those of the forger's own commitment: stage 5 finds nothing, stage 7 refuses the first state.
         states.insert(0, step_before(proof.program, states[0], inputs))
     transcript = invented(states, proof.inputs, len(proof.program.signature.metrics))
     proof.write(transcript)

@@ -1,8 +1,8 @@
-"""Steps that were nearly true: pushed towards a target by less than a tolerance allows, in every step of a run.
+"""These attacks push every step of a run towards a target, by less than a tolerance allows.
 
-These are this project's own, against its own rules (docs/protocol.md, sections 13.1 and 14.1). The forger says that the
-run was made on another processor, so that numbers are compared in place of bits, has the verifier's code, and pushes as
-far as it lets them.
+They are this project's own, against its own rules (docs/protocol.md, sections 13.1 and 14.1). The forger says that the
+run was made on another processor, so that numbers are compared in place of bits. They have the verifier's code, and
+push as far as it lets them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STEPS: Final = 24
 """A steered run is short: each step is tried several times under every compilation."""
 
 LARGEST: Final = 12
-"""A push is 2^-4 to 2^LARGEST units in the last place of every parameter."""
+"""A push is 2^-4 to 2^LARGEST units in the last place of every parameter; below one unit, of a part of them."""
 
 TINY: Final = 2e-8
 """A first moment of this size is far below any tolerance."""
@@ -48,6 +48,7 @@ def pushed(state: State, target: State, places: tuple[int, ...], units: float, d
 def _elsewhere(setting: Setting, out: Path, change: Change, begun: FalseProof) -> Forged:
     transcript = execute(begun.program, begun.initial, begun.inputs, change)
     needed(transcript.altered, "a state in which there is something to change")
+    # A verifier compares numbers only where its environment differs from the claimed one (section 13.1, reason 2).
     begun.write(transcript, cpu="an abacus")
     honest, places = execute(begun.program, begun.initial, begun.inputs), parameters_of(setting.spec)
     way = state_distance(setting.spec, begun.initial, transcript.states[-1], places)
@@ -57,6 +58,7 @@ def _elsewhere(setting: Setting, out: Path, change: Change, begun: FalseProof) -
 
 def _begin(setting: Setting, out: Path) -> FalseProof:
     steps = min(STEPS, setting.steps)
+    # A checkpoint after every step: what `passes` tries is then exactly what the verifier judges.
     return FalseProof.begin(out, of_length(setting.task, steps), 1, setting.named())
 
 
@@ -67,6 +69,7 @@ def _steer(setting: Setting, out: Path) -> Forged:
 
     def change(step: int, before: State, after: State) -> State:
         nonlocal tried, power
+        # One power above the last success is tried first: the push may grow, and few steps try all powers.
         for lower in range(min(power + 1, LARGEST), -5, -1):
             found = pushed(after, setting.target, places, 2.0**lower, draw)
             tried += len(made.every)
@@ -85,16 +88,17 @@ def passes(made: Compilations, before: State, after: State, inputs: StepInput) -
 
 
 def _amplify(setting: Setting, out: Path) -> Forged:
-    """Put tiny first moments where the second ones are 0: the optimizer divides by next to nothing."""
+    """Put tiny first moments where the second ones are 0: an error that only one more step shows (14.1, rule 4)."""
     first = needed(_named(setting, "/mu"), "first moments (/mu)")
     second = needed(_named(setting, "/nu"), "second moments (/nu)")
+    # A second moment that is still 0 at the victim's end has met no gradient but 0.
     dead = {a: (setting.target[a] == 0) & (setting.target[b] == 0) for a, b in zip(first, second, strict=True)}
     needed(tuple(at for at, where in dead.items() if where.any()), "coordinates whose moments stay 0")
     proof = _begin(setting, out)
 
     def change(step: int, _before: State, after: State) -> State:
         if step == proof.steps:
-            return after
+            return after  # no step follows that would read the moments
         return [
             np.where(dead[at], TINY, leaf).astype(leaf.dtype) if at in dead else leaf for at, leaf in enumerate(after)
         ]
@@ -112,6 +116,7 @@ def _low_precision(setting: Setting, out: Path) -> Forged:
     needed(low, "leaves of low precision, such as bfloat16")
     proof = _begin(setting, out)
 
+    # Towards 4: every number below it moves upwards, in every step, so that the errors add up.
     def change(_step: int, _before: State, after: State) -> State:
         return [np.asarray(np.nextafter(x, x.dtype.type(4))) if at in low else x for at, x in enumerate(after)]
 
@@ -123,6 +128,7 @@ def _integers(setting: Setting, out: Path) -> Forged:
     whole = tuple(at for at, leaf in enumerate(setting.spec) if leaf.prng is None and "int" in leaf.dtype)
     needed(whole, "leaves of integers, such as a counter")
     proof = _begin(setting, out)
+    # The odd steps stay true: a backend that reproduces some of the run rejects the others by bits.
     chosen = range(2, proof.steps + 1, 2) if setting.often else (proof.steps // 2,)
 
     def change(step: int, _before: State, after: State) -> State:
@@ -156,6 +162,7 @@ def _first_zeros(setting: Setting, out: Path) -> Forged:
     )
     way = state_distance(setting.spec, first, transcript.states[-1], places)
     off = state_distance(setting.spec, honest.states[-1], transcript.states[-1], places)
+    # Only a run shows whether the program ever asks for the sign of a zero.
     if not off:
         raise UsageError("signs-of-first-zeros: needs a program that makes a difference of initial zeros")
     proof.write(transcript, cpu="an abacus")

@@ -1,4 +1,4 @@
-"""A proof or a model that was stolen: signed again, continued, cut together with another run, or taken as a start.
+"""These attacks sign a stolen proof again, continue it, cut it together with another run, or start from its model.
 
 Jia et al. (IEEE S&P 2021, section VI) name them; D. Choi et al. (NeurIPS 2023) call two runs that are cut together
 glued. Seed grinding (Choi et al.) needs no theft: of many commitments, the one that begins nearest to a model is kept.
@@ -29,7 +29,7 @@ from pol_jax.training.inputs import StepInput, step_inputs
 from pol_jax.training.pytrees import nested
 
 COMMITMENTS: Final = 16
-"""So many nonces are tried when seeds are ground."""
+"""A forger who grinds seeds tries so many nonces."""
 
 
 def _sign_again(setting: Setting, out: Path) -> Forged:
@@ -51,6 +51,7 @@ def _signed_copy(setting: Setting, out: Path) -> Forged:
     key = Ed25519PrivateKey.from_private_bytes(setting.seed.to_bytes(32, "little"))
     state, claim = read_final_state(setting.victim), setting.victim.finished().claim
     subjects = name_final(parameters=digest_arrays(select_parameters(state)), state=digest_arrays(state), deployed=None)
+    # Two envelopes of different keys beside one proof are refused (attestation.md, section 8.1): the prover's goes.
     shutil.rmtree(out / folder.DIRECTORY, ignore_errors=True)
     write_whole(folder.attestation_path(out, folder.CLAIM), attest_claim(claim.encode(), subjects, key, None))
     return Forged(out, setting.task, None, (), 0)
@@ -77,9 +78,10 @@ def _continue(setting: Setting, out: Path) -> Forged:
 def _glue(setting: Setting, out: Path) -> Forged:
     """Train the first half, and lead over to the second half of the victim's run by pieces shorter than the slack."""
     places, spec, interval = parameters_of(setting.spec), setting.spec, setting.interval
-    cut = setting.steps // (2 * interval) * interval
+    cut = setting.steps // (2 * interval) * interval  # a checkpoint: the victim's proof holds no other states
     between = setting.victim.host_leaves(cut)
-    # The length must be committed to before the own first state is known: it is no farther away than over the origin.
+    # The number of steps must be committed to before the own first state is known, since it decides the key of that
+    # state. Two states are no farther apart than over the origin; the own norm is taken as 1.2 times the victim's.
     far = _norm(setting, between, places) + 1.2 * _norm(setting, setting.beginning, places)
     bridge = interval * max(1, int(np.ceil(2 * far / setting.slack)))
     proof = FalseProof.begin(out, of_length(setting.task, setting.steps + bridge), interval, setting.named())
@@ -88,7 +90,9 @@ def _glue(setting: Setting, out: Path) -> Forged:
     over = invented(states, proof.inputs[cut : cut + bridge], len(proof.program.signature.metrics))
     stolen = execute(proof.program, between, _stolen_inputs(setting)[cut:])
     inputs = tuple(
-        replace(each, step=given.step) for each, given in zip(stolen.inputs, proof.inputs[cut + bridge :], strict=True)
+        # The victim's batches and keys, at later places of a longer run: stage 5 finds that others were committed.
+        replace(each, step=given.step)
+        for each, given in zip(stolen.inputs, proof.inputs[cut + bridge :], strict=True)
     )
     transcript = own.then(over).then(replace(stolen, inputs=inputs))
     proof.write(transcript)
@@ -102,6 +106,7 @@ def _norm(setting: Setting, state: State, places: tuple[int, ...]) -> float:
 def _from_weights(setting: Setting, out: Path) -> Forged:
     """Say that the stolen weights are the initial state that the key gives, and train a few segments more."""
     proof = FalseProof.begin(out, of_length(setting.task, 4 * setting.interval), setting.interval, setting.named())
+    # Keys and counters stay those of the forger's own commitment; the parameters alone are stolen.
     first: State = list(proof.initial)
     for at in parameters_of(setting.spec):
         first[at] = setting.target[at]
@@ -132,6 +137,7 @@ def _grind(setting: Setting, out: Path) -> Forged:
     def far(number: int) -> float:
         place = out.with_name(f"{out.name}.try")
         found = begin(number, place)
+        # Only the number is remembered: the best try is committed to again, in the directory of the proof.
         distance = state_distance(setting.spec, found.initial, setting.target, places)
         shutil.rmtree(place)
         return distance

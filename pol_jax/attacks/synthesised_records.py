@@ -1,4 +1,4 @@
-"""Records that are made so that they teach nothing: then a straight line passes for training.
+"""These attacks make records that teach nothing, so that a straight line passes for training.
 
 R. Zhang et al., "'Adversarial Examples' for Proof-of-Learning", IEEE S&P 2022 (arXiv:2108.09454), attacks II and III.
 The states lie on a line from a first state to the stolen model, in pieces shorter than the slack. True records are
@@ -31,14 +31,14 @@ from pol_jax.training.records import Arrays, take
 from pol_jax.training.task import PyTree
 
 ITERATIONS: Final = 10
-"""Of L-BFGS, for each batch; as in the authors' implementation."""
+"""L-BFGS has so many iterations for each batch, as in the authors' implementation."""
 
 PENALTY: Final = 1e-4
-"""How much a change of the records counts, beside the update that they cause."""
+"""The squared change of the records counts by this factor, beside the length of the update that they cause."""
 
 
 class Synthesis:
-    """Makes records near to true ones, by which a step hardly moves a state; it is compiled once."""
+    """A synthesis makes records near to true ones, by which a step hardly moves a state; it is compiled once."""
 
     def __init__(self, setting: Setting) -> None:
         """Prepare to make records of the task's kind.
@@ -48,6 +48,7 @@ class Synthesis:
         """
         self._prng = setting.victim.commitment.schedule.prng
         self._structure, self._places = structure_of(setting.task, self._prng), parameters_of(setting.spec)
+        # The task's own function: the exported step was serialized without a derivative.
         self._step, self._slope = setting.task.step, jax.jit(jax.value_and_grad(self._cost))
         if not any(_is_wide(leaf) for leaf in jax.tree.leaves(setting.task.source[0])):
             raise UsageError("synthesised records: need records of floating-point numbers")
@@ -105,6 +106,7 @@ def _attack(setting: Setting, out: Path, first: State, per_segment: int) -> Forg
     steps = segments * interval
     states = line(spec, first, setting.target, steps)
     synthesis, draw, cost, made = Synthesis(setting), setting.chance, 0, []
+    # The records decide the root, the commitment and so the keys (section 2.1): no key is known while they are made.
     key = np.zeros(setting.victim.program().signature.key().shape, np.uint32)
     for segment in range(segments):
         for _ in range(per_segment):
@@ -126,6 +128,7 @@ def _given(proof: FalseProof, inputs: StepInput, interval: int, per_segment: int
     """Return the inputs of a step with the batch that was made for it."""
     size, (segment, place) = proof.task.batch_size, divmod(inputs.step - 1, interval)
     number = segment * per_segment + place % per_segment
+    # These are not the places that section 8 gives, and stage 5 refuses them; the paper's rule knows no order.
     indices = np.arange(number * size, (number + 1) * size)
     batch = take(proof.task.source, proof.commitment.data.record, indices)
     return replace(inputs, indices=indices.astype(np.uint64), batch=batch)

@@ -27,12 +27,12 @@ Change: TypeAlias = Callable[[int, State, State], State]
 
 @dataclass(frozen=True)
 class Transcript:
-    """A run as it is told.
+    """A transcript holds a run as a forger tells it, whether or not its steps were taken.
 
     Attributes:
         inputs: of the steps 1 to T, in order.
-        states: after the steps 0 to T.
-        metrics: of the steps 1 to T, each in the order of the program's.
+        states: after the steps 0 to T, so one more than there are inputs.
+        metrics: of the steps 1 to T; ``float32`` scalars in the order of the program's.
         altered: the steps whose state is not, bit for bit, what the program gave.
     """
 
@@ -62,16 +62,18 @@ def as_it_is(_step: int, _before: State, after: State) -> State:
 
 
 def execute(program: Program, first: State, inputs: Iterable[StepInput], change: Change = as_it_is) -> Transcript:
-    """Return the run of true steps from a state, after each of which ``change`` may alter what came out.
+    """Execute true steps from a state, and return the run; ``change`` may replace the result of each step.
 
     It costs one gradient a step.
     """
     states, taken, metrics, altered = [first], list[StepInput](), list[tuple[np.ndarray, ...]](), list[int]()
     with executing(program.signature):
         for each in inputs:
+            # A copy, since the step donates what it is given, and the transcript keeps every state.
             leaves = tuple(jnp.array(leaf) for leaf in states[-1])
             new, measured = program.step(leaves, each.batch, each.key)
             after = [np.array(leaf) for leaf in new]
+            # `change` gets a list of its own, so that the comparison below is with what the program gave.
             states.append(change(each.step, states[-1], list(after)))
             if any(a.tobytes() != b.tobytes() for a, b in zip(after, states[-1], strict=True)):
                 altered.append(each.step)
@@ -82,6 +84,7 @@ def execute(program: Program, first: State, inputs: Iterable[StepInput], change:
 
 def invented(states: Sequence[State], inputs: Sequence[StepInput], metrics: int) -> Transcript:
     """Return a run of states that no step gave, with losses that fall as losses do; it costs no gradient."""
+    # About ln 10, the loss of who guesses among ten classes, is where the losses of the image tasks begin.
     falling = [tuple(np.float32(2.3 / (1 + 0.05 * each.step)) for _ in range(metrics)) for each in inputs]
     told = tuple(map(_as_arrays, falling))
     return Transcript(tuple(inputs), tuple(states), told, tuple(each.step for each in inputs))
