@@ -1,4 +1,4 @@
-"""Exact arithmetic: programs that have the same bits whatever compiles and runs them.
+"""Exact arithmetic makes programs that have the same bits, whatever compiles and runs them.
 
 A training step becomes exact by one call, before it is jitted or exported:
 

@@ -1,4 +1,4 @@
-"""Programs of several devices: `jax.shard_map` and its collectives, whose sums have an order.
+"""In programs of several devices (`jax.shard_map`), sums over devices are added in one fixed order.
 
 A sum over devices is rounded in the order in which a backend's algorithm meets them, which depends on how devices are
 connected. Here every device gets the terms of all, in the order of the mesh, and adds them as any other sum.
@@ -62,6 +62,7 @@ def scattered_sum(context: Context, params: dict[str, Any], arguments: Values) -
     (x,), at, devices = arguments, params["scatter_dimension"], params["axis_size"]
     if params["tiled"]:
         x = lax.reshape(x, (*x.shape[:at], devices, x.shape[at] // devices, *x.shape[at + 1 :]))
+    # The axis of the parts becomes a first axis with the terms of all devices, in the order of the mesh.
     terms = lax.all_to_all(x, params["axis_name"], at, 0, axis_index_groups=params["axis_index_groups"])
     return [_total(context.guard, terms)]
 

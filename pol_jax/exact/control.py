@@ -1,4 +1,4 @@
-"""Control flow: loops, branches, and calls, whose bodies are evaluated exactly too."""
+"""The bodies of loops, branches and calls are evaluated exactly too."""
 
 from __future__ import annotations
 
@@ -36,12 +36,14 @@ class Context:
 
 def call(context: Context, params: dict[str, Any], arguments: Values) -> Values:
     """Evaluate the body of a function that jit, a custom derivative or another wrapper calls, in its place."""
+    # Rules for derivatives are left out: an exact function has none (`pol_jax.exact.transform`).
     body = next(params[name] for name in ("jaxpr", "call_jaxpr", "fun_jaxpr") if name in params)
     return context.closed(body, arguments)
 
 
 def rematerialized(context: Context, params: dict[str, Any], arguments: Values) -> Values:
     """Evaluate a function whose values are computed again in the backward pass, not kept until then."""
+    # Without a barrier (jax's own lowering has one), a compiler merges the two computations, and keeps the values.
     if params.get("differentiated") and params.get("prevent_cse", True):
         arguments = lax.optimization_barrier(list(arguments))
     return context.closed(params["jaxpr"], arguments)

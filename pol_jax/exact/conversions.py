@@ -52,7 +52,9 @@ def _from_float16(x: Array) -> Array:
     half = lax.convert_element_type(lax.bitcast_convert_type(x, np.uint16), INT32)
     size = lax.bitwise_and(half, full(half, 0x7FFF))
     shifted = lax.shift_left(size, full(half, 13))
+    # 112 = 127 - 15 is the difference between the biases of the two exponents.
     normal = lax.add(shifted, full(half, 112 << 23))
+    # Subnormal float16: an integer of 10 bits times a power of two, which is exact and a normal float32.
     units = bits(lax.mul(lax.convert_element_type(size, FLOAT32), lax.full(x.shape, np.float32(2.0**-24))))
     b = lax.select(lax.lt(size, full(half, 0x0400)), units, normal)
     b = lax.select(lax.ge(size, full(half, 0x7C00)), lax.bitwise_or(shifted, full(half, INFINITY)), b)
@@ -74,6 +76,7 @@ def narrowed(x: Array, dtype: Any) -> Array:
 
 def _rounded_shift(b: Array, n: int) -> Array:
     """Return B / 2**n, rounded to nearest even."""
+    # A carry may go on from the mantissa into the exponent, and then makes the next power of two, or the infinity.
     odd = lax.bitwise_and(lax.shift_right_logical(b, full(b, n)), full(b, 1))
     return lax.shift_right_logical(lax.add(lax.add(b, full(b, 2 ** (n - 1) - 1)), odd), full(b, n))
 
@@ -86,6 +89,7 @@ def _to_bfloat16(b: Array) -> Array:
 def _to_float16(x: Array, b: Array) -> Array:
     """Return the bits of a magnitude, rounded to those of float16; below 2**-14 they count units of 2**-24."""
     normal = lax.sub(_rounded_shift(b, 13), full(b, 112 << 10))
+    # The minimum keeps what is not used here (larger values, see below) within int32.
     units = lax.min(lax.mul(absolute(x), full(x, 2.0**24)), full(x, 1024))
     units = lax.convert_element_type(lax.round(units, lax.RoundingMethod.TO_NEAREST_EVEN), INT32)
     half = lax.select(lax.lt(b, full(b, _HALF_NORMAL)), units, normal)

@@ -90,6 +90,7 @@ def convolution(g: Guard, a: Array, b: Array, params: dict[str, Any]) -> Array:
     images = lax.reshape(images, (*images.shape[:-1], groups, images.shape[-1] // groups))
     filters = lax.reshape(filters, (groups, filters.shape[0] // groups, *filters.shape[1:]))
     window = Window.of(images.shape[1:-2], filters.shape[2:-1], params)
+    # Gradients of filters have large "filters" and few places; matrices are then made of the places, not of the filter.
     few_places = math.prod(window.places) < math.prod(window.size)
     result = (_over_channels if few_places else _over_images)(g, images, filters, window)
     # result [groups, n, *places, outputs]
@@ -111,6 +112,7 @@ def _batch_as_channels(images: Array, groups: int) -> Array:
 
 def _at_once(count: int, values: int) -> int:
     """Return how many of ``count`` images to take at a time, if each makes so many values: a divisor of ``count``."""
+    # A divisor, so that all parts have one shape and the loop over them compiles once.
     most = max(1, _AT_ONCE // max(values, 1))
     return max(divisor for divisor in range(1, min(most, count) + 1) if count % divisor == 0) if count else 1
 
@@ -124,6 +126,7 @@ def _over_images(g: Guard, images: Array, filters: Array, window: Window) -> Arr
     integers, unit = grid.integers(filters), grid.unit()
     unit = lax.reshape(unit, (groups, *(1 for _ in range(len(space) + 1)), outputs))
     gathered, scattered = math.prod(window.places) * channels, math.prod(space) * outputs
+    # The smaller intermediate array is made: windows before the product, or products before the sum.
     by_scattering = set(window.strides) == {1} and scattered <= gathered
     sums_of = _scattered_sums if by_scattering else _gathered_sums
 
@@ -193,6 +196,7 @@ def _over_channels(g: Guard, images: Array, filters: Array, window: Window) -> A
     size = _at_once(channels, math.prod(window.size) * places * n * groups)
 
     def added(sums: Array, some: tuple[Array, ...]) -> tuple[Array, None]:
+        # In int64: the parts are exact in float64, and together they may be beyond 2**53.
         more = _sums_of_places(of_images.integers(some[0]), of_filters.integers(some[1]), window, p)
         return lax.add(sums, lax.convert_element_type(more, INT64)), None
 

@@ -31,7 +31,7 @@ _NEAREST: Final = lax.RoundingMethod.TO_NEAREST_EVEN
 LOG2_E: Final = 1.44269504088896341
 LN2: Final = 0.6931471805599453
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
-"""ln 2 in two parts; the first has 9 bits, so that its product with an exponent is exact."""
+"""ln 2 in two parts (Cody and Waite); the first has 9 bits, so that its product with an exponent is exact."""
 LARGEST: Final = 88.72283
 """The largest float32 whose exponential is finite."""
 
@@ -61,6 +61,7 @@ _TANH_BELOW: Final = (1.19825839466702e-06, 1.18534705686654e-04, 2.268434632439
 
 def exponential(g: Guard, x: Array) -> Array:
     """Return e**x; 0 below 2**-100, an infinity above the largest float32."""
+    # Below -80 the result is below 2**-100, which is flushed: so n never comes near the smallest exponent.
     inside = lax.clamp(np.float32(-80), x, np.float32(LARGEST))
     n = lax.round(g.product(inside, LOG2_E), _NEAREST)
     r = g.sub(g.sub(inside, g.product(n, _LN2_HIGH)), g.product(n, _LN2_LOW))
@@ -81,6 +82,7 @@ def scaled_exponential(g: Guard, x: Array, r: Array, n: Array) -> Array:
 def exponential_minus_one(g: Guard, x: Array) -> Array:
     """Return e**x - 1, also near 0."""
     near = g.mul(g.polynomial(x, (*_EXP[:-1], 0.5, 1.0)), x)
+    # Near 0 the difference would cancel. 0.3 is within the 0.35 for which the polynomial is made.
     small = lax.lt(absolute(x), full(x, 0.3))
     return lax.select(small, near, g.sub(exponential(g, x), 1))
 
@@ -91,6 +93,7 @@ def base_two_exponential(g: Guard, x: Array) -> Array:
     n = lax.round(inside, _NEAREST)
     r = g.product(g.sub(inside, n), LN2)
     scaled = g.mul(x, LN2)
+    # `scaled_exponential` finds its limits in x ln 2. At most 88, so that rounding makes no infinity of x below 128.
     beyond = lax.select(lax.ge(x, full(x, 128)), full(x, np.inf), lax.clamp(np.float32(-85), scaled, np.float32(88)))
     beyond = lax.select(is_nan(x), x, beyond)
     return scaled_exponential(g, beyond, r, lax.convert_element_type(n, INT32))
@@ -99,6 +102,8 @@ def base_two_exponential(g: Guard, x: Array) -> Array:
 def split(x: Array) -> tuple[Array, Array]:
     """Return a positive ``x`` as m * 2**e, with m in [sqrt(1/2), sqrt(2)); m and the int32 e."""
     b = bits(x)
+    # 0x3F3504F3 are the bits of sqrt(1/2). Where the mantissa is at least that of sqrt(2), the subtraction leaves one
+    # more.
     offset = lax.sub(b, full(b, 0x3F3504F3))
     e = lax.shift_right_arithmetic(offset, full(b, 23))
     return floats(lax.sub(b, lax.shift_left(e, full(b, 23)))), e
@@ -155,6 +160,7 @@ def hyperbolic_tangent(g: Guard, x: Array) -> Array:
     square = g.product(inside, inside)
     above = g.product(g.polynomial(square, _TANH_ABOVE), inside)
     value = divide(g, above, g.polynomial(square, _TANH_BELOW))
+    # tanh(x) is x - x**3 / 3 + ...: below 0.0004 the second term is less than a unit in the last place.
     small = lax.bitwise_or(lax.lt(absolute(x), full(x, 0.0004)), is_nan(x))
     return lax.select(small, x, value)
 
@@ -163,6 +169,7 @@ def hyperbolic_sine(g: Guard, x: Array) -> Array:
     """Return sinh(x) = (u + u / (u + 1)) / 2 for u = e**x - 1."""
     u = exponential_minus_one(g, absolute(x))
     value = g.mul(g.add(u, divide(g, u, g.add(u, 1))), 0.5)
+    # An infinite u would make NaN of u / (u + 1).
     value = lax.select(lax.eq(u, full(u, np.inf)), u, value)
     return with_sign(value, x)
 
@@ -176,6 +183,7 @@ def hyperbolic_cosine(g: Guard, x: Array) -> Array:
 def inverse_hyperbolic_sine(g: Guard, x: Array) -> Array:
     """Return asinh(x) = log1p(|x| + x**2 / (1 + sqrt(1 + x**2))), and log(2 |x|) above 2**12."""
     size = absolute(x)
+    # Above 2**12, log(2 x) is off by about 1 / (4 x**2), below 2**-26; and x**2 can't overflow below.
     large = lax.gt(size, full(x, 4096))
     near = lax.select(large, full(x, 1), size)
     square = g.mul(near, near)
@@ -205,5 +213,6 @@ def cube_root(g: Guard, x: Array) -> Array:
     guess = exponential(g, divide(g, logarithm(g, size), 3.0))
     correction = divide(g, g.sub(divide(g, size, g.mul(guess, guess)), guess), 3.0)
     root = g.add(guess, correction)
+    # Of these two the logarithm is infinite, and Newton's step NaN.
     special = lax.bitwise_or(lax.eq(size, full(size, 0)), lax.eq(size, full(size, np.inf)))
     return with_sign(lax.select(special, size, root), x)

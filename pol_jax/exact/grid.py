@@ -34,6 +34,7 @@ def bits_for(terms: int) -> int:
 
     Never fewer than `FEWEST_BITS` up to 2**22 terms: longer sums go on in int64, from blocks of `block_of` terms.
     """
+    # 24 bits are the precision of float32; 62 leave the sign of an int64, and a bit (docs/exact.md, rules of products).
     length = max(terms - 1, 0).bit_length()
     return min(24, max((53 - length) // 2, min(FEWEST_BITS, (62 - length) // 2)))
 
@@ -66,6 +67,7 @@ class Grid:
 
     def unit(self) -> Array:
         """Return 2**-shift in float64; NaN where not all values are finite."""
+        # Made of its bits, by the bias 1023 and the 52 bits of the mantissa: no backend promises an exact exp2.
         exponent = lax.convert_element_type(lax.sub(full(self.shift, 1023), self.shift), INT64)
         unit = lax.bitcast_convert_type(lax.shift_left(exponent, full(exponent, 52)), FLOAT64)
         return lax.select(self.finite, unit, full(unit, np.nan))
@@ -79,6 +81,7 @@ def grid_of(x: Array, axes: Sequence[int], p: int) -> Grid:
         largest = lax.reduce_max_p.bind(largest, axes=tuple(axes), out_sharding=None)
     kept = tuple(1 if at in axes else length for at, length in enumerate(x.shape))
     b = magnitude(bits(lax.reshape(largest, kept)))
+    # A float32 with the exponent field E is below 2**(E - 126).
     exponent = lax.sub(lax.shift_right_logical(b, full(b, 23)), full(b, 126))
     shift = lax.min(lax.sub(full(exponent, p), exponent), full(exponent, _LARGEST_SHIFT))
     return Grid(shift, lax.lt(b, full(b, INFINITY)))

@@ -1,4 +1,4 @@
-"""The guard: additions and multiplications that every compiler must round one by one.
+"""The guard makes additions and multiplications that every compiler must round one by one.
 
 A compiler may contract ``a * b + c`` into one fused operation with one rounding, reassociate sums, or keep a result in
 a wider format. It may do none of that across integer arithmetic: here every result passes, as bits, through the
@@ -22,6 +22,7 @@ def opaque_zero(word: Array) -> Array:
     A square is 0 or 1 modulo 3, never 2, so that half of it, rounded down, is 0. A compiler's analysis of ranges and
     bits sees a remainder of 0 to 2. 16 bits are squared, so that nothing overflows.
     """
+    # `tests/exact/test_guard.py` fails if a compiler ever finds out that the result is always 0.
     low = lax.bitwise_and(word, np.uint32(0xFFFF))
     half = lax.shift_right_logical(lax.rem(lax.mul(low, low), np.uint32(3)), np.uint32(1))
     return lax.convert_element_type(half, INT32)
@@ -29,7 +30,7 @@ def opaque_zero(word: Array) -> Array:
 
 @dataclass(frozen=True)
 class Guard:
-    """Single operations of IEEE 754, in a program whose opaque zero is ``zero``.
+    """A guard has the single operations of IEEE 754, for a program whose opaque zero is ``zero``.
 
     Operands and results are canonical float32 (`pol_jax.exact.values`), of one shape; one operand may be a scalar.
 

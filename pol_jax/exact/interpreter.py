@@ -45,6 +45,7 @@ def interpreter(guard: Guard) -> Context:
 
 def constant(value: Any, aval: Any = None) -> Array:
     """Return a constant of a program as an array; a float is made canonical, now if its value is known now."""
+    # Typed keys have no NumPy array, and a traced value is not known yet.
     keys = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.extended)
     if keys or isinstance(value, jax.core.Tracer):
         return entered(value)
@@ -132,6 +133,7 @@ def _check_types(equation: Any) -> None:
 def _check_keys(equation: Any) -> None:
     """Refuse generators whose numbers depend on the machine."""
     name = equation.primitive.name
+    # It is listed as one of integers, only so that it is refused here, with its reason.
     if name == "rng_bit_generator":
         raise refuse(name, equation, "its algorithm depends on the machine")
     if name not in _KEYED:

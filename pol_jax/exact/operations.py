@@ -1,4 +1,4 @@
-"""The operations that vectors exist for: small programs that a backend must run with the bits that the vectors give.
+"""Vectors exist for these operations: small programs that a backend must run with the bits that the vectors give.
 
 Those called baits are programs that compilers like to change: by contraction, reassociation, or algebra.
 """
@@ -149,6 +149,7 @@ OF_MATRICES: Final[dict[str, Operation]] = {
     ),
     "dot": lambda x, y: (x @ y, x.T @ y, jnp.einsum("abc,bcd->ad", x.reshape(2, 4, 8), y.reshape(4, 8, 2))),
     "dot, bfloat16": lambda x, y: x.astype(jnp.bfloat16) @ y.astype(jnp.bfloat16),
+    # 8,800 products are more than one block of float64 takes (`pol_jax.exact.grid.block_of`): blocks add up in int64.
     "dot, long": lambda x, y: jnp.tile(x, (1, 1100)) @ jnp.tile(y, (1100, 1)),
     "indexed": lambda x, y: _indexed(x, y),
     "sums": lambda x, y: (

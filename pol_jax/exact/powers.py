@@ -27,6 +27,8 @@ def power(g: Guard, x: Array, y: Array) -> Array:
     y = lax.convert_element_type(y, FLOAT32)
     size = absolute(x)
     t = g.sealed_wide(lax.mul(lax.convert_element_type(y, FLOAT64), _wide_logarithm(g, size)))
+    # The reduction of `exponential`, in float64: an error of log(x) counts y times, so float32 would lose large
+    # results.
     inside = lax.clamp(np.float64(-80), t, np.float64(LARGEST))
     n = lax.round(g.sealed_wide(lax.mul(inside, full(inside, LOG2_E))), lax.RoundingMethod.TO_NEAREST_EVEN)
     rest = lax.sub(inside, g.sealed_wide(lax.mul(n, full(n, LN2))))
@@ -68,6 +70,7 @@ def _limits(x: Array, y: Array, value: Array) -> Array:
     grows = lax.gt(y, full(y, 0))
     edge = lax.select(lax.eq(nothing, grows), full(x, 0), full(x, np.inf))
     value = lax.select(lax.bitwise_or(nothing, endless), _signed(x, y, edge), value)
+    # NaN before 1: by IEEE 754, 1**y and x**0 are 1 even if the other operand is NaN.
     value = lax.select(lax.bitwise_or(is_nan(x), is_nan(y)), full(x, np.nan), value)
     one = lax.bitwise_or(lax.eq(x, full(x, 1)), lax.eq(y, full(y, 0)))
     return lax.select(one, full(x, 1), value)
@@ -75,6 +78,7 @@ def _limits(x: Array, y: Array, value: Array) -> Array:
 
 def integer_power(g: Guard, x: Array, exponent: int) -> Array:
     """Return x**exponent by repeated squaring, from the lowest bit up; the reciprocal of it if negative."""
+    # docs/exact.md fixes this order: from the other end of the exponent, the same power would have other roundings.
     result: Array | None = None
     left = abs(exponent)
     while left:

@@ -54,6 +54,7 @@ OF_INTEGERS: Final = _names(
 """Primitives that are exact, and stay as they are, where no operand and no result is a float."""
 
 
+# Some of these are one primitive under the names that it has in several versions of jax, such as pjit and jit.
 CONTROL: Final[dict[str, Rule]] = {
     "checkpoint": control.rematerialized,
     "closed_call": control.call,

@@ -53,18 +53,20 @@ def integer_dot(a: Array, b: Array, dimension_numbers: DimensionNumbers, p: int)
     """Compute `jax.lax.dot_general` of integers of ``p`` bits: in float64 where that is exact, else in int64."""
     (contract_a, _), _ = dimension_numbers
     if math.prod(a.shape[axis] for axis in contract_a) <= block_of(p):
+        # HIGHEST, because a backend may by default cut the factors to fewer bits, and the sums would not be exact.
         return lax.dot_general(a, b, dimension_numbers, precision=lax.Precision.HIGHEST)
     return _dot_in_blocks(a, b, dimension_numbers, block_of(p))
 
 
 def _dot_in_blocks(a: Array, b: Array, dimension_numbers: DimensionNumbers, block: int) -> Array:
-    """Return the same of longer sums: blocks in float64, their sum in int64."""
+    """Return the integer product for longer sums: blocks are added in float64, and their sums in int64."""
     (contract_a, contract_b), (batch_a, batch_b) = dimension_numbers
     left, rows = _blocks(a, batch_a, contract_a, block)
     right, columns = _blocks(b, batch_b, contract_b, block)
     axis = len(batch_a)
     along, last = tuple(range(axis + 1)), (axis + 2,)
     parts = lax.dot_general(left, right, ((last, last), (along, along)), precision=lax.Precision.HIGHEST)
+    # Each block is exact in float64, and int64 holds what they add up to, which may be beyond 2**53.
     sums = lax.reduce_sum_p.bind(lax.convert_element_type(parts, INT64), axes=(axis,), out_sharding=None)
     return lax.reshape(sums, (*(a.shape[at] for at in batch_a), *rows, *columns))
 

@@ -1,9 +1,9 @@
-"""Division and roots: correctly rounded, on any machine whose float64 division and root are nearly so.
+"""Division and roots are correctly rounded, on any machine whose float64 division and root are nearly so.
 
-A quotient of two float32 numbers lies nowhere within 2**-49 (relative) of the middle between two float32 numbers, a
-square root nowhere within 2**-50, a reciprocal root nowhere within 2**-51.51. So an approximation in float64 that is
-better than this rounds to the same float32 as the true value, whatever its last bits are. `docs/exact.md` has the
-argument.
+A quotient of two float32 numbers is nowhere nearer than 2**-49 (relative) to the middle between two float32 numbers, a
+square root nowhere nearer than 2**-51, a reciprocal root nowhere nearer than 2**-51.51. So an approximation in float64
+that is better than this rounds to the same float32 as the true value, whatever its last bits are. `docs/exact.md` has
+the argument (single operations).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def divide(g: Guard, x: Array | Scalar, y: Array | Scalar) -> Array:
 
 def divide_by_constant(g: Guard, x: Array, y: float) -> Array:
     """Return the quotient x / y for a float32 that is known now and not 0: by its reciprocal, with the same bits."""
+    # The reciprocal of a power of two is a float32, and the product with it is the quotient: no float64 is needed.
     mantissa, _ = np.frexp(y)
     if abs(mantissa) == 0.5 and 2.0**-100 <= abs(y) <= 2.0**100:
         return g.mul(x, 1 / y)

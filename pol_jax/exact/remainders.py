@@ -17,6 +17,7 @@ def remainder(g: Guard, x: Array, y: Array) -> Array:
     """
     m, exponent = _parts(x)
     n, unit = _parts(y)
+    # Exponents of float32 differ by less than 512; where ``x`` is the smaller one, it is itself the remainder (below).
     difference = lax.max(lax.sub(exponent, unit), full(unit, 0))
     n = lax.max(n, full(n, 1))
     rest = lax.rem(lax.mul(lax.rem(m, n), _power_modulo(difference, n)), n)
@@ -24,6 +25,7 @@ def remainder(g: Guard, x: Array, y: Array) -> Array:
     # a multiple of 2**-123 like x and y, of 24 bits: the conversion is exact, and there is nothing to flush
     exact = lax.mul(lax.convert_element_type(rest, FLOAT64), scale)
     value = g.sealed(bits(lax.convert_element_type(exact, np.float32)))
+    # This also decides x = 0, of which `_parts` makes a number that is not 0.
     value = lax.select(lax.lt(absolute(x), absolute(y)), absolute(x), value)
     value = with_sign(value, x)
     size_x, size_y = absolute(x), absolute(y)
@@ -35,6 +37,7 @@ def remainder(g: Guard, x: Array, y: Array) -> Array:
 def _parts(x: Array) -> tuple[Array, Array]:
     """Return a positive integer of 24 bits and an exponent, as int64, which make up the magnitude of a float32."""
     b = magnitude(bits(x))
+    # The leading bit of a mantissa isn't stored. No canonical value is subnormal, so only 0 lacks it.
     whole = lax.bitwise_or(lax.bitwise_and(b, full(b, MANTISSA)), full(b, MANTISSA + 1))
     exponent = lax.sub(lax.shift_right_logical(b, full(b, 23)), full(b, 150))
     return lax.convert_element_type(whole, INT64), lax.convert_element_type(exponent, INT64)

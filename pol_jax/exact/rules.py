@@ -46,7 +46,7 @@ def rounded_to_integers(_: Context, params: dict[str, Any], arguments: Values) -
 
 
 def without_negative_zero(x: Array) -> Array:
-    """Return ``x``, of which values below 2**-100 and -0 are 0."""
+    """Return ``x`` with 0 in the place of -0 and of values below 2**-100."""
     return floats(flushed(bits(x)))
 
 
@@ -114,6 +114,7 @@ def accumulated(combine: Callable[[Guard, Array, Array], Array], neutral: float)
 def log_add_exp(g: Guard, x: Array, y: Array) -> Array:
     """Return log(e**x + e**y) = max + log1p(e**(min - max))."""
     high, low = lax.max(x, y), lax.min(x, y)
+    # Two equal infinities have no difference.
     difference = lax.select(lax.eq(high, low), full(x, 0), g.sub(low, high))
     value = g.add(high, exponentials.logarithm_plus_one(g, exponentials.exponential(g, difference)))
     return lax.select(lax.eq(high, full(x, -np.inf)), high, value)

@@ -17,6 +17,7 @@ from pol_jax.exact.guard import Guard
 from pol_jax.exact.values import INT32, INT64, Array, full, negative
 
 _MOST_BITS = 40
+"""A grid of updates has at most so many bits; no products are made of them, so that it may have more than 24."""
 
 
 def scatter_add(g: Guard, operand: Array, indices: Array, updates: Array, params: dict[str, Any]) -> Array:
@@ -27,9 +28,11 @@ def scatter_add(g: Guard, operand: Array, indices: Array, updates: Array, params
     """
     if params["unique_indices"]:
         return g.add(operand, _bound("scatter_add", full(operand, 0), indices, updates, params))
+    # Though all updates fall on one element, their sum is at most 2**62, which int64 holds.
     p = min(62 - max(updates.size - 1, 0).bit_length(), _MOST_BITS)
     grid = grid_of(updates, tuple(range(updates.ndim)), p)
     finite = lax.broadcast(lax.reshape(grid.finite, ()), updates.shape)
+    # What becomes of a NaN or an infinity as an integer depends on the machine; the unit makes NaN of the result.
     integers = lax.convert_element_type(grid.integers(lax.select(finite, updates, full(updates, 0))), INT64)
     sums = _bound("scatter_add", lax.full(operand.shape, np.int64(0)), indices, integers, params)
     total = rounded(g, sums, lax.reshape(grid.unit(), ()))
@@ -57,6 +60,7 @@ def scatter(operand: Array, indices: Array, updates: Array, params: dict[str, An
     ordered = lax.transpose(updates, order)
     places = lax.reshape(lax.iota(INT32, updates.size), ordered.shape)
     places = lax.transpose(places, tuple(np.argsort(order)))
+    # A maximum is the same in any order; -1 stays where no update fell.
     winner = _bound("scatter_max", lax.full(operand.shape, np.int32(-1)), indices, places, params)
     flat = lax.reshape(ordered, (updates.size,))
     chosen = flat.at[lax.max(winner, full(winner, 0))].get(mode="promise_in_bounds")

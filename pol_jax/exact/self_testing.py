@@ -1,6 +1,7 @@
-"""The self-test: does this backend keep the rules of exact arithmetic?
+"""The self-test says whether this backend keeps the rules of exact arithmetic.
 
-A verifier runs it before it judges by bits: where a vector fails, this backend can't judge, and nobody is to blame.
+Where bits differ, a verifier runs it before they decide (protocol.md, section 13.1): if a vector fails, this backend
+can't judge, and the prover is not to blame.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pol_jax.exact.transform import exact
 from pol_jax.exact.vectors import ARITHMETIC, Vector, load_vectors
 
 _KEY = np.array([7, 9], np.uint32)
+"""Any number will do: the opaque zero is made of it, whatever it is (`pol_jax.exact.guard`)."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def self_test(vectors: Sequence[Vector] | None = None) -> SelfTest:
 def results_of(vectors: Sequence[Vector]) -> list[tuple[np.ndarray, ...]]:
     """Return what this backend computes for the inputs of vectors."""
     inputs = [vector.inputs for vector in vectors]
+    # Inputs are arguments: what is constant in a program may be computed by the compiler, and not by the backend.
     results = jax.jit(program(vectors))(inputs, _KEY)
     return [tuple(np.asarray(leaf) for leaf in jax.tree.leaves(result)) for result in results]
 
@@ -82,6 +85,7 @@ def program(vectors: Sequence[Vector]) -> Callable[..., Any]:
 
 
 def _same(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> bool:
+    # By their bytes: 0 and -0 compare as equal, and a NaN as unequal to itself.
     return len(found) == len(expected) and all(
         one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
         for one, other in zip(found, expected, strict=True)

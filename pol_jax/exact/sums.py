@@ -39,6 +39,7 @@ def _reduced(x: Array, axes: Sequence[int], combine: Combine, neutral: float) ->
         return x
     if count == 0:
         return lax.full(shape, np.float32(neutral))
+    # The tree is the same for any place of the axes: the last ones just need no transposition.
     if axes == list(range(x.ndim - len(axes), x.ndim)):
         return _folded(lax.reshape(x, (*shape, count)), len(shape), combine, neutral)
     others = [axis for axis in range(x.ndim) if axis not in axes]
@@ -66,7 +67,8 @@ def ordered(g: Guard, terms: Sequence[Array]) -> Array:
 def cumulative(combine: Combine, neutral: float, x: Array, axis: int, reverse: bool) -> Array:
     """Return all sums (products, ...) from the start of an axis, or from its end if ``reverse``.
 
-    For d = 1, 2, 4, ... every element is combined with the one d places before: the earlier is the first operand.
+    For d = 1, 2, 4, ... every element is combined with the one d places before: the earlier is the first operand. It is
+    the scan of W. D. Hillis and G. L. Steele, "Data parallel algorithms", 1986, in about log2(n) passes over the array.
     """
     size, distance = x.shape[axis], 1
     edge = lax.slice_in_dim(x, 0, min(1, size), axis=axis)

@@ -1,4 +1,4 @@
-"""`exact`: a function as one that has the same bits whatever compiles and runs it."""
+"""`exact` makes of a function one that has the same bits whatever compiles and runs it (docs/exact.md)."""
 
 from __future__ import annotations
 
@@ -72,6 +72,7 @@ def source_of_zero(leaves: Sequence[Any]) -> int:
     filled = [index for index, leaf in enumerate(leaves) if np.size(leaf)]
     if not filled:
         raise UsageError("exact needs an argument with elements: without one, a compiler knows all values beforehand")
+    # What is constant in the caller's program is known to the compiler, which would fold the zero that is made of it.
     traced = [index for index in filled if isinstance(leaves[index], jax.core.Tracer)]
     return (traced or filled)[-1]
 

@@ -1,6 +1,6 @@
 """Sine, cosine and their inverses are fixed sequences of guarded operations.
 
-Source of the polynomials: S. Moshier's Cephes library (sinf.c, tanf.c, atanf.c, asinf.c).
+The polynomials are those of S. Moshier's Cephes library (sinf.c, tanf.c, atanf.c, asinf.c).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _TWO_OVER_PI: Final = 0.6366197723675814
 _HALF_PI_PARTS: Final = (1.5707963109016418, 1.5893254712295857e-08, 6.123233601181349e-17)
 """pi/2 in three parts of at most 26 bits, multiples of 2**-25, 2**-51 and 2**-77."""
 _FARTHEST: Final = 2.0**26
+"""Up to here, the number of quarters has 26 bits, so that its products with the parts of pi/2 are exact in float64."""
 _SINE: Final = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
 _COSINE: Final = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
 _ARC_TANGENT: Final = (8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1)
@@ -38,6 +39,7 @@ def _circular(g: Guard, x: Array, quarters: int) -> Array:
     """Return sin(x + quarters * pi/2)."""
     quarter, r = _reduced(g, x)
     sin, cos = _sine_and_cosine(g, r)
+    # Bits 0 and 1 of the number of quarters say which of sin, cos, -sin, -cos it is, for negative numbers too.
     quarter = lax.add(quarter, full(quarter, quarters))
     odd = lax.eq(lax.bitwise_and(quarter, full(quarter, 1)), full(quarter, 1))
     down = lax.eq(lax.bitwise_and(quarter, full(quarter, 2)), full(quarter, 2))
@@ -50,6 +52,7 @@ def tangent(g: Guard, x: Array) -> Array:
     quarter, r = _reduced(g, x)
     sin, cos = _sine_and_cosine(g, r)
     odd = lax.eq(lax.bitwise_and(quarter, full(quarter, 1)), full(quarter, 1))
+    # A quarter further, tan(r + pi/2) = -cos(r) / sin(r).
     value = divide(g, lax.select(odd, negative(cos), sin), lax.select(odd, sin, cos))
     return _within(x, value)
 
@@ -93,6 +96,7 @@ def arc_tangent_of_ratio(g: Guard, y: Array, x: Array) -> Array:
     low, high = lax.select(steep, b, a), lax.select(steep, a, b)
     origin = lax.eq(high, full(high, 0))
     endless = lax.eq(low, full(low, np.inf))
+    # 0 / 0 and infinity / infinity would be NaN; the angle is 0 there, and a diagonal, as IEEE 754 has it.
     ratio = divide(g, low, lax.select(origin, full(high, 1), high))
     angle = _arc_tangent_up_to_one(g, lax.select(endless, full(ratio, 1), ratio))
     angle = lax.select(steep, g.sub(np.float32(np.pi / 2), angle), angle)

@@ -1,4 +1,4 @@
-"""Canonical values: the float32 numbers that exact arithmetic works on, and the bits that they are made of.
+"""Exact arithmetic works on canonical values: float32 numbers, whose bits this module reads and makes.
 
 A canonical value is a NaN, an infinity, or a multiple of 2**-123 that is not -0. A sum of two such values is one, and
 never subnormal, so it makes no difference whether a machine flushes subnormal numbers to zero. A product is made
@@ -128,6 +128,7 @@ def canonical(x: Array) -> Array:
     # a float with exponent field E has 27 - E bits below 2**-123; there are none above 2**-100, where E >= 27
     below = lax.clamp(np.int32(0), lax.sub(full(b, 27), exponent), np.int32(31))
     kept = lax.bitwise_and(b, lax.shift_left(full(b, -1), below))
+    # E < 4 is a magnitude below 2**-123, of which nothing is left; -0 becomes 0 in this way.
     kept = lax.select(lax.lt(exponent, full(b, 4)), full(b, 0), kept)
     return floats(lax.select(is_nan(x), full(b, NAN), kept))
 
@@ -138,6 +139,7 @@ def canonical_constant(x: Any) -> np.ndarray:
     size = b & np.int32(MAGNITUDE)
     exponent = size >> np.int32(23)
     kept = b & (np.int32(-1) << np.clip(27 - exponent, 0, 31).astype(np.int32))
+    # The same cases as in `canonical`, which makes the same bits of what is known only at run time.
     kept = np.where(exponent < 4, 0, np.where(size > INFINITY, NAN, kept)).astype(np.int32)
     return kept.view(np.float32)
 

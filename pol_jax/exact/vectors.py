@@ -26,7 +26,7 @@ _WORDS: Final = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 @dataclass(frozen=True)
 class Vector:
-    """An operation (of `pol_jax.exact.operations`), its inputs, and the results that every backend must give."""
+    """A vector has an operation (of `pol_jax.exact.operations`), its inputs, and the results that it must give."""
 
     operation: str
     inputs: tuple[np.ndarray, ...]
@@ -34,7 +34,7 @@ class Vector:
 
 
 def array_to_json(array: np.ndarray) -> dict[str, Any]:
-    """Return an array as JSON; ``decode(encode(array))`` has the same bits."""
+    """Return an array as JSON. Law: ``array_from_json(array_to_json(array))`` has the same bits."""
     words = np.ascontiguousarray(array).view(_WORDS[array.dtype.itemsize]).ravel()
     digits = 2 * array.dtype.itemsize
     return {

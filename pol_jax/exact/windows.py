@@ -22,7 +22,7 @@ Pads = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True)
 class Sliding:
-    """These are windows over the padded axes of an array."""
+    """A sliding window has a size, strides and a dilation along each axis of a padded array."""
 
     size: tuple[int, ...]
     strides: tuple[int, ...]
@@ -51,6 +51,7 @@ def window_sum(g: Guard, x: Array, params: dict[str, Any]) -> Array:
         (low, high, apart - 1) for (low, high), apart in zip(params["padding"], params["base_dilation"], strict=True)
     ]
     x = lax.pad(x, np.float32(0), pads)
+    # One axis after the other (docs/exact.md, sums): as many additions as the sum of the sizes, and not their product.
     for axis in axes:
         sliding = Sliding(
             *(
@@ -76,6 +77,7 @@ def _first_best(padded: Array, sliding: Sliding, better: Callable[[Array, Array]
 
 def _comparison(primitive: Any) -> tuple[Callable[[Array, Array], Array], float]:
     """Return how a window's elements are compared, and what pads them."""
+    # Strictly better, though the primitive says "ge" or "le": so the first of equal elements stays the best.
     return (lax.gt, -np.inf) if primitive.name == "ge" else (lax.lt, np.inf)
 
 
@@ -99,6 +101,7 @@ def scatter_to_best(g: Guard, source: Array, x: Array, params: dict[str, Any]) -
             for s, length, count, step in zip(at, padded.shape, chosen.shape, sliding.strides, strict=True)
         ]
         terms.append(lax.pad(chosen, np.float32(0), spread))
+    # Negative padding cuts off what the padding added.
     return lax.pad(ordered(g, terms), np.float32(0), [(-low, -high, 0) for low, high, _ in pads])
 
 
