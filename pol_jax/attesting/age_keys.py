@@ -1,4 +1,4 @@
-"""Recipients and identities of age: who can decrypt. A recipient is public (``age1...``), an identity is secret.
+"""Recipients and identities of age say who can decrypt: a recipient is public (``age1...``), an identity is secret.
 
 A secret lies in a file that only its owner reads; it is never an argument, and no error, log or repr shows it.
 """
@@ -18,7 +18,7 @@ from pol_jax.errors import StorageError, UsageError, printable
 MAX_RECIPIENTS: Final = 64
 _MAX_BYTES: Final = 2**16
 _IDENTITY: Final = "AGE-SECRET-KEY-"  # what a secret begins with, not one
-_RECIPIENT: Final = re.compile(r"age1[02-9ac-hj-np-z]{58}\Z")
+_RECIPIENT: Final = re.compile(r"age1[02-9ac-hj-np-z]{58}\Z")  # Bech32 (BIP 173) has no 1, b, i and o
 
 
 def write_new_identity(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The trust anchors of a verifier: whose key must have signed, and which timestamping authorities are believed.
+"""The trust anchors of a verifier say whose key must have signed, and which timestamping authorities are believed.
 
 They are the verifier's own, given by name or file, and never those of a proof.
 """
@@ -13,7 +13,7 @@ from pol_jax.attesting.timestamp import read_pem
 
 
 class Anchors(NamedTuple):
-    """Trust anchors that were read, under the names that they have in a request.
+    """Trust anchors are read from files once, and have the names of the fields of a request.
 
     Attributes:
         signer: the public key that must have signed the claim, ``ed25519:`` and 64 hex digits; None takes any.

@@ -24,6 +24,7 @@ _NAME: Final = re.compile(
     r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.%-]{1,128}(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.%-]{1,128}){0,11}\Z"
 )
 _LONGEST: Final = 12 * 129
+"""A name has at most 12 parts of 128 characters, each of which is counted with a ``/``."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def stream_directory(root: Path) -> Iterator[bytes]:
     """
     if root.is_symlink() or not root.is_dir():
         raise UsageError(f"{printable(str(root))}: no directory; expected that of a proof")
+    # Whole names are sorted, as the form demands: folder by folder, "a/b" would come before "a-b".
     names = sorted(_plain_files(root, ""))
     if not names:
         raise UsageError(f"{printable(str(root))}: is empty; expected the directory of a proof")
@@ -57,7 +59,7 @@ def stream_directory(root: Path) -> Iterator[bytes]:
 
 
 class Extractor:
-    """It takes an archive in pieces of any size and writes its files into an empty directory.
+    """An extractor takes an archive in pieces of any size, and writes its files into an empty directory.
 
     Call `write` with each piece, then `finish`; and `close` in any case. What was written before an error stays in the
     directory, for the caller to throw away.
@@ -105,6 +107,7 @@ class Extractor:
 
     def _take_content(self, view: memoryview) -> memoryview:
         """Take content, then zeros up to the next block."""
+        # `_left` counts the padding too.
         content = view[: max(self._left - self._padding, 0)]
         if self._file is not None:
             self._file.write(content)

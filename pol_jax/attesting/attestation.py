@@ -125,6 +125,7 @@ def read_attestation(
     if pinned is not None and pinned not in signed.signers:
         raise ProofError(where, f"signed by {', '.join(signed.signers)}; expected the signer {pinned}")
     predicate, subjects = _parse_statement(signed.payload, kind, where)
+    # An envelope is canonical JSON, and so is the document in it: these are the bytes of the document's own file.
     document = canonical_bytes(predicate[kind])
     _check_subjects(kind, document, subjects, where)
     pace = predicate.get("seconds_per_step")
@@ -168,6 +169,7 @@ def names_prover(attestation: Attestation, prover: str | None, where: str) -> bo
 def _statement(
     kind: Kind, document: bytes, subjects: Sequence[Subject], more: Mapping[str, float | None] | None = None
 ) -> bytes:
+    # Half of an envelope is 2^24 bytes, the limit of a document (protocol.md, section 11).
     found = parse_object(document, f"{kind}.json", most=envelope.MAX_BYTES // 2)
     statement = {
         "_type": STATEMENT_TYPE,
@@ -198,6 +200,7 @@ def _parse_statement(payload: bytes, kind: Kind, where: str) -> tuple[JsonObject
 
 
 def _is_pace(value: object) -> bool:
+    # By the very type: `True` is an `int` in Python.
     return type(value) in {int, float} and 0 < value <= MAX_SECONDS_PER_STEP  # type: ignore[operator]  # a number
 
 

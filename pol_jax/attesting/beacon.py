@@ -20,7 +20,7 @@ from pol_jax.attesting.strict_json import check_fields, parse_object
 from pol_jax.errors import ProofError
 
 CLOCK_SLACK: Final = timedelta(minutes=5)
-"""How far a verifier's clock may be behind."""
+"""A verifier's clock may be so far behind."""
 
 _MAX_BYTES: Final = 2**12
 
@@ -33,7 +33,7 @@ _TEXT: Final = re.compile(r"drand:([0-9a-f]{64}):([1-9][0-9]{0,12}):([0-9a-f]{64
 
 @dataclass(frozen=True)
 class BeaconRound:
-    """This is a round whose signature verified.
+    """A round of a beacon is a public random value whose signature verified.
 
     Attributes:
         chain: hash of the chain.
@@ -80,6 +80,7 @@ def verify_round(content: bytes, chain: Chain, *, now: datetime, where: str) -> 
         raise ProofError(where, f"round: got {str(number)[:40]}; expected an integer from 1 to {MAX_ROUND}")
     signature = hex_bytes(found["signature"], SCHEMES[chain.scheme][1], "signature", where)
     previous = hex_bytes(found["previous_signature"], None, "previous_signature", where) if chained else b""
+    # The signature is checked, and the randomness follows from it: a file can't have a value of its own beside it.
     if sha256(signature).hex() != found["randomness"]:
         raise ProofError(where, "randomness: expected the SHA-256 of the signature")
     message = sha256(previous + number.to_bytes(8, "big"))
@@ -135,7 +136,10 @@ def verify_committed_round(
 
 
 def _is_signed(chain: Chain, message: bytes, signature: bytes, where: str) -> bool:
-    """Say whether e(signature, generator) == e(hash of the message, key), in the groups of the scheme."""
+    """Say whether e(signature, generator) == e(hash of the message, key), in the groups of the scheme.
+
+    Both sides are one check: with a sign on one of them, their product must be 1.
+    """
     if chain.scheme == "bls-unchained-g1-rfc9380":
         key, signed = _g2(chain.public_key, "public key", where), _g1(signature, "signature", where)
         return GT.pairing_check([signed, -G1Point.hash_to_curve(message, _DST_G1)], [G2Point(), key])
@@ -148,6 +152,7 @@ def _g1(content: bytes, what: str, where: str) -> G1Point:
         point = G1Point.from_compressed_bytes(content)  # on the curve, and in the subgroup
     except ValueError:
         raise _no_point(what, where) from None
+    # With a key and a signature at infinity, both sides of the check would be 1 for any message.
     if point == G1Point.identity() or point.to_compressed_bytes() != content:
         raise _no_point(what, where)
     return point

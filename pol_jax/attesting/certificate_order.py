@@ -47,6 +47,7 @@ def _elements(content: bytes, at: int, end: int) -> Iterator[tuple[int, int, int
         if at == end:
             return
         tag, length, start = content[at], content[at + 1], at + 2
+        # The long form of a length: its low seven bits say how many bytes of length follow.
         if length > 0x80:
             start += length - 0x80
             length = int.from_bytes(content[at + 2 : start], "big")

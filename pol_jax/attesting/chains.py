@@ -1,4 +1,4 @@
-"""The chains of drand, a public beacon: which group signs a round, and when a round comes out.
+"""The chains of drand, a public beacon, say which group signs a round, and when a round comes out.
 
 A chain's hash covers its public key, period and first moment, so that the hash alone pins all of them.
 """
@@ -54,8 +54,9 @@ class Chain:
 
     @property
     def hash(self) -> str:
-        """This names the chain to the world: SHA-256 over period, first moment, key, first group, and name."""
+        """Return what names the chain to the world: SHA-256 of period, first moment, key, first group and name."""
         content = self.period.to_bytes(4, "big") + self.genesis_time.to_bytes(8, "big")
+        # As drand has it: the chain that is older than names of chains keeps its hash.
         name = b"" if self.beacon_id == "default" else self.beacon_id.encode()
         return sha256(content + self.public_key + self.group_hash + name).hex()
 
@@ -148,6 +149,7 @@ def _parse(content: bytes, where: str) -> Chain:
         scheme=scheme,
         beacon_id=name,
     )
+    # The hash is computed and not believed: a commitment names the chain by it alone.
     if chain.hash != found["hash"]:
         raise ProofError(where, f"hash: got {str(found['hash'])[:64]!r}; its fields give {chain.hash}")
     return chain

@@ -26,7 +26,7 @@ _CHUNK: Final = 2**22
 
 @dataclass(frozen=True)
 class Digests:
-    """These are digests of the same bytes, 64 hex digits each.
+    """A thing has two digests of the same bytes, 64 hex digits each.
 
     Attributes:
         blake3: by BLAKE3, unkeyed.
@@ -79,6 +79,7 @@ def array_stream(arrays: Mapping[str, np.ndarray]) -> Iterator[bytes | memoryvie
         array = arrays[name]
         kind = array.dtype.name.encode()
         yield _text(name.encode()) + _text(kind) + _u64(array.ndim, *array.shape)
+        # In C order and little-endian, however the array lies in this machine's memory.
         whole = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
         if whole.nbytes:
             flat = whole.reshape(-1).view(np.uint8).data

@@ -22,7 +22,7 @@ from pol_jax.errors import PolError, ProofError, StorageError, UsageError, print
 
 _MAGIC: Final = b"age-encryption.org/v1\n"
 _MAX_HEADER: Final = 2**15
-"""Bytes before the encrypted content: room for more recipients than `age_keys` takes."""
+"""The header before the encrypted content has at most so many bytes: room for more recipients than `age_keys` takes."""
 
 
 def encrypt(directory: Path, recipients: Sequence[str], out: Path) -> None:
@@ -75,13 +75,14 @@ def decrypt(file: Path, identities: Path, out: Path, *, limits: ArchiveLimits | 
         except pyrage.DecryptError as error:
             raise _not_decrypted(str(error), where, identities) from None
         except OSError as error:
+            # Where writing did not fail, the library could not go on reading: the pieces are authenticated.
             raise _cause(target, out=out) or ProofError(where, "is damaged or cut off: it doesn't decrypt") from error
         finally:
             extractor.close()
 
 
 class _Source:
-    """This is a file to read that is made of pieces; it keeps its exceptions, which pyrage loses."""
+    """A source is a file to read, made of pieces; it keeps its exceptions, which pyrage loses."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces, self._rest = pieces, memoryview(b"")
@@ -101,7 +102,7 @@ class _Source:
 
 
 class _Target:
-    """This is a file to write to that keeps its exceptions."""
+    """A target is a file to write to, which keeps its exceptions as a source does."""
 
     def __init__(self, write: Callable[[bytes], int]) -> None:
         self._write = write
@@ -141,7 +142,7 @@ def _check_header(source: BinaryIO, where: str) -> None:
         raise UsageError(f"{printable(where)}: is armored; expected the binary form that pol encrypt writes")
     if not start.startswith(_MAGIC):
         raise ProofError(where, "is no age file; expected what pol encrypt writes")
-    if b"\n---" not in start:
+    if b"\n---" not in start:  # the line that ends a header (C2SP age)
         raise ProofError(where, f"has an age header of more than {_MAX_HEADER} bytes, or one that is cut off")
 
 
@@ -174,6 +175,7 @@ def _new_file(out: Path) -> Iterator[BinaryIO]:
     """Open a file that gets its name when it is whole, and vanishes on any error."""
     _refuse_existing(out)
     try:
+        # In the same directory, since a file can be renamed in one go only within one file system.
         descriptor, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent)
     except OSError as error:
         raise StorageError(f"{printable(str(out))}: can't be written: {error.strerror}") from error

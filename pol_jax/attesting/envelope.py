@@ -1,7 +1,7 @@
-"""An envelope is a signed payload: DSSE v1 with one Ed25519 signature, as canonical JSON.
+"""An envelope is a signed payload: DSSE v1 with one Ed25519 signature, as canonical JSON (attestation.md, section 4).
 
-Signing and verifying are securesystemslib's; what this module adds is the border: what a hostile envelope could leave
-open is refused before a signature is looked at.
+Signing and verifying are securesystemslib's. What this module adds is the strict reading before: an envelope that has
+more than one spelling, or more than was asked for, is refused before a signature is looked at.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pol_jax.errors import ProofError
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 
 MAX_BYTES: Final = 2**25
-"""Of an envelope: a document of 2^24 bytes in base64, and its frame."""
+"""An envelope has at most so many bytes: a document of 2^24 bytes in base64, and what stands around it."""
 
 MAX_SIGNATURES: Final = 16
 
@@ -32,7 +32,7 @@ _SIGNATURE_BYTES: Final = 64
 
 @dataclass(frozen=True)
 class Signed:
-    """This is a payload whose signatures all verify; who the signers are isn't judged yet.
+    """A signed payload is one whose signatures all verify; who the signers are isn't judged yet.
 
     Attributes:
         payload: the exact bytes that were signed.
@@ -62,6 +62,7 @@ def verify_envelope(content: bytes, where: str, *, signatures: int = 1) -> Signe
         ProofError: malformed, of another payload type, or a signature doesn't verify.
     """
     envelope = _parse(content, where, signatures)
+    # One by one, so that the error names the signature that doesn't verify.
     for signer in envelope.signatures:
         try:
             envelope.verify([_library_key(signer)], 1)

@@ -42,7 +42,7 @@ LARGEST: Final = {
 
 @dataclass(frozen=True)
 class Attestations:
-    """These are the files of a proof's ``attestations``, as bytes; None for one that is not there.
+    """Attestations are the files of a proof's folder ``attestations``, as bytes; None for one that is not there.
 
     Attributes:
         commitment: the envelope of the commitment.
@@ -67,6 +67,7 @@ def attestation_path(root: Path, name: str) -> Path:
 def find(root: Path, name: str) -> Path | None:
     """Return the path of the attestation ``name`` if it is there; a folder that is a link is passed over."""
     path = attestation_path(root, name)
+    # A link that leads nowhere doesn't "exist", and is there all the same: reading it is refused.
     return path if not path.parent.is_symlink() and (path.exists() or path.is_symlink()) else None
 
 
@@ -98,6 +99,7 @@ def read_attestations(root: Path) -> Attestations:
 
 def _read(folder: Path, name: str) -> bytes | None:
     try:
+        # O_NONBLOCK: to open a pipe that nobody writes to would wait for ever, before anything can be asked of it.
         with os.fdopen(os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise OSError(errno.EINVAL, "no plain file")

@@ -88,6 +88,7 @@ def read_private_key(path: Path, ask: Ask | None = None) -> Ed25519PrivateKey:
 
 
 def _passphrase_bytes(passphrase: str) -> bytes:
+    # Bytes of a terminal that are no UTF-8 are surrogates in Python, and become the same bytes again here.
     content = passphrase.encode("utf-8", "surrogateescape")
     if not 1 <= len(content) <= MAX_PASSPHRASE_BYTES:
         raise UsageError(f"a passphrase of {len(content)} bytes; expected 1 to {MAX_PASSPHRASE_BYTES}")

@@ -14,7 +14,7 @@ _MAX_PERMUTED_AXES: Final = 4
 """Of arrays with more axes only their order as it is and its reverse are tried: 5 axes have 120 orders."""
 
 _PROBES: Final = 64
-"""Elements that are compared before whole arrays are."""
+"""So many elements are compared first: where they differ, the whole arrays need not be compared."""
 
 _CHUNK: Final = 2**20
 _THROUGH: Final = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
@@ -35,7 +35,7 @@ class Distance:
 
     @property
     def relative(self) -> float:
-        """This is the distance as a part of the norm; infinite beside a leaf of zeros."""
+        """Return the distance as a part of the norm; infinite beside a leaf of zeros."""
         return self.l2 / self.norm if self.norm > 0 else (0.0 if self.l2 == 0 else float("inf"))
 
 
@@ -59,7 +59,7 @@ class LeafMatch:
 
     @property
     def is_renamed(self) -> bool:
-        """This says whether the names differ by more than their separators."""
+        """Return whether the names differ by more than their separators."""
         return self.name is not None and self.leaf is not None and plain_name(self.name) != plain_name(self.leaf)
 
     def describe(self) -> str:
@@ -94,6 +94,7 @@ def match_exactly(name: str, array: np.ndarray, leaf: str, values: np.ndarray) -
 
 def match_nearest(name: str, array: np.ndarray, leaves: Mapping[str, np.ndarray]) -> LeafMatch:
     """Return the match with the nearest of ``leaves`` in any order of axes; with none where no shape fits."""
+    # A sample decides which leaf is the nearest one; the distance that is told is that of all elements.
     best = min(
         (
             (_distance(_sample(array), _sample(values.transpose(axes))).l2, leaf, axes)
@@ -177,6 +178,7 @@ def _distance(array: np.ndarray, values: np.ndarray) -> Distance:
         wide = np.complex128 if "c" in (one.dtype.kind, other.dtype.kind) else np.float64
         left, right = one.astype(wide), other.astype(wide)
         with np.errstate(all="ignore"):
+            # Equal infinities, and NaNs at one place, count as equal: their difference would be NaN.
             gap = np.where((left == right) | (np.isnan(left) & np.isnan(right)), 0, left - right)
             difference += float(np.sum(np.abs(gap) ** 2))
             norm += float(np.sum(np.abs(right) ** 2))

@@ -29,7 +29,7 @@ class Match:
 
     @property
     def is_equal(self) -> bool:
-        """This says whether the model is the final parameters bit for bit, up to names and the order of axes."""
+        """Return whether the model is the final parameters bit for bit, up to names and the order of axes."""
         return bool(self.leaves) and all(
             leaf.name is not None and leaf.leaf is not None and leaf.distance is None and leaf.cast is None
             for leaf in self.leaves
@@ -37,14 +37,14 @@ class Match:
 
     @property
     def is_cast(self) -> bool:
-        """This says whether it is, up to casts too, with one at least: bits were lost, but none was changed."""
+        """Return whether it is the final parameters up to casts too, at least one: bits were lost, none was changed."""
         complete = all(leaf.name is not None and leaf.leaf is not None for leaf in self.leaves)
         exact = all(leaf.distance is None for leaf in self.leaves)
         return bool(self.leaves) and complete and exact and any(leaf.cast for leaf in self.leaves)
 
     @property
     def distance(self) -> Distance:
-        """This is the distance of all leaves together that differ from their partner."""
+        """Return the distance of all leaves together that differ from their partner."""
         found = [leaf.distance for leaf in self.leaves if leaf.distance is not None]
         return Distance(_norm(one.l2 for one in found), _norm(one.norm for one in found))
 
@@ -87,13 +87,14 @@ def match_model(model: Arrays, final: Arrays) -> Match:
 
 
 class _Leaves:
-    """These are the final parameters by name and by shape, and which of them no array has taken yet."""
+    """The final parameters are held by name and by shape, with those that no array of the model has taken yet."""
 
     def __init__(self, final: Arrays) -> None:
         self._final = final
         self._by_name: dict[str, str] = {plain_name(leaf): leaf for leaf in final}
         self._by_shape: dict[tuple[int, ...], list[str]] = {}
         for leaf, values in final.items():
+            # Sizes are sorted, so that a transposed leaf is found under the same key.
             self._by_shape.setdefault(tuple(sorted(values.shape)), []).append(leaf)
         self.free = dict.fromkeys(final)
 

@@ -13,13 +13,15 @@ import numpy as np
 from pol_jax.errors import ProofError, StorageError, UsageError, printable
 
 MAX_BYTES: Final = 2**36
-"""Of all arrays together: they are unpacked into memory."""
+"""All arrays together have at most so many bytes, since they are unpacked into memory."""
 
 MAX_ARRAYS: Final = 2**20
 MAX_NAME: Final = 1024
 _MAX_HEADER: Final = 10_000
+"""NumPy parses the header of an array as Python's literals, which long texts can make slow or crash."""
+
 _KINDS: Final = frozenset("biufc")
-"""Booleans, integers, floats and complex numbers; never objects."""
+"""NumPy's letters for booleans, integers, floats and complex numbers; never objects, which are pickles."""
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:

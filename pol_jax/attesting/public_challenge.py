@@ -28,6 +28,7 @@ def first_round_after(moment: datetime, chain: Chain = CHAIN) -> int:
     """Return the number of the first round that comes out after a moment."""
     genesis = chain.time_of(1)
     assert genesis is not None  # noqa: S101  # every chain has a first round
+    # Rounds count from 1: one more than the quotient is the round that is out at that moment, two more the next one.
     return 1 if moment < genesis else (moment - genesis) // timedelta(seconds=chain.period) + 2
 
 

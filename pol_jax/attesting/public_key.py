@@ -32,6 +32,7 @@ def parse_public_text(text: str, where: str) -> bytes:
         ProofError: no ``ed25519:`` text, or no point that can be anyone's key.
     """
     found = _TEXT.match(text)
+    # `_TEXT` also takes bare digits, for users. What others wrote has one spelling only (attestation.md, section 1).
     if not text.startswith(PREFIX) or not found:
         raise ProofError(where, f"got the key {text[:80]!r}; expected 'ed25519:' and 64 hex digits")
     raw = bytes.fromhex(found[1])

@@ -52,6 +52,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """
     where = printable(str(path))
     try:
+        # Mapped and not read, so that a model may be larger than the memory.
         content = np.memmap(path, np.uint8, "r")
     except OSError as error:
         raise UsageError(f"{where}: can't be read: {error.strerror}") from None
@@ -76,6 +77,7 @@ def _arrays(content: np.ndarray, where: str) -> dict[str, np.ndarray]:
     data = content[8 + length :]
     found: dict[str, np.ndarray] = {}
     end = 0
+    # The header may name arrays in any order. In the order of their places, each gap and each overlap shows.
     for name, entry in sorted(header.items(), key=_start_of):
         kind, shape, (first, last) = _entry(name, entry, where)
         if first != end:

@@ -62,4 +62,5 @@ def _header_block(name: bytes, size: int, kind: bytes, mode: int) -> bytes:
     numbers = b"%07o\0" % mode + b"0000000\0" * 2 + length + b"%011o\0" % 0
     start, end = name.ljust(_SHORT, b"\0") + numbers, kind + bytes(100) + b"ustar  \0"
     end = end.ljust(BLOCK - len(start) - 8, b"\0")
+    # A block's sum counts its own eight bytes as spaces (POSIX, ustar).
     return start + b"%06o\0 " % sum(start + b" " * 8 + end) + end

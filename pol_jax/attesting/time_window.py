@@ -19,10 +19,10 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 CLOCK_SLACK: Final = timedelta(minutes=5)
-"""How far the verifier's clock may be behind an authority's."""
+"""The verifier's clock may be so far behind an authority's."""
 
 RESOLUTION: Final = timedelta(seconds=1)
-"""Of a time that is written in whole seconds."""
+"""A time that is written in whole seconds may be so much later, since authorities cut off what is beyond."""
 
 Basis = Literal["beacon", "timestamp of the commitment"]
 _ZERO: Final = timedelta(0)
@@ -52,23 +52,23 @@ class Timestamp:
 
     @property
     def earliest(self) -> datetime:
-        """This is the earliest time that it may mean."""
+        """Return the earliest time that it may mean."""
         return self.time - self.accuracy
 
     @property
     def latest(self) -> datetime:
-        """This is the latest time that it may mean."""
+        """Return the latest time that it may mean."""
         return self.time + self.accuracy
 
     @property
     def end(self) -> datetime:
-        """This is the time before which it was certainly made: whole seconds may have been cut off what is beyond."""
+        """Return the time before which it was certainly made: a second more where there is no fraction of one."""
         return self.latest + (_ZERO if self.time.microsecond else RESOLUTION)
 
 
 @dataclass(frozen=True)
 class Work:
-    """This is the work that the training took.
+    """The work of a training is its steps, and how fast one of them can be.
 
     Attributes:
         steps: T.
@@ -82,7 +82,7 @@ class Work:
 
     @property
     def least(self) -> timedelta:
-        """This is the least time that all steps take at this rate.
+        """Return the least time that all steps take at this rate.
 
         Raises:
             ValueError: the rate is no positive number, or gives more than a thousand years.
@@ -95,7 +95,7 @@ class Work:
 
 @dataclass(frozen=True)
 class TimeWindow:
-    """This says when training took place, as far as it is shown.
+    """A time window says when training took place, as far as it is shown.
 
     Attributes:
         not_before: None if nothing shows it.
@@ -103,7 +103,8 @@ class TimeWindow:
         not_after: None if nothing shows it.
         least_work: None if no rate is known.
         problems: why the times can't be true together; empty if they can.
-        beacon: when the committed round came out, which is shown even where ``not_before`` is a later word; or None.
+        beacon: when the committed round came out, or None; this is shown even where ``not_before`` is a later time that
+            rests on the prover's word.
     """
 
     not_before: datetime | None
@@ -153,7 +154,7 @@ def window_of(
     envelope: Timestamp | None = None,
     work: Work | None = None,
 ) -> TimeWindow:
-    """Return the window that the given times leave, and what speaks against it.
+    """Return the window that the given times leave, and what speaks against it (attestation.md, section 8).
 
     Args:
         now: the verifier's clock.
@@ -181,6 +182,7 @@ def _not_before(beacon: datetime | None, commitment: Timestamp | None) -> tuple[
 
 
 def _out_of_order(beacon: datetime | None, commitment: Timestamp | None, envelope: Timestamp | None) -> Iterator[str]:
+    # Accuracies count in favour of the prover: only what no true times could be is refused.
     if beacon and commitment and commitment.latest < beacon:
         yield (
             f"The commitment was timestamped on {_shown(commitment.time)} and names a beacon of {_shown(beacon)}, "
@@ -221,6 +223,7 @@ def _too_short(
     if not_before is None or not_after is None or least is None or work is None:
         return
     window = not_after - not_before
+    # A window that ends before it begins is a problem of its own, which `_out_of_order` names.
     if _ZERO <= window < least:
         yield (
             f"The window of {window} from the {basis} to the timestamp of the signed claim is shorter than the work: "

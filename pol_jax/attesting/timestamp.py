@@ -38,6 +38,7 @@ _SHA256: Final = "2.16.840.1.101.3.4.2.1"
 _MALFORMED: Final = (ValueError, KeyError, InvalidVersion, CryptographyDeprecationWarning)
 """What the libraries raise at damaged structures, some of them when a field is first asked for."""
 
+# The library makes requests and reads none; this is the one form in which `make_request` writes them.
 _REQUEST: Final = re.compile(
     rb"\x30.\x02\x01\x01"  # a sequence; version 1
     rb"\x30.\x30.\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01(?:\x05\x00)?\x04\x20(?P<imprint>.{32})"  # SHA-256
@@ -74,6 +75,7 @@ def check_response(request: bytes, response: bytes, where: str) -> None:
         raise UsageError(f"{error}; ask the authority again") from None
     if imprint != asked["imprint"]:
         raise UsageError(f"{printable(where)}: the response is over another digest than the request; pair them again")
+    # An INTEGER of DER is signed: the library, which returns a number, has read it so.
     if nonce != int.from_bytes(asked["nonce"], "big", signed=True):
         raise UsageError(f"{printable(where)}: the response has another nonce than the request; pair them again")
 

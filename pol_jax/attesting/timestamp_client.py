@@ -15,7 +15,7 @@ from pol_jax.attesting.timestamp import MAX_RESPONSE_BYTES
 from pol_jax.errors import UsageError, printable
 
 TIMEOUT: Final = 20.0
-"""Seconds for the whole exchange, by default."""
+"""The whole exchange may take so many seconds, by default."""
 
 _CHUNK: Final = 4096
 _HEADERS: Final = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
@@ -110,6 +110,7 @@ def _opener() -> urllib.request.OpenerDirector:
 def _read(reply: HTTPResponse, deadline: float, timeout: float, where: str) -> bytes:
     """Return the body, within bounds of size and time: a server that sends a byte now and then is cut off too."""
     content = bytearray()
+    # `read1` returns what has come. `read` would wait for all of a piece, and the deadline with it.
     while chunk := reply.read1(_CHUNK):
         content += chunk
         if len(content) > MAX_RESPONSE_BYTES:

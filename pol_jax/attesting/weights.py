@@ -43,6 +43,7 @@ def read_weights(path: Path) -> Weights:
 
 def _read_shards(path: Path) -> Weights:
     where = printable(str(path))
+    # The index file that hubs put beside shards is not read: each shard says itself which arrays it holds.
     files = sorted(path.glob("*.safetensors"))
     if not 1 <= len(files) <= MAX_SHARDS:
         raise UsageError(f"{where}: has {len(files)} .safetensors files; expected a model in 1 to {MAX_SHARDS} of them")

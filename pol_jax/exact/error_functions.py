@@ -90,8 +90,7 @@ def error_function(g: Guard, x: Array) -> Array:
 def complementary_error_function(g: Guard, x: Array) -> Array:
     """Return erfc(x) = 1 - erf(x), also where that is small."""
     size = absolute(x)
-    # Below 1, erf(x) is at most 0.85: the difference from 1 loses few bits. Above, only the asymptotic series keeps
-    # them.
+    # Below 1, erf(x) is at most 0.85, so that 1 - erf(x) loses few bits; above, it would lose most of them.
     near = lax.lt(size, full(x, 1))
     r = divide(g, 1.0, lax.select(near, full(x, 1), size))
     square = g.product(r, r)

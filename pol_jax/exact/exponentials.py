@@ -102,8 +102,7 @@ def base_two_exponential(g: Guard, x: Array) -> Array:
 def split(x: Array) -> tuple[Array, Array]:
     """Return a positive ``x`` as m * 2**e, with m in [sqrt(1/2), sqrt(2)); m and the int32 e."""
     b = bits(x)
-    # 0x3F3504F3 are the bits of sqrt(1/2). Where the mantissa is at least that of sqrt(2), the subtraction leaves one
-    # more.
+    # 0x3F3504F3 are the bits of sqrt(1/2): counted from there, each binade goes from sqrt(1/2) to sqrt(2).
     offset = lax.sub(b, full(b, 0x3F3504F3))
     e = lax.shift_right_arithmetic(offset, full(b, 23))
     return floats(lax.sub(b, lax.shift_left(e, full(b, 23)))), e
