@@ -1,4 +1,4 @@
-"""How far committed steps are from this machine's results, where bits can't decide (section 14)."""
+"""A comparison says how far committed steps are from this machine's results, where bits can't decide (section 14)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pol_jax.reports.outcomes import Outcome
 
 
 class Room(msgspec.Struct, frozen=True):
-    """How far elements of a leaf could be off in a false comparison that passes.
+    """A room says how far elements of a leaf could be off in a false comparison that passes (section 14.1).
 
     Attributes:
         magnitude: of the elements: the binary exponent of their values, divided by 4 and rounded down.
@@ -24,7 +24,7 @@ class Room(msgspec.Struct, frozen=True):
 
 
 class UsedDecisions(msgspec.Struct, frozen=True):
-    """What a comparison took of the prover's decisions (section 14.2).
+    """Used decisions are what a comparison took of the prover's values near ties (section 14.2).
 
     Attributes:
         given: number of entries that the opening has for these steps.
@@ -116,6 +116,7 @@ class Compared(msgspec.Struct, frozen=True):
         """
         if self.tolerance is None or self.limit is None:
             return None
+        # Both bound the error of a step that passes (section 14.1, rule 1).
         if self.decisions is None:
             return min(self.tolerance, self.limit)
         choices = self.decisions.choices

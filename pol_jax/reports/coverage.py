@@ -1,4 +1,4 @@
-"""What was replayed, and how likely that was to meet something false (section 12)."""
+"""These values say what was replayed, and how likely that was to meet something false (section 12)."""
 
 from __future__ import annotations
 

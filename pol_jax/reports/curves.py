@@ -12,6 +12,8 @@ MOST_POINTS: Final = 200
 """A curve has at most this many points."""
 
 Step = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+"""A step, or a number of things. Numbers of JSON hold integers up to this bound exactly (section 2)."""
+
 Loss = Annotated[float, msgspec.Meta(ge=-1e39, le=1e39)]
 """A loss may be any float32. The bound keeps sums of numbers that another process sends finite."""
 

@@ -14,7 +14,7 @@ honest step; a step that hardly changes with them leads where its program says."
 
 
 class Dependence(msgspec.Struct, frozen=True):
-    """What a step's update changes by, if the step is given other numbers; each a share of the update, at most 2.
+    """A dependence says how much a step's update changes with other numbers: a share of the larger one, at most 2.
 
     It is information, and decides nothing. Each share is that of the leaf that depends least, among those that hold at
     least a sixteenth of the values that the step moves.

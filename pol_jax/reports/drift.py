@@ -1,4 +1,4 @@
-"""How far the final state could be from one that was trained as claimed (section 13.1)."""
+"""A report says how far the final state could be from one that was trained as claimed (section 13.1)."""
 
 from __future__ import annotations
 

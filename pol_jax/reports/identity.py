@@ -1,4 +1,4 @@
-"""Which model a claim is about, who signed it, when it was made, and on which records (docs/attestation.md)."""
+"""A report says which model a claim is about, who signed it, when, and on which records (docs/attestation.md)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pol_jax.reports.curves import Step
 
 
 class Model(msgspec.Struct, frozen=True):
-    """The model that a claim is about.
+    """A model is what a claim is about, by the digests of its final state and parameters.
 
     Attributes:
         final_state: hex state digest of the final state, as the claim names it.
@@ -25,7 +25,7 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Authorship(msgspec.Struct, frozen=True):
-    """Who made a claim, as far as keys show it.
+    """An authorship says who made a claim, as far as keys show it.
 
     Attributes:
         prover: the public key that the commitment names, or None. It enters every seed: nobody else can have trained.
@@ -46,7 +46,7 @@ class Authorship(msgspec.Struct, frozen=True):
 
 
 class Period(msgspec.Struct, frozen=True):
-    """When training took place.
+    """A period says when training took place.
 
     Attributes:
         window: not before, not after, and how long the work takes at least.
@@ -60,7 +60,7 @@ class Period(msgspec.Struct, frozen=True):
 
 
 class Data(msgspec.Struct, frozen=True):
-    """The records of a run.
+    """The data are the records of a run, and what they were compared with.
 
     Attributes:
         root: hex Merkle root of their digests.
@@ -80,7 +80,7 @@ Difference = Literal["equal", "cast", "different"]
 
 
 class Deployed(msgspec.Struct, frozen=True):
-    """How a model at hand relates to the final parameters of an accepted proof.
+    """A deployed model is one at hand; it was compared with the final parameters of an accepted proof.
 
     Attributes:
         difference: equal bit for bit, equal up to casts, or different.

@@ -15,7 +15,7 @@ from pol_jax.reports.wording.verdicts import describe_verdict
 
 
 class Exported(msgspec.Struct, frozen=True):
-    """A model that was written to a file.
+    """An exported model is one that was written to a file.
 
     Attributes:
         task: the prover's name for the task.
@@ -45,7 +45,7 @@ def model_card(model: Exported, report: Report | None) -> str:
     """
     signer = f" --signer {model.prover}" if model.prover else ""
     lines = [
-        "---",
+        "---",  # what stands between these lines is YAML, which hubs read
         "library_name: jax",
         "tags:",
         "- proof-of-learning",
@@ -103,6 +103,7 @@ def _verified(report: Report | None) -> list[str]:
 
 def _quoted(text: str) -> str:
     """Return words of the prover as code, which Markdown doesn't interpret."""
+    # A backtick would end the code, and a bar the cell of the table in which it stands.
     return f"`{printable(text, 120).replace('`', chr(39)).replace('|', '/')}`"
 
 

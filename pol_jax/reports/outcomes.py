@@ -1,4 +1,4 @@
-"""What the parts of a verification result in: its verdict, the mode of an acceptance, the outcome of a stage."""
+"""A verification results in these values: its verdict, the mode of an acceptance, the outcome of each stage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Verdict(StrEnum):
 
     @property
     def exit_code(self) -> int:
-        """Return the exit code of the command line."""
+        """Return the exit code of the command line (section 13.2)."""
         codes = {"accepted": errors.ACCEPTED, "rejected": errors.REJECTED, "inconclusive": errors.INCONCLUSIVE}
         return codes[self.value]
 

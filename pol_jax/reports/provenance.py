@@ -1,4 +1,4 @@
-"""Where a program and an initial state come from, and what was found about earlier proofs (sections 2.1, 13.3)."""
+"""A report says where program and initial state come from, and what earlier proofs are worth (sections 2.1, 13.3)."""
 
 from __future__ import annotations
 
@@ -92,6 +92,7 @@ class Ancestor(msgspec.Struct, frozen=True):
     @property
     def tolerated(self) -> float:
         """Return how far tolerances could have led this run astray: infinite if they bound nothing."""
+        # If an earlier proof is not accepted, nothing is accepted that comes from it (section 13.3): no sum is needed.
         if self.verdict is not Verdict.ACCEPTED or self.mode is Mode.BITS:
             return 0.0
         return math.inf if self.drift is None or self.drift.tolerated is None else self.drift.tolerated

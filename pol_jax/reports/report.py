@@ -133,13 +133,14 @@ class Report(msgspec.Struct, frozen=True):
 
     def to_html(self) -> str:
         """Return the report as a page for a browser, which needs no other file, no network and no script."""
-        import pol_jax  # the page is made of a report, which knows no more of it than people do
+        import pol_jax  # in here, because the modules of the page import this one
 
         page: str = pol_jax.html.render(self)
         return page
 
     def _repr_html_(self) -> str:
         """Return the report as notebooks show it: the page in a frame of its own, so that its styles stay inside."""
+        # An empty sandbox forbids scripts, forms and links out of the frame, whoever wrote the report that is shown.
         frame = "width: 100%; height: 32em; border: 1px solid #8884; border-radius: 6px"
         return f'<iframe sandbox="" title="Report" style="{frame}" srcdoc="{escape(self.to_html())}"></iframe>'
 

@@ -1,4 +1,4 @@
-"""What was found by looking at the values of the initial and of the final state."""
+"""These values say what was found in the numbers of the initial and of the final state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pol_jax.reports.curves import Step
 
 
 class NonFinite(msgspec.Struct, frozen=True):
-    """A leaf of the final state that holds a NaN or an infinity.
+    """A non-finite leaf is one of the final state that holds a NaN or an infinity.
 
     Attributes:
         path: of the leaf.

@@ -30,6 +30,7 @@ def line_chart(
     """
     across = Axis(0.0, float(max(1, steps)))
     up = axis_of((value for _, value in points if value is not None), logarithmic=logarithmic)
+    # SVG counts from the top.
     placed = [(across.at(step), None if value is None else 100 - up.at(value)) for step, value in points]
     drawn = together(_across(across), _up(up), polyline(placed), *_lone(placed))
     picture = tag("svg", tag("title", title), drawn, role="img", aria_label=f"{title}. {description}", class_="chart")

@@ -67,7 +67,9 @@ def _as_numbers(report: Report, unit: str) -> list[str]:
 
 def _compared(compared: Sequence[Compared]) -> list[Markup]:
     worst = sorted(compared, key=lambda each: each.severity, reverse=True)
+    # The worst ones are chosen, and stand in the order of the run.
     shown = sorted(worst[:_MOST], key=lambda each: each.start)
+    # Of all comparisons, not only of those that are shown: the sentence about it must hold for the whole report.
     largest = max(compared, key=lambda each: each.relative(each.error))
     description = _describe_largest(largest)
     left_out = len(compared) - len(shown)

@@ -18,6 +18,7 @@ def course(report: Report) -> Markup | None:
 
 
 def _learning_curve(report: Report) -> Markup:
+    # A mean is drawn in the middle of the steps that it is of.
     points = [((point.first + point.last) / 2, point.loss) for point in report.curve]
     losses = [loss for _, loss in points if loss is not None]
     if not losses:
@@ -39,6 +40,7 @@ def _updates(report: Report) -> Markup | None:
     if not report.updates:
         return None
     values = [(each.start, each.stop, each.magnitude) for each in report.updates]
+    # A logarithmic axis has no place for 0.
     points = [((start + stop) / 2, value if value and value > 0 else None) for start, stop, value in values]
     left_out = sum(value is None for _, value in points)
     title = tag("h3", "Updates between checkpoints")

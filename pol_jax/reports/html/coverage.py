@@ -35,6 +35,7 @@ def _replayed(report: Report) -> list[Markup]:
     sentence = describe_coverage(report.coverage, report.policy)
     unit, states = report.coverage.unit, [_state(replay, report) for replay in report.replays]
     cells = dict(zip((_place(replay, unit) for replay in report.replays), states, strict=True))
+    # Where bits differ, the comparison as numbers says more than the replay, and takes its place.
     for each in report.compared:
         cells |= {(segment, segment + 1): _STATES[each.outcome] for segment in each.segments}
     parts = [tag("p", f"{_sentence(sentence)}."), strip(report.coverage, [*cells], [*cells.values()])]
@@ -68,6 +69,7 @@ def _state(replay: Replay, report: Report) -> CellResult:
 def _place(replay: Replay, unit: str) -> Place:
     if unit == "segment":
         return replay.segment, replay.segment + 1
+    # Places are counted from 0 and steps from 1: step t has the place t - 1, that of the state before it.
     return replay.start, max(replay.start, replay.stop)
 
 

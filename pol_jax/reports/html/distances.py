@@ -29,7 +29,7 @@ _APART = 7.0
 
 @dataclass(frozen=True)
 class _Height:
-    """A vertical axis that has a row for 0 below it and one for infinity above it, where they are needed."""
+    """A height places shares on a vertical axis, with a row for 0 below it and one for infinity above, where needed."""
 
     axis: Axis
     zero: bool
@@ -55,6 +55,7 @@ def distance_chart(description: str, compared: Sequence[Compared]) -> Markup:
         share for each in compared for share in (_noise(each), _tolerance(each), _limit(each)) if share is not None
     ]
     shares = [*errors, *drawn]
+    # 1 is the update itself, whose line is always drawn.
     logarithmic = axis_of([1.0, *(share for share in shares if 0 < share < math.inf)], logarithmic=True)
     height = _Height(logarithmic, min(shares) <= 0, math.inf in errors)
     width = 100 / len(compared)
@@ -166,6 +167,7 @@ def _names(height: _Height, compared: Sequence[Compared]) -> Markup:
     beside = [("100%", 8, "start", update, "update")]
     if last is not None:
         limit = height.at(last)
+        # Nearer than this, the two names would be written over each other.
         apart = limit if abs(limit - update) >= _APART else update + _APART
         beside.append(("100%", 8, "start", apart, "limit"))
     if len(compared) == 1:

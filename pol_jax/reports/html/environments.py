@@ -47,6 +47,7 @@ def _value(value: object, other: object, differs: bool) -> Content:
         return "\u2013"
     if not isinstance(value, tuple):
         return tag("mark", str(value)) if differs else str(value)
+    # Where the other side is not known, no word is marked as one that it lacks.
     others = set(other) if isinstance(other, tuple) else set(value)
     words = [word if word in others else tag("mark", word) for word in value]
     return together(*(part for word in words for part in (word, " "))) if words else "none"

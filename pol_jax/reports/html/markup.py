@@ -10,12 +10,13 @@ import html
 from pol_jax.errors import printable
 
 _LONGEST_TEXT = 4000
+"""A text has at most so many characters on the page: names and reasons are the prover's, and may be long."""
 
 Content = str | int | float | None
 
 
 class Markup(str):
-    """A string that is markup already, and is not escaped again.
+    """Markup is a string that is not escaped again.
 
     Joined with a plain string, it is a plain string, which will be escaped: such a mistake is visible and harmless.
     """

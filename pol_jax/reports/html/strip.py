@@ -20,7 +20,7 @@ _FIRST = {"segment": 0, "step": 1}
 
 
 class CellResult(StrEnum):
-    """The result of replaying a segment, or a step of an opening, as its cell shows it."""
+    """A cell result is that of replaying a segment, or a step of an opening, as its cell shows it."""
 
     EXACT = "exact"
     CLOSE = "close"

@@ -1,4 +1,4 @@
-"""What was replayed, in words: how much of a proof, and with which result."""
+"""These functions say in words what was replayed: how much of a proof, and with which result."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ def describe_coverage(coverage: Coverage, policy: Policy | StepPolicy) -> str:
     replayed = f"replayed {by_segment if coverage.unit == 'segment' else steps}"
     if not coverage.replayed:
         return replayed
+    # A probability of 0 has two reasons, and a reader must know which: foreseen, or chosen by number.
     if not coverage.detection and isinstance(policy, TopSegments):
         return f"{replayed}; the prover can foresee the largest updates, so this says nothing about the other segments"
     if not coverage.detection:
         return f"{replayed}; they were chosen by number, so this says nothing about the other {coverage.unit}s"
+    # Of a joint policy, the largest updates don't count: the prover can foresee which they are (section 12.2).
     drawn = f"the random {coverage.unit}s would" if isinstance(policy, JointSegments) else "this draw would"
     share = f"{coverage.fraction:.0%} of all {coverage.unit}s"
     return f"{replayed}; if {share} were false, {drawn} have met one of them with probability {coverage.detection:.4f}"

@@ -22,6 +22,7 @@ def describe_drift(report: Report) -> list[str]:
         lines.append(f"the distance from the initial to the final state is {drift.distance:.2g}")
     seen = report.coverage
     left_out = seen is None or len(seen.replayed) < seen.segments
+    # Where everything was replayed, there is no update that was not checked.
     if drift.unchecked is not None and (left_out or drift.unchecked):
         sure = "" if drift.confidence is None else f", with {100 * drift.confidence:.6g}% confidence"
         most = f"at most {with_shares(drift.unchecked, drift)}{sure}"

@@ -1,4 +1,4 @@
-"""Which model, whose, when and on which records, in words; and what a verification did not check."""
+"""These functions say in words which model, whose, when and on which records; and what was not checked."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def not_checked(report: Report) -> Iterator[str]:
     covered = report.coverage
     if covered is None:
         yield "any step: the verification ended before a replay"
-    elif left := covered.segments - len(covered.replayed):
+    elif left := covered.segments - len(covered.replayed):  # steps on the way to a segment count for nothing here
         yield f"{left} of {covered.segments} {covered.unit}s, which were not replayed"
     if report.program_origin is Origin.NOT_COMPARED and report.verdict is not Verdict.REJECTED:
         yield "the program: it was compared with no source"

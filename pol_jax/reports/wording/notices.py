@@ -1,4 +1,4 @@
-"""What a reader must know before the reasons for a verdict: what nobody has shown, or only within a tolerance."""
+"""Notices come before the reasons for a verdict: they say what nobody has shown, or only within a tolerance."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def notices(report: Report) -> tuple[str, ...]:
     """Return what comes before the reasons for a verdict: what nobody has shown, or only within a tolerance."""
     early = report.verdict is Verdict.ACCEPTED and report.may_stop_early is True
     unknown = report.verdict is Verdict.ACCEPTED and report.program_origin is Origin.NOT_COMPARED
+    # Section 13.1 asks for these, and for what is not finite before all else; for some of them only in an acceptance.
     return (
         *_not_finite(report.non_finite),
         *map(_intervened, report.interventions),
@@ -37,6 +38,7 @@ def notices(report: Report) -> tuple[str, ...]:
 
 def _other_programs(report: Report) -> list[str]:
     """Return the earlier runs whose program is not one that the verifier trusts, where that is not said already."""
+    # If nothing was compared for the run itself, that was said; a program that differs is named for each run.
     said = {Origin.TRUSTED, report.program_origin} - {Origin.DIFFERS}
     return [
         f"program of the run of {short_claim(each.claim)}, which the initial state comes from: "

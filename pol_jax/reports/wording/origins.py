@@ -1,4 +1,4 @@
-"""Where an initial state comes from, and what was found about it and about earlier proofs, in words."""
+"""These functions say in words where an initial state comes from, and what was found about it and earlier proofs."""
 
 from __future__ import annotations
 

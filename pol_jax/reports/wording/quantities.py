@@ -1,4 +1,4 @@
-"""Steps, distances, shares, paths and numbers, as every line of a report writes them."""
+"""Every line of a report writes steps, distances, shares, paths and numbers by these functions."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def ranges(numbers: Iterable[int]) -> str:
 
 def percent(share: float) -> str:
     """Return a share in percent: two digits of one below 100%, so that small ones can be told from 0."""
+    # Two digits of 99.5 and more would be written as 1e+02.
     return f"{share:.0%}" if share >= 0.995 else f"{100 * share:.2g}%"
 
 

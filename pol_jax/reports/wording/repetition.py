@@ -1,4 +1,4 @@
-"""The command that repeats a verification, as far as a report knows it: names of files are left to the reader."""
+"""A report gives the command that repeats its verification, as far as it knows it: files have the reader's names."""
 
 from __future__ import annotations
 

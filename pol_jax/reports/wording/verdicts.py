@@ -1,4 +1,4 @@
-"""The verdict in words, with what tolerances allow, and for how much of the run it holds."""
+"""These functions say the verdict in words, with what tolerances allow, and for how much of the run it holds."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def describe_extent(report: Report) -> str:
 def _allowances(report: Report) -> list[str]:
     """Return what tolerances allow for one step, and over all of a run and of those that it comes from."""
     parts = list[str]()
+    # Spans with equal bits are compared only to see whether last places decide where they lead (section 14.1).
     steps = [each for each in report.compared if each.passed and not (each.is_initial or each.equal)]
     if steps:
         what = "step" if all(each.stop == each.start + 1 for each in steps) else "run of steps"
