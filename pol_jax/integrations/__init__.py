@@ -1,1 +1,1 @@
-"""Engines that others have: each is an extra, and nothing of the core needs one."""
+"""These packages use engines that others have: each is an extra, and nothing of the core needs one."""

@@ -20,9 +20,10 @@ from pol_jax.verifying.facts import Facts, Share, merge_facts, parse_facts
 from pol_jax.verifying.request import ProofRequest
 
 RETRIES: Final = 3
-"""So often a task is run again whose worker died."""
+"""A task whose worker died is run again, at most so many times."""
 
 _ANSWER_SECONDS: Final = 10
+"""A cluster has so long to take a connection."""
 
 
 def find_facts_on_cluster(

@@ -88,6 +88,7 @@ def cifar(
     def loss_of(
         params: PyTree, batch_stats: PyTree, image: Pixels, label: Int[Array, " batch"]
     ) -> tuple[Float[Array, ""], tuple[Float[Array, ""], PyTree]]:
+        # A copy: inside of a gradient, BatchNorm may write its averages only to variables that were made there.
         model = nnx.merge(graph, params, batch_stats, copy=True)
         logits = model(normalized(image, normalization), train=True)
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, label).mean()
@@ -96,6 +97,7 @@ def cifar(
 
     def step(state: State, batch: PyTree, key: Key) -> tuple[State, dict[str, Array]]:
         gradient_of = jax.value_and_grad(loss_of, has_aux=True)
+        # Part of the step, under its key: records stay as committed, and a replay has the same crops.
         image = augmented(batch["image"], key)
         (loss, (accuracy, batch_stats)), gradient = gradient_of(state.params, state.batch_stats, image, batch["label"])
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)

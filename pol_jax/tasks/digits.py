@@ -77,7 +77,7 @@ def digits(data_dir: Path | None = None, steps: int | None = None) -> Task:
 
     steps = STEPS if steps is None else steps
     optimizer = optax.sgd(schedule(steps), momentum=MOMENTUM, nesterov=True)
-    graph = nnx.graphdef(nnx.eval_shape(lambda: CNN(rngs=nnx.Rngs(0))))
+    graph = nnx.graphdef(nnx.eval_shape(lambda: CNN(rngs=nnx.Rngs(0))))  # the structure alone: no weight is drawn
 
     def init(key: Key) -> State:
         params = nnx.to_pure_dict(nnx.state(CNN(rngs=nnx.Rngs(key))))
@@ -91,6 +91,7 @@ def digits(data_dir: Path | None = None, steps: int | None = None) -> Task:
         return loss, jnp.mean(logits.argmax(-1) == label, dtype=jnp.float32)
 
     def step(state: State, batch: PyTree, key: Key) -> tuple[State, dict[str, Array]]:
+        # Augmentation is part of the step, under its key: records stay as committed, and a replay has the same shifts.
         shift_key, dropout_key = jax.random.split(key)
         image = shifted(scaled(batch["image"]), shift_key)
         gradient_of = jax.value_and_grad(loss_of, has_aux=True)

@@ -44,7 +44,7 @@ class Digits(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
             features=features,
             supervised_keys=("image", "label"),
             homepage="https://archive.ics.uci.edu/dataset/80",
-            disable_shuffling=True,
+            disable_shuffling=True,  # appendix C of protocol.md fixes the order of the records
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[tuple[int, Any]]]:
@@ -82,6 +82,7 @@ def load_digits(split: str, data_dir: Path | None = None) -> Arrays:
     """
     source = prepared(data_dir or user_cache()).as_data_source(split=split)
     image, label = take(source, record_spec(source), np.arange(len(source)))
+    # TFDS has labels of 64 bits, for which a verifier would have to enable 64-bit types of jax (section 9).
     return Arrays({"image": image, "label": label.astype(np.int32)})
 
 

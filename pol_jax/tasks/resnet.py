@@ -18,12 +18,13 @@ from jaxtyping import Array, Float
 Images = Float[Array, "batch height width channels"]
 Smaller = Float[Array, "batch rows columns outputs"]
 
-_HE_NORMAL = nnx.initializers.variance_scaling(2.0, "fan_in", "normal")
+_HE_NORMAL = nnx.initializers.variance_scaling(2.0, "fan_in", "normal")  # He et al., arXiv:1502.01852
 _norm = partial(nnx.BatchNorm, momentum=0.9, epsilon=1e-5)
 
 
 def _conv(inputs: int, outputs: int, size: int, stride: int, rngs: nnx.Rngs) -> nnx.Conv:
     """Return a convolution without bias, with ``size // 2`` zeros on every side, also for stride 2."""
+    # With "SAME", stride 2 would have its zeros on one side only.
     pad = (size // 2, size // 2)
     return nnx.Conv(
         inputs, outputs, (size, size), stride, padding=(pad, pad), use_bias=False, kernel_init=_HE_NORMAL, rngs=rngs

@@ -80,6 +80,7 @@ def shakespeare(data_dir: Path | None = None, steps: int | None = None) -> Task:
         before, after = text[:, :-1].astype(jnp.int32), text[:, 1:].astype(jnp.int32)
         logits = nnx.merge(graph, params)(before, None if key is None else nnx.Rngs(key))
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, after).mean()
+        # Metrics are float32 scalars, which the ledger keeps bit for bit (protocol.md, section 5).
         return loss, jnp.mean(logits.argmax(-1) == after, dtype=jnp.float32)
 
     def step(state: State, batch: PyTree, key: Key) -> tuple[State, dict[str, Array]]:

@@ -37,6 +37,7 @@ class Block(nnx.Module):
         """Return the block's outputs; without ``rngs`` there is no dropout."""
         qkv = self.qkv(self.norm1(x)).reshape(*x.shape[:2], 3, self.heads, -1)
         query, key, value = jnp.unstack(qkv, axis=2)
+        # XLA's own operations: a kernel of cuDNN is a custom call, which a verifier refuses (protocol.md, section 9).
         mixed = jax.nn.dot_product_attention(
             rotated(query), rotated(key), value, is_causal=True, implementation="xla"
         ).reshape(x.shape)

@@ -1,1 +1,1 @@
-"""Federated learning with Flower, where only proven updates are aggregated (extra ``flower``)."""
+"""These modules run federated learning with Flower, where only proven updates are aggregated (extra ``flower``)."""

@@ -54,7 +54,7 @@ def proving_client(
     app = ClientApp(mods=list(mods))
     root = Path(folder)
 
-    @app.query(REGISTER.partition(".")[2])
+    @app.query(REGISTER.partition(".")[2])  # Flower itself puts the kind, ``query.``, before the name
     def registration(message: Message, context: Context) -> Message:
         data = register(task(context).source)
         record = ConfigRecord(
@@ -68,7 +68,7 @@ def proving_client(
         out = root / worker_name(context)
         shutil.rmtree(out, ignore_errors=True)  # the proof of the round before
         proof, update = train_update(own, tree_of(message.content[ARRAYS]), assignment, out, key=key)
-        context.state[_PROOF] = ConfigRecord({"path": str(out.absolute())})
+        context.state[_PROOF] = ConfigRecord({"path": str(out.absolute())})  # all that another process of the node gets
         documents = {name: (proof.root / f"{name}.json").read_bytes() for name in ("claim", "commitment")}
         if assignment.prover is not None:
             documents[SIGNATURE] = attestations.attestation_path(proof.root, attestations.CLAIM).read_bytes()

@@ -1,4 +1,4 @@
-"""Flower's records, and what they mean here: a model, an assignment, a claim, an opening.
+"""Flower's records stand for a model, an assignment, a claim or an opening.
 
 What comes from a worker is read strictly: an array must be the very bytes that would be written for one of its dtype
 and shape, so that no header can make this process allocate memory.
@@ -32,6 +32,7 @@ CHALLENGE: Final = "query.pol_jax_challenge"
 def arrays_of(model: PyTree) -> ArrayRecord:
     """Return a model as Flower sends it: arrays by their paths. Law: `tree_of` gives the model back as nested dicts."""
     pairs = flatten_with_paths(model)
+    # `ascontiguousarray` makes an axis where there is none, which `reshape` takes away.
     return ArrayRecord({path: Array(np.ascontiguousarray(leaf).reshape(np.shape(leaf))) for path, leaf in pairs})
 
 
@@ -59,6 +60,7 @@ def in_dtypes_of(like: ArrayRecord, record: ArrayRecord) -> ArrayRecord:
 def assignment_record(assignment: Assignment) -> ConfigRecord:
     """Return an assignment as Flower sends it. Law: `read_assignment` gives it back."""
     fields = asdict(assignment) | {"take": list(assignment.take)}
+    # A record of Flower's holds no None.
     fields |= {name: getattr(assignment, name) or "" for name in ("prover", "arithmetic")}
     data = fields.pop("data")
     return ConfigRecord(fields | {f"data.{name}": value for name, value in data.items()})
@@ -113,6 +115,7 @@ def data_in(record: Any) -> Data:
 
 
 def _read_array(name: str, array: Array, like: Array) -> np.ndarray:
+    # NumPy itself would read a header of the worker's, and allocate whatever shape that claims.
     wanted = like.numpy()
     buffer = BytesIO()
     np.save(buffer, np.zeros_like(wanted, order="C"))

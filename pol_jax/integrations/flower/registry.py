@@ -1,4 +1,4 @@
-"""Who takes part in a federation, and with which records: fixed when a worker is first seen, or before."""
+"""A registry says who takes part in a federation, and with which records: it is fixed when a worker is first seen."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ class Registry:
         self, nodes: Iterable[int], ask: Callable[[str, Mapping[int, RecordDict]], Mapping[int, Message]]
     ) -> None:
         """Ask nodes that are new what they register; what is registered stays."""
+        # Only once: a worker that may register again could choose its records when it knows the model.
         new = {node: RecordDict() for node in nodes if node not in self.members}
         # In order, so that of two nodes with one name the choice doesn't depend on who answered first.
         for node, reply in sorted(ask(REGISTER, new).items()):

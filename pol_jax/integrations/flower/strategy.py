@@ -1,4 +1,4 @@
-"""A Flower strategy that hands only proven updates to the strategy that it wraps.
+"""This strategy for Flower hands only proven updates to the strategy that it wraps.
 
 In each round: what is cheap is checked of every reply; those that pass are challenged, with a nonce drawn after their
 claims; the openings are verified; and what is accepted goes on, sorted by the workers' names, so that a sum of floating
@@ -56,7 +56,7 @@ _LOG = logging.getLogger("pol_jax")
 
 @dataclass
 class _Worker:
-    """What a worker is asked for in this round, and what it has answered."""
+    """A worker is what it is asked for in this round, and what it has answered."""
 
     name: str
     assignment: Assignment
@@ -69,7 +69,7 @@ class _Worker:
 
 @dataclass
 class _Round:
-    """This value is a round under way."""
+    """A round is under way from its assignments to what came of each of them."""
 
     previous: ArrayRecord
     workers: dict[int, _Worker] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class _Round:
 
 
 class ProvenStrategy(Strategy):
-    """Wraps any Flower strategy, which aggregates what is proven.
+    """A proven strategy wraps any strategy of Flower's, which aggregates what is proven.
 
     Example:
         >>> strategy = ProvenStrategy(FedAvg(fraction_evaluate=0.0), task, Plan(steps=100, batch_size=64, interval=10))
@@ -113,7 +113,7 @@ class ProvenStrategy(Strategy):
         self._trusted = trusted if isinstance(trusted, TrustedTask) else TrustedTask(trusted)
         self._policy: RandomSteps = steps_within(plan.share, plan.steps, plan.fraction)
         self._registry = Registry(enrolled, keys)
-        self._seen: set[str] = set()
+        self._seen: set[str] = set()  # claims of all rounds, of which none is taken twice
         self._round: _Round | None = None
         self._grid: Grid | None = None
         self.results: dict[int, dict[str, UpdateResult]] = {}
@@ -125,6 +125,7 @@ class ProvenStrategy(Strategy):
         messages = list(self.inner.configure_train(server_round, arrays, config, grid))
         self._grid, self._round = grid, _Round(arrays)
         self._registry.register([message.metadata.dst_node_id for message in messages], self._ask)
+        # A seed that a worker could foresee would let it train beforehand.
         nonce, assigned = secrets.token_hex(8), []
         for message in messages:
             node = message.metadata.dst_node_id
@@ -155,6 +156,7 @@ class ProvenStrategy(Strategy):
         self.results[server_round] = dict(sorted(self._round.results.items(), key=lambda item: _order(item[0])))
         replies = [worker.reply for worker in accepted if worker.reply]
         arrays, metrics = self.inner.aggregate_train(server_round, replies)
+        # The next round's commitments take leaves over with the dtypes that the state has (section 2.1).
         return None if arrays is None else in_dtypes_of(self._round.previous, arrays), metrics
 
     def configure_evaluate(
@@ -283,5 +285,5 @@ def _weight_key(strategy: Strategy) -> str:
 
 
 def _order(name: str) -> tuple[int, str]:
-    """Return the place of a worker: numbers by their size, other names by the alphabet."""
+    """Return the place of a worker: shorter names first, so that numbers are in the order of their size."""
     return len(name), name
