@@ -1,4 +1,4 @@
-"""The reproduction error of a training run across XLA backends: a measurement, no verdict.
+"""These modules measure the reproduction error of a training run across XLA backends, and give no verdict.
 
     opening -> workload -> (description, worker in a process of its own: runner) -> measurement -> results
     results -> merged with those of other machines -> table (Parquet, CSV), summary (terminal), plots

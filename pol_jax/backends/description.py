@@ -26,12 +26,13 @@ from pol_jax.errors import UsageError, printable
 Platform = Literal["cpu", "cuda", "rocm", "tpu"]
 Precision = Literal["default", "high", "highest"]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w .,:+=/-]+\Z")]
+# No white space: XLA splits its flags there, and one of them must not stand for two.
 Flag = Annotated[str, msgspec.Meta(max_length=1024, pattern=r"^--[\w-]+(=[^\s]*)?\Z")]
 ProcessorCount = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 
 _MOST_BYTES: Final = 2**20
 _MOST: Final = 256
-"""Backends in a file: each is a process."""
+"""A file has at most so many backends, since each is a process."""
 
 
 class Backend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,7 +58,7 @@ class Backend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """This is the content of the TOML file."""
+    """The TOML file has a list of backends, at least one."""
 
     backend: Annotated[tuple[Backend, ...], msgspec.Meta(min_length=1, max_length=_MOST)]
 
@@ -65,6 +66,8 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def built_in() -> tuple[Backend, ...]:
     """Return what is worth trying anywhere; what is not there becomes a row that says so."""
     x86 = machine.machine() in ("x86_64", "AMD64")
+    # Of the CPU: first the compilations by which a verifier calibrates (protocol.md, section 14.1), then what makes it
+    # another backend, such as fewer instructions, threads or more devices.
     return (
         Backend("cpu", "cpu"),
         Backend("cpu, no optimisation", "cpu", ("--xla_backend_optimization_level=0",)),

@@ -26,6 +26,8 @@ _METRICS: Final[tuple[Metric, ...]] = ("l1", "l2", "linf", "cosine")
 def reproductions(workload: Workload, ran: BackendRun) -> tuple[Reproduction, ...]:
     """Return all that a backend reproduced: steps, then segments at every committed state on their way.
 
+    A step starts from the committed state before it, so that its error is its own; in a segment, errors add up.
+
     Raises:
         ValueError: it has other arrays than were asked for.
     """
@@ -87,7 +89,7 @@ def _error(
     after: Sequence[np.ndarray],
     got: Sequence[np.ndarray],
 ) -> Error:
-    """Measure how far a committed state and the backend's are apart; equal bits are not, even if they hold NaNs."""
+    """Measure how far a committed state and the backend's are apart: 0 if the bits are equal, even those of NaNs."""
     equal = all(a.tobytes() == b.tobytes() for a, b in zip(after, got, strict=True))
     off = [0.0 if equal else finite(distance(spec, after, got, metric)) for metric in _METRICS]
     update = [finite(distance(spec, before, after, metric)) for metric in _METRICS[:3]]

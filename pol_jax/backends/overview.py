@@ -69,6 +69,7 @@ def relative(error: Error) -> float:
 
 def lines(parts: Sequence[Results]) -> list[Line]:
     """Return the backends that ran, machine by machine."""
+    # Bits are equal if the digests of all states are. ``exact`` is beside them, because it covers the losses too.
     letters, found = dict[tuple[tuple[str, int, int, str, bool], ...], str](), list[Line]()
     for at, part in enumerate(parts, 1):
         for outcome in part.outcomes:
@@ -114,6 +115,7 @@ def plain_text(text: str) -> str:
 
 
 def _sortable(value: float) -> float:
+    # What is no number ranks first, as in a challenge (protocol.md, section 12.2): nothing compares with a NaN.
     return math.inf if math.isnan(value) else value
 
 

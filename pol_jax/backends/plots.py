@@ -1,4 +1,4 @@
-"""A comparison as figures: how errors grow along a segment, how large they are step by step, and in which leaves.
+"""Figures of a comparison show how errors grow along a segment, how large they are in each step, and in which leaves.
 
 Colours are those of Okabe and Ito, which can be told apart with any kind of colour vision; every colour has a marker
 or a label of its own besides.
@@ -35,7 +35,7 @@ _TOLERANCE: Final = {
 _MOST_LEAVES: Final = 24
 _MOST_LABEL: Final = 60
 _NOTE: Final = 110
-"""Characters of a line."""
+"""A line of the note below a figure has at most so many characters."""
 
 
 def write_plots(parts: Sequence[Results], folder: Path) -> list[Path]:
@@ -138,8 +138,9 @@ def _leaves(kinds: Sequence[Sequence[Line]], task: str, note: str) -> Figure:
     values = np.array([[each.get(name, 0.0) for each in worst] for name in kept])
     figure = Figure(figsize=(3.5 + 0.9 * len(kinds), 1.8 + 0.28 * len(kept)), layout="constrained")
     axes = figure.add_subplot()
-    values[values == 0] = np.nan
+    values[values == 0] = np.nan  # a logarithmic scale has no place for 0; what is NaN shows the grey below it
     least = float(np.nanmin(values))
+    # A scale needs two ends that differ, though there be one error only.
     norm = LogNorm(least, max(float(np.nanmax(values)), 2 * least))
     axes.set_facecolor("#dddddd")
     image = axes.imshow(values, norm=norm, cmap="cividis", aspect="auto")

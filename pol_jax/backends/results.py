@@ -1,4 +1,4 @@
-"""The results of a comparison on one machine: one JSON file that can be joined with those of other machines.
+"""The results of a comparison on one machine are one JSON file, which can be joined with those of other machines.
 
 What is read may be anyone's: sizes are bounded, and every field is checked. Numbers that are not finite are null.
 """
@@ -46,7 +46,7 @@ class Error(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     l1: Distance
     l2: Distance
     linf: Distance
-    cosine: Annotated[float, msgspec.Meta(ge=-1, le=3)] | None
+    cosine: Annotated[float, msgspec.Meta(ge=-1, le=3)] | None  # 0 to 2, and room for rounding
     update_l1: Distance
     update_l2: Distance
     update_linf: Distance
@@ -60,7 +60,7 @@ class Reproduction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             from the committed state before the first of them.
         start: the step of the state that it began with.
         stop: the step after which states are compared.
-        digest: of the state that came out: equal ones have equal bits.
+        digest: of the resulting state; states with equal digests have equal bits.
         exact: whether all bits are the prover's, those of the losses included: what a verifier would ask.
         total: all leaves as one vector.
         leaves: each leaf, in the order of the commitment.
@@ -126,7 +126,7 @@ class BackendOutcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """These are the results of a comparison on one machine.
+    """Results are what a comparison on one machine found.
 
     Attributes:
         format: version of the format.
@@ -166,6 +166,7 @@ def read_results(path: Path) -> Results:
         UsageError: no such file, too large, or no results; names the field.
     """
     try:
+        # O_NONBLOCK: to open a pipe that nobody writes to would wait for ever.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             content = file.read(_MOST_BYTES + 1)
     except OSError as error:
@@ -181,8 +182,10 @@ def read_results(path: Path) -> Results:
 def merge(parts: Sequence[Results]) -> tuple[Results, ...]:
     """Return results of several machines as one comparison: those of one machine stay apart from those of another.
 
+    Equal results that are given twice count once; other results under the name of one machine get numbers.
+
     Raises:
-        UsageError: they are about different runs, or one is there twice.
+        UsageError: they are about different runs.
     """
     first = parts[0]
     for part in parts[1:]:

@@ -1,4 +1,4 @@
-"""A backend's process is started here. A backend that fails is a result too, which says why."""
+"""A runner starts the process of a backend. A backend that fails is a result too, which says why."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MOST_NOISE: Final = 2**20
 _REFUSED_FLAG: Final = re.compile(
     r"(Unknown flags? in XLA_FLAGS: .*|Couldn't interpret value .*|Unknown CPU ISA: .*|Flag parsing failed.*)"
 )
-"""What XLA says of a flag that it doesn't know. An unknown instruction set it ignores, with no more than a warning."""
+"""These are XLA's messages about a flag that it doesn't know, and its mere warning about an unknown instruction set."""
 
 
 class BackendEnvironment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,7 +56,7 @@ class BackendEnvironment(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 
 class _Info(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``info.json``; all fields but the first two are there if the steps were executed."""
+    """``info.json`` has all of these fields if the steps were executed, and else the first two."""
 
     status: Literal["ran", "missing", "refused"]
     reason: str
@@ -117,6 +117,7 @@ def run_backend(backend: Backend, work: Path, timeout: int | float) -> BackendRu
 
 def _wait(command: list[str], variables: dict[str, str], noise: IO[bytes], timeout: int | float) -> int:
     # All output goes to a file: with a pipe, a process that writes much would wait for a reader.
+    # A session of its own: Ctrl-C of a terminal ends this process, which then ends the other one below.
     process = subprocess.Popen(  # noqa: S603  # an interpreter that the user named, and our own code
         command, stdin=subprocess.DEVNULL, stdout=noise, stderr=noise, env=variables, cwd="/", start_new_session=True
     )

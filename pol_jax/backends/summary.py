@@ -1,4 +1,4 @@
-"""A comparison in the terminal: a line for each backend, what was not there, and what it means."""
+"""The terminal shows a comparison in a line for each backend, then what was not there, and what it means."""
 
 from __future__ import annotations
 
@@ -72,6 +72,7 @@ def _table(found: Sequence[Line], d_ref: int | float | None) -> Table:
     for name in _cells(found[0], d_ref):
         table.add_column(name, justify="left" if name == "bits" else "right", no_wrap=True)
     for line in found:
+        # Names are in a file that may be anybody's: markup in them is shown and not obeyed.
         table.add_row(escape(line.label), *_cells(line, d_ref).values())
     return table
 

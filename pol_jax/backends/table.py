@@ -1,4 +1,4 @@
-"""A comparison as one flat table, a row for each backend, state and leaf: for Parquet, CSV and whoever reads them."""
+"""A comparison is written as one flat table, with a row for each backend, state and leaf, in Parquet and CSV."""
 
 from __future__ import annotations
 
@@ -29,9 +29,8 @@ SCHEMA: Final = pa.schema(
         *((name, pa.string()) for name in ("tolerance", "tolerance_reason")),
     ]
 )
-"""The columns. ``leaf`` is null for the whole state; ``digest``, ``exact`` and ``tolerance`` are given there only. A
-backend that
-did not run has one row, with nulls from ``kind`` on."""
+"""These are the columns. ``leaf`` is null for the whole state; ``digest``, ``exact`` and ``tolerance`` are given there
+only. A backend that did not run has one row, with nulls from ``kind`` on."""
 
 
 def table(parts: Sequence[Results], d_ref: int | float | None = None) -> pa.Table:

@@ -2,8 +2,8 @@
 
     python worker.py WORK OUT SETTINGS
 
-A file of its own that imports jax and numpy and nothing of this package: another interpreter, with another jax, runs
-it as it is. ``WORK`` is what `pol_jax.backends.workload` writes. ``OUT`` is a directory for ``info.json``, and for
+It imports jax and numpy, and nothing of this package, so that another interpreter with another jax runs it as it is.
+``WORK`` is what `pol_jax.backends.workload` writes. ``OUT`` is a directory for ``info.json``, and for
 ``states.npz`` if the steps were executed. ``SETTINGS`` is JSON: ``platform``, ``matmul_precision``, ``threads``. What
 XLA reads from the environment is set by whoever starts the process.
 
@@ -34,7 +34,7 @@ _PRECISIONS = {"default": "DEFAULT", "high": "HIGH", "highest": "HIGHEST"}
 
 
 class _Refused(Exception):
-    """This backend can't do it: what to say instead of a result."""
+    """A backend that can't execute the steps is refused, with what is said instead of a result."""
 
     def __init__(self, status: str, reason: str) -> None:
         super().__init__(reason)
@@ -43,6 +43,7 @@ class _Refused(Exception):
 
 def main(work: Path, out: Path, settings: dict[str, Any]) -> None:
     """Execute ``work`` and write to ``out``."""
+    # Before jax starts its threads, which it does when a device is first asked for.
     if settings["threads"] and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: settings["threads"]])
     try:
@@ -83,7 +84,7 @@ def _find_devices(platform: str, steps: _Steps) -> None:
 
 
 class _Steps:
-    """The exported step, compiled in one way or another, and the states and inputs that it is executed on."""
+    """The exported step is held with the states and inputs that it is executed on, and compiled in several ways."""
 
     def __init__(self, given: dict[str, Any], plan: dict[str, Any]) -> None:
         self._given, self._plan = given, plan
@@ -91,6 +92,7 @@ class _Steps:
             [(np.dtype(dtype), tuple(shape)) for dtype, shape in plan[name]] for name in ("state", "batch")
         )
         exported = jax.export.deserialize(bytearray(given["program"].tobytes()))
+        # As a prover and a verifier call it: the bits depend on how much is compiled together (protocol.md, section 9).
         self._jitted = jax.jit(exported.call, donate_argnums=0)
 
     def lower(self, platform: str | None = None) -> Any:
@@ -116,7 +118,7 @@ class _Steps:
         return state
 
     def is_committed(self, step: int, state: np.ndarray, losses: np.ndarray) -> bool:
-        """Return whether a span that ends with ``step`` came out bit for bit, its losses included."""
+        """Return whether the results of a span that ends with ``step`` have the prover's bits, its losses included."""
         return np.array_equal(state, self.committed(step)) and np.array_equal(losses, self._given[f"loss/{step}"])
 
     def start(self, step: int) -> tuple[Any, ...]:
@@ -124,7 +126,7 @@ class _Steps:
         return tuple(jnp.array(leaf) for leaf in _arrays(self.committed(step), self._state))
 
     def perturbed(self, step: int, seed: int, sign: int) -> tuple[Any, ...]:
-        """The committed state after ``step``, off by last places, on the device."""
+        """Return the committed state after ``step``, off by last places, on the device."""
         leaves = _arrays(self.committed(step), self._state)
         return tuple(jnp.array(leaf) for leaf in perturb(leaves, self._plan["perturbed_places"], seed, sign))
 
@@ -187,7 +189,7 @@ def _execute(steps: _Steps, plan: dict[str, Any], settings: dict[str, Any]) -> t
 
 
 def perturb(leaves: Sequence[np.ndarray], places: int, seed: int, sign: int) -> list[np.ndarray]:
-    """Leaves that are off by last places. Law: as `pol_jax.verifying.perturbation.perturb_last_places`, bit for bit."""
+    """Return leaves that are off by last places. Law: `pol_jax.verifying.perturbation` has the same, bit for bit."""
     draw, found = np.random.Generator(np.random.PCG64(seed)), list[np.ndarray]()
     for leaf in leaves:
         fine = leaf.dtype in (np.float32, np.float64)

@@ -86,6 +86,7 @@ def read_workload(opening: Opening, steps: Iterable[int] | None = None, limits: 
     program = load_opened_program(opening, commitment, limits or Limits())
     rows = decode_opened_rows(opening, commitment.row_layout)
     for step, row in rows.items():
+        # Before anything is derived from it: a key is folded from a step of 32 bits (section 7).
         if step > MAX_STEPS:
             raise ProofError(WHERE, f"row {step}: no run has more than {MAX_STEPS} steps")
         check_metrics(f"row {step}", row)
@@ -112,7 +113,7 @@ def encode_workload(workload: Workload) -> bytes:
         "segments": [[(span.start, span.stop) for span in segment] for segment in workload.segments],
         "variants": {
             platform: {each.name: dict(each.options) for each in variants(platform) if each is not DEFAULT}
-            for platform in ("cpu", "gpu", "tpu")
+            for platform in ("cpu", "gpu", "tpu")  # as `jax.default_backend` calls them, by which the worker looks
         },
         "perturbations": PERTURBATIONS,
         "perturbed_places": PERTURBED_PLACES,
