@@ -1,1 +1,1 @@
-"""This package is the command line, ``pol``. It imports the core, and the core does not import it."""
+"""The command line, ``pol``, imports the core, and the core does not import it."""

@@ -1,4 +1,4 @@
-"""Numbers and nonces are parsed from the command line, without jax."""
+"""Lists of numbers, nonces and challenges are parsed from the words of the command line, without jax."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import check_nonce
 from pol_jax.protocol.policies import ListedSteps, RandomSteps, StepPolicy
 
-_RANGE = re.compile(r"(\d{1,12})(?:-(\d{1,12}))?\Z", re.ASCII)
+_RANGE = re.compile(r"(\d{1,12})(?:-(\d{1,12}))?\Z", re.ASCII)  # without ASCII, \d takes digits of all scripts
 
 
 def parse_list(text: str) -> tuple[int, ...]:

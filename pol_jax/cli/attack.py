@@ -1,4 +1,4 @@
-"""This module implements ``pol attack``, which forges a proof, and says what the rule of the 2021 paper makes of it."""
+"""``pol attack`` forges a proof, and says what the rule of the 2021 paper makes of it."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def attack_command(
         proof = opened.finished()
         named = task or proof.commitment.task.name
         loaded = load_task(named, data_dir=data_dir, steps=proof.segments.steps)
+        # The slack of the paper's rule is a share of d_ref, which takes a second training to measure.
         reference = d_ref or _moved(proof)
         if not d_ref:
             print_line(console, f"no --d-ref: the distance that the victim went, {reference:.3g}, stands for it")

@@ -1,4 +1,4 @@
-"""This module implements ``pol backends``, which measures the reproduction error across XLA backends."""
+"""``pol backends`` measures the reproduction error of steps across XLA backends, or merges such results."""
 
 from __future__ import annotations
 
@@ -114,6 +114,7 @@ def _write(out: Path, parts: Sequence[Results], d_ref: float | None, *, travels:
     """Write results, tables and figures, and return what was written, in words."""
     with storing(out):
         out.mkdir(parents=True, exist_ok=True)
+    # A file of results is that of one machine; merged ones are in the tables alone.
     if travels:
         write_results(out / "results.json", parts[0])
     write_table(table(parts, d_ref), out / "results.parquet", out / "results.csv")

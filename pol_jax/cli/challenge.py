@@ -1,4 +1,4 @@
-"""This module implements ``pol challenge``, which needs no jax."""
+"""``pol challenge`` draws steps for a prover to open, and prints the commands of both sides; it needs no jax."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def challenge_command(
     if tsa_roots is not None and nonce_round is None:
         raise UsageError("--tsa-roots: says that the round must follow the claim's timestamp; give --nonce-round too")
     given = given_nonce(nonce, nonce_round, claim, tsa_roots)
+    # Drawn when the claim is at hand: who knew the nonce before could make a claim that fits (section 12.1).
     nonce_bytes = given.content or secrets.token_bytes(16)
     parsed = _claim(claim)
     steps = challenged_steps(

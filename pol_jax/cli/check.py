@@ -1,6 +1,6 @@
-"""This module implements ``pol check``: what needs no replay, and no jax unless the final checkpoint is asked for.
+"""``pol check`` checks what needs no replay, and no jax unless the final checkpoint is asked for.
 
-Lines are collected and printed when everything held; the first check that fails is the only line, an error.
+Lines are collected, and printed if everything held; the first check that fails is the only line, an error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pol_jax.verifying.attestations import check_attestations, recorded_work
 
 @dataclass(frozen=True)
 class Tokens:
-    """These are the files that are about time.
+    """Tokens are the files that say something about time.
 
     Attributes:
         envelope: an authority's response over the envelope.
@@ -65,7 +65,7 @@ def check_command(
 ) -> int:
     """Check an envelope, a proof, or both against each other; return the exit code."""
     findings = Findings()
-    pinned = read_anchors(signer, tokens.roots).signer  # of roots it is only seen that they are some, token or not
+    pinned = read_anchors(signer, tokens.roots).signer  # a file without roots is refused here, token or not
     file, root = _at_hand(path, proof)
     tokens = _completed(tokens, root)
     if arrays and (root is None or is_bundle(root)):
@@ -205,6 +205,7 @@ def _check_time(
     if not given:
         findings.open.append("No time was checked (--timestamp, --commitment-timestamp, --beacon-round).")
         return
+    # The commitment's own timestamp is over the document, that of the claim over its envelope (attestation.md, 5).
     now, commitment = datetime.now(UTC), documents.commitment_bytes if documents else None
     over_envelope = _token(tokens.envelope, envelope, tokens.roots)
     over_commitment = _token(tokens.commitment, commitment, tokens.roots)

@@ -45,6 +45,7 @@ def cures(report: Report, called: Sequence[str] = ()) -> list[str]:
     if report.coverage.unit == "step":
         return [*lines, *_cures_of_opening(report)]
     latest = report.ancestors[-1].provenance if report.ancestors else report.provenance
+    # Stages are numbered from 1 (section 13), and a report has all nine.
     initial = report.stages[Stage.INITIAL_STATE.value - 1]
     if initial.outcome is Outcome.INCONCLUSIVE and latest and latest.claim is not None:
         lines.append(f"to verify the proof of the claim {latest.claim} too: add --parent DIR")

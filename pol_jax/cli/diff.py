@@ -1,4 +1,4 @@
-"""This module implements ``pol diff``."""
+"""``pol diff`` prints the first step at which two runs diverge."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from pol_jax.storage.inventory import check_inventory, list_files, read_bounded
 
 @dataclass(frozen=True)
 class Documents:
-    """These are the documents of a proof whose files agree with each other.
+    """Documents are the commitment and the claim of a proof, which were found to agree with each other.
 
     Attributes:
         commitment: parsed.
@@ -93,6 +93,7 @@ def _check_ledger(root: Path, commitment: Commitment, claim: Claim) -> None:
     """Refuse a ledger whose root, or whose last state, is not the claimed one."""
     digests, last = list[Digest](), None
     segments = Segments(claim.steps, commitment.schedule.interval)
+    # Parquet is parsed by native code, and so in a confined process, whatever the command (threat-model.md).
     with confined_reader(root, memory_of_reading(commitment, claim.steps)) as reader:
         for row in ledger.read_rows(root, segments, commitment.row_layout, read=reader.segment):
             digests.append(row.digest())

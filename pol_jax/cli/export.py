@@ -1,4 +1,4 @@
-"""This module implements ``pol export``: the final parameters as a file that names their claim, and a model card."""
+"""``pol export`` writes the final parameters as a file that names their claim, and a model card."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ def _write_model(path: Path, parameters: Mapping[str, np.ndarray], claim: Claim,
         UsageError: a safetensors file has no such type or name.
         StorageError: what was written is something else.
     """
+    # The path of a state that is one array is empty, and an array of a file needs a name.
     names = {leaf: plain_name(leaf) or "parameters" for leaf in parameters}
     if len(set(names.values())) != len(names):
         names = {leaf: leaf for leaf in parameters}  # "/a.b" and "/a/b" would have one name

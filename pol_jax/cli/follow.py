@@ -1,4 +1,4 @@
-"""This module implements ``pol verify --follow``: a run is checked while it goes on, then verified."""
+"""``pol verify --follow`` checks a run while it goes on, and verifies it when it is finished."""
 
 from __future__ import annotations
 
@@ -68,6 +68,7 @@ def follow_and_verify(
     say(describe_following(ended, following), err=True)
     if ended.how != "finished":
         return unfinished_report(request, ended, following, list(bad.values()))
+    # Listed, since a random draw could miss them.
     if still_there := _segments_of(request, bad):
         report = verify(structs.replace(request, policy=ListedSegments(still_there)))
         if report.verdict is not Verdict.ACCEPTED:

@@ -33,6 +33,6 @@ class Formatter(click.HelpFormatter):
 
 
 class HelpContext(click.Context):
-    """This context of a call has its help written by `Formatter`."""
+    """A help context is click's context of a call, whose help `Formatter` writes."""
 
     formatter_class = Formatter

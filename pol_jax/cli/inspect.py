@@ -1,4 +1,4 @@
-"""This module implements ``pol inspect``."""
+"""``pol inspect`` prints what a proof or an open run says about itself, and checks none of it."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def _state_digests(proof: Run) -> str:
     every, interval = schedule.witness_interval, schedule.interval
     if every == 1:
         return "after every step"
+    # A state has a digest at the multiples of both intervals (section 5); those of both at once are counted once.
     witnessed = 1 + last // every + last // interval - last // lcm(every, interval)
     if proof.claim and last % every and last % interval:  # the last step of a finished run
         witnessed += 1

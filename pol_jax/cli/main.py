@@ -1,4 +1,4 @@
-"""This module is the command line, ``pol``: its commands, and what its errors and exit codes are.
+"""The command line, ``pol``, turns words into calls, and errors into one line and an exit code (section 13.2).
 
 Names and options of the commands are in ``*_commands``. What a command does is in a module of its own, which is
 imported when the command runs: ``pol --help`` stays fast.
@@ -55,8 +55,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that can't show a character is no reason to stop
             stream.reconfigure(errors="backslashreplace")
+    # Commands find the words of the call in the context, to print the command that repeats a verification.
     asked: dict[str, Any] = {"words": sys.argv[1:]}
     try:
+        # Else click itself would print errors and choose exit codes, of which 1 means "rejected" here.
         sys.exit(pol(standalone_mode=False, obj=asked))
     except PolError as error:
         if asked.get("traceback"):

@@ -20,7 +20,7 @@ from pol_jax.storage.inventory import find_claim, read_bounded
 
 @dataclass(frozen=True)
 class GivenNonce:
-    """This nonce was given on the command line.
+    """A given nonce is one of the command line, in hex or by a round.
 
     Attributes:
         content: the bytes; None if none was given.

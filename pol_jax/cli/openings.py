@@ -1,4 +1,4 @@
-"""This module implements ``pol open`` and ``pol verify --opening``: answers to challenges, and their verification."""
+"""``pol open`` writes an answer to a challenge, and ``pol verify --opening`` verifies one."""
 
 from __future__ import annotations
 

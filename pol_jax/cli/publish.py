@@ -1,4 +1,4 @@
-"""This module implements ``pol publish``: the small public part of a proof, enough to be challenged later."""
+"""``pol publish`` writes the small public part of a proof, which is enough to be challenged later."""
 
 from __future__ import annotations
 

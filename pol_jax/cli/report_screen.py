@@ -70,8 +70,10 @@ def publish_report(report: Report, json_file: Path | None, html_file: Path | Non
         _write(json_file, report.to_json())
     if html_file:
         _write(html_file, render(report).encode())
+    # With --json -, standard output is the report alone, for whatever program reads it.
     console = make_console(stderr=str(json_file) == "-")
     print_report(console, report)
+    # The verdict is about the proof and stays; the exit code is about the model too (attestation.md, section 9).
     if model is None or report.verdict is not Verdict.ACCEPTED:
         return report.verdict.exit_code
     if report.deployed is None:
@@ -171,6 +173,7 @@ def _called() -> list[str]:
 
 def _repeating(report: Report) -> list[str]:
     """Return the command that was called, with the nonce that it drew, or else the one that the report knows."""
+    # The words of the call have names of files, which a report doesn't know.
     words = _called()
     if not words:
         return list(repeating_command(report))

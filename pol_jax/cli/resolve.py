@@ -1,4 +1,4 @@
-"""This module implements ``pol resolve``: two proofs are verified in the same way, and rules decide between them."""
+"""``pol resolve`` verifies two proofs in the same way, and rules decide between them (attestation.md, section 10)."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ def resolve_command(
     )
     reports: dict[Path, Report] = {}
     parents: dict[Path, tuple[Path, ...]] = {}
+    # The earlier one first: only if it is accepted may it be the earlier proof of the other one.
     later, earlier = (first, second) if _comes_from(first, second, parent) else (second, first)
     for proof, other in ((earlier, later), (later, earlier)):
         sound = other in reports and reports[other].verdict is Verdict.ACCEPTED and _comes_from(proof, other, parent)

@@ -1,4 +1,4 @@
-"""This module implements ``pol verify --shard`` and ``pol merge-reports``: many find facts, one place judges."""
+"""``pol verify --shard`` finds the facts of a share of the work, and ``pol merge-reports`` judges by those of all."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ def find_shard(
         write_whole(out, facts.to_json())
     except OSError as error:
         raise StorageError(f"{out}: can't be written: {error.strerror}") from error
+    # A set, because what differs was replayed twice (section 13), and is told once.
     differing = len({result.span for result in facts.replays if not result.exact})
     say(
         f"shard {share}: {len(facts.replays)} replays, {differing} of them other than the ledger says, and "

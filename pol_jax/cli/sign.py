@@ -1,4 +1,4 @@
-"""This module implements ``pol sign``."""
+"""``pol sign`` signs the claim of a finished proof, and may replace an envelope that no timestamp is over."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def _sign(proof: Path, opened: Proof, key: Path, model: Path | None, out: Path |
     private = read_private_key(key, lambda: ask_passphrase(f"Passphrase of {key}"))
     pace = _signed_before(earlier, opened, public_text(private)) if earlier else None
     envelope = sign_claim(opened, private, pace, model)
+    # Read as a verifier will read it, before an earlier envelope is given up.
     signed = read_attestation(envelope, "claim", where=folder.CLAIM, pinned=public_text(private))
     if earlier:
         write_whole(earlier, envelope)

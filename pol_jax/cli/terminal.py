@@ -1,4 +1,4 @@
-"""These helpers write to the terminal, and show progress only if standard error is one."""
+"""These functions write to the terminal; progress is shown only if standard error is one."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def ask_passphrase(what: str, *, new: bool = False) -> str:
 
 
 class Bars:
-    """A progress that draws bars on standard error if it is a terminal; see `pol_jax.progress.Progress`."""
+    """Bars show progress on standard error if it is a terminal; see `pol_jax.progress.Progress`."""
 
     def __init__(self) -> None:
         """Make bars that draw nothing until the first `begin`."""
@@ -164,7 +164,7 @@ class Bars:
 
 
 class _Speed(ProgressColumn):
-    """A column that shows how many units are done each second."""
+    """This column shows how many units are done each second."""
 
     def render(self, task: RichTask) -> Text:
         """Return the speed, or an empty text while it is not known."""

@@ -1,4 +1,4 @@
-"""This module implements ``pol timestamp``: directly, or as a request and a response that are carried as files."""
+"""``pol timestamp`` asks an authority directly, or by a request and a response that are carried as files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pol_jax.cli.terminal import say
 from pol_jax.errors import UsageError, printable
 
 _MAX_DOCUMENT_BYTES: Final = 2**25
-"""Of an envelope, which is the largest document that is timestamped."""
+"""An envelope, the largest document that is timestamped, has at most so many bytes."""
 
 
 def timestamp_command(
@@ -32,6 +32,7 @@ def timestamp_command(
         say(f"  pol timestamp {file} --request {request} --response RESPONSE --out TSR")
     elif tsa is None and request is not None and response is not None and out is not None:
         asked = read_input(request, MAX_RESPONSE_BYTES)
+        # Anywhere in the request will do for this hint; `check_response` reads it field by field.
         if sha256(message) not in asked:
             raise UsageError(f"{printable(str(request))}: is no request for {printable(str(file))}; pair them again")
         _store(asked, read_input(response, MAX_RESPONSE_BYTES), out, str(response))

@@ -1,4 +1,4 @@
-"""This module implements ``pol train``."""
+"""``pol train`` trains with a proof, or continues a run that was interrupted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pol_jax.training.user_code import calling
 
 
 def train_command(task: str, options: TrainOptions) -> None:
-    """Train with a proof, and print where the run begins and what it has come to."""
+    """Train with a proof, and print where the run begins, how many steps it has, and its claim."""
     quiet_libraries()
     console = make_console()
     key, out = options.private_key(), options.out
@@ -72,7 +72,7 @@ def _print_beginning(console: Console, out: Path, recording: Recording, *, signe
 
 
 def _print_end(console: Console, out: Path, task: Task, recording: Recording) -> None:
-    """Print what the run has come to: its length and the claim."""
+    """Print the number of steps of the finished run, its claim, and who signed it."""
     proof = open_proof(out).finished()
     text = f"trained {proof.claim.steps} steps of {task.name}; the proof is in {out}"
     print_line(console, text)

@@ -1,4 +1,4 @@
-"""What a prover asks by the options of ``pol train``: read in one place, before anything is written."""
+"""The options of ``pol train`` say what a prover asks; they are read in one place, before anything is written."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Beacon(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """This value holds the options of ``pol train``, by their names."""
+    """Train options are those of ``pol train``, by their names."""
 
     out: Path
     steps: int | None
@@ -128,6 +128,7 @@ class TrainOptions:
             raise UsageError("--start-from and --start-from-weights: give one of them")
         if self.take and not (proof or weights):
             raise UsageError("--take: says what to take over; give --start-from or --start-from-weights too")
+        # Without --take it is the empty path, below which all leaves lie.
         if proof:
             return Start(reading.enter_context(open_apart(proof)), self.take or ("",))
         return Start(_weights(weights), self.take or ("",)) if weights else None

@@ -1,4 +1,4 @@
-"""What a verifier asks by options of the command line, for a proof and for an opening alike: read in one place."""
+"""The options of a verifier, for a proof and for an opening alike, are read in one place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pol_jax.verifying.trusted_program import Trusted, trust
 
 @dataclass(frozen=True, kw_only=True)
 class VerifierOptions:
-    """This value holds the options of ``pol verify`` that mean something for proofs and for openings, by their names.
+    """Verifier options are those of ``pol verify`` that mean something for proofs and for openings, by their names.
 
     ``pol merge-reports`` and ``pol resolve`` have some of them, and leave the others at their defaults.
     """
@@ -61,7 +61,7 @@ class VerifierOptions:
         return f"--task {', '.join(self.task)}" if self.task else BUILT_IN_RECORDS
 
     def request_fields(self) -> dict[str, Any]:
-        """Return the fields that a request about a proof and one about an opening have in common, but for the nonce.
+        """Return the fields that a request about a proof and one about an opening have in common, except the nonce.
 
         Raises:
             UsageError: a key or a file of root certificates can't be read.
@@ -94,6 +94,7 @@ class VerifierOptions:
             UsageError: the verifier insists on a trusted program, and names no task.
         """
         if self.task:
+            # The program may depend on the committed number of steps, or else on the task's own.
             return trust(
                 lambda commitment, steps: self._task(commitment, steps),
                 lambda commitment, steps: self._task(commitment),

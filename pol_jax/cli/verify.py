@@ -1,4 +1,4 @@
-"""This module implements ``pol verify``."""
+"""``pol verify`` verifies a proof in a process of its own, or judges by the facts of shards, and prints the report."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def verify_command(
 ) -> int:
     """Verify a proof, print the report, and return the exit code.
 
-    Where there are ``facts`` of shards, they say what to verify, and take the place of all replays.
+    Where there are ``facts`` of shards, they say what to verify, and take the place of all replays: shards have drawn
+    already, by their own policy and nonce. Where no task is trusted by name, the task that the proof names says only
+    what to compare it with: the program is exported from this machine's own source.
     """
     check_shards(shard, out, ray, options.nonce)
     following = following_of(follow, share, stall, shard is not None or ray is not None)
@@ -125,4 +127,5 @@ def _policy(
         return ListedSegments(parse_list(segments))
     if top_q is None:
         return RandomSegments(**chance)
+    # Whoever says how random segments are drawn wants some beside the largest updates (section 12).
     return JointSegments(top_q, metric or "l2", **chance) if chance else TopSegments(top_q, metric or "l2")
