@@ -8,21 +8,27 @@
     (True, <Verdict.ACCEPTED: 'accepted'>)
     >>> params = proof.final_state()["params"]
 
-How data flows, package by package; each imports only those above it (``docs/architecture.md``):
+The packages, in the order in which they are read; each imports only those above it (``docs/architecture.md``):
 
-    protocol    the formats and rules of docs/protocol.md: values, bytes, digests, keys, order, challenges
-    program     the exported StableHLO programs, audited and compiled
-    training    tasks, records, states, and the one loop that runs steps
-    storage     checkpoints, ledger, journal, documents and openings on disk
-    reports     what a verification found, as a value, in words and as a page
-    judging     from replays and comparisons to a verdict
-    verifying   the nine stages of a verification
-    proving     commit, record, resume, claim, open
-    sandbox     verification in a confined process, replay in several
-    workers     the updates of untrusted workers
-    attesting   who trained it
-
-``backends`` measures the reproduction error across XLA backends, ``tasks`` are ready-made, ``cli`` is the command line.
+    ground        the modules beside the packages: errors, files, progress
+    protocol      the formats and rules of docs/protocol.md: values, bytes, digests, keys, order, challenges
+    attesting     who trained a model and when: keys, signatures, timestamps, encryption
+    program       the exported StableHLO programs, audited and compiled
+    exact         arithmetic that has the same bits on every backend
+    training      tasks, records, states, and the one loop that runs steps
+    storage       checkpoints, ledger, journal, documents and openings on disk
+    reports       what a verification found, as a value, in words and as a page
+    judging       from replays and comparisons to a verdict
+    verifying     the nine stages of a verification
+    proving       commit, record, resume, claim, open
+    sandbox       verification in a confined process, replay in several
+    workers       the updates of untrusted workers
+    backends      the reproduction error across XLA backends, measured
+    integrations  the engines Flower and Ray
+    tasks         tasks that are built in
+    attacks       published attacks and our own, for trying verifiers
+    html          the public name of the page that reports renders
+    cli           the command line, ``pol``
 """
 
 from __future__ import annotations

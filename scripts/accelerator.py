@@ -22,7 +22,10 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import pol_jax
 
 _REPEATABLE: Final = "--xla_gpu_exclude_nondeterministic_ops=true --xla_gpu_autotune_level=0"
 """The flags that docs/reproducibility.md names for equal bits on GPUs; other backends need none."""
@@ -175,8 +178,8 @@ PARTS: Final[Mapping[str, Callable[[Setting], Facts]]] = {
 }
 
 
-def measure(tiny: bool) -> Facts:
-    """Time steps of a transformer in this process: its exported program alone, and recorded; interleaved."""
+def _transformer_task(tiny: bool) -> pol_jax.Task:
+    """Return the task whose steps are timed; its steps are one segment, so that no checkpoint falls between them."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -209,16 +212,26 @@ def measure(tiny: bool) -> Facts:
         updates, moments = optimizer.update(gradient, state["optimizer"], state["params"])
         return {"params": optax.apply_updates(state["params"], updates), "optimizer": moments}, {"loss": loss}
 
-    steps, block = (12, 2) if tiny else (80, 10)
-    task = pol_jax.Task("transformer", init, step, pol_jax.Arrays({"text": text}), batch, steps, interval=steps)
+    steps = 12 if tiny else 80
+    return pol_jax.Task("transformer", init, step, pol_jax.Arrays({"text": text}), batch, steps, interval=steps)
+
+
+def measure(tiny: bool) -> Facts:
+    """Time steps of a transformer in this process: its jitted step alone, and recorded; taking turns."""
+    import jax
+    import numpy as np
+
+    import pol_jax
+
+    task, block = _transformer_task(tiny), 2 if tiny else 10
     times: dict[str, list[float]] = {"plain": [], "recorded": []}
     with tempfile.TemporaryDirectory() as folder, pol_jax.Recording(task, Path(folder) / "proof") as recording:
-        state, plain = recording.state, jax.jit(step, donate_argnums=0)
-        own = init(jax.random.key(0))
+        state, plain = recording.state, jax.jit(task.step, donate_argnums=0)
+        own = task.init(jax.random.key(0))
+        given = {"text": np.stack([task.source[at]["text"] for at in range(task.batch_size)])}
         inputs = iter(recording)
-        for _ in range(steps // block):
+        for _ in range(task.steps // block):
             begun = time.perf_counter()
-            given = {"text": text[:batch]}
             for _ in range(block):
                 own, _ = plain(own, given, jax.random.key(1))
             jax.block_until_ready(own)

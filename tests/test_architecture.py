@@ -17,6 +17,7 @@ import pol_jax
 
 ROOT = Path(pol_jax.__file__).parent
 TESTS = Path(__file__).parent
+SCRIPTS = TESTS.parent / "scripts"
 MODULES = {
     ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
@@ -45,8 +46,7 @@ PACKAGES = {
 }
 """Which packages each package may import, itself left out; in the order in which they are read.
 
-``ground`` are the modules beside the packages that import nothing else of ours: array_types, errors, files,
-progress.
+``ground`` are the modules beside the packages that import nothing else of ours: those of `GROUND`.
 """
 
 GROUND = {"array_types", "errors", "files", "garbage", "progress"}
@@ -79,6 +79,9 @@ CALLS_OF_C = SYSTEM_CALLS | {"pol_jax.training.freed_memory"}
 """May use ctypes too, for a call of the C library without arguments that come from anywhere."""
 
 MOST_LINES = 45
+"""Of a function."""
+
+MOST_LINES_OF_A_FILE = 300
 
 ONE_CONCEPT = {
     "Data",  # of a worker, which `pol_jax` offers under this name, and of a run in the report's schema
@@ -248,6 +251,11 @@ def test_the_table_allows_no_more_than_is_used() -> None:
     assert not unused
 
 
+def test_the_packages_are_listed_where_a_reader_begins() -> None:
+    listed = re.findall(r"^    (\w+)  +\S", pol_jax.__doc__ or "", re.M)
+    assert listed == list(PACKAGES), "in the order in which they are read"
+
+
 def test_the_table_is_read_in_one_direction() -> None:
     order = list(PACKAGES)
     for importer, others in PACKAGES.items():
@@ -363,14 +371,23 @@ def test_files_are_named_for_what_they_hold() -> None:
 
 def test_no_function_is_longer_than_a_page() -> None:
     """45 lines from the first line of the signature to the last one of the body, without the docstring."""
-    for module in MODULES:
-        for node in nodes_of(module):
+    paths = [*MODULES.values(), *sorted(SCRIPTS.rglob("*.py"))]
+    assert SCRIPTS / "accelerator.py" in paths
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 first = node.body[0]
                 documented = ast.get_docstring(node) is not None
                 lines = (node.end_lineno or 0) - node.lineno + 1
                 lines -= (first.end_lineno or 0) - first.lineno + 1 if documented else 0
-                assert lines <= MOST_LINES, f"{module}.{node.name} has {lines} lines; split it where a reader would"
+                place = f"{path.name}: {node.name}"
+                assert lines <= MOST_LINES, f"{place} has {lines} lines; split it where a reader would"
+
+
+def test_no_file_is_longer_than_a_reader_keeps_in_mind() -> None:
+    for module, path in MODULES.items():
+        lines = len(path.read_text().splitlines())
+        assert lines <= MOST_LINES_OF_A_FILE, f"{module} has {lines} lines; it has more than one concept"
 
 
 def test_each_meaning_has_a_name_of_its_own() -> None:
