@@ -38,6 +38,10 @@ class UsageError(PolError):
     """The call is wrong: it has a bad argument, or names a file that is missing or is no proof."""
 
 
+class DataDirectoryError(UsageError):
+    """A data set needs a directory as ``data_dir``: none was given, or the one that is used can't be written."""
+
+
 class TaskError(PolError):
     """The task breaks its contract: for example, shapes change, ``loss`` is missing, or a leaf is no array."""
 

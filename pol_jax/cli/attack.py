@@ -12,11 +12,11 @@ from pol_jax.attacks.attack import Attack, Setting
 from pol_jax.attacks.catalogue import ATTACKS, attack_named
 from pol_jax.attacks.paper_rule import PUBLISHED, PaperVerdict, judge_by_paper
 from pol_jax.attacks.transcript import parameters_of, state_distance
+from pol_jax.cli.cures import load_named
 from pol_jax.cli.terminal import make_console, print_line, quiet_libraries
 from pol_jax.errors import ACCEPTED, UsageError
 from pol_jax.sandbox.proofs import open_apart
 from pol_jax.storage.proof import Proof, open_proof
-from pol_jax.training.task import load_task
 
 
 def attack_command(
@@ -35,7 +35,7 @@ def attack_command(
     with open_apart(victim) as opened:
         proof = opened.finished()
         named = task or proof.commitment.task.name
-        loaded = load_task(named, data_dir=data_dir, steps=proof.segments.steps)
+        loaded = load_named(named, data_dir, steps=proof.segments.steps)
         # The slack of the paper's rule is a share of d_ref, which takes a second training to measure.
         reference = d_ref or _moved(proof)
         if not d_ref:

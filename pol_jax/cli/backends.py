@@ -16,7 +16,7 @@ from pol_jax.backends.summary import backend_summary
 from pol_jax.backends.table import table, write_table
 from pol_jax.backends.workload import read_workload
 from pol_jax.cli.arguments import parse_list
-from pol_jax.cli.cures import source_of_built_in
+from pol_jax.cli.cures import load_named, source_of_built_in
 from pol_jax.cli.terminal import WIDTH_OF_TABLE, Bars, make_console, print_line, quiet_libraries
 from pol_jax.cli.train_options import read_secret
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, BackendError, UsageError
@@ -27,7 +27,6 @@ from pol_jax.proving.opener import open_steps
 from pol_jax.sandbox.proofs import open_apart
 from pol_jax.storage.openings import read_opening
 from pol_jax.storage.proof import Proof
-from pol_jax.training.task import load_task
 
 _SEGMENT = 10
 """The segment that is replayed by default has this many steps, as k in the paper (Jia et al., 2021)."""
@@ -95,7 +94,7 @@ def _open(
     try:
         with open_apart(path) as proof:
             built_in = source_of_built_in(data_dir)
-            source = load_task(task, data_dir=data_dir).source if task else built_in(proof.commitment)
+            source = load_named(task, data_dir).source if task else built_in(proof.commitment)
             return open_steps(proof, source, _few(proof) if steps is None else steps, secret=secret, progress=bars)
     except BackendError as error:
         raise BackendError(

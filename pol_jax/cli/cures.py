@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from pol_jax.errors import UsageError
+from pol_jax.errors import DataDirectoryError, UsageError
 from pol_jax.judging.drift import drift_objection
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.outcomes import Mode, Outcome, Verdict
 from pol_jax.reports.provenance import Origin
 from pol_jax.reports.report import Report
-from pol_jax.training.task import Source
+from pol_jax.training.task import Source, Task, load_task
 from pol_jax.verifying.built_in_records import UnknownTaskError, built_in_source
+
+
+def load_named(name: str, data_dir: Path | None, steps: int | None = None) -> Task:
+    """Return the task called ``name``; if its data set needs a directory, the error says which option gives one."""
+    with _naming_data_dir():
+        return load_task(name, data_dir=data_dir, steps=steps)
 
 
 def source_of_built_in(data_dir: Path | None) -> Callable[[Commitment], Source]:
@@ -25,11 +32,20 @@ def source_of_built_in(data_dir: Path | None) -> Callable[[Commitment], Source]:
 
     def find_or_advise(commitment: Commitment) -> Source:
         try:
-            return find(commitment)
+            with _naming_data_dir():
+                return find(commitment)
         except UnknownTaskError as error:
             raise UsageError(f"{error} (--task)") from error
 
     return find_or_advise
+
+
+@contextmanager
+def _naming_data_dir() -> Iterator[None]:
+    try:
+        yield
+    except DataDirectoryError as error:
+        raise UsageError(f"{error} (--data-dir)") from error
 
 
 def cures(report: Report, called: Sequence[str] = ()) -> list[str]:

@@ -9,7 +9,7 @@ from msgspec import structs
 from rich import filesize
 
 from pol_jax.cli.arguments import step_policy
-from pol_jax.cli.cures import source_of_built_in
+from pol_jax.cli.cures import load_named, source_of_built_in
 from pol_jax.cli.nonces import GivenNonce, given_nonce
 from pol_jax.cli.output_file import check_writable
 from pol_jax.cli.report_screen import check_outputs, publish_report
@@ -26,7 +26,6 @@ from pol_jax.sandbox.proofs import open_apart
 from pol_jax.sandbox.virtual_devices import provide_devices
 from pol_jax.storage.inventory import find_claim
 from pol_jax.storage.openings import write_opening
-from pol_jax.training.task import load_task
 from pol_jax.verifying.request import OpeningRequest, absolute_path
 
 
@@ -51,7 +50,7 @@ def open_command(
     with open_apart(proof) as given:
         opened = given.finished()
         drawn = challenged_steps(policy, opened.claim.steps, opened.claim.digest(), nonce_bytes, opened.claim.format)
-        source = load_task(task, data_dir=data_dir).source if task else source_of_built_in(data_dir)(opened.commitment)
+        source = load_named(task, data_dir).source if task else source_of_built_in(data_dir)(opened.commitment)
         try:
             opening = open_steps(opened, source, drawn, secret=read_secret(private) if private else None, progress=bars)
         finally:

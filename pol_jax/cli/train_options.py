@@ -16,6 +16,7 @@ from pol_jax.attesting import folder
 from pol_jax.attesting.beacon import read_round
 from pol_jax.attesting.key_files import read_private_key
 from pol_jax.attesting.weights import read_weights
+from pol_jax.cli.cures import load_named
 from pol_jax.cli.terminal import ask_passphrase
 from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import ProofError, UsageError
@@ -24,7 +25,7 @@ from pol_jax.proving.fine_tuning import Start
 from pol_jax.proving.open_run import steps_of_open_run
 from pol_jax.sandbox.proofs import open_apart
 from pol_jax.storage.foreign_weights import load_weights, nested_by_name
-from pol_jax.training.task import PyTree, Task, load_task
+from pol_jax.training.task import PyTree, Task
 
 
 class Beacon(NamedTuple):
@@ -105,7 +106,7 @@ class TrainOptions:
     def load(self, task: str) -> Task:
         """Return the task of this name, with the arithmetic that was asked for."""
         # A task may depend on the number of steps; a run that is continued keeps the number with which it began.
-        loaded = load_task(task, data_dir=self.data_dir, steps=self.steps or steps_of_open_run(self.out))
+        loaded = load_named(task, self.data_dir, steps=self.steps or steps_of_open_run(self.out))
         return replace(loaded, arithmetic=self.arithmetic) if self.arithmetic else loaded
 
     def segments_per_check(self) -> int | None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pol_jax.attesting.anchors import read_anchors
-from pol_jax.cli.cures import source_of_built_in
+from pol_jax.cli.cures import load_named, source_of_built_in
 from pol_jax.errors import UsageError
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.training.task import Source, Task, load_task
+from pol_jax.training.task import Source, Task
 from pol_jax.verifying.built_in_records import BUILT_IN_RECORDS
 from pol_jax.verifying.request import absolute_path
 from pol_jax.verifying.trusted_program import Trusted, trust
@@ -111,7 +111,7 @@ class VerifierOptions:
 
     def _task(self, commitment: Commitment, steps: int | None = None) -> Task:
         """Return the task of a proof: the only one, or of several the one whose name the proof has."""
-        tasks = [load_task(name, data_dir=self.data_dir, steps=steps) for name in self.task]
+        tasks = [load_named(name, self.data_dir, steps=steps) for name in self.task]
         if len(tasks) == 1:
             return tasks[0]
         for task in tasks:

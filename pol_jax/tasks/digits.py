@@ -71,7 +71,7 @@ def digits(data_dir: Path | None = None, steps: int | None = None) -> Task:
         steps: number of steps, which the learning rate depends on.
 
     Raises:
-        StorageError: the data set is not prepared yet, and can't be written to ``data_dir``.
+        DataDirectoryError: the data set is not prepared yet, and can't be written to ``data_dir``.
     """
     from pol_jax.tasks.digits_data import load_digits  # imports TFDS: half a second
 

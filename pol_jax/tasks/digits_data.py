@@ -16,14 +16,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Bool, Int
 
-from pol_jax.errors import StorageError
+from pol_jax.errors import DataDirectoryError
 from pol_jax.files import user_cache
 from pol_jax.training.records import Arrays, record_spec, take
 
 _FILE = Path(__file__).with_name("digits.npz")
 _EVERY = 5
 """In each class, one image of this many is for the test."""
-_CURE = "give a writable directory with --data-dir (data_dir=), or set XDG_CACHE_HOME to one"
+_CURE = "give a writable directory as data_dir, or set XDG_CACHE_HOME to one"
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
@@ -78,7 +78,7 @@ def load_digits(split: str, data_dir: Path | None = None) -> Arrays:
         data_dir: directory of the prepared data set; the user's cache directory by default.
 
     Raises:
-        StorageError: the data set is not prepared yet, and can't be written to ``data_dir``.
+        DataDirectoryError: the data set is not prepared yet, and can't be written to ``data_dir``.
     """
     source = prepared(data_dir or user_cache()).as_data_source(split=split)
     image, label = take(source, record_spec(source), np.arange(len(source)))
@@ -93,7 +93,7 @@ def prepared(data_dir: Path) -> Digits:
     complete, and if two processes prepare at once, the result of the first one stays.
 
     Raises:
-        StorageError: the files can't be written.
+        DataDirectoryError: the files can't be written.
     """
     files = data_dir / Digits.name / str(Digits.VERSION)
     try:
@@ -104,6 +104,6 @@ def prepared(data_dir: Path) -> Digits:
                 builder.download_and_prepare()
     except OSError as error:
         if not files.exists():  # if they exist, another process was faster
-            raise StorageError(f"can't prepare the digits data set in {data_dir}: {error}; {_CURE}") from error
+            raise DataDirectoryError(f"can't prepare the digits data set in {data_dir}: {error}; {_CURE}") from error
         builder = Digits(data_dir=data_dir, file_format="array_record")
     return builder

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pol_jax.errors import UsageError
+from pol_jax.errors import DataDirectoryError, UsageError
 from pol_jax.training.task import PyTree, Source
 
 
@@ -29,7 +29,7 @@ def data_source(name: str, split: str, data_dir: Path | None, skip: Sequence[str
 
     cure = f"prepare it once, tfds.builder({name!r}, file_format='array_record', data_dir=...).download_and_prepare()"
     if data_dir is None:
-        raise UsageError(f"data set {name!r} needs a TFDS data directory: --data-dir (data_dir=); {cure}")
+        raise DataDirectoryError(f"data set {name!r} needs a TFDS data directory, given as data_dir; {cure}")
     versions = [path.parent for path in data_dir.glob(f"{name}/*/dataset_info.json")]
     if not versions:
         raise UsageError(f"no data set {name!r} in {data_dir}; {cure}")

@@ -23,7 +23,7 @@ from pol_jax.cli.main import main
         (("train", "tiny:nothing", "--out", "x"), "no attribute 'nothing'"),
         (("train", "tiny:STEPS", "--out", "x"), "expected a pol_jax.Task"),
         (("train", "tiny:points", "--out", "x"), "expected a function (data_dir, steps) -> Task"),
-        (("train", "cifar10", "--out", "x"), "--data-dir"),
+        (("train", "cifar10", "--out", "x"), "(--data-dir)"),
         (("train", "tiny:plain", "--out", "x", "--steps", "0"), "0 is not in the range"),
         (("train", "tiny:plain", "--out", "x", "--keep-every", "0"), "0 is not in the range"),
         (("train", "tiny:plain", "--out", "x", "--key", "no.pem"), "no.pem: can't be read"),

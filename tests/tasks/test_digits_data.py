@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from pol_jax.errors import StorageError
+from pol_jax.errors import DataDirectoryError
 from pol_jax.files import user_cache
 from pol_jax.tasks import digits_data
 
@@ -55,7 +55,7 @@ def test_digits_prepared_by_two_at_once(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_digits_without_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="--data-dir"):
+    with pytest.raises(DataDirectoryError, match="as data_dir"):
         digits_data.load_digits("train", tmp_path / "file")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert user_cache() == tmp_path / "cache" / "pol_jax"

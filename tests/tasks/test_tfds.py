@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pol_jax.errors import UsageError
+from pol_jax.errors import DataDirectoryError, UsageError
 from pol_jax.tasks.tfds import data_source
 from pol_jax.training.task import load_task
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "shakespeare"])
 def test_needs_a_data_directory(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--data-dir"):
+    with pytest.raises(DataDirectoryError, match="as data_dir"):
         load_task(name)
     with pytest.raises(UsageError, match="download_and_prepare"):
         load_task(name, data_dir=tmp_path)
