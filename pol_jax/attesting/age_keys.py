@@ -83,7 +83,7 @@ def _recipient(text: str) -> Any:
     except RecipientError:
         pass
     shown = "a secret" if text.upper().startswith(_IDENTITY) else repr(text[:80])
-    raise UsageError(f"got {shown} as recipient; expected 'age1' and 58 characters, complete: one wrong is noticed")
+    raise UsageError(f"got {shown} as recipient; expected 'age1' and 58 characters, whose checksum is right")
 
 
 def _lines(path: Path) -> list[str]:

@@ -89,7 +89,9 @@ class Work:
         """
         seconds = self.steps * self.seconds_per_step
         if not 0 <= seconds <= 3.2e10:  # NaN is refused too
-            raise ValueError(f"{self.steps} steps of {self.seconds_per_step} seconds are no time that training takes")
+            raise ValueError(
+                f"{self.steps} steps of {self.seconds_per_step} seconds are no possible time of a training"
+            )
         return timedelta(seconds=seconds)
 
 

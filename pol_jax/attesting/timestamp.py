@@ -74,10 +74,12 @@ def check_response(request: bytes, response: bytes, where: str) -> None:
     except ProofError as error:
         raise UsageError(f"{error}; ask the authority again") from None
     if imprint != asked["imprint"]:
-        raise UsageError(f"{printable(where)}: the response is over another digest than the request; pair them again")
+        raise UsageError(
+            f"{printable(where)}: the response is over another digest than the request; give the right one"
+        )
     # An INTEGER of DER is signed: the library, which returns a number, has read it so.
     if nonce != int.from_bytes(asked["nonce"], "big", signed=True):
-        raise UsageError(f"{printable(where)}: the response has another nonce than the request; pair them again")
+        raise UsageError(f"{printable(where)}: the response has another nonce than the request; give the right one")
 
 
 def verify_token(response: bytes, message: bytes, roots: Sequence[Certificate], *, where: str) -> Timestamp:
@@ -187,7 +189,7 @@ def _read_token(found: TimeStampResponse, where: str) -> Timestamp:
     token = found.tst_info
     signer = _signing_certificate(found)
     if signer is None:
-        raise ProofError(where, "the signer's certificate is missing, or two claim to be it; ask for a token with one")
+        raise ProofError(where, "the signer's certificate is missing, or there are two of it; ask for a token with one")
     accuracy = token.accuracy
     spread = timedelta(0)
     if accuracy is not None:
@@ -224,7 +226,7 @@ def _chain_problem(found: TimeStampResponse, roots: Sequence[Certificate], error
         who = valid = None
     if who is None or valid is None:
         return ProofError(
-            where, "the signer's certificate is missing or damaged, or two claim to be it; ask for a token with one"
+            where, "the signer's certificate is missing or damaged, or there are two of it; ask for a token with one"
         )
     if not valid[0] <= time <= valid[1]:
         return ProofError(

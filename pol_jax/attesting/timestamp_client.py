@@ -48,7 +48,9 @@ def ask_authority(url: str, request: bytes, *, timeout: float = TIMEOUT) -> byte
     try:
         found = outcome.get(timeout=timeout)
     except queue.Empty:
-        raise UsageError(f"{where}: no answer within {timeout:g} seconds; try again, or carry the request") from None
+        raise UsageError(
+            f"{where}: no answer within {timeout:g} seconds; try again, or send the request as a file"
+        ) from None
     if isinstance(found, BaseException):
         raise found
     return found
@@ -69,7 +71,9 @@ def _exchange(url: str, request: bytes, timeout: float, where: str) -> bytes:
     except urllib.error.URLError as error:
         raise UsageError(f"{where}: can't be reached: {printable(str(error.reason))}") from None
     except TimeoutError:
-        raise UsageError(f"{where}: no answer within {timeout:g} seconds; try again, or carry the request") from None
+        raise UsageError(
+            f"{where}: no answer within {timeout:g} seconds; try again, or send the request as a file"
+        ) from None
     except (OSError, HTTPException, ValueError) as error:
         what = printable(str(error) or type(error).__name__)
         raise UsageError(f"{where}: the answer broke off: {what}") from None
@@ -114,7 +118,9 @@ def _read(reply: HTTPResponse, deadline: float, timeout: float, where: str) -> b
     while chunk := reply.read1(_CHUNK):
         content += chunk
         if len(content) > MAX_RESPONSE_BYTES:
-            raise UsageError(f"{where}: the answer has more than {MAX_RESPONSE_BYTES} bytes; is it an authority?")
+            raise UsageError(
+                f"{where}: the answer has more than {MAX_RESPONSE_BYTES} bytes; is the URL an authority's?"
+            )
         if time.monotonic() > deadline:
             raise UsageError(f"{where}: the answer was not complete within {timeout:g} seconds")
     return bytes(content)

@@ -84,7 +84,7 @@ def backends(paths: tuple[Path, ...], **options: object) -> None:
 def attack(words: tuple[str, ...], **options: object) -> None:
     """Forge a proof of the model of PROOF by the attack NAME, and judge it by the rule of the 2021 paper.
 
-    What pol verify makes of it is for you to see. docs/attacks.md has all attacks, and what they come to.
+    Run pol verify to see what it says of the forged proof. docs/attacks.md lists all attacks with their results.
     """
     from pol_jax.cli.attack import attack_command
 

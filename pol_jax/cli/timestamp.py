@@ -34,7 +34,7 @@ def timestamp_command(
         asked = read_input(request, MAX_RESPONSE_BYTES)
         # Anywhere in the request will do for this hint; `check_response` reads it field by field.
         if sha256(message) not in asked:
-            raise UsageError(f"{printable(str(request))}: is no request for {printable(str(file))}; pair them again")
+            raise UsageError(f"{printable(str(request))}: is no request for {printable(str(file))}; give the right one")
         _store(asked, read_input(response, MAX_RESPONSE_BYTES), out, str(response))
     else:
         raise UsageError(

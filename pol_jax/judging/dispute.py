@@ -67,11 +67,11 @@ def _verdicts(one: Party, other: Party) -> _Found:
     if verdict is others is Verdict.REJECTED:
         return Standing.NEITHER, tuple(f"{each} is rejected: {_why(each)}" for each in (one, other))
     if verdict is Verdict.INCONCLUSIVE and _made_alone(other, one):
-        words = f"{one} is inconclusive, and ends in other parameters, whatever else is true of it: {_why(one)}"
+        words = f"{one} is inconclusive, but even if it is true, it ends in other parameters: {_why(one)}"
         return _OTHER, (words, f"the model at hand is the final one of {other}, bit for bit")
     if verdict is Verdict.INCONCLUSIVE and not (others is Verdict.ACCEPTED and one.is_of_the_run_of(other)):
         words = f"{one} is inconclusive, so it may be true: {_why(one)}"
-        decides = f"a model at hand that is the final one of {other} would decide: the two end in different ones"
+        decides = f"the two end in different models: a model at hand that is the final one of {other} would decide"
         # Without a model there may be two true trainings: that one of them can't be judged here refutes it in nothing.
         return Standing.UNDECIDED, (words, decides) if other.fits is None and other.is_independent_of(one) else (words,)
     return None

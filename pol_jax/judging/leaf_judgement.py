@@ -63,7 +63,7 @@ def judge_leaf(spec: LeafSpec, leaf: LeafResults, *, may_be_noise: bool, places:
     if not is_floating(spec.dtype):
         outcome, reason = _judge_exactly(leaf)
         changed = any(not np.array_equal(leaf.reference, each) for each in leaf.nudged)
-        steered = "one last place of the state before changes it" if changed else None
+        steered = "it changes with one last place of the state before" if changed else None
         return _unless_steered(LeafComparison(spec.path, outcome, reason, None), steered)
     distances = measure_leaf(spec.dtype, leaf)
     # Before any tolerance: a learning rate of 0, or a frozen layer, would else excuse an error of one floor in each
@@ -80,7 +80,10 @@ def judge_leaf(spec: LeafSpec, leaf: LeafResults, *, may_be_noise: bool, places:
         outcome, reason = _judge_groups(groups) or (outcome, reason)
     # The last sentence of rule 2: two zeros are at distance 0, and 1 / x tells them apart.
     if outcome is Outcome.PASSED and (odd := odd_zeros(leaf)):
-        outcome, reason = Outcome.INCONCLUSIVE, f"{odd} zeros with another sign than here; a later step may ask for it"
+        outcome, reason = (
+            Outcome.INCONCLUSIVE,
+            f"{odd} zeros with another sign than here, on which a later step may depend",
+        )
     found = LeafComparison(spec.path, outcome, reason, distances, rooms, is_open=not_finite is not None)
     return _unless_steered(found, _describe_steered(distances, groups))
 
@@ -113,7 +116,7 @@ def describe_divergence(spec: LeafSpec, leaf: LeafResults) -> str | None:
     This only asks how near results are, whatever the step's own update is.
     """
     if not is_floating(spec.dtype):
-        return None if np.array_equal(leaf.reference, leaf.after) else "differs; has no rounding"
+        return None if np.array_equal(leaf.reference, leaf.after) else "differs; its type has no rounding"
     if not same_non_finite(leaf.reference, leaf.after):
         return "NaN or infinity where this machine has a number, or the reverse"
     found = _judge_groups(measure_groups(spec.dtype, leaf))
@@ -147,7 +150,7 @@ def _judge_exactly(leaf: LeafResults) -> tuple[Outcome, str]:
         return Outcome.INCONCLUSIVE, "differs between compilations here"
     # Where last places of the state change the integers, rounding may have changed them too.
     certain = all(np.array_equal(leaf.reference, each) for each in leaf.perturbed)
-    return _failed_if(certain), "differs; has no rounding"
+    return _failed_if(certain), "differs; its type has no rounding"
 
 
 def _judge_unmoved(leaf: LeafResults, found: Distances) -> tuple[Outcome, str]:
@@ -166,11 +169,11 @@ def _judge_non_finite(leaf: LeafResults) -> tuple[Outcome, str] | None:
     chaotic; so where all compilations here agree on them, the committed leaf must too.
     """
     if not all(same_non_finite(leaf.reference, other) for other in leaf.others):
-        return Outcome.INCONCLUSIVE, "NaN or infinity, but not under every compilation here"
+        return Outcome.INCONCLUSIVE, "NaN or infinity under some compilations here, but not under all"
     if same_non_finite(leaf.reference, leaf.after):
         odd = odd_nans(leaf)
         return (
-            (Outcome.INCONCLUSIVE, f"{odd} NaNs with other bits than here; they could hold anything") if odd else None
+            (Outcome.INCONCLUSIVE, f"{odd} NaNs with other bits than here; any data could be in them") if odd else None
         )
     certain = all(same_non_finite(leaf.reference, each) for each in leaf.perturbed)
     return _failed_if(certain), "NaN or infinity where this machine has a number, or the reverse"
@@ -221,8 +224,8 @@ def _describe_steered(found: Distances, groups: Sequence[MagnitudeGroup]) -> str
         worst = max(steered, key=lambda group: group.nudge)
         what, moved, update = f"{worst.count} elements of like magnitude in it", worst.nudge, worst.update
     by = f"move {what} by {moved:.1e}" if math.isfinite(moved) else f"make {what} infinite or NaN"
-    update_words = f"of an update of {update:.1e}" if update else "which the step itself leaves as it is"
-    return f"last places of the state before {by}, {update_words}: they decide it"
+    update_words = f"and the step's update is {update:.1e}" if update else "which the step itself leaves as it is"
+    return f"changes in last places of the state before {by}, {update_words}: they decide the result"
 
 
 def _unless_steered(found: LeafComparison, steered: str | None) -> LeafComparison:

@@ -34,19 +34,19 @@ def objection_to(report: Report, mode: Mode, *, reads_bits_of: Sequence[str], an
 def _objection_to_tolerance(report: Report, reads_bits_of: Sequence[str], any_program: bool) -> str | None:
     """Return why nothing of this run can be accepted within a tolerance, however small its differences are."""
     if report.exact:
-        return "nothing but equal bits was to be accepted, and some bits are equal only within a tolerance"
+        return "the verifier asked for equal bits only, and some steps are equal only within a tolerance"
     # A program that reads bits can turn one last place, which a tolerance leaves to the prover, into anything.
     if reads_bits_of:
         return (
-            f"the program reads the bits of leaf {printable(reads_bits_of[0] or '/', 60)}, and no tolerance holds for "
-            "what it makes of them; the prover's own backend, or exact arithmetic, decides by bits"
+            f"the program reads the bits of leaf {printable(reads_bits_of[0] or '/', 60)}, and no tolerance bounds "
+            "what it computes from them; on the prover's own backend, or in exact arithmetic, bits can be compared"
         )
     # No calibration bounds what an unknown program makes of last places later, or when a sign is given (section 13.1).
     if not any_program and report.program_origin is not Origin.TRUSTED:
         differs = report.program_origin is Origin.DIFFERS
         what = "is not that of the trusted source" if differs else "was not compared with any source"
         return (
-            f"the program {what}, and one that is written for it makes much of what a tolerance allows; compare it, or "
-            "read it and ask for any program"
+            f"the program {what}, and a program can be written so that the small differences that a tolerance allows "
+            "have large effects; compare it with a source that you trust, or read it and accept any program"
         )
     return None

@@ -118,9 +118,8 @@ def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:
     if choices.start:
         taken_leaves(commitment, choices.start)
     if (choices.secret is not None) != commitment.data.salted:
-        raise UsageError(
-            "the records of this run are " + ("salted; give the secret" if choices.secret is None else "public")
-        )
+        problem = "salted; give the secret" if choices.secret is None else "public; leave out the secret"
+        raise UsageError(f"the records of this run are {problem}")
 
 
 def commitment_of(

@@ -61,7 +61,8 @@ def open_steps(
     """
     proof = proof.finished()
     if (secret is not None) != proof.commitment.data.salted:
-        raise UsageError("the records of this run are " + ("salted; give the secret" if secret is None else "public"))
+        problem = "salted; give the secret" if secret is None else "public; leave out the secret"
+        raise UsageError(f"the records of this run are {problem}")
     wanted = witnessed_spans(proof.commitment.schedule, steps, proof.claim.steps)
     # An opening of the two ends alone would pass every check, and show no step.
     if not wanted:

@@ -147,7 +147,7 @@ class Proof(Run):
         Raises:
             UsageError: the run is not finished.
         """
-        raise UsageError(f"{self.root}: the run is not finished; what began it continues it (the same command or code)")
+        raise UsageError(f"{self.root}: the run is not finished; the command or code that began it also continues it")
 
 
 @dataclass(frozen=True, repr=False)

@@ -152,7 +152,7 @@ def _write(
                 progress.at(number)
             if number < written:
                 raise DataError(
-                    f"{root}: has {written} records, and only {number} came again; choose another directory"
+                    f"{root}: has {written} records, and the source now gave only {number}; choose another directory"
                 )
             file.flush()
             os.fsync(file.fileno())

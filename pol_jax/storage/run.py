@@ -162,6 +162,6 @@ def check_finished(root: Path) -> None:
     began = (root / commitments.FILE).exists() and not (root / inventory.FILE).exists()
     if began and any((root / name).exists() for name in (OPEN_RUN_FILE, JOURNAL_FILE)):
         raise UsageError(
-            f"{root}: is a run that is not finished; what began it continues it (the same command or code), and the"
+            f"{root}: is a run that is not finished; the command or code that began it also continues it, and the"
             " proof can be verified when all steps are done"
         )

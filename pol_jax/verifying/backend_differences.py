@@ -80,7 +80,7 @@ class BackendDifferences:
         other = any(getattr(each, name) != getattr(self.own, name) for each in made for name in _GENERATOR)
         if not other or prng not in DEVICE_KEYS:
             return None
-        return f"keys of {prng} may give other random numbers on the device that made it"
+        return f"keys of {prng} may give other random numbers on the prover's device than here"
 
     def _other_products(self, made: Iterable[Environment], compared: Compared) -> str | None:
         """Say that the device may have cut the factors of products: to bfloat16 on a TPU, to TF32 on a GPU."""
@@ -90,7 +90,10 @@ class BackendDifferences:
         # The audit looks for open products in `step` alone, so this says nothing about the initial state.
         if compared.is_initial or not (other and near and self.open_products):
             return None
-        return "the program leaves the precision of its products open, and the device that made it may have cut factors"
+        return (
+            "the program leaves the precision of its products open, and the prover's device may have rounded their "
+            "factors to fewer bits"
+        )
 
 
 def differences_from(
@@ -109,7 +112,7 @@ def differences_from(
     if mesh is not None and own.device_count < mesh.device_count:
         found.append(f"mesh: {mesh.device_count} devices ({mesh}) against {own.device_count} here")
     elif mesh is not None and not mesh.divides(commitment.schedule.batch_size):
-        found.append(f"mesh: jax can't cut batches of {commitment.schedule.batch_size} records so ({mesh})")
+        found.append(f"mesh: jax can't divide batches of {commitment.schedule.batch_size} records among it ({mesh})")
     return found
 
 

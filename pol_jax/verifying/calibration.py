@@ -164,7 +164,7 @@ def _unless_explained(found: StepComparison, with_shakes: StepComparison) -> Ste
     """Return the failure, unless a shaken start leads as far (`shake`). A shake lets nothing pass."""
     if with_shakes.outcome is Outcome.FAILED:
         return found
-    why = "a state before that is off by its rounding leads as far; rounding may decide here"
+    why = "rounding may explain it: a state before that is off by its own rounding gives as large a difference"
     reasons = (why, *(with_shakes.reasons if with_shakes.outcome is Outcome.INCONCLUSIVE else found.reasons))
     return msgspec.structs.replace(found, outcome=Outcome.INCONCLUSIVE, reasons=reasons)
 

@@ -182,7 +182,7 @@ def check_states(
     for step in sorted({0, proof.segments.steps} - set(steps)):
         raise ProofError(checkpoint_name(step), "is missing")
     for step in sorted(set(steps) - states.keys()):
-        raise ProofError(checkpoint_name(step), "is none of the schedule's")
+        raise ProofError(checkpoint_name(step), "is not a checkpoint of the schedule")
     for step in tracked(progress or Silent(), "digesting checkpoints", steps, len(steps)):
         stored = open_leaves(proof.root, checkpoint_name(step), proof.commitment.state)
         # Leaf by leaf: a state may be larger than the memory that is left.
@@ -230,7 +230,9 @@ def _check_segment_files(proof: FinishedProof) -> None:
     # is met when its rows are read.
     expected = {segment_file(segment) for segment in range(len(stored) + 1) if segment < len(proof.segments)}
     for name in sorted(stored - expected):
-        raise ProofError(name, f"is none of the {len(proof.segments)} segments of {proof.segments.steps} steps")
+        raise ProofError(
+            name, f"is not expected: the ledger of {proof.segments.steps} steps has {len(proof.segments)} segments"
+        )
 
 
 def _check_row(

@@ -159,7 +159,7 @@ class FollowedSteps:
         if worst is not None and self._unused is None:
             (off, index, own, value), site = worst
             allowed = bounds.bound(site)
-            why = f"off by {off:.1e} of {allowed:.1e}" if off > allowed else "which is too far from a tie"
+            why = f"off by {off:.1e}, allowed {allowed:.1e}" if off > allowed else "which is too far from a tie"
             name = self._steps.name(site)
             self._unused = f"step {step}, {name}, element {index}: {value:.9g}, {own:.9g} here, {why}"
 

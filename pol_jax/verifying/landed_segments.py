@@ -134,7 +134,7 @@ class LandedSegments:
                 " machine can't be trusted"
             )
         if why := self._why_open(first):
-            raise BackendError(f"{_told(first)}, which says nothing here ({why})")
+            raise BackendError(f"{_told(first)}, which proves nothing here ({why})")
         return first
 
     def _why_open(self, differing: ReplayResult) -> str | None:

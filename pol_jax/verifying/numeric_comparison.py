@@ -154,11 +154,13 @@ class _Decided:
             )
         # A program that is too large to be followed is judged without decisions, and the report says so.
         except BackendError as error:
-            return _because(without, f"judged without decisions: {error}")
+            return _because(without, f"judged without the prover's decisions: {error}")
         if found.outcome is Outcome.PASSED:
             return msgspec.structs.replace(compared_as(span.start, span.stop, found), decisions=used)
         unused = f"; not used: {used.unused}" if used.unused else ""
-        return _because(without, f"with decisions, {used.used} of {used.given} used: {found.reasons[0]}{unused}")
+        return _because(
+            without, f"with {used.used} of the prover's {used.given} decisions used: {found.reasons[0]}{unused}"
+        )
 
 
 def _because(found: Compared, reason: str) -> Compared:

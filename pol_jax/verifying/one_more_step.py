@@ -60,5 +60,7 @@ def stays_near(
         for at, leaf in enumerate(spec)
     }
     # Open and never false: the error itself passed, and a chaotic program may make much of rounding as well.
-    reasons = [f"one more step leads elsewhere: leaf {path or '/'}: {why}" for path, why in diverging.items() if why]
+    reasons = [
+        f"one more step gives different results: leaf {path or '/'}: {why}" for path, why in diverging.items() if why
+    ]
     return msgspec.structs.replace(found, outcome=Outcome.INCONCLUSIVE, reasons=tuple(reasons)) if reasons else found

@@ -47,7 +47,7 @@ from pol_jax.verifying.trusted_program import Trusted
 from pol_jax.verifying.verifier import Verifier
 
 _NO_EARLIER_PROOF: Final = (
-    "the run starts from an earlier one, which no opening shows; the directories of both are verified together"
+    "the run starts from an earlier one, which no opening shows; verify the directories of both proofs together"
 )
 
 

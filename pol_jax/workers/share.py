@@ -23,7 +23,9 @@ def steps_within(share: int | float, steps: int, fraction: float = 0.05) -> Rand
     # The first and the last step are in every challenge of random steps (section 12.3).
     drawn = min(int(share * steps) - 2, steps)
     if drawn < 1:
-        raise UsageError(f"share {share:g} of {steps} steps: expected room for 3 steps, of which one is random")
+        raise UsageError(
+            f"share {share:g} of {steps} steps: expected at least 3 steps, the first, the last and a random one"
+        )
     confidence = min(detection_probability(steps, false_segments(steps, fraction), drawn), _ALMOST)
     while segments_needed(steps, confidence, fraction) > drawn:  # a rounding error could ask for one step more
         confidence *= _ALMOST

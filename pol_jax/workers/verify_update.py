@@ -225,7 +225,7 @@ def _result(report: Report, claim: Claim, assignment: Assignment) -> UpdateResul
     verdict = report.verdict
     # The files are the worker's, and may have been exchanged after they were held against the assignment.
     if report.claim not in (None, claim.digest().hex()):
-        verdict, reason = Verdict.REJECTED, "claim: is another one than when it was held against the assignment"
+        verdict, reason = Verdict.REJECTED, "claim: is another one than that which was compared with the assignment"
     return UpdateResult(verdict, reason, assignment.steps, replayed_steps(report), report)
 
 

@@ -147,5 +147,5 @@ def test_forged_values_are_not_used_on_another_processor(kinks: Opening, proof: 
     ones = tuple(replace(each, values=np.ones(each.count, "<f4").tobytes()) for each in step.sites)
     found = elsewhere(proof / "claim.json", replace(kinks, decisions=(replace(step, sites=ones),)), tmp_path)[1]
     assert found.outcome is Outcome.INCONCLUSIVE
-    assert "with decisions, 0 of" in found.reasons[0]
+    assert "with 0 of the prover's" in found.reasons[0]
     assert "not used: step 1, site 0" in found.reasons[0]

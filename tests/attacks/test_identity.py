@@ -107,7 +107,7 @@ def test_a_pace_that_overflows_is_a_refusal_and_no_crash(copy: Path) -> None:
     signed = read_attestation(attest_claim(canonical_bytes(huge), subjects, KEY, 1e9), "claim", where="a")
     proved = open_proof(copy).claim
     assert proved is not None
-    with pytest.raises(ProofError, match="are no time that training takes"):
+    with pytest.raises(ProofError, match="are no possible time of a training"):
         recorded_work(signed, msgspec.structs.replace(proved, steps=2**26))
 
 

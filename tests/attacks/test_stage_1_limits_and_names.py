@@ -38,10 +38,10 @@ def test_no_proof_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "copy", "stage", "problem"),
     [
-        (segment_file(3), segment_file(4), 4, "none of the 4 segments"),
-        (segment_file(3), segment_file(9), 4, "none of the 4 segments"),
-        (checkpoint_name(6), checkpoint_name(7), 6, "none of the schedule's"),
-        (checkpoint_name(6), checkpoint_name(30), 6, "none of the schedule's"),
+        (segment_file(3), segment_file(4), 4, "the ledger of 24 steps has 4 segments"),
+        (segment_file(3), segment_file(9), 4, "the ledger of 24 steps has 4 segments"),
+        (checkpoint_name(6), checkpoint_name(7), 6, "not a checkpoint of the schedule"),
+        (checkpoint_name(6), checkpoint_name(30), 6, "not a checkpoint of the schedule"),
     ],
 )
 def test_a_file_that_no_proof_has_is_refused(
@@ -59,7 +59,7 @@ def test_empty_directory(proof_copy: Path, name: str) -> None:
     (proof_copy / name).mkdir()
     report = check(proof_copy)
     if name == checkpoint_name(7):
-        refused(report, 6, name, "none of the schedule's")
+        refused(report, 6, name, "not a checkpoint of the schedule")
     else:
         assert report
 

@@ -44,7 +44,7 @@ def test_an_added_row_is_refused(forger: Forger, verify_plain: Verify) -> None:
     forger.rows.append(forger.rows[-1])
     forger.change(25, step=25)
     forger.write(steps=24)
-    refused(verify_plain(forger.root), 4, segment_file(4), "none of the 4 segments")
+    refused(verify_plain(forger.root), 4, segment_file(4), "has 4 segments")
 
 
 def test_a_renumbered_row_is_refused(forger: Forger, verify_plain: Verify) -> None:
@@ -84,7 +84,7 @@ def test_an_early_end_is_accepted_and_told(loose_proof: Path, verify_plain: Veri
 
 def test_a_claim_of_fewer_steps_is_refused(loose: Forger, verify_plain: Verify) -> None:
     loose.write(steps=18)
-    refused(verify_plain(loose.root), 4, segment_file(3), "none of the 3 segments of 18 steps")
+    refused(verify_plain(loose.root), 4, segment_file(3), "the ledger of 18 steps has 3 segments")
 
 
 def test_shortened_run_with_the_last_state(loose: Forger, verify_plain: Verify) -> None:

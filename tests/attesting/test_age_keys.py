@@ -19,8 +19,8 @@ def test_wrong_recipients_are_one_clear_line(proof: Path, keys: tuple[Path, str]
     (tmp_path / "empty").write_text("# nobody\n")
     for recipients, problem in (
         ([], "got 0 recipients"),
-        ([swapped], "one wrong is noticed"),
-        ([keys[1][:-2]], "one wrong is noticed"),
+        ([swapped], "whose checksum is right"),
+        ([keys[1][:-2]], "whose checksum is right"),
         ([keys[1].upper()], "nor a file that can be read"),
         ([str(tmp_path / "absent")], "nor a file that can be read"),
         (["a\0b"], "nor a file that can be read"),

@@ -104,7 +104,7 @@ def test_times_of_the_future_are_refused() -> None:
 
 @pytest.mark.parametrize("rate", [float("nan"), float("inf"), -1.0, 1e30])
 def test_a_rate_that_is_none_is_an_error(rate: float) -> None:
-    with pytest.raises(ValueError, match="no time that training takes"):
+    with pytest.raises(ValueError, match="no possible time of a training"):
         window_of(now=NOON, work=Work(10, rate, "measured in this replay"))
 
 

@@ -23,7 +23,7 @@ def objection(mode: Mode, *read: str, any_program: bool = False, **facts: Any) -
 @pytest.mark.parametrize(
     ("facts", "read", "expected"),
     [
-        ({"exact": True}, (), "nothing but equal bits"),
+        ({"exact": True}, (), "asked for equal bits only"),
         ({}, ("/w",), "reads the bits of leaf /w"),
         ({"program_origin": Origin.DIFFERS}, (), "is not that of the trusted source"),
         ({"program_origin": Origin.NOT_COMPARED}, (), "was not compared with any source"),

@@ -64,7 +64,7 @@ def test_other_records_after_an_interruption(tmp_path: Path) -> None:
         records_from(stream(offset=1), root)
     with pytest.raises(DataError, match="records of other shapes or dtypes"):
         records_from(iter([{"x": 1}]), root)
-    with pytest.raises(DataError, match="only 10 came again"):
+    with pytest.raises(DataError, match="now gave only 10"):
         records_from(stream(10), root)
 
 

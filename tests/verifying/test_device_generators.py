@@ -97,7 +97,7 @@ def test_a_true_run_is_undecided_where_a_device_draws_other_numbers(
     for judge in ways.values():
         report = judge()
         assert report.verdict is Verdict.INCONCLUSIVE, report.reasons
-        words = f"keys of {prng} may give other random numbers on the device that made it"
+        words = f"keys of {prng} may give other random numbers on the prover's device than here"
         for where in ("the initial state", "step 1", "step 4"):
             assert any(where in reason and words in reason for reason in report.reasons), report.reasons
 

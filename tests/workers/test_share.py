@@ -16,7 +16,7 @@ from pol_jax.workers.share import steps_within
 @given(share=st.floats(0.01, 1), steps=st.integers(3, 3000), fraction=st.floats(0.001, 0.999))
 def test_no_challenge_costs_more(share: float, steps: int, fraction: float) -> None:
     if int(share * steps) < 3:
-        with pytest.raises(UsageError, match="expected room for 3 steps"):
+        with pytest.raises(UsageError, match="expected at least 3 steps"):
             steps_within(share, steps, fraction)
         return
     policy = steps_within(share, steps, fraction)

@@ -54,9 +54,9 @@ def _decisions(compared: Sequence[Compared]) -> list[str]:
     share = max(each.relative(each.decisions.choices) for each in compared if each.decisions is not None)
     taken, given = sum(each.used for each in used), sum(each.given for each in used)
     return [
-        f"{len(used)} of these comparisons pass with the prover's decisions near ties: {taken} of {given} were taken; "
-        f"wrong ones could have moved at most {percent(share)} of an update, of which the tolerances include the share "
-        "that the checked steps show"
+        f"{len(used)} comparisons pass with the prover's decisions near ties, where rounding decides: {taken} of "
+        f"{given} were used; wrong ones could have moved a step by at most {percent(share)} of its update, and what "
+        "tolerances allow includes the part of this that the checked steps don't rule out"
     ]
 
 

@@ -292,5 +292,5 @@ def test_what_is_no_registration_is_refused() -> None:
 
 
 def test_a_share_without_room_for_a_challenge_is_refused() -> None:
-    with pytest.raises(UsageError, match="expected room for 3 steps"):
+    with pytest.raises(UsageError, match="expected at least 3 steps"):
         ProvenStrategy(FedAvg(), TRUSTED, replace(PLAN, share=0.1))
