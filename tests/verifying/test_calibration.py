@@ -101,7 +101,7 @@ def test_a_gradient_that_is_the_rest_of_rounding_is_not_false(at: int, tmp_path:
 
     found = moved(4)
     assert found.outcome is INCONCLUSIVE, found.reasons
-    assert "rounding may decide here" in found.reasons[0]
+    assert "rounding may explain it" in found.reasons[0]
     assert moved(256).outcome is FAILED
     assert judge_span(compilations, before, before, given[at : at + 1]).outcome is FAILED
 
