@@ -30,7 +30,7 @@ def backend_summary(
     found = lines(parts)
     shown: list[RenderableType] = [*_head(parts, found), Text()]
     if found:
-        legend = _LEGEND.format(d_ref="; /d_ref: the largest error over d_ref (l2)" if d_ref else "")
+        legend = _LEGEND.format(d_ref="; /d_ref: the largest error divided by d_ref (l2)" if d_ref else "")
         shown += _below_each_other(found, d_ref) if narrow else [_table(found, d_ref)]
         shown += [Text(), Text(legend, style="dim"), Text()]
     shown += _failures(parts)
@@ -86,10 +86,12 @@ def _below_each_other(found: Sequence[Line], d_ref: int | float | None) -> Itera
 
 
 _LEGEND = (
-    "bits: the same letter, the same bits in every state; A is the prover's; ? is not the same twice. equal: single "
-    "steps that are. until: the first step that is not. step, segment: the largest error of a step, and the last one "
-    "of the longest segment, over the update (l2){d_ref}. passed: of the steps that differ, those within the "
-    "tolerance of a verifier with this backend, who asks for more than that, but also takes an opening's decisions."
+    "bits: backends with the same letter have the same bits in every state; A is the prover's letter; ? marks one that "
+    "did not give the same bits twice. equal: how many single steps are equal. until: the first step that is not. "
+    "step, segment: the largest error of a step, and the last error of the longest segment, divided by the update "
+    "(l2){d_ref}. "
+    "passed: how many of the steps that differ are within the tolerance of a verifier with this backend; a verifier "
+    "asks for more than that, but also takes the decisions of an opening."
 )
 
 

@@ -39,7 +39,9 @@ def attack_command(
         # The slack of the paper's rule is a share of d_ref, which takes a second training to measure.
         reference = d_ref or _moved(proof)
         if not d_ref:
-            print_line(console, f"no --d-ref: the distance that the victim went, {reference:.3g}, stands for it")
+            print_line(
+                console, f"without --d-ref, the distance that the victim's parameters went is used: {reference:.3g}"
+            )
         setting = Setting(proof, loaded, seed, PUBLISHED.slack * reference)
         for attack in attacks:
             try:

@@ -44,7 +44,7 @@ def sign(proof: Path, **options: object) -> None:
 @click.argument("file", type=_FILE)
 @click.option("--tsa", metavar="URL", help="Ask this timestamping authority (RFC 3161).")
 @click.option(
-    "--request", type=_FILE, help="Without network: write the request to this file; or the one that was sent."
+    "--request", type=_FILE, help="Without network: write the request to this file, or read it with --response."
 )
 @click.option("--response", type=_FILE, help="With --request: the authority's answer.")
 @click.option("--out", type=_FILE, help="File to write the response to.")

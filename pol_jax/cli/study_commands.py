@@ -44,7 +44,7 @@ def diff(a: Path, b: Path) -> None:
 @click.option("--config", type=_FILE, help="TOML file with [[backend]] tables that describe more backends.")
 @click.option("--only", multiple=True, metavar="NAME", help="Use this backend or platform only; may be repeated.")
 @click.option(
-    "--d-ref", type=click.FloatRange(0, min_open=True), metavar="X", help="Show errors as a share of this l2 too."
+    "--d-ref", type=click.FloatRange(0, min_open=True), metavar="X", help="Show errors as a share of this distance too."
 )
 @click.option("--out", type=_FOLDER, help="Write results.json, tables and figures to this directory.")
 @click.option("--machine", metavar="TEXT", help="Name of this machine in the results.  [default: its processor]")

@@ -38,7 +38,7 @@ _PROOF = click.argument("proof", type=_FOLDER)
 )
 @click.option("--parent", multiple=True, type=_FOLDER, metavar="DIR", help="An earlier proof that PROOF starts from.")
 @click.option("--same-program", is_flag=True, help="Reject another program than that of --task.")
-@click.option("--any-program", is_flag=True, help="Accept another one too.  [default: inconclusive]")
+@click.option("--any-program", is_flag=True, help="Accept another program too.  [default: inconclusive]")
 @click.option("--data-dir", type=_FOLDER, help="TFDS data directory.")
 @click.option("--private", type=_FILE, help="The file of secret bytes, for salted records.")
 @click.option(
@@ -166,7 +166,7 @@ def merge_reports(proof: Path, facts: tuple[Path, ...], **options: object) -> No
 @click.option(
     "--nonce-round", metavar="FILE", type=_FILE, help="Draw by this drand round (JSON), for a public challenge."
 )
-@click.option("--tsa-roots", metavar="PEM", type=_FILE, help="With it: the round must follow the claim's timestamp.")
+@click.option("--tsa-roots", metavar="PEM", type=_FILE, help="The drand round must follow the claim's timestamp.")
 def challenge(claim: Path, **options: object) -> None:
     """Draw random steps to open, and add the first and the last one. CLAIM is a claim.json, or a proof."""
     from pol_jax.cli.challenge import challenge_command

@@ -105,7 +105,7 @@ def merge_facts(shards: Sequence[Facts]) -> Facts:
     for each in shards:
         for name in ("claim", "policy", "nonce"):
             if getattr(each, name) != getattr(first, name):
-                raise UsageError(f"facts: {name} is another one in shard {_name(each)} than in shard {_name(first)}")
+                raise UsageError(f"facts: shards {_name(each)} and {_name(first)} have different values of {name}")
         # Facts of two backends can not be judged together: what differs on one says nothing about the other.
         differences = _differences(first.environment, each.environment)
         if differences:
