@@ -417,7 +417,10 @@ def test_core_texts_name_no_option_of_the_command_line() -> None:
 
 
 def test_only_two_modules_hash() -> None:
-    """Every byte layout that is hashed is in `pol_jax.protocol.encoding`; attestations name things by their digests."""
+    """Every byte layout of a proof is in `pol_jax.protocol.encoding`; attestations name things by their digests.
+
+    `pol_jax.training.device_blake3` computes the same hash on accelerators, without a library.
+    """
     hashing = {module for module in MODULES for name in imports(module) if name.split(".")[0] in {"blake3", "hashlib"}}
     assert hashing == {"pol_jax.protocol.encoding", "pol_jax.attesting.digests"}
 
