@@ -189,7 +189,7 @@ def _read_token(found: TimeStampResponse, where: str) -> Timestamp:
     token = found.tst_info
     signer = _signing_certificate(found)
     if signer is None:
-        raise ProofError(where, "the signer's certificate is missing, or there are two of it; ask for a token with one")
+        raise ProofError(where, "the signer's certificate is missing, or is there twice; ask for a token with one")
     accuracy = token.accuracy
     spread = timedelta(0)
     if accuracy is not None:
@@ -226,7 +226,7 @@ def _chain_problem(found: TimeStampResponse, roots: Sequence[Certificate], error
         who = valid = None
     if who is None or valid is None:
         return ProofError(
-            where, "the signer's certificate is missing or damaged, or there are two of it; ask for a token with one"
+            where, "the signer's certificate is missing or damaged, or is there twice; ask for a token with one"
         )
     if not valid[0] <= time <= valid[1]:
         return ProofError(

@@ -112,7 +112,8 @@ def differences_from(
     if mesh is not None and own.device_count < mesh.device_count:
         found.append(f"mesh: {mesh.device_count} devices ({mesh}) against {own.device_count} here")
     elif mesh is not None and not mesh.divides(commitment.schedule.batch_size):
-        found.append(f"mesh: jax can't divide batches of {commitment.schedule.batch_size} records among it ({mesh})")
+        batch = commitment.schedule.batch_size
+        found.append(f"mesh: jax can't divide batches of {batch} records evenly among its devices ({mesh})")
     return found
 
 

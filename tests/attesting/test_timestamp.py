@@ -129,7 +129,7 @@ def test_a_second_certificate_of_the_signers_number_is_refused(authority: Author
     forger.run("req -new -key tsa.key -out tsa.csr -subj", "/CN=A Famous Authority")
     forger.certify()
     both = forge(authority, "-signer", "tsa.pem", "-certfile", str(forger.folder / "tsa.pem"))
-    with pytest.raises(ProofError, match="there are two of it"):
+    with pytest.raises(ProofError, match="is there twice"):
         verify_token(both, MESSAGE, roots, where="claim.tsr")
 
 
