@@ -138,7 +138,7 @@ def test_facts_that_are_not_those_of_all_shards_are_refused(
     first, second = found
     assert "expected each shard of 2 once, got 1/2" in merged(plain_proof, first)
     assert "expected each shard of 2 once, got 1/2, 1/2" in merged(plain_proof, first, first)
-    assert "have different values of nonce" in merged(plain_proof, first, changed(second, tmp_path / "nonce", nonce="00"))
+    assert "different values of nonce" in merged(plain_proof, first, changed(second, tmp_path / "nonce", nonce="00"))
     other = json.loads(first.read_bytes())["environment"] | {"cpu": "another"}
     assert "other backends" in merged(plain_proof, first, changed(second, tmp_path / "cpu", environment=other))
     both = [changed(path, tmp_path / path.name, environment=other) for path in found]
