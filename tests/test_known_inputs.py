@@ -49,7 +49,7 @@ REFUSED = {
     "calls of Python in a step": "test_host_calls.py::test_a_call_is_found_wherever_it_is",
     "what has no portable program": "test_export.py::test_the_exporter_refuses_what_a_verifier_would_not_run",
     "random bits of the device": "test_operations.py::test_random_bits_of_the_device_need_a_prng_that_says_so",
-    "constants, and steps that ignore batch or state": "test_programs_that_are_no_training.py",
+    "constants, and steps that ignore batch or state": "test_stage_3_programs_that_are_no_training.py",
     "a first step that fails": "test_trial.py::test_a_step_that_gives_no_number_under_debug_nans",
     "objects that are no source": "test_sources.py::test_what_is_no_source_gets_an_advice",
     "objects of other libraries": "test_recipes.py::test_what_is_no_source_is_refused_with_its_cure",
