@@ -1,4 +1,4 @@
-"""The shape of the package: what it imports, and that its exports say what they do."""
+"""What `pol_jax.attesting` imports, and that its document names tests that are there."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pol_jax.attesting
 
 MODULES = sorted(Path(pol_jax.attesting.__file__).parent.glob("*.py"))
 
-ROOMS = ("attesting", "attacks", "docs", "verifying", "judging", "cli", "reports/wording")
-TESTS = [path for room in ROOMS for path in (Path(__file__).parent / room).glob("test_*.py")]
+TEST_FOLDERS = ("attesting", "attacks", "docs", "verifying", "judging", "cli", "reports/wording")
+TESTS = [path for folder in TEST_FOLDERS for path in (Path(__file__).parent / folder).glob("test_*.py")]
 
 OWN = {path.stem for path in MODULES if path.stem != "__init__"}
 OUTSIDE = {"jax", "flax", "optax", "orbax", "click", "rich", "pickle", "subprocess"}
