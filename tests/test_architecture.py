@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -89,7 +90,10 @@ ONE_CONCEPT = {
     "schedule",  # likewise
     "serve",  # what a confined process does, in both of its kinds (`pol_jax.sandbox.starting`)
 }
-"""Public names that several modules define."""
+"""Types and public functions that several modules define under one name."""
+
+NO_NAMES_OF_VARIABLES = {"of", "there", "came", "mine", "false"}
+"""Words that say nothing of what a variable holds."""
 
 TESTED_ELSEWHERE = {
     "exact/test_laws.py": "exact.conversions exact.error_functions exact.exponentials exact.grid exact.powers"
@@ -135,7 +139,7 @@ TESTED_ELSEWHERE = {
     "proving/test_opener.py": "proving.regeneration",
     "program/test_artifact.py": "program.signature",
     "program/test_divided.py": "training.traced",
-    "proving/test_resumption.py": "proving.choices proving.commit proving.open_run proving.preparation"
+    "proving/test_resumption.py": "proving.choices proving.commit proving.aim proving.preparation"
     " proving.recorder storage.open_run",
     "reports/test_report.py": "reports.comparison reports.coverage reports.drift reports.outcomes reports.provenance"
     " reports.states reports.wording.coverage",
@@ -390,17 +394,75 @@ def test_no_file_is_longer_than_a_reader_keeps_in_mind() -> None:
         assert lines <= MOST_LINES_OF_A_FILE, f"{module} has {lines} lines; it has more than one concept"
 
 
+def defined_names(module: str) -> set[str]:
+    """Types that a module defines, private ones and aliases too, without leading underscores; and public functions.
+
+    A private function is read beside its caller, so it may be called like one of another module.
+    """
+    names = set[str]()
+    for node in tree_of(module).body:
+        if isinstance(node, ast.ClassDef) or (isinstance(node, ast.FunctionDef) and not node.name.startswith("_")):
+            names.add(node.name.lstrip("_"))
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            assigned = {target.id.lstrip("_") for target in targets if isinstance(target, ast.Name)}
+            names |= {
+                name for name in assigned if name[:1].isupper() and not name.isupper()
+            }  # constants are all capitals
+    return names
+
+
 def test_each_meaning_has_a_name_of_its_own() -> None:
-    """Two public classes or functions of one name are one concept, or one of them needs another name."""
+    """Two types, or two public functions, of one name are one concept, or one of them needs another name."""
     where = defaultdict[str, list[str]](list)
     for module in MODULES:
-        for node in tree_of(module).body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                where[node.name].append(module)
+        for name in defined_names(module):
+            where[name].append(module)
     shared = {name for name, modules in where.items() if len(modules) > 1}
     # A command of the command line is called like the function that does what it says.
-    commands = {name for name in shared if any(module.startswith("pol_jax.cli.") for module in where[name])}
+    in_cli = {name for name in shared if any(module.startswith("pol_jax.cli.") for module in where[name])}
+    commands = {name for name in in_cli if name.islower()}
     assert shared - commands == ONE_CONCEPT
+
+
+def test_aliases_and_private_types_are_seen() -> None:
+    assert "HostLeaves" in defined_names("pol_jax.protocol.trees")
+    assert "RunFollower" in defined_names("pol_jax.verifying.following")
+
+
+def variables(tree: ast.Module) -> set[str]:
+    """Names that some code gives to variables and arguments."""
+    names = set[str | None]()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name) | ast.alias(asname=name):
+                names.add(name)
+            case ast.ExceptHandler(name=name) | ast.MatchAs(name=name) | ast.MatchStar(name=name):
+                names.add(name)
+    return {name for name in names if name}
+
+
+@pytest.mark.parametrize("folder", ["pol_jax", "tests", "scripts", "examples"])
+def test_variables_are_named_for_what_they_hold(folder: str) -> None:
+    for path in (TESTS.parent / folder).rglob("*.py"):
+        found = variables(ast.parse(path.read_text())) & NO_NAMES_OF_VARIABLES
+        assert not found, path
+
+
+def test_variables_of_notebooks_are_named_for_what_they_hold() -> None:
+    notebooks = sorted((TESTS.parent / "notebooks").glob("*.ipynb"))
+    assert notebooks
+    for path in notebooks:
+        cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+        found = set[str]().union(*(variables(ast.parse("".join(cell["source"]))) for cell in cells))
+        assert not found & NO_NAMES_OF_VARIABLES, path
+
+
+def test_names_of_variables_are_found_where_they_are_given() -> None:
+    code = (
+        "def f(a, *b, c=0, **d): (e, *g), h = [], (i := 0)\ntry: import j as k\nexcept E as l: pass\nfor m in n.o: pass"
+    )
+    assert variables(ast.parse(code)) == {*"abcdeghiklm"}
 
 
 def test_core_texts_name_no_option_of_the_command_line() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from pol_jax.attacks.transcript import Transcript, parameters_of, state_distance
 from pol_jax.errors import UsageError
-from pol_jax.protocol.trees import StateSpec
+from pol_jax.protocol.trees import HostLeaves, StateSpec
 from pol_jax.storage.proof import Proof
 from pol_jax.training.task import Source, Task
 
@@ -86,7 +86,7 @@ class Setting:
             return (alone,)
         return tuple(range((alone - 1) % self.interval + 1 + self.true_steps, self.steps + 1, self.interval))
 
-    def steps_of_line(self, first: list[np.ndarray]) -> int:
+    def steps_of_line(self, first: HostLeaves) -> int:
         """Return how many steps a straight line from ``first`` needs, so that no segment is longer than half the slack.
 
         It is a multiple of the interval, and no less than the victim's number of steps.

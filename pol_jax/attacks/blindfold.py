@@ -17,9 +17,10 @@ import numpy as np
 from pol_jax.attacks.attack import Attack, Forged, Setting, of_length
 from pol_jax.attacks.false_proof import FalseProof
 from pol_jax.attacks.interpolation import with_scaled_updates
-from pol_jax.attacks.transcript import State, Transcript, execute, invented, line, moved, parameters_of, state_distance
+from pol_jax.attacks.transcript import Transcript, execute, invented, line, moved, parameters_of, state_distance
 from pol_jax.program.artifact import Program, executing
 from pol_jax.protocol.spans import Segments
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.training.inputs import StepInput
 
 Q: Final = 2
@@ -60,7 +61,9 @@ def _blindfold(setting: Setting, out: Path) -> Forged:
     return Forged(out, proof.task, transcript, transcript.altered, gradients)
 
 
-def poison(program: Program, before: State, inputs: StepInput, places: tuple[int, ...], strength: float) -> State:
+def poison(
+    program: Program, before: HostLeaves, inputs: StepInput, places: tuple[int, ...], strength: float
+) -> HostLeaves:
     """Return the state after a step that climbs the loss instead: it goes ``strength`` times the update backwards."""
     with executing(program.signature):
         new, _ = program.step(tuple(jnp.array(leaf) for leaf in before), inputs.batch, inputs.key)
@@ -75,7 +78,7 @@ def poisoned(setting: Setting, out: Path, at: Sequence[int], strength: float = 1
     proof = FalseProof.begin(out, of_length(setting.task, setting.steps), setting.interval, setting.named())
     places = parameters_of(setting.spec)
 
-    def change(step: int, before: State, after: State) -> State:
+    def change(step: int, before: HostLeaves, after: HostLeaves) -> HostLeaves:
         return poison(proof.program, before, proof.inputs[step - 1], places, strength) if step in at else after
 
     transcript = execute(proof.program, proof.initial, proof.inputs, change)

@@ -19,8 +19,9 @@ import numpy as np
 
 from pol_jax.attacks.attack import Attack, Forged, Setting, of_length
 from pol_jax.attacks.false_proof import FalseProof
-from pol_jax.attacks.transcript import State, Transcript, execute, parameters_of, state_distance
+from pol_jax.attacks.transcript import Transcript, execute, parameters_of, state_distance
 from pol_jax.program.artifact import Program, executing
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.records import take
 
@@ -29,8 +30,8 @@ TRIED: Final = 4
 
 
 def nearest(
-    program: Program, before: State, goal: State, tried: Sequence[StepInput], places: Sequence[int]
-) -> tuple[State, tuple[np.ndarray, ...], StepInput]:
+    program: Program, before: HostLeaves, goal: HostLeaves, tried: Sequence[StepInput], places: Sequence[int]
+) -> tuple[HostLeaves, tuple[np.ndarray, ...], StepInput]:
     """Return state, metrics and inputs of the step that comes nearest to a goal, of several batches that are tried."""
     spec = program.signature.state
     found = []
@@ -59,7 +60,8 @@ def _forge_batches(setting: Setting, out: Path) -> Forged:
     """Say that the victim's states come from batches without one record."""
     proof = FalseProof.begin(out, of_length(setting.task, setting.steps), setting.interval, setting.named())
     places, draw = parameters_of(setting.spec), setting.chance
-    chosen, states, metrics = list[StepInput](), [setting.beginning], list[tuple[np.ndarray, ...]]()
+    chosen, metrics = list[StepInput](), list[tuple[np.ndarray, ...]]()
+    states: list[HostLeaves] = [setting.beginning]
     for each in proof.inputs:
         end = -(-each.step // setting.interval) * setting.interval
         goal = setting.victim.host_leaves(min(end, setting.steps))

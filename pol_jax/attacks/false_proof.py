@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from pol_jax.attacks.transcript import State, Transcript
+from pol_jax.attacks.transcript import Transcript
 from pol_jax.files import write_whole
 from pol_jax.program.artifact import Program, executing
 from pol_jax.progress import Silent
@@ -28,10 +28,11 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import witnessed_spans
+from pol_jax.protocol.trees import HostLeaves
+from pol_jax.proving.aim import Aim, own_environment
 from pol_jax.proving.choices import Choices
 from pol_jax.proving.commit import write_commitment
 from pol_jax.proving.fine_tuning import taken_leaves
-from pol_jax.proving.open_run import Aim, own_environment
 from pol_jax.proving.opener import opened_rows, opening_of
 from pol_jax.proving.recorder import Recorder
 from pol_jax.proving.resumption import Resumption
@@ -85,7 +86,7 @@ class FalseProof:
         return tuple(step_inputs(self.commitment, self.task.source, 1, self.steps + 1))
 
     @cached_property
-    def initial(self) -> State:
+    def initial(self) -> HostLeaves:
         """Return the initial state that the commitment gives."""
         given = taken_leaves(self.commitment, self.choices.start)
         with executing(self.program.signature):
@@ -113,7 +114,7 @@ class FalseProof:
         recorder.remove_journal()
         write_whole(self.root / inventory.FILE, take_inventory(self.root, Limits(), claim.format))
 
-    def _rows(self, layout: Layout, transcript: Transcript) -> Iterable[tuple[Row, State]]:
+    def _rows(self, layout: Layout, transcript: Transcript) -> Iterable[tuple[Row, HostLeaves]]:
         """Yield a row for each state, as a witness of a true run makes them, and the state."""
         rows = self.commitment.row_layout
         key = first_key(self.commitment).astype("<u4").tobytes()

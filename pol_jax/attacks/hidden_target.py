@@ -18,8 +18,9 @@ import numpy as np
 
 from pol_jax.attacks.attack import Attack, Forged, Setting, needed, of_length
 from pol_jax.attacks.false_proof import FalseProof
-from pol_jax.attacks.transcript import State, execute, parameters_of, state_distance
+from pol_jax.attacks.transcript import execute, parameters_of, state_distance
 from pol_jax.program.artifact import executing
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.training.export import Structure, structure_of
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.records import Arrays
@@ -99,7 +100,7 @@ def _in_optimizer(setting: Setting, out: Path) -> Forged:
     proof = FalseProof.begin(out, of_length(setting.task, setting.steps), setting.interval, setting.named())
     chosen, tried = setting.places_for_one(setting.steps // 2), 0
 
-    def change(step: int, _before: State, after: State) -> State:
+    def change(step: int, _before: HostLeaves, after: HostLeaves) -> HostLeaves:
         nonlocal tried
         if step not in chosen or step == proof.steps:
             return after  # a momentum acts in the step that follows, and none follows the last one
@@ -114,14 +115,14 @@ def _in_optimizer(setting: Setting, out: Path) -> Forged:
 
 def _best_momentum(
     proof: FalseProof,
-    state: State,
+    state: HostLeaves,
     following: StepInput,
     setting: Setting,
     parameters: tuple[int, ...],
     momenta: tuple[int, ...],
-) -> tuple[State, int]:
+) -> tuple[HostLeaves, int]:
     """Return the state with the momentum whose next step ends nearest to the target, of many lengths, and how many."""
-    found = list[tuple[float, State]]()
+    found = list[tuple[float, HostLeaves]]()
     # Both signs: optimizers differ in whether the momentum is added or subtracted.
     lengths = [sign * 4.0**power for power in range(-6, 9) for sign in (1, -1) if 4.0**power <= LARGEST]
     with executing(proof.program.signature):

@@ -20,14 +20,15 @@ import numpy as np
 
 from pol_jax.attacks.attack import Attack, Forged, Setting, of_length
 from pol_jax.attacks.false_proof import FalseProof
-from pol_jax.attacks.transcript import State, execute, invented, line, parameters_of
+from pol_jax.attacks.transcript import execute, invented, line, parameters_of
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.training.task import Key, PyTree, Task
 
 SCALE: Final = 1e-6
 """The program with infinitesimal updates leaves this share of every update."""
 
 
-def rank_matched(initial: State, target: State, places: tuple[int, ...]) -> State:
+def rank_matched(initial: HostLeaves, target: HostLeaves, places: tuple[int, ...]) -> HostLeaves:
     """Return an initial state with the values of a true draw, each where the target has the value of the same rank.
 
     A Kolmogorov-Smirnov test (section 13.4) sees only which values there are, and not where: it finds nothing.
@@ -58,7 +59,7 @@ def _part(before: jax.Array, after: jax.Array, scale: float) -> jax.Array:
     return (before + scale * (after - before)).astype(after.dtype)
 
 
-def _along_a_line(setting: Setting, out: Path, task: Task, start: Callable[[State], State]) -> Forged:
+def _along_a_line(setting: Setting, out: Path, task: Task, start: Callable[[HostLeaves], HostLeaves]) -> Forged:
     """Write a straight line to the target, from a start that is made of the initial state which the key gives."""
     places = parameters_of(setting.spec)
     steps = setting.steps_of_line(start(setting.beginning))

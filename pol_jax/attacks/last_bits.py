@@ -20,8 +20,9 @@ import numpy as np
 
 from pol_jax.attacks.attack import Attack, Forged, Setting
 from pol_jax.attacks.false_proof import FalseProof
-from pol_jax.attacks.transcript import State, execute, parameters_of, state_distance
+from pol_jax.attacks.transcript import execute, parameters_of, state_distance
 from pol_jax.errors import UsageError
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.training.task import Key, PyTree, Task
 
 STEPS: Final = 40
@@ -67,7 +68,7 @@ def _walk(setting: Setting, out: Path) -> Forged:
     )
     stride = np.float32(PACE * typical / STEPS)
 
-    def change(_step: int, _before: State, after: State) -> State:
+    def change(_step: int, _before: HostLeaves, after: HostLeaves) -> HostLeaves:
         # What is chosen in ``noise`` now is in ``kept`` a step later, and moves the parameters in the step after that.
         following = after[params] + np.where(_last(after[kept]) == 1, stride, -stride)
         found = list(after)

@@ -17,7 +17,8 @@ import numpy as np
 
 from pol_jax.attacks.attack import Attack, Forged, Setting, of_length
 from pol_jax.attacks.false_proof import FalseProof
-from pol_jax.attacks.transcript import Change, State, as_it_is, execute, parameters_of
+from pol_jax.attacks.transcript import Change, as_it_is, execute, parameters_of
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.records import Arrays, take
 from pol_jax.training.task import Source, Task
@@ -43,7 +44,7 @@ def _train_otherwise(
     proof = FalseProof.begin(out, of_length(claimed, setting.steps), setting.interval, setting.named())
     used = [each if each.step <= setting.true_steps else inputs_of(proof, each) for each in proof.inputs]
 
-    def changed(step: int, before: State, after: State) -> State:
+    def changed(step: int, before: HostLeaves, after: HostLeaves) -> HostLeaves:
         return after if step <= setting.true_steps else change(step, before, after)
 
     # The rows tell of the committed inputs, so that stage 5 finds nothing; the states come from the others.
@@ -93,7 +94,7 @@ def _add(setting: Setting, out: Path) -> Forged:
 def _other_rate(setting: Setting, out: Path) -> Forged:
     places = parameters_of(setting.spec)
 
-    def change(_step: int, before: State, after: State) -> State:
+    def change(_step: int, before: HostLeaves, after: HostLeaves) -> HostLeaves:
         return _at(after, places, lambda at: before[at] + RATE * (after[at] - before[at]))
 
     return _train_otherwise(setting, out, setting.task, change=change)
@@ -102,7 +103,7 @@ def _other_rate(setting: Setting, out: Path) -> Forged:
 def _other_decay(setting: Setting, out: Path) -> Forged:
     places = parameters_of(setting.spec)
 
-    def change(_step: int, before: State, after: State) -> State:
+    def change(_step: int, before: HostLeaves, after: HostLeaves) -> HostLeaves:
         return _at(after, places, lambda at: after[at] - DECAY * before[at])
 
     return _train_otherwise(setting, out, setting.task, change=change)
@@ -121,7 +122,7 @@ def _half_batch(setting: Setting, out: Path) -> Forged:
     return replace(forged, gradients=setting.steps // 2)
 
 
-def _at(state: State, places: tuple[int, ...], value: Callable[[int], Any]) -> State:
+def _at(state: HostLeaves, places: tuple[int, ...], value: Callable[[int], Any]) -> HostLeaves:
     found = list(state)
     for at in places:
         found[at] = np.asarray(value(at)).astype(state[at].dtype)

@@ -24,10 +24,11 @@ from typing import Final
 import jax.numpy as jnp
 import numpy as np
 
-from pol_jax.attacks.transcript import State, parameters_of, state_distance
+from pol_jax.attacks.transcript import parameters_of, state_distance
 from pol_jax.program.artifact import Program, executing
 from pol_jax.protocol.encoding import batch_digest
 from pol_jax.protocol.rows import Row
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.storage.proof import Proof
 from pol_jax.training.records import digest_batch, take
 from pol_jax.training.task import Source
@@ -132,11 +133,11 @@ def _largest(proof: Proof, places: Sequence[int], q: int) -> Iterator[tuple[int,
         yield from ((start, stop) for _, start, stop, _ in islice(ranked, q))
 
 
-def _size(proof: Proof, before: State, after: State, places: Sequence[int]) -> float:
+def _size(proof: Proof, before: HostLeaves, after: HostLeaves, places: Sequence[int]) -> float:
     return state_distance(proof.commitment.state, before, after, places)
 
 
-def _replay(program: Program, state: State, source: Source, rows: Sequence[Row]) -> State:
+def _replay(program: Program, state: HostLeaves, source: Source, rows: Sequence[Row]) -> HostLeaves:
     """Return what the prover's program makes of a state, with the batches and keys that the prover logged."""
     leaves = tuple(jnp.array(leaf) for leaf in state)
     with executing(program.signature):

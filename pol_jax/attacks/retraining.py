@@ -17,9 +17,10 @@ import numpy as np
 
 from pol_jax.attacks.attack import Attack, Forged, Setting, of_length
 from pol_jax.attacks.false_proof import FalseProof
-from pol_jax.attacks.transcript import State, execute, invented, moved, parameters_of
+from pol_jax.attacks.transcript import execute, invented, moved, parameters_of
 from pol_jax.errors import UsageError
 from pol_jax.program.artifact import Program, executing
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.training.inputs import StepInput
 
 ITERATIONS: Final = 6
@@ -33,7 +34,7 @@ def retrain(setting: Setting, out: Path, **environment: str) -> Forged:
     proof = FalseProof.begin(out, of_length(setting.task, steps), setting.interval, setting.named())
     pull = setting.slack / (2 * setting.interval)  # of a step; that of a segment is half of the slack
 
-    def pulled(step: int, _before: State, after: State) -> State:
+    def pulled(step: int, _before: HostLeaves, after: HostLeaves) -> HostLeaves:
         return after if step <= setting.true_steps else moved(after, setting.target, places, pull)
 
     transcript = execute(proof.program, proof.initial, proof.inputs, pulled)
@@ -41,7 +42,7 @@ def retrain(setting: Setting, out: Path, **environment: str) -> Forged:
     return Forged(out, proof.task, transcript, transcript.altered, steps)
 
 
-def step_before(program: Program, after: State, inputs: StepInput, iterations: int = ITERATIONS) -> State:
+def step_before(program: Program, after: HostLeaves, inputs: StepInput, iterations: int = ITERATIONS) -> HostLeaves:
     """Return a state from which a true step leads about to ``after``: the fixed point of x = after - (step(x) - x).
 
     Nothing checks that the iteration converges. Over many steps back it need not (the paper says so too, section VI),
@@ -60,7 +61,7 @@ def _invert(setting: Setting, out: Path) -> Forged:
     if len(parameters_of(setting.spec)) != len(setting.spec):
         raise UsageError("inverse-gradient: needs a task whose whole state is parameters, trained by plain SGD")
     proof = FalseProof.begin(out, of_length(setting.task, setting.steps), setting.interval, setting.named())
-    states = [setting.target]
+    states: list[HostLeaves] = [setting.target]
     for inputs in reversed(proof.inputs):
         # The inputs are those of the forger's own commitment: stage 5 finds nothing, stage 7 refuses the first state.
         states.insert(0, step_before(proof.program, states[0], inputs))

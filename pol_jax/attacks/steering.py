@@ -16,9 +16,10 @@ import numpy as np
 from pol_jax.attacks.attack import Attack, Forged, Setting, needed, of_length
 from pol_jax.attacks.false_proof import FalseProof
 from pol_jax.attacks.retraining import retrain
-from pol_jax.attacks.transcript import Change, State, execute, parameters_of, state_distance
+from pol_jax.attacks.transcript import Change, execute, parameters_of, state_distance
 from pol_jax.errors import UsageError
 from pol_jax.judging.leaf_numbers import is_floating
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.calibration import judge_span
@@ -34,7 +35,9 @@ TINY: Final = 2e-8
 """A first moment of this size is far below any tolerance."""
 
 
-def pushed(state: State, target: State, places: tuple[int, ...], units: float, draw: np.random.Generator) -> State:
+def pushed(
+    state: HostLeaves, target: HostLeaves, places: tuple[int, ...], units: float, draw: np.random.Generator
+) -> HostLeaves:
     """Return a state whose parameters are ``units`` in the last place nearer to the target; below 1, a part of them."""
     found = list(state)
     for at in places:
@@ -67,7 +70,7 @@ def _steer(setting: Setting, out: Path) -> Forged:
     proof, places, draw = _begin(setting, out), parameters_of(setting.spec), setting.chance
     made, tried, power = compile_variants(proof.program), 0, 0
 
-    def change(step: int, before: State, after: State) -> State:
+    def change(step: int, before: HostLeaves, after: HostLeaves) -> HostLeaves:
         nonlocal tried, power
         # One power above the last success is tried first: the push may grow, and few steps try all powers.
         for lower in range(min(power + 1, LARGEST), -5, -1):
@@ -82,7 +85,7 @@ def _steer(setting: Setting, out: Path) -> Forged:
     return replace(forged, gradients=forged.gradients + tried)
 
 
-def passes(made: Compilations, before: State, after: State, inputs: StepInput) -> bool:
+def passes(made: Compilations, before: HostLeaves, after: HostLeaves, inputs: StepInput) -> bool:
     """Return whether the verifier's rule lets a step pass; the forger has the same code."""
     return judge_span(made, before, after, [inputs]).outcome is Outcome.PASSED
 
@@ -96,7 +99,7 @@ def _amplify(setting: Setting, out: Path) -> Forged:
     needed(tuple(at for at, where in dead.items() if where.any()), "coordinates whose moments stay 0")
     proof = _begin(setting, out)
 
-    def change(step: int, _before: State, after: State) -> State:
+    def change(step: int, _before: HostLeaves, after: HostLeaves) -> HostLeaves:
         if step == proof.steps:
             return after  # no step follows that would read the moments
         return [
@@ -117,7 +120,7 @@ def _low_precision(setting: Setting, out: Path) -> Forged:
     proof = _begin(setting, out)
 
     # Towards 4: every number below it moves upwards, in every step, so that the errors add up.
-    def change(_step: int, _before: State, after: State) -> State:
+    def change(_step: int, _before: HostLeaves, after: HostLeaves) -> HostLeaves:
         return [np.asarray(np.nextafter(x, x.dtype.type(4))) if at in low else x for at, x in enumerate(after)]
 
     return _elsewhere(setting, out, change, proof)
@@ -131,7 +134,7 @@ def _integers(setting: Setting, out: Path) -> Forged:
     # The odd steps stay true: a backend that reproduces some of the run rejects the others by bits.
     chosen = range(2, proof.steps + 1, 2) if setting.often else (proof.steps // 2,)
 
-    def change(step: int, _before: State, after: State) -> State:
+    def change(step: int, _before: HostLeaves, after: HostLeaves) -> HostLeaves:
         return [
             np.asarray(leaf + 1, leaf.dtype) if at in whole and step in chosen else leaf
             for at, leaf in enumerate(after)
@@ -144,7 +147,7 @@ def _signs_of_zeros(setting: Setting, out: Path) -> Forged:
     """Give every zero of the state the other sign, after every step: no distance at all."""
     proof = _begin(setting, out)
 
-    def change(_step: int, _before: State, after: State) -> State:
+    def change(_step: int, _before: HostLeaves, after: HostLeaves) -> HostLeaves:
         return [np.where(leaf == 0, -leaf, leaf) if leaf.dtype == np.float32 else leaf for leaf in after]
 
     return _elsewhere(setting, out, change, proof)

@@ -16,13 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pol_jax.attacks.attack import Attack, Forged, Setting, of_length
 from pol_jax.attacks.false_proof import FalseProof
-from pol_jax.attacks.transcript import State, execute, invented, line, parameters_of, state_distance
+from pol_jax.attacks.transcript import execute, invented, line, parameters_of, state_distance
 from pol_jax.attesting import folder
 from pol_jax.attesting.attestation import attest_claim
 from pol_jax.attesting.digests import digest_arrays
 from pol_jax.attesting.subjects import name_final
 from pol_jax.errors import UsageError
 from pol_jax.files import write_whole
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.proving.fine_tuning import Start
 from pol_jax.storage.final_arrays import read_final_state, select_parameters
 from pol_jax.training.inputs import StepInput, step_inputs
@@ -99,7 +100,7 @@ def _glue(setting: Setting, out: Path) -> Forged:
     return Forged(out, proof.task, transcript, tuple(range(cut + 1, proof.steps + 1)), cut)
 
 
-def _norm(setting: Setting, state: State, places: tuple[int, ...]) -> float:
+def _norm(setting: Setting, state: HostLeaves, places: tuple[int, ...]) -> float:
     return state_distance(setting.spec, [np.zeros_like(leaf) for leaf in state], state, places)
 
 
@@ -107,7 +108,7 @@ def _from_weights(setting: Setting, out: Path) -> Forged:
     """Say that the stolen weights are the initial state that the key gives, and train a few segments more."""
     proof = FalseProof.begin(out, of_length(setting.task, 4 * setting.interval), setting.interval, setting.named())
     # Keys and counters stay those of the forger's own commitment; the parameters alone are stolen.
-    first: State = list(proof.initial)
+    first = list(proof.initial)
     for at in parameters_of(setting.spec):
         first[at] = setting.target[at]
     transcript = execute(proof.program, first, proof.inputs)

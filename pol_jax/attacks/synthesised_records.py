@@ -23,8 +23,9 @@ import numpy as np
 from pol_jax.attacks.attack import Attack, Forged, Setting, of_length
 from pol_jax.attacks.false_proof import FalseProof
 from pol_jax.attacks.interpolation import rank_matched
-from pol_jax.attacks.transcript import State, invented, line, parameters_of, state_distance
+from pol_jax.attacks.transcript import invented, line, parameters_of, state_distance
 from pol_jax.errors import UsageError
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.training.export import structure_of
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.records import Arrays, take
@@ -53,7 +54,7 @@ class Synthesis:
         if not any(_is_wide(leaf) for leaf in jax.tree.leaves(setting.task.source[0])):
             raise UsageError("synthesised records: need records of floating-point numbers")
 
-    def make(self, state: State, batch: PyTree, key: np.ndarray) -> tuple[PyTree, int]:
+    def make(self, state: HostLeaves, batch: PyTree, key: np.ndarray) -> tuple[PyTree, int]:
         """Return records near to those of ``batch``, and what they cost.
 
         The cost is in gradients of a batch; one of the length of an update counts as two, for it goes through a step.
@@ -97,7 +98,7 @@ def _is_wide(leaf: Any) -> bool:
     return bool(jnp.issubdtype(leaf.dtype, jnp.floating))
 
 
-def _attack(setting: Setting, out: Path, first: State, per_segment: int) -> Forged:
+def _attack(setting: Setting, out: Path, first: HostLeaves, per_segment: int) -> Forged:
     """Write a line from ``first`` with synthesised records, of which each segment has ``per_segment`` batches."""
     task, interval, spec = setting.task, setting.interval, setting.spec
     length = state_distance(spec, first, setting.target, parameters_of(spec))

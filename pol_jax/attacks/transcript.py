@@ -15,13 +15,10 @@ import numpy as np
 from pol_jax.judging.leaf_numbers import is_floating
 from pol_jax.program.artifact import Program, executing
 from pol_jax.protocol.distances import distance
-from pol_jax.protocol.trees import StateSpec, split_pointer
+from pol_jax.protocol.trees import HostLeaves, StateSpec, split_pointer
 from pol_jax.training.inputs import StepInput
 
-State: TypeAlias = list[np.ndarray]
-"""The leaves of a state on the host, in the order of the commitment."""
-
-Change: TypeAlias = Callable[[int, State, State], State]
+Change: TypeAlias = Callable[[int, HostLeaves, HostLeaves], HostLeaves]
 """``change(step, before, after)`` returns what a forger puts in the place of the state ``after`` a true step."""
 
 
@@ -37,7 +34,7 @@ class Transcript:
     """
 
     inputs: tuple[StepInput, ...]
-    states: tuple[State, ...]
+    states: tuple[HostLeaves, ...]
     metrics: tuple[tuple[np.ndarray, ...], ...]
     altered: tuple[int, ...] = ()
 
@@ -56,12 +53,12 @@ class Transcript:
         )
 
 
-def as_it_is(_step: int, _before: State, after: State) -> State:
+def as_it_is(_step: int, _before: HostLeaves, after: HostLeaves) -> HostLeaves:
     """Return the state after a true step."""
     return after
 
 
-def execute(program: Program, first: State, inputs: Iterable[StepInput], change: Change = as_it_is) -> Transcript:
+def execute(program: Program, first: HostLeaves, inputs: Iterable[StepInput], change: Change = as_it_is) -> Transcript:
     """Execute true steps from a state, and return the run; ``change`` may replace the result of each step.
 
     It costs one gradient a step.
@@ -82,7 +79,7 @@ def execute(program: Program, first: State, inputs: Iterable[StepInput], change:
     return Transcript(tuple(taken), tuple(states), tuple(metrics), tuple(altered))
 
 
-def invented(states: Sequence[State], inputs: Sequence[StepInput], metrics: int) -> Transcript:
+def invented(states: Sequence[HostLeaves], inputs: Sequence[StepInput], metrics: int) -> Transcript:
     """Return a run of states that no step gave, with losses that fall as losses do; it costs no gradient."""
     # About ln 10, the loss of who guesses among ten classes, is where the losses of the image tasks begin.
     falling = [tuple(np.float32(2.3 / (1 + 0.05 * each.step)) for _ in range(metrics)) for each in inputs]
@@ -90,12 +87,12 @@ def invented(states: Sequence[State], inputs: Sequence[StepInput], metrics: int)
     return Transcript(tuple(inputs), tuple(states), told, tuple(each.step for each in inputs))
 
 
-def line(spec: StateSpec, first: State, last: State, steps: int) -> list[State]:
+def line(spec: StateSpec, first: HostLeaves, last: HostLeaves, steps: int) -> list[HostLeaves]:
     """Return the states after the steps 0 to ``steps`` of a straight line; counters count, and keys stay."""
     return [first, *(_between(spec, first, last, at / steps) for at in range(1, steps)), last]
 
 
-def _between(spec: StateSpec, first: State, last: State, share: float) -> State:
+def _between(spec: StateSpec, first: HostLeaves, last: HostLeaves, share: float) -> HostLeaves:
     found = []
     for leaf, a, b in zip(spec, first, last, strict=True):
         if is_floating(leaf.dtype):
@@ -115,12 +112,12 @@ def parameters_of(spec: StateSpec) -> tuple[int, ...]:
     return tuple(named or floating)
 
 
-def state_distance(spec: StateSpec, a: State, b: State, places: Sequence[int]) -> float:
+def state_distance(spec: StateSpec, a: HostLeaves, b: HostLeaves, places: Sequence[int]) -> float:
     """Return the Euclidean distance between two states, over some of the leaves."""
     return distance([spec[at] for at in places], [a[at] for at in places], [b[at] for at in places], "l2")
 
 
-def moved(state: State, towards: State, places: Sequence[int], length: float) -> State:
+def moved(state: HostLeaves, towards: HostLeaves, places: Sequence[int], length: float) -> HostLeaves:
     """Return a state whose leaves at ``places`` are moved by ``length`` towards another state, and not beyond it."""
     away = [towards[at].astype(np.float64) - state[at].astype(np.float64) for at in places]
     whole = float(np.sqrt(sum(np.sum(each * each) for each in away)))

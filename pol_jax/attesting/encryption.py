@@ -43,7 +43,7 @@ def encrypt(directory: Path, recipients: Sequence[str], out: Path) -> None:
     if out.resolve().is_relative_to(directory.resolve()):
         raise UsageError(f"{printable(str(out))}: lies in the directory that is encrypted; choose a place outside it")
     with _new_file(out) as file:
-        source, target = _Source(stream_directory(directory)), _Target(file.write)
+        source, target = _PiecesReader(stream_directory(directory)), _FileWriter(file.write)
         try:
             pyrage.encrypt_io(source, target, readers)
         except (pyrage.EncryptError, OSError) as error:
@@ -68,7 +68,7 @@ def decrypt(file: Path, identities: Path, out: Path, *, limits: ArchiveLimits | 
     keys = read_identities(identities)
     with _reading(file) as source, _new_directory(out) as folder:
         extractor = Extractor(folder, limits or ArchiveLimits(), where)
-        target = _Target(extractor.write)
+        target = _FileWriter(extractor.write)
         try:
             pyrage.decrypt_io(source, target, keys)
             extractor.finish()
@@ -81,8 +81,8 @@ def decrypt(file: Path, identities: Path, out: Path, *, limits: ArchiveLimits | 
             extractor.close()
 
 
-class _Source:
-    """A source is a file to read, made of pieces; it keeps its exceptions, which pyrage loses."""
+class _PiecesReader:
+    """This is a file to read, made of pieces; it keeps its exceptions, which pyrage loses."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces, self._rest = pieces, memoryview(b"")
@@ -101,8 +101,8 @@ class _Source:
         return bytes(content)
 
 
-class _Target:
-    """A target is a file to write to, which keeps its exceptions as a source does."""
+class _FileWriter:
+    """This is a file to write to, which keeps its exceptions as what is read does."""
 
     def __init__(self, write: Callable[[bytes], int]) -> None:
         self._write = write
@@ -120,7 +120,7 @@ class _Target:
         """Do nothing: the file is flushed when it is whole."""
 
 
-def _cause(*ends: _Source | _Target, out: Path) -> PolError | None:
+def _cause(*ends: _PiecesReader | _FileWriter, out: Path) -> PolError | None:
     """Return what a reader or writer stopped at, if one did; an interruption goes on."""
     for end in ends:
         if end.failure is not None and not isinstance(end.failure, Exception):

@@ -14,7 +14,8 @@ import numpy as np
 
 from pol_jax.attesting.leaf_match import Distance, LeafMatch, match_exactly, match_nearest, plain_name
 
-Arrays = Mapping[str, np.ndarray]
+NamedArrays = Mapping[str, np.ndarray]
+"""Arrays of a model by name, or leaves of a state by path."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,13 @@ class Match:
         )
 
 
-def match_model(model: Arrays, final: Arrays) -> Match:
+def match_model(model: NamedArrays, final: NamedArrays) -> Match:
     """Return how ``model`` relates to ``final``, the final parameters by path.
 
     Exact partners are sought first, by name and then by content; of equal leaves each is taken once as long as there
     are enough. What is left is paired by name, then by the nearest leaf of its shape.
     """
-    leaves = _Leaves(final)
+    leaves = _LeafIndex(final)
     found: dict[str, LeafMatch] = {}
     for name, array in model.items():
         exact = leaves.find_exact(name, array, leaves.of_name(name))
@@ -86,10 +87,10 @@ def match_model(model: Arrays, final: Arrays) -> Match:
     return Match((*(found[name] for name in model), *(LeafMatch(None, leaf) for leaf in leaves.free)))
 
 
-class _Leaves:
+class _LeafIndex:
     """The final parameters are held by name and by shape, with those that no array of the model has taken yet."""
 
-    def __init__(self, final: Arrays) -> None:
+    def __init__(self, final: NamedArrays) -> None:
         self._final = final
         self._by_name: dict[str, str] = {plain_name(leaf): leaf for leaf in final}
         self._by_shape: dict[tuple[int, ...], list[str]] = {}

@@ -23,7 +23,7 @@ FORMAT: Final = "pol-jax-backends/1"
 _MOST_BYTES: Final = 2**28
 
 Step = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
-Distance = Annotated[float, msgspec.Meta(ge=0)] | None
+MeasuredDistance = Annotated[float, msgspec.Meta(ge=0)] | None
 
 
 class Error(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,13 +43,13 @@ class Error(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     leaf: Annotated[str, msgspec.Meta(max_length=4096)] | None
     equal: bool
-    l1: Distance
-    l2: Distance
-    linf: Distance
+    l1: MeasuredDistance
+    l2: MeasuredDistance
+    linf: MeasuredDistance
     cosine: Annotated[float, msgspec.Meta(ge=-1, le=3)] | None  # 0 to 2, and room for rounding
-    update_l1: Distance
-    update_l2: Distance
-    update_linf: Distance
+    update_l1: MeasuredDistance
+    update_l2: MeasuredDistance
+    update_linf: MeasuredDistance
 
 
 class Reproduction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -112,7 +112,7 @@ def run_backend(backend: Backend, work: Path, timeout: int | float) -> BackendRu
             return BackendFailure("timed out", f"took more than {timeout:g} s")
         except OSError as error:
             return BackendFailure("missing", f"its interpreter can't be started: {error.strerror}")
-        return _outcome(code, _said(noise), Path(folder))
+        return _outcome(code, _read_output(noise), Path(folder))
 
 
 def _wait(command: list[str], variables: dict[str, str], noise: IO[bytes], timeout: int | float) -> int:
@@ -169,6 +169,6 @@ def _outcome(code: int, said: str, folder: Path) -> BackendRun | BackendFailure:
     return BackendRun(info.environment, info.compile_seconds, info.step_seconds, info.repeats, arrays)
 
 
-def _said(noise: IO[bytes]) -> str:
+def _read_output(noise: IO[bytes]) -> str:
     noise.seek(0)
     return noise.read(_MOST_NOISE).decode(errors="replace").strip()

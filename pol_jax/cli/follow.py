@@ -9,15 +9,14 @@ from msgspec import structs
 
 from pol_jax.cli.terminal import Bars, say
 from pol_jax.errors import PolError, UsageError
-from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.policies import ListedSegments
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.follow import describe_following, follow_apart, unfinished_report
 from pol_jax.storage.run import open_run
-from pol_jax.training.task import Source
-from pol_jax.verifying.following import Following, SegmentChecked
+from pol_jax.training.sources import SourceOrFinder
+from pol_jax.verifying.following import FollowOptions, SegmentChecked
 from pol_jax.verifying.request import ProofRequest
 
 _MOST_TOLD: Final = 100
@@ -26,7 +25,7 @@ _MOST_TOLD: Final = 100
 Verify = Callable[[ProofRequest], Report]
 
 
-def following_of(follow: bool, share: float | None, stall: float | None, others: bool) -> Following | None:
+def follow_options(follow: bool, share: float | None, stall: float | None, others: bool) -> FollowOptions | None:
     """Return how to follow a run, or None if none is to be followed.
 
     Raises:
@@ -39,13 +38,13 @@ def following_of(follow: bool, share: float | None, stall: float | None, others:
     if others:
         raise UsageError("--follow: --shard and --ray share the work on a finished proof; leave them out")
     given = {name: x for name, x in (("share", share), ("stall_seconds", stall)) if x is not None}
-    return Following(**given)
+    return FollowOptions(**given)
 
 
 def follow_and_verify(
     request: ProofRequest,
-    following: Following,
-    source: Source | Callable[[Commitment], Source],
+    following: FollowOptions,
+    source: SourceOrFinder,
     bounds: Bounds,
     verify: Verify,
 ) -> Report:
@@ -66,7 +65,7 @@ def follow_and_verify(
     finally:
         bars.end()
     say(describe_following(ended, following), err=True)
-    if ended.how != "finished":
+    if ended.reason != "finished":
         return unfinished_report(request, ended, following, list(bad.values()))
     # Listed, since a random draw could miss them.
     if still_there := _segments_of(request, bad):

@@ -138,7 +138,7 @@ def _print_comparisons(console: Console, compared: Sequence[Compared]) -> None:
     table = Table("compared", *names, "outcome", box=None, pad_edge=False)
     as_table = not console.is_terminal or console.width >= WIDTH_OF_TABLE
     for each in worst:
-        outcome, steps = Outcome(each.outcome), describe_steps(each.start, each.stop)
+        outcome, steps = Outcome(each.outcome), describe_steps(each.span)
         values = [describe_distance(getattr(each, name)) for name in names]
         if as_table:
             table.add_row(steps, *values, f"[{_STYLES[outcome]}]{outcome}[/]")

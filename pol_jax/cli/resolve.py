@@ -43,7 +43,7 @@ def resolve_command(
         refuse_bundle(proof, "a dispute needs the whole one")
     quiet_libraries()
     check_outputs(None, None, options.model)
-    verifier = _Verifier(
+    verifier = _PartyVerifier(
         policy=_policy(everything, options.chance),
         nonce=parse_nonce(options.nonce) or fresh_nonce(),
         fields=options.request_fields() | {"records": options.records},
@@ -68,7 +68,7 @@ def resolve_command(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Verifier:
+class _PartyVerifier:
     """This verifier asks the same of both parties: one policy, one nonce, one source.
 
     Attributes:

@@ -20,9 +20,9 @@ from pol_jax.cli.cures import load_named
 from pol_jax.cli.terminal import ask_passphrase
 from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import ProofError, UsageError
+from pol_jax.proving.aim import steps_of_open_run
 from pol_jax.proving.choices import SECRET_BYTES, Choices
 from pol_jax.proving.fine_tuning import Start
-from pol_jax.proving.open_run import steps_of_open_run
 from pol_jax.sandbox.proofs import open_apart
 from pol_jax.storage.foreign_weights import load_weights, nested_by_name
 from pol_jax.training.task import PyTree, Task

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.documents import refuse_bundle
-from pol_jax.cli.follow import follow_and_verify, following_of
+from pol_jax.cli.follow import follow_and_verify, follow_options
 from pol_jax.cli.nonces import given_nonce
 from pol_jax.cli.report_screen import check_outputs, publish_report
 from pol_jax.cli.shards import check_shards, find_shard, read_facts
@@ -63,7 +63,7 @@ def verify_command(
     what to compare it with: the program is exported from this machine's own source.
     """
     check_shards(shard, out, ray, options.nonce)
-    following = following_of(follow, share, stall, shard is not None or ray is not None)
+    following = follow_options(follow, share, stall, shard is not None or ray is not None)
     refuse_bundle(proof, "give the prover's answer to a challenge too (--opening)")
     given = given_nonce(options.nonce, options.nonce_round, proof, options.tsa_roots)
     found = read_facts(facts) if facts else None

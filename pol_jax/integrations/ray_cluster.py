@@ -7,15 +7,14 @@ proof under the same path, and have this package and the same backend.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from pol_jax.errors import BackendError, PolError, UsageError, printable
-from pol_jax.protocol.commitment import Commitment
 from pol_jax.sandbox.apart import find_facts_apart
 from pol_jax.sandbox.bounds import Bounds
-from pol_jax.training.task import Source
+from pol_jax.training.sources import SourceOrFinder
 from pol_jax.verifying.facts import Facts, Share, merge_facts, parse_facts
 from pol_jax.verifying.request import ProofRequest
 
@@ -29,7 +28,7 @@ _ANSWER_SECONDS: Final = 10
 def find_facts_on_cluster(
     address: str,
     request: ProofRequest,
-    source: Source | Callable[[Commitment], Source],
+    source: SourceOrFinder,
     *,
     bounds: Bounds | None = None,
     shards: int | None = None,
@@ -66,9 +65,7 @@ def find_facts_on_cluster(
     return merge_facts(found)
 
 
-def _find_shard(
-    request: ProofRequest, share: Share, source: Source | Callable[[Commitment], Source], bounds: Bounds | None
-) -> bytes:
+def _find_shard(request: ProofRequest, share: Share, source: SourceOrFinder, bounds: Bounds | None) -> bytes:
     """Find the facts of one shard; this runs on a node of the cluster."""
     return find_facts_apart(request, share, source, bounds=bounds).to_json()
 

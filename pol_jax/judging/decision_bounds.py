@@ -47,7 +47,7 @@ class NearTies:
     most: np.ndarray
 
 
-Values = Callable[[Observed], np.ndarray]
+OperandReader = Callable[[Observed], np.ndarray]
 """This function gives what one execution of a step showed of an operand: ``[executions, *shape]``."""
 
 
@@ -71,7 +71,7 @@ class SiteBounds:
         """Return the same with wider bounds."""
         return SiteBounds({at: factor * bound for at, bound in self.bounds.items()}, self.exact, self.sites, self.ties)
 
-    def near(self, values: Values) -> dict[int, NearTies]:
+    def near(self, values: OperandReader) -> dict[int, NearTies]:
         """Return the elements of each site that are near a tie, in one execution of the step."""
         nearest, equal = dict[Observed, _Nearest](), list[tuple[Observed, Observed, np.ndarray]]()
         for tie, exact in zip(self.ties, self.exact, strict=True):
@@ -97,7 +97,7 @@ class SiteBounds:
         """Return by how much an entry of a site may differ from this machine's own value."""
         return self.bounds[self.sites[site]]
 
-    def within(self, entries: EntriesBySite, values: Values) -> dict[int, Entries]:
+    def within(self, entries: EntriesBySite, values: OperandReader) -> dict[int, Entries]:
         """Return the entries whose value is within the bound of this machine's own, wherever the ties are."""
         kept = dict[int, Entries]()
         for site, each in entries.items():
@@ -110,7 +110,7 @@ class SiteBounds:
                 kept[site] = Entries(indices[inside][ok], given[inside][ok])
         return kept
 
-    def usable(self, entries: EntriesBySite, values: Values) -> dict[int, Entries]:
+    def usable(self, entries: EntriesBySite, values: OperandReader) -> dict[int, Entries]:
         """Return the entries that may be used: within the bound, where this machine's own value is near a tie too."""
         # Section 14.2: an entry must lie within the bound of the own value, and the own value near a tie. Without the
         # second condition a prover could move values that decide nothing, but are used in the step.
@@ -138,7 +138,7 @@ class Calibration:
         self._high = dict[Observed, np.ndarray]()
         self._exact: list[list[np.ndarray]] = []
 
-    def add(self, values: Values) -> None:
+    def add(self, values: OperandReader) -> None:
         """Add one more execution of the step."""
         for site in self._sites:
             own = values(site)
@@ -152,7 +152,7 @@ class Calibration:
                 self._low[site] = self._high[site] = own
         exact = [[found.distance == 0 for found in tie_distances(tie, values)] for tie in self._ties]
         self._exact = [
-            [_both(a, b) for a, b in zip(before, now, strict=True)]
+            [_in_both(a, b) for a, b in zip(before, now, strict=True)]
             for before, now in zip(self._exact or exact, exact, strict=True)
         ]
 
@@ -227,7 +227,7 @@ def _link(nearest: Mapping[Observed, _Nearest], equal: Sequence[tuple[Observed, 
         pass
 
 
-def _both(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _in_both(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     rows = min(len(a), len(b))
     both: np.ndarray = a[:rows] & b[:rows]
     return both

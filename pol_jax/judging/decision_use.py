@@ -10,8 +10,8 @@ import numpy as np
 
 from pol_jax.judging.displacement import displacements
 from pol_jax.judging.leaf_numbers import doubles, is_floating
-from pol_jax.protocol.distances import HostLeaves, finite
-from pol_jax.protocol.trees import StateSpec
+from pol_jax.protocol.distances import finite
+from pol_jax.protocol.trees import HostLeaves, StateSpec
 from pol_jax.reports.comparison import Room
 
 LeafRooms = tuple[Room, ...]

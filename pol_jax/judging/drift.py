@@ -16,11 +16,11 @@ import msgspec
 from pol_jax.judging.displacement import Displacement, displacements
 from pol_jax.judging.leaf_numbers import is_floating
 from pol_jax.judging.tolerated import Tolerated
-from pol_jax.protocol.distances import HostLeaves, distance, finite
+from pol_jax.protocol.distances import distance, finite
 from pol_jax.protocol.policies import JointSegments, Policy, RandomSegments
 from pol_jax.protocol.sampling import false_segments
 from pol_jax.protocol.spans import Span
-from pol_jax.protocol.trees import StateSpec
+from pol_jax.protocol.trees import HostLeaves, StateSpec
 from pol_jax.reports.curves import Update
 from pol_jax.reports.drift import Drift
 from pol_jax.reports.provenance import Ancestor
@@ -98,7 +98,7 @@ def drift_of(
     """
     sizes = [each.magnitude for each in trajectory.updates]
     checked = _join(confirmed)
-    unchecked = [each.magnitude for each in trajectory.updates if not _lies_in(Span(each.start, each.stop), checked)]
+    unchecked = [each.magnitude for each in trajectory.updates if not _lies_in(each.span, checked)]
     count, confidence = len(unchecked), None
     if isinstance(policy, RandomSegments | JointSegments):
         # Section 13.1: the draw meets m false segments with confidence C, so with that confidence at most m - 1 are
@@ -111,7 +111,7 @@ def drift_of(
     moved = trajectory.displacements
     leaf, share = tolerated.largest_share(trajectory.spec, moved)
     return Drift(
-        distance=_whole(trajectory.spec, moved),
+        distance=_total_distance(trajectory.spec, moved),
         path=_sum(sizes),
         unchecked=_sum(largest),
         confidence=confidence,
@@ -143,7 +143,7 @@ def drift_of_opening(
     updates = [finite(size) for size in sizes]
     leaf, share = tolerated.largest_share(spec, moved)
     return Drift(
-        distance=_whole(spec, moved),
+        distance=_total_distance(spec, moved),
         path=None,
         unchecked=None,
         confidence=None,
@@ -222,7 +222,7 @@ def _lies_in(span: Span, runs: Iterable[Span]) -> bool:
     return any(run.start <= span.start and span.stop <= run.stop for run in runs)
 
 
-def _whole(spec: StateSpec, moved: Sequence[Displacement] | None) -> float | None:
+def _total_distance(spec: StateSpec, moved: Sequence[Displacement] | None) -> float | None:
     """Return the distance of all floating-point leaves together."""
     if moved is None:
         return None

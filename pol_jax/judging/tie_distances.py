@@ -61,18 +61,18 @@ def tie_distances(tie: Tie, values: Callable[[Observed], np.ndarray]) -> Iterato
             case PairTie():
                 yield from _of_pair(tie, values)
             case RoundingTie(operand=Observed() as operand):
-                yield TieDistance(operand, *_of_rounding(_wide(values(operand)), tie.rounding))
+                yield TieDistance(operand, *_of_rounding(_widened(values(operand)), tie.rounding))
             case ExtremumTie(operand=Observed() as operand):
-                yield TieDistance(operand, *_of_extremum(_wide(values(operand)), tie.axes, tie.signs), share=2)
+                yield TieDistance(operand, *_of_extremum(_widened(values(operand)), tie.axes, tie.signs), share=2)
             case OrderTie(operand=Observed() as operand):
-                yield TieDistance(operand, *_of_order(_wide(values(operand)), tie.axis + 1), share=2)
+                yield TieDistance(operand, *_of_order(_widened(values(operand)), tie.axis + 1), share=2)
             case WindowTie(operand=Observed() as operand):
-                yield TieDistance(operand, *_of_window(_wide(values(operand)), tie), share=2)
+                yield TieDistance(operand, *_of_window(_widened(values(operand)), tie), share=2)
 
 
 def _of_pair(tie: PairTie, values: Callable[[Observed], np.ndarray]) -> Iterator[TieDistance]:
     def array(operand: Operand) -> np.ndarray:
-        return _wide(values(operand)) if isinstance(operand, Observed) else np.asarray(operand, np.float32)
+        return _widened(values(operand)) if isinstance(operand, Observed) else np.asarray(operand, np.float32)
 
     first, second = array(tie.first), array(tie.second)
     difference = _aligned(first, second.ndim) - _aligned(second, first.ndim)
@@ -201,6 +201,6 @@ def _finite(distance: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(distance), distance, np.inf)
 
 
-def _wide(values: np.ndarray) -> np.ndarray:
+def _widened(values: np.ndarray) -> np.ndarray:
     """Return values in a dtype that numpy computes in, which has all of them."""
     return values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)

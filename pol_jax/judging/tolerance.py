@@ -36,8 +36,8 @@ from pol_jax.judging.leaf_judgement import (
 )
 from pol_jax.judging.leaf_numbers import is_floating
 from pol_jax.judging.leaf_results import LeafResults
-from pol_jax.protocol.distances import HostLeaves, distance
-from pol_jax.protocol.trees import StateSpec
+from pol_jax.protocol.distances import distance
+from pol_jax.protocol.trees import HostLeaves, StateSpec
 from pol_jax.reports.outcomes import Outcome
 
 MIN_OTHERS: Final = 2

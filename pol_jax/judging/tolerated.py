@@ -91,9 +91,9 @@ class Tolerated:
             return sum((weights[span] * size(each) for span, each in used.items()), 0.0)
         of_draw = [used[span] for span in self.drawn if span in used]
         most = max(map(size, of_draw), default=0.0)
-        mean = mean_choice([_done(each, size(each)) for each in of_draw], most, len(self.drawn), self.confidence)
+        mean = mean_choice([_effect(each, size(each)) for each in of_draw], most, len(self.drawn), self.confidence)
         # The first and the last step were not drawn, so nothing is inferred from them: they count as they were seen.
-        ends = sum((_done(each, size(each)) for span, each in used.items() if span not in self.drawn), 0.0)
+        ends = sum((_effect(each, size(each)) for span, each in used.items() if span not in self.drawn), 0.0)
         return ends + mean * sum(weight for span, weight in weights.items() if span in self.drawn)
 
     @property
@@ -114,6 +114,6 @@ class Tolerated:
         return self.drawn is None or compared.span in self.drawn
 
 
-def _done(used: UsedDecisions, could: float) -> float:
+def _effect(used: UsedDecisions, could: float) -> float:
     """Return what used entries did, at most, of what near ties could do."""
     return used.share * could if used.share else 0.0

@@ -129,7 +129,7 @@ def _stage_of(compared: Compared) -> Stage:
 
 def describe_comparison(compared: Compared, unit: str) -> str:
     """Say what comes of a comparison that did not pass, with its first reason."""
-    stage, what = _stage_of(compared), describe_steps(compared.start, compared.stop)
+    stage, what = _stage_of(compared), describe_steps(compared.span)
     why = compared.reasons[0] if compared.reasons else ""
     several = compared.stop > compared.start + 1
     other = "are not what" if several else "is not what"
@@ -151,7 +151,7 @@ def _differences(evidence: Evidence) -> list[str]:
         lines.append(f"{Stage.INITIAL_STATE}: the init program gives another initial state under the key of step 0")
     parts = [("self-test of ", evidence.self_test), *(("", segment) for segment in evidence.segments)]
     differing = [
-        f"{Stage.REPLAY}: {name}{describe_mismatch(part.span.start, part.span.stop, part.mismatch, part.fields)}"
+        f"{Stage.REPLAY}: {name}{describe_mismatch(part.span, part.mismatch, part.fields)}"
         for name, part in parts
         if part and part.mismatch is not None
     ]

@@ -29,14 +29,14 @@ BITS: Final[Mapping[str, type[np.unsignedinteger[Any]]]] = {
 
 
 @dataclass
-class _State:
-    """A state is what is carried of a nested operand: its buffer, and how many executions there were so far."""
+class _CarriedBuffer:
+    """This is what is carried of a nested operand: its buffer, and how many executions there were so far."""
 
     buffer: Any
     count: Any
 
 
-_States = dict[int, _State]
+_CarriedBuffers = dict[int, _CarriedBuffer]
 
 
 def own_bits(dtype: str) -> int:
@@ -81,11 +81,11 @@ class _Instrumenter:
                 if each.shown.site is not None:
                     kind = self._tensor(each, _unsigned(each.shown.dtype))
                     self._given[place] = self._block.add_argument(kind, self._main.location)
-            states: _States = {}
+            states: _CarriedBuffers = {}
             with ir.InsertionPoint.at_block_begin(self._block):
                 for place, each in enumerate(self._located):
                     if each.shown.nested:
-                        states[place] = self._first_state(each)
+                        states[place] = self._first_buffer(each)
             states = self._rewrite_block(self._block, states)
             self._shown.update((place, state.buffer) for place, state in states.items())
             self._finish([state.count for _, state in sorted(states.items())])
@@ -103,7 +103,7 @@ class _Instrumenter:
                 have += [ir.DictAttr.get({})] * (count - len(have))
                 self._main.attributes[name] = ir.ArrayAttr.get(have)
 
-    def _rewrite_block(self, block: ir.Block, states: _States) -> _States:
+    def _rewrite_block(self, block: ir.Block, states: _CarriedBuffers) -> _CarriedBuffers:
         """Rewrite a block, and return what is carried at its end."""
         places, original = self._by_block.get(block, []), list(block)
         results = {result for each in original for result in each.operation.results}
@@ -120,7 +120,7 @@ class _Instrumenter:
                     self._place(place, block, ir.InsertionPoint(original[at + 1]), states)
         return states
 
-    def _rewrite_branching(self, operation: ir.Operation, states: _States) -> ir.Operation:
+    def _rewrite_branching(self, operation: ir.Operation, states: _CarriedBuffers) -> ir.Operation:
         """Carry what lies inside of a loop or of branches through it; ``states`` are then those after it."""
         blocks = [only_block(region) for region in operation.regions]
         inside = sorted(place for each in operations(operation) if is_branching(each) for place in self._within(each))
@@ -133,13 +133,13 @@ class _Instrumenter:
             # Only loops pass values on as arguments; a branch sees those outside of it directly.
             values = [block.add_argument(kind, operation.location) for kind in kinds] if loop else carried
             if not loop or block == blocks[1]:
-                end = self._rewrite_block(block, _states(inside, values))
+                end = self._rewrite_block(block, _carried_buffers(inside, values))
                 self._extend_end(block, "stablehlo.return", _flat(inside, end))
         moved = {place: list(operation.results).index(value) for place, value in self._results_of(operation)}
         new = replace_operation(operation, [*operation.operands, *(carried if loop else ())], kinds)
         for place, index in moved.items():
             self._values[place] = new.results[index]
-        states.update(_states(inside, list(new.results)[-len(kinds) :]))
+        states.update(_carried_buffers(inside, list(new.results)[-len(kinds) :]))
         return new
 
     def _within(self, operation: ir.Operation) -> list[int]:
@@ -150,7 +150,7 @@ class _Instrumenter:
         results = set(operation.results)
         return [(place, value) for place, value in enumerate(self._values) if value in results]
 
-    def _place(self, place: int, block: ir.Block, where: ir.InsertionPoint, states: _States) -> None:
+    def _place(self, place: int, block: ir.Block, where: ir.InsertionPoint, states: _CarriedBuffers) -> None:
         """Show an operand, and use the given value for all that follows, where one is given."""
         each, value = self._located[place], self._values[place]
         own, given = value, self._given.get(place)
@@ -170,7 +170,7 @@ class _Instrumenter:
                     rows = stablehlo.dynamic_slice(given, starts, sizes)
                     flat = ir.RankedTensorType.get(each.shown.shape, _unsigned(each.shown.dtype))
                     given = stablehlo.reshape(flat, rows)
-                states[place] = _State(
+                states[place] = _CarriedBuffer(
                     stablehlo.dynamic_update_slice(state.buffer, update, starts),
                     stablehlo.add(state.count, self._constant(1)),
                 )
@@ -206,10 +206,10 @@ class _Instrumenter:
             if other != place and self._values[other] == value and _lies_in(each.block.owner.operation, block):
                 self._values[other] = chosen
 
-    def _first_state(self, each: Located) -> _State:
+    def _first_buffer(self, each: Located) -> _CarriedBuffer:
         kind = self._tensor(each, each.value.type.element_type)
         zero = stablehlo.constant(ir.DenseElementsAttr.get_splat(kind, ir.FloatAttr.get(kind.element_type, 0.0)))
-        return _State(zero, self._constant(0))
+        return _CarriedBuffer(zero, self._constant(0))
 
     def _tensor(self, each: Located, element: Any) -> Any:
         rows = [self._capacity + 1] if each.shown.nested else []
@@ -229,11 +229,11 @@ class _Instrumenter:
         return values
 
 
-def _states(places: Sequence[int], values: Sequence[Any]) -> _States:
-    return {place: _State(values[2 * at], values[2 * at + 1]) for at, place in enumerate(places)}
+def _carried_buffers(places: Sequence[int], values: Sequence[Any]) -> _CarriedBuffers:
+    return {place: _CarriedBuffer(values[2 * at], values[2 * at + 1]) for at, place in enumerate(places)}
 
 
-def _flat(places: Sequence[int], states: _States) -> list[Any]:
+def _flat(places: Sequence[int], states: _CarriedBuffers) -> list[Any]:
     return [value for place in places for value in (states[place].buffer, states[place].count)]
 
 

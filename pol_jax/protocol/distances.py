@@ -16,12 +16,11 @@ import numpy as np
 from jaxtyping import Float64
 
 from pol_jax.protocol.policies import Metric
-from pol_jax.protocol.trees import ArraySpec
+from pol_jax.protocol.trees import ArraySpec, HostLeaves
 
 LANES: Final = 2**16
 """Element i of a leaf is added to the partial sum ("lane") i modulo this number; the lanes are added at the end."""
 
-HostLeaves = Sequence[np.ndarray]
 Chunk = Float64[np.ndarray, " n"]
 _Term = Callable[[Chunk, Chunk], Chunk]
 

@@ -15,7 +15,8 @@ METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
 """The size of an update is measured by one of these distances."""
 
 
-Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+Proportion = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+"""A probability or a share; neither 0 nor 1 is one."""
 
 
 UpdateCount = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
@@ -29,8 +30,8 @@ class RandomSegments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ta
         fraction: ...if this share of the segments is false.
     """
 
-    confidence: Share = 0.99
-    fraction: Share = 0.05
+    confidence: Proportion = 0.99
+    fraction: Proportion = 0.05
 
 
 class ListedSegments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy", tag="listed"):
@@ -70,8 +71,8 @@ class JointSegments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
 
     q: UpdateCount
     metric: Metric = "l2"
-    confidence: Share = 0.99
-    fraction: Share = 0.05
+    confidence: Proportion = 0.99
+    fraction: Proportion = 0.05
 
 
 class RandomSteps(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy", tag="random steps"):
@@ -82,8 +83,8 @@ class RandomSteps(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
         fraction: ...if this share of the steps is false.
     """
 
-    confidence: Share = 0.99
-    fraction: Share = 0.05
+    confidence: Proportion = 0.99
+    fraction: Proportion = 0.05
 
 
 class ListedSteps(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy", tag="listed steps"):

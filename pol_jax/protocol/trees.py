@@ -18,6 +18,9 @@ from pol_jax.errors import UsageError
 
 PyTree = Any
 
+HostLeaves = Sequence[np.ndarray]
+"""The leaves of a state on the host, in the order of the commitment."""
+
 DTYPES: Final[Mapping[str, np.dtype]] = {
     dtype.name: dtype
     for dtype in map(

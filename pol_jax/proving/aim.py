@@ -1,4 +1,4 @@
-"""An unfinished run keeps a document that says how many steps it shall have, and on which backend it began."""
+"""The aim of a run, and where it was made so far, are kept in a document as long as it is unfinished (`OpenRun`)."""
 
 from __future__ import annotations
 

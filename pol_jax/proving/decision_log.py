@@ -18,9 +18,9 @@ from pol_jax.program.artifact import Program
 from pol_jax.protocol.decision_entries import Entries, EntriesBySite, overlaid, step_decisions
 from pol_jax.protocol.decisions import StepDecisions
 from pol_jax.protocol.distances import distance
-from pol_jax.protocol.trees import StateSpec
+from pol_jax.protocol.trees import HostLeaves, StateSpec
 from pol_jax.training.inputs import StepInput
-from pol_jax.verifying.compilations import State, variants
+from pol_jax.verifying.compilations import variants
 from pol_jax.verifying.observed_steps import MIN_VARIANTS, Observe, ObservedSteps
 
 LONGEST_SPAN: Final = 5
@@ -54,7 +54,7 @@ class DecisionLog:
         self.missing: str | None = None
         """This says why there are no entries for some step, in words; None if there was no obstacle."""
 
-    def write(self, before: State, after: State, inputs: Sequence[StepInput]) -> list[StepDecisions]:
+    def write(self, before: HostLeaves, after: HostLeaves, inputs: Sequence[StepInput]) -> list[StepDecisions]:
         """Return the decisions of the steps of a span; of those that have any, and not too many.
 
         Args:
@@ -71,7 +71,7 @@ class DecisionLog:
             self.missing = str(error)
             return []
 
-    def _write(self, before: State, after: State, inputs: Sequence[StepInput]) -> list[StepDecisions]:
+    def _write(self, before: HostLeaves, after: HostLeaves, inputs: Sequence[StepInput]) -> list[StepDecisions]:
         steps = self._observed()
         if len(steps.variants) < MIN_VARIANTS:
             raise BackendError("this machine has too few compilations to tell what is near a tie")
@@ -108,7 +108,7 @@ class _Search:
     lead to it, but for rounding. Each choice moves the state by itself, so that they can be tried one after the other.
     """
 
-    def __init__(self, spec: StateSpec, after: State, execute: Observe) -> None:
+    def __init__(self, spec: StateSpec, after: HostLeaves, execute: Observe) -> None:
         self._spec, self._after, self._execute = spec, after, execute
 
     def error_among(self, entries: EntriesBySite, others: Sequence[Observe]) -> float:

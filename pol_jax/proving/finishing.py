@@ -11,7 +11,7 @@ from pol_jax.protocol import inventory, merkle
 from pol_jax.protocol.claim import Claim, Intervention
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.limits import Limits
-from pol_jax.proving.open_run import environments_so_far, forget
+from pol_jax.proving.aim import environments_so_far, forget
 from pol_jax.proving.recorder import Recorder
 from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.proof import open_proof

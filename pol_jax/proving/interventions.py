@@ -14,7 +14,7 @@ from pol_jax.protocol.claim import Intervention
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.encoding import FORMAT_1
 from pol_jax.protocol.initial import problem_of_leaves
-from pol_jax.proving.open_run import Aim, remember
+from pol_jax.proving.aim import Aim, remember
 from pol_jax.storage.interventions import DIRECTORY, intervention_name, load_intervention, save_intervention
 from pol_jax.storage.open_run import Preempted
 from pol_jax.training.initial_state import digest_of

@@ -19,11 +19,11 @@ from pol_jax.protocol import inventory
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.trees import uncut
+from pol_jax.proving.aim import Aim, agree_on_aim, go_on, past_interventions
 from pol_jax.proving.choices import PRNG
 from pol_jax.proving.commit import check_choices, write_commitment
 from pol_jax.proving.fine_tuning import taken_leaves
 from pol_jax.proving.interventions import Interventions
-from pol_jax.proving.open_run import Aim, agree_on_aim, go_on, past_interventions
 from pol_jax.proving.recorder import Recorder
 from pol_jax.proving.resumption import Resumption, check_same_program, find_resumption
 from pol_jax.proving.run_options import RunRequest

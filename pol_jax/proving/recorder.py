@@ -18,7 +18,7 @@ from pol_jax.protocol.commitment import Schedule
 from pol_jax.protocol.encoding import Digest, row_digest
 from pol_jax.protocol.rows import Row, differing_columns
 from pol_jax.protocol.spans import Segments
-from pol_jax.proving.open_run import Aim
+from pol_jax.proving.aim import Aim
 from pol_jax.proving.resumption import Resumption
 from pol_jax.storage.checkpoint_names import checkpoint_steps
 from pol_jax.storage.checkpoint_writer import CheckpointWriter

@@ -16,7 +16,7 @@ from pol_jax.protocol import merkle
 from pol_jax.protocol.commitment import Commitment, Schedule
 from pol_jax.protocol.encoding import Digest
 from pol_jax.protocol.rows import Row
-from pol_jax.proving.open_run import preemption
+from pol_jax.proving.aim import preemption
 from pol_jax.storage import ledger
 from pol_jax.storage.checkpoint_names import checkpoint_name, checkpoint_steps
 from pol_jax.storage.checkpoints import load_checkpoint, remove_unfinished

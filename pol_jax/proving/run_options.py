@@ -9,8 +9,8 @@ import jax
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pol_jax.progress import Progress, Silent
+from pol_jax.proving.aim import check_aim, check_count
 from pol_jax.proving.choices import Choices
-from pol_jax.proving.open_run import check_aim, check_count
 from pol_jax.proving.sharding import Shardings, check_devices
 from pol_jax.proving.signing import choices_of
 from pol_jax.training.follower import OnStep

@@ -7,7 +7,7 @@ import math
 import msgspec
 
 from pol_jax.protocol.spans import Span
-from pol_jax.reports.curves import Step
+from pol_jax.reports.curves import NonNegative
 from pol_jax.reports.outcomes import Outcome
 
 
@@ -37,8 +37,8 @@ class UsedDecisions(msgspec.Struct, frozen=True):
         rooms: for each leaf of the state, how far near ties could have moved its elements of each magnitude.
     """
 
-    given: Step
-    used: Step
+    given: NonNegative
+    used: NonNegative
     farthest: float | None
     choices: float | None
     unused: str | None
@@ -76,7 +76,7 @@ class Compared(msgspec.Struct, frozen=True):
     """
 
     start: int
-    stop: Step
+    stop: NonNegative
     outcome: Outcome
     reasons: tuple[str, ...]
     update: float | None
@@ -88,7 +88,7 @@ class Compared(msgspec.Struct, frozen=True):
     linf: float | None
     cosine: float | None
     infinitesimal: bool
-    segments: tuple[Step, ...] = ()
+    segments: tuple[NonNegative, ...] = ()
     rooms: tuple[tuple[Room, ...], ...] = ()
     decisions: UsedDecisions | None = None
     equal: bool = False

@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from pol_jax.reports.curves import Step
+from pol_jax.protocol.spans import Span
+from pol_jax.reports.curves import NonNegative
 
 
 class Coverage(msgspec.Struct, frozen=True):
@@ -24,10 +25,10 @@ class Coverage(msgspec.Struct, frozen=True):
     """
 
     unit: Literal["segment", "step"]
-    segments: Step
-    replayed: tuple[Step, ...]
-    steps: Step
-    steps_replayed: Step
+    segments: NonNegative
+    replayed: tuple[NonNegative, ...]
+    steps: NonNegative
+    steps_replayed: NonNegative
     fraction: float
     detection: float
 
@@ -43,8 +44,18 @@ class Replay(msgspec.Struct, frozen=True):
         fields: the columns of the ledger in which that step differs.
     """
 
-    segment: Step
-    start: Step
-    stop: Step
-    mismatch: Step | None
+    segment: NonNegative
+    start: NonNegative
+    stop: NonNegative
+    mismatch: NonNegative | None
     fields: tuple[str, ...]
+
+    @property
+    def span(self) -> Span:
+        """Return the steps that were to be executed."""
+        return Span(self.start, self.stop)
+
+    @property
+    def executed(self) -> Span:
+        """Return the steps that were executed and compared: a replay ends where it differs."""
+        return Span(self.start, self.stop if self.mismatch is None else self.mismatch)

@@ -8,10 +8,12 @@ from typing import Annotated, Final
 
 import msgspec
 
+from pol_jax.protocol.spans import Span
+
 MOST_POINTS: Final = 200
 """A curve has at most this many points."""
 
-Step = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+NonNegative = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 """A step, or a number of things. Numbers of JSON hold integers up to this bound exactly (section 2)."""
 
 Loss = Annotated[float, msgspec.Meta(ge=-1e39, le=1e39)]
@@ -27,8 +29,8 @@ class Point(msgspec.Struct, frozen=True):
         loss: the mean of the loss, or None if it is not finite.
     """
 
-    first: Step
-    last: Step
+    first: NonNegative
+    last: NonNegative
     loss: Loss | None
 
 
@@ -41,9 +43,14 @@ class Update(msgspec.Struct, frozen=True):
         magnitude: the distance, by the policy's metric or else l2; None if it is not finite.
     """
 
-    start: Step
-    stop: Step
+    start: NonNegative
+    stop: NonNegative
     magnitude: float | None
+
+    @property
+    def span(self) -> Span:
+        """Return the range of steps."""
+        return Span(self.start, self.stop)
 
 
 class Curve:

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from pol_jax.reports.curves import Step
+from pol_jax.reports.curves import NonNegative
 
 NOMINAL: Final = 1e-3
 """A dependence is nominal below this share of the update. Other records or other weights make another update of an
@@ -27,7 +27,7 @@ class Dependence(msgspec.Struct, frozen=True):
         state_leaf: path of the leaf that depends on it least; None likewise.
     """
 
-    step: Step
+    step: NonNegative
     batch: float | None
     batch_leaf: str | None
     state: float | None

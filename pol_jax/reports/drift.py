@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pol_jax.reports.curves import Step
+from pol_jax.reports.curves import NonNegative
 
 
 class Drift(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class Drift(msgspec.Struct, frozen=True):
     confidence: float | None
     tolerated: float | None
     d_ref: float | None
-    updates: Step
-    infinitesimal: Step
+    updates: NonNegative
+    infinitesimal: NonNegative
     share: float | None = 0.0
     leaf: str | None = None

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from pol_jax.attesting.time_window import TimeWindow
-from pol_jax.reports.curves import Step
+from pol_jax.reports.curves import NonNegative
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -71,12 +71,13 @@ class Data(msgspec.Struct, frozen=True):
     """
 
     root: str
-    records: Step
+    records: NonNegative
     salted: bool
     compared: str | None
 
 
-Difference = Literal["equal", "cast", "different"]
+ModelRelation = Literal["equal", "cast", "different"]
+"""A model at hand is the final parameters bit for bit, or up to casts, or another one."""
 
 
 class Deployed(msgspec.Struct, frozen=True):
@@ -93,10 +94,10 @@ class Deployed(msgspec.Struct, frozen=True):
         nearest: the step whose checkpoint is nearest, where the model differs and another one is nearer; else None.
     """
 
-    difference: Difference
+    difference: ModelRelation
     words: str
     leaves: tuple[str, ...]
-    omitted: Step
+    omitted: NonNegative
     holds_parameters: bool
     distance: float | None
-    nearest: Step | None
+    nearest: NonNegative | None

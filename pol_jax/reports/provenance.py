@@ -13,7 +13,7 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.initial import EarlierProof, OwnKey, UnprovenWeights, taken
 from pol_jax.protocol.policies import Policy, StepPolicy
 from pol_jax.reports.coverage import Coverage
-from pol_jax.reports.curves import Step
+from pol_jax.reports.curves import NonNegative
 from pol_jax.reports.drift import Drift
 from pol_jax.reports.outcomes import Mode, Verdict
 
@@ -53,7 +53,7 @@ class Provenance(msgspec.Struct, frozen=True):
     digest: str | None
     taken: tuple[str, ...]
     values: int
-    leaves: Step
+    leaves: NonNegative
 
 
 class Ancestor(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pol_jax.reports.curves import Step
+from pol_jax.reports.curves import NonNegative
 
 
 class NonFinite(msgspec.Struct, frozen=True):
@@ -17,8 +17,8 @@ class NonFinite(msgspec.Struct, frozen=True):
     """
 
     path: str
-    values: Step
-    size: Step
+    values: NonNegative
+    size: NonNegative
 
 
 class KolmogorovSmirnov(msgspec.Struct, frozen=True):
@@ -33,6 +33,6 @@ class KolmogorovSmirnov(msgspec.Struct, frozen=True):
         path: path of that leaf.
     """
 
-    leaves: Step
+    leaves: NonNegative
     smallest_p: float
     path: str

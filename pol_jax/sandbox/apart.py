@@ -7,7 +7,6 @@ If it dies or falls silent, the verdict is inconclusive.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf
 from pathlib import Path
 from time import monotonic
@@ -17,7 +16,6 @@ from pol_jax.errors import BackendError
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress, Silent
 from pol_jax.protocol import claim as claims
-from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.reports.report import Report
@@ -30,7 +28,7 @@ from pol_jax.sandbox.process import ProcessLost
 from pol_jax.sandbox.starting import child_process
 from pol_jax.sandbox.virtual_devices import needs_gloo
 from pol_jax.storage.inventory import find_claim
-from pol_jax.training.task import Source
+from pol_jax.training.sources import SourceOrFinder
 from pol_jax.verifying.facts import Facts, Share
 from pol_jax.verifying.interruption import interrupted
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
@@ -39,7 +37,7 @@ from pol_jax.verifying.trusted_program import Trusted
 
 def verify_proof_apart(
     request: ProofRequest,
-    source: Source | Callable[[Commitment], Source],
+    source: SourceOrFinder,
     *,
     trusted: Trusted | None = None,
     progress: Progress | None = None,
@@ -80,7 +78,7 @@ def verify_opening_apart(
 def find_facts_apart(
     request: ProofRequest,
     share: Share,
-    source: Source | Callable[[Commitment], Source],
+    source: SourceOrFinder,
     *,
     progress: Progress | None = None,
     bounds: Bounds | None = None,

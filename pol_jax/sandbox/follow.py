@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TypeAlias
 
 from msgspec import structs
 
@@ -13,7 +11,6 @@ from pol_jax.errors import BackendError, UsageError, printable
 from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress
 from pol_jax.protocol import commitment as commitments
-from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
@@ -23,11 +20,9 @@ from pol_jax.sandbox.memory import memory_of_run
 from pol_jax.sandbox.messages import Finished, FromChild, ProgramExpected, Records, Setup, SourceFound
 from pol_jax.sandbox.parent import Caller
 from pol_jax.sandbox.process import ProcessLost
-from pol_jax.training.task import Source
-from pol_jax.verifying.following import FollowEnded, Following, SegmentChecked
+from pol_jax.training.sources import SourceOrFinder
+from pol_jax.verifying.following import FollowEnded, FollowOptions, OnSegment, SegmentChecked
 from pol_jax.verifying.request import ProofRequest
-
-OnSegment: TypeAlias = Callable[[SegmentChecked], None]
 
 _LONGEST = 500
 
@@ -42,7 +37,7 @@ class FollowCaller(Caller):
     def __init__(
         self,
         request: ProofRequest,
-        source: Source | Callable[[Commitment], Source],
+        source: SourceOrFinder,
         progress: Progress,
         on_segment: OnSegment,
     ) -> None:
@@ -81,8 +76,8 @@ class FollowCaller(Caller):
 
 def follow_apart(
     request: ProofRequest,
-    following: Following,
-    source: Source | Callable[[Commitment], Source],
+    following: FollowOptions,
+    source: SourceOrFinder,
     on_segment: OnSegment,
     *,
     progress: Progress,
@@ -113,7 +108,7 @@ def follow_apart(
     return caller.ended
 
 
-def await_commitment(root: Path, following: Following) -> None:
+def await_commitment(root: Path, following: FollowOptions) -> None:
     """Wait until a run has begun in a directory.
 
     Raises:
@@ -129,20 +124,20 @@ def await_commitment(root: Path, following: Following) -> None:
         sleep(following.poll_seconds)
 
 
-def describe_following(ended: FollowEnded, following: Following) -> str:
+def describe_following(ended: FollowEnded, following: FollowOptions) -> str:
     """Return how far a run was followed, and why no further, in one line."""
-    how = {
+    reasons = {
         "finished": "the run is finished",
         "stalled": f"nothing new came for {following.stall_seconds:g} s",
         "replaced": "the directory has another run now",
     }
     looked = f"{ended.checked} of {ended.landed} segments were replayed while it went on, up to step {ended.steps}"
     doubt = f"; no more, since {printable(ended.doubt)}" if ended.doubt else ""
-    return f"{how[ended.how]}: {looked}{doubt}"
+    return f"{reasons[ended.reason]}: {looked}{doubt}"
 
 
 def unfinished_report(
-    request: ProofRequest, ended: FollowEnded, following: Following, bad: list[SegmentChecked]
+    request: ProofRequest, ended: FollowEnded, following: FollowOptions, bad: list[SegmentChecked]
 ) -> Report:
     """Return the report on a run that is not finished: nothing is proven; but what is false, is."""
     report = Report.unfinished(

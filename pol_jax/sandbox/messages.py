@@ -17,7 +17,7 @@ from pol_jax.sandbox.memory import MemoryLimits
 from pol_jax.sandbox.reading_messages import ErrorRaised
 from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.verifying.facts import Facts, Share
-from pol_jax.verifying.following import FollowEnded, Following, SegmentChecked
+from pol_jax.verifying.following import FollowEnded, FollowOptions, SegmentChecked
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Expected
 
@@ -42,7 +42,7 @@ class Setup(msgspec.Struct, frozen=True, tag="setup"):
     memory: MemoryLimits
     share: Share | None = None
     facts: Facts | None = None
-    following: Following | None = None
+    following: FollowOptions | None = None
 
 
 class FindSource(msgspec.Struct, frozen=True, tag="find_source"):
@@ -173,9 +173,9 @@ class SpanReplayed(msgspec.Struct, frozen=True, tag="span_replayed"):
     result: ReplayResult
 
 
-_Work: TypeAlias = WorkBegun | WorkAdvanced | WorkEnded
+_WorkProgress: TypeAlias = WorkBegun | WorkAdvanced | WorkEnded
 _Ended: TypeAlias = Finished | FactsFound | FollowEnded | ErrorRaised
-FromChild: TypeAlias = FindSource | ExportTrusted | ReadRecords | StageBegun | _Work | SegmentChecked | _Ended
+FromChild: TypeAlias = FindSource | ExportTrusted | ReadRecords | StageBegun | _WorkProgress | SegmentChecked | _Ended
 ToChild: TypeAlias = Setup | SourceFound | ProgramExpected | Records
 
 WorkerSetup: TypeAlias = ProofWork | OpeningWork

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -33,7 +32,7 @@ from pol_jax.sandbox.process import ProcessLost
 from pol_jax.sandbox.reading_messages import ErrorRaised
 from pol_jax.sandbox.remote_records import answers_from
 from pol_jax.training.inputs import steps_at_once
-from pol_jax.training.sources import source_for
+from pol_jax.training.sources import SourceOrFinder, source_for
 from pol_jax.training.task import Source
 from pol_jax.verifying.facts import Facts, parse_facts
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
@@ -59,7 +58,7 @@ class Caller:
     def __init__(
         self,
         request: ProofRequest | OpeningRequest,
-        source: Source | Callable[[Commitment], Source] | None,
+        source: SourceOrFinder | None,
         progress: Progress,
         trusted: Trusted | None = None,
     ) -> None:

@@ -30,7 +30,7 @@ from pol_jax.verifying.opening_replay import replay_spans
 from pol_jax.verifying.replay import Replayer
 from pol_jax.verifying.request import OpeningRequest
 
-Replay: TypeAlias = Callable[[Span], ReplayResult]
+SpanReplayer: TypeAlias = Callable[[Span], ReplayResult]
 """This function replays one span, in this process or in another."""
 
 
@@ -109,7 +109,7 @@ def replay_opening_in_pool(
 
 def replay_in_pool(
     spans: Sequence[Span],
-    replay_here: Replay,
+    replay_here: SpanReplayer,
     workers: Iterable[AbstractContextManager[WorkerProcess]],
     shared: SharedProgress,
 ) -> list[ReplayResult]:
@@ -124,7 +124,7 @@ def replay_in_pool(
     Raises:
         PolError: the first error of any of them.
     """
-    free: SimpleQueue[Replay] = SimpleQueue()
+    free: SimpleQueue[SpanReplayer] = SimpleQueue()
 
     def replay(span: Span) -> ReplayResult:
         replay_by = free.get()

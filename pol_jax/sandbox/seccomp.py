@@ -42,7 +42,7 @@ _Instruction: TypeAlias = tuple[int, int, int, int]
 """An instruction has an operation, how many lines to jump if true and if false, and an operand."""
 
 
-class _Program(ctypes.Structure):
+class _FilterProgram(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
@@ -59,7 +59,7 @@ def filter_calls(*, processes: bool, sockets: bool = False) -> bool:
     if sys.platform != "linux" or platform.machine() not in MACHINES:
         return False
     code = b"".join(struct.pack("=HBBI", *each) for each in _filter(MACHINES[platform.machine()], processes, sockets))
-    program = _Program(len(code) // 8, code)
+    program = _FilterProgram(len(code) // 8, code)
     system = ctypes.CDLL(None)
     if system.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
         return False

@@ -36,7 +36,7 @@ _MANIFEST_BYTES: Final = 2**12
 """A manifest may be compressed, and is unpacked before anything in it can be checked."""
 
 
-class _Part(msgspec.Struct, frozen=True):
+class _PathKey(msgspec.Struct, frozen=True):
     """Orbax notes the place of a leaf part by part: each is a key of a dict."""
 
     key: str
@@ -46,10 +46,10 @@ class _Part(msgspec.Struct, frozen=True):
 class _Leaf(msgspec.Struct, frozen=True):
     """Orbax notes the place of each leaf."""
 
-    key_metadata: tuple[_Part, ...]
+    key_metadata: tuple[_PathKey, ...]
 
 
-class _State(msgspec.Struct, frozen=True):
+class _StoreMetadata(msgspec.Struct, frozen=True):
     """Orbax notes how the store of the arrays is made, and which leaves are in it."""
 
     use_ocdbt: bool
@@ -105,7 +105,7 @@ def check_places(where: str, path: Path, expected: Iterable[tuple[str, ...]]) ->
         ProofError: it notes others.
     """
     # Only what the check is about is decoded: a field that Orbax adds for itself means nothing here (appendix B).
-    noted = msgspec.json.decode((path / "state" / "_METADATA").read_bytes(), type=_State)
+    noted = msgspec.json.decode((path / "state" / "_METADATA").read_bytes(), type=_StoreMetadata)
     found = sorted(tuple(part.key for part in leaf.key_metadata) for leaf in noted.tree_metadata.values())
     wanted = sorted(expected)
     if found != wanted:

@@ -13,10 +13,8 @@ from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.proof import Proof
 from pol_jax.training.states import Layout
 
-Arrays = dict[str, np.ndarray]
 
-
-def read_final_state(proof: Proof) -> Arrays:
+def read_final_state(proof: Proof) -> dict[str, np.ndarray]:
     """Return the arrays of the final state by path.
 
     Raises:
@@ -34,7 +32,7 @@ def read_final_state(proof: Proof) -> Arrays:
     return {leaf.path: np.asarray(values) for leaf, values in zip(layout.spec, leaves, strict=True)}
 
 
-def select_parameters(state: Arrays) -> Arrays:
+def select_parameters(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the final parameters: the leaf ``/params`` or all below it; of a state without any, all of it."""
     return {path: state[path] for path in parameter_paths(state)}
 

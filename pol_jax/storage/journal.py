@@ -101,7 +101,7 @@ def _frame(row: bytes) -> bytes:
 
 
 def recorded_rows(
-    root: Path, interval: int, sealed_to: int, layout: RowLayout, *, read: ledger.ReadSegment | None = None
+    root: Path, interval: int, sealed_to: int, layout: RowLayout, *, read: ledger.SegmentReader | None = None
 ) -> Iterator[Row]:
     """Yield the sealed rows, then those of the journal that follow them without a gap."""
     if sealed_to >= 0:

@@ -26,7 +26,7 @@ from pol_jax.storage.parquet_pages import check_pages, codecs
 
 DIRECTORY: Final = "ledger"
 
-ReadSegment: TypeAlias = Callable[[Path, int, range, RowLayout], list[Row]]
+SegmentReader: TypeAlias = Callable[[Path, int, range, RowLayout], list[Row]]
 """This function reads a segment as `read_segment` does, in this process or in another one."""
 
 _COMMON: Final = (
@@ -102,14 +102,14 @@ def read_segment(root: Path, segment: int, expected: range, layout: RowLayout) -
     return rows
 
 
-def read_row(root: Path, segments: Segments, step: int, layout: RowLayout, *, read: ReadSegment | None = None) -> Row:
+def read_row(root: Path, segments: Segments, step: int, layout: RowLayout, *, read: SegmentReader | None = None) -> Row:
     """Return the row of one step, after reading one file."""
     segment = segments.of_step(step)
     expected = segments.rows(segment)
     return (read or read_segment)(root, segment, expected, layout)[step - expected.start]
 
 
-def read_rows(root: Path, segments: Segments, layout: RowLayout, *, read: ReadSegment | None = None) -> Iterator[Row]:
+def read_rows(root: Path, segments: Segments, layout: RowLayout, *, read: SegmentReader | None = None) -> Iterator[Row]:
     """Yield all rows in order, with one segment in memory at a time."""
     for segment in range(len(segments)):
         yield from (read or read_segment)(root, segment, segments.rows(segment), layout)

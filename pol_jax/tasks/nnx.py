@@ -10,12 +10,12 @@ from flax import nnx
 
 from pol_jax.training.task import Key, PyTree
 
-Step = Callable[[PyTree, PyTree, Key], tuple[PyTree, Mapping[str, jax.Array]]]
+StepFunction = Callable[[PyTree, PyTree, Key], tuple[PyTree, Mapping[str, jax.Array]]]
 
 
 def from_nnx(
     build: Callable[[nnx.Rngs], Any], train_step: Callable[..., Mapping[str, jax.Array]]
-) -> tuple[Callable[[Key], PyTree], Step]:
+) -> tuple[Callable[[Key], PyTree], StepFunction]:
     """Return ``init`` and ``step`` of a task that trains objects of Flax NNX.
 
     The state of a task made with them is what `flax.nnx.state` says of the objects, as nested dicts. Random numbers of

@@ -23,7 +23,7 @@ Pieces = tuple[int, ...]
 """Pieces say into how many parts each axis of an array is cut."""
 
 
-Combine: TypeAlias = Callable[[Mapping[int, bytes]], Digest]
+DigestCombiner: TypeAlias = Callable[[Mapping[int, bytes]], Digest]
 """This function makes the digest of a state from those of its pieces, by the process that has them."""
 
 
@@ -45,7 +45,7 @@ class DeviceDigests:
         order: of each part, in the order in which they are told: its device, and the places of its digests there.
     """
 
-    combine: Combine
+    combine: DigestCombiner
     found: Mapping[jax.Device, jax.Array]
     order: Sequence[tuple[jax.Device, slice]]
 
@@ -77,7 +77,7 @@ class DeviceDigester:
         return self._works is False
 
     def dispatch(
-        self, parts: Sequence[Part], combine: Combine, digest_on_host: Callable[[], bytes]
+        self, parts: Sequence[Part], combine: DigestCombiner, digest_on_host: Callable[[], bytes]
     ) -> DeviceDigests | None:
         """Begin to digest parts of a state where they lie, without waiting; None where the host has to do it.
 
@@ -90,7 +90,7 @@ class DeviceDigester:
             self._works = _on_accelerators(parts) and self._agrees(parts, combine, digest_on_host())
         return _dispatch(parts, combine) if self._works else None
 
-    def _agrees(self, parts: Sequence[Part], combine: Combine, expected: bytes) -> bool:
+    def _agrees(self, parts: Sequence[Part], combine: DigestCombiner, expected: bytes) -> bool:
         problem = "it gives other digests than the host"
         try:
             if _dispatch(parts, combine).digest_pieces() == expected:
@@ -106,7 +106,7 @@ def _on_accelerators(parts: Sequence[Part]) -> bool:
     return bool(parts) and all(device.platform != "cpu" for part in parts for device in part.array.devices())
 
 
-def _dispatch(parts: Sequence[Part], combine: Combine) -> DeviceDigests:
+def _dispatch(parts: Sequence[Part], combine: DigestCombiner) -> DeviceDigests:
     devices = [device for part in parts for device in part.array.devices()]
     ends, order = dict.fromkeys(devices, 0), list[tuple[jax.Device, slice]]()
     for device, part in zip(devices, parts, strict=True):

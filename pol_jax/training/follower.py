@@ -23,7 +23,7 @@ from pol_jax.training.inputs import StepInput
 from pol_jax.training.processes import lost_process
 from pol_jax.training.states import HostState, Packed
 from pol_jax.training.user_code import calling
-from pol_jax.training.witness import Observer, State, Witness
+from pol_jax.training.witness import Observer, StateOrDigest, Witness
 
 # The loop may be ahead of its follower by so many steps, by so many bytes of batches, and by so many bytes of copied
 # states; but always by two steps and batches, and by two states that are no larger. Of larger ones there is one copy,
@@ -248,7 +248,7 @@ class Follower:
             with calling(f"on_step of step {row.step}"):
                 self._on_step(row.step, values)
 
-    def _state_of(self, executed: _Executed) -> tuple[State | None, HostState | None]:
+    def _state_of(self, executed: _Executed) -> tuple[StateOrDigest | None, HostState | None]:
         """Return what the row needs of the state, and the state itself if the observer needs it."""
         if isinstance(executed.state, _Digested):
             return executed.state.digest, executed.state.kept

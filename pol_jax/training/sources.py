@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from jaxtyping import Integer
@@ -13,6 +13,9 @@ from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.order import MAX_RECORDS
 from pol_jax.training.task import PyTree, Source
 from pol_jax.training.user_code import calling
+
+SourceOrFinder: TypeAlias = Source | Callable[[Commitment], Source]
+"""The records of a proof, or a function that finds them for its commitment."""
 
 _CURES: Final = (
     ("grain", "DataLoader", "give Grain's MapDataset: grain.MapDataset.source(...), with the same transformations"),
@@ -48,7 +51,7 @@ def number_of_records(source: Any) -> int:
     return size
 
 
-def source_for(given: Source | Callable[[Commitment], Source], commitment: Commitment) -> Source:
+def source_for(given: SourceOrFinder, commitment: Commitment) -> Source:
     """Return the records of a proof: those that are given, or what a function finds for the proof's commitment.
 
     Raises:

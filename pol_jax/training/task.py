@@ -24,9 +24,9 @@ import numpy as np
 
 from pol_jax.errors import TaskError, UsageError
 from pol_jax.protocol.keys import MAX_STEPS
+from pol_jax.protocol.trees import PyTree as PyTree  # for tasks, which import it from here
 from pol_jax.training.user_code import calling
 
-PyTree: TypeAlias = Any
 Key: TypeAlias = jax.Array
 """A key is a typed PRNG key, as ``jax.random.key`` makes it."""
 

@@ -19,7 +19,7 @@ from pol_jax.training.records import Batch
 from pol_jax.training.shards import ShardedLayout, ShardedState
 from pol_jax.training.states import HostState, Layout
 
-State: TypeAlias = HostState | DeviceDigests | Digest
+StateOrDigest: TypeAlias = HostState | DeviceDigests | Digest
 """A row is made from a state, or from as much of it as this."""
 
 
@@ -67,7 +67,7 @@ class Witness:
         digest = self.digest(0, state)
         return Row(0, _key_bytes(key), np.empty(0, np.uint64), batch_digest([]), digest, b"", self.rows)
 
-    def row(self, inputs: StepInput, metrics: Sequence[jax.Array], state: State | None) -> Row:
+    def row(self, inputs: StepInput, metrics: Sequence[jax.Array], state: StateOrDigest | None) -> Row:
         """Return the row of an executed step, computed from the same arrays that the step received.
 
         Args:
@@ -105,7 +105,7 @@ class Witness:
             return own
         return self.processes.agree(f"the metrics of step {step}", own, lambda every: every[first])
 
-    def digest(self, step: int, state: State | None) -> Digest | None:
+    def digest(self, step: int, state: StateOrDigest | None) -> Digest | None:
         """Return the digest of a state, when all processes have reported the step."""
         # A program that gives each device its own is found after the first step, and not at the first checkpoint.
         compared = isinstance(state, ShardedState) and (self.keeps(step) or (self.processes is not None and step == 1))

@@ -138,11 +138,11 @@ def check_ancestry(
     if report.claim not in (None, earlier):  # the directory changed since its claim was read
         return Ancestry(ancestors, refusal=f"{name} is no longer where it was")
     if report.verdict is Verdict.REJECTED:
-        return Ancestry(ancestors, refusal=f"{name} is rejected: {_why(report)}")
+        return Ancestry(ancestors, refusal=f"{name} is rejected: {_reason(report)}")
     # An inconclusive proof may have passed stage 6: then its final state is known, and other leaves are a refusal.
     readable = report.stages[Stage.STATE_DIGESTS.value - 1].outcome is Outcome.PASSED
     refusal = _difference(commitment.initial, commitment.state, path, limits) if readable else None
-    doubt = f"{name} is inconclusive: {_why(report)}" if report.verdict is Verdict.INCONCLUSIVE else None
+    doubt = f"{name} is inconclusive: {_reason(report)}" if report.verdict is Verdict.INCONCLUSIVE else None
     return Ancestry(ancestors, refusal, doubt)
 
 
@@ -164,7 +164,7 @@ def _ancestor(claim: str, report: Report) -> Ancestor:
     )
 
 
-def _why(report: Report) -> str:
+def _reason(report: Report) -> str:
     """Return the first reason for the verdict, which comes after the notices."""
     return report.reasons[len(notices(report))]
 

@@ -17,7 +17,7 @@ from pol_jax.judging.leaf_distances import PERTURBED_PLACES, measure_leaf
 from pol_jax.judging.leaf_numbers import is_floating
 from pol_jax.judging.leaf_results import LeafResults
 from pol_jax.judging.tolerance import StepComparison, judge_step, with_metric
-from pol_jax.protocol.trees import StateSpec
+from pol_jax.protocol.trees import HostLeaves, StateSpec
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.compilations import Compilations, Metrics
@@ -32,13 +32,11 @@ from pol_jax.verifying.perturbation import (
     take_back,
 )
 
-State = Sequence[np.ndarray]
-
 
 def judge_span(
     compilations: Compilations,
-    before: State,
-    after: State | None,
+    before: HostLeaves,
+    after: HostLeaves | None,
     inputs: Iterable[StepInput],
     committed: Sequence[Metrics] | None = None,
 ) -> StepComparison:
@@ -64,7 +62,7 @@ def judge_span(
     perturbed = _execute_perturbed(compilations, before, inputs, first_input if len(own[0]) > 1 else None)
     nudged, scattered = (_nudged(compilations, before, inputs, places) for places in (1, PERTURBED_PLACES))
 
-    def judge(perturbed_states: Sequence[State]) -> StepComparison:
+    def judge(perturbed_states: Sequence[HostLeaves]) -> StepComparison:
         return judge_step(
             before,
             after,
@@ -105,13 +103,13 @@ class _Perturbed:
             for a single step, which tells of that itself.
     """
 
-    states: Sequence[State]
+    states: Sequence[HostLeaves]
     metrics: Sequence[Sequence[Metrics]]
     noise_dominated: set[int] | None
 
 
 def _execute_perturbed(
-    compilations: Compilations, before: State, inputs: Iterable[StepInput], first_input: Sequence[StepInput] | None
+    compilations: Compilations, before: HostLeaves, inputs: Iterable[StepInput], first_input: Sequence[StepInput] | None
 ) -> _Perturbed:
     """Execute the steps from perturbed states; ``first_input`` is that of the first of several steps, or None."""
     starts = [perturb_last_places(compilations.spec, before, *each) for each in PERTURBATIONS]
@@ -134,7 +132,7 @@ def _execute_perturbed(
 
 
 def _nudged(
-    compilations: Compilations, before: State, inputs: Iterable[StepInput], places: int
+    compilations: Compilations, before: HostLeaves, inputs: Iterable[StepInput], places: int
 ) -> list[Sequence[np.ndarray]]:
     """Return what the reference makes of states that are off by last places, which a prover may have chosen."""
     starts = [nudge(compilations.spec, before, *each, places) for each in NUDGES]
@@ -169,7 +167,9 @@ def _unless_explained(found: StepComparison, with_shakes: StepComparison) -> Ste
     return msgspec.structs.replace(found, outcome=Outcome.INCONCLUSIVE, reasons=reasons)
 
 
-def noise_dominated_leaves(spec: StateSpec, before: State, reference: State, others: Sequence[State]) -> set[int]:
+def noise_dominated_leaves(
+    spec: StateSpec, before: HostLeaves, reference: HostLeaves, others: Sequence[HostLeaves]
+) -> set[int]:
     """Return the places of the leaves that a single step moves by no more than rounding does.
 
     A leaf that the step leaves as it was is none of them: a later step may move it, as an optimizer does that sums the

@@ -19,11 +19,9 @@ from jaxtyping import UInt32
 from pol_jax.errors import BackendError
 from pol_jax.program.artifact import Leaves, Program, executing
 from pol_jax.program.signature import Signature
-from pol_jax.protocol.trees import StateSpec
+from pol_jax.protocol.trees import HostLeaves, StateSpec
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.copies import check_copies
-
-State = Sequence[np.ndarray]
 
 _Option = str | bool
 
@@ -152,8 +150,8 @@ class Compilations:
         return (self.reference, *self.others)
 
     def next_states(
-        self, results: Sequence[State], others: Sequence[State], inputs: Iterable[StepInput]
-    ) -> tuple[Sequence[State], Sequence[State]]:
+        self, results: Sequence[HostLeaves], others: Sequence[HostLeaves], inputs: Iterable[StepInput]
+    ) -> tuple[Sequence[HostLeaves], Sequence[HostLeaves]]:
         """Execute one more step from this machine's results and from other states, all under the reference.
 
         Returns:

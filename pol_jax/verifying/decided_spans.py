@@ -18,10 +18,11 @@ from pol_jax.judging.decision_use import choice_rooms, total_choices, used_share
 from pol_jax.judging.tolerance import StepComparison
 from pol_jax.protocol.decision_entries import Entries, EntriesBySite, count_entries, overlaid, without
 from pol_jax.protocol.distances import finite
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.reports.comparison import UsedDecisions
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.calibration import judge_span
-from pol_jax.verifying.compilations import Compilation, Compilations, Metrics, State
+from pol_jax.verifying.compilations import Compilation, Compilations, Metrics
 from pol_jax.verifying.observed_steps import Observation, ObservedSteps
 
 _SIDES: Final = (1, -1)
@@ -37,8 +38,8 @@ Offered = Mapping[int, EntriesBySite]
 def judge_decided(
     steps: ObservedSteps,
     compilations: Compilations,
-    before: State,
-    after: State,
+    before: HostLeaves,
+    after: HostLeaves,
     inputs: Sequence[StepInput],
     committed: Sequence[Metrics] | None,
     offered: Offered,
@@ -68,7 +69,7 @@ class FollowedSteps:
         self,
         steps: ObservedSteps,
         compilations: Compilations,
-        before: State,
+        before: HostLeaves,
         inputs: Sequence[StepInput],
         offered: Offered,
     ) -> None:
@@ -95,7 +96,7 @@ class FollowedSteps:
         self._given = sum(count_entries(offered.get(each.step, {})) for each in inputs)
         self._choices = choice_rooms(compilations.spec, self._states[0], [*self._wrong, self._plain])
 
-    def judge(self, after: State, committed: Sequence[Metrics] | None) -> StepComparison:
+    def judge(self, after: HostLeaves, committed: Sequence[Metrics] | None) -> StepComparison:
         """Judge a committed state after the steps, and the metrics that the ledger has of them."""
         decided = _DecidedCompilations(self._compilations, self._steps, self._used)
         return judge_span(decided, self._before, after, self._inputs, committed)
@@ -196,7 +197,7 @@ def _put(near: Mapping[int, NearTies], step: int, side: int) -> dict[int, Entrie
 class _DecidedCompilation(Compilation):
     """This compilation uses entries, in each step its own."""
 
-    _observe: Callable[[State, StepInput, EntriesBySite], Observation]
+    _observe: Callable[[HostLeaves, StepInput, EntriesBySite], Observation]
     _used: Offered
 
     def __init__(self, plain: Compilation, steps: ObservedSteps, which: int, used: Offered) -> None:
@@ -211,7 +212,7 @@ class _DecidedCompilation(Compilation):
         super().__init__(plain.variant, plain.signature, plain.step, plain.alive)
         vars(self).update(_observe=partial(steps.observe, which), _used=used)  # it is frozen
 
-    def execute(self, state: State, inputs: Iterable[StepInput]) -> tuple[list[np.ndarray], list[Metrics]]:
+    def execute(self, state: HostLeaves, inputs: Iterable[StepInput]) -> tuple[list[np.ndarray], list[Metrics]]:
         """Execute a step for each of ``inputs``, with its entries."""
         metrics, leaves = list[Metrics](), list(state)
         for each in inputs:
@@ -234,8 +235,8 @@ class _DecidedCompilations(Compilations):
         vars(self).update(_steps=steps)  # it is frozen
 
     def next_states(
-        self, results: Sequence[State], others: Sequence[State], inputs: Iterable[StepInput]
-    ) -> tuple[Sequence[State], Sequence[State]]:
+        self, results: Sequence[HostLeaves], others: Sequence[HostLeaves], inputs: Iterable[StepInput]
+    ) -> tuple[Sequence[HostLeaves], Sequence[HostLeaves]]:
         """Execute one more step, in which the reference's own near ties decide for all that are as near."""
         (given, *_), steps = inputs, self._steps
         own = [partial(steps.observe, 0, state, given) for state in results]
@@ -248,7 +249,7 @@ class _DecidedCompilations(Compilations):
             if len(each.indices)
         }
 
-        def follow(state: State) -> State:
+        def follow(state: HostLeaves) -> HostLeaves:
             execute = partial(steps.observe, 0, state, given)
             return steps.settle(execute, lambda found: bounds.within(decided, found.values))[1].state
 

@@ -20,14 +20,12 @@ from pol_jax.judging.leaf_numbers import doubles, finite_distance, is_floating
 from pol_jax.program.artifact import Leaves, Program, executing
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.distances import finite
-from pol_jax.protocol.trees import StateSpec
+from pol_jax.protocol.trees import HostLeaves, StateSpec
 from pol_jax.reports.dependence import Dependence
 from pol_jax.training.freed_memory import give_memory_back
 from pol_jax.training.inputs import StepInput
 
-State = Sequence[np.ndarray]
-
-_Ends = tuple[Callable[[int], np.ndarray], State]
+_Ends = tuple[Callable[[int], np.ndarray], HostLeaves]
 """The ends of a step are what gives a leaf of the state before it, by its place, and the state after it."""
 
 _LARGE: Final = 1 / 16
@@ -43,7 +41,7 @@ _CHUNK: Final = 2**20
 """So many numbers of a leaf are compared at a time."""
 
 
-def probe_dependence(program: Program, before: State, given: StepInput) -> Dependence | None:
+def probe_dependence(program: Program, before: HostLeaves, given: StepInput) -> Dependence | None:
     """Execute a step from a state with its own batch, with another one, and from another state.
 
     Args:
@@ -78,7 +76,7 @@ def _moved_on(leaf: np.ndarray) -> np.ndarray:
     return np.roll(leaf.reshape(-1), leaf.size // 2 + 1).reshape(leaf.shape)
 
 
-def _rearranged(spec: StateSpec, state: State, at: int) -> np.ndarray:
+def _rearranged(spec: StateSpec, state: HostLeaves, at: int) -> np.ndarray:
     """Return a leaf with its numbers in other places, made when it is needed: a whole state would be one more."""
     return _moved_on(state[at]) if is_floating(spec[at].dtype) else state[at]
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 
 from pol_jax.attesting.leaf_match import LeafMatch, plain_name
-from pol_jax.attesting.matching import Match, match_model
+from pol_jax.attesting.matching import Match, NamedArrays, match_model
 from pol_jax.errors import printable
-from pol_jax.reports.identity import Deployed, Difference
+from pol_jax.reports.identity import Deployed, ModelRelation
 from pol_jax.storage.final_arrays import select_parameters
-
-Arrays = Mapping[str, np.ndarray]
 
 MOST_LEAVES: Final = 20
 """So many leaves that are not simply equal are listed."""
 
 
-def compare_deployed(model: Arrays, final: Arrays, earlier: Iterable[tuple[int, Arrays]]) -> Deployed:
+def compare_deployed(model: NamedArrays, final: NamedArrays, earlier: Iterable[tuple[int, NamedArrays]]) -> Deployed:
     """Return how a model relates to the final state of a run.
 
     Args:
@@ -30,7 +28,7 @@ def compare_deployed(model: Arrays, final: Arrays, earlier: Iterable[tuple[int, 
     """
     match = match_model(dict(model), _sought(model, final))
     listed = [leaf for leaf in match.leaves if not _is_plain(leaf)]
-    difference: Difference = "equal" if match.is_equal else "cast" if match.is_cast else "different"
+    difference: ModelRelation = "equal" if match.is_equal else "cast" if match.is_cast else "different"
     return Deployed(
         difference=difference,
         words=match.describe(),
@@ -43,7 +41,7 @@ def compare_deployed(model: Arrays, final: Arrays, earlier: Iterable[tuple[int, 
     )
 
 
-def _nearest(model: Arrays, match: Match, earlier: Iterable[tuple[int, Arrays]]) -> int | None:
+def _nearest(model: NamedArrays, match: Match, earlier: Iterable[tuple[int, NamedArrays]]) -> int | None:
     """Return the step whose state is nearer than the final one, and nearest of all; None if there is none."""
     nearest, least = None, _rank(match)
     for step, state in earlier:
@@ -53,7 +51,7 @@ def _nearest(model: Arrays, match: Match, earlier: Iterable[tuple[int, Arrays]])
     return nearest
 
 
-def _holds(model: Arrays, parameters: dict[str, np.ndarray]) -> bool:
+def _holds(model: NamedArrays, parameters: dict[str, np.ndarray]) -> bool:
     """Return whether each of the parameters is an array of the model."""
     exact = {leaf.leaf for leaf in match_model(dict(model), parameters).leaves if leaf.name and leaf.distance is None}
     return parameters.keys() <= exact
@@ -65,7 +63,7 @@ def _rank(match: Match) -> tuple[int, float]:
     return odd, match.distance.l2 if math.isfinite(match.distance.l2) else math.inf
 
 
-def _sought(model: Arrays, state: Arrays) -> dict[str, np.ndarray]:
+def _sought(model: NamedArrays, state: NamedArrays) -> dict[str, np.ndarray]:
     """Return the parameters, and what else of the state the model names, such as batch statistics."""
     named = {plain_name(name) for name in model}
     others = {path: values for path, values in state.items() if plain_name(path) in named}

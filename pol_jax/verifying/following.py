@@ -17,17 +17,16 @@ import msgspec
 from pol_jax.errors import BackendError, DataError, ProofError
 from pol_jax.progress import Progress
 from pol_jax.protocol import inventory
-from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.stages import Stage
 from pol_jax.storage.journal import FILE as JOURNAL_FILE
 from pol_jax.storage.ledger import DIRECTORY
-from pol_jax.training.task import Source
-from pol_jax.verifying.landed_segments import LandedSegments, sealed_segments
+from pol_jax.training.sources import SourceOrFinder
+from pol_jax.verifying.landed_segments import LandedSegments, describe_difference, sealed_segments
 from pol_jax.verifying.request import ProofRequest
 
 
-class Following(msgspec.Struct, frozen=True):
-    """A following says how a run is followed.
+class FollowOptions(msgspec.Struct, frozen=True):
+    """These options say how a run is followed.
 
     Attributes:
         share: of its segments that are replayed, each chosen by chance when it has landed; the first one always is.
@@ -58,39 +57,46 @@ class FollowEnded(msgspec.Struct, frozen=True, tag="follow_ended"):
     """There is nothing to follow any more.
 
     Attributes:
-        how: the run is finished; nothing new came; or the directory has another run now.
+        reason: the run is finished; nothing new came; or the directory has another run now.
         steps: the last step of its sealed segments.
         landed: how many segments were sealed.
         checked: how many of them were replayed.
         doubt: why none, or no more, could be replayed here; or None.
     """
 
-    how: Literal["finished", "stalled", "replaced"]
+    reason: Literal["finished", "stalled", "replaced"]
     steps: int
     landed: int
     checked: int
     doubt: str | None = None
 
 
-Tell: TypeAlias = Callable[[SegmentChecked], None]
-FindSource: TypeAlias = Source | Callable[[Commitment], Source]
+OnSegment: TypeAlias = Callable[[SegmentChecked], None]
+"""This is told at once of each segment that was checked."""
 
 
-def follow(request: ProofRequest, how: Following, source: FindSource, progress: Progress, tell: Tell) -> FollowEnded:
+def follow(
+    request: ProofRequest, options: FollowOptions, source: SourceOrFinder, progress: Progress, on_segment: OnSegment
+) -> FollowEnded:
     """Follow a run until it is finished, or nothing new comes."""
     progress.begin("following", 0)
     try:
-        return _Follower(request, how, source, progress, tell).run()
+        return _RunFollower(request, options, source, progress, on_segment).run()
     finally:
         progress.end()
 
 
-class _Follower:
+class _RunFollower:
     def __init__(
-        self, request: ProofRequest, how: Following, source: FindSource, progress: Progress, tell: Tell
+        self,
+        request: ProofRequest,
+        options: FollowOptions,
+        source: SourceOrFinder,
+        progress: Progress,
+        on_segment: OnSegment,
     ) -> None:
-        self._request, self._how, self._source = request, how, source
-        self._progress, self._tell, self._root = progress, tell, Path(request.path)
+        self._request, self._options, self._source = request, options, source
+        self._progress, self._on_segment, self._root = progress, on_segment, Path(request.path)
         self._segments: LandedSegments | None = None
         self._landed = self._checked = 0
         self._doubt: str | None = None
@@ -109,16 +115,16 @@ class _Follower:
                 self._doubt = str(error)
             except ProofError as error:
                 if self._doubt is None:  # once: nothing more is looked at
-                    self._tell(SegmentChecked(self._landed, str(error), self._steps))
+                    self._on_segment(SegmentChecked(self._landed, str(error), self._steps))
                     self._doubt = str(error)
             if finished:
                 return self._ended("finished")
             now = self._activity()
             if now != seen:
                 seen, since = now, monotonic()
-            elif monotonic() - since > self._how.stall_seconds:
+            elif monotonic() - since > self._options.stall_seconds:
                 return self._ended("stalled")
-            sleep(self._how.poll_seconds)
+            sleep(self._options.poll_seconds)
             self._progress.at(self._steps)
 
     def _see_new(self) -> None:
@@ -130,7 +136,7 @@ class _Follower:
             if self._segments is None:
                 self._segments = self._open()
             # The first one always: whether this backend reproduces the run at all is worth knowing at once.
-            if self._doubt is None and (self._landed == 0 or self._chance() < self._how.share):
+            if self._doubt is None and (self._landed == 0 or self._chance() < self._options.share):
                 self._check(self._segments, self._landed)
             self._landed += 1
 
@@ -147,18 +153,18 @@ class _Follower:
         try:
             result = segments.replay(segment, lambda row: self._progress.at(row.step, row.loss))
             if not result.exact:
-                problem = f"the replay of step {result.mismatch} differs from the ledger ({', '.join(result.fields)})"
+                problem = describe_difference(result)
         except ProofError as error:
             problem = str(error)
         self._checked += 1
-        self._tell(SegmentChecked(segment, problem, (segment + 1) * interval))
+        self._on_segment(SegmentChecked(segment, problem, (segment + 1) * interval))
 
     @property
     def _steps(self) -> int:
         return self._landed * self._segments.commitment.schedule.interval if self._segments else 0
 
-    def _ended(self, how: Literal["finished", "stalled", "replaced"]) -> FollowEnded:
-        return FollowEnded(how, self._steps, self._landed, self._checked, self._doubt)
+    def _ended(self, reason: Literal["finished", "stalled", "replaced"]) -> FollowEnded:
+        return FollowEnded(reason, self._steps, self._landed, self._checked, self._doubt)
 
     def _activity(self) -> list[tuple[int, int]]:
         """Return what changes when the run writes."""

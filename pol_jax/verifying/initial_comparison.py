@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from contextlib import suppress
 
 import numpy as np
@@ -12,15 +12,14 @@ from pol_jax.errors import BackendError
 from pol_jax.judging.leaf_distances import SAFETY_FACTOR
 from pol_jax.judging.tolerance import StepComparison, judge_step
 from pol_jax.program.artifact import Program
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.verifying.compilations import initial_state, variants
-
-State = Sequence[np.ndarray]
 
 
 def judge_initial_state(
     program: Program,
     key: UInt32[np.ndarray, " words"],
-    after: State,
+    after: HostLeaves,
     taken: Container[int] = (),
 ) -> StepComparison:
     """Judge an initial state as a step from zeros to it.

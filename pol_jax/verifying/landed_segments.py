@@ -35,6 +35,7 @@ from pol_jax.storage.proof import Proof
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.inputs import Changed, step_inputs
 from pol_jax.training.shards import layout_of
+from pol_jax.training.sources import SourceOrFinder
 from pol_jax.training.task import Source
 from pol_jax.training.witness import Witness
 from pol_jax.verifying.row_comparison import RowComparer, placed_program, replay_steps
@@ -50,9 +51,7 @@ class LandedSegments:
         commitment: of the run.
     """
 
-    def __init__(
-        self, root: Path, limits: Limits, source: Source | Callable[[Commitment], Source], secret: bytes | None
-    ) -> None:
+    def __init__(self, root: Path, limits: Limits, source: SourceOrFinder, secret: bytes | None) -> None:
         """Read commitment, programs and digests of records.
 
         Args:
@@ -130,11 +129,11 @@ class LandedSegments:
         second = self._execute(span, state, at)
         if second != first:
             raise BackendError(
-                f"{_told(first)}, and gives yet another result when it is replayed again: memory or processor of this"
-                " machine can't be trusted"
+                f"{describe_difference(first)}, and gives yet another result when it is replayed again: memory"
+                " or processor of this machine can't be trusted"
             )
         if why := self._why_open(first):
-            raise BackendError(f"{_told(first)}, which proves nothing here ({why})")
+            raise BackendError(f"{describe_difference(first)}, which proves nothing here ({why})")
         return first
 
     def _why_open(self, differing: ReplayResult) -> str | None:
@@ -198,7 +197,8 @@ class LandedSegments:
         return claim.environments, claim.interventions
 
 
-def _told(result: ReplayResult) -> str:
+def describe_difference(result: ReplayResult) -> str:
+    """Return the step at which a replay differs from the ledger, and in which of its columns."""
     return f"the replay of step {result.mismatch} differs from the ledger ({', '.join(result.fields)})"
 
 

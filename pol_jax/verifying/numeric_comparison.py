@@ -66,7 +66,7 @@ def compare_initial(material: CommittedSteps) -> Compared:
     commitment, leaves = material.commitment, material.state(0)
     # Leaves that were taken over come from no key; stage 7 has compared their digest (section 13).
     taken = taken_of(commitment, leaves)
-    return compared_as(-1, 0, judge_initial_state(material.program, first_key(commitment), leaves, taken))
+    return compared_as(Span(-1, 0), judge_initial_state(material.program, first_key(commitment), leaves, taken))
 
 
 def compare_spans(
@@ -107,7 +107,7 @@ def compare_spans(
     all_passed = True
     for done, span in enumerate(spans, 1):
         metrics = [row.values for row in material.rows_of(span)]
-        without = compared_as(span.start, span.stop, judge(span, material.state(span.stop), metrics))
+        without = compared_as(span, judge(span, material.state(span.stop), metrics))
         # Section 14.2: decisions are tried only after the plain judgement, and can only turn it into a pass.
         found = decided.judge(compilations, span, metrics, without)
         # A failure or an open span decides the verdict already, so that the equal ones need no look.
@@ -116,7 +116,7 @@ def compare_spans(
         progress.at(done)
     for done, span in enumerate(equal if all_passed else (), len(spans) + 1):
         # Without a state after and without metrics: both are known to be equal, and a state after may not be stored.
-        yield compared_as(span.start, span.stop, _as_equal(judge(span, None, None)), equal=True)
+        yield compared_as(span, _as_equal(judge(span, None, None)), equal=True)
         progress.at(done)
     progress.end()  # steps that are executed after it are not counted among its spans
 
@@ -156,7 +156,7 @@ class _Decided:
         except BackendError as error:
             return _because(without, f"judged without the prover's decisions: {error}")
         if found.outcome is Outcome.PASSED:
-            return msgspec.structs.replace(compared_as(span.start, span.stop, found), decisions=used)
+            return msgspec.structs.replace(compared_as(span, found), decisions=used)
         unused = f"; not used: {used.unused}" if used.unused else ""
         return _because(
             without, f"with {used.used} of the prover's {used.given} decisions used: {found.reasons[0]}{unused}"
@@ -168,12 +168,12 @@ def _because(found: Compared, reason: str) -> Compared:
     return msgspec.structs.replace(found, reasons=(reason, *found.reasons)[:MOST_REASONS])
 
 
-def compared_as(start: int, stop: int, found: StepComparison, *, equal: bool = False) -> Compared:
+def compared_as(span: Span, found: StepComparison, *, equal: bool = False) -> Compared:
     """Return a judgement in the form of a report, where numbers that are not finite are None."""
     whole = found.total
     return Compared(
-        start=start,
-        stop=stop,
+        start=span.start,
+        stop=span.stop,
         outcome=found.outcome,
         reasons=found.reasons[:MOST_REASONS],
         update=finite(whole.update),

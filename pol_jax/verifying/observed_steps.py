@@ -19,10 +19,9 @@ from pol_jax.program.instrumentation import BITS, own_bits
 from pol_jax.program.observed_step import ObservedStep
 from pol_jax.protocol.decision_entries import Entries, EntriesBySite, SiteKind, common
 from pol_jax.protocol.ties import Observed
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.compilations import Metrics, Variant
-
-State = Sequence[np.ndarray]
 
 _ROUNDS: Final = 6
 """Entries change what follows, and so which further entries are near; after so many rounds none is added."""
@@ -106,7 +105,7 @@ class ObservedSteps:
         """Return a site in words, for reports."""
         return f"site {site} ({self._step.sites[site].operation})"
 
-    def observe(self, which: int, state: State, given: StepInput, entries: EntriesBySite) -> Observation:
+    def observe(self, which: int, state: HostLeaves, given: StepInput, entries: EntriesBySite) -> Observation:
         """Execute a step from a state.
 
         Args:

@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import msgspec
-import numpy as np
 
 from pol_jax.judging.leaf_judgement import describe_divergence
 from pol_jax.judging.leaf_results import LeafResults
 from pol_jax.judging.tolerance import StepComparison
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.compilations import Compilations
 from pol_jax.verifying.perturbation import PERTURBATIONS, perturb_last_places, take_back
 
-State = Sequence[np.ndarray]
-
 
 def stays_near(
     found: StepComparison,
     compilations: Compilations,
-    after: State,
-    results: Sequence[State],
+    after: HostLeaves,
+    results: Sequence[HostLeaves],
     inputs: Iterable[StepInput],
 ) -> StepComparison:
     """Judge one more step from a committed state that passes, and from this machine's own results.

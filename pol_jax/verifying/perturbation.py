@@ -7,7 +7,6 @@ No proof chooses a direction: all of them come from fixed seeds.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Final
 
 import ml_dtypes
@@ -15,9 +14,7 @@ import numpy as np
 
 from pol_jax.judging.leaf_distances import FAILURE_FACTOR, LIMIT_SHARE, PERTURBED_PLACES
 from pol_jax.judging.leaf_numbers import finite_distance, is_floating
-from pol_jax.protocol.trees import LeafSpec, StateSpec
-
-State = Sequence[np.ndarray]
+from pol_jax.protocol.trees import HostLeaves, LeafSpec, StateSpec
 
 PERTURBATIONS: Final = ((0, 1), (0, -1), (1, 1), (1, -1))
 """Seeds and signs: each direction is tried both ways, since what turns over in one may stay in the other."""
@@ -32,7 +29,7 @@ _DEEP: Final = (*_FINE, "complex64", "complex128")
 """These are the same, and those that are made of them."""
 
 
-def take_back(moved: State, start: State, before: State) -> list[np.ndarray]:
+def take_back(moved: HostLeaves, start: HostLeaves, before: HostLeaves) -> list[np.ndarray]:
     """Return what is left of a perturbed start after the steps, when the perturbation itself is taken back.
 
     That is what the steps made of it: more than rounding only where something turned over.
@@ -44,16 +41,16 @@ def take_back(moved: State, start: State, before: State) -> list[np.ndarray]:
     """
     return [
         # A leaf that was not perturbed is the same array, and keeps its dtype: it may hold integers.
-        leaf if a is b else np.asarray(_wide(leaf) - (_wide(a) - _wide(b)))
+        leaf if a is b else np.asarray(_in_doubles(leaf) - (_in_doubles(a) - _in_doubles(b)))
         for leaf, a, b in zip(moved, start, before, strict=True)
     ]
 
 
-def _wide(leaf: np.ndarray) -> np.ndarray:
+def _in_doubles(leaf: np.ndarray) -> np.ndarray:
     return leaf.astype(np.complex128 if np.iscomplexobj(leaf) else np.float64)
 
 
-def perturb_last_places(spec: StateSpec, before: State, seed: int, sign: int) -> list[np.ndarray]:
+def perturb_last_places(spec: StateSpec, before: HostLeaves, seed: int, sign: int) -> list[np.ndarray]:
     """Return a state whose float32 and float64 are off by `PERTURBED_PLACES` last places, up or down.
 
     A step that takes the sign of a gradient, or compares, may turn over by that where no compilation here does. Zeros
@@ -71,7 +68,7 @@ def _perturb_leaf(leaf: np.ndarray, draw: np.random.Generator, sign: int) -> np.
     return np.asarray(leaf + units.astype(leaf.dtype) * np.finfo(leaf.dtype).eps * leaf)
 
 
-def nudge(spec: StateSpec, before: State, seed: int, sign: int, places: int = 1) -> list[np.ndarray]:
+def nudge(spec: StateSpec, before: HostLeaves, seed: int, sign: int, places: int = 1) -> list[np.ndarray]:
     """Return a state whose rounded elements are off by last places, as a prover may choose within a tolerance.
 
     A program may read them one by one, or several together, so an element is off by 1 to ``places`` units, each by
@@ -108,7 +105,7 @@ def _nudge_leaf(leaf: np.ndarray, draw: np.random.Generator, sign: int, places: 
     return found
 
 
-def perturb_by_update(spec: StateSpec, before: State, first: State, seed: int, sign: int) -> list[np.ndarray]:
+def perturb_by_update(spec: StateSpec, before: HostLeaves, first: HostLeaves, seed: int, sign: int) -> list[np.ndarray]:
     """Return a state that is off by as much as the first step could be without failing.
 
     That is `FAILURE_FACTOR` limits of its update: an error of the first step may have this size, and grow.
@@ -129,7 +126,7 @@ def perturb_by_update(spec: StateSpec, before: State, first: State, seed: int, s
     ]
 
 
-def shake(spec: StateSpec, before: State, reference: State, seed: int, sign: int) -> list[np.ndarray]:
+def shake(spec: StateSpec, before: HostLeaves, reference: HostLeaves, seed: int, sign: int) -> list[np.ndarray]:
     """Return a state whose float32 and float64, zeros too, are off by a last place of the leaf's typical update.
 
     A gradient that is nearly 0 is the rest of larger terms: it has their rounding, whatever its own size. An optimizer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,10 @@ from pol_jax.progress import Progress, Silent, WithinStage
 from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol.challenge import Stretch, draw
 from pol_jax.protocol.claim import Claim
-from pol_jax.protocol.commitment import Commitment
-from pol_jax.protocol.distances import HostLeaves
 from pol_jax.protocol.policies import metric_of
 from pol_jax.protocol.spans import Route, Segments, routes
 from pol_jax.protocol.stages import Stage
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.reports.curves import Curve, Update, thin
 from pol_jax.reports.outcomes import Mode, Outcome, Verdict
 from pol_jax.reports.report import Report
@@ -32,7 +31,7 @@ from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.orbax_settings import check_place
 from pol_jax.storage.run import check_finished
 from pol_jax.training.committed_records import CommittedRecords
-from pol_jax.training.sources import source_for
+from pol_jax.training.sources import SourceOrFinder, source_for
 from pol_jax.training.task import Source
 from pol_jax.verifying.ancestry import Lineage, check_ancestry, check_taken, lineage_of
 from pol_jax.verifying.backend_differences import BackendDifferences
@@ -81,7 +80,7 @@ class ProofVerifier(Verifier):
     def __init__(
         self,
         request: ProofRequest,
-        source: Source | Callable[[Commitment], Source],
+        source: SourceOrFinder,
         *,
         trusted: Trusted | None = None,
         progress: Progress | None = None,

@@ -32,8 +32,8 @@ from pol_jax.verifying.row_comparison import RowComparer, placed_program, replay
 
 
 @dataclass(frozen=True)
-class _Start:
-    """A start is what a replay needs: the steps, the ledger's rows of these steps, and the state to begin with.
+class _ReplayStart:
+    """The start of a replay is what it needs: the steps, the ledger's rows of these steps, and the state to begin with.
 
     The state is None where the span before ends in it, and is replayed before. A large one is read leaf by leaf, when
     it is put on the devices. Where the self-test has replayed the first steps of the span, ``tested`` is the state that
@@ -43,7 +43,7 @@ class _Start:
     span: Span
     rows: Iterator[Row]
     state: Sequence[np.ndarray] | None
-    tested: _Reached | None = None
+    tested: _ReachedState | None = None
 
     @property
     def first(self) -> int:
@@ -77,7 +77,7 @@ class Replayer:
             proof.commitment.row_layout,
         )
         self._done = 0
-        self._tested: _Reached | None = None
+        self._tested: _ReachedState | None = None
 
     def compare_with(self, seen: SeenDigests) -> None:
         """Compare what is read of the proof from now on with ``seen``, as another process saw it."""
@@ -122,8 +122,8 @@ class Replayer:
         """
         # One thread reads one checkpoint ahead of the device; more of them would only hold more states in memory.
         with ThreadPoolExecutor(1, "pol-start") as pool:
-            begun: deque[Future[_Start]] = deque()
-            before, reached = -1, _Reached(-1, ())
+            begun: deque[Future[_ReplayStart]] = deque()
+            before, reached = -1, _ReachedState(-1, ())
             for span in spans:
                 begun.append(pool.submit(self._start, span, follows=span.start == before))
                 before = span.stop
@@ -153,18 +153,18 @@ class Replayer:
         """Compare spans as numbers; see `pol_jax.verifying.numeric_comparison`."""
         return compare_spans(material, spans, progress, equal=equal)
 
-    def _start(self, span: Span, *, follows: bool = False) -> _Start:
+    def _start(self, span: Span, *, follows: bool = False) -> _ReplayStart:
         """Read what a replay begins with and is compared with; no state, if it follows another replay."""
         proof, tested = self._checked.proof, self._tested
         self._tested = None  # it holds the memory of a state
         # Its rows were compared already. Beyond the end of the self-test there is something left to replay.
         if tested and span.start == 0 and tested.step < span.stop:
-            return _Start(span, proof.rows_after(tested.step), None, tested)
-        return _Start(span, proof.rows_after(span.start), None if follows else proof.checked_leaves(span.start))
+            return _ReplayStart(span, proof.rows_after(tested.step), None, tested)
+        return _ReplayStart(span, proof.rows_after(span.start), None if follows else proof.checked_leaves(span.start))
 
     def _run(
-        self, begun: _Start, reached: _Reached | None = None, *, states_only: bool = False
-    ) -> tuple[ReplayResult, _Reached]:
+        self, begun: _ReplayStart, reached: _ReachedState | None = None, *, states_only: bool = False
+    ) -> tuple[ReplayResult, _ReachedState]:
         """Replay a span; return the result, and the state that it reached, if that is the ledger's."""
         proof, span = self._checked.proof, begun.span
         inputs = step_inputs(proof.commitment, self._source, begun.first, span.stop + 1, proof.changes)
@@ -177,9 +177,9 @@ class Replayer:
         result, last = replay_to_state(self._program, self._witness, state, inputs, comparer)
         # Only a state whose digest was found in the ledger takes the place of the checkpoint.
         is_known = result.exact and self._witness.wants(span.stop)
-        return result, _Reached(span.stop, last) if is_known else _Reached(-1, ())
+        return result, _ReachedState(span.stop, last) if is_known else _ReachedState(-1, ())
 
-    def _first_state(self, begun: _Start, reached: _Reached | None) -> Leaves:
+    def _first_state(self, begun: _ReplayStart, reached: _ReachedState | None) -> Leaves:
         # The self-test has executed these steps already, and found them in the ledger.
         if begun.tested:
             return begun.tested.leaves
@@ -198,7 +198,7 @@ class Replayer:
 
 
 @dataclass(frozen=True)
-class _Reached:
+class _ReachedState:
     """A reached state lies on the device, after ``step``; the replay after it reuses its memory."""
 
     step: int

@@ -6,7 +6,7 @@ Whoever merges the facts goes through all stages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pol_jax.errors import ProofError
@@ -16,7 +16,6 @@ from pol_jax.progress import Progress
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol.challenge import draw
 from pol_jax.protocol.claim import Claim
-from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.policies import metric_of
 from pol_jax.protocol.spans import Route, Span, routes, routes_between_checkpoints
 from pol_jax.protocol.stages import Stage
@@ -24,6 +23,7 @@ from pol_jax.protocol.trees import places_of
 from pol_jax.reports.comparison import Compared
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.training.committed_records import CommittedRecords
+from pol_jax.training.sources import SourceOrFinder
 from pol_jax.training.task import Source
 from pol_jax.verifying.backend_differences import differences_from
 from pol_jax.verifying.challenged_segments import ends_bit_for_bit, self_test_of
@@ -38,7 +38,7 @@ from pol_jax.verifying.update_sizes import measure_stretches
 def find_facts(
     request: ProofRequest,
     share: Share,
-    source: Source | Callable[[Commitment], Source],
+    source: SourceOrFinder,
     *,
     progress: Progress,
     make_replayer: MakeReplayer = Replayer,

@@ -22,10 +22,9 @@ from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment, nbytes
-from pol_jax.protocol.distances import HostLeaves
 from pol_jax.protocol.spans import Span
 from pol_jax.protocol.stages import Stage
-from pol_jax.protocol.trees import StateSpec, places_of
+from pol_jax.protocol.trees import HostLeaves, StateSpec, places_of
 from pol_jax.reports.drift import Drift
 from pol_jax.reports.identity import Data, Model
 from pol_jax.reports.outcomes import Mode, Outcome, Verdict

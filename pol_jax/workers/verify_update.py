@@ -36,9 +36,8 @@ from pol_jax.workers.documents import Expectation, check_update_documents, expec
 from pol_jax.workers.limits import limits_of
 from pol_jax.workers.trusted_task import TrustedTask
 
-Evidence: TypeAlias = Path | str | tuple[Path | str, Path | str]
-"""Evidence is a proof's directory; or a directory with ``claim.json`` and ``commitment.json``, and the file of an
-opening."""
+ProofOrOpening: TypeAlias = Path | str | tuple[Path | str, Path | str]
+"""This is a proof's directory; or a directory with ``claim.json`` and ``commitment.json``, and an opening's file."""
 
 BOUNDS = Bounds(silence_seconds=300, total_seconds=1800)
 """A verification has these bounds, unless the coordinator says otherwise: no worker holds it up longer."""
@@ -70,7 +69,7 @@ class UpdateResult:
 def verify_update(
     previous: PyTree,
     update: PyTree,
-    proof: Evidence,
+    proof: ProofOrOpening,
     assignment: Assignment,
     *,
     trusted: Task | TrustedTask,
@@ -106,7 +105,7 @@ def verify_update(
             take over, or an opening comes without the nonce of its challenge.
         TaskError: the trusted task breaks its contract.
     """
-    asked = _Asked(policy, nonce, exact, assignment.prover, isinstance(proof, tuple))
+    asked = _UpdateRequest(policy, nonce, exact, assignment.prover, isinstance(proof, tuple))
     trusted = trusted if isinstance(trusted, TrustedTask) else TrustedTask(trusted)
     expected = expect(trusted, assignment, previous)
     root = Path(proof[0] if isinstance(proof, tuple) else proof)
@@ -176,7 +175,7 @@ def check_update(update: PyTree, expected: Expectation) -> tuple[FinalLeaf, ...]
     return final
 
 
-class _Asked:
+class _UpdateRequest:
     """The coordinator asks this of a proof or of an opening, whatever the worker sends."""
 
     def __init__(
@@ -232,5 +231,5 @@ def _result(report: Report, claim: Claim, assignment: Assignment) -> UpdateResul
 def replayed_steps(report: Report) -> int:
     """Return how many steps a verification executed again, the self-test and comparisons included."""
     ran = [*([report.self_test] if report.self_test else []), *report.replays]
-    replayed = sum((each.stop if each.mismatch is None else each.mismatch) - each.start for each in ran)
-    return replayed + sum(len(each.span.steps) for each in report.compared if not each.is_initial)
+    spans = [each.executed for each in ran] + [each.span for each in report.compared if not each.is_initial]
+    return sum(len(span.steps) for span in spans)

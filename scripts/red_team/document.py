@@ -71,10 +71,10 @@ def reasons_table(results: Results) -> Iterable[str]:
     yield from _heading(("attack", "bits", "tolerance"))
     for attack in ATTACKS:
         if tally := results.trials.get(attack.name):
-            yield _row([attack.name, *(_why(tally.mode(name)) for name in ("bits", "tolerance"))])
+            yield _row([attack.name, *(_commonest_reason(tally.mode(name)) for name in ("bits", "tolerance"))])
 
 
-def _why(mode: ModeTally) -> str:
+def _commonest_reason(mode: ModeTally) -> str:
     if not mode.verdicts:
         return ""
     short = max(mode.verdicts, key=lambda each: mode.verdicts[each])

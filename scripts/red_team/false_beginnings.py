@@ -8,32 +8,33 @@ from typing import Final
 import numpy as np
 
 from pol_jax.attacks.interpolation import rank_matched
-from pol_jax.attacks.transcript import State, moved
+from pol_jax.attacks.transcript import moved
 from pol_jax.program.artifact import executing
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.verifying.initial_comparison import judge_initial_state
 from red_team.honest_run import HonestRun
 from red_team.modes import Judged, judged
 from red_team.tally import Tally
 
 
-def _stolen(honest_run: HonestRun, initial: State, draw: np.random.Generator) -> State:
+def _stolen(honest_run: HonestRun, initial: HostLeaves, draw: np.random.Generator) -> HostLeaves:
     return [honest_run.target[at] if at in honest_run.places else leaf for at, leaf in enumerate(initial)]
 
 
-def _sorted(honest_run: HonestRun, initial: State, draw: np.random.Generator) -> State:
+def _sorted(honest_run: HonestRun, initial: HostLeaves, draw: np.random.Generator) -> HostLeaves:
     return rank_matched(initial, honest_run.target, honest_run.places)
 
 
-def _nearly_drawn(honest_run: HonestRun, initial: State, draw: np.random.Generator) -> State:
+def _nearly_drawn(honest_run: HonestRun, initial: HostLeaves, draw: np.random.Generator) -> HostLeaves:
     """Return a state from which training leads elsewhere: a part of the way to the target, as an inversion ends."""
     return moved(initial, honest_run.target, honest_run.places, float(10.0 ** -draw.uniform(1, 4)) * honest_run.d_ref)
 
 
-def _negated_zeros(honest_run: HonestRun, initial: State, draw: np.random.Generator) -> State:
+def _negated_zeros(honest_run: HonestRun, initial: HostLeaves, draw: np.random.Generator) -> HostLeaves:
     return [np.where(leaf == 0, -leaf, leaf) if at in honest_run.places else leaf for at, leaf in enumerate(initial)]
 
 
-BEGINNINGS: Final[Mapping[str, Callable[[HonestRun, State, np.random.Generator], State]]] = {
+BEGINNINGS: Final[Mapping[str, Callable[[HonestRun, HostLeaves, np.random.Generator], HostLeaves]]] = {
     "stolen-weights": _stolen,
     "rank-matched-start": _sorted,
     "inverse-gradient": _nearly_drawn,

@@ -12,8 +12,8 @@ import numpy as np
 from figures.bench import Bench
 
 from pol_jax import Arrays, Task, load_task
-from pol_jax.attacks.transcript import State, parameters_of, state_distance
-from pol_jax.protocol.trees import StateSpec
+from pol_jax.attacks.transcript import parameters_of, state_distance
+from pol_jax.protocol.trees import HostLeaves, StateSpec
 from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.compilations import Compilations
 from pol_jax.verifying.observed_steps import ObservedSteps
@@ -56,8 +56,8 @@ class Place:
 
     honest_run: HonestRun
     step: int
-    before: State
-    honest: State
+    before: HostLeaves
+    honest: HostLeaves
     inputs: StepInput
     other: StepInput
 
@@ -66,7 +66,7 @@ class Place:
         """Return the length of the honest update of the parameters."""
         return state_distance(self.honest_run.spec, self.before, self.honest, self.honest_run.places)
 
-    def with_batch(self, batch: Sequence[np.ndarray]) -> State:
+    def with_batch(self, batch: Sequence[np.ndarray]) -> HostLeaves:
         """Return the state after a true step on other records."""
         return self.honest_run.made.reference.run(self.before, [replace(self.inputs, batch=tuple(batch))])
 
@@ -88,8 +88,8 @@ class HonestRun:
     made: Compilations
     steps: int
     d_ref: float
-    target: State
-    states: Mapping[int, State]
+    target: HostLeaves
+    states: Mapping[int, HostLeaves]
 
     @classmethod
     def train(cls, task: Task, steps: int) -> HonestRun:

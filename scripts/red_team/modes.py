@@ -104,7 +104,7 @@ def judge(forged: Forged, task: Task, modes: Sequence[str], most: int | None = N
 
 def _judge(forged: Forged, root: Path, task: Task, mode: str, most: int | None) -> Judged:
     if mode not in ("decisions", "bundle"):
-        found = _told(_verify(root, forged, task, mode, most), _false_segments(forged))
+        found = _judged(_verify(root, forged, task, mode, most), _false_segments(forged))
         return replace(found, parts=len(_false_rows(root))) if found.stage == Stage.KEYS_AND_ORDER.value else found
     if forged.transcript is None:
         return Judged("none", 0, "nothing was forged that could be opened", parts=0)
@@ -120,7 +120,7 @@ def _judge(forged: Forged, root: Path, task: Task, mode: str, most: int | None) 
     request = OpeningRequest(claim=str(root), opening=str(file), policy=policy, nonce=NONCE, any_program=True)
     report = OpeningVerifier(request).run()
     file.unlink()
-    found = _told(report, frozenset(forged.false_steps))
+    found = _judged(report, frozenset(forged.false_steps))
     rows = _false_rows(root) & set(steps)
     return replace(found, parts=len(rows)) if found.stage == Stage.KEYS_AND_ORDER.value else found
 
@@ -170,7 +170,7 @@ def _opened(forged: Forged, most: int) -> Iterable[int]:
     return {1, forged.transcript.steps, *false_steps[:: max(1, len(false_steps) // most)]}
 
 
-def _told(report: Report, false_steps: frozenset[int]) -> Judged:
+def _judged(report: Report, false_steps: frozenset[int]) -> Judged:
     stage = next((each.number for each in report.stages if each.outcome is not Outcome.PASSED), 0)
     reason = report.reasons[0] if report.reasons else ""
     accepted = report.verdict is Verdict.ACCEPTED

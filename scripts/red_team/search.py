@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings, target
 from hypothesis import strategies as st
 
 from pol_jax.attacks.steering import pushed
-from pol_jax.attacks.transcript import State
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.verifying.calibration import judge_span
 from red_team.honest_run import HonestRun, Place
@@ -45,7 +45,7 @@ class Push:
     element: int
     power: float
 
-    def apply(self, place: Place) -> State:
+    def apply(self, place: Place) -> HostLeaves:
         """Return the state after the false step."""
         found, share = list(place.honest), 10.0**self.power
         before, honest = place.before[self.leaf], place.honest[self.leaf]
@@ -132,7 +132,7 @@ def judge_push(place: Place, push: Push) -> tuple[float, bool]:
     return off / update if update else float("inf"), found.outcome is Outcome.PASSED
 
 
-def _length(place: Place, other: State) -> float:
+def _length(place: Place, other: HostLeaves) -> float:
     """Return the distance of a state from the honest one after the step, over the leaves that are searched."""
     wide = [
         np.linalg.norm((a.astype(np.float64) - b.astype(np.float64)).ravel())

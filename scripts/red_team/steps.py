@@ -14,8 +14,9 @@ from typing import Final
 import numpy as np
 
 from pol_jax.attacks.steering import pushed
-from pol_jax.attacks.transcript import State, moved, state_distance
+from pol_jax.attacks.transcript import moved, state_distance
 from pol_jax.protocol.decision_entries import entries_by_site
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.proving.decision_log import DecisionLog
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.verifying.calibration import judge_span
@@ -62,7 +63,7 @@ def try_steps(
             report(tally)
 
 
-def _judge(place: Place, after: State, trial: int, followed: list[FollowedSteps], tally: Tally) -> None:
+def _judge(place: Place, after: HostLeaves, trial: int, followed: list[FollowedSteps], tally: Tally) -> None:
     """Count what numbers and, now and then, decisions say of a false step."""
     found = judge_span(place.honest_run.made, place.before, after, [place.inputs])
     tally.mode("tolerance").add(judged(found.outcome, found.reasons))
@@ -100,7 +101,7 @@ def _search(place: Place, tally: Tally) -> None:
             tally.gain = max(tally.gain or 0.0, off / place.update if place.update else 0.0)
 
 
-def _directions(place: Place) -> Iterator[Callable[[float], State]]:
+def _directions(place: Place) -> Iterator[Callable[[float], HostLeaves]]:
     """Yield pushes by a share of the update: along the way to the target, by last places, and in one leaf alone."""
     honest_run, update = place.honest_run, place.update
     yield lambda share: moved(place.honest, honest_run.target, honest_run.places, share * update)

@@ -18,11 +18,11 @@ from pol_jax import Arrays, Recording, open_proof, register
 from pol_jax.program.machine import current_environment
 from pol_jax.protocol.environment import Environment
 from pol_jax.protocol.initial import taken
-from pol_jax.protocol.trees import PyTree
+from pol_jax.protocol.trees import HostLeaves, PyTree
 from pol_jax.training.inputs import StepInput
 from pol_jax.training.states import Layout
 from pol_jax.workers.training import final_update
-from untrusted.forging import Change, ChangeBatch, HostLeaves, as_assigned, forge, no_change, rewrite, trajectory
+from untrusted.forging import Change, ChangeBatch, as_assigned, forge, no_change, rewrite, trajectory
 from untrusted.worker import Answer, Behaviour, Site
 
 LABEL: Final = "label"

@@ -27,6 +27,7 @@ from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import witnessed_spans
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.proving import opener
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.checkpoints import save_checkpoint
@@ -37,7 +38,6 @@ from pol_jax.training.inputs import StepInput, step_inputs
 from pol_jax.training.states import HostState, Layout
 from pol_jax.training.task import Source
 
-HostLeaves: TypeAlias = Sequence[np.ndarray]
 Change: TypeAlias = Callable[[int, HostLeaves, HostLeaves], HostLeaves]
 """Returns the forged state after a step: given its number, the state before it and the true one after it."""
 ChangeBatch: TypeAlias = Callable[[StepInput], StepInput]

@@ -10,8 +10,9 @@ from forge import refused
 from unsandboxed import verify, verify_opening
 
 from pol_jax.attacks.false_proof import FalseProof, claim_elsewhere, open_falsely
-from pol_jax.attacks.transcript import State, Transcript, execute
+from pol_jax.attacks.transcript import Transcript, execute
 from pol_jax.protocol.policies import AllSegments, ListedSteps
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import open_proof
@@ -19,7 +20,7 @@ from pol_jax.storage.proof import open_proof
 STEPS, INTERVAL, FALSE = 12, 4, 7
 
 
-def shifted(step: int, _before: State, after: State) -> State:
+def shifted(step: int, _before: HostLeaves, after: HostLeaves) -> HostLeaves:
     return [leaf + leaf.dtype.type(1) if leaf.shape == (3,) and step == FALSE else leaf for leaf in after]
 
 

@@ -17,9 +17,10 @@ from unsandboxed import verify
 
 from pol_jax.attacks.attack import of_length
 from pol_jax.attacks.false_proof import FalseProof, claim_elsewhere
-from pol_jax.attacks.transcript import State, Transcript, execute
+from pol_jax.attacks.transcript import Transcript, execute
 from pol_jax.judging.leaf_distances import LIMIT_SHARE
 from pol_jax.protocol.policies import AllSegments
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.reports.outcomes import Verdict
 
 STEPS, INTERVAL = 6, 2
@@ -66,11 +67,11 @@ class Forge:
     def write(self, step: int, leaf: int, element: int, share: float) -> Path:
         """Write a proof in which one element after a step is off by a share of its leaf's largest value."""
 
-        def change(at: int, _before: State, after: State) -> State:
+        def change(at: int, _before: HostLeaves, after: HostLeaves) -> HostLeaves:
             if at == step:
                 flat = after[leaf].reshape(-1).copy()
                 flat[element % flat.size] += share * abs(flat).max()
-                after[leaf] = flat.reshape(after[leaf].shape)
+                return [*after[:leaf], flat.reshape(after[leaf].shape), *after[leaf + 1 :]]
             return after
 
         told: Transcript = execute(self.proof.program, self.proof.initial, self.proof.inputs, change)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pol_jax.judging.decision_bounds import BOUND_FACTOR, ENOUGH, TYPICAL_FACTOR, Calibration, SiteBounds, Values
+from pol_jax.judging.decision_bounds import BOUND_FACTOR, ENOUGH, TYPICAL_FACTOR, Calibration, OperandReader, SiteBounds
 from pol_jax.protocol.decision_entries import Entries
 from pol_jax.protocol.ties import Observed, PairTie, Tie
 
@@ -13,7 +13,7 @@ X, Y = Observed(0), Observed(1)
 ZERO = PairTie(X, 0.0)
 
 
-def shown(values: np.ndarray) -> Values:
+def shown(values: np.ndarray) -> OperandReader:
     """One execution of an operand that is the only one, or equal to all others."""
     return lambda _: values[None]
 
@@ -109,7 +109,7 @@ def test_wider_bounds_have_more_near_ties() -> None:
     assert set(few.tolist()) < set(many.tolist())
 
 
-def of_turns(values: np.ndarray) -> Values:
+def of_turns(values: np.ndarray) -> OperandReader:
     return lambda _: values
 
 

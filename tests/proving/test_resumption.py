@@ -14,7 +14,7 @@ import tiny
 
 from pol_jax.errors import DataError, DivergenceError, StorageError, UsageError
 from pol_jax.progress import Silent
-from pol_jax.proving import commit, finishing, open_run, recorder
+from pol_jax.proving import aim, commit, finishing, recorder
 from pol_jax.proving.choices import Choices
 from pol_jax.proving.recording import Recording
 from pol_jax.proving.train import train
@@ -49,7 +49,7 @@ class Countdown:
         for owner, name in (
             (commit, "write_whole"),
             (finishing, "write_whole"),
-            (open_run, "write_whole"),
+            (aim, "write_whole"),
             (CheckpointWriter, "save"),
             (recorder, "seal"),
             (recorder, "remove_checkpoint"),

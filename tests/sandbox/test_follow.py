@@ -20,7 +20,7 @@ from pol_jax.sandbox.follow import FollowCaller, await_commitment, follow_apart
 from pol_jax.sandbox.memory import memory_of_proof, memory_of_run
 from pol_jax.sandbox.messages import Finished
 from pol_jax.sandbox.process import ProcessLost
-from pol_jax.verifying.following import FollowEnded, Following, SegmentChecked
+from pol_jax.verifying.following import FollowEnded, FollowOptions, SegmentChecked
 from pol_jax.verifying.request import ProofRequest
 
 FLIPPED = 8
@@ -40,11 +40,11 @@ def test_a_bit_that_flips_in_another_process_is_told_while_it_trains(tmp_path: P
     paths = os.pathsep.join(map(str, (TESTS.parent, TESTS)))
     command = [sys.executable, flipped_bit.__file__, str(run), str(FLIPPED), str(found)]
     with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths}) as training:
-        following = Following(share=1, stall_seconds=300, poll_seconds=0.05)
+        following = FollowOptions(share=1, stall_seconds=300, poll_seconds=0.05)
         request = ProofRequest(path=str(run), nonce=bytes(16))
         ended = follow_apart(request, following, tiny.plain().source, tell, progress=Silent(), bounds=Bounds())
         assert training.wait(60) == 0
-    assert ended.how == "finished"
+    assert ended.reason == "finished"
     assert [each.segment for each in told if each.problem] == [FLIPPED // tiny.INTERVAL]
     assert f"the replay of step {FLIPPED + 1} differs" in (told[1].problem or "")
 
@@ -101,4 +101,4 @@ def test_words_of_the_child_are_printed_as_one_line() -> None:
 
 def test_a_directory_where_nothing_begins_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run has begun here"):
-        await_commitment(tmp_path / "nothing", Following(stall_seconds=0.02, poll_seconds=0.01))
+        await_commitment(tmp_path / "nothing", FollowOptions(stall_seconds=0.02, poll_seconds=0.01))

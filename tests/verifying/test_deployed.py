@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 from tiny import NONCE
 from unsandboxed import verify
 
+from pol_jax.attesting.matching import NamedArrays
 from pol_jax.protocol.policies import ListedSegments
 from pol_jax.reports.identity import Deployed
 from pol_jax.reports.outcomes import Verdict
@@ -21,20 +22,20 @@ from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.final_arrays import read_final_state, select_parameters
 from pol_jax.storage.model_files import read_model
 from pol_jax.storage.proof import open_proof
-from pol_jax.verifying.deployed import Arrays, compare_deployed
+from pol_jax.verifying.deployed import compare_deployed
 
 
 @pytest.fixture(scope="module")
-def state(plain_proof: Path) -> Arrays:
+def state(plain_proof: Path) -> NamedArrays:
     """The final state of a run."""
     return read_final_state(open_proof(plain_proof))
 
 
-def compared(model: Arrays, state: Arrays) -> Deployed:
+def compared(model: NamedArrays, state: NamedArrays) -> Deployed:
     return compare_deployed(model, state, ())
 
 
-def test_another_model_differs(state: Arrays) -> None:
+def test_another_model_differs(state: NamedArrays) -> None:
     parameters = select_parameters(dict(state))
     other = compared(parameters | {"/params/w": parameters["/params/w"] + 1}, state)
     assert (other.difference, other.nearest) == ("different", None)
@@ -44,7 +45,7 @@ def test_another_model_differs(state: Arrays) -> None:
     assert (lacking.difference, lacking.leaves[-1]) == ("different", "/params/b: is not in the model.")
 
 
-def test_a_cast_and_other_leaves_of_the_state_are_found(state: Arrays) -> None:
+def test_a_cast_and_other_leaves_of_the_state_are_found(state: NamedArrays) -> None:
     parameters = select_parameters(dict(state))
     cast = {path: values.astype(ml_dtypes.bfloat16) for path, values in parameters.items()}
     assert compared(cast, state).difference == "cast"
@@ -58,7 +59,7 @@ def test_a_cast_and_other_leaves_of_the_state_are_found(state: Arrays) -> None:
 
 
 def test_a_renamed_and_transposed_model_is_read_in_the_verifier_s_process(
-    state: Arrays, plain_proof: Path, tmp_path: Path
+    state: NamedArrays, plain_proof: Path, tmp_path: Path
 ) -> None:
     model = {"layer.weight": np.ascontiguousarray(state["/params/w"].T), "params.b": state["/params/b"]}
     save_file(model, tmp_path / "model.safetensors")
@@ -73,7 +74,9 @@ def test_a_renamed_and_transposed_model_is_read_in_the_verifier_s_process(
 
 
 @pytest.mark.usefixtures("in_process")
-def test_what_is_no_model_and_another_one_have_exit_codes(state: Arrays, plain_proof: Path, tmp_path: Path) -> None:
+def test_what_is_no_model_and_another_one_have_exit_codes(
+    state: NamedArrays, plain_proof: Path, tmp_path: Path
+) -> None:
     asked = ("verify", plain_proof, "--task", "tiny:plain", "--segments", "0", "--model")
     (tmp_path / "model.bin").write_bytes(b"")
     unknown = pol(*asked, tmp_path / "model.bin")
@@ -94,7 +97,7 @@ def test_an_earlier_checkpoint_is_the_nearest_step(plain_proof: Path) -> None:
         assert (report.deployed.difference, report.deployed.nearest) == ("different" if nearest else "equal", nearest)
 
 
-def test_the_last_step_of_a_checkpoint_manager_is_read(state: Arrays, tmp_path: Path) -> None:
+def test_the_last_step_of_a_checkpoint_manager_is_read(state: NamedArrays, tmp_path: Path) -> None:
     parameters = {"params": {"w": state["/params/w"], "b": state["/params/b"]}}
     for step, change in ((1, 1.0), (2, 0.0)):
         moved = {"params": {name: values + np.float32(change) for name, values in parameters["params"].items()}}

@@ -24,7 +24,7 @@ from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.inventory import list_files
 from pol_jax.storage.ledger import segment_file
 from pol_jax.verifying import landed_segments
-from pol_jax.verifying.following import FollowEnded, Following, SegmentChecked, follow
+from pol_jax.verifying.following import FollowEnded, FollowOptions, SegmentChecked, follow
 from pol_jax.verifying.request import ProofRequest
 
 SEGMENTS = tiny.STEPS // tiny.INTERVAL
@@ -33,9 +33,9 @@ SEGMENTS = tiny.STEPS // tiny.INTERVAL
 def followed(root: Path, share: float = 1, **changes: Any) -> tuple[list[SegmentChecked], FollowEnded]:
     """Follow a run that does nothing any more."""
     told: list[SegmentChecked] = []
-    how = Following(share=share, stall_seconds=0.05, poll_seconds=0.01)
+    options = FollowOptions(share=share, stall_seconds=0.05, poll_seconds=0.01)
     source = changes.pop("source", tiny.plain().source)
-    ended = follow(ProofRequest(path=str(root), nonce=bytes(16), **changes), how, source, Silent(), told.append)
+    ended = follow(ProofRequest(path=str(root), nonce=bytes(16), **changes), options, source, Silent(), told.append)
     return told, ended
 
 
@@ -126,7 +126,7 @@ def test_a_damaged_file_is_told(name: str, words: str, proof_copy: Path) -> None
     (proof_copy / name).write_bytes(content)
     told, ended = followed(proof_copy)
     assert words in (next(each.problem for each in told if each.problem) or "")
-    assert ended.how == "finished"
+    assert ended.reason == "finished"
 
 
 def test_a_checkpoint_of_another_state_is_told(proof_copy: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_directory_with_another_run_is_told(plain_proof: Path, tmp_path: Path)
         return tiny.plain().source
 
     _, ended = followed(run, source=replace_run)
-    assert ended.how == "replaced"
+    assert ended.reason == "replaced"
 
 
 def test_a_checkpoint_that_the_run_removes_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

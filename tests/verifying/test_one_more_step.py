@@ -9,9 +9,10 @@ import pytest
 from made_steps import INCONCLUSIVE, PASSED, made, spec_of
 
 from pol_jax.program.signature import Signature
+from pol_jax.protocol.trees import HostLeaves
 from pol_jax.reports.outcomes import Outcome
 from pol_jax.training.inputs import StepInput
-from pol_jax.verifying.compilations import DEFAULT, Compilation, Compilations, State
+from pol_jax.verifying.compilations import DEFAULT, Compilation, Compilations
 from pol_jax.verifying.one_more_step import stays_near
 
 
@@ -24,8 +25,8 @@ def test_one_more_step_knows_what_a_last_place_does(effect: float, outcome: Outc
 
     class Later(Compilations):
         def next_states(
-            self, results: Sequence[State], others: Sequence[State], inputs: Iterable[StepInput]
-        ) -> tuple[Sequence[State], Sequence[State]]:
+            self, results: Sequence[HostLeaves], others: Sequence[HostLeaves], inputs: Iterable[StepInput]
+        ) -> tuple[Sequence[HostLeaves], Sequence[HostLeaves]]:
             moved = [[later + (start[0] - own[0]) + np.float32(effect)] for start in others[1:]]
             return [[later] for _ in results], [[later + np.float32(1e-5)], *moved]
 

@@ -32,20 +32,20 @@ def line_chart(
     up = axis_of((value for _, value in points if value is not None), logarithmic=logarithmic)
     # SVG counts from the top.
     placed = [(across.at(step), None if value is None else 100 - up.at(value)) for step, value in points]
-    drawn = together(_across(across), _up(up), polyline(placed), *_lone(placed))
+    drawn = together(_horizontal_axis(across), _vertical_axis(up), polyline(placed), *_lone(placed))
     picture = tag("svg", tag("title", title), drawn, role="img", aria_label=f"{title}. {description}", class_="chart")
     labels = together(tag("div", y, class_="label"), picture, tag("div", "step", class_="label end"))
     return tag("div", labels, class_="plot")
 
 
-def _across(axis: Axis) -> Markup:
+def _horizontal_axis(axis: Axis) -> Markup:
     ticks = axis.ticks(4)
     names = labels([number(tick) for tick in ticks], [axis.at(tick) for tick in ticks])
     marks = [tag("text", name, x=place, y="100%", dy="1.4em", text_anchor=anchor) for name, place, anchor in names]
     return together(*marks, tag("line", x1="0%", x2="100%", y1="100%", y2="100%", class_="base"))
 
 
-def _up(axis: Axis) -> Markup:
+def _vertical_axis(axis: Axis) -> Markup:
     marks = []
     for tick in axis.ticks():
         place = f"{100 - axis.at(tick):.2f}%"

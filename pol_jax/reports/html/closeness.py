@@ -61,7 +61,7 @@ def _as_numbers(report: Report, unit: str) -> list[str]:
     counts = ", ".join(f"{outcomes[each]} {each}" for each in Outcome if outcomes[each])
     if len(report.compared) == 1:
         (only,) = report.compared
-        counts = f"{describe_steps(only.start, only.stop)}, {only.outcome}"
+        counts = f"{describe_steps(only.span)}, {only.outcome}"
     return [f"Compared as numbers, because the bits differ on this machine: {counts}."]
 
 
@@ -82,7 +82,7 @@ def _compared(compared: Sequence[Compared]) -> list[Markup]:
 
 
 def _describe_largest(compared: Compared) -> str:
-    share, steps = compared.relative(compared.error), describe_steps(compared.start, compared.stop)
+    share, steps = compared.relative(compared.error), describe_steps(compared.span)
     if math.isfinite(share):
         return f"The largest error is {describe_distance(share)} of the update, in {steps}."
     return f"The largest error is in {steps}: it is not finite, or the update there is 0 or not finite."
@@ -97,7 +97,7 @@ def _table(compared: Sequence[Compared]) -> Markup:
 
 def _row(compared: Compared) -> Markup:
     tone, sign = OUTCOMES[Outcome(compared.outcome)]
-    steps = describe_steps(compared.start, compared.stop)
+    steps = describe_steps(compared.span)
     outcome = together(tag("span", sign, class_="sign", aria_hidden="true"), compared.outcome)
     values = (
         tag("td", describe_distance(value), data_side=name.capitalize(), class_="value")

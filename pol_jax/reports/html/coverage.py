@@ -61,7 +61,7 @@ def _state(replay: Replay, report: Report) -> CellResult:
     outcomes = [
         each.outcome
         for each in report.compared
-        if replay.segment in each.segments or (of_step and (each.start, each.stop) == (replay.start, replay.stop))
+        if replay.segment in each.segments or (of_step and each.span == replay.span)
     ]
     return _STATES[outcomes[0] if outcomes else undecided]
 

@@ -63,8 +63,8 @@ def distance_chart(description: str, compared: Sequence[Compared]) -> Markup:
     picture = tag(
         "svg",
         tag("title", "Error of each comparison against its noise, tolerance, limit and update"),
-        _up(height),
-        _across(places, compared),
+        _grid_lines(height),
+        _step_labels(places, compared),
         *(_band(place, width, height, each) for place, each in zip(places, compared, strict=True)),
         _limits(places, width, height, compared),
         *(
@@ -97,7 +97,7 @@ def _finite(share: float) -> float | None:
     return share if math.isfinite(share) else None
 
 
-def _up(height: _Height) -> Markup:
+def _grid_lines(height: _Height) -> Markup:
     """Return the horizontal lines; that of the update is stronger than the others."""
     marks = [tag("line", x1="0%", x2="100%", y1="100%", y2="100%", class_="base")]
     outside = [(0.0, "0")] * height.zero + [(math.inf, "\u221e")] * height.infinite
@@ -115,7 +115,7 @@ def _up(height: _Height) -> Markup:
     return together(*marks, tag("line", x1="0%", x2="100%", y1=place, y2=place, class_="update"))
 
 
-def _across(places: Sequence[float], compared: Sequence[Compared]) -> Markup:
+def _step_labels(places: Sequence[float], compared: Sequence[Compared]) -> Markup:
     """Return the numbers of steps, as many as a narrow phone has room for."""
     names = labels([_name(each) for each in compared], places)
     return together(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pol_jax.protocol.policies import JointSegments, Policy, StepPolicy, TopSegments
+from pol_jax.protocol.spans import Span
 from pol_jax.reports.coverage import Coverage, Replay
 from pol_jax.reports.wording.quantities import describe_steps
 
@@ -30,11 +31,11 @@ def describe_coverage(coverage: Coverage, policy: Policy | StepPolicy) -> str:
 def describe_replay(replay: Replay) -> str:
     """Return whether a replay gave what the ledger says."""
     if replay.mismatch is None:
-        return f"{describe_steps(replay.start, replay.stop)}: the replay equals the ledger, bit for bit"
-    return describe_mismatch(replay.start, replay.stop, replay.mismatch, replay.fields)
+        return f"{describe_steps(replay.span)}: the replay equals the ledger, bit for bit"
+    return describe_mismatch(replay.span, replay.mismatch, replay.fields)
 
 
-def describe_mismatch(start: int, stop: int, mismatch: int, fields: Sequence[str]) -> str:
-    """Return the first step at which a replay differs from the ledger, and in which of its columns."""
+def describe_mismatch(span: Span, mismatch: int, fields: Sequence[str]) -> str:
+    """Return the first step at which the replay of a span differs from the ledger, and in which of its columns."""
     differs = f"the replay of step {mismatch} differs from the ledger ({', '.join(fields)})"
-    return f"{describe_steps(start, stop)}: {differs}" if stop > start + 1 else differs
+    return f"{describe_steps(span)}: {differs}" if span.stop > span.start + 1 else differs

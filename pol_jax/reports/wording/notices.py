@@ -106,13 +106,13 @@ def _tolerant(ancestors: Sequence[Ancestor]) -> list[str]:
     """Return the earlier proofs that were accepted within a tolerance, one line each."""
     return [
         f"the initial state comes from the run of {short_claim(each.claim)}, which was accepted within a tolerance: "
-        f"errors that it allows could add up to {_led(each)}"
+        f"errors that it allows could add up to {_possible_deviation(each)}"
         for each in ancestors
         if each.mode is Mode.TOLERANCE
     ]
 
 
-def _led(ancestor: Ancestor) -> str:
+def _possible_deviation(ancestor: Ancestor) -> str:
     """Return how far tolerances could have led an earlier run astray."""
     if ancestor.drift is None or not math.isfinite(ancestor.tolerated):
         return "any distance"

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pol_jax.errors import printable
+from pol_jax.protocol.spans import Span
 from pol_jax.reports.drift import Drift
 
 
-def describe_steps(start: int, stop: int) -> str:
-    """Return the steps that lead from the state after ``start`` to that after ``stop``.
+def describe_steps(span: Span) -> str:
+    """Return the steps of a span in words.
 
-    No step leads to the initial state, for which ``start`` is -1.
+    No step leads to the initial state, whose span starts at -1.
     """
-    if start < 0:
+    if span.start < 0:
         return "the initial state"
-    return f"steps {start + 1} to {stop}" if stop > start + 1 else f"step {stop}"
+    return f"steps {span.start + 1} to {span.stop}" if span.stop > span.start + 1 else f"step {span.stop}"
 
 
 def describe_distance(distance: float | None) -> str:
