@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import jax
 import msgspec
 import pytest
 from forge import Forger, refused, undecided
 
 from pol_jax.program.machine import current_environment
-from pol_jax.protocol.claim import INITIAL, Claim, EnvironmentFrom
-from pol_jax.protocol.environment import environment_differences
-from pol_jax.protocol.spans import Span
+from pol_jax.protocol.claim import EnvironmentFrom
 from pol_jax.reports.outcomes import Mode
 from pol_jax.reports.report import Report
 
@@ -113,32 +110,3 @@ def test_true_steps_are_accepted_wherever_they_are_said_to_be_made(forger: Forge
     report = verify_plain(forger.root)
     assert report
     assert report.mode is Mode.BITS
-
-
-def test_environments_of_steps() -> None:
-    """Each holds from the step after the one that is named; the initial state is of the first."""
-    environments = tuple(EnvironmentFrom(at, current_environment()) for at in (0, 6, 12))
-    claim = Claim("pol-jax/2", "00" * 32, "00" * 32, 24, "00" * 32, environments, ())
-    expected = {INITIAL: [0], Span(0, 6): [0], Span(5, 7): [0, 6], Span(6, 12): [6], Span(11, 24): [6, 12]}
-    assert {span: [each.start for each in claim.environments_of(span)] for span in expected} == expected
-
-
-@pytest.mark.parametrize(
-    "setting", ["JAX_DISABLE_MOST_OPTIMIZATIONS=True", "JAX_OPTIMIZATION_LEVEL=O0", "JAX_MEMORY_FITTING_LEVEL=O1"]
-)
-def test_other_settings_of_the_compiler_are_another_environment(setting: str) -> None:
-    """Bits of such a run may differ, and it would be rejected where only some of them do."""
-    name, value = setting.split("=")
-    usual, before = current_environment(), jax.config.values[name.lower()]
-    jax.config.update(name.lower(), True if value == "True" else value)
-    try:
-        assert environment_differences(current_environment(), usual) == [f"variables: {setting} against none"]
-    finally:
-        jax.config.update(name.lower(), before)
-    assert current_environment() == usual
-
-
-def test_another_number_of_threads_is_another_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = current_environment()
-    monkeypatch.setenv("NPROC", "1")
-    assert environment_differences(current_environment(), usual) == ["variables: NPROC=1 against none"]

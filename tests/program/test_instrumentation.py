@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exported_functions import exported
+from instrumented_steps import Function, X, nothing, observed, run
 from jax import lax
 
-from pol_jax.errors import BackendError
-from pol_jax.program import observed_step
-from pol_jax.program.instrumentation import BITS, own_bits
-from pol_jax.program.observed_step import ObservedStep, observe_step
-
-SHAPE = jax.ShapeDtypeStruct((4, 8), np.float32)
-KEY = jax.ShapeDtypeStruct((2,), np.uint32)
-X = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
-
-Function = Callable[[jax.Array], Any]
+from pol_jax.program.instrumentation import BITS
 
 
 def pooled(x: jax.Array) -> jax.Array:
@@ -59,31 +49,6 @@ FUNCTIONS: list[Function] = [
     lambda x: (lax.top_k(jnp.tanh(x), 3), jnp.argmax(jnp.sin(x), -1), jnp.argsort(jnp.cos(x), -1)),
     lambda x: lax.clamp(-0.5, jnp.tanh(x), jnp.mean(x)),
 ]
-
-
-def step_of(function: Function) -> Callable[..., Any]:
-    """A step whose only leaf, and only array of the batch, is what the function is of."""
-
-    def step(leaves: Any, batch: Any, key: Any) -> Any:
-        return tuple(jax.tree.leaves(function(leaves[0]))), (jnp.float32(0),)
-
-    return step
-
-
-def observed(function: Function, capacity: int = 8) -> tuple[Any, ObservedStep]:
-    program = exported(step_of(function), (SHAPE,), (SHAPE,), KEY)
-    return program, observe_step(program, capacity)
-
-
-def nothing(step: ObservedStep) -> list[np.ndarray]:
-    return [
-        np.full(each.shape, own_bits(site.dtype), each.dtype)
-        for each, site in zip(step.nothing_given(), step.sites, strict=True)
-    ]
-
-
-def run(step: ObservedStep, given: list[np.ndarray]) -> Any:
-    return jax.jit(step.call)((X,), (X,), np.zeros(2, np.uint32), tuple(given))
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -155,18 +120,3 @@ def test_operands_of_half_precision_are_shown_and_replaced(dtype: Any) -> None:
     given[0][1, 1] = np.array(0.5, dtype).view(np.uint16)
     (leaf,), _, _, _ = run(step, given)
     assert float(leaf[1, 1]) == 0.5
-
-
-def test_operands_beyond_the_limit_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observed_step, "MOST_BYTES", 100)
-    with pytest.raises(BackendError, match="operands of 128 bytes"):
-        observed(lambda x: jnp.sign(jnp.tanh(x)))
-
-
-def test_what_breaks_the_rewriting_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any) -> None:
-        raise KeyError("odd")
-
-    monkeypatch.setattr(observed_step, "instrument", broken)
-    with pytest.raises(BackendError, match="can't be followed"):
-        observed(lambda x: jnp.sign(jnp.tanh(x)))

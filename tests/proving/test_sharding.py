@@ -21,8 +21,7 @@ from jax.sharding import AbstractMesh, PartitionSpec
 from sharded import STEPS, records, shardings, task, trained
 
 import pol_jax
-from pol_jax.errors import BackendError, UsageError
-from pol_jax.program.placement import place
+from pol_jax.errors import UsageError
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.mesh import Mesh, MeshAxis
 from pol_jax.proving import preparation
@@ -226,11 +225,6 @@ def test_a_run_goes_on_with_its_own_shardings_alone(proof: Path, tmp_path: Path)
     copied = Path(shutil.copytree(proof, tmp_path / "proof"))
     with pytest.raises(UsageError, match=r"committed to the mesh data=2, model=2, and the given one is data=1"):
         train(TASK, copied, mesh=ONE, shardings=(WHOLE, WHOLE))
-
-
-def test_a_mesh_of_more_devices_than_there_are_is_refused() -> None:
-    with pytest.raises(BackendError, match="the run's mesh has 4096 devices"):
-        place(Mesh((MeshAxis("data", 4096),), ((),), ()))
 
 
 @pytest.mark.parametrize("address", ["gs://bucket/run", "s3://bucket/run", "gs:/bucket"])
