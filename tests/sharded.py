@@ -23,15 +23,20 @@ from jax.sharding import AbstractMesh, AxisType, PartitionSpec
 from unsandboxed import verify
 
 import pol_jax
+from pol_jax.protocol.mesh import Mesh
 from pol_jax.proving import recording
-from pol_jax.proving.sharding import Shardings
+from pol_jax.proving.choices import PRNG
+from pol_jax.proving.sharding import Shardings, committed_mesh
 from pol_jax.storage.checkpoint_writer import CheckpointWriter
+from pol_jax.training.export import structure_of
 from pol_jax.training.processes import Processes
 from pol_jax.training.shards import ShardedLayout, ShardedState
 from pol_jax.training.task import Key, PyTree
 
 STEPS: Final = 8
 INTERVAL: Final = 4
+AXES: Final = AbstractMesh((2, 2), ("data", "model"))
+WHOLE: Final = PartitionSpec()
 _RECORDS: Final = 64
 _FEATURES: Final = 16
 _PATIENCE: Final = 120
@@ -112,6 +117,13 @@ def naming_devices(how: str, arithmetic: Literal["exact"] | None = None) -> pol_
         return {"w": state["w"] - 0.1 * momentum.reshape(_FEATURES, 2), "momentum": momentum}, {"loss": loss}
 
     return pol_jax.Task(f"naming {how}", init, step, records(), 8, STEPS, INTERVAL, arithmetic=arithmetic)
+
+
+def mesh_of(how: str, state: Any = None) -> Mesh:
+    """The committed mesh of `naming_devices`, of four devices; its state is cut as told, or as `shardings` says."""
+    task = naming_devices(how)
+    cut = shardings(task) if state is None else (state, WHOLE)
+    return committed_mesh(AXES, cut, structure_of(task, PRNG), task.batch_size)
 
 
 def mesh(data: int = 2, model: int = 2) -> jax.sharding.Mesh:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from commands import pol
 
@@ -15,7 +14,7 @@ from pol_jax.attesting.subjects import PARAMETERS, STATE
 from pol_jax.cli.output_file import proof_around, write_new
 from pol_jax.errors import ProofError, UsageError
 from pol_jax.storage.checkpoint_names import checkpoint_name
-from pol_jax.storage.final_arrays import read_final_state, select_parameters
+from pol_jax.storage.final_arrays import read_final_state
 from pol_jax.storage.proof import open_proof
 
 
@@ -104,9 +103,3 @@ def test_a_final_checkpoint_that_is_not_the_claimed_one_is_not_signed(signed: Pa
     (proof / "claim.json").unlink()
     unfinished = pol("sign", proof, "--key", signed / "key.pem")
     assert (unfinished.exit_code, "not finished" in unfinished.stderr) == (2, True)
-
-
-def test_a_state_without_parameters_is_all_parameters() -> None:
-    one = np.zeros(1)
-    assert select_parameters({"/w": one, "/paramsx": one}).keys() == {"/w", "/paramsx"}
-    assert select_parameters({"/params": one, "/w": one}).keys() == {"/params"}

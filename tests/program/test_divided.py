@@ -13,26 +13,16 @@ import numpy as np
 import pytest
 from jax._src.export import _export
 from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
-from sharded import naming_devices, shardings
+from sharded import WHOLE, mesh_of, naming_devices
 
-from pol_jax.errors import BackendError, ProofError, TaskError, UserCodeError
+from pol_jax.errors import BackendError, ProofError, TaskError
 from pol_jax.program.artifact import STEP_FILE, Artifacts, executing, load_program
 from pol_jax.program.divided import cuts_of, says_other_cuts
 from pol_jax.program.signature import Signature
 from pol_jax.program.stablehlo import parsed
 from pol_jax.protocol.mesh import Mesh
 from pol_jax.proving.choices import PRNG
-from pol_jax.proving.sharding import committed_mesh
-from pol_jax.training.export import export_task, signature_of, structure_of
-
-AXES = AbstractMesh((2, 2), ("data", "model"))
-WHOLE = PartitionSpec()
-
-
-def mesh_of(how: str, state: Any = None) -> Mesh:
-    task = naming_devices(how)
-    cut = shardings(task) if state is None else (state, WHOLE)
-    return committed_mesh(AXES, cut, structure_of(task, PRNG), task.batch_size)
+from pol_jax.training.export import export_task, signature_of
 
 
 def made(how: str, mesh: Mesh | None = None) -> tuple[Artifacts, Signature]:
@@ -199,24 +189,6 @@ def test_a_program_for_one_device_says_no_shardings(mapped: tuple[Artifacts, Sig
     forged = replace(init, _out_named_shardings=(added,) * len(init.out_avals))
     with pytest.raises(ProofError, match=r"init.jax_export: is cut in other ways among the devices than the commit"):
         load_program(Artifacts(bytes(forged.serialize()), artifacts.step), signature)
-
-
-@pytest.mark.parametrize("how", ["shard_map", "constraint"])
-def test_without_a_mesh_the_error_says_what_is_missing(how: str) -> None:
-    with pytest.raises(UserCodeError, match=r"step: .*mesh.*; a task that names devices .* needs mesh=\.\.\. and"):
-        signature_of(naming_devices(how), PRNG)
-
-
-def test_a_mesh_of_the_tasks_own_is_missed_too() -> None:
-    """On one device it is no error to trace it: only the program shows it."""
-    own = naming_devices("axes")
-    with pytest.raises(TaskError, match=r"step: a task that names devices .* needs mesh=\.\.\. and shardings="):
-        export_task(own, signature_of(own, PRNG))
-
-
-def test_a_mesh_of_other_axes_is_refused_with_the_cure() -> None:
-    with pytest.raises(UserCodeError, match=r"step: .*should match the mesh.*; leave mesh=\.\.\. out of jax.shard_map"):
-        signature_of(naming_devices("explicit"), PRNG, mesh_of("shard_map"))
 
 
 def test_a_mesh_of_the_tasks_own_gives_the_same_program(mapped: tuple[Artifacts, Signature]) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import tiny
 from commands import pol
-from orbax.checkpoint import v1 as ocp
 from safetensors.numpy import save_file
 from tiny import NONCE
 from unsandboxed import verify
@@ -20,7 +19,6 @@ from pol_jax.reports.identity import Deployed
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.final_arrays import read_final_state, select_parameters
-from pol_jax.storage.model_files import read_model
 from pol_jax.storage.proof import open_proof
 from pol_jax.verifying.deployed import compare_deployed
 
@@ -95,15 +93,6 @@ def test_an_earlier_checkpoint_is_the_nearest_step(plain_proof: Path) -> None:
         assert report.verdict is Verdict.ACCEPTED
         assert report.deployed is not None
         assert (report.deployed.difference, report.deployed.nearest) == ("different" if nearest else "equal", nearest)
-
-
-def test_the_last_step_of_a_checkpoint_manager_is_read(state: NamedArrays, tmp_path: Path) -> None:
-    parameters = {"params": {"w": state["/params/w"], "b": state["/params/b"]}}
-    for step, change in ((1, 1.0), (2, 0.0)):
-        moved = {"params": {name: values + np.float32(change) for name, values in parameters["params"].items()}}
-        ocp.save(tmp_path / "manager" / str(step), moved)
-    assert compared(read_model(tmp_path / "manager"), state).difference == "equal"
-    assert compared(read_model(tmp_path / "manager" / "1"), state).difference == "different"
 
 
 def test_nothing_is_compared_with_a_proof_that_is_not_accepted(proof_copy: Path) -> None:
