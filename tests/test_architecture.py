@@ -96,10 +96,6 @@ NO_NAMES_OF_VARIABLES = {"of", "there", "came", "mine", "false"}
 """Words that say nothing of what a variable holds."""
 
 TESTED_ELSEWHERE = {
-    "exact/test_laws.py": "exact.conversions exact.error_functions exact.exponentials exact.grid exact.powers"
-    " exact.products exact.quotients exact.remainders exact.sums exact.trigonometry exact.values",
-    "exact/test_self_testing.py": "exact.operations exact.vectors exact.windows exact.scatters exact.convolutions",
-    "exact/test_transform.py": "exact.control exact.interpreter exact.primitives exact.rules",
     "backends/test_measurement.py": "backends.comparison",
     "backends/test_runner.py": "backends.worker",
     "proving/test_sharding.py": "sandbox.virtual_devices",
@@ -322,7 +318,6 @@ def test_test_files_mirror_the_packages() -> None:
     """Beside those of modules: attacks by stage; documents, examples, notebooks, scripts; what has several modules."""
     several = {
         "backends/test_compare_backends.py",
-        "exact/test_laws.py",
         "integrations/flower/test_example.py",
         "cli/test_interrupted_train.py",
         "cli/test_parsing.py",

@@ -6,10 +6,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from exact_laws import COUNT, arrays, compiled, same
+from hypothesis import example, given, settings
 from jax import lax
 
 from pol_jax.exact import exact
 from pol_jax.exact.guard import Guard, opaque_zero
+from pol_jax.exact.values import canonical_constant
 from pol_jax.exact.vectors import load_vectors
 
 KEY = np.array([7, 9], np.uint32)
@@ -66,3 +69,20 @@ def test_an_argument_that_is_known_at_compile_time_makes_no_zero() -> None:
     x = np.ones(8, np.float32)
     text = optimised(lambda key: exact(lambda x, key, half: x * x + half * x + key[0])(x, key, np.float32(0.5)), KEY)
     assert "remainder" in text
+
+
+@settings(max_examples=40)
+@given(arrays, arrays)
+@example(np.full(COUNT, -0.0, np.float32), np.full(COUNT, 2.0**-130, np.float32))
+def test_sums_are_rounded_once_and_never_subnormal(x: np.ndarray, y: np.ndarray) -> None:
+    total, difference = compiled(_sums)(x, y)
+    for found, expected in ((total, np.add), (difference, np.subtract)):
+        with np.errstate(over="ignore"):
+            single = expected(canonical_constant(x), canonical_constant(y))
+        found = np.asarray(found)
+        same(found, list(single))
+        assert not (np.abs(found[found != 0]) < 2.0**-126).any()
+
+
+def _sums(x: Any, y: Any) -> Any:
+    return x + y, x - y

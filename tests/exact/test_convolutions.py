@@ -1,0 +1,58 @@
+"""Convolutions are exact sums: of small whole numbers they are what a plain loop gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from exact_laws import by_numpy
+from jax import lax
+
+from pol_jax.exact.convolutions import Window
+
+SOURCE = np.random.default_rng(0)
+IMAGES = SOURCE.integers(-9, 9, (2, 5, 4, 4)).astype(np.float32)  # n, height, width, channels
+FILTERS = SOURCE.integers(-9, 9, (3, 2, 4, 6)).astype(np.float32)  # height, width, channels, outputs
+
+
+def looped(
+    images: np.ndarray, filters: np.ndarray, strides: tuple[int, int], padding: list[tuple[int, int]], groups: int = 1
+) -> np.ndarray:
+    """A convolution, one place and one output after the other."""
+    padded = np.pad(images, [(0, 0), *padding, (0, 0)])
+    height, width = filters.shape[:2]
+    places = [
+        (size - part) // step + 1 for size, part, step in zip(padded.shape[1:3], (height, width), strides, strict=True)
+    ]
+    found = np.zeros((len(images), *places, filters.shape[3]), np.float32)
+    of_input, of_output = filters.shape[2], filters.shape[3] // groups
+    for row, column, output in np.ndindex(*places, filters.shape[3]):
+        top, left, first = row * strides[0], column * strides[1], output // of_output * of_input
+        part = padded[:, top : top + height, left : left + width, first : first + of_input]
+        found[:, row, column, output] = (part * filters[..., output]).sum((1, 2, 3))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("strides", "padding", "groups"),
+    [((1, 1), [(0, 0), (0, 0)], 1), ((2, 1), [(1, 2), (0, 1)], 1), ((1, 2), [(1, 1), (1, 1)], 2)],
+)
+def test_a_convolution_is_that_of_a_plain_loop(
+    strides: tuple[int, int], padding: list[tuple[int, int]], groups: int
+) -> None:
+    def convolved(images: Any, filters: Any) -> Any:
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return lax.conv_general_dilated(
+            images, filters, strides, padding, dimension_numbers=numbers, feature_group_count=groups
+        )
+
+    filters = FILTERS[:, :, : 4 // groups]
+    (found,) = by_numpy(convolved, IMAGES, filters)
+    np.testing.assert_array_equal(found, looped(IMAGES, filters, strides, padding, groups))
+
+
+def test_places_are_counted_with_padding_strides_and_dilation() -> None:
+    options = {"window_strides": (2, 1), "rhs_dilation": (1, 2), "lhs_dilation": (1, 3), "padding": ((1, 0), (-1, 2))}
+    assert Window.of((5, 4), (3, 2), options).places == (2, 9)
+    assert Window.of((1, 1), (3, 2), options).places == (0, 0)
