@@ -45,3 +45,9 @@ def test_every_half_precision_number_is_the_same_in_float32() -> None:
         with np.errstate(all="ignore"):
             expected = canonical_constant(x.astype(np.float32))
         np.testing.assert_array_equal(found, expected)
+
+
+def test_the_middle_of_two_numbers_goes_to_the_even_one() -> None:
+    x = np.array([257, 259, -1 - 2**-8, 1 + 3 * 2**-8, 2049, 2051, 2**-25, 3 * 2**-25], np.float32)
+    for found, dtype in zip(by_numpy(_halves, x), (jnp.bfloat16, np.float16), strict=True):
+        np.testing.assert_array_equal(found, x.astype(dtype))

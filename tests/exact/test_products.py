@@ -44,8 +44,9 @@ def _product(x: Any, y: Any) -> Any:
 def test_batches_and_contracted_axes_may_lie_anywhere() -> None:
     """The products of small whole numbers are what NumPy says, whatever the order of axes."""
     source = np.random.default_rng(0)
-    a, b = (source.integers(-9, 9, shape).astype(np.float32) for shape in ((3, 2, 4), (4, 3, 5)))
-    (found,) = by_numpy(lambda a, b: lax.dot_general(a, b, (((2,), (0,)), ((0,), (1,)))), a, b)
-    np.testing.assert_array_equal(found, np.einsum("brk,kbc->brc", a, b))
+    a, b = (source.integers(-9, 9, shape).astype(np.float32) for shape in ((3, 2, 4), (5, 3, 4)))
+    b *= np.float32(2) ** np.arange(0, 50, 10, dtype=np.float32)[:, None, None]  # each column has a grid of its own
+    (found,) = by_numpy(lambda a, b: lax.dot_general(a, b, (((2,), (2,)), ((0,), (1,)))), a, b)
+    np.testing.assert_array_equal(found, np.einsum("brk,cbk->brc", a, b))
     (turned,) = by_numpy(lambda a, b: lax.dot_general(a, b, (((0,), (1,)), ((), ()))), a, b)
-    np.testing.assert_array_equal(turned, np.einsum("krm,nkc->rmnc", a, b))
+    np.testing.assert_array_equal(turned, np.einsum("krm,ckn->rmcn", a, b))

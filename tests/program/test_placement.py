@@ -11,19 +11,19 @@ from pol_jax.errors import BackendError
 from pol_jax.program.placement import axes_alone, axes_of, place
 from pol_jax.protocol.mesh import Mesh, MeshAxis
 
-FOUR = Mesh((MeshAxis("data", 2), MeshAxis("model", 2)), ((("data", "model"), ()), ((),), ()), ("data",))
+SIX = Mesh((MeshAxis("data", 2), MeshAxis("model", 3)), ((("data", "model"), ()), ((),), ()), ("data",))
 ONE = Mesh((MeshAxis("data", 1),), ((("data",),), ((), ())), ("data",))
 
 
 def test_each_leaf_and_the_batch_are_cut_as_the_mesh_says() -> None:
-    found = place(FOUR, axes_of(FOUR))
+    found = place(SIX, axes_of(SIX))
     assert [each.spec for each in found.state] == [
         PartitionSpec(("data", "model"), None),
         PartitionSpec(None),
         PartitionSpec(),
     ]
     assert (found.batch.spec, found.whole.spec) == (PartitionSpec("data"), PartitionSpec())
-    assert dict(axes_of(FOUR).shape) == {"data": 2, "model": 2}
+    assert dict(axes_of(SIX).shape) == {"data": 2, "model": 3}
 
 
 def test_a_mesh_of_more_devices_than_there_are_is_refused() -> None:

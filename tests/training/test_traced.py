@@ -27,13 +27,18 @@ def test_what_names_no_device_is_traced_once_and_exported_for_one() -> None:
     assert (exported.nr_devices, exported.platforms) == (1, ("cpu", "cuda", "tpu"))
 
 
-def test_an_error_that_says_nothing_of_a_mesh_is_passed_on_as_it_is() -> None:
+@pytest.mark.parametrize(
+    ("problem", "cure"),
+    [("KeyError: 'image'", ""), ("no mesh is set", "; a task that names devices (jax.shard_map, or a sharding")],
+)
+def test_an_error_has_the_cure_if_it_speaks_of_a_mesh(problem: str, cure: str) -> None:
     def fail() -> Any:
-        raise UserCodeError("step: in f: KeyError: 'image'")
+        raise UserCodeError(f"step: in f: {problem}")
 
     with pytest.raises(UserCodeError) as raised:
         traced(fail, None)
-    assert str(raised.value) == "step: in f: KeyError: 'image'"
+    before, _, after = str(raised.value).partition(problem)
+    assert (before, after[: len(cure)], bool(after)) == ("step: in f: ", cure, bool(cure))
 
 
 def test_a_callback_is_refused_before_anything_is_exported() -> None:
