@@ -29,7 +29,7 @@ ACCEPTED = {
     "records that are any pytree": "test_api.py::test_state_and_records_may_be_any_pytree",
     "Hugging Face, Grain": "test_recipes.py::test_a_data_set_is_a_source_as_it_is",
     "names that look like markup": "test_train.py::test_names_are_no_markup",
-    "any path": "test_checkpoints.py::test_other_paths_are_read",
+    "any path": "test_orbax_settings.py::test_other_paths_are_read",
     "terminals of few characters": "test_train.py::test_a_terminal_that_can_t_show_a_character_is_no_reason_to_stop",
     "few checkpoints, rare witnesses": "test_thinned_proofs.py",
     "files of git, Hugging Face and systems beside a proof": "test_conformance.py",
