@@ -120,8 +120,7 @@ TESTED_ELSEWHERE = {
     "test_api.py": "proving.finishing proving.recording proving.run_options proving.train",
     "proving/test_state_chain.py": "proving.step_counter",
     "proving/test_opener.py": "proving.regeneration",
-    "proving/test_resumption.py": "proving.choices proving.commit proving.open_run proving.preparation"
-    " proving.recorder",
+    "proving/test_resumption.py": "proving.choices proving.commit proving.aim proving.preparation proving.recorder",
     "reports/test_report.py": "reports.comparison reports.coverage reports.drift reports.outcomes reports.provenance"
     " reports.states reports.wording.coverage",
     "reports/html/test_page.py": "html reports.html.closeness reports.html.course reports.html.environments"
