@@ -21,7 +21,8 @@ class Dependence(msgspec.Struct, frozen=True):
 
     Attributes:
         step: which one was tried.
-        batch: the change by a batch whose numbers stand in other places; None if it is not finite, or nothing moves.
+        batch: the change by a batch whose numbers stand in other places; None if it is not finite, nothing moves, or
+            no places would make it another one.
         batch_leaf: path of the leaf that depends on it least; None likewise.
         state: the change by a state whose floating-point numbers stand in other places of their leaves; likewise.
         state_leaf: path of the leaf that depends on it least; None likewise.

@@ -63,17 +63,49 @@ def probe_dependence(program: Program, before: HostLeaves, given: StepInput) -> 
     as_it_was, rearranged = start.__getitem__, partial(_rearranged, spec, start)
     # An intervention is part of the state that the step starts from, and is put in before.
     given = replace(given, changed={})
-    other = replace(given, batch=tuple(_moved_on(np.asarray(leaf)) for leaf in given.batch))
     own = as_it_was, _execute(program, as_it_was, given)
-    batch, batch_leaf = _least_change(spec, own, (as_it_was, _execute(program, as_it_was, other)))
-    give_memory_back(nbytes(spec))
-    state, state_leaf = _least_change(spec, own, (rearranged, _execute(program, rearranged, given)))
+    batch = batch_leaf = state = state_leaf = None
+    numbers = [np.asarray(leaf) for leaf in given.batch]
+    others = _other_batch(numbers)
+    # A step that is compared with itself would seem to depend on nothing.
+    if _differ(numbers, others):
+        other = replace(given, batch=tuple(others))
+        batch, batch_leaf = _least_change(spec, own, (as_it_was, _execute(program, as_it_was, other)))
+        give_memory_back(nbytes(spec))
+    if any(_differ([leaf], [rearranged(at)]) for at, leaf in enumerate(start)):
+        state, state_leaf = _least_change(spec, own, (rearranged, _execute(program, rearranged, given)))
     return Dependence(given.step, batch, batch_leaf, state, state_leaf)
+
+
+def _other_batch(batch: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the batch with its numbers in other places; the first record in all places, if records only change theirs.
+
+    Sums over a batch are the same in any order of its records.
+    """
+    turns = {_turned_records(leaf) for leaf in batch if leaf.size}
+    if len(turns) == 1 and None not in turns:
+        return [np.repeat(leaf[:1], len(leaf), axis=0) for leaf in batch]
+    return [_moved_on(leaf) for leaf in batch]
+
+
+def _turned_records(leaf: np.ndarray) -> int | None:
+    """Return by how many whole records the numbers of a leaf of a batch move on; None if they leave their records."""
+    records, rest = divmod(_way(leaf.size), leaf.size // len(leaf))
+    return None if rest else records
+
+
+def _differ(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> bool:
+    return any(a is not b and a.tobytes() != b.tobytes() for a, b in zip(first, second, strict=True))
 
 
 def _moved_on(leaf: np.ndarray) -> np.ndarray:
     """Return the same numbers in other places: whatever holds for all of them, such as a sign, still holds."""
-    return np.roll(leaf.reshape(-1), leaf.size // 2 + 1).reshape(leaf.shape)
+    return np.roll(leaf.reshape(-1), _way(leaf.size)).reshape(leaf.shape)
+
+
+def _way(size: int) -> int:
+    """Return by how many places each of so many numbers moves on: about half of them, and never all the way around."""
+    return size // 2 + (size > 2)
 
 
 def _rearranged(spec: StateSpec, state: HostLeaves, at: int) -> np.ndarray:

@@ -50,7 +50,10 @@ def pulled(pull: Pull) -> Task:
 
 
 def probed(pull: Pull, path: Path) -> Dependence:
-    task = pulled(pull)
+    return probed_task(pulled(pull), path)
+
+
+def probed_task(task: Task, path: Path) -> Dependence:
     path.mkdir(exist_ok=True)
     commitment, _ = write_commitment(path, task, Choices(), Silent())
     program, (given,) = open_proof(path).program(), step_inputs(commitment, task.source, 1, 2)
@@ -92,3 +95,53 @@ def test_what_is_too_large_or_moves_nothing_is_left_out(tmp_path: Path, monkeypa
     monkeypatch.setattr(dependence_probe, "_MOST_BYTES", 8)
     with pytest.raises(AssertionError):
         probed(lambda w, gradient: gradient, tmp_path / "other")
+
+
+def line(records: int, batch_size: int) -> Task:
+    """Two scalars, fitted to records of two scalars."""
+
+    def init(key: Key) -> PyTree:
+        return {"line": jax.random.normal(key, (2,))}
+
+    def step(state: PyTree, batch: PyTree, key: Key) -> tuple[PyTree, PyTree]:
+        def loss_of(line: jax.Array) -> jax.Array:
+            return jnp.mean((line[0] * batch["x"] + line[1] - batch["y"]) ** 2)
+
+        loss, gradient = jax.value_and_grad(loss_of)(state["line"])
+        return {"line": state["line"] - 0.1 * gradient}, {"loss": loss}
+
+    x = np.linspace(1, 2, records, dtype=np.float32)
+    return Task("line", init, step, Arrays({"x": x, "y": x * x}), batch_size, 4)
+
+
+def mean_of(records: np.ndarray) -> Task:
+    """One scalar, which is drawn to the mean of the records."""
+
+    def init(key: Key) -> PyTree:
+        return {"mean": jnp.float32(0.5)}
+
+    def step(state: PyTree, batch: PyTree, key: Key) -> tuple[PyTree, PyTree]:
+        away = state["mean"] - batch["x"].mean()
+        return {"mean": state["mean"] - 0.1 * away}, {"loss": away * away}
+
+    return Task("mean", init, step, Arrays({"x": records}), 2, 4)
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 8])
+def test_records_of_scalars_are_no_other_batch_in_another_order(tmp_path: Path, batch_size: int) -> None:
+    """A sum over a batch is the same in any order, and one or two numbers moved on by two are where they were."""
+    found = probed_task(line(16, batch_size), tmp_path)
+    assert (found.batch or 0) > 0.001
+    assert (found.state or 0) > 0.1
+    assert warnings(found) == []
+
+
+def test_of_a_single_number_the_dependence_is_not_known(tmp_path: Path) -> None:
+    found = probed_task(line(4, 1), tmp_path / "record")
+    assert (found.batch, found.batch_leaf) == (None, None)
+    assert (found.state or 0) > 0.01
+    found = probed_task(mean_of(np.arange(4, dtype=np.float32)), tmp_path / "state")
+    assert (found.batch or 0) > 0.001
+    assert (found.state, found.state_leaf) == (None, None)
+    found = probed_task(mean_of(np.ones(4, np.float32)), tmp_path / "alike")
+    assert found.batch is None
