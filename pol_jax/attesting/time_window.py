@@ -57,13 +57,13 @@ class Timestamp:
 
     @property
     def latest(self) -> datetime:
-        """Return the latest time that it may mean."""
-        return self.time + self.accuracy
+        """Return the latest time that it may mean, to the microsecond: any of its second, if it has no fraction."""
+        return self.end - (_ZERO if self.time.microsecond else timedelta.resolution)
 
     @property
     def end(self) -> datetime:
         """Return the time before which it was certainly made: a second more where there is no fraction of one."""
-        return self.latest + (_ZERO if self.time.microsecond else RESOLUTION)
+        return self.time + self.accuracy + (_ZERO if self.time.microsecond else RESOLUTION)
 
 
 @dataclass(frozen=True)

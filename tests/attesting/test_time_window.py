@@ -89,6 +89,25 @@ def test_times_out_of_order_are_refused() -> None:
         assert found.describe()[0] == found.problems[0]
 
 
+def test_a_second_that_was_cut_off_is_for_the_prover_in_every_order() -> None:
+    """12:00:00.9 is written as 12:00:00 by an authority that writes whole seconds, beside one that writes fractions."""
+    half, late = SECOND / 2, NOON + 9 * HOUR
+    assert stamp(NOON).latest == NOON + 2 * SECOND - timedelta.resolution
+    assert stamp(NOON + half).latest == NOON + half + SECOND
+    for times in (
+        {"beacon": NOON + SECOND, "commitment": stamp(NOON, half)},
+        {"beacon": NOON + SECOND, "envelope": stamp(NOON, half)},
+        {"commitment": stamp(NOON + half, timedelta(0)), "envelope": stamp(NOON, timedelta(0))},
+    ):
+        assert window_of(now=late, **times)
+    for times in (
+        {"beacon": NOON + 2 * SECOND, "commitment": stamp(NOON, half)},
+        {"beacon": NOON + SECOND, "envelope": stamp(NOON, timedelta(0))},
+        {"commitment": stamp(NOON + SECOND, timedelta(0)), "envelope": stamp(NOON, timedelta(0))},
+    ):
+        assert not window_of(now=late, **times)
+
+
 def test_times_of_the_future_are_refused() -> None:
     ahead = NOON + CLOCK_SLACK + 2 * SECOND
     for times, what in (
