@@ -136,11 +136,15 @@ def converse(setup: Setup, caller: Caller, readable: list[str], bounds: Bounds) 
 
 
 def _without_child(setup: Setup, reached: Stage, what: str) -> Report:
-    """Return the report on a verification whose process was lost in a stage: those before it were passed."""
+    """Return the report on a verification whose process was lost in a stage: those before it were passed.
+
+    But the initial state is judged together with the replay, so that it was not judged where the replay has no result.
+    """
     request = setup.request
     report = Report.unfinished(
         request.policy, request.nonce, current_environment(), exact=request.exact, leaves=request.leaves
     )
     for stage in list(Stage)[: reached.value - 1]:
-        report = report.with_stage(stage, Outcome.PASSED)
+        if stage is not Stage.INITIAL_STATE:
+            report = report.with_stage(stage, Outcome.PASSED)
     return interrupted(report, reached, BackendError(f"the process that reads the proof {what}"))
