@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jax import lax
 
-from pol_jax.exact.grid import bits_for, grid_of, rounded
+from pol_jax.exact.grid import bits_for, block_of, grid_of, rounded
 from pol_jax.exact.guard import Guard
 from pol_jax.exact.products import integer_dot
 from pol_jax.exact.values import INT64, Array
@@ -165,6 +165,9 @@ def _scattered_sums(images: Array, filters: Array, window: Window, p: int) -> Ar
     matrix = lax.transpose(filters, (0, *range(2, space + 2), 1, space + 2))
     # [groups, n, *space, *window, outputs]
     products = integer_dot(images, matrix, (((space + 2,), (space + 2,)), ((space + 1,), (0,))), p)
+    if math.prod(window.size) * filters.shape[-1] > block_of(p):
+        # Each product is exact in float64, and what they add up to may be beyond 2**53.
+        products = lax.convert_element_type(products, INT64)
     parts = []
     for at in np.ndindex(window.size):
         start = (*(0 for _ in range(2 + space)), *at, 0)

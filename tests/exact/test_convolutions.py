@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
-from exact_laws import by_numpy
+from exact_laws import by_numpy, compiled, rounded
 from jax import lax
 
 from pol_jax.exact.convolutions import Window
+from pol_jax.exact.grid import bits_for, block_of
 
 SOURCE = np.random.default_rng(0)
 IMAGES = SOURCE.integers(-9, 9, (2, 5, 4, 4)).astype(np.float32)  # n, height, width, channels
@@ -56,3 +58,21 @@ def test_places_are_counted_with_padding_strides_and_dilation() -> None:
     options = {"window_strides": (2, 1), "rhs_dilation": (1, 2), "lhs_dilation": (1, 3), "padding": ((1, 0), (-1, 2))}
     assert Window.of((5, 4), (3, 2), options).places == (2, 9)
     assert Window.of((1, 1), (3, 2), options).places == (0, 0)
+
+
+@pytest.mark.parametrize(("padding", "place"), [("SAME", 3), ("VALID", 0)])
+def test_a_long_convolution_is_an_exact_sum(padding: str, place: int) -> None:
+    """In float64 the six ones would be lost, each by itself, and a sum just above a middle rounded down."""
+    width, channels, unit, largest = 8, 8192, np.float32(2**-19), np.float32(2 - 2**-23)
+    assert (bits_for(width * channels), block_of(20)) == (20, channels)  # so `unit` is 1, and `largest` is 2**20
+    image, kernel = np.zeros((1, width, channels), np.float32), np.zeros((width, channels, 1), np.float32)
+    image[0, 0] = kernel[0, :, 0] = largest  # 2**13 products of 2**40
+    image[0, 1, 0], kernel[1, 0, 0] = largest, 2**9 * unit
+    image[0, 2:, 0] = kernel[2:, 0, 0] = unit
+    total = 2**53 + 2**29 + width - 2
+
+    def convolved(image: Any, kernel: Any) -> Any:
+        return lax.conv_general_dilated(image, kernel, (1,), padding, dimension_numbers=("NWC", "WIO", "NWC"))
+
+    # One by scattering, the other by gathering, which was exact all along.
+    assert np.asarray(compiled(convolved)(image, kernel))[0, place, 0] == rounded(Fraction(total, 2**38))
