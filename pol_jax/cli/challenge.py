@@ -40,7 +40,7 @@ def challenge_command(
         print_line(console, given.draw.describe())
     draw = _option(nonce_bytes, nonce_round)
     for name, value in (("--confidence", confidence), ("--fraction", fraction)):
-        draw += [name, f"{value:g}"] if value else []
+        draw += [name, repr(value)] if value else []  # with every digit: the draw depends on them
     print_command(console, "the prover runs:   ", ["pol open PROOF", *draw, "--out FILE"])
     print_command(console, "the verifier runs: ", ["pol verify CLAIM", "--opening FILE", *draw])
 

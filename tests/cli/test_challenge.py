@@ -35,6 +35,15 @@ def test_the_same_nonce_draws_the_same_steps(plain_proof: Path) -> None:
     assert "pol open PROOF --nonce" in one.output
 
 
+def test_the_printed_commands_draw_the_same_steps(plain_proof: Path) -> None:
+    """Every digit counts: a confidence that is rounded is another draw, or none."""
+    digits = "--confidence 0.9999999 --fraction 0.1234567"
+    shown = pol("challenge", plain_proof, "--nonce", "ab" * 16, *digits.split())
+    lines = [line for line in shown.output.splitlines() if "pol open" in line or "pol verify" in line]
+    assert len(lines) == 2
+    assert all(digits in line for line in lines)
+
+
 def test_roots_without_a_round_are_refused(runs: Path, tmp_path: Path) -> None:
     refused = pol("challenge", runs / "a", "--tsa-roots", tmp_path / "roots")
     assert (refused.exit_code, "give --nonce-round too" in refused.stderr) == (2, True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.dependence import Dependence
 from pol_jax.reports.report import Report
-from pol_jax.reports.wording.quantities import percent, with_shares
+from pol_jax.reports.wording.quantities import percent, whole_percent, with_shares
 
 
 def describe_drift(report: Report) -> list[str]:
@@ -24,7 +24,7 @@ def describe_drift(report: Report) -> list[str]:
     left_out = seen is None or len(seen.replayed) < seen.segments
     # Where everything was replayed, there is no update that was not checked.
     if drift.unchecked is not None and (left_out or drift.unchecked):
-        sure = "" if drift.confidence is None else f", with {100 * drift.confidence:.6g}% confidence"
+        sure = "" if drift.confidence is None else f", with {whole_percent(drift.confidence)} confidence"
         most = f"at most {with_shares(drift.unchecked, drift)}{sure}"
         lines.append(f"false updates among those that were not checked could add up to {most}")
     if drift.tolerated:

@@ -13,7 +13,7 @@ from pol_jax.protocol.policies import (
     StepPolicy,
     TopSegments,
 )
-from pol_jax.reports.wording.quantities import ranges
+from pol_jax.reports.wording.quantities import ranges, whole_percent
 
 
 def describe_policy(policy: Policy | StepPolicy) -> str:
@@ -53,7 +53,7 @@ def options(policy: Policy | StepPolicy) -> str:
 
 
 def _sure(policy: RandomSegments | JointSegments | RandomSteps) -> str:
-    confidence, fraction = (f"{100 * share:.6g}%" for share in (policy.confidence, policy.fraction))
+    confidence, fraction = whole_percent(policy.confidence), whole_percent(policy.fraction)
     return f"enough to meet a false one with {confidence} probability if {fraction} of all are false"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 from pol_jax.errors import printable
 from pol_jax.protocol.spans import Span
@@ -41,6 +42,11 @@ def percent(share: float) -> str:
     """Return a share in percent: two digits of one below 100%, so that small ones can be told from 0."""
     # Two digits of 99.5 and more would be written as 1e+02.
     return f"{share:.0%}" if share >= 0.995 else f"{100 * share:.2g}%"
+
+
+def whole_percent(share: float) -> str:
+    """Return a share that somebody chose in percent, with every digit: a confidence below 1 is never 100%."""
+    return f"{(100 * Decimal(repr(share))).normalize():f}%"
 
 
 def with_shares(distance: float, drift: Drift) -> str:

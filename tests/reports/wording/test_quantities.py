@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pol_jax.cli.arguments import parse_list
-from pol_jax.reports.wording.quantities import few_paths, percent, ranges
+from pol_jax.reports.wording.quantities import few_paths, percent, ranges, whole_percent
 
 
 def test_ranges_are_what_lists_are_parsed_from() -> None:
@@ -19,3 +19,8 @@ def test_a_share_that_is_small_is_not_called_nothing() -> None:
 def test_paths_are_few_and_safe_to_show() -> None:
     assert few_paths(["", "a\nb"]) == "/, a\\nb"
     assert few_paths(list("abcdef")) == "a, b, c, d and 2 more leaves"
+
+
+def test_a_share_that_was_chosen_has_every_digit() -> None:
+    shares = (0.99, 0.05, 0.5, 0.9999999, 0.1234567, 1e-7)
+    assert [whole_percent(share) for share in shares] == ["99%", "5%", "50%", "99.99999%", "12.34567%", "0.00001%"]
