@@ -58,13 +58,14 @@ def confine(
         tcp=alone,
     )
     # A verification by root would else keep rights over processes and devices, which Landlock does not restrict.
-    drop_capabilities()
+    dropped = drop_capabilities()
     filtered = filter_calls(processes=processes or bool(accelerators), sockets=alone)
     open_still = {
         "file access": version < 1,
         "cutting files": 1 <= version < 3,
         "network": not filtered and version < 4,
         "signals": version < 6,
+        "rights of root": not dropped,
         "other system calls": not filtered,
     }
     missing = ["no network of its own here, which the run's collectives need"] if loopback and not alone else []

@@ -155,6 +155,19 @@ def test_what_a_kernel_does_not_restrict_is_told(trying: Trying, tmp_path: Path)
     assert found == {read: "", "socket.socket()": "PermissionError", "unrestricted": told}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="no capabilities")
+@pytest.mark.parametrize("call", ["capget", "capset"])
+def test_rights_that_a_kernel_keeps_are_told(trying: Trying, call: str) -> None:
+    """A filter of a container may refuse these calls."""
+    refusing = (
+        "import ctypes\nfrom pol_jax.sandbox import capabilities\nclass Refusing(ctypes.CDLL):\n"
+        f"    def {call}(self, *_): return -1\n"
+        "class Named: CDLL = Refusing; create_string_buffer = ctypes.create_string_buffer\n"
+        "capabilities.ctypes = Named\n"
+    )
+    assert "rights of root not restricted here" in trying("os.getpid()", before=refusing)["unrestricted"]
+
+
 @needs_landlock
 def test_older_kernel_restricts_what_it_knows(trying: Trying, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
