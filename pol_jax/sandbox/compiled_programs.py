@@ -51,6 +51,8 @@ _MOST_READ: Final = 2**32
 
 _NAME: Final = re.compile(r"[\w.-]{1,200}-cache\Z", re.ASCII)
 _MANIFEST: Final = "manifest"
+_SECRET: Final = "secret"  # noqa: S105  # the name of a file
+_SECRET_BYTES: Final = 32
 _OFF: Final = {"0", "false", "no", "off", "f", "n"}
 
 _SETTINGS: Final = {
@@ -149,7 +151,9 @@ def prune(root: Path, most: int) -> None:
 
 
 def _store() -> Path | None:
-    """Return the caller's own folder for this machine's processors, made if need be; None if others may write there.
+    """Return the caller's own folder for this machine's processors, made if need be, with a secret.
+
+    None if there can be none, or others may write there.
 
     XLA compiles for processors by kind and number, and jax's keys don't tell all of that.
     """
@@ -167,17 +171,36 @@ def _store() -> Path | None:
     # Whoever could write here could leave programs that then run as this user.
     if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return None
+    try:
+        _make_secret(folder)
+    except OSError:  # no space
+        return None
     return folder
 
 
-def _secret(store: Path) -> bytes:
-    """Return the store's secret, made when it is first needed."""
-    path = store / "secret"
-    with suppress(FileExistsError):
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _make_secret(store: Path) -> None:
+    """Make the store's secret, if it has none, or one that a crash cut off: an empty one would be known to anybody.
+
+    It has its name only when it is whole, since other processes read it. Of two that make one, the later one's holds,
+    and what the earlier one keeps is compiled again.
+    """
+    path = store / _SECRET
+    if path.is_file() and path.stat().st_size == _SECRET_BYTES:
+        return
+    temporary = store / f"{_SECRET}.{secrets.token_hex(8)}.tmp"
+    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
         with os.fdopen(file, "wb") as new:
-            new.write(secrets.token_bytes(32))
-    return path.read_bytes()
+            new.write(secrets.token_bytes(_SECRET_BYTES))
+            new.flush()
+            os.fsync(new.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _secret(store: Path) -> bytes:
+    return (store / _SECRET).read_bytes()
 
 
 def _place(store: Path, key: bytes) -> str:

@@ -74,6 +74,22 @@ def test_a_program_of_the_user_s_own_cache_is_not_compiled_again(
     assert kept(cache) == {}
 
 
+def test_a_secret_that_another_process_has_not_written_yet_is_not_taken(cache: Path, tmp_path: Path) -> None:
+    """An empty one, which a crash leaves too, would be known to the processes that it is kept from."""
+    made, key = tmp_path / "made", b"what was read"
+    made.mkdir()
+    (made / "jit_call-1-cache").write_bytes(b"a program")
+    keep(made, key)
+    (secret,) = cache.rglob("secret")
+    assert (secret.stat().st_size, secret.stat().st_mode & 0o777) == (32, 0o600)
+    secret.write_bytes(b"")
+    keep(made, key)
+    assert len(secret.read_bytes()) == 32
+    assert list(secret.parent.glob("*.tmp")) == []
+    provide(tmp_path / "again", key)
+    assert (tmp_path / "again" / "jit_call-1-cache").read_bytes() == b"a program"
+
+
 def take_over(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """Run ``code`` in the child in place of its work, as a parser does that a hostile file has taken over."""
     start = starting._CODE.replace("from pol_jax.garbage", f"{code}\nraise SystemExit\nfrom pol_jax.garbage")
