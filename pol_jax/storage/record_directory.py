@@ -54,7 +54,7 @@ class RecordDirectory:
         found = _read(root)
         if found is None or found.records is None:
             raise DataError(f"{root}: holds no records, or not all; write them with pol_jax.records_from")
-        self._root, self._spec, width = root, found.record, sum(leaf.nbytes for leaf in found.record)
+        self._root, self._spec, width = root, found.record, _width(root, found.record)
         with storing(root):
             size = (root / _ROWS).stat().st_size
             if size != found.records * width:
@@ -134,9 +134,10 @@ def _write(
     spec = spec_of_record(first)
     if found is not None and found.record != spec:
         raise DataError(f"{root}: has records of other shapes or dtypes; choose another directory")
+    width = _width(root, spec)
     # Without a number, until the last row is on the disk: a directory that lacks rows is no source.
     write_whole(root / _SPEC, encode(RecordDescription(spec, None)))
-    width, number = sum(leaf.nbytes for leaf in spec), 0
+    number = 0
     records = chain([first], records)
     progress.begin("writing records", size)
     try:
@@ -159,6 +160,15 @@ def _write(
     finally:
         progress.end()
     write_whole(root / _SPEC, encode(RecordDescription(spec, number)))
+
+
+def _width(root: Path, spec: RecordSpec) -> int:
+    """Return the bytes of a row."""
+    width = sum(leaf.nbytes for leaf in spec)
+    if not width:
+        shapes = ", ".join(f"{leaf.path or '/'} of shape {leaf.shape}" for leaf in spec[:3])
+        raise DataError(f"{root}: the records hold no number ({shapes}); expected at least one element in each record")
+    return width
 
 
 def _alike(block: list[PyTree], spec: RecordSpec, first: int) -> tuple[np.ndarray, ...]:

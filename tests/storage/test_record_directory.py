@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,18 @@ def test_an_interruption_is_continued(cut: int, tmp_path: Path) -> None:
     with (root / "rows").open("ab") as file:
         file.write(bytes(cut))
     check(records_from(stream(), root))
+
+
+def test_records_without_elements_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"hold no number \(/x of shape \(0,\)\)"):
+        records_from(iter([{"x": np.zeros(0, np.float32)}] * 2), tmp_path / "records")
+    root = tmp_path / "written"
+    records_from(stream(2), root)
+    spec = (root / "spec.json").read_bytes()
+    (root / "spec.json").write_bytes(re.sub(rb'"shape":\[[^]]*\]', b'"shape":[0]', spec))
+    (root / "rows").write_bytes(b"")
+    with pytest.raises(DataError, match="hold no number"):
+        RecordDirectory(root)
 
 
 def test_other_records_after_an_interruption(tmp_path: Path) -> None:
