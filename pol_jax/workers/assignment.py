@@ -62,10 +62,11 @@ class Assignment:
         Raises:
             UsageError: a number is out of range, the data have no Merkle root, or nobody can have the key.
         """
-        for name in ("steps", "batch_size", "interval"):
+        # What a commitment takes; nobody could follow an assignment of more.
+        for name, most in (("steps", MAX_STEPS), ("batch_size", 2**20), ("interval", 2**20)):
             number = getattr(self, name)
-            if not 1 <= number <= MAX_STEPS:
-                raise UsageError(f"assignment: {name} {number}: expected 1 to {MAX_STEPS}")
+            if not 1 <= number <= most:
+                raise UsageError(f"assignment: {name} {number}: expected 1 to {most}")
         if len(self.data.root) != 64 or not set(self.data.root) <= set("0123456789abcdef"):
             raise UsageError(f"assignment: data.root {self.data.root[:80]!r}: expected 64 hex digits")
         if self.prover is not None:

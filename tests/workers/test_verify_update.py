@@ -441,11 +441,20 @@ def test_a_wrong_call_is_an_error_whatever_the_worker_sent(answer: Answer, tmp_p
 
 
 @pytest.mark.parametrize(
-    "change", [{"steps": 0}, {"batch_size": 0}, {"interval": -1}, {"data": Data("no root", 3)}], ids=str
+    "change",
+    [
+        *({"steps": 0}, {"batch_size": 0}, {"interval": -1}, {"data": Data("no root", 3)}),
+        *({"steps": 2**32}, {"batch_size": 2**20 + 1}, {"interval": 2**20 + 1}),
+    ],
+    ids=str,
 )
 def test_an_assignment_that_nobody_could_train_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="assignment: "):
         replace(assignment(0), **change)
+
+
+def test_an_assignment_may_ask_for_all_that_a_commitment_takes() -> None:
+    replace(assignment(0), batch_size=2**20, interval=2**20)
 
 
 def test_a_worker_does_not_train_on_records_that_it_did_not_register(tmp_path: Path) -> None:
