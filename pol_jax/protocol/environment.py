@@ -58,14 +58,22 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def environment_differences(a: Environment, b: Environment) -> list[str]:
     """Return what differs between two environments, in one line for each field that decides bits.
 
-    How many processes there are decides nothing, nor into how many virtual devices they divide processors. What a
-    claim of version 1 does not say is not compared.
+    What a claim of version 1 does not say is not compared.
+    """
+    pairs = ((name, getattr(a, name), getattr(b, name)) for name in differing_fields(a, b))
+    return [f"{name}: {_text(x)} against {_text(y)}" for name, x, y in pairs]
+
+
+def differing_fields(a: Environment, b: Environment) -> list[str]:
+    """Return the names of the fields in which two environments differ.
+
+    How many processes there are decides nothing, nor into how many virtual devices they divide processors.
     """
     # On CPU, XLA computes alike on any number of virtual devices; what a mesh of the commitment needs is compared
     # apart.
     ignored = {"process_count", "device_count"} if a.platform == b.platform == "cpu" else {"process_count"}
     pairs = ((name, getattr(a, name), getattr(b, name)) for name in a.__struct_fields__ if name not in ignored)
-    return [f"{name}: {_text(x)} against {_text(y)}" for name, x, y in pairs if x != y and None not in (x, y)]
+    return [name for name, x, y in pairs if x != y and None not in (x, y)]
 
 
 def _text(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pol_jax.protocol.environment import differing_fields
 from pol_jax.reports.html.markup import Content, Markup, tag, together
 from pol_jax.reports.report import Report
 
@@ -12,25 +13,24 @@ def environments(report: Report) -> Markup:
     """Return the section."""
     theirs, ours = report.claimed_environment, report.environment
     names = ours.__struct_fields__
+    different = differing_fields(theirs, ours) if theirs else []
     pairs = [(name, getattr(theirs, name) if theirs else None, getattr(ours, name)) for name in names]
     heads = (tag("th", head, scope="col") for head in ("", "Prover, as claimed", "Verifier"))
-    rows = (_row(name, claimed, own) for name, claimed, own in pairs)
+    rows = (_row(name, claimed, own, name in different) for name, claimed, own in pairs)
     table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="sides")
-    return tag("section", tag("h2", "Environments"), tag("p", _summary(pairs) if theirs else _UNKNOWN), table)
+    return tag("section", tag("h2", "Environments"), tag("p", _summary(different) if theirs else _UNKNOWN), table)
 
 
 _UNKNOWN = "The claim could not be read, so the prover's environment is not known."
 
 
-def _summary(pairs: Sequence[tuple[str, object, object]]) -> str:
-    different = [_label(name) for name, claimed, own in pairs if claimed != own]
+def _summary(different: Sequence[str]) -> str:
     if not different:
         return "The two environments are the same in everything that decides bits."
-    return f"The two environments differ in {', '.join(different)}."
+    return f"The two environments differ in {', '.join(map(_label, different))}."
 
 
-def _row(name: str, claimed: object, own: object) -> Markup:
-    differs = claimed is not None and claimed != own
+def _row(name: str, claimed: object, own: object, differs: bool) -> Markup:
     sign = tag("span", "\u2260 differs", class_="differs") if differs else None
     return tag(
         "tr",

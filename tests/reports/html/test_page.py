@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
+import msgspec
 import pytest
 from example_reports import NAMES, Elements, Reports
 
@@ -61,6 +62,20 @@ def test_page_says_what_the_report_says(reports: Reports, name: str) -> None:
     assert "Updates between checkpoints" in text
     assert ("Segment 1, steps 7 to 12: the replay of step 9 differs from the ledger" in text) == (name != "accepted")
     assert ("The two environments differ in jaxlib, cpu features." in text) == (name == "inconclusive")
+
+
+def test_numbers_that_decide_no_bits_are_no_difference_of_environments(reports: Reports) -> None:
+    report = reports["accepted"]
+    theirs = report.claimed_environment
+    assert theirs is not None
+    more = msgspec.structs.replace(theirs, process_count=theirs.process_count + 1, device_count=theirs.device_count + 7)
+    assert theirs.platform == "cpu"
+    page = render(msgspec.structs.replace(report, claimed_environment=more))
+    assert "The two environments are the same in everything that decides bits." in page
+    assert "differs</span>" not in page
+    other = msgspec.structs.replace(more, platform="cuda")
+    text = Elements(render(msgspec.structs.replace(report, claimed_environment=other))).text
+    assert "The two environments differ in platform, device count." in text
 
 
 def test_page_of_a_verification_that_ended_early(reports: Reports) -> None:
