@@ -73,7 +73,10 @@ def _forge_batches(setting: Setting, out: Path) -> Forged:
         metrics.append(measured)
     transcript = Transcript(tuple(chosen), tuple(states), tuple(metrics))
     proof.write(transcript)
-    false_steps = tuple(step for step in range(1, setting.steps + 1) if step % setting.interval in (0, 1))
+    # The step after a checkpoint is true: it leads from the victim's state to what its batch gives.
+    false_steps = tuple(
+        step for step in range(1, setting.steps + 1) if step % setting.interval == 0 or step == setting.steps
+    )
     return Forged(out, proof.task, transcript, false_steps, TRIED * setting.steps)
 
 

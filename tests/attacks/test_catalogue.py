@@ -91,6 +91,19 @@ def test_the_paper_accepts_it_and_ours_does_not(name: str, setting: Setting, tmp
     assert (stage, report.verdict is Verdict.ACCEPTED) == (ACCEPTED_BY_THE_PAPER[name], False), report.reasons
 
 
+def test_forged_batches_are_false_where_the_states_are_the_victim_s(setting: Setting, tmp_path: Path) -> None:
+    """Every other step is what the program gives for the batch that the forger shows."""
+    forged = attack_named("forged-batches").forge(setting, tmp_path / "forged")
+    found, program = forged.transcript, setting.victim.program()
+    assert found is not None
+    false_steps = []
+    for at, inputs in enumerate(found.inputs):
+        new, _ = program.step(tuple(jnp.array(leaf) for leaf in found.states[at]), inputs.batch, inputs.key)
+        if any(np.asarray(a).tobytes() != b.tobytes() for a, b in zip(new, found.states[at + 1], strict=True)):
+            false_steps.append(at + 1)
+    assert tuple(false_steps) == forged.false_steps
+
+
 def test_weights_that_were_trained_are_no_draw(setting: Setting, tmp_path: Path) -> None:
     """The paper's own defence against this one; it holds once a leaf has moved enough."""
     forged = attack_named("stolen-weights").forge(setting, tmp_path / "forged")
