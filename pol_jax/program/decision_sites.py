@@ -13,7 +13,7 @@ import numpy as np
 from jax.extend.mlir import ir
 
 from pol_jax.program.decision_operations import candidates, float_type
-from pol_jax.program.inlining import inline_calls, rotate_loop
+from pol_jax.program.inlining import MOST_OPERATIONS, inline_calls, rotate_loop
 from pol_jax.program.stablehlo import only_block, operations
 from pol_jax.protocol.ties import (
     Observed,
@@ -97,7 +97,7 @@ def find_decisions(module: ir.Module) -> DecisionMap:
         ValueError: the module can't be followed: it is too large or odd.
     """
     main = inline_calls(module)
-    _rotate_loops(main)
+    _Rotation().rotate_loops(main)
     finder = _Finder(main)
     finder.read(main)
     return finder.found
@@ -108,18 +108,34 @@ def is_branching(operation: ir.Operation) -> bool:
     return operation.name in _BRANCHING
 
 
-def _rotate_loops(block: ir.Block) -> None:
-    """Rotate the loops of a block whose condition decides on floating-point numbers, and then those inside of them."""
-    for each in list(block):
-        operation = each.operation
-        if operation.name == "stablehlo.while":
-            condition = only_block(operation.regions[0])
-            if any(_decides(inner) for outer in condition for inner in operations(outer.operation)):
-                # Nothing can be shown or given within a condition, since it returns its answer and nothing else.
-                operation = rotate_loop(operation)
-        if is_branching(operation):
-            for region in operation.regions:
-                _rotate_loops(only_block(region))
+class _Rotation:
+    """Rotates loops, as long as the module does not grow too large."""
+
+    def __init__(self) -> None:
+        self._added = 0
+
+    def rotate_loops(self, block: ir.Block) -> None:
+        """Rotate the loops of a block whose condition decides on floating-point numbers, and those inside of them."""
+        pending = [each.operation for each in block]
+        while pending:
+            operation = pending.pop()
+            if operation.name == "stablehlo.while":
+                condition = only_block(operation.regions[0])
+                if any(_decides(inner) for outer in condition for inner in operations(outer.operation)):
+                    # Nothing can be shown or given within a condition, since it returns its answer and nothing else.
+                    operation, before = rotate_loop(operation)
+                    self._count(before)
+                    # A loop that stood in the condition stands before this one now, and in its body.
+                    pending += before
+            if is_branching(operation):
+                for region in operation.regions:
+                    self.rotate_loops(only_block(region))
+
+    def _count(self, added: list[ir.Operation]) -> None:
+        """Refuse a module that grows without end: of loops in conditions of loops, each doubles those inside of it."""
+        self._added += sum(1 for each in added for _ in operations(each))
+        if self._added > MOST_OPERATIONS:
+            raise ValueError(f"has more than {MOST_OPERATIONS} operations when its conditions are written out")
 
 
 def _decides(operation: ir.Operation) -> bool:

@@ -48,18 +48,21 @@ def clone_into(operation: ir.Operation, values: MutableMapping[Any, Any]) -> ir.
     return copy
 
 
-def rotate_loop(loop: ir.Operation) -> ir.Operation:
-    """Evaluate the condition of a loop before the loop, and at the end of each turn; return the new loop.
+def rotate_loop(loop: ir.Operation) -> tuple[ir.Operation, list[ir.Operation]]:
+    """Evaluate the condition of a loop before the loop, and at the end of each turn.
 
     The loop carries the answer as its last value. Its condition has nothing left to compute.
+
+    Returns:
+        The new loop, and the operations before it that evaluate the condition.
     """
     condition, body = (only_block(region) for region in loop.regions)
     boolean = condition.operations[len(condition.operations) - 1].operands[0].type
     with ir.InsertionPoint(loop), loop.location:
-        first = _evaluate(condition, loop.operands)
+        first, before = _evaluate(condition, loop.operands)
     end = body.operations[len(body.operations) - 1].operation
     with ir.InsertionPoint(end), loop.location:
-        then = _evaluate(condition, end.operands)
+        then, _ = _evaluate(condition, end.operands)
         stablehlo.return_([*end.operands, then])
     end.erase()
     # From the end: MLIR erases no operation whose results are still used.
@@ -69,7 +72,7 @@ def rotate_loop(loop: ir.Operation) -> ir.Operation:
     body.add_argument(boolean, loop.location)
     with ir.InsertionPoint(condition), loop.location:
         stablehlo.return_([answer])
-    return replace_operation(loop, [*loop.operands, first], [boolean])
+    return replace_operation(loop, [*loop.operands, first], [boolean]), before
 
 
 def replace_operation(operation: ir.Operation, operands: list[Any], added: list[Any]) -> ir.Operation:
@@ -95,14 +98,13 @@ def _named(operation: ir.Operation) -> list[Any]:
     return [operation.attributes[index] for index in range(len(operation.attributes))]
 
 
-def _evaluate(block: ir.Block, operands: Iterable[Any]) -> Any:
-    """Clone a condition at the insertion point, and return its answer."""
+def _evaluate(block: ir.Block, operands: Iterable[Any]) -> tuple[Any, list[ir.Operation]]:
+    """Clone a condition at the insertion point; return its answer, and the clones."""
     values: dict[Any, Any] = dict(zip(block.arguments, operands, strict=True))
     *before, end = list(block)
-    for each in before:
-        clone_into(each.operation, values)
+    clones = [clone_into(each.operation, values) for each in before]
     answer = end.operation.operands[0]
-    return values.get(answer, answer)
+    return values.get(answer, answer), clones
 
 
 def _check_size(name: str, named: Mapping[str, ir.Operation], sizes: dict[str, int], above: tuple[str, ...]) -> int:

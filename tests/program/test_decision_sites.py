@@ -8,8 +8,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
-from exported_functions import deciding_operations, decisions_of
+from exported_functions import deciding_operations, decisions_of, exported
 from jax import lax
+
+from pol_jax.program import decision_sites
+from pol_jax.program.decision_sites import find_decisions
+from pol_jax.program.stablehlo import parsed
 
 MATRIX = jax.ShapeDtypeStruct((4, 8), jnp.float32)
 
@@ -67,3 +71,26 @@ def test_the_condition_of_a_loop_has_a_site_before_and_one_in_the_body() -> None
         ("stablehlo.maximum", True, (4, 8)),
         ("stablehlo.compare", True, ()),
     ]
+
+
+def loops_in_conditions(depth: int) -> Callable[[jax.Array], jax.Array]:
+    """Return a function with a loop, in whose condition is a loop, in whose condition is a loop, and so on."""
+    inside = loops_in_conditions(depth - 1) if depth else lambda x: x
+    return lambda x: lax.while_loop(lambda y: inside(y) < 4.0, lambda y: y + 0.7, jnp.float32(1.3) * x)
+
+
+def test_no_decision_is_lost_in_a_loop_of_a_condition() -> None:
+    """Nothing can be shown or given within a condition, since it returns its answer and nothing else."""
+    with parsed(exported(loops_in_conditions(2), jax.ShapeDtypeStruct((), jnp.float32)).mlir_module()) as module:
+        found = find_decisions(module)
+        owners = [each.block.owner.operation for each in found.located]
+        loops = [(each, owner) for each, owner in zip(found.located, owners, strict=True) if len(owner.regions) == 2]
+        assert len(found.sites) == 2 * (1 + 2 + 4)
+        assert len(loops) == len(found.located) - 3, "three are decided in main, before any turn"
+        assert all(each.block == owner.regions[1].blocks[0] for each, owner in loops)
+
+
+def test_loops_in_conditions_that_would_grow_without_end_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decision_sites, "MOST_OPERATIONS", 100)
+    with pytest.raises(ValueError, match="when its conditions are written out"):
+        decisions_of(loops_in_conditions(6), jax.ShapeDtypeStruct((), jnp.float32))

@@ -61,10 +61,11 @@ def test_a_module_without_a_main_is_not_followed() -> None:
 def test_the_condition_of_a_loop_is_evaluated_before_it_and_at_the_end_of_each_turn() -> None:
     with parsed(LOOP) as module:
         main = inline_calls(module)
-        loop = rotate_loop(next(each.operation for each in main if each.operation.name == "stablehlo.while"))
+        loop, before = rotate_loop(next(each.operation for each in main if each.operation.name == "stablehlo.while"))
         module.operation.verify()
         condition, body = (only_block(region) for region in loop.regions)
         assert names_in(main) == ["constant", "compare", "while", "return"]
+        assert [each.name for each in before] == ["stablehlo.constant", "stablehlo.compare"]
         assert names_in(condition) == ["return"]
         assert names_in(body) == ["sine", "constant", "compare", "return"]
         assert (len(loop.operands), len(loop.results)) == (2, 2)

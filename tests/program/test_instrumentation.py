@@ -22,6 +22,13 @@ def loop(x: jax.Array) -> Any:
     return lax.while_loop(lambda y: jnp.sum(jnp.abs(y)) > 1, lambda y: jnp.maximum(y, -0.3) * 0.5, x)
 
 
+def loop_of_a_loop(x: jax.Array) -> Any:
+    def condition(y: jax.Array) -> jax.Array:
+        return lax.while_loop(lambda z: z < 3, lambda z: z + 1.3, jnp.sum(y)) < 4
+
+    return lax.while_loop(condition, lambda y: y + 0.11, jnp.tanh(x))
+
+
 def nested_loops(x: jax.Array) -> Any:
     def branch(y: jax.Array) -> Any:
         return lax.cond(jnp.sum(y) > 0, lambda: jnp.maximum(y, 0) - 0.1, lambda: jnp.abs(y) + jnp.floor(y))
@@ -42,6 +49,7 @@ def captured(x: jax.Array) -> Any:
 FUNCTIONS: list[Function] = [
     jax.grad(pooled),
     loop,
+    loop_of_a_loop,
     nested_loops,
     branches_of_one_value,
     captured,
