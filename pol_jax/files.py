@@ -10,16 +10,19 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from pol_jax.errors import StorageError, UsageError
+
+_CAN_NOT_FLUSH: Final = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES}
+"""Some file systems, of networks, can't flush a directory, and a directory that may not be read can't be opened."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Replace the file ``path`` by ``content`` atomically.
 
     The content goes to a temporary file, which is flushed to the disk and then renamed: a crash at any moment leaves
-    the old file or the new one, never a part of it.
+    the old file or the new one, never a part of it. Once this returns it is the new one, after a power cut too.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
@@ -29,9 +32,23 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        flush_names(path.parent)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def flush_names(folder: Path) -> None:
+    """Flush the names in a directory to the disk: the files that they stand for may be there, and the names not."""
+    try:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+    except OSError as error:
+        if error.errno not in _CAN_NOT_FLUSH:
+            raise
 
 
 def as_path(path: Any) -> Path:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
+from directories import flushes
 
 import pol_jax
 from pol_jax.errors import StorageError, UsageError
-from pol_jax.files import as_path, local_path, locked, storing
+from pol_jax.files import as_path, flush_names, local_path, locked, storing, write_whole
 
 
 def test_paths_are_texts_or_paths() -> None:
@@ -21,6 +26,27 @@ def test_paths_are_texts_or_paths() -> None:
             as_path(path)
     with pytest.raises(UsageError, match="is an address"):
         local_path("gs://bucket/proof")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads which file is flushed from /proc")
+def test_what_was_written_has_its_name_after_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First the content is on the disk, then the file has its name, then the name is on the disk."""
+    root = tmp_path.resolve()
+    flushed = flushes(root, monkeypatch)
+    write_whole(root / "file", b"content")
+    assert flushed == [("file.tmp", ["file.tmp"]), (".", ["file"])]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
+def test_a_directory_that_can_t_be_flushed(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems can't, which is no error; a disk that fails is one."""
+
+    def fails(_: int) -> None:
+        raise OSError(number, "the disk fails")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OSError, match="the disk fails") if number == errno.EIO else nullcontext():
+        flush_names(tmp_path)
 
 
 def write_and_stop(path: Path) -> None:

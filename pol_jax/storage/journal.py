@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from pol_jax.errors import ProofError, unreadable
-from pol_jax.files import open_plain
+from pol_jax.files import open_plain, write_whole
 from pol_jax.protocol.rows import Row, RowLayout, decode_row
 from pol_jax.protocol.spans import Segments
 from pol_jax.storage import ledger
@@ -35,9 +35,7 @@ class Journal:
 
     def __init__(self, path: Path, rows: Iterable[Row] = ()) -> None:
         """Begin the file ``path`` with ``rows`` in place of what it had; a crash leaves the old file or the new."""
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(b"".join(_frame(row.encode()) for row in rows))
-        temporary.replace(path)
+        write_whole(path, b"".join(_frame(row.encode()) for row in rows))
         # Unbuffered: a process that is killed loses nothing that it has appended.
         self._file = path.open("ab", buffering=0)
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pol_jax.errors import ProofError, unreadable
+from pol_jax.files import flush_names
 from pol_jax.protocol.encoding import DIGEST_BYTES, FORMAT_1
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row, RowLayout
@@ -76,7 +77,9 @@ def seal(root: Path, segment: int, rows: Sequence[Row]) -> None:
     last = schema.field(len(_COMMON))
     columns[last.name] = _losses(rows) if schema is SCHEMA_1 else _metrics(rows)
     target = root / segment_file(segment)
-    target.parent.mkdir(exist_ok=True)
+    if not target.parent.exists():
+        target.parent.mkdir()
+        flush_names(root)
     temporary = target.with_suffix(".tmp")
     with temporary.open("wb") as file:
         table = pa.table(columns, schema=schema)
@@ -86,6 +89,7 @@ def seal(root: Path, segment: int, rows: Sequence[Row]) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(target)
+    flush_names(target.parent)
 
 
 def read_segment(root: Path, segment: int, expected: range, layout: RowLayout) -> list[Row]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import second_implementation as second
+from directories import flushes
 from hypothesis import given
 from strategies import _row, law, row_lists
 
@@ -34,6 +36,16 @@ def test_sealed_rows_come_back_byte_for_byte(tmp_path_factory: pytest.TempPathFa
     for wrong in (range(1, len(rows) + 1), range(len(rows) + 1)):
         with pytest.raises(ProofError, match=segment_file(0)):
             read_segment(root, 0, wrong, layout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads which file is flushed from /proc")
+def test_a_sealed_segment_is_there_after_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal is emptied next: the rows must have their name on the disk, and so must the ledger."""
+    root = tmp_path.resolve()
+    flushed = flushes(root, monkeypatch)
+    seal(root, 0, [_row(0)])
+    name, made = segment_file(0), segment_file(0).replace("parquet", "tmp")
+    assert flushed == [(".", ["ledger"]), (made, ["ledger", made]), ("ledger", ["ledger", name])]
 
 
 def test_one_row_is_read_from_its_file(tmp_path: Path) -> None:
