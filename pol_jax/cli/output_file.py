@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,7 +80,8 @@ def new_directory(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: it can't be written.
     """
-    where, partial = printable(str(path)), path.with_name(path.name + ".tmp")
+    # A name of its own: what a call leaves that is killed must not stand in the way of the next one.
+    where, partial = printable(str(path)), path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
         partial.mkdir(parents=True)
         try:

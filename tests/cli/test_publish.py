@@ -36,6 +36,26 @@ def names(root: Path) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
+def test_what_a_killed_call_left_is_no_obstacle(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "bundle"
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", lambda *_, **__: None)
+        patched.setattr(Path, "rename", stop)
+        assert pol("publish", published / "proof", "--out", out).exit_code != 0
+    (left,) = tmp_path.iterdir()
+    assert left != out
+    done = pol("publish", published / "proof", "--out", out)
+    assert done.exit_code == 0, done.output
+    assert names(out) == names(published / "bundle")
+    assert set(tmp_path.iterdir()) == {left, out}
+
+
+def stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_bundle_is_small_and_holds_what_is_public(published: Path, signed: Path, authority: Authority) -> None:
     bundle = published / "bundle"
     attestations = ("claim.dsse.json", "claim.tsr", "commitment.dsse.json", "commitment.tsr")
