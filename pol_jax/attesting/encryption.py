@@ -24,6 +24,8 @@ _MAGIC: Final = b"age-encryption.org/v1\n"
 _MAX_HEADER: Final = 2**15
 """The header before the encrypted content has at most so many bytes: room for more recipients than `age_keys` takes."""
 
+_CHUNK: Final = 2**20
+
 
 def encrypt(directory: Path, recipients: Sequence[str], out: Path) -> None:
     """Encrypt the directory of a proof to ``recipients``.
@@ -89,6 +91,8 @@ class _PiecesReader:
         self.failure: BaseException | None = None
 
     def read(self, size: int = -1) -> bytes:
+        if size < 0:  # all of it, as files have it
+            return b"".join(iter(lambda: self.read(_CHUNK), b""))
         try:
             while not self._rest:
                 self._rest = memoryview(next(self._pieces))
