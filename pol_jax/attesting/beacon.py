@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from py_arkworks_bls12381 import GT, G1Point, G2Point
@@ -17,10 +17,8 @@ from py_arkworks_bls12381 import GT, G1Point, G2Point
 from pol_jax.attesting.chains import KNOWN, MAX_ROUND, SCHEMES, Chain, find_chain, hex_bytes
 from pol_jax.attesting.digests import sha256
 from pol_jax.attesting.strict_json import check_fields, parse_object
+from pol_jax.attesting.time_window import CLOCK_SLACK
 from pol_jax.errors import ProofError
-
-CLOCK_SLACK: Final = timedelta(minutes=5)
-"""A verifier's clock may be so far behind."""
 
 _MAX_BYTES: Final = 2**12
 

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 CLOCK_SLACK: Final = timedelta(minutes=5)
-"""The verifier's clock may be so far behind an authority's."""
+"""The verifier's clock may be so far behind that of an authority or a beacon."""
 
 RESOLUTION: Final = timedelta(seconds=1)
 """A time that is written in whole seconds may be so much later, since authorities cut off what is beyond."""

@@ -14,7 +14,15 @@ from pol_jax.attesting.anchors import read_anchors
 from pol_jax.attesting.attestation import Attestation, check_document, names_prover, read_attestation
 from pol_jax.attesting.beacon import BeaconRound, verify_committed_round
 from pol_jax.attesting.digests import digest_arrays, digest_file
-from pol_jax.attesting.folder import BEACON, CLAIM, CLAIM_TOKEN, COMMITMENT_TOKEN, find, read_attestations
+from pol_jax.attesting.folder import (
+    BEACON,
+    CLAIM,
+    CLAIM_TOKEN,
+    COMMITMENT_TOKEN,
+    MAX_ROUND_BYTES,
+    find,
+    read_attestations,
+)
 from pol_jax.attesting.subjects import PARAMETERS, STATE
 from pol_jax.attesting.time_window import Timestamp, Work, window_of
 from pol_jax.attesting.timestamp import MAX_RESPONSE_BYTES, read_roots, verify_token
@@ -236,4 +244,4 @@ def _round(file: Path | None, beacon: str | None, now: datetime) -> BeaconRound 
         return None
     if beacon is None:
         raise UsageError("--beacon-round: no proof is at hand whose commitment names a beacon")
-    return verify_committed_round(beacon, read_input(file, 2**12), now=now, where=file.name)
+    return verify_committed_round(beacon, read_input(file, MAX_ROUND_BYTES), now=now, where=file.name)

@@ -137,7 +137,7 @@ def measure_groups(dtype: str, leaf: LeafResults, *, places: float = 1.0) -> lis
         "error": norms(after, own[0]),
         "noise": np.maximum(noise, by_rounding / PERTURBED_PLACES),
         # Few elements show little of the rounding that there is, so each of them may be off by more of its places.
-        "rounding": places * np.clip(ENOUGH / np.maximum(count, 1), 1, MOST_PLACES) * eps * norms(own[0], 0.0),
+        "rounding": places * np.clip(ENOUGH / count, 1, MOST_PLACES) * eps * norms(own[0], 0.0),
         "limit": share * update,
         "reach": np.where(lost, np.inf, np.maximum(SAFETY_FACTOR * _largest(moved, len(count)), flushed)),
         "nudge": np.where(lost_by_nudge, np.inf, _largest(by_nudge, len(count))),

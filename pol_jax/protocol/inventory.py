@@ -33,7 +33,7 @@ _FOLDERS: Final = re.compile(rf"(program|ledger|(checkpoints|interventions)(/\d{
 # Nothing reads these, so they can hide nothing; refusing them would refuse every proof that lies in a repository.
 _BESIDE: Final = frozenset(
     {
-        *("README.md", "LICENSE", ".gitattributes", ".gitignore", ".DS_Store", "model.sig"),
+        *("README.md", "LICENSE", ".gitattributes", ".gitignore", "model.sig"),
         *(".git", ".cache", "signatures", "attestations"),
     }
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.encoding import DIGEST_BYTES
 from pol_jax.protocol.limits import Limits
@@ -55,5 +53,5 @@ def limits_of(expected: Expectation, challenged: int | None = None) -> Limits:
         state_bytes=state,
         steps=steps,
         opening_bytes=opening,
-        constant_bytes=ceil(program),
+        constant_bytes=program,
     )

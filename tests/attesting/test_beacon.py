@@ -22,9 +22,9 @@ from second_bls import (
     multiply,
 )
 
-from pol_jax.attesting import beacon
 from pol_jax.attesting.beacon import verify_committed_round, verify_round
 from pol_jax.attesting.chains import MAINNET, QUICKNET, Chain
+from pol_jax.attesting.time_window import CLOCK_SLACK
 from pol_jax.errors import ProofError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -154,9 +154,9 @@ def test_a_round_of_the_future_is_refused() -> None:
     content = json.dumps(UNCHAINED).encode()
     came_out = QUICKNET.time_of(1000)
     assert came_out is not None
-    verify_round(content, QUICKNET, now=came_out - beacon.CLOCK_SLACK, where="b")
+    verify_round(content, QUICKNET, now=came_out - CLOCK_SLACK, where="b")
     with pytest.raises(ProofError, match="in the future of this clock"):
-        verify_round(content, QUICKNET, now=came_out - beacon.CLOCK_SLACK - timedelta(seconds=1), where="b")
+        verify_round(content, QUICKNET, now=came_out - CLOCK_SLACK - timedelta(seconds=1), where="b")
 
 
 def test_a_commitment_names_one_round_of_one_chain() -> None:
