@@ -60,11 +60,11 @@ def environment_differences(a: Environment, b: Environment) -> list[str]:
 
     What a claim of version 1 does not say is not compared.
     """
-    pairs = ((name, getattr(a, name), getattr(b, name)) for name in differing_fields(a, b))
+    pairs = ((name, getattr(a, name), getattr(b, name)) for name in differing_environment_fields(a, b))
     return [f"{name}: {_text(x)} against {_text(y)}" for name, x, y in pairs]
 
 
-def differing_fields(a: Environment, b: Environment) -> list[str]:
+def differing_environment_fields(a: Environment, b: Environment) -> list[str]:
     """Return the names of the fields in which two environments differ.
 
     How many processes there are decides nothing, nor into how many virtual devices they divide processors.

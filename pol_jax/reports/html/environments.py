@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pol_jax.protocol.environment import differing_fields
+from pol_jax.protocol.environment import differing_environment_fields
 from pol_jax.reports.html.markup import Content, Markup, tag, together
 from pol_jax.reports.report import Report
 
@@ -13,7 +13,7 @@ def environments(report: Report) -> Markup:
     """Return the section."""
     theirs, ours = report.claimed_environment, report.environment
     names = ours.__struct_fields__
-    different = differing_fields(theirs, ours) if theirs else []
+    different = differing_environment_fields(theirs, ours) if theirs else []
     pairs = [(name, getattr(theirs, name) if theirs else None, getattr(ours, name)) for name in names]
     heads = (tag("th", head, scope="col") for head in ("", "Prover, as claimed", "Verifier"))
     rows = (_row(name, claimed, own, name in different) for name, claimed, own in pairs)
