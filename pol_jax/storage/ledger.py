@@ -100,7 +100,7 @@ def read_segment(root: Path, segment: int, expected: range, layout: RowLayout) -
     """
     where = segment_file(segment)
     content = read_bounded(root, where, Limits())
-    rows = _rows(where, _read_table(where, content, len(expected), (schema_of(layout),)), layout)
+    rows = _rows(_read_table(where, content, len(expected), (schema_of(layout),)), layout)
     if [row.step for row in rows] != list(expected):
         raise ProofError(where, f"has other steps than {expected.start} to {expected.stop - 1}, in order")
     return rows
@@ -195,11 +195,9 @@ def _byte_limit(rows: int) -> int:
     return min((rows + 1) * 2**23, 2**31)
 
 
-def _rows(where: str, table: pa.Table, layout: RowLayout) -> list[Row]:
+def _rows(table: pa.Table, layout: RowLayout) -> list[Row]:
+    # Where the schema has no null, Parquet has no place for one.
     columns = {name: table[name].combine_chunks() for name in table.schema.names}
-    for field in table.schema:
-        if not field.nullable and columns[field.name].null_count:
-            raise ProofError(where, f"column {field.name} has a null")
     indices = _lists(columns["indices"], "<u8")
     metrics = _single_bytes(columns["loss"]) if "loss" in columns else _list_bytes(columns["metrics"])
     plain = [columns[name].to_pylist() for name in ("step", "key", "batch_digest", "state_digest")]

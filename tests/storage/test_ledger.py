@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import second_implementation as second
@@ -36,6 +38,20 @@ def test_sealed_rows_come_back_byte_for_byte(tmp_path_factory: pytest.TempPathFa
     for wrong in (range(1, len(rows) + 1), range(len(rows) + 1)):
         with pytest.raises(ProofError, match=segment_file(0)):
             read_segment(root, 0, wrong, layout)
+
+
+def test_a_column_that_has_nulls_is_refused_whatever_the_file_says_of_it(tmp_path: Path) -> None:
+    """Arrow keeps a schema of its own in the footer, which does not make a column what it is not."""
+    seal(tmp_path, 0, [_row(0)])
+    path = tmp_path / segment_file(0)
+    table = pq.read_table(path)
+    said = {"ARROW:schema": base64.b64encode(table.schema.serialize().to_pybytes())}
+    nullable = pa.schema([field.with_nullable(True) for field in table.schema], metadata=said)
+    without = table.set_column(0, nullable.field(0), pa.array([None], pa.uint64())).cast(nullable)
+    options = {"compression": "zstd", "write_page_checksum": True, "use_dictionary": False}
+    pq.write_table(without, path, store_schema=False, **options)
+    with pytest.raises(ProofError, match="another schema"):
+        read_segment(tmp_path, 0, range(1), _row(0).layout)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads which file is flushed from /proc")
