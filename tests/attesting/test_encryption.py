@@ -18,7 +18,7 @@ from programs import needs
 from pol_jax.attesting import encryption
 from pol_jax.attesting.age_keys import read_recipients, write_new_identity
 from pol_jax.attesting.archive import ArchiveLimits, Extractor, stream_directory
-from pol_jax.attesting.encryption import _Source, decrypt, encrypt
+from pol_jax.attesting.encryption import _PiecesReader, decrypt, encrypt
 from pol_jax.attesting.tar_header import header_of
 from pol_jax.errors import ProofError, StorageError, UsageError
 
@@ -64,10 +64,10 @@ def test_what_age_encrypts_is_read_here(proof: Path, keys: tuple[Path, str], tmp
     assert contents_of(tmp_path / "again") == contents_of(proof)
 
 
-def test_a_source_is_read_as_a_file_is() -> None:
+def test_pieces_are_read_as_a_file_is() -> None:
     pieces = [b"abc", b"", b"de"]
-    assert _Source(iter(pieces)).read() == b"abcde"
-    source = _Source(iter(pieces))
+    assert _PiecesReader(iter(pieces)).read() == b"abcde"
+    source = _PiecesReader(iter(pieces))
     assert [source.read(2), source.read(), source.read(), source.read(1)] == [b"ab", b"cde", b"", b""]
 
 
