@@ -2,73 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
 import msgspec
 import pytest
+from made_parties import GIVEN, K, L, party, window
 
-from pol_jax.attesting.time_window import Basis, TimeWindow
 from pol_jax.judging.dispute import Resolution, Standing, resolve
 from pol_jax.judging.party import Party
-from pol_jax.program.machine import current_environment
-from pol_jax.protocol.claim import Intervention
-from pol_jax.protocol.policies import AllSegments
-from pol_jax.reports.identity import Authorship, Deployed, Model, ModelRelation, Period
 from pol_jax.reports.outcomes import Verdict
-from pol_jax.reports.provenance import Ancestor, Beginning, Origin, Provenance
-from pol_jax.reports.report import Report
-
-K, L = "ed25519:" + "1" * 64, "ed25519:" + "2" * 64
-DAY = datetime(2026, 1, 1, tzinfo=UTC)
-EMPTY = Report.unfinished(AllSegments(), b"", current_environment())
-
-
-def window(begin: int | None, end: int | None, basis: Basis = "beacon") -> Period:
-    """A period in days."""
-    times = [None if day is None else DAY + timedelta(days=day) for day in (begin, end)]
-    shown = times[0] if basis == "beacon" else None
-    return Period(TimeWindow(times[0], basis if times[0] else None, times[1], None, (), shown), (), ())
-
-
-def party(
-    name: str,
-    *,
-    verdict: Verdict = Verdict.ACCEPTED,
-    claim: str | None = None,
-    commitment: str | None = None,
-    interventions: tuple[Intervention, ...] = (),
-    prover: str | None = K,
-    signed: bool = True,
-    origin: Origin = Origin.TRUSTED,
-    beginning: Beginning = Beginning.OWN_KEY,
-    parent: str | None = None,
-    final: str | None = None,
-    difference: ModelRelation | None = None,
-    period: Period | None = None,
-    begins_in_other: bool = False,
-) -> Party:
-    """A party that is accepted, signed, and began with its own key, but for what is said."""
-    earlier = Provenance(Beginning.OWN_KEY, None, None, (), 0, 1)
-    ancestor = Ancestor(parent or "", Verdict.ACCEPTED, (), None, AllSegments(), None, earlier, Origin.TRUSTED)
-    ancestor = msgspec.structs.replace(ancestor, commitment=parent and f"commitment of {parent}")
-    beginning = Beginning.EARLIER_PROOF if parent else beginning
-    changes: dict[str, Any] = {
-        "verdict": verdict,
-        "reasons": ("the reason",) if verdict is not Verdict.ACCEPTED else (),
-        "claim": claim or name,
-        "commitment": commitment or f"commitment of {name}",
-        "interventions": interventions,
-        "authorship": Authorship(prover, prover if signed else None, commitment_signed=False, pinned=None),
-        "program_origin": origin,
-        "provenance": Provenance(beginning, parent, None, (), 0, 1),
-        "ancestors": (ancestor,) if parent else (),
-        "model": Model("0" * 64, final or name, None),
-        "period": period or window(None, None),
-        "deployed": difference and Deployed(difference, "", (), 0, difference != "different", None, None),
-    }
-    return Party(name, msgspec.structs.replace(EMPTY, **changes), begins_in_other)
+from pol_jax.reports.provenance import Beginning, Origin
 
 
 def decided(one: Party, other: Party) -> Resolution:
@@ -81,7 +25,6 @@ def decided(one: Party, other: Party) -> Resolution:
 
 
 A = party("a")
-GIVEN = (Intervention(3, ("/params/w",), "0" * 64, "better"),)
 CASES: dict[str, tuple[Party, Party, Standing]] = {
     "one is rejected": (A, party("b", verdict=Verdict.REJECTED, period=window(-9, -8)), Standing.FIRST),
     "both are rejected": (
@@ -279,11 +222,6 @@ def test_weights_given_to_an_earlier_run_are_of_unproven_origin() -> None:
     assert decided(party("a", difference="different"), thief).standing is Standing.UNDECIDED
 
 
-def test_names_of_parties_say_nothing_else() -> None:
-    found = decided(A, party("b\u202e\x1b[2J stands", verdict=Verdict.REJECTED))
-    assert "\x1b" not in " ".join(found.reasons)
-
-
 def test_every_pair_has_a_resolution_that_does_not_depend_on_the_order() -> None:
     options: dict[str, list[Any]] = {
         "verdict": list(Verdict),
@@ -308,3 +246,8 @@ def test_the_program_of_an_earlier_run_may_be_written_to_end_in_given_weights_to
     made_up = msgspec.structs.replace(thief.report.ancestors[0], program_origin=origin)
     thief = Party("b", msgspec.structs.replace(thief.report, ancestors=(made_up,)))
     assert decided(party("a", difference="different"), thief).standing is Standing.UNDECIDED
+
+
+def test_names_of_parties_say_nothing_else() -> None:
+    found = decided(A, party("b\u202e\x1b[2J stands", verdict=Verdict.REJECTED))
+    assert "\x1b" not in " ".join(found.reasons)

@@ -9,18 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_steps import FAILED, PASSED, Step, made, spec_of
+from made_steps import PASSED, Step, made, spec_of
 
 from pol_jax.judging.magnitude_groups import BINADES
-
-
-@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
-def test_extreme_values_neither_vanish_nor_overflow(scale: float) -> None:
-    step = made()
-    scaled = [[leaf * scale for leaf in state] for state in (step.before, step.reference, step.after, *step.others)]
-    whole = Step(scaled[0], scaled[1], scaled[3:], scaled[2], step.spec)
-    assert whole.compared().outcome is PASSED
-    assert whole.compared(after=scaled[0]).outcome is FAILED
 
 
 def test_an_overflowing_distance_never_passes() -> None:
@@ -61,10 +52,3 @@ def test_the_total_is_that_of_one_long_leaf(seed: int, noise: float) -> None:
     whole = Step(joined[0], joined[1], joined[3:], joined[2], spec_of("float64", size=150)).compared().total
     for name in ("update", "expected", "error", "noise"):
         assert getattr(one, name) == pytest.approx(getattr(whole, name))
-
-
-def test_complex_values_count_as_two() -> None:
-    step = made(dtypes=("complex64",))
-    assert step.compared().outcome is PASSED
-    conjugate = [leaf + np.complex64(1j) for leaf in step.after]
-    assert step.compared(after=conjugate).outcome is FAILED
