@@ -7,15 +7,8 @@ from example_reports import Reports
 
 from pol_jax.protocol.policies import ListedSegments
 from pol_jax.reports.coverage import Coverage, Replay
-from pol_jax.reports.curves import Point, Update
+from pol_jax.reports.curves import Point
 from pol_jax.reports.html import render
-
-
-def test_loss_may_be_finite_nowhere(reports: Reports) -> None:
-    page = render(msgspec.structs.replace(reports["accepted"], curve=(Point(1, 1, None),), updates=()))
-    assert "The loss is not finite at any step." in page
-    zero = msgspec.structs.replace(reports["accepted"], updates=(Update(0, 6, 0.0), Update(6, 12, None)))
-    assert "No update is positive and finite." in render(zero)
 
 
 def test_runs_of_one_step_and_of_very_many(reports: Reports) -> None:
