@@ -28,6 +28,7 @@ from type_checks import check_annotations, forget_functions  # noqa: E402
 if "POL_UNCHECKED_ANNOTATIONS" not in os.environ:  # one interpreter checks them for all
     check_annotations()
 
+import intervened_runs  # noqa: E402
 import once  # noqa: E402
 import tiny  # noqa: E402
 import unsandboxed  # noqa: E402
@@ -68,6 +69,7 @@ MAY_DIFFER = (
     "storage/",
     "judging/test_tolerance.py",
     "proving/test_fine_tuning.py",
+    "proving/test_interventions.py",
     "tasks/test_contract.py",
     "verifying/test_calibration.py",
     "verifying/test_numeric_comparison.py",
@@ -172,6 +174,22 @@ def plain_proof(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a finished proof of `tiny.plain`; tests copy it before they change anything."""
     path = tmp_path_factory.mktemp("plain") / "proof"
     train(tiny.plain(), path, steps=tiny.STEPS, choices=Choices(interval=tiny.INTERVAL, seed="tests"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def long_segment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one segment, which is longer than the self-test."""
+    path = tmp_path_factory.mktemp("long") / "proof"
+    train(tiny.plain(), path, choices=Choices(interval=tiny.STEPS))
+    return path
+
+
+@pytest.fixture(scope="session")
+def intervened(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A proof whose state was changed from outside the program."""
+    path = tmp_path_factory.mktemp("intervened") / "proof"
+    intervened_runs.train(path)
     return path
 
 

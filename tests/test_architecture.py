@@ -98,8 +98,12 @@ NO_NAMES_OF_VARIABLES = {"of", "there", "came", "mine", "false"}
 TESTED_ELSEWHERE = {
     "backends/test_measurement.py": "backends.comparison",
     "backends/test_runner.py": "backends.worker",
-    "proving/test_sharding.py": "sandbox.virtual_devices",
-    "attacks/test_stage_3_commitment.py": "verifying.agreement",
+    "docs/test_protocol.py": "protocol.stages",
+    "proving/test_pods.py": "training.processes",
+    "proving/test_sharding.py": "program.placement training.shards sandbox.virtual_devices",
+    "protocol/test_documents.py": "protocol.mesh protocol.version_1",
+    "attesting/test_public_key.py": "protocol.signers",
+    "attesting/test_strict_json.py": "protocol.strict_json",
     "attacks/test_catalogue.py": "attacks.attack attacks.blindfold attacks.chosen_batches attacks.hidden_target"
     " attacks.interpolation attacks.laundered_chain attacks.lies attacks.retraining"
     " attacks.stolen_proof attacks.synthesised_records",
@@ -107,14 +111,17 @@ TESTED_ELSEWHERE = {
     "cli/test_check.py": "cli.documents",
     "cli/test_train.py": "cli.train_options",
     "cli/test_verify.py": "cli.arguments cli.report_screen cli.verifier_options",
-    "cli/test_sign.py": "cli.output_file",
-    "cli/test_diff.py": "verifying.diff",
+    "cli/test_sign.py": "storage.final_arrays cli.output_file",
+    "cli/test_diff.py": "protocol.differences",
     "sandbox/test_process.py": "sandbox.starting",
     "attacks/test_programs_that_are_no_training.py": "program.audit",
     "attacks/test_other_backends.py": "program.machine protocol.environment",
     "attacks/test_documents.py": "protocol.claim",
     "judging/test_tie_distances.py": "protocol.ties",
-    "verifying/test_decided_spans.py": "verifying.observed_steps proving.decision_log",
+    "program/test_decision_sites.py": "program.decision_operations",
+    "program/test_instrumentation.py": "program.inlining program.observed_step",
+    "verifying/test_decided_spans.py": "proving.decision_log",
+    "storage/test_inventory.py": "protocol.inventory protocol.limits",
     "storage/test_interventions.py": "proving.interventions",
     "test_api.py": "proving.finishing proving.recording proving.run_options proving.train",
     "proving/test_state_chain.py": "proving.step_counter",
@@ -124,10 +131,10 @@ TESTED_ELSEWHERE = {
     "proving/test_resumption.py": "proving.choices proving.commit proving.open_run proving.preparation"
     " proving.recorder storage.open_run",
     "verifying/test_deployed.py": "storage.model_files",
-    "verifying/test_following.py": "verifying.landed_segments",
     "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
-    "sandbox/test_reader.py": "sandbox.proofs sandbox.runs sandbox.reading sandbox.reading_messages",
-    "cli/test_shards.py": "verifying.facts verifying.shard",
+    "storage/test_checkpoints.py": "storage.checkpoint_names storage.orbax_settings storage.stored_leaves",
+    "storage/test_proof.py": "storage.run",
+    "sandbox/test_reader.py": "sandbox.proofs sandbox.runs sandbox.reading sandbox.reading_messages storage.reader",
     "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.plan"
     " integrations.flower.records integrations.flower.registry",
     "sandbox/test_verify.py": "sandbox.apart sandbox.child sandbox.lifetime sandbox.pipe sandbox.remote_records",
@@ -139,12 +146,7 @@ TESTED_ELSEWHERE = {
     "tasks/test_contract.py": "training.task",
     "training/test_export.py": "training.loop training.pytrees",
     "verifying/test_ancestry.py": "training.initial_state",
-    "verifying/test_opening_verifier.py": "training.opened_records verifying.opening_replay",
-    "attacks/test_stage_6_state_digests.py": "verifying.checks",
-    "attacks/test_openings.py": "verifying.opening_contents verifying.opening_rows",
-    "attacks/test_stage_7_initial_state.py": "verifying.initial_comparison",
-    "attacks/test_stage_9_replay.py": "verifying.challenged_segments verifying.replay verifying.row_comparison",
-    "verifying/test_proof_verifier.py": "verifying.built_in_records verifying.interruption verifying.verifier",
+    "verifying/test_opening_verifier.py": "training.opened_records",
 }
 """Modules without a test file of their name, by the file that tests what they do."""
 

@@ -13,8 +13,7 @@ import pytest
 from commands import pol
 from forge import Forger
 
-from pol_jax.errors import UsageError
-from pol_jax.verifying.facts import FactsReplayer, Share, merge_facts, parse_facts
+from pol_jax.verifying.facts import FactsReplayer, merge_facts, parse_facts
 
 NONCE = "ab" * 16
 TASK = ("--task", "tiny:plain")
@@ -177,13 +176,6 @@ def test_options_of_shards_go_together(plain_proof: Path, tmp_path: Path) -> Non
         assert refused.exit_code == 2, options
         assert words in refused.stderr
     assert not facts.exists()
-
-
-def test_a_shard_that_is_none_is_refused() -> None:
-    with pytest.raises(UsageError, match="shard 3/2"):
-        Share(3, 2)
-    with pytest.raises(UsageError, match="none are given"):
-        merge_facts([])
 
 
 def test_a_damaged_proof_gives_no_facts(proof_copy: Path, tmp_path: Path) -> None:
