@@ -32,30 +32,6 @@ def loop(root: Path, change: Change, at: int = 4, task: Task | None = None) -> N
                 state = change(state)
 
 
-def stopped(root: Path, after: int) -> None:
-    """Leave the loop after a step."""
-    with Recording(tiny.plain(), root, steps=12) as recording:
-        state = recording.state
-        for inputs in recording:
-            state, _ = recording.step(state, inputs)
-            if inputs.step == after:
-                break
-
-
-def passing_by(root: Path) -> None:
-    """Run no step of the recording."""
-    with Recording(tiny.plain(), root, steps=12) as recording:
-        for _ in recording:
-            pass
-
-
-def reading_what_was_reused(root: Path) -> None:
-    with Recording(tiny.plain(), root, steps=12) as recording:
-        old = recording.state
-        recording.step(old, next(iter(recording)))
-        np.asarray(old["params"]["w"])
-
-
 def scaled(state: Any) -> Any:
     return {**state, "params": jax.tree.map(lambda leaf: leaf * 0.5, state["params"])}
 
@@ -119,52 +95,6 @@ def test_a_state_whose_memory_was_reused(tmp_path: Path) -> None:
         recording.step(recording.state, next(inputs))
         with pytest.raises(UsageError, match=r"step 2: the memory of the given state was reused .* what step 1 "):
             recording.step(recording.state, next(inputs))
-
-
-def test_what_is_read_after_its_memory_was_reused_gets_a_note(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError) as caught:
-        reading_what_was_reused(tmp_path / "proof")
-    assert any("jax.tree.map(jnp.copy, state)" in note for note in caught.value.__notes__)
-
-
-def test_steps_that_are_left_out_or_run_twice(tmp_path: Path) -> None:
-    with Recording(tiny.plain(), tmp_path / "proof", steps=12) as recording:
-        inputs = list(recording)
-        state, _ = recording.step(recording.state, inputs[0])
-        with pytest.raises(UsageError, match=r"step 3: step 2 was not run; each step .* in order"):
-            recording.step(state, inputs[2])
-        with pytest.raises(UsageError, match="step 1: was run already; the next one is 2, of 12"):
-            recording.step(state, inputs[0])
-        with pytest.raises(UsageError, match="step 1 was run by a loop of your own"):
-            recording.run()
-        for each in recording:  # goes on after the steps that were run
-            state, _ = recording.step(state, each)
-        assert list(recording) == []
-    assert open_proof(tmp_path / "proof").claim
-
-
-def test_outside_of_its_block(tmp_path: Path) -> None:
-    recording = Recording(tiny.plain(), tmp_path / "proof", steps=2)
-    uses: list[Callable[[], Any]] = [lambda: iter(recording), recording.run]
-    for use in uses:
-        with pytest.raises(UsageError, match=r"with pol_jax\.Recording"):
-            use()
-    with recording:
-        state = recording.state
-        for inputs in recording:
-            state, _ = recording.step(state, inputs)
-    with pytest.raises(UsageError, match=r"with pol_jax\.Recording"):
-        recording.step(state, inputs)
-
-
-def test_a_loop_that_runs_no_step_of_the_recording(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"the loop ended, but none of the 12 steps was run by recording\.step"):
-        passing_by(tmp_path / "proof")
-
-
-def test_leaving_early_says_so(tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match="the run stays open after step 3 of 12; the same code continues it"):
-        stopped(tmp_path / "proof", after=3)
 
 
 def test_a_task_that_was_edited_does_not_continue_the_run(tmp_path: Path) -> None:
