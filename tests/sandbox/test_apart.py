@@ -1,0 +1,62 @@
+"""A child that dies, falls silent or takes too long: the verdict is open, and nothing is left behind."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import tiny
+from at_moments import At
+
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.sandbox.bounds import Bounds
+from pol_jax.sandbox.verify import verify
+
+
+def kill_child(number: int) -> Callable[[], None]:
+    def kill() -> None:
+        (child,) = psutil.Process().children()
+        child.send_signal(number)
+
+    return kill
+
+
+@pytest.mark.parametrize(("stage", "number"), [(3, signal.SIGSEGV), (6, signal.SIGKILL), (9, signal.SIGABRT)])
+def test_death_of_the_child_is_inconclusive(plain_proof: Path, stage: int, number: signal.Signals) -> None:
+    """A crash of a parser, a kill for memory, an abort of XLA."""
+    report = verify(plain_proof, tiny.plain().source, progress=At(stage, kill_child(number)))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert f"the process that reads the proof died of {number.name}" in report.reasons[0]
+    outcomes = [each.outcome for each in report.stages]
+    died = next(at for at, outcome in enumerate(outcomes) if outcome is Outcome.INCONCLUSIVE)
+    assert died + 1 >= stage  # it may have gone on for a moment
+    assert set(outcomes[:died]) <= {Outcome.PASSED}
+    assert set(outcomes[died + 1 :]) <= {Outcome.NOT_REACHED}
+
+
+def test_silence_is_inconclusive(plain_proof: Path) -> None:
+    progress = At(4, kill_child(signal.SIGSTOP))
+    report = verify(plain_proof, tiny.plain().source, progress=progress, bounds=Bounds(silence_seconds=3))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "said nothing for 3 s" in report.reasons[0]
+    assert psutil.Process().children() == []
+
+
+def test_time_in_all_is_bounded(plain_proof: Path) -> None:
+    """Also for a child that keeps talking."""
+    report = verify(plain_proof, tiny.plain().source, bounds=Bounds(total_seconds=0.5))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "took more than the 0.5 s that it has in all" in report.reasons[0]
+    assert psutil.Process().children() == []
+
+
+def test_time_in_all_ends_before_silence(plain_proof: Path) -> None:
+    progress = At(4, kill_child(signal.SIGSTOP))
+    bounds = Bounds(silence_seconds=300, total_seconds=12)
+    report = verify(plain_proof, tiny.plain().source, progress=progress, bounds=bounds)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "took more than the 12 s" in report.reasons[0]
+    assert verify(plain_proof, tiny.plain().source, bounds=Bounds(total_seconds=300))
