@@ -96,8 +96,11 @@ NO_NAMES_OF_VARIABLES = {"of", "there", "came", "mine", "false"}
 """Words that say nothing of what a variable holds."""
 
 TESTED_ELSEWHERE = {
-    "backends/test_measurement.py": "backends.comparison",
-    "backends/test_runner.py": "backends.worker",
+    "exact/test_laws.py": "exact.conversions exact.error_functions exact.exponentials exact.grid exact.powers"
+    " exact.products exact.quotients exact.remainders exact.sums exact.trigonometry exact.values",
+    "exact/test_self_testing.py": "exact.operations exact.vectors exact.windows exact.scatters exact.convolutions",
+    "exact/test_transform.py": "exact.control exact.interpreter exact.primitives exact.rules",
+    "storage/test_array_files.py": "storage.array_form",
     "docs/test_protocol.py": "protocol.stages",
     "proving/test_pods.py": "training.processes",
     "proving/test_sharding.py": "program.placement training.shards",
@@ -124,13 +127,11 @@ TESTED_ELSEWHERE = {
     "program/test_divided.py": "training.traced",
     "proving/test_resumption.py": "storage.open_run",
     "verifying/test_deployed.py": "storage.model_files",
-    "workers/test_verify_update.py": "workers.assignment workers.documents workers.training workers.trusted_task",
     "storage/test_checkpoints.py": "storage.checkpoint_names storage.orbax_settings storage.stored_leaves",
     "storage/test_proof.py": "storage.run",
     "sandbox/test_reader.py": "storage.reader",
     "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.plan"
     " integrations.flower.records integrations.flower.registry",
-    "tasks/test_cifar.py": "tasks.cifar10 tasks.cifar100",
     "tasks/test_contract.py": "training.task",
     "training/test_export.py": "training.loop training.pytrees",
     "verifying/test_ancestry.py": "training.initial_state",

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import ml_dtypes
 import numpy as np
 import pytest
 from measured_backends import STEPS, outcome
 
-from pol_jax.backends import runner, worker
+from pol_jax.backends import runner
 from pol_jax.backends.measurement import reproductions
 from pol_jax.backends.overview import relative
 from pol_jax.backends.results import Results
 from pol_jax.backends.workload import Workload
-from pol_jax.judging.leaf_distances import PERTURBED_PLACES
-from pol_jax.protocol.trees import LeafSpec
-from pol_jax.verifying.perturbation import PERTURBATIONS, perturb_last_places
 
 
 @pytest.mark.interpreter
@@ -85,24 +81,3 @@ def work_state(workload: Workload, step: int) -> np.ndarray:
 
 def ran_with(ran: runner.BackendRun, arrays: dict[str, np.ndarray]) -> runner.BackendRun:
     return runner.BackendRun(ran.environment, ran.compile_seconds, ran.step_seconds, ran.repeats, arrays)
-
-
-@pytest.mark.parametrize(("seed", "sign"), PERTURBATIONS)
-def test_a_worker_perturbs_states_as_a_verifier_does(seed: int, sign: int) -> None:
-    """Its process has no `pol_jax`: the same is written twice."""
-    draw = np.random.default_rng(0)
-    leaves = [
-        draw.normal(size=(3, 5)).astype(np.float32),
-        draw.normal(size=7).astype(ml_dtypes.bfloat16),
-        np.arange(4, dtype=np.int32),
-        draw.normal(size=()).astype(np.float32),
-        draw.normal(size=(2, 3)),
-    ]
-    spec = tuple(
-        LeafSpec(f"/{at}", str(leaf.dtype), leaf.shape, (1,) * leaf.ndim, None) for at, leaf in enumerate(leaves)
-    )
-    expected = perturb_last_places(spec, leaves, seed, sign)
-    found = worker.perturb(leaves, PERTURBED_PLACES, seed, sign)
-    assert [leaf.tobytes() for leaf in found] == [leaf.tobytes() for leaf in expected]
-    assert [leaf.dtype for leaf in found] == [leaf.dtype for leaf in leaves]
-    assert found[0].tobytes() != leaves[0].tobytes()

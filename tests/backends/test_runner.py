@@ -7,16 +7,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from measured_backends import interpreter, outcome, shown
+from measured_backends import outcome, shown
 
 from pol_jax.backends import runner
-from pol_jax.backends.comparison import compare_backends
 from pol_jax.backends.description import Backend
-from pol_jax.backends.overview import lines
 from pol_jax.backends.results import Results
 from pol_jax.backends.runner import BackendFailure
-from pol_jax.backends.summary import meaning
-from pol_jax.backends.workload import Workload
 
 
 @pytest.mark.parametrize(
@@ -37,13 +33,6 @@ def test_a_backend_that_fails_is_a_row_that_says_why(results: Results, name: str
     assert words in found.reason
     assert found.reproductions == ()
     assert words in shown((results,)).replace("\n", " ")
-
-
-def test_a_backend_may_not_take_for_ever(workload: Workload, tmp_path: Path) -> None:
-    slow = Backend("slow", "cpu", python=interpreter(tmp_path / "slow", "exec sleep 60"))
-    found = compare_backends(workload, [slow], timeout=0.2)
-    assert (found.outcomes[0].status, found.outcomes[0].reason) == ("timed out", "took more than 0.2 s")
-    assert list(meaning(lines((found,)))) == ["no backend ran: nothing was measured"]
 
 
 def test_an_unknown_instruction_set_is_no_backend() -> None:

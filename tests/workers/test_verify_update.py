@@ -26,7 +26,6 @@ from pol_jax import (
     AllSegments,
     Assignment,
     Bounds,
-    Data,
     ListedSegments,
     ListedSteps,
     UpdateResult,
@@ -40,7 +39,7 @@ from pol_jax.attesting import envelope
 from pol_jax.attesting import folder as attestations
 from pol_jax.attesting.public_key import public_text
 from pol_jax.attesting.strict_json import canonical_bytes
-from pol_jax.errors import DataError, UsageError
+from pol_jax.errors import UsageError
 from pol_jax.protocol.commitment import Description
 from pol_jax.proving.signing import sign_claim
 from pol_jax.reports.outcomes import Mode
@@ -372,15 +371,6 @@ def test_a_claim_that_its_worker_has_not_signed_is_refused_at_once(
     )
 
 
-def test_a_worker_without_the_assigned_key_does_not_begin(tmp_path: Path) -> None:
-    asked = replace(assignment(0), prover=public_text(KEY))
-    for key, words in ((None, "give its private half"), (OTHER, "key: is that of")):
-        with pytest.raises(UsageError, match=words):
-            train_update(task(0), model(1), asked, tmp_path / "proof", key=key)
-    with pytest.raises(UsageError, match="assignment: prover"):
-        replace(asked, prover="ed25519:" + "00" * 32)
-
-
 @pytest.mark.usefixtures("in_process")
 def test_exact_arithmetic_can_be_assigned(answer: Answer, tmp_path: Path) -> None:
     asked = replace(assignment(0), arithmetic="exact", steps=2)
@@ -438,28 +428,6 @@ def test_a_wrong_call_is_an_error_whatever_the_worker_sent(answer: Answer, tmp_p
     ):
         with pytest.raises(UsageError, match=words):
             verify_update(model(1), answer.update, proof, assignment(0), trusted=TRUSTED, **asked)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        *({"steps": 0}, {"batch_size": 0}, {"interval": -1}, {"data": Data("no root", 3)}),
-        *({"steps": 2**32}, {"batch_size": 2**20 + 1}, {"interval": 2**20 + 1}),
-    ],
-    ids=str,
-)
-def test_an_assignment_that_nobody_could_train_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="assignment: "):
-        replace(assignment(0), **change)
-
-
-def test_an_assignment_may_ask_for_all_that_a_commitment_takes() -> None:
-    replace(assignment(0), batch_size=2**20, interval=2**20)
-
-
-def test_a_worker_does_not_train_on_records_that_it_did_not_register(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not those that the assignment names"):
-        train_update(task(1), model(1), assignment(0), tmp_path / "proof")
 
 
 @pytest.mark.usefixtures("in_process")
