@@ -107,10 +107,8 @@ TESTED_ELSEWHERE = {
     "protocol/test_documents.py": "protocol.mesh protocol.version_1",
     "attesting/test_public_key.py": "protocol.signers",
     "attesting/test_strict_json.py": "protocol.strict_json",
-    "attacks/test_catalogue.py": "attacks.attack attacks.blindfold attacks.chosen_batches attacks.hidden_target"
-    " attacks.interpolation attacks.laundered_chain attacks.lies attacks.retraining"
-    " attacks.stolen_proof attacks.synthesised_records",
-    "cli/test_main.py": "cli.help_format cli.proving_commands cli.study_commands cli.verifying_commands",
+    "test_type_checks.py": "array_types",
+    "cli/test_main.py": "errors cli.help_format cli.proving_commands cli.study_commands cli.verifying_commands",
     "cli/test_check.py": "cli.documents",
     "cli/test_train.py": "cli.train_options",
     "cli/test_verify.py": "cli.arguments cli.report_screen cli.verifier_options",

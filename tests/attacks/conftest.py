@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import tiny
+from attacked_run import attacked_setting
 
+from pol_jax.attacks.attack import Setting
 from pol_jax.proving.choices import Choices
 from pol_jax.proving.train import train
 
@@ -18,6 +20,12 @@ def small_proof(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("small") / "proof"
     train(tiny.plain(), path, steps=4, choices=Choices(interval=2))
     return path
+
+
+@pytest.fixture(scope="session")
+def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    """What a forger has of an honest run."""
+    return attacked_setting(tmp_path_factory.mktemp("victim") / "proof")
 
 
 @pytest.fixture(autouse=True)
