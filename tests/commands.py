@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import click
 from click.testing import CliRunner, Result
 from places import TESTS
 
@@ -27,6 +28,11 @@ def pol(*arguments: str | Path, answers: str | None = None) -> Result:
     elif result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
+
+
+def options_of(command: click.Command) -> set[str]:
+    """Names of the options and arguments that a command passes on."""
+    return {each.name or "" for each in command.params if each.expose_value}
 
 
 def environment() -> dict[str, Any]:

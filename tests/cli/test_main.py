@@ -114,12 +114,3 @@ def test_late_report_of_a_storage_thread_is_no_line_of_ours(whose: str, lines: b
     done = subprocess.run(command, capture_output=True, text=True, env=environment())
     assert done.returncode == 0
     assert ("Event loop is closed" in done.stderr) == bool(done.stderr) == lines
-
-
-@pytest.mark.parametrize("width", [20, 40, 80, 140])
-@pytest.mark.parametrize("command", [(), ("train",), ("verify",)])
-def test_help_fits_the_terminal(command: tuple[str, ...], width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
-    lines = pol(*command, "--help").output.splitlines()
-    longer = [line.strip() for line in lines if len(line) > width]
-    assert all(" " not in line for line in longer), longer  # a word alone

@@ -7,27 +7,14 @@ import os
 import re
 import subprocess
 import sys
-from io import StringIO
 from pathlib import Path
 
-import msgspec
 import pytest
 import tiny
 from commands import environment, pol
-from rich.console import Console
-from tiny import NONCE
-from unsandboxed import verify
 
-from pol_jax.cli import verifying_commands
-from pol_jax.cli.arguments import parse_list
-from pol_jax.cli.report_screen import print_report
-from pol_jax.errors import UsageError
-from pol_jax.protocol.policies import METRICS, ListedSegments
 from pol_jax.protocol.stages import Stage
 from pol_jax.proving.recording import Recording
-from pol_jax.reports.comparison import Compared
-from pol_jax.reports.outcomes import Outcome
-from pol_jax.reports.wording.quantities import describe_distance
 
 
 def test_verify_prints_every_stage_and_the_verdict(runs: Path, tmp_path: Path) -> None:
@@ -109,11 +96,6 @@ def test_largest_updates_and_random_segments_are_replayed(runs: Path) -> None:
     assert (report["coverage"]["replayed"], report["coverage"]["detection"]) == ([0, 1, 2], 1.0)
 
 
-def test_metrics_are_those_of_the_policies() -> None:
-    (metric,) = (option for option in verifying_commands.verify.params if option.name == "metric")
-    assert tuple(metric.type.choices) == METRICS  # type: ignore[attr-defined]
-
-
 def test_rejected_proof_exits_with_1_and_names_stage_and_file(proof_copy: Path) -> None:
     (proof_copy / "records").write_bytes(b"\0" * (proof_copy / "records").stat().st_size)
     rejected = pol("verify", proof_copy, "--task", "tiny:plain")
@@ -145,34 +127,6 @@ def test_private_records_are_salted_and_need_the_secret(tmp_path: Path) -> None:
     assert pol(*verify).exit_code == 3
     secret.write_bytes(bytes(32))
     assert pol(*verify, "--private", secret).exit_code == 3
-
-
-def test_a_list_of_segments_is_numbers_and_ranges() -> None:
-    assert parse_list("0,3,7-9") == (0, 3, 7, 8, 9)
-    for wrong in ("a", "1-", "-1", "1--2", "0-9999999"):
-        with pytest.raises(UsageError):
-            parse_list(wrong)
-
-
-def compared(start: int, stop: int, outcome: Outcome, error: float | None) -> Compared:
-    return Compared(start, stop, outcome, ("far",), 0.5, 1e-9, 1e-8, 5e-4, error, 0.0, 0.0, 0.0, False)
-
-
-def test_terminal_lists_the_worst_comparisons_first(plain_proof: Path) -> None:
-    report = verify(plain_proof, tiny.plain().source, policy=ListedSegments((1,)), nonce=NONCE)
-    close = [compared(at, at + 1, Outcome.PASSED, at * 1e-10) for at in range(20)]
-    open_ones = [compared(-1, 0, Outcome.INCONCLUSIVE, 1e-4), compared(30, 36, Outcome.INCONCLUSIVE, None)]
-    failed = compared(36, 37, Outcome.FAILED, 0.25)
-    console = Console(record=True, width=120, file=StringIO())
-    print_report(console, msgspec.structs.replace(report, compared=(*close, *open_ones, failed)))
-    _, _, table = console.export_text().partition("\ncompared ")
-    rows = [line.split() for line in table.splitlines()[1:14]]
-    assert rows[0] == ["step", "37", "2.5e-01", "1.0e-08", "5.0e-04", "5.0e-01", "failed"]
-    assert rows[1][:6] == ["steps", "31", "to", "36", "not", "finite"]
-    assert rows[2] == ["the", "initial", "state", "1.0e-04", "1.0e-08", "5.0e-04", "5.0e-01", "inconclusive"]
-    assert [row[1] for row in rows[3:12]] == [str(step) for step in range(20, 11, -1)]
-    assert rows[12] == ["11", "more", "comparisons", "are", "not", "shown"]
-    assert describe_distance(0.0) == "0"
 
 
 def test_a_report_that_can_t_be_written_is_found_before_the_verification(
