@@ -125,8 +125,6 @@ TESTED_ELSEWHERE = {
     "storage/test_checkpoints.py": "storage.checkpoint_names storage.orbax_settings storage.stored_leaves",
     "storage/test_proof.py": "storage.run",
     "sandbox/test_reader.py": "storage.reader",
-    "integrations/flower/test_strategy.py": "integrations.flower.client integrations.flower.plan"
-    " integrations.flower.records integrations.flower.registry",
     "tasks/test_contract.py": "training.task",
     "training/test_export.py": "training.loop training.pytrees",
     "verifying/test_ancestry.py": "training.initial_state",

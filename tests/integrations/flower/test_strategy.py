@@ -21,19 +21,13 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, 
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Bulyan, FedAdam, FedAvg, FedTrimmedAvg, Krum, Strategy
-from flwr.supercore.task_identity import TaskIdentity
 
 from pol_jax.attesting.public_key import public_text
-from pol_jax.errors import ProofError, UsageError
+from pol_jax.errors import UsageError
 from pol_jax.integrations.flower.client import proving_client, worker_name
 from pol_jax.integrations.flower.plan import Plan
 from pol_jax.integrations.flower.records import (
     arrays_of,
-    assignment_record,
-    data_in,
-    read_assignment,
-    read_update,
-    tree_of,
 )
 from pol_jax.integrations.flower.strategy import ProvenStrategy
 
@@ -82,13 +76,6 @@ class Network(Grid):
             if content is not None:  # else it doesn't answer in time
                 replies.append(Message(content=content, reply_to=message))
         return replies[::-1]
-
-
-@pytest.fixture(autouse=True)
-def identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Flower's runtime sets it."""
-    for name in ("task_id", "run_id", "node_id"):
-        monkeypatch.setattr(TaskIdentity, f"_{name}", 1)
 
 
 def client(folder: Path) -> ClientApp:
@@ -255,40 +242,6 @@ def test_a_reply_that_is_an_error_is_left_out(kind: str, tmp_path: Path, caplog:
     strategy, _ = wrapped(FedAvg(fraction_evaluate=0.0), Failing(client(tmp_path), 2, {}))
     assert r"reply: an error: it\nfailed" in caplog.text
     assert [name for name, result in strategy.results[1].items() if result] == ["1"]
-
-
-def test_records_are_read_as_they_were_written() -> None:
-    given = replace(assignment(0), prover=public_text(Ed25519PrivateKey.generate()), arithmetic="exact")
-    for each in (given, assignment(1)):
-        assert read_assignment(assignment_record(each)) == each
-    tree = tree_of(arrays_of(model(1)))
-    assert all(np.array_equal(tree["params"][name], leaf) for name, leaf in model(1)["params"].items())
-
-
-@pytest.mark.parametrize(
-    "array",
-    [
-        Array("float32", (16, 3), "numpy.ndarray", b"rubbish"),
-        Array(np.zeros((16, 3))),
-        Array(np.zeros((3, 16), np.float32)),
-        Array(np.asfortranarray(np.zeros((16, 3), np.float32))),
-    ],
-)
-def test_an_array_has_one_form(array: Array) -> None:
-    like = arrays_of(model(1))
-    with pytest.raises(ProofError, match=r"array /params/w is no float32\[16, 3\]"):
-        read_update(ArrayRecord({"/params/b": like["/params/b"], "/params/w": array}), like)
-
-
-def test_what_is_no_registration_is_refused() -> None:
-    data = assignment(0).data
-    right = {"root": data.root, "records": data.records, "salted": data.salted}
-    assert data_in(ConfigRecord(right)) == data
-    for wrong in ({}, right | {"root": 3}, right | {"records": 0}, right | {"salted": 1}, right | {"root": "A" * 64}):
-        with pytest.raises(ProofError, match="registration: is malformed"):
-            data_in(ConfigRecord(wrong))
-    with pytest.raises(ProofError, match="registration: is malformed"):
-        data_in(None)
 
 
 def test_a_share_without_room_for_a_challenge_is_refused() -> None:
