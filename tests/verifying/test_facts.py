@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import tiny
 from example_reports import compared, unfinished
 
 from pol_jax.errors import UsageError
 from pol_jax.judging.replay_result import ReplayResult
+from pol_jax.program.machine import current_environment
+from pol_jax.progress import Silent
+from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.policies import AllSegments, TopSegments
 from pol_jax.protocol.spans import Span
-from pol_jax.verifying.facts import FORMAT, Facts, Share, merge_facts, parse_facts
+from pol_jax.verifying.checks import check_files_to_states
+from pol_jax.verifying.facts import FORMAT, Facts, FactsReplayer, Share, merge_facts, parse_facts
 
 ENVIRONMENT = unfinished().environment
 
@@ -82,3 +88,36 @@ def test_a_shard_that_is_none_is_refused() -> None:
         Share(3, 2)
     with pytest.raises(UsageError, match="none are given"):
         merge_facts([])
+
+
+def replayer(proof: Path, **changes: Any) -> FactsReplayer:
+    """It tells facts about a proof; what it would have to execute is an error."""
+    checked = check_files_to_states(proof, Limits())
+    known = {"claim": checked.proof.claim.digest().hex(), "environment": current_environment()}
+    return FactsReplayer(checked, tiny.plain().source, None, Silent(), facts=facts(1, 1, **(known | changes)))
+
+
+def test_what_was_found_is_told_in_the_order_in_which_it_was_found(
+    plain_proof: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second time that a span is asked for, that is its second replay; what nobody has found is executed."""
+    span, unknown = Span(0, 6), Span(6, 12)
+    monkeypatch.setattr(FactsReplayer, "_run", lambda *_, **__: pytest.fail("executed"))
+    told = replayer(plain_proof)
+    assert told.initial_is_exact() is True
+    assert told.self_test(span) == ReplayResult(span)
+    assert list(told.replay([span])) == [ReplayResult(span, 6, ("loss",), b"row")]
+    assert told.replay_states(span) == ReplayResult(span)
+    for ask in (lambda: list(told.replay([span])), lambda: told.replay_states(unknown)):
+        with pytest.raises(pytest.fail.Exception, match="executed"):
+            ask()
+
+
+def test_facts_of_another_proof_or_backend_are_refused(plain_proof: Path) -> None:
+    with pytest.raises(
+        UsageError, match="are about the claim 1111111111111111"
+    ):
+        replayer(plain_proof, claim="1" * 64)
+    elsewhere = msgspec.structs.replace(current_environment(), jaxlib="0.0.1")
+    with pytest.raises(UsageError, match="the shards have another backend than this machine"):
+        replayer(plain_proof, environment=elsewhere)
