@@ -114,9 +114,7 @@ def test_what_was_found_is_told_in_the_order_in_which_it_was_found(
 
 
 def test_facts_of_another_proof_or_backend_are_refused(plain_proof: Path) -> None:
-    with pytest.raises(
-        UsageError, match="are about the claim 1111111111111111"
-    ):
+    with pytest.raises(UsageError, match="are about the claim 1111111111111111"):
         replayer(plain_proof, claim="1" * 64)
     elsewhere = msgspec.structs.replace(current_environment(), jaxlib="0.0.1")
     with pytest.raises(UsageError, match="the shards have another backend than this machine"):
