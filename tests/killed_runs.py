@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import tiny
 
-from pol_jax.proving import commit, finishing, open_run, recorder
+from pol_jax.proving import aim, commit, finishing, recorder
 from pol_jax.proving.choices import Choices
 from pol_jax.proving.train import train
 from pol_jax.storage import journal
@@ -31,7 +31,7 @@ class Countdown:
         for owner, name in (
             (commit, "write_whole"),
             (finishing, "write_whole"),
-            (open_run, "write_whole"),
+            (aim, "write_whole"),
             (CheckpointWriter, "save"),
             (recorder, "seal"),
             (recorder, "remove_checkpoint"),

@@ -12,7 +12,7 @@ from pol_jax.judging.party import Party
 from pol_jax.program.machine import current_environment
 from pol_jax.protocol.claim import Intervention
 from pol_jax.protocol.policies import AllSegments
-from pol_jax.reports.identity import Authorship, Deployed, Difference, Model, Period
+from pol_jax.reports.identity import Authorship, Deployed, Model, ModelRelation, Period
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.provenance import Ancestor, Beginning, Origin, Provenance
 from pol_jax.reports.report import Report
@@ -47,7 +47,7 @@ def party(
     beginning: Beginning = Beginning.OWN_KEY,
     parent: str | None = None,
     final: str | None = None,
-    difference: Difference | None = None,
+    difference: ModelRelation | None = None,
     period: Period | None = None,
     begins_in_other: bool = False,
 ) -> Party:

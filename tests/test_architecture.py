@@ -96,39 +96,7 @@ NO_NAMES_OF_VARIABLES = {"of", "there", "came", "mine", "false"}
 """Words that say nothing of what a variable holds."""
 
 TESTED_ELSEWHERE = {
-    "exact/test_laws.py": "exact.conversions exact.error_functions exact.exponentials exact.grid exact.powers"
-    " exact.products exact.quotients exact.remainders exact.sums exact.trigonometry exact.values",
-    "exact/test_self_testing.py": "exact.operations exact.vectors exact.windows exact.scatters exact.convolutions",
-    "exact/test_transform.py": "exact.control exact.interpreter exact.primitives exact.rules",
-    "storage/test_array_files.py": "storage.array_form",
-    "docs/test_protocol.py": "protocol.stages",
-    "proving/test_pods.py": "training.processes",
-    "proving/test_sharding.py": "program.placement training.shards",
-    "protocol/test_documents.py": "protocol.mesh protocol.version_1",
-    "attesting/test_public_key.py": "protocol.signers",
-    "attesting/test_strict_json.py": "protocol.strict_json",
-    "test_type_checks.py": "array_types",
-    "cli/test_main.py": "errors",
-    "cli/test_sign.py": "storage.final_arrays",
-    "cli/test_diff.py": "protocol.differences",
-    "attacks/test_programs_that_are_no_training.py": "program.audit",
-    "attacks/test_other_backends.py": "program.machine protocol.environment",
-    "attacks/test_documents.py": "protocol.claim",
     "judging/test_tie_distances.py": "protocol.ties",
-    "program/test_decision_sites.py": "program.decision_operations",
-    "program/test_instrumentation.py": "program.inlining program.observed_step",
-    "storage/test_inventory.py": "protocol.inventory protocol.limits",
-    "program/test_artifact.py": "program.signature",
-    "program/test_divided.py": "training.traced",
-    "proving/test_resumption.py": "storage.open_run",
-    "verifying/test_deployed.py": "storage.model_files",
-    "storage/test_checkpoints.py": "storage.checkpoint_names storage.orbax_settings storage.stored_leaves",
-    "storage/test_proof.py": "storage.run",
-    "sandbox/test_reader.py": "storage.reader",
-    "tasks/test_contract.py": "training.task",
-    "training/test_export.py": "training.loop training.pytrees",
-    "verifying/test_ancestry.py": "training.initial_state",
-    "verifying/test_opening_verifier.py": "training.opened_records",
 }
 """Modules without a test file of their name, by the file that tests what they do."""
 

@@ -19,7 +19,7 @@ from pol_jax.errors import StorageError, UsageError
 from pol_jax.protocol.policies import ListedSegments
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.coverage import Coverage
-from pol_jax.reports.identity import Authorship, Deployed, Difference
+from pol_jax.reports.identity import Authorship, Deployed, ModelRelation
 from pol_jax.reports.outcomes import Mode, Outcome, Verdict
 from pol_jax.reports.provenance import Origin
 from pol_jax.reports.report import Report
@@ -79,7 +79,7 @@ def test_files_are_tried_before_a_verification(tmp_path: Path) -> None:
         check_outputs(None, None, tmp_path / "nothing")
 
 
-def deployed(difference: Difference | None) -> Deployed | None:
+def deployed(difference: ModelRelation | None) -> Deployed | None:
     return difference and Deployed(difference, "words", (), 0, True, None, None)
 
 
@@ -97,7 +97,7 @@ def deployed(difference: Difference | None) -> Deployed | None:
     ],
 )
 def test_an_accepted_proof_of_another_model_is_no_success(
-    verdict: Verdict, difference: Difference | None, model: bool, code: int, tmp_path: Path
+    verdict: Verdict, difference: ModelRelation | None, model: bool, code: int, tmp_path: Path
 ) -> None:
     report = unfinished(verdict=verdict, deployed=deployed(difference), program_origin=Origin.TRUSTED)
     files = tmp_path / "report.json", tmp_path / "report.html"

@@ -13,8 +13,8 @@ from intervened_runs import train, verified
 from made_documents import made_commitment
 
 from pol_jax.errors import DivergenceError, UsageError
+from pol_jax.proving.aim import Aim
 from pol_jax.proving.interventions import Interventions
-from pol_jax.proving.open_run import Aim
 from pol_jax.reports.outcomes import Verdict
 
 

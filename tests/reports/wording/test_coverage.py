@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pol_jax.protocol.policies import JointSegments, ListedSegments, Policy, RandomSegments, StepPolicy, TopSegments
+from pol_jax.protocol.spans import Span
 from pol_jax.reports.coverage import Coverage, Replay
 from pol_jax.reports.wording.coverage import describe_coverage, describe_mismatch, describe_replay
 
@@ -56,4 +57,4 @@ def test_a_replay_names_the_step_and_the_columns_that_differ() -> None:
     assert describe_replay(Replay(1, 6, 12, 9, ("loss", "state_digest"))) == (
         "steps 7 to 12: the replay of step 9 differs from the ledger (loss, state_digest)"
     )
-    assert describe_mismatch(8, 9, 9, ["loss"]) == "the replay of step 9 differs from the ledger (loss)"
+    assert describe_mismatch(Span(8, 9), 9, ["loss"]) == "the replay of step 9 differs from the ledger (loss)"

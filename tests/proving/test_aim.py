@@ -17,7 +17,7 @@ from pol_jax.progress import Silent
 from pol_jax.protocol.claim import EnvironmentFrom
 from pol_jax.protocol.keys import MAX_STEPS
 from pol_jax.proving import commit
-from pol_jax.proving.open_run import Aim, check_aim, check_count, environments_after, steps_of_open_run
+from pol_jax.proving.aim import Aim, check_aim, check_count, environments_after, steps_of_open_run
 from pol_jax.storage.proof import open_proof
 
 FLAG = "--xla_cpu_enable_fast_math=true"
