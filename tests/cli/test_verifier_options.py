@@ -58,10 +58,10 @@ def test_a_program_that_must_be_trusted_needs_a_source() -> None:
 def test_of_several_tasks_the_one_is_taken_whose_name_the_proof_has(monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = {name: replace(tiny.plain(), name=name) for name in ("a", "b")}
 
-    def load(name: str, **_: object) -> Task:
+    def load(name: str, _folder: Path | None, **_: object) -> Task:
         return tasks[name]
 
-    monkeypatch.setattr(verifier_options, "load_task", load)
+    monkeypatch.setattr(verifier_options, "load_named", load)
     commitment = made_commitment()
     of_b = changed(commitment, task=changed(commitment.task, name="b"))
     assert VerifierOptions(task=("a",)).source()(of_b) is tasks["a"].source, "the only one"

@@ -65,9 +65,9 @@ def test_what_all_shards_found_is_told_in_the_order_of_the_shards() -> None:
         ([facts(1)], "expected each shard of 2 once, got 1/2"),
         ([facts(1), facts(1)], "expected each shard of 2 once, got 1/2, 1/2"),
         ([facts(1), facts(2, 3)], "expected each shard of 2 once, got 1/2, 2/3"),
-        ([facts(1), facts(2, claim="2" * 64)], "claim is another one in shard 2/2 than in shard 1/2"),
-        ([facts(1), facts(2, policy=TopSegments(1))], "policy is another one"),
-        ([facts(1), facts(2, nonce="cd")], "nonce is another one"),
+        ([facts(1), facts(2, claim="2" * 64)], "shards 2/2 and 1/2 have different values of claim"),
+        ([facts(1), facts(2, policy=TopSegments(1))], "different values of policy"),
+        ([facts(1), facts(2, nonce="cd")], "different values of nonce"),
         (
             [facts(1), facts(2, environment=msgspec.structs.replace(ENVIRONMENT, jaxlib="0.0.1"))],
             "shards 1/2 and 2/2 have other backends",

@@ -46,7 +46,7 @@ def test_a_false_step_is_told_where_it_was_made_here(forger: Forger) -> None:
     result = landed(forger.root).replay(1, lambda _: None)
     assert (result.mismatch, result.fields) == (9, ("state_digest",))
     forger.write_documents(environment=msgspec.structs.replace(forger.claim.environment, cpu="an abacus"))
-    with pytest.raises(BackendError, match=r"the replay of step 9 differs .* which says nothing here \(cpu"):
+    with pytest.raises(BackendError, match=r"the replay of step 9 differs .* which proves nothing here \(cpu"):
         landed(forger.root).replay(1, lambda _: None)
 
 

@@ -96,7 +96,7 @@ def test_what_was_compared_as_numbers_is_accepted_within_a_tolerance_or_not_at_a
     strict.add(compared=(compared(6, 1e-6),))
     strict.conclude(ACCEPTED)
     assert (strict.report.verdict, strict.report.mode) == (Verdict.INCONCLUSIVE, None)
-    assert strict.report.reasons[0].startswith("stage 9, replay: nothing but equal bits was to be accepted")
+    assert strict.report.reasons[0].startswith("stage 9, replay: the verifier asked for equal bits only")
 
 
 def test_the_report_says_what_claim_and_commitment_say() -> None:

@@ -68,8 +68,10 @@ def test_tolerances_and_decisions_add_up() -> None:
     used = UsedDecisions(given=4, used=3, farthest=0.5, choices=1 / 64, unused=None)
     several = [msgspec.structs.replace(compared(at, 1e-6), decisions=used) for at in (1, 2)]
     (_, _, line) = told(drift, compared=(*several, compared(3, 1e-6)))
-    assert line.startswith("2 of these comparisons pass with the prover's decisions near ties: 6 of 8 were taken; ")
-    assert "wrong ones could have moved at most 50% of an update" in line
+    assert line.startswith(
+        "2 comparisons pass with the prover's decisions near ties, where rounding decides: 6 of 8 were used"
+    )
+    assert "wrong ones could have moved a step by at most 50% of its update" in line
 
 
 def test_an_update_depends_on_what_is_known_of_it() -> None:
