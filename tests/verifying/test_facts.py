@@ -23,7 +23,7 @@ from pol_jax.verifying.facts import FORMAT, Facts, FactsReplayer, Share, merge_f
 ENVIRONMENT = unfinished().environment
 
 
-def facts(number: int, of: int = 2, **changes: Any) -> Facts:
+def facts(number: int, shards: int = 2, **changes: Any) -> Facts:
     """Facts of a shard, which found something about a span of its own."""
     span = Span(6 * number - 6, 6 * number)
     found: dict[str, Any] = {
@@ -33,7 +33,7 @@ def facts(number: int, of: int = 2, **changes: Any) -> Facts:
         "compared": (compared(span.stop, 1e-6),),
     }
     known: dict[str, Any] = {"claim": "1" * 64, "policy": AllSegments(), "nonce": "ab", "environment": ENVIRONMENT}
-    return Facts(format=FORMAT, shares=(Share(number, of),), **(known | found | changes))
+    return Facts(format=FORMAT, shares=(Share(number, shards),), **(known | found | changes))
 
 
 def test_facts_survive_their_document() -> None:

@@ -42,7 +42,7 @@ def test_a_false_row_ends_its_span_and_no_other(opened: Opened) -> None:
 
 def test_an_initial_state_is_that_of_the_key_or_was_not_opened(opened: Opened) -> None:
     assert initial_is_exact(opened) is True
-    false = dict(opened.rows) | {0: replace(opened.rows[0], state=bytes(32))}
-    assert initial_is_exact(replace(opened, rows=false)) is False
+    other_rows = dict(opened.rows) | {0: replace(opened.rows[0], state=bytes(32))}
+    assert initial_is_exact(replace(opened, rows=other_rows)) is False
     without = {step: state for step, state in opened.states.items() if step}
     assert initial_is_exact(replace(opened, states=without)) is None
