@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import sys
 from typing import Any
 
 import pytest
+from confined_child import Trying
 
 from pol_jax.sandbox.capabilities import drop_capabilities
 
@@ -57,3 +59,16 @@ def test_what_is_not_known_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
     monkeypatch.setattr("ctypes.CDLL", lambda *_: pytest.fail("called the kernel"))
     drop_capabilities()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no capabilities")
+@pytest.mark.parametrize("call", ["capget", "capset"])
+def test_rights_that_a_kernel_keeps_are_told(trying: Trying, call: str) -> None:
+    """A filter of a container may refuse these calls."""
+    refusing = (
+        "import ctypes\nfrom pol_jax.sandbox import capabilities\nclass Refusing(ctypes.CDLL):\n"
+        f"    def {call}(self, *_): return -1\n"
+        "class Named: CDLL = Refusing; create_string_buffer = ctypes.create_string_buffer\n"
+        "capabilities.ctypes = Named\n"
+    )
+    assert "rights of root not restricted here" in trying("os.getpid()", before=refusing)["unrestricted"]

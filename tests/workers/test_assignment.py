@@ -43,7 +43,12 @@ def test_nobody_can_have_a_key_that_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"steps": 0}, {"batch_size": 0}, {"interval": -1}, {"data": Data("no root", 3)}], ids=str
+    "change",
+    [
+        *({"steps": 0}, {"batch_size": 0}, {"interval": -1}, {"data": Data("no root", 3)}),
+        *({"steps": 2**32}, {"batch_size": 2**20 + 1}, {"interval": 2**20 + 1}),
+    ],
+    ids=str,
 )
 def test_an_assignment_that_nobody_could_train_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="assignment: "):
