@@ -53,3 +53,7 @@ def test_nobody_can_have_a_key_that_is_none() -> None:
 def test_an_assignment_that_nobody_could_train_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="assignment: "):
         replace(assignment(0), **change)
+
+
+def test_an_assignment_may_ask_for_all_that_a_commitment_takes() -> None:
+    replace(assignment(0), batch_size=2**20, interval=2**20)
