@@ -6,13 +6,15 @@ import errno
 import fcntl
 import os
 import re
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from pol_jax.errors import StorageError, UsageError
+from pol_jax.errors import StorageError, UsageError, printable
 
 _CAN_NOT_FLUSH: Final = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES}
 """Some file systems, of networks, can't flush a directory, and a directory that may not be read can't be opened."""
@@ -51,6 +53,75 @@ def flush_names(folder: Path) -> None:
             raise
 
 
+@contextmanager
+def whole_file(out: Path) -> Iterator[BinaryIO]:
+    """Open a new file that gets its name when it is whole, and vanishes on any error.
+
+    Raises:
+        UsageError: something is there already.
+        StorageError: it can't be written.
+    """
+    with _named_when_whole(out, directory=False) as temporary, temporary.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def whole_directory(out: Path) -> Iterator[Path]:
+    """Make a new directory that gets its name when it is whole, and vanishes on any error.
+
+    Raises:
+        UsageError: something is there already.
+        StorageError: it can't be written.
+    """
+    with _named_when_whole(out, directory=True) as temporary:
+        yield temporary
+
+
+def refuse_existing(out: Path) -> None:
+    """Refuse a path at which something is, and be it a link to nothing.
+
+    Raises:
+        UsageError: something is there.
+    """
+    if out.is_symlink() or out.exists():
+        raise UsageError(f"{printable(str(out))}: is there already; nothing is overwritten, choose another name")
+
+
+@contextmanager
+def _named_when_whole(out: Path, *, directory: bool) -> Iterator[Path]:
+    refuse_existing(out)
+    where = printable(str(out))
+    try:
+        temporary = _temporary_beside(out, directory)
+    except OSError as error:
+        raise StorageError(f"{where}: can't be written: {error.strerror}") from error
+    try:
+        yield temporary
+        # Asked again: to make it takes long, and somebody may have taken this name meanwhile.
+        refuse_existing(out)
+        temporary.replace(out)
+        flush_names(out.parent)
+    except OSError as error:
+        raise StorageError(f"{where}: can't be written: {error.strerror}; nothing is left of it") from error
+    finally:
+        if directory:
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def _temporary_beside(out: Path, directory: bool) -> Path:
+    # In the same directory, since what lies in another file system can't be renamed in one go.
+    prefix, suffix = f".{out.name}.", ".partial"
+    if directory:
+        return Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=out.parent))
+    descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=out.parent)
+    os.close(descriptor)
+    return Path(name)
+
+
 def as_path(path: Any) -> Path:
     """Return what a caller gave as a path.
 
@@ -81,6 +152,37 @@ def open_plain(path: Path, *, follow: bool = False) -> BinaryIO:
         file.close()
         raise OSError(errno.EINVAL, "no plain file", str(path))
     return file
+
+
+def read_own_file(path: Path, most: int, expected: str = "") -> bytes:
+    """Return the content of a file that the user named, which may be a link or a pipe.
+
+    Args:
+        path: of the file.
+        most: how many bytes it may have.
+        expected: what a larger file should have been, for the text of the error.
+
+    Raises:
+        UsageError: it can't be read, or is larger.
+    """
+    content = read_beginning(path, most + 1)
+    if len(content) > most:
+        cure = f"; expected {expected}" if expected else ""
+        raise UsageError(f"{printable(str(path))}: has more than {most} bytes{cure}")
+    return content
+
+
+def read_beginning(path: Path, most: int) -> bytes:
+    """Return the first ``most`` bytes of a file that the user named, or all, where it has fewer.
+
+    Raises:
+        UsageError: it can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise UsageError(f"{printable(str(path))}: can't be read: {error.strerror}") from error
 
 
 def local_path(path: Path | str) -> Path:

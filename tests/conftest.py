@@ -36,6 +36,8 @@ from fine_tuned import WEIGHTS, tune  # noqa: E402
 from forge import Forger  # noqa: E402
 from in_process import reading_thread, serving_thread  # noqa: E402
 from opened_steps import SOURCE, STEPS  # noqa: E402
+from programs import needs  # noqa: E402
+from timestamp_authority import Authority  # noqa: E402
 from unsandboxed import verify  # noqa: E402
 
 from pol_jax.errors import StorageError  # noqa: E402
@@ -275,3 +277,10 @@ def _read_in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verify in this process what is verified in one of its own elsewhere: where that is not what is tested."""
     monkeypatch.setattr("pol_jax.sandbox.apart.child_process", serving_thread)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A timestamping authority, where openssl is installed; tests put its files back."""
+    needs("openssl")
+    return Authority(tmp_path_factory.mktemp("authority") / "tsa")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pol_jax.judging.step_results import StepResults
 from pol_jax.judging.tolerance import StepComparison, judge_step
 from pol_jax.protocol.trees import DTYPES, LeafSpec
 from pol_jax.reports.outcomes import Outcome
@@ -32,8 +33,14 @@ class Step:
     spec: tuple[LeafSpec, ...]
 
     def compared(self, **changes: Any) -> StepComparison:
-        step = replace(self, **changes)
-        return judge_step(step.before, step.after, step.reference, step.others, step.spec)
+        return replace(self, **changes).judged()
+
+    def judged(self, *, noise_dominated: set[int] | None = None, **perturbed: Any) -> StepComparison:
+        """Judge the step, with results from perturbed states as `StepResults` names them."""
+        results = StepResults(
+            before=self.before, after=self.after, reference=self.reference, others=self.others, **perturbed
+        )
+        return judge_step(self.spec, results, noise_dominated=noise_dominated)
 
 
 def made(

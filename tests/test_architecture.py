@@ -84,6 +84,14 @@ MOST_LINES = 45
 
 MOST_LINES_OF_A_FILE = 300
 
+MOST_PARAMETERS = 7
+
+MANY_PARAMETERS = {
+    "pol_jax.workers.verify_update.verify_update",  # what coordinators call: they leave most parameters out
+    "pol_jax.cli.attestation_commands.check",  # click calls it with one parameter an option
+}
+"""Functions that may have more parameters than `MOST_PARAMETERS`."""
+
 ONE_CONCEPT = {
     "Data",  # of a worker, which `pol_jax` offers under this name, and of a run in the report's schema
     "State",  # of each built-in task; users copy one file
@@ -333,6 +341,19 @@ def defined_names(module: str) -> set[str]:
                 name for name in assigned if name[:1].isupper() and not name.isupper()
             }  # constants are all capitals
     return names
+
+
+def test_no_function_has_many_parameters() -> None:
+    """Without ``self`` and ``cls``: what goes together is one frozen value, in which nothing changes places unseen."""
+    found = set()
+    for module in MODULES:
+        for node in nodes_of(module):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                given = node.args
+                names = [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+                if len(names) - (names[:1] in (["self"], ["cls"])) > MOST_PARAMETERS:
+                    found.add(f"{module}.{node.name}")
+    assert found == MANY_PARAMETERS
 
 
 def test_each_meaning_has_a_name_of_its_own() -> None:

@@ -15,7 +15,18 @@ from directories import flushes
 
 import pol_jax
 from pol_jax.errors import StorageError, UsageError
-from pol_jax.files import as_path, flush_names, local_path, locked, storing, write_whole
+from pol_jax.files import (
+    as_path,
+    flush_names,
+    local_path,
+    locked,
+    read_beginning,
+    read_own_file,
+    storing,
+    whole_directory,
+    whole_file,
+    write_whole,
+)
 
 
 def test_paths_are_texts_or_paths() -> None:
@@ -47,6 +58,45 @@ def test_a_directory_that_can_t_be_flushed(number: int, tmp_path: Path, monkeypa
     monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(OSError, match="the disk fails") if number == errno.EIO else nullcontext():
         flush_names(tmp_path)
+
+
+def test_a_file_of_the_user_is_read_within_a_bound(tmp_path: Path) -> None:
+    (tmp_path / "own").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to("own")
+    assert read_own_file(tmp_path / "own", 5) == read_own_file(tmp_path / "link", 5) == b"12345"
+    assert read_beginning(tmp_path / "own", 4) == b"1234"
+    with pytest.raises(UsageError, match=r"own: has more than 4 bytes\Z"):
+        read_own_file(tmp_path / "own", 4)
+    with pytest.raises(UsageError, match=r"own: has more than 4 bytes; expected four\Z"):
+        read_own_file(tmp_path / "own", 4, "four")
+    with pytest.raises(UsageError, match=r"no\\nwhere: can't be read: No such file or directory\Z"):
+        read_own_file(tmp_path / "no\nwhere", 4)
+
+
+def test_what_is_new_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "file") as file, whole_directory(tmp_path / "folder") as folder:
+        file.write(b"all")
+        (folder / "inside").touch()
+        assert all(path.name.endswith(".partial") for path in tmp_path.iterdir())
+    assert (tmp_path / "file").read_bytes() == b"all"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder", "inside"]
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_directory])
+def test_what_is_new_replaces_nothing_and_leaves_nothing_after_an_error(tmp_path: Path, whole: Any) -> None:
+    with pytest.raises(StorageError, match="out: can't be written: Input/output error; nothing is left of it"):
+        with whole(tmp_path / "out"):
+            raise OSError(5, "Input/output error")
+    with pytest.raises(ValueError, match="stop"), whole(tmp_path / "out"):
+        raise ValueError("stop")
+    with pytest.raises(UsageError, match="out: is there already"), whole(tmp_path / "out"):
+        (tmp_path / "out").touch()  # by somebody else, meanwhile
+    with pytest.raises(UsageError, match="out: is there already"), whole(tmp_path / "out"):
+        pass
+    with pytest.raises(StorageError, match=r"out: can't be written: No such file or directory\Z"):
+        with whole(tmp_path / "nowhere/out"):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def write_and_stop(path: Path) -> None:

@@ -160,8 +160,7 @@ def open_falsely(
     proof = open_proof(root).finished()
     layout = Layout(proof.commitment.state)
     wanted = witnessed_spans(proof.commitment.schedule, steps, transcript.steps)
-    rows, digests = opened_rows(proof, wanted)
     # Whatever was asked for, an opening has both ends of the run (section 14): without them nothing is accepted.
     ends = {0, transcript.steps} | {end for span in wanted for end in (span.start, span.stop)}
     states = {step: layout.gather(transcript.states[step]) for step in sorted(ends)}
-    return opening_of(proof, source, wanted, rows, digests, states, decisions=decisions)
+    return opening_of(proof, source, opened_rows(proof, wanted), states, decisions=decisions)

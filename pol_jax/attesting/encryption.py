@@ -6,9 +6,6 @@ directory is written beside it and renamed at the end, or removed.
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +16,7 @@ import pyrage  # type: ignore[import-untyped]  # has no stubs of its own
 from pol_jax.attesting.age_keys import read_identities, read_recipients
 from pol_jax.attesting.archive import ArchiveLimits, Extractor, stream_directory
 from pol_jax.errors import PolError, ProofError, StorageError, UsageError, printable
+from pol_jax.files import refuse_existing, whole_directory, whole_file
 
 _MAGIC: Final = b"age-encryption.org/v1\n"
 _MAX_HEADER: Final = 2**15
@@ -40,11 +38,11 @@ def encrypt(directory: Path, recipients: Sequence[str], out: Path) -> None:
         StorageError: the disk.
     """
     readers = read_recipients(recipients)
-    _refuse_existing(out)
+    refuse_existing(out)
     # The archive would contain itself, and grow while it is read.
     if out.resolve().is_relative_to(directory.resolve()):
         raise UsageError(f"{printable(str(out))}: lies in the directory that is encrypted; choose a place outside it")
-    with _new_file(out) as file:
+    with whole_file(out) as file:
         source, target = _PiecesReader(stream_directory(directory)), _FileWriter(file.write)
         try:
             pyrage.encrypt_io(source, target, readers)
@@ -68,7 +66,7 @@ def decrypt(file: Path, identities: Path, out: Path, *, limits: ArchiveLimits | 
     """
     where = file.name
     keys = read_identities(identities)
-    with _reading(file) as source, _new_directory(out) as folder:
+    with _reading(file) as source, whole_directory(out) as folder:
         extractor = Extractor(folder, limits or ArchiveLimits(), where)
         target = _FileWriter(extractor.write)
         try:
@@ -172,54 +170,3 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
     with file:
         _check_header(file, path.name)
         yield file
-
-
-@contextmanager
-def _new_file(out: Path) -> Iterator[BinaryIO]:
-    """Open a file that gets its name when it is whole, and vanishes on any error."""
-    _refuse_existing(out)
-    try:
-        # In the same directory, since a file can be renamed in one go only within one file system.
-        descriptor, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent)
-    except OSError as error:
-        raise StorageError(f"{printable(str(out))}: can't be written: {error.strerror}") from error
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        # Asked again: encryption takes long, and somebody may have made a file of this name meanwhile.
-        _refuse_existing(out)
-        temporary.replace(out)
-    except OSError as error:
-        raise StorageError(
-            f"{printable(str(out))}: can't be written: {error.strerror}; nothing is left of it"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def _new_directory(out: Path) -> Iterator[Path]:
-    """Make a directory that gets its name when it is whole, and vanishes on any error."""
-    _refuse_existing(out)
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-    except OSError as error:
-        raise StorageError(f"{printable(str(out))}: can't be written: {error.strerror}") from error
-    try:
-        yield temporary
-        _refuse_existing(out)
-        temporary.replace(out)
-    except OSError as error:
-        raise StorageError(
-            f"{printable(str(out))}: can't be written: {error.strerror}; nothing is left of it"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _refuse_existing(out: Path) -> None:
-    if out.is_symlink() or out.exists():
-        raise UsageError(f"{printable(str(out))}: is there already; nothing is overwritten, choose another name")

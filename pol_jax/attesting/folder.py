@@ -11,9 +11,6 @@ Others may keep files of their own there; only these five are read.
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +18,7 @@ from typing import Final
 from pol_jax.attesting.envelope import MAX_BYTES
 from pol_jax.attesting.timestamp import MAX_RESPONSE_BYTES
 from pol_jax.errors import ProofError, unreadable
+from pol_jax.files import open_plain
 
 DIRECTORY: Final = "attestations"
 COMMITMENT: Final = "commitment.dsse.json"
@@ -99,10 +97,7 @@ def read_attestations(root: Path) -> Attestations:
 
 def _read(folder: Path, name: str) -> bytes | None:
     try:
-        # O_NONBLOCK: to open a pipe that nobody writes to would wait for ever, before anything can be asked of it.
-        with os.fdopen(os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(errno.EINVAL, "no plain file")
+        with open_plain(folder / name) as file:
             content = file.read(LARGEST[name] + 1)
     except FileNotFoundError:
         return None

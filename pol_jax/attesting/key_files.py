@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from pol_jax.attesting.public_key import public_text
 from pol_jax.errors import StorageError, UsageError, printable
+from pol_jax.files import read_beginning
 
 Ask = Callable[[], str]
 """It returns the passphrase of a key; it is called only where the file has one."""
@@ -67,17 +68,13 @@ def read_private_key(path: Path, ask: Ask | None = None) -> Ed25519PrivateKey:
         UsageError: the file is missing, holds no Ed25519 private key, or has another passphrase.
     """
     where = printable(str(path))
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{where}: can't be read: {error.strerror}") from error
+    content = read_beginning(path, _MAX_FILE_BYTES)
     encrypted = _ENCRYPTED in content
     if encrypted and ask is None:
         raise UsageError(f"{where}: is protected by a passphrase; expected a key without one here")
     passphrase = _passphrase_bytes(ask()) if encrypted and ask else None
     try:
-        key = load_pem_private_key(content[:_MAX_FILE_BYTES], passphrase)
+        key = load_pem_private_key(content, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # their texts are not quoted: the file is secret
         if encrypted:
             raise UsageError(f"{where}: the passphrase is wrong, or the file is damaged") from None

@@ -29,6 +29,7 @@ from pol_jax.attesting.certificate_order import sort_certificates
 from pol_jax.attesting.digests import sha256
 from pol_jax.attesting.time_window import Timestamp
 from pol_jax.errors import PolError, ProofError, UsageError, printable
+from pol_jax.files import read_own_file
 
 MAX_RESPONSE_BYTES: Final = 2**16
 _MAX_ROOTS_BYTES: Final = 2**24
@@ -121,15 +122,8 @@ def read_pem(path: Path) -> bytes:
     Raises:
         UsageError: it can't be read, is too large, or has no certificate.
     """
-    name = printable(str(path))
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_ROOTS_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{name}: can't be read: {error.strerror}") from None
-    if len(content) > _MAX_ROOTS_BYTES:
-        raise UsageError(f"{name}: has more than {_MAX_ROOTS_BYTES} bytes; expected certificates in PEM")
-    parse_roots(content, name)
+    content = read_own_file(path, _MAX_ROOTS_BYTES, "certificates in PEM")
+    parse_roots(content, printable(str(path)))
     return content
 
 

@@ -22,6 +22,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from pol_jax.errors import UsageError, printable
+from pol_jax.files import read_own_file
 
 Platform = Literal["cpu", "cuda", "rocm", "tpu"]
 Precision = Literal["default", "high", "highest"]
@@ -95,14 +96,7 @@ def read_backends(path: Path) -> tuple[Backend, ...]:
     Raises:
         UsageError: no such file, no TOML, or a field that is missing, unknown or has no such value; names it.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: can't be read: {error.strerror}") from error
-    if len(content) > _MOST_BYTES:
-        raise UsageError(f"{path}: has more than {_MOST_BYTES} bytes; expected a few [[backend]] tables")
-    return parse_backends(content, str(path))
+    return parse_backends(read_own_file(path, _MOST_BYTES, "a few [[backend]] tables"), str(path))
 
 
 def parse_backends(content: bytes, where: str) -> tuple[Backend, ...]:

@@ -12,6 +12,7 @@ from pol_jax.backends.results import Error, Reproduction
 from pol_jax.backends.runner import BackendRun
 from pol_jax.backends.workload import Workload, as_state
 from pol_jax.errors import printable
+from pol_jax.judging.step_results import StepResults
 from pol_jax.judging.tolerance import StepComparison, judge_step, with_metric
 from pol_jax.protocol.distances import distance, finite
 from pol_jax.protocol.policies import Metric
@@ -113,7 +114,15 @@ def _judge(
     others, moved = ([_state(workload, ran, name + end).leaves for name in each] for each in (names, places))
     starts = [perturb_last_places(spec, before, *each) for each in PERTURBATIONS]
     perturbed = [take_back(state, start, before) for state, start in zip(moved, starts, strict=True)]
-    found = judge_step(before, after, got.leaves, others, spec, perturbed, rounded=len(PERTURBATIONS))
+    results = StepResults(
+        before=before,
+        after=after,
+        reference=got.leaves,
+        others=others,
+        perturbed=perturbed,
+        rounded=len(PERTURBATIONS),
+    )
+    found = judge_step(spec, results)
     theirs, off = ([_losses(ran, f"{name}/loss/{span.stop}", span) for name in each] for each in (names, places))
     return with_metric(found, workload.commitment.program.loss, workload.losses(span), [losses, *theirs], off)
 

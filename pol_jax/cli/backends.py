@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -16,7 +17,7 @@ from pol_jax.backends.summary import backend_summary
 from pol_jax.backends.table import table, write_table
 from pol_jax.backends.workload import read_workload
 from pol_jax.cli.arguments import parse_list
-from pol_jax.cli.cures import load_named, source_of_built_in
+from pol_jax.cli.cures import source_of
 from pol_jax.cli.terminal import WIDTH_OF_TABLE, Bars, make_console, print_line, quiet_libraries
 from pol_jax.cli.train_options import read_secret
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, BackendError, UsageError
@@ -32,47 +33,55 @@ _SEGMENT = 10
 """The segment that is replayed by default has this many steps, as k in the paper (Jia et al., 2021)."""
 
 
-def backends_command(
-    paths: Sequence[Path],
-    opening: Path | None,
-    merge: bool,
-    steps: str | None,
-    config: Path | None,
-    only: tuple[str, ...],
-    d_ref: float | None,
-    out: Path | None,
-    machine: str | None,
-    timeout: float,
-    task: str | None,
-    data_dir: Path | None,
-    private: Path | None,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class BackendsOptions:
+    """Backends options are those of ``pol backends``, by their names."""
+
+    opening: Path | None
+    merge: bool
+    steps: str | None
+    config: Path | None
+    only: tuple[str, ...]
+    d_ref: float | None
+    out: Path | None
+    machine: str | None
+    timeout: float
+    task: str | None
+    data_dir: Path | None
+    private: Path | None
+
+
+def backends_command(paths: Sequence[Path], options: BackendsOptions) -> int:
     """Replay on this machine, or merge results of others; print and write them, and return the exit code."""
     quiet_libraries()
-    if merge:
-        parts = _merged(paths, opening=opening, steps=steps, config=config, only=only, machine=machine)
-    else:
-        if len(paths) + (opening is not None) != 1:
-            raise UsageError("what shall be replayed? give one PROOF, or --opening FILE")
-        chosen = select_backends((*built_in(), *(read_backends(config) if config else ())), only)
-        wanted = None if steps is None else parse_list(steps)
-        bars = Bars()
-        try:
-            opened = _read(opening) if opening else _open(paths[0], wanted, task, data_dir, private, bars)
-            workload = read_workload(opened, wanted)
-            parts = (compare_backends(workload, chosen, timeout=timeout, machine=machine, progress=bars),)
-        finally:
-            bars.end()
+    parts = _merged(paths, options) if options.merge else (_measured(paths, options),)
+    out, d_ref = options.out, options.d_ref
     console = make_console()
     console.print(backend_summary(parts, d_ref, narrow=console.is_terminal and console.width < WIDTH_OF_TABLE))
     if out:
-        print_line(console, _write(out, parts, d_ref, travels=not merge))
+        print_line(console, _write(out, parts, d_ref, travels=not options.merge))
     return ACCEPTED if any(each.status == "ran" for part in parts for each in part.outcomes) else INCONCLUSIVE
 
 
-def _merged(paths: Sequence[Path], **others: object) -> tuple[Results, ...]:
-    for name, value in others.items():
-        if value:
+def _measured(paths: Sequence[Path], options: BackendsOptions) -> Results:
+    """Replay steps of the one proof, or of the opening, on this machine."""
+    opening = options.opening
+    if len(paths) + (opening is not None) != 1:
+        raise UsageError("what shall be replayed? give one PROOF, or --opening FILE")
+    chosen = select_backends((*built_in(), *(read_backends(options.config) if options.config else ())), options.only)
+    wanted = None if options.steps is None else parse_list(options.steps)
+    bars = Bars()
+    try:
+        opened = _read(opening) if opening else _open(paths[0], wanted, options, bars)
+        workload = read_workload(opened, wanted)
+        return compare_backends(workload, chosen, timeout=options.timeout, machine=options.machine, progress=bars)
+    finally:
+        bars.end()
+
+
+def _merged(paths: Sequence[Path], options: BackendsOptions) -> tuple[Results, ...]:
+    for name in ("opening", "steps", "config", "only", "machine"):
+        if getattr(options, name):
             raise UsageError(f"--{name}: has no meaning with --merge, which replays nothing")
     if not paths:
         raise UsageError("--merge: which files? give those with results that pol backends has written")
@@ -85,16 +94,13 @@ def _read(opening: Path) -> Opening:
     return read_opening(opening, Limits())
 
 
-def _open(
-    path: Path, steps: Sequence[int] | None, task: str | None, data_dir: Path | None, private: Path | None, bars: Bars
-) -> Opening:
+def _open(path: Path, steps: Sequence[int] | None, options: BackendsOptions, bars: Bars) -> Opening:
     """Make an opening of a proof on this machine."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leave a GPU's memory to the processes that replay
-    secret = read_secret(private) if private else None
+    secret = read_secret(options.private) if options.private else None
     try:
         with open_apart(path) as proof:
-            built_in = source_of_built_in(data_dir)
-            source = load_named(task, data_dir).source if task else built_in(proof.commitment)
+            source = source_of(options.task, options.data_dir)(proof.commitment)
             return open_steps(proof, source, _few(proof) if steps is None else steps, secret=secret, progress=bars)
     except BackendError as error:
         raise BackendError(

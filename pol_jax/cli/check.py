@@ -30,8 +30,8 @@ from pol_jax.attesting.weights import read_weights
 from pol_jax.cli.documents import Documents, check_documents, is_bundle
 from pol_jax.cli.output_file import proof_around
 from pol_jax.cli.terminal import say
-from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, ProofError, UsageError, printable
+from pol_jax.files import read_own_file
 from pol_jax.protocol.limits import Limits
 from pol_jax.verifying.attestations import check_attestations, recorded_work
 
@@ -79,7 +79,7 @@ def check_command(
     if arrays and (root is None or is_bundle(root)):
         raise UsageError("--arrays: no proof with a final checkpoint is at hand; give --proof")
     documents = check_documents(root, Limits()) if root else None
-    content = read_input(file, envelopes.MAX_BYTES) if file else None
+    content = read_own_file(file, envelopes.MAX_BYTES) if file else None
     attestation: Attestation | None = None
     if content is not None and file is not None:
         attestation = read_attestation(content, "claim", where=file.name, pinned=pinned)
@@ -233,7 +233,7 @@ def _token(file: Path | None, message: bytes | None, roots: Path | None) -> Time
         return None
     if message is None:
         raise UsageError("--commitment-timestamp: there is no proof at hand (--proof), whose commitment it is about")
-    response = read_input(file, MAX_RESPONSE_BYTES)
+    response = read_own_file(file, MAX_RESPONSE_BYTES)
     if roots is None:
         raise UsageError("no root certificate of a timestamping authority is given; name one with --tsa-roots FILE")
     return verify_token(response, message, read_roots(roots), where=file.name)
@@ -244,4 +244,4 @@ def _round(file: Path | None, beacon: str | None, now: datetime) -> BeaconRound 
         return None
     if beacon is None:
         raise UsageError("--beacon-round: no proof is at hand whose commitment names a beacon")
-    return verify_committed_round(beacon, read_input(file, MAX_ROUND_BYTES), now=now, where=file.name)
+    return verify_committed_round(beacon, read_own_file(file, MAX_ROUND_BYTES), now=now, where=file.name)

@@ -23,6 +23,18 @@ def load_named(name: str, data_dir: Path | None, steps: int | None = None) -> Ta
         return load_task(name, data_dir=data_dir, steps=steps)
 
 
+def source_of(task: str | None, data_dir: Path | None) -> Callable[[Commitment], Source]:
+    """Return a function that finds the records of a proof: those of the named task, or else of the built-in one.
+
+    Raises:
+        UsageError: there is no such task.
+    """
+    if not task:
+        return source_of_built_in(data_dir)
+    source = load_named(task, data_dir).source
+    return lambda _: source
+
+
 def source_of_built_in(data_dir: Path | None) -> Callable[[Commitment], Source]:
     """Return a function that finds the records of the built-in task that a proof names.
 

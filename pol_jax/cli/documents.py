@@ -82,8 +82,7 @@ def _read(root: Path, limits: Limits, files: int | None) -> Documents:
     """Return the two documents, if they agree."""
     commitment_bytes, claim_bytes = (read_bounded(root, name, limits) for name in (commitments.FILE, claims.FILE))
     commitment, claim = Commitment.parse(commitment_bytes), Claim.parse(claim_bytes)
-    if commitment.digest().hex() != claim.commitment:
-        raise ProofError(commitments.FILE, "is not the commitment that the claim names")
+    claim.check_commitment(commitment)
     if claim.steps > limits.steps:
         raise ProofError(claims.FILE, f"steps: {claim.steps}, more than the limit of {limits.steps}")
     return Documents(commitment, commitment_bytes, claim, claim_bytes, files)

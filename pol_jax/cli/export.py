@@ -18,8 +18,8 @@ from pol_jax.attesting.safetensors_file import DTYPES, read_safetensors
 from pol_jax.cli.output_file import check_new, new_directory
 from pol_jax.cli.publish import publish_to
 from pol_jax.cli.terminal import quiet_libraries, say
-from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import StorageError, UsageError, printable
+from pol_jax.files import read_own_file
 from pol_jax.protocol.claim import Claim
 from pol_jax.reports.html import render
 from pol_jax.reports.model_card import Exported, model_card
@@ -113,7 +113,7 @@ def _report(path: Path, claim: Claim, digest: str) -> Report:
     Raises:
         UsageError: it is about another one.
     """
-    report = Report.from_json(read_input(path, _MAX_REPORT_BYTES))
+    report = Report.from_json(read_own_file(path, _MAX_REPORT_BYTES))
     if report.claim != claim.digest().hex() or (report.model and report.model.blake3 not in (None, digest)):
         raise UsageError(f"{printable(str(path))}: is a report on another proof; verify this one (pol verify --json)")
     return report

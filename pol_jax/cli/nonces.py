@@ -11,8 +11,8 @@ from pol_jax.attesting.folder import MAX_ROUND_BYTES, read_attestations
 from pol_jax.attesting.public_challenge import check_public_round, claim_timestamp
 from pol_jax.attesting.timestamp import read_roots
 from pol_jax.cli.arguments import parse_nonce
-from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import ProofError, UsageError
+from pol_jax.files import read_own_file
 from pol_jax.protocol.limits import Limits
 from pol_jax.reports.public_draw import PublicDraw
 from pol_jax.storage.inventory import find_claim, read_bounded
@@ -63,6 +63,6 @@ def given_nonce(nonce: str | None, round_file: Path | None, claim: Path, tsa_roo
 
 def _round(file: Path) -> BeaconRound:
     try:
-        return read_round(read_input(file, MAX_ROUND_BYTES), now=datetime.now(UTC), where=file.name)
+        return read_round(read_own_file(file, MAX_ROUND_BYTES), now=datetime.now(UTC), where=file.name)
     except ProofError as error:  # it is the verifier's own, and says nothing of the proof
         raise UsageError(f"--nonce-round: {error}") from None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import structs
 from rich import filesize
 
 from pol_jax.cli.arguments import step_policy
-from pol_jax.cli.cures import load_named, source_of_built_in
+from pol_jax.cli.cures import source_of
 from pol_jax.cli.nonces import GivenNonce, given_nonce
 from pol_jax.cli.output_file import check_writable
 from pol_jax.cli.report_screen import check_outputs, publish_report
@@ -29,30 +30,37 @@ from pol_jax.storage.openings import write_opening
 from pol_jax.verifying.request import OpeningRequest, absolute_path
 
 
-def open_command(
-    proof: Path,
-    out: Path,
-    steps: str | None,
-    nonce: str | None,
-    nonce_round: Path | None,
-    confidence: float | None,
-    fraction: float | None,
-    task: str | None,
-    data_dir: Path | None,
-    private: Path | None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class OpenOptions:
+    """Open options are those of ``pol open``, by their names."""
+
+    out: Path
+    steps: str | None
+    nonce: str | None
+    nonce_round: Path | None
+    confidence: float | None
+    fraction: float | None
+    task: str | None
+    data_dir: Path | None
+    private: Path | None
+
+
+def open_command(proof: Path, options: OpenOptions) -> None:
     """Compute the challenged states again, check them against the ledger, and write the opening."""
+    out = options.out
     quiet_libraries()
     check_writable(out)
     provide_devices(proof, Limits(), network=True)  # the prover's own run, on this machine
-    policy, nonce_bytes = _challenge(steps, given_nonce(nonce, nonce_round, proof), confidence, fraction)
+    challenge = given_nonce(options.nonce, options.nonce_round, proof)
+    policy, nonce_bytes = _challenge(options.steps, challenge, options.confidence, options.fraction)
     bars = Bars()
     with open_apart(proof) as given:
         opened = given.finished()
         drawn = challenged_steps(policy, opened.claim.steps, opened.claim.digest(), nonce_bytes, opened.claim.format)
-        source = load_named(task, data_dir).source if task else source_of_built_in(data_dir)(opened.commitment)
+        source = source_of(options.task, options.data_dir)(opened.commitment)
+        secret = read_secret(options.private) if options.private else None
         try:
-            opening = open_steps(opened, source, drawn, secret=read_secret(private) if private else None, progress=bars)
+            opening = open_steps(opened, source, drawn, secret=secret, progress=bars)
         finally:
             bars.end()
     write_opening(out, opening)

@@ -67,6 +67,15 @@ def write_new(path: Path, content: bytes, *, attestation: bool = False) -> None:
         StorageError: it can't be written.
     """
     check_new(path, attestation=attestation)
+    write_output(path, content)
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all, in the place of an earlier one if there is one.
+
+    Raises:
+        StorageError: it can't be written.
+    """
     try:
         write_whole(path, content)
     except OSError as error:

@@ -85,9 +85,9 @@ def open_steps(proof: Path, **options: object) -> None:
 
     The states are computed again. Nothing is written if this machine does not get them bit for bit.
     """
-    from pol_jax.cli.openings import open_command
+    from pol_jax.cli.openings import OpenOptions, open_command
 
-    open_command(proof, **options)  # type: ignore[arg-type]
+    open_command(proof, OpenOptions(**options))  # type: ignore[arg-type]
 
 
 COMMANDS = (train, open_steps)

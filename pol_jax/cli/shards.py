@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pol_jax.cli.output_file import write_output
 from pol_jax.cli.terminal import Bars, say
-from pol_jax.errors import StorageError, UsageError
-from pol_jax.files import write_whole
+from pol_jax.errors import UsageError
+from pol_jax.files import read_own_file
 from pol_jax.protocol.commitment import Commitment
 from pol_jax.sandbox.apart import find_facts_apart
 from pol_jax.sandbox.bounds import Bounds
@@ -66,10 +67,7 @@ def find_shard(
         facts = find_facts_apart(request, parse_share(share), source, progress=bars, bounds=bounds)
     finally:
         bars.end()
-    try:
-        write_whole(out, facts.to_json())
-    except OSError as error:
-        raise StorageError(f"{out}: can't be written: {error.strerror}") from error
+    write_output(out, facts.to_json())
     # A set, because what differs was replayed twice (section 13), and is told once.
     differing = len({result.span for result in facts.replays if not result.exact})
     say(
@@ -89,11 +87,4 @@ def read_facts(paths: Sequence[Path]) -> Facts:
 
 
 def _read(path: Path) -> Facts:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: can't be read: {error.strerror}") from error
-    if len(content) > _MOST_BYTES:
-        raise UsageError(f"{path}: has more than {_MOST_BYTES} bytes; expected the facts of a shard")
-    return parse_facts(content, str(path))
+    return parse_facts(read_own_file(path, _MOST_BYTES, "the facts of a shard"), str(path))

@@ -10,9 +10,8 @@ from pol_jax.attesting.key_files import read_private_key
 from pol_jax.attesting.public_key import public_text
 from pol_jax.cli.output_file import check_new, write_new
 from pol_jax.cli.terminal import ask_passphrase, quiet_libraries, say
-from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import ProofError, UsageError
-from pol_jax.files import write_whole
+from pol_jax.files import read_own_file, write_whole
 from pol_jax.proving.signing import sign_claim
 from pol_jax.sandbox.proofs import open_apart
 from pol_jax.storage.proof import Proof
@@ -54,7 +53,7 @@ def _signed_before(path: Path, proof: Proof, signer: str) -> float | None:
     """
     try:
         found = read_attestation(
-            read_input(path, folder.LARGEST[folder.CLAIM]), "claim", where=str(path), pinned=signer
+            read_own_file(path, folder.LARGEST[folder.CLAIM]), "claim", where=str(path), pinned=signer
         )
         check_document(found, proof.claim.encode() if proof.claim else b"", str(path))
     except ProofError as error:

@@ -63,9 +63,9 @@ def backends(paths: tuple[Path, ...], **options: object) -> None:
 
     For another machine, run pol backends --opening FILE --out DIR there, then anywhere pol backends --merge FILE...
     """
-    from pol_jax.cli.backends import backends_command
+    from pol_jax.cli.backends import BackendsOptions, backends_command
 
-    sys.exit(backends_command(paths, **options))  # type: ignore[arg-type]
+    sys.exit(backends_command(paths, BackendsOptions(**options)))  # type: ignore[arg-type]
 
 
 @click.command(short_help="Forge a proof, to try verifiers.")

@@ -11,6 +11,7 @@ from pol_jax.attesting.timestamp_client import ask_authority
 from pol_jax.cli.output_file import check_new, write_new
 from pol_jax.cli.terminal import say
 from pol_jax.errors import UsageError, printable
+from pol_jax.files import read_own_file
 
 _MAX_DOCUMENT_BYTES: Final = 2**25
 """An envelope, the largest document that is timestamped, has at most so many bytes."""
@@ -20,7 +21,7 @@ def timestamp_command(
     file: Path, tsa: str | None, request: Path | None, response: Path | None, out: Path | None
 ) -> None:
     """Ask an authority and store its response; or write a request; or store the response to a request."""
-    message = read_input(file, _MAX_DOCUMENT_BYTES)
+    message = read_own_file(file, _MAX_DOCUMENT_BYTES)
     if tsa is not None and request is None and response is None and out is not None:
         check_new(out, attestation=True)
         asked = make_request(message)
@@ -31,33 +32,16 @@ def timestamp_command(
         say(f"  curl -H 'Content-Type: application/timestamp-query' --data-binary @{request} URL -o RESPONSE")
         say(f"  pol timestamp {file} --request {request} --response RESPONSE --out TSR")
     elif tsa is None and request is not None and response is not None and out is not None:
-        asked = read_input(request, MAX_RESPONSE_BYTES)
+        asked = read_own_file(request, MAX_RESPONSE_BYTES)
         # Anywhere in the request will do for this hint; `check_response` reads it field by field.
         if sha256(message) not in asked:
             raise UsageError(f"{printable(str(request))}: is no request for {printable(str(file))}; give the right one")
-        _store(asked, read_input(response, MAX_RESPONSE_BYTES), out, str(response))
+        _store(asked, read_own_file(response, MAX_RESPONSE_BYTES), out, str(response))
     else:
         raise UsageError(
             "give --tsa URL --out TSR; or, without network, --request FILE, and later --request FILE --response FILE "
             "--out TSR"
         )
-
-
-def read_input(path: Path, most: int) -> bytes:
-    """Return the content of a file of at most ``most`` bytes.
-
-    Raises:
-        UsageError: it can't be read, or is larger.
-    """
-    where = printable(str(path))
-    try:
-        with path.open("rb") as file:
-            content = file.read(most + 1)
-    except OSError as error:
-        raise UsageError(f"{where}: can't be read: {error.strerror}") from error
-    if len(content) > most:
-        raise UsageError(f"{where}: has more than {most} bytes")
-    return content
 
 
 def _store(asked: bytes, response: bytes, out: Path, where: str) -> None:

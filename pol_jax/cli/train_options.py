@@ -18,8 +18,8 @@ from pol_jax.attesting.key_files import read_private_key
 from pol_jax.attesting.weights import read_weights
 from pol_jax.cli.cures import load_named
 from pol_jax.cli.terminal import ask_passphrase
-from pol_jax.cli.timestamp import read_input
 from pol_jax.errors import ProofError, UsageError
+from pol_jax.files import read_own_file
 from pol_jax.proving.aim import steps_of_open_run
 from pol_jax.proving.choices import SECRET_BYTES, Choices
 from pol_jax.proving.fine_tuning import Start
@@ -80,7 +80,7 @@ class TrainOptions:
         """
         if self.beacon is None or not os.path.isfile(self.beacon):  # no error for what can't be the name of a file
             return Beacon(self.beacon, None)
-        content = read_input(Path(self.beacon), folder.MAX_ROUND_BYTES)
+        content = read_own_file(Path(self.beacon), folder.MAX_ROUND_BYTES)
         try:
             return Beacon(read_round(content, now=datetime.now(UTC), where=self.beacon).text(), content)
         except ProofError as error:

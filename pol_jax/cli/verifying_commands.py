@@ -121,9 +121,9 @@ def verify(proof: Path, opening: Path | None, steps: str | None, **options: obje
         sys.exit(verify_opening_command(proof, opening, steps, common, others))
     if steps is not None:
         raise UsageError("--steps: names the steps of an opening; give --opening FILE, or --segments LIST")
-    from pol_jax.cli.verify import verify_command
+    from pol_jax.cli.verify import ProofOptions, verify_command
 
-    sys.exit(verify_command(proof, common, **others))
+    sys.exit(verify_command(proof, common, ProofOptions(**others)))
 
 
 @click.command("merge-reports", short_help="Judge PROOF by the facts of all shards.")
@@ -150,10 +150,10 @@ def merge_reports(proof: Path, facts: tuple[Path, ...], **options: object) -> No
     The report is that of a verification without shards.
     """
     from pol_jax.cli.verifier_options import split_options
-    from pol_jax.cli.verify import verify_command
+    from pol_jax.cli.verify import ProofOptions, verify_command
 
     common, others = split_options(options)
-    sys.exit(verify_command(proof, common, facts=facts, **others))
+    sys.exit(verify_command(proof, common, ProofOptions(facts=facts, **others)))
 
 
 @click.command(short_help="Draw steps for a prover to open.")

@@ -13,7 +13,7 @@ from typing import Final
 
 from pol_jax.judging.party import Party
 from pol_jax.reports.outcomes import Verdict
-from pol_jax.reports.wording.notices import notices
+from pol_jax.reports.wording.notices import first_reason
 
 
 class Standing(StrEnum):
@@ -62,15 +62,16 @@ _OTHER: Final = Standing.SECOND
 def _verdicts(one: Party, other: Party) -> _Found:
     """Rule 1: a proof that is not accepted doesn't stand, whatever its times and signatures."""
     verdict, others = one.report.verdict, other.report.verdict
+    why = first_reason(one.report)
     if verdict is Verdict.ACCEPTED and others is Verdict.REJECTED:
-        return _ONE, (f"{other} is rejected: {_reason(other)}", f"{one} is accepted")
+        return _ONE, (f"{other} is rejected: {first_reason(other.report)}", f"{one} is accepted")
     if verdict is others is Verdict.REJECTED:
-        return Standing.NEITHER, tuple(f"{each} is rejected: {_reason(each)}" for each in (one, other))
+        return Standing.NEITHER, tuple(f"{each} is rejected: {first_reason(each.report)}" for each in (one, other))
     if verdict is Verdict.INCONCLUSIVE and _made_alone(other, one):
-        words = f"{one} is inconclusive, but even if it is true, it ends in other parameters: {_reason(one)}"
+        words = f"{one} is inconclusive, but even if it is true, it ends in other parameters: {why}"
         return _OTHER, (words, f"the model at hand is the final one of {other}, bit for bit")
     if verdict is Verdict.INCONCLUSIVE and not (others is Verdict.ACCEPTED and one.is_of_the_run_of(other)):
-        words = f"{one} is inconclusive, so it may be true: {_reason(one)}"
+        words = f"{one} is inconclusive, so it may be true: {why}"
         decides = f"the two end in different models: a model at hand that is the final one of {other} would decide"
         # Without a model there may be two true trainings: that one of them can't be judged here refutes it in nothing.
         return Standing.UNDECIDED, (words, decides) if other.fits is None and other.is_independent_of(one) else (words,)
@@ -225,9 +226,3 @@ def _may_be_made_up(party: Party) -> str:
     return (
         f"the program of {party} was compared with no source that is trusted: it may be written to end in given weights"
     )
-
-
-def _reason(party: Party) -> str:
-    reasons = party.report.reasons
-    for_verdict = reasons[len(notices(party.report)) :] or reasons[-1:]  # what is said first is no reason for a verdict
-    return for_verdict[0] if for_verdict else "no reason given"

@@ -108,20 +108,8 @@ def drift_of(
             count, confidence = possible, policy.confidence
     # A prover would falsify the segments in which most can be moved. A size that is not known may be any.
     largest = sorted(unchecked, key=lambda size: math.inf if size is None else size, reverse=True)[:count]
-    moved = trajectory.displacements
-    leaf, share = tolerated.largest_share(trajectory.spec, moved)
-    return Drift(
-        distance=_total_distance(trajectory.spec, moved),
-        path=_sum(sizes),
-        unchecked=_sum(largest),
-        confidence=confidence,
-        tolerated=tolerated.distance,
-        d_ref=d_ref,
-        updates=len(sizes),
-        infinitesimal=count_infinitesimal(sizes),
-        share=share,
-        leaf=leaf,
-    )
+    measured = _drift_of_updates(sizes, trajectory.spec, trajectory.displacements, tolerated, d_ref)
+    return msgspec.structs.replace(measured, path=_sum(sizes), unchecked=_sum(largest), confidence=confidence)
 
 
 def drift_of_opening(
@@ -140,7 +128,17 @@ def drift_of_opening(
         tolerated: what was compared as numbers.
         d_ref: a distance between two honest trainings, if the verifier gave one.
     """
-    updates = [finite(size) for size in sizes]
+    return _drift_of_updates([finite(size) for size in sizes], spec, moved, tolerated, d_ref)
+
+
+def _drift_of_updates(
+    sizes: Sequence[float | None],
+    spec: StateSpec,
+    moved: Sequence[Displacement] | None,
+    tolerated: Tolerated,
+    d_ref: float | None,
+) -> Drift:
+    """Return what is known of a drift where nothing is known of steps beside the updates of these sizes."""
     leaf, share = tolerated.largest_share(spec, moved)
     return Drift(
         distance=_total_distance(spec, moved),
@@ -149,8 +147,8 @@ def drift_of_opening(
         confidence=None,
         tolerated=tolerated.distance,
         d_ref=d_ref,
-        updates=len(updates),
-        infinitesimal=count_infinitesimal(updates),
+        updates=len(sizes),
+        infinitesimal=count_infinitesimal(sizes),
         share=share,
         leaf=leaf,
     )

@@ -101,7 +101,13 @@ def judge_metric(
         perturbed: the reference's from perturbed states.
     """
     after, reference, *others = (np.array([loss]) for loss in (committed, *own))
-    leaf = LeafResults(np.zeros(1, np.float32), after, reference, others, [np.array([loss]) for loss in perturbed])
+    leaf = LeafResults(
+        before=np.zeros(1, np.float32),
+        after=after,
+        reference=reference,
+        others=others,
+        perturbed=[np.array([loss]) for loss in perturbed],
+    )
     if unlike := _judge_non_finite(leaf):
         return unlike
     distances = measure_leaf("float32", leaf)

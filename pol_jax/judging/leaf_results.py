@@ -10,7 +10,8 @@ import numpy as np
 from pol_jax.judging.leaf_numbers import bits_of, doubles
 
 
-@dataclass(frozen=True)
+# By keyword alone, as in `pol_jax.judging.step_results`: these are arrays of one form.
+@dataclass(frozen=True, kw_only=True)
 class LeafResults:
     """Leaf results are what is committed to for one leaf of a step, and what this machine computes.
 

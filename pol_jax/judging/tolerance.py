@@ -35,9 +35,9 @@ from pol_jax.judging.leaf_judgement import (
     judge_metric,
 )
 from pol_jax.judging.leaf_numbers import is_floating
-from pol_jax.judging.leaf_results import LeafResults
+from pol_jax.judging.step_results import StepResults
 from pol_jax.protocol.distances import distance
-from pol_jax.protocol.trees import HostLeaves, StateSpec
+from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.outcomes import Outcome
 
 MIN_OTHERS: Final = 2
@@ -70,55 +70,25 @@ class StepComparison(msgspec.Struct, frozen=True):
 
 
 def judge_step(
-    before: HostLeaves,
-    after: HostLeaves,
-    reference: HostLeaves,
-    others: Sequence[HostLeaves],
-    spec: StateSpec,
-    perturbed: Sequence[HostLeaves] = (),
-    noise_dominated: Container[int] | None = None,
-    places: float = 1.0,
-    rounded: int = 0,
-    nudged: Sequence[HostLeaves] = (),
-    scattered: Sequence[HostLeaves] = (),
+    spec: StateSpec, results: StepResults, *, noise_dominated: Container[int] | None = None, places: float = 1.0
 ) -> StepComparison:
     """Judge the states around a step.
 
     Args:
-        before: the committed state before the step.
-        after: the committed state after it.
-        reference: this machine's result of the step from ``before``.
-        others: its results under other compilations; their order doesn't matter.
-        spec: of the states; all of them have its shapes and dtypes.
-        perturbed: the reference from perturbed states (`pol_jax.verifying.calibration`), if that was tried.
+        spec: of the states.
+        results: the committed states, and what this machine computes.
         noise_dominated: for more steps than one, places of the leaves that only rounding moves in the first step. No
             other leaf may be excused by the noise that several steps have grown. None for a single step.
         places: by how many units in the last place an element may be off, whatever the noise.
-        rounded: how many of the perturbed states, from the first on, were off by `PERTURBED_PLACES` last places.
-        nudged: the reference from states that were off by one last place.
-        scattered: the reference from states that were off by 1 to `PERTURBED_PLACES` last places.
     """
     leaves = tuple(
-        judge_leaf(
-            leaf,
-            LeafResults(
-                before[at],
-                after[at],
-                reference[at],
-                [other[at] for other in others],
-                [each[at] for each in perturbed],
-                rounded,
-                [each[at] for each in nudged],
-                [each[at] for each in scattered],
-            ),
-            may_be_noise=noise_dominated is None or at in noise_dominated,
-            places=places,
-        )
+        judge_leaf(leaf, results.leaf(at), may_be_noise=noise_dominated is None or at in noise_dominated, places=places)
         for at, leaf in enumerate(spec)
     )
     whole = total_distances([leaf.distances for leaf in leaves if leaf.distances is not None])
     has_floats = any(is_floating(leaf.dtype) and leaf.nbytes for leaf in spec)
-    outcome, reasons = _conclude(_judge_total(whole) if has_floats else None, leaves, len(others))
+    outcome, reasons = _conclude(_judge_total(whole) if has_floats else None, leaves, len(results.others))
+    reference, after = results.reference, results.after
     l1, l2, linf = (distance(spec, reference, after, metric) for metric in ("l1", "l2", "linf"))
     return StepComparison(outcome, reasons, whole, leaves, l1, l2, linf, distance(spec, reference, after, "cosine"))
 

@@ -17,13 +17,10 @@ from typing import Any, TypeAlias
 
 from jax.extend.mlir import ir
 
-from pol_jax.program.stablehlo import functions, only_block, operations
+from pol_jax.program.stablehlo import CALLS, functions, only_block, operations
 
 Mask: TypeAlias = int
 """A mask is a set of arguments, one bit for each."""
-
-_CALLS = {"func.call": "callee", "stablehlo.composite": "decomposition"}
-"""These operations call a function of the module, which the given attribute names."""
 
 
 def dependences(module: ir.Module) -> tuple[frozenset[int], ...]:
@@ -116,7 +113,7 @@ class _Flow:
         """Return what flows into each result of an operation, and into what it reads."""
         match operation.name:
             case "func.call" | "stablehlo.composite" as name:
-                callee = ir.FlatSymbolRefAttr(operation.attributes[_CALLS[name]]).value
+                callee = ir.FlatSymbolRefAttr(operation.attributes[CALLS[name]]).value
                 return [_through(mask, 0, operands) for mask in self.function(callee)]
             case "stablehlo.while":
                 return self._loop(operation, operands, values, free)

@@ -12,13 +12,10 @@ from typing import Any, Final
 from jax.extend.mlir import ir
 from jax.extend.mlir.dialects import stablehlo
 
-from pol_jax.program.stablehlo import functions, only_block, operations
+from pol_jax.program.stablehlo import CALLS, functions, only_block, operations
 
 MOST_OPERATIONS: Final = 200_000
 """Functions that call each other twice grow without end when they are written out; beyond this, it isn't tried."""
-
-CALLS: Final = {"func.call": "callee", "stablehlo.composite": "decomposition"}
-"""These operations call a function of the module, which the given attribute names."""
 
 
 def inline_calls(module: ir.Module) -> ir.Block:

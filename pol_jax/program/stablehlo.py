@@ -11,10 +11,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
-from typing import Any
+from typing import Any, Final
 
 from jax._src.interpreters.mlir import make_ir_context
 from jax.extend.mlir import ir
+
+CALLS: Final = {"func.call": "callee", "stablehlo.composite": "decomposition"}
+"""These operations call a function of the module, which the given attribute names."""
 
 _PRODUCTS = frozenset(f"stablehlo.{name}" for name in ("dot", "dot_general", "convolution", "dynamic_conv"))
 

@@ -12,6 +12,8 @@ from typing import Annotated, Final
 import msgspec
 
 from pol_jax.errors import ProofError
+from pol_jax.protocol import commitment as commitments
+from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.documents import HexDigest, decode, encode
 from pol_jax.protocol.encoding import FORMAT_1, Digest, Format, document_digest
 from pol_jax.protocol.environment import Environment, environment_differences
@@ -106,6 +108,15 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return [self.environments[0]]
         # One counts if it made any step of the span: those after its `start`, up to the `start` of the next one.
         return [each for each, end in pairs if each.start < span.stop and span.start < end]
+
+    def check_commitment(self, commitment: Commitment) -> None:
+        """Refuse another commitment than the claimed one.
+
+        Raises:
+            ProofError: the claim names another one.
+        """
+        if commitment.digest().hex() != self.commitment:
+            raise ProofError(commitments.FILE, "is not the commitment that the claim names")
 
     def encode(self) -> bytes:
         """Return the bytes of the canonical document."""

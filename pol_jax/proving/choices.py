@@ -7,6 +7,7 @@ from typing import Final
 
 from pol_jax.attesting.public_key import parse_public_text
 from pol_jax.errors import ProofError, UsageError
+from pol_jax.protocol.commitment import DataCommitment
 from pol_jax.protocol.keys import KEY_WORDS, Prng
 from pol_jax.proving.fine_tuning import Start
 
@@ -16,6 +17,17 @@ PRNG: Final[Prng] = "threefry2x32"
 
 SECRET_BYTES: Final = 32
 """The secret that salts the records of a private data set has so many bytes (section 3)."""
+
+
+def check_secret(secret: bytes | None, data: DataCommitment) -> None:
+    """Check that a secret is given where the committed records are salted, and only there.
+
+    Raises:
+        UsageError: it is missing, or of no use.
+    """
+    if (secret is not None) != data.salted:
+        problem = "salted; give the secret" if secret is None else "public; leave out the secret"
+        raise UsageError(f"the records of this run are {problem}")
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+from msgspec import structs
 
 from pol_jax.attesting import folder
 from pol_jax.errors import ProofError, TaskError, UsageError
@@ -29,7 +31,7 @@ from pol_jax.protocol.initial import Initial, OwnKey
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.mesh import Mesh
 from pol_jax.protocol.trees import RecordSpec
-from pol_jax.proving.choices import PRNG, Choices
+from pol_jax.proving.choices import PRNG, Choices, check_secret
 from pol_jax.proving.fine_tuning import choose_leaves, taken_leaves
 from pol_jax.proving.trial import running, trial_inputs, try_program
 from pol_jax.proving.witness_interval import measure, smallest_interval
@@ -43,14 +45,26 @@ _WITNESS_BYTES: Final = 2**26
 """Where several devices train, each of them digests about this many bytes a step."""
 
 
+@dataclass(frozen=True)
+class Division:
+    """A division says how a run is divided among devices.
+
+    Attributes:
+        mesh: how the state and the batch are cut, as it is committed to.
+        placement: on which devices the pieces lie; None where the program is tried uncut, on one device.
+    """
+
+    mesh: Mesh
+    placement: Placement | None
+
+
 def write_commitment(
     root: Path,
     task: Task,
     choices: Choices,
     progress: Progress,
     steps: int | None = None,
-    mesh: Mesh | None = None,
-    placement: Placement | None = None,
+    division: Division | None = None,
     sign: Callable[[bytes], None] | None = None,
 ) -> tuple[Commitment, Program]:
     """Commit to a task in the directory ``root``; the file of the commitment is written last.
@@ -61,8 +75,7 @@ def write_commitment(
         choices: what the prover decides beside it.
         progress: told of the records that are digested.
         steps: the number of steps that the run commits to; None for the task's.
-        mesh: how the state and the batch are cut among devices; None for one device.
-        placement: on which devices they lie.
+        division: among devices; None for one device.
         sign: called with the document's bytes before they are written; None if nobody signs.
 
     Returns:
@@ -74,6 +87,7 @@ def write_commitment(
     """
     _refuse_foreign(root)
     # From tracing alone: nothing is executed, and no record is read, before the program is known to be exportable.
+    mesh, placement = (division.mesh, division.placement) if division else (None, None)
     signature = signature_of(task, choices.prng or PRNG, mesh)
     if mesh:
         signature = replace(signature, state=mesh.cut(signature.state))
@@ -87,7 +101,8 @@ def write_commitment(
     digests = _digest_records(task, signature.record, choices.secret, progress)
     committed = ProgramCommitment(*artifact_digests(artifacts), metrics=signature.metrics, loss=signature.loss)
     data = DataCommitment(merkle.root(digests).hex(), len(digests), signature.record, choices.secret is not None)
-    commitment = commitment_of(task, steps or task.steps, choices, signature, committed, data, initial, mesh)
+    commitment = commitment_of(task, steps or task.steps, choices, signature, committed, data, initial)
+    commitment = structs.replace(commitment, mesh=mesh) if mesh else commitment
     _write_files(root, artifacts, digests, _readable(commitment), sign)
     return commitment, program
 
@@ -117,9 +132,7 @@ def check_choices(commitment: Commitment, task: Task, choices: Choices) -> None:
     # The leaves that are taken over are part of the commitment, so another start would be another run.
     if choices.start:
         taken_leaves(commitment, choices.start)
-    if (choices.secret is not None) != commitment.data.salted:
-        problem = "salted; give the secret" if choices.secret is None else "public; leave out the secret"
-        raise UsageError(f"the records of this run are {problem}")
+    check_secret(choices.secret, commitment.data)
 
 
 def commitment_of(
@@ -130,9 +143,10 @@ def commitment_of(
     program: ProgramCommitment,
     data: DataCommitment,
     initial: Initial,
-    mesh: Mesh | None = None,
 ) -> Commitment:
-    """Return what a prover commits to who makes these choices about a task; nothing is read, exported or written.
+    """Return what a prover commits to who makes these choices about a task, and trains it on one device.
+
+    Nothing is read, exported or written.
 
     Args:
         task: what is trained.
@@ -142,7 +156,6 @@ def commitment_of(
         program: the digests of the programs.
         data: the digests of the records.
         initial: what the initial state takes over.
-        mesh: how the state and the batch are cut among devices.
     """
     return Commitment(
         format=FORMAT,
@@ -164,7 +177,7 @@ def commitment_of(
         beacon=choices.beacon,
         task=Description(name=task.name, hyperparameters=dict(task.hyperparameters)),
         arithmetic=ARITHMETIC if task.arithmetic == "exact" else None,
-        mesh=mesh,
+        mesh=None,
     )
 
 

@@ -8,6 +8,7 @@ sees to be false is not opened.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from pol_jax.protocol.encoding import DIGEST_BYTES, record_digests
 from pol_jax.protocol.opening import OpenedIntervention, OpenedRecord, OpenedRow, OpenedState, Opening
 from pol_jax.protocol.rows import Row
 from pol_jax.protocol.spans import Span, witnessed_spans
+from pol_jax.proving.choices import check_secret
 from pol_jax.proving.decision_log import DecisionLog
 from pol_jax.proving.regeneration import regenerate
 from pol_jax.storage.inventory import read_bounded
@@ -60,28 +62,37 @@ def open_steps(
         DataError: the records of the source are not the committed ones.
     """
     proof = proof.finished()
-    if (secret is not None) != proof.commitment.data.salted:
-        problem = "salted; give the secret" if secret is None else "public; leave out the secret"
-        raise UsageError(f"the records of this run are {problem}")
+    check_secret(secret, proof.commitment.data)
     wanted = witnessed_spans(proof.commitment.schedule, steps, proof.claim.steps)
     # An opening of the two ends alone would pass every check, and show no step.
     if not wanted:
         raise UsageError("steps: an empty list would open nothing; name at least one step")
-    rows, leaves = opened_rows(proof, wanted)
+    rows = opened_rows(proof, wanted)
     # Before anything is executed: an opening of a claim that is not of these files could only be rejected (section 14).
-    _check_claim(proof, proof.claim, leaves, rows[proof.claim.steps])
+    _check_claim(proof, proof.claim, rows)
     states = regenerate(proof, source, wanted, secret, progress or Silent())
-    return opening_of(
-        proof, source, wanted, rows, leaves, states, secret=secret, progress=progress, decisions=decisions
-    )
+    return opening_of(proof, source, rows, states, secret=secret, progress=progress, decisions=decisions)
+
+
+@dataclass(frozen=True)
+class SpanRows:
+    """Span rows are the rows of a ledger that open spans, and what shows that they are in it.
+
+    Attributes:
+        spans: that are opened.
+        by_step: the rows of the spans, that of the first state of each included, and those of steps 0 and T.
+        digests: of all rows of the ledger.
+    """
+
+    spans: Sequence[Span]
+    by_step: Mapping[int, Row]
+    digests: Sequence[bytes]
 
 
 def opening_of(
     proof: FinishedProof,
     source: Source,
-    wanted: Sequence[Span],
-    rows: Mapping[int, Row],
-    leaves: Sequence[bytes],
+    rows: SpanRows,
     states: Mapping[int, HostState],
     *,
     secret: bytes | None = None,
@@ -93,16 +104,15 @@ def opening_of(
     Args:
         proof: a finished proof.
         source: the training records.
-        wanted: the spans that are opened.
-        rows: of steps 0 and T and of the spans (`opened_rows`).
-        leaves: the digests of all rows.
+        rows: of the spans that are opened (`opened_rows`).
         states: of steps 0 and T and of both ends of each span.
         secret: 32 bytes that salt the records of a private data set.
         progress: told of the decisions that are written.
         decisions: whether to write what the operands of decisions were near a tie.
     """
     # Each record once, however many of the opened steps received it.
-    indices = sorted({int(index) for span in wanted for step in span.steps for index in rows[step].indices})
+    steps = {step for span in rows.spans for step in span.steps}
+    indices = sorted({int(index) for step in steps for index in rows.by_step[step].indices})
     inexact = proof.commitment.arithmetic is None  # exact programs decide alike on every backend
     return Opening(
         format=proof.claim.format,
@@ -112,12 +122,12 @@ def opening_of(
         step=read_bounded(proof.root, STEP_FILE, proof.limits),
         rows=tuple(
             OpenedRow(row.encode(), tuple(path))
-            for row, path in zip(rows.values(), merkle.proofs(leaves, rows), strict=True)
+            for row, path in zip(rows.by_step.values(), merkle.proofs(rows.digests, rows.by_step), strict=True)
         ),
         states=tuple(OpenedState(step, _contents(states[step].leaves)) for step in sorted(states)),
         records=_records(proof, source, indices, secret),
-        interventions=_interventions(proof, wanted),
-        decisions=_decisions(proof, source, wanted, states, progress or Silent()) if decisions and inexact else (),
+        interventions=_interventions(proof, rows.spans),
+        decisions=_decisions(proof, source, rows.spans, states, progress or Silent()) if decisions and inexact else (),
     )
 
 
@@ -150,11 +160,12 @@ def _decisions(
     return tuple(found)
 
 
-def _check_claim(proof: FinishedProof, claim: Claim, leaves: Sequence[bytes], last: Row) -> None:
-    """Refuse to open a claim that the proof itself shows to be false; ``leaves`` are the digests of all rows."""
+def _check_claim(proof: FinishedProof, claim: Claim, rows: SpanRows) -> None:
+    """Refuse to open a claim that the proof itself shows to be false."""
+    last = rows.by_step[claim.steps]
     if claim.commitment != proof.commitment.digest().hex():
         raise ProofError(claims.FILE, "commitment: is not the digest of the proof's commitment; nothing is opened")
-    if claim.ledger_root != merkle.root(leaves).hex():
+    if claim.ledger_root != merkle.root(rows.digests).hex():
         raise ProofError(claims.FILE, "ledger_root: is not the root of the proof's ledger; nothing is opened")
     if claim.final_state != (last.state or b"").hex():
         raise ProofError(
@@ -162,11 +173,8 @@ def _check_claim(proof: FinishedProof, claim: Claim, leaves: Sequence[bytes], la
         )
 
 
-def opened_rows(proof: FinishedProof, wanted: Sequence[Span]) -> tuple[dict[int, Row], list[bytes]]:
-    """Return the rows of steps 0 and T and of the spans by step, and the digests of all rows.
-
-    Of a span, the row of its first state is included.
-    """
+def opened_rows(proof: FinishedProof, wanted: Sequence[Span]) -> SpanRows:
+    """Read all rows of a proof, and return those that open these spans."""
     kept, digests = dict[int, Row](), list[bytes]()
     # Both ends, whatever was asked for: without them nothing is accepted (section 14).
     steps = {0, proof.segments.steps} | {step for span in wanted for step in (span.start, *span.steps)}
@@ -174,7 +182,7 @@ def opened_rows(proof: FinishedProof, wanted: Sequence[Span]) -> tuple[dict[int,
         digests.append(row.digest())
         if row.step in steps:
             kept[row.step] = row
-    return kept, digests
+    return SpanRows(wanted, kept, digests)
 
 
 def _records(

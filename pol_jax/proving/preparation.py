@@ -21,7 +21,7 @@ from pol_jax.protocol.rows import Row
 from pol_jax.protocol.trees import uncut
 from pol_jax.proving.aim import Aim, agree_on_aim, go_on, past_interventions
 from pol_jax.proving.choices import PRNG
-from pol_jax.proving.commit import check_choices, write_commitment
+from pol_jax.proving.commit import Division, check_choices, write_commitment
 from pol_jax.proving.fine_tuning import taken_leaves
 from pol_jax.proving.interventions import Interventions
 from pol_jax.proving.recorder import Recorder
@@ -155,15 +155,15 @@ def _commit(root: Path, task: Task, asked: RunRequest, processes: Processes) -> 
             sign(commitment.encode())
         return None
     # The mesh is part of the commitment: its sums over devices decide bits (section 2.1).
-    cut, placement = None, None
+    division = None
     if asked.mesh is not None and asked.shardings is not None:
         structure = structure_of(task, asked.choices.prng or PRNG, axes_alone(asked.mesh))
         cut = committed_mesh(asked.mesh, asked.shardings, structure, task.batch_size)
-        placement = place_on(cut, asked.mesh)
+        division = Division(cut, place_on(cut, asked.mesh))
     elif processes.count > 1:
         raise UsageError(SEVERAL_PROCESSES)
     steps = task.steps if asked.steps is None else asked.steps
-    return write_commitment(root, task, asked.choices, asked.progress, steps, cut, placement, sign)[1]
+    return write_commitment(root, task, asked.choices, asked.progress, steps, division, sign)[1]
 
 
 def _structure(root: Path, task: Task, commitment: Commitment) -> Structure:

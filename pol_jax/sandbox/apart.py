@@ -13,7 +13,6 @@ from time import monotonic
 
 from pol_jax.attesting.folder import DIRECTORY
 from pol_jax.errors import BackendError
-from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress, Silent
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol.stages import Stage
@@ -30,7 +29,7 @@ from pol_jax.sandbox.virtual_devices import needs_gloo
 from pol_jax.storage.inventory import find_claim
 from pol_jax.training.sources import SourceOrFinder
 from pol_jax.verifying.facts import Facts, Share
-from pol_jax.verifying.interruption import interrupted
+from pol_jax.verifying.interruption import empty_report, interrupted
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Trusted
 
@@ -140,10 +139,7 @@ def _without_child(setup: Setup, reached: Stage, what: str) -> Report:
 
     But the initial state is judged together with the replay, so that it was not judged where the replay has no result.
     """
-    request = setup.request
-    report = Report.unfinished(
-        request.policy, request.nonce, current_environment(), exact=request.exact, leaves=request.leaves
-    )
+    report = empty_report(setup.request)
     for stage in list(Stage)[: reached.value - 1]:
         if stage is not Stage.INITIAL_STATE:
             report = report.with_stage(stage, Outcome.PASSED)

@@ -8,7 +8,6 @@ from time import monotonic, sleep
 from msgspec import structs
 
 from pol_jax.errors import BackendError, UsageError, printable
-from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress
 from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol.stages import Stage
@@ -22,6 +21,7 @@ from pol_jax.sandbox.parent import Caller
 from pol_jax.sandbox.process import ProcessLost
 from pol_jax.training.sources import SourceOrFinder
 from pol_jax.verifying.following import FollowEnded, FollowOptions, OnSegment, SegmentChecked
+from pol_jax.verifying.interruption import empty_report
 from pol_jax.verifying.request import ProofRequest
 
 _LONGEST = 500
@@ -140,9 +140,7 @@ def unfinished_report(
     request: ProofRequest, ended: FollowEnded, following: FollowOptions, bad: list[SegmentChecked]
 ) -> Report:
     """Return the report on a run that is not finished: nothing is proven; but what is false, is."""
-    report = Report.unfinished(
-        request.policy, request.nonce, current_environment(), exact=request.exact, leaves=request.leaves
-    )
+    report = empty_report(request)
     reasons = [f"{Stage.REPLAY}: segment {each.segment}: {each.problem}" for each in bad]
     open_end = f"{describe_following(ended, following)}; the run can be continued, and verified when all steps are done"
     outcome = Outcome.FAILED if bad else Outcome.INCONCLUSIVE

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from pol_jax.errors import ProofError
-from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol.trees import StateSpec
 from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.proof import Proof
@@ -23,8 +22,7 @@ def read_final_state(proof: Proof) -> dict[str, np.ndarray]:
     """
     proof = proof.finished()
     # The commitment says how the bytes of a state are read, so it must be the claimed one before the state is.
-    if proof.commitment.digest().hex() != proof.claim.commitment:
-        raise ProofError(commitments.FILE, "is not the commitment that the claim names")
+    proof.claim.check_commitment(proof.commitment)
     layout = Layout(proof.commitment.state)
     leaves = proof.host_leaves(proof.claim.steps)
     if layout.gather(leaves).digest().hex() != proof.claim.final_state:

@@ -1,11 +1,22 @@
-"""What a claim and a commitment say about each other must agree (docs/protocol.md, section 13, stage 3)."""
+"""What a commitment says must agree with its claim, and be within limits (docs/protocol.md, section 13, stage 3)."""
 
 from __future__ import annotations
 
 from pol_jax.errors import ProofError
 from pol_jax.protocol.claim import Claim
-from pol_jax.protocol.commitment import Commitment
+from pol_jax.protocol.commitment import FILE, Commitment, nbytes
 from pol_jax.protocol.initial import problem_of_leaves
+from pol_jax.protocol.limits import Limits
+
+
+def check_state_size(commitment: Commitment, limits: Limits) -> None:
+    """Refuse a state that is larger than the verifier's limit, before anything of its size is made.
+
+    Raises:
+        ProofError: it is.
+    """
+    if nbytes(commitment.state) > limits.state_bytes:
+        raise ProofError(FILE, f"state: more than the limit of {limits.state_bytes} bytes")
 
 
 def check_agreement(where: str, commitment: Commitment, claim: Claim) -> None:

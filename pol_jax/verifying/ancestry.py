@@ -25,7 +25,7 @@ from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.provenance import Ancestor
 from pol_jax.reports.report import Report
-from pol_jax.reports.wording.notices import notices
+from pol_jax.reports.wording.notices import first_reason
 from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.inventory import read_bounded
 from pol_jax.storage.proof import open_proof
@@ -138,11 +138,11 @@ def check_ancestry(
     if report.claim not in (None, earlier):  # the directory changed since its claim was read
         return Ancestry(ancestors, refusal=f"{name} is no longer where it was")
     if report.verdict is Verdict.REJECTED:
-        return Ancestry(ancestors, refusal=f"{name} is rejected: {_reason(report)}")
+        return Ancestry(ancestors, refusal=f"{name} is rejected: {first_reason(report)}")
     # An inconclusive proof may have passed stage 6: then its final state is known, and other leaves are a refusal.
     readable = report.stages[Stage.STATE_DIGESTS.value - 1].outcome is Outcome.PASSED
     refusal = _difference(commitment.initial, commitment.state, path, limits) if readable else None
-    doubt = f"{name} is inconclusive: {_reason(report)}" if report.verdict is Verdict.INCONCLUSIVE else None
+    doubt = f"{name} is inconclusive: {first_reason(report)}" if report.verdict is Verdict.INCONCLUSIVE else None
     return Ancestry(ancestors, refusal, doubt)
 
 
@@ -162,11 +162,6 @@ def _ancestor(claim: str, report: Report) -> Ancestor:
         interventions=report.interventions,
         may_stop_early=report.may_stop_early,
     )
-
-
-def _reason(report: Report) -> str:
-    """Return the first reason for the verdict, which comes after the notices."""
-    return report.reasons[len(notices(report))]
 
 
 def _difference(initial: EarlierProof, state: StateSpec, path: Path, limits: Limits) -> str | None:

@@ -8,14 +8,15 @@ are in `pol_jax.judging.tolerance`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 import numpy as np
 
 from pol_jax.judging.leaf_distances import PERTURBED_PLACES, measure_leaf
 from pol_jax.judging.leaf_numbers import is_floating
-from pol_jax.judging.leaf_results import LeafResults
+from pol_jax.judging.step_results import StepResults
 from pol_jax.judging.tolerance import StepComparison, judge_step, with_metric
 from pol_jax.protocol.trees import HostLeaves, StateSpec
 from pol_jax.reports.outcomes import Outcome
@@ -54,7 +55,7 @@ def judge_span(
     """
     # All from the committed state: errors of earlier steps are judged with those steps, and do not add up here.
     executed = [each.execute(before, inputs) for each in compilations.every]
-    reference, *others = results = [state for state, _ in executed]
+    reference, *others = own_states = [state for state, _ in executed]
     after = reference if after is None else after
     own = [metrics for _, metrics in executed]
     # Inputs of a proof are read anew at each iteration, so only the first step is read here.
@@ -62,30 +63,27 @@ def judge_span(
     perturbed = _execute_perturbed(compilations, before, inputs, first_input if len(own[0]) > 1 else None)
     nudged, scattered = (_nudged(compilations, before, inputs, places) for places in (1, PERTURBED_PLACES))
 
-    def judge(perturbed_states: Sequence[HostLeaves]) -> StepComparison:
-        return judge_step(
-            before,
-            after,
-            reference,
-            others,
-            compilations.spec,
-            perturbed_states,
-            perturbed.noise_dominated,
-            # Those that come after these are off by a share of an update, which says nothing of rounding.
-            rounded=len(PERTURBATIONS),
-            nudged=nudged,
-            scattered=scattered,
-        )
-
-    found = judge(perturbed.states)
+    results = StepResults(
+        before=before,
+        after=after,
+        reference=reference,
+        others=others,
+        perturbed=perturbed.states,
+        # Those that come after these are off by a share of an update, which says nothing of rounding.
+        rounded=len(PERTURBATIONS),
+        nudged=nudged,
+        scattered=scattered,
+    )
+    judge = partial(judge_step, compilations.spec, noise_dominated=perturbed.noise_dominated)
+    found = judge(results)
     # A shake only ever turns a failure into an open question, so it is not tried where nothing failed.
     if found.outcome is Outcome.FAILED:
         starts = [shake(compilations.spec, before, reference, *each) for each in PERTURBATIONS]
         with_shakes = [*perturbed.states, *(compilations.reference.run(start, inputs) for start in starts)]
-        found = _unless_explained(found, judge(with_shakes))
+        found = _unless_explained(found, judge(replace(results, perturbed=with_shakes)))
     exact = all(a.tobytes() == b.tobytes() for a, b in zip(after, reference, strict=True))
     if found.outcome is Outcome.PASSED and not exact:  # equal numbers may have other bits, such as the sign of a zero
-        found = stays_near(found, compilations, after, results, first_input)
+        found = stays_near(found, compilations, after, own_states, first_input)
     if committed is None:
         return found
     loss = compilations.reference.signature.loss
@@ -175,11 +173,6 @@ def noise_dominated_leaves(
     A leaf that the step leaves as it was is none of them: a later step may move it, as an optimizer does that sums the
     gradients of several steps.
     """
-    found = {
-        at: measure_leaf(
-            leaf.dtype, LeafResults(before[at], reference[at], reference[at], [other[at] for other in others])
-        )
-        for at, leaf in enumerate(spec)
-        if is_floating(leaf.dtype)
-    }
+    results = StepResults(before=before, after=reference, reference=reference, others=others)
+    found = {at: measure_leaf(leaf.dtype, results.leaf(at)) for at, leaf in enumerate(spec) if is_floating(leaf.dtype)}
     return {at for at, each in found.items() if each.infinitesimal and each.expected > 0}

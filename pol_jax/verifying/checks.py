@@ -35,7 +35,7 @@ from pol_jax.storage.seen_digests import SeenDigests
 from pol_jax.storage.stored_leaves import open_leaves
 from pol_jax.training.inputs import plan
 from pol_jax.training.keys import step_keys
-from pol_jax.verifying.agreement import check_agreement
+from pol_jax.verifying.agreement import check_agreement, check_state_size
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,10 @@ def check_files(
 def check_commitment(root: Path, claim: Claim, limits: Limits) -> Checked:
     """Check stage 3: the commitment is the claimed one; programs and records are the committed ones."""
     commitment = Commitment.parse(read_bounded(root, commitments.FILE, limits))
-    if commitment.digest().hex() != claim.commitment:
-        raise ProofError(commitments.FILE, "is not the commitment that the claim names")
+    claim.check_commitment(commitment)
     check_agreement(commitments.FILE, commitment, claim)
     # Before the programs are loaded: the state's size decides how much memory everything after this takes.
-    if nbytes(commitment.state) > limits.state_bytes:
-        raise ProofError(commitments.FILE, f"state: more than the limit of {limits.state_bytes} bytes")
+    check_state_size(commitment, limits)
     # From here on the commitment is the claimed one, and everything else is compared with it.
     proof = FinishedProof(root, commitment, claim, limits)
     records, program = proof.records(), proof.program()

@@ -10,6 +10,7 @@ from jaxtyping import UInt32
 
 from pol_jax.errors import BackendError
 from pol_jax.judging.leaf_distances import SAFETY_FACTOR
+from pol_jax.judging.step_results import StepResults
 from pol_jax.judging.tolerance import StepComparison, judge_step
 from pol_jax.program.artifact import Program
 from pol_jax.protocol.trees import HostLeaves
@@ -44,4 +45,6 @@ def judge_initial_state(
     spec = tuple(program.signature.state[at] for at in places)
     after, reference, *others = ([state[at] for at in places] for state in (after, reference, *others))
     # What draws an initial state is a function of the key alone: another library may be off by a few last places in it.
-    return judge_step([np.zeros_like(leaf) for leaf in after], after, reference, others, spec, places=SAFETY_FACTOR)
+    before = [np.zeros_like(leaf) for leaf in after]
+    results = StepResults(before=before, after=after, reference=reference, others=others)
+    return judge_step(spec, results, places=SAFETY_FACTOR)

@@ -1,4 +1,4 @@
-"""What an error that ends a verification says about what is verified: one rule, for proofs and for openings.
+"""What a report says where a verification has not begun, or was ended by an error: for proofs and for openings alike.
 
 A proof or an opening that is found to be damaged is rejected. Anything else is the verifier's affair: a machine that
 can't read or execute something, or records that are not the committed ones. It leaves the verdict open.
@@ -12,12 +12,21 @@ from msgspec.structs import replace
 
 from pol_jax.errors import BackendError, DataError, ProofError
 from pol_jax.judging.verdict import Judgement
+from pol_jax.program.machine import current_environment
 from pol_jax.protocol.stages import Stage
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
+from pol_jax.verifying.request import OpeningRequest, ProofRequest
 
 Interruption: TypeAlias = ProofError | DataError | BackendError
 """Errors that end a verification with a report; any other is raised to the caller."""
+
+
+def empty_report(request: ProofRequest | OpeningRequest) -> Report:
+    """Return the report that answers a request as long as no stage is reached, and nothing is found."""
+    return Report.unfinished(
+        request.policy, request.nonce, current_environment(), exact=request.exact, leaves=request.leaves
+    )
 
 
 def interrupted(report: Report, stage: Stage, error: Interruption) -> Report:

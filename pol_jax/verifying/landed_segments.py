@@ -20,7 +20,7 @@ from pol_jax.program.machine import current_environment
 from pol_jax.protocol import claim as claims
 from pol_jax.protocol import commitment as commitments
 from pol_jax.protocol.claim import Claim, EnvironmentFrom, Intervention
-from pol_jax.protocol.commitment import Commitment, nbytes
+from pol_jax.protocol.commitment import Commitment
 from pol_jax.protocol.environment import environment_differences
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.rows import Row
@@ -38,6 +38,7 @@ from pol_jax.training.shards import layout_of
 from pol_jax.training.sources import SourceOrFinder
 from pol_jax.training.task import Source
 from pol_jax.training.witness import Witness
+from pol_jax.verifying.agreement import check_state_size
 from pol_jax.verifying.row_comparison import RowComparer, placed_program, replay_steps
 
 _ATTEMPTS = 5
@@ -68,8 +69,7 @@ class LandedSegments:
         self._root, self._limits = root, limits
         self.commitment = Commitment.parse(read_bounded(root, commitments.FILE, limits))
         commitment, schedule = self.commitment, self.commitment.schedule
-        if nbytes(commitment.state) > limits.state_bytes:
-            raise ProofError(commitments.FILE, f"state: more than the limit of {limits.state_bytes} bytes")
+        check_state_size(commitment, limits)
         proof = Proof(root, commitment, None, limits)
         records, program = proof.records(), proof.program()
         check_constants(program, limits)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from pol_jax.judging.leaf_judgement import describe_divergence
-from pol_jax.judging.leaf_results import LeafResults
+from pol_jax.judging.step_results import StepResults
 from pol_jax.judging.tolerance import StepComparison
 from pol_jax.protocol.trees import HostLeaves
 from pol_jax.reports.outcomes import Outcome
@@ -43,20 +43,15 @@ def stays_near(
     # All under the reference compilation: what differs now comes from the states, not from another compilation.
     (reference, *others), (committed, *moved) = compilations.next_states(results, [after, *starts], inputs)
     perturbed = [take_back(state, start, results[0]) for state, start in zip(moved, starts, strict=True)]
-    diverging = {
-        leaf.path: describe_divergence(
-            leaf,
-            LeafResults(
-                after[at],
-                committed[at],
-                reference[at],
-                [other[at] for other in others],
-                [each[at] for each in perturbed],
-                len(perturbed),
-            ),
-        )
-        for at, leaf in enumerate(spec)
-    }
+    tried = StepResults(
+        before=after,
+        after=committed,
+        reference=reference,
+        others=others,
+        perturbed=perturbed,
+        rounded=len(perturbed),
+    )
+    diverging = {leaf.path: describe_divergence(leaf, tried.leaf(at)) for at, leaf in enumerate(spec)}
     # Open and never false: the error itself passed, and a chaotic program may make much of rounding as well.
     reasons = [
         f"one more step gives different results: leaf {path or '/'}: {why}" for path, why in diverging.items() if why

@@ -51,7 +51,7 @@ _NO_EARLIER_PROOF: Final = (
 )
 
 
-class OpeningVerifier(Verifier):
+class OpeningVerifier(Verifier[OpeningRequest]):
     """This verifier checks an opening in this process."""
 
     def __init__(
@@ -77,7 +77,7 @@ class OpeningVerifier(Verifier):
         if not self._opening_file.is_file():
             raise UsageError(f"{self._opening_file}: no such file; expected an opening")
         super().__init__(request, trusted, progress or Silent())
-        self._request, self._replay_spans = request, replay
+        self._replay_spans = replay
 
     def run_stages(self) -> None:
         """Go through stages 1 to 9.
@@ -86,7 +86,7 @@ class OpeningVerifier(Verifier):
             StageFailed: one was not passed.
             UsageError: the policy would check nothing, or names a step that isn't there.
         """
-        request = self._request
+        request = self.request
         with self.stage(Stage.LIMITS_AND_NAMES) as seen:
             opening = read_opening(self._opening_file, request.limits)
             seen.append(f"{self._opening_file.stat().st_size} bytes")
@@ -129,7 +129,7 @@ class OpeningVerifier(Verifier):
         self._judge(opened, claim, wanted)
 
     def _read_claim(self, opening: Opening) -> Claim:
-        limits = self._request.limits
+        limits = self.request.limits
         claim = Claim.parse(read_bounded(self._claim_file.parent, self._claim_file.name, limits))
         if opening.claim != claim.digest():
             raise ProofError(WHERE, "claim: this opens another claim")
@@ -184,7 +184,7 @@ class OpeningVerifier(Verifier):
 
         The replay that decides is run a second time: a backend that doesn't repeat itself can't reject.
         """
-        policy, steps = self._request.policy, claim.steps
+        policy, steps = self.request.policy, claim.steps
         initial = initial_is_exact(opened)
         results = self._replay_spans(opened, claim, wanted, self.progress)
         exact_arithmetic = opened.commitment.arithmetic is not None
@@ -220,14 +220,14 @@ class OpeningVerifier(Verifier):
         # Without both ends the distance of the run is unknown, and nothing is accepted within a tolerance (section 14).
         ends = {0, steps} <= opened.states.keys()
         moved = displacements(state, opened.state(0), opened.state(steps)) if ends else None
-        return drift_of_opening(sizes, state, moved, self._tolerated(opened, claim), self._request.d_ref)
+        return drift_of_opening(sizes, state, moved, self._tolerated(opened, claim), self.request.d_ref)
 
     def _tolerated(self, opened: Opened, claim: Claim) -> Tolerated:
         """Say for how many steps the comparisons stand: a random draw stands for the whole run, its ends don't."""
-        policy, compared = self._request.policy, self.report.compared
+        policy, compared = self.request.policy, self.report.compared
         if not isinstance(policy, RandomSteps):
             return Tolerated(compared, claim.steps, leaves=self.leaves)
-        drawn = draw_steps(policy, claim.steps, claim.digest(), self._request.nonce, claim.format)
+        drawn = draw_steps(policy, claim.steps, claim.digest(), self.request.nonce, claim.format)
         # Steps 1 and T are in every challenge of random steps, drawn or not; only the draw stands for the whole run.
         spans = [witnessed_span(opened.commitment.schedule, step, claim.steps) for step in drawn]
         return Tolerated(compared, claim.steps, spans, policy.confidence, self.leaves)

@@ -74,7 +74,7 @@ class _Passed:
     trajectory: Trajectory
 
 
-class ProofVerifier(Verifier):
+class ProofVerifier(Verifier[ProofRequest]):
     """This verifier checks a proof in this process."""
 
     def __init__(
@@ -112,7 +112,7 @@ class ProofVerifier(Verifier):
         check_finished(root)
         check_place(root)
         super().__init__(request, trusted, progress or Silent())
-        self._request, self._root, self._source = request, root, source
+        self._root, self._source = root, source
         self._passed: _Passed | None = None
         self._make_replayer, self._is_ancestor = replayer, lineage is not None
         self._replayer_of_ancestors = replayer_of_ancestors or replayer
@@ -128,7 +128,7 @@ class ProofVerifier(Verifier):
 
     def _check_documents(self) -> tuple[Checked, Claim]:
         """Go through stages 1 to 3: the files are those of the claim, and the commitment and its programs hold."""
-        limits = self._request.limits
+        limits = self.request.limits
         with self.stage(Stage.LIMITS_AND_NAMES) as seen:
             sizes = check_names(self._root, limits)
             seen.append(f"{len(sizes)} files, {sum(sizes.values())} bytes")
@@ -168,7 +168,7 @@ class ProofVerifier(Verifier):
             see = partial(self._see_state, trajectory, claim.steps)
             checkpoints = check_states(proof, see, self.progress)
             seen.append(f"{len(checkpoints)} checkpoints")
-            metric = metric_of(self._request.policy)
+            metric = metric_of(self.request.policy)
             # Only if the policy ranks updates: measuring reads every checkpoint a second time.
             stretches = measure_stretches(proof, metric, self.progress, self.leaves) if metric else []
             seen += [f"{len(stretches)} updates measured"] if metric else []
@@ -200,7 +200,7 @@ class ProofVerifier(Verifier):
         initial = proof.checked_leaves(0)
         check_taken(proof.commitment, initial, checkpoint_name(0))
         ancestry = check_ancestry(
-            proof.commitment, passed.claim, self._lineage, self._verify_ancestor, self._request.limits
+            proof.commitment, passed.claim, self._lineage, self._verify_ancestor, self.request.limits
         )
         self.add(ancestors=ancestry.ancestors)
         if ancestry.refusal:
@@ -211,7 +211,7 @@ class ProofVerifier(Verifier):
     def _verify_ancestor(self, root: Path, lineage: Lineage) -> Report:
         """Verify an earlier proof as this one is verified."""
         return ProofVerifier(
-            self._request.of_ancestor(root),
+            self.request.of_ancestor(root),
             self._source,
             trusted=self.trusted,
             progress=WithinStage(self.progress, Stage.INITIAL_STATE.value),
@@ -221,7 +221,7 @@ class ProofVerifier(Verifier):
 
     def _judge(self, passed: _Passed, doubt: str | None) -> None:
         """Go through stages 7 to 9 together: only a replay tells what an initial state with other bits means."""
-        checked, request = passed.checked, self._request
+        checked, request = passed.checked, self.request
         segments = checked.proof.segments
         claim = passed.claim
         # From the claim's digest, so that a prover who changes the claim gets another draw (section 12.1).
@@ -251,8 +251,8 @@ class ProofVerifier(Verifier):
 
     def _replay(self, passed: _Passed, source: Source, replayer: Replayer, challenged: Sequence[Route]) -> Judgement:
         """Replay the challenged segments, and add to the report what that gives."""
-        checked, claim, policy = passed.checked, passed.claim, self._request.policy
-        records = CommittedRecords(checked.records, self._request.secret, claim.format)
+        checked, claim, policy = passed.checked, passed.claim, self.request.policy
+        records = CommittedRecords(checked.records, self.request.secret, claim.format)
         material = ProofMaterial(checked, source, records)
         differences = BackendDifferences(
             checked.proof.commitment, claim, self.environment, checked.program.open_products
@@ -263,10 +263,10 @@ class ProofVerifier(Verifier):
             self.doubts += steered_steps(material, replayer, challenged, passed.checkpoints, self.progress)
         self.add(coverage=found.coverage, compared=found.compared, self_test=found.self_test, replays=found.replays)
         if found.replays and self.report.data:
-            self.add(data=structs.replace(self.report.data, compared=self._request.records))
+            self.add(data=structs.replace(self.report.data, compared=self.request.records))
         segments = len(checked.proof.segments)
         tolerated = Tolerated(found.compared, claim.steps, leaves=self.leaves)
-        drift = drift_of(passed.trajectory, policy, segments, found.confirmed, tolerated, self._request.d_ref)
+        drift = drift_of(passed.trajectory, policy, segments, found.confirmed, tolerated, self.request.d_ref)
         self.add_drift(drift)
         # Of an earlier proof, a report has no place for it.
         if challenged and not self._is_ancestor:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from msgspec.structs import replace
@@ -18,7 +18,6 @@ from pol_jax.judging.finiteness import non_finite_leaves
 from pol_jax.judging.objections import objection_to
 from pol_jax.judging.verdict import Judgement
 from pol_jax.program.artifact import Artifacts, Program
-from pol_jax.program.machine import current_environment
 from pol_jax.progress import Progress
 from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.commitment import Commitment, nbytes
@@ -39,20 +38,23 @@ from pol_jax.verifying.attestations import Attested, check_attestations, check_s
 from pol_jax.verifying.dependence_probe import probe_dependence
 from pol_jax.verifying.deployed import compare_deployed
 from pol_jax.verifying.final_state import check_final
-from pol_jax.verifying.interruption import interrupted
+from pol_jax.verifying.interruption import empty_report, interrupted
 from pol_jax.verifying.numeric_comparison import CommittedSteps
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 from pol_jax.verifying.trusted_program import Trusted, digest_names, origin_of, other_program
+
+AnyRequest = TypeVar("AnyRequest", bound=ProofRequest | OpeningRequest)
 
 
 class StageFailed(Exception):
     """A stage was not passed, so those after it are not reached."""
 
 
-class Verifier(ABC):
+class Verifier(ABC, Generic[AnyRequest]):
     """A verifier goes through the stages of one verification, and its report grows.
 
     Attributes:
+        request: what the verifier asks.
         trusted: tells which programs the source that the verifier trusts gives; or None.
         progress: told of the stages and of the replayed steps.
         environment: of this process.
@@ -60,7 +62,7 @@ class Verifier(ABC):
         doubts: why nothing is accepted, whatever a replay gives.
     """
 
-    def __init__(self, request: ProofRequest | OpeningRequest, trusted: Trusted | None, progress: Progress) -> None:
+    def __init__(self, request: AnyRequest, trusted: Trusted | None, progress: Progress) -> None:
         """Begin a verification, which has found nothing yet.
 
         Raises:
@@ -68,17 +70,12 @@ class Verifier(ABC):
         """
         if request.same_program and trusted is None:
             raise UsageError("same_program: there is no trusted source whose program this could be")
-        self.trusted, self._same_program, self._any_program = trusted, request.same_program, request.any_program
-        self.progress, self._final = progress, request.final
-        self._signer, self._roots = request.signer, request.tsa_roots
+        self.request, self.trusted, self.progress = request, trusted, progress
         self._attested: Attested | None = None
-        self._model = None if request.model is None else Path(request.model)
         self._final_state: NamedLeaves | None = None
         self.doubts: list[str] = []
-        self.environment = current_environment()
-        self.report = Report.unfinished(
-            request.policy, request.nonce, self.environment, exact=request.exact, leaves=request.leaves
-        )
+        self.report = empty_report(request)
+        self.environment = self.report.environment
         self._read: tuple[str, ...] = ()
         self.leaves: list[int] | None = None
         """These are the places of the leaves that matter; None for all, or while the state isn't known."""
@@ -91,10 +88,10 @@ class Verifier(ABC):
         with suppress(StageFailed):
             self.run_stages()
             # A model is compared with an accepted run only: of another, its likeness would say nothing.
-            if self._model is not None and self.report.verdict is Verdict.ACCEPTED and self._final_state is not None:
-                self.add(
-                    deployed=compare_deployed(read_model(self._model), dict(self._final_state), self.stored_states())
-                )
+            model, accepted = self.request.model, self.report.verdict is Verdict.ACCEPTED
+            if model is not None and accepted and self._final_state is not None:
+                given = read_model(Path(model))
+                self.add(deployed=compare_deployed(given, dict(self._final_state), self.stored_states()))
         return replace(self.report, reasons=(*notices(self.report), *self.report.reasons))
 
     @abstractmethod
@@ -140,7 +137,8 @@ class Verifier(ABC):
         Raises:
             ProofError: something of it is false.
         """
-        self._attested = check_attestations(read_attestations(root), commitment, claim, self._signer, self._roots)
+        signer, roots = self.request.signer, self.request.tsa_roots
+        self._attested = check_attestations(read_attestations(root), commitment, claim, signer, roots)
         self.add(authorship=self._attested.authorship, period=self._attested.period)
         self.doubts += [f"{Stage.COMMITMENT}: {doubt}" for doubt in self._attested.doubts]
         return [f"signed by {self._attested.claim.signers[0]}"] if self._attested.claim else []
@@ -156,12 +154,12 @@ class Verifier(ABC):
         # Digests of the parameters alone tie a deployed model to the claim, which names the whole state.
         digests = digest_arrays(state.parameters())
         # A state may be large; it is kept only if it is compared with a model in the end.
-        self._final_state = state if self._model else None
+        self._final_state = state if self.request.model is not None else None
         if self._attested and self._attested.claim:
             check_signed_digests(self._attested.claim, state, digests)
         assert self.report.model is not None  # noqa: S101  # stage 2 was passed
         self.add(model=replace(self.report.model, blake3=digests.blake3, sha256=digests.sha256))
-        check_final(spec, leaves, self._final, where)
+        check_final(spec, leaves, self.request.final, where)
 
     def add_dependence(self, material: CommittedSteps, span: Span) -> None:
         """Try the first step of a span with other numbers; add to the report how much its update depends on them."""
@@ -203,11 +201,11 @@ class Verifier(ABC):
             return []
         origin, words = origin_of(artifacts(), digest_names(commitment), expected)
         self.add(program_origin=origin)
-        if origin is Origin.DIFFERS and not self._any_program:
+        if origin is Origin.DIFFERS and not self.request.any_program:
             # Section 13, stage 3: another jax may write the same source as another program, so it depends on the
             # versions.
             other = other_program(words, claim.environment, self.environment)
-            if self._same_program:
+            if self.request.same_program:
                 raise other
             self.doubts.append(f"{Stage.COMMITMENT}: {other}")
         return [words]
@@ -251,7 +249,7 @@ class Verifier(ABC):
         # A chain is as strong as its weakest proof (section 13.1): an earlier one within a tolerance makes this one so.
         tolerant = self.report.compared or any(each.mode is Mode.TOLERANCE for each in self.report.ancestors)
         mode = Mode.TOLERANCE if tolerant else Mode.BITS
-        objection = objection_to(self.report, mode, reads_bits_of=self._read, any_program=self._any_program)
+        objection = objection_to(self.report, mode, reads_bits_of=self._read, any_program=self.request.any_program)
         objections = [*self.doubts, *([f"{Stage.REPLAY}: {objection}"] if objection else [])]
         if objections:
             self.add(verdict=Verdict.INCONCLUSIVE, reasons=(*objections, *judgement.reasons))

@@ -91,8 +91,7 @@ def check_update_documents(root: Path, expected: Expectation, limits: Limits) ->
     """
     claim = Claim.parse(read_bounded(root, claims.FILE, limits))
     commitment = Commitment.parse(read_bounded(root, commitments.FILE, limits))
-    if commitment.digest().hex() != claim.commitment:
-        raise ProofError(commitments.FILE, "is not the commitment that the claim names")
+    claim.check_commitment(commitment)
     found = differing_fields(commitment, expected.commitment)
     differing = [each for each in found if each[0] not in ("program.init", "program.step")]
     # The first of them is told: it says most about what went wrong.

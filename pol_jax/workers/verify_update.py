@@ -23,7 +23,7 @@ from pol_jax.protocol.policies import Policy, RandomSegments, RandomSteps, StepP
 from pol_jax.protocol.trees import PyTree
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
-from pol_jax.reports.wording.notices import notices
+from pol_jax.reports.wording.notices import first_reason
 from pol_jax.sandbox.apart import verify_opening_apart, verify_proof_apart
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.storage.run import check_finished
@@ -219,9 +219,7 @@ class _UpdateRequest:
 
 def _result(report: Report, claim: Claim, assignment: Assignment) -> UpdateResult:
     """Return what a report says about the update whose claim was checked against the assignment."""
-    # Notices come first in a report; the reason for the verdict is the line after them.
-    reason = report.reasons[len(notices(report))]
-    verdict = report.verdict
+    verdict, reason = report.verdict, first_reason(report)
     # The files are the worker's, and may have been exchanged after they were held against the assignment.
     if report.claim not in (None, claim.digest().hex()):
         verdict, reason = Verdict.REJECTED, "claim: is another one than that which was compared with the assignment"

@@ -146,7 +146,7 @@ def test_nothing_passes_within_a_tolerance_where_the_distance_is_not_known(
     opening = _nudged(proof_copy, monkeypatch, None)
     environment = current_environment()
     elsewhere = replace(environment, jaxlib="0.0.1")
-    monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: elsewhere)
+    monkeypatch.setattr("pol_jax.verifying.interruption.current_environment", lambda: elsewhere)
     report = check_opening(opening, (2, 12), proof_copy)
     assert report.drift is not None
     assert report.drift.distance is not None

@@ -121,7 +121,7 @@ def test_files_swapped_before_they_are_compared_as_numbers(
 ) -> None:
     """On another backend, where a replay ended in other bits."""
     environment = msgspec.structs.replace(current_environment(), device_kind="abacus")
-    monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: environment)
+    monkeypatch.setattr("pol_jax.verifying.interruption.current_environment", lambda: environment)
     forger.change(9, state=ODD)
     forger.write()
     act = swap(forger.root, forged.root, name)

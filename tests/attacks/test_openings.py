@@ -229,8 +229,8 @@ def test_what_is_no_opening(content: bytes, tmp_path: Path, plain_proof: Path) -
 
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verify as on a backend that is not the prover's: bits can't reject there."""
-    environment = current_environment()
-    monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: replace(environment, jaxlib="0.0.1"))
+    environment = replace(current_environment(), jaxlib="0.0.1")
+    monkeypatch.setattr("pol_jax.verifying.interruption.current_environment", lambda: environment)
 
 
 def forged(proof_copy: Path, monkeypatch: pytest.MonkeyPatch, push: float) -> Opening:

@@ -25,7 +25,7 @@ ODD = b"\x07" * 32
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """The verifier's machine is another than the prover's."""
     environment = msgspec.structs.replace(current_environment(), device_kind="abacus")
-    monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: environment)
+    monkeypatch.setattr("pol_jax.verifying.interruption.current_environment", lambda: environment)
 
 
 @pytest.mark.usefixtures("elsewhere")

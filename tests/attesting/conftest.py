@@ -1,24 +1,16 @@
-"""Fixtures of these tests: an authority and its token; a proof's directory, and a reader's keys."""
+"""Fixtures of these tests: the token of an authority; a proof's directory, and a reader's keys."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from programs import needs
 from timestamp_authority import Authority
 
 from pol_jax.attesting.age_keys import write_new_identity
 from pol_jax.attesting.timestamp import make_request
 
 LONG = "/".join(["checkpoints", "0000000000", *["n" * 128] * 7])
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """A timestamping authority; tests put its files back."""
-    needs("openssl")
-    return Authority(tmp_path_factory.mktemp("authority") / "tsa")
 
 
 @pytest.fixture(scope="session")

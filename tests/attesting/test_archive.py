@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from directories import contents_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tar_members import END, GOOD, member
 
 from pol_jax.attesting import archive
 from pol_jax.attesting.archive import ArchiveLimits, Extractor, stream_directory
@@ -30,21 +30,6 @@ def test_a_file_that_changes_meanwhile_is_noticed(proof: Path, monkeypatch: pyte
         change()
         with pytest.raises(StorageError, match="d/00: changed while it was read"):
             list(pieces)
-
-
-def member(name: str, content: bytes = b"x", **fields: object) -> bytes:
-    found = tarfile.TarInfo(name)
-    found.size = len(content)
-    found.mode = 0o644
-    for field, value in fields.items():
-        setattr(found, field, value)
-    return found.tobuf(tarfile.GNU_FORMAT, "ascii") + content.ljust(-(-len(content) // 512) * 512, b"\0")
-
-
-END = bytes(1024)
-
-
-GOOD = member("a") + END
 
 
 @settings(max_examples=40)

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import ml_dtypes
-import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from signed_claims import ARRAYS, CLAIM, ENVELOPE, KEY, SUBJECTS, THIEF, changed, read, with_signature_of
 
 from pol_jax.attesting import envelope
 from pol_jax.attesting.attestation import (
@@ -18,28 +17,15 @@ from pol_jax.attesting.attestation import (
     attest_commitment,
     check_document,
     names_prover,
-    read_attestation,
 )
 from pol_jax.attesting.digests import digest_arrays
 from pol_jax.attesting.public_key import public_text
 from pol_jax.attesting.strict_json import canonical_bytes
-from pol_jax.attesting.subjects import PARAMETERS, Subject, name_final
+from pol_jax.attesting.subjects import PARAMETERS, Subject
 from pol_jax.errors import ProofError, UsageError
 
 BFLOAT16 = ml_dtypes.bfloat16
-KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-THIEF = Ed25519PrivateKey.from_private_bytes(bytes(32))
-CLAIM = canonical_bytes({"format": "pol-jax/1", "steps": 300, "final_state": "ab" * 32})
 COMMITMENT = canonical_bytes({"format": "pol-jax/1", "prover": public_text(KEY)})
-ARRAYS = {"/params/kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}
-SUBJECTS = name_final(
-    parameters=digest_arrays(ARRAYS), state=digest_arrays(ARRAYS | {"/step": np.array([3], np.int32)})
-)
-ENVELOPE = attest_claim(CLAIM, SUBJECTS, KEY)
-
-
-def read(content: bytes, **changes: Any) -> Any:
-    return read_attestation(content, changes.pop("kind", "claim"), where="claim.dsse.json", **changes)
 
 
 def test_what_was_signed_is_read_back() -> None:
@@ -106,22 +92,11 @@ def test_a_claim_is_not_signed_without_its_subjects() -> None:
 # --- hostile envelopes -------------------------------------------------------------------------------------------
 
 
-def changed(change: Callable[[dict[str, Any]], Any]) -> bytes:
-    found = json.loads(ENVELOPE)
-    change(found)
-    return canonical_bytes(found)
-
-
 def resigned(change: Callable[[dict[str, Any]], Any]) -> bytes:
     """An envelope whose signature is right, over a changed statement."""
     statement = json.loads(base64.b64decode(json.loads(ENVELOPE)["payload"]))
     change(statement)
     return envelope.sign(canonical_bytes(statement), KEY)
-
-
-def with_signature_of(key: Ed25519PrivateKey) -> Callable[[dict[str, Any]], Any]:
-    other = json.loads(attest_claim(CLAIM, SUBJECTS, key))["signatures"]
-    return lambda found: found["signatures"].extend(other)
 
 
 WOUNDS: dict[str, tuple[bytes, str]] = {

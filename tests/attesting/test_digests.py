@@ -4,43 +4,19 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import ml_dtypes
 import numpy as np
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from programs import needs
+from signed_claims import ARRAYS, CLAIM, KEY, read
 
 from pol_jax.attesting.attestation import (
     attest_claim,
-    read_attestation,
 )
 from pol_jax.attesting.digests import digest_arrays, digest_file
-from pol_jax.attesting.strict_json import canonical_bytes
 from pol_jax.attesting.subjects import name_final
 
 BFLOAT16 = ml_dtypes.bfloat16
-
-
-KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-
-
-CLAIM = canonical_bytes({"format": "pol-jax/1", "steps": 300, "final_state": "ab" * 32})
-
-
-ARRAYS = {"/params/kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}
-
-
-SUBJECTS = name_final(
-    parameters=digest_arrays(ARRAYS), state=digest_arrays(ARRAYS | {"/step": np.array([3], np.int32)})
-)
-
-
-ENVELOPE = attest_claim(CLAIM, SUBJECTS, KEY)
-
-
-def read(content: bytes, **changes: Any) -> Any:
-    return read_attestation(content, changes.pop("kind", "claim"), where="claim.dsse.json", **changes)
 
 
 def test_the_deployed_file_is_a_subject(tmp_path: Path) -> None:

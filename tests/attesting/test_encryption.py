@@ -14,6 +14,7 @@ import pyrage  # type: ignore[import-untyped]
 import pytest
 from directories import contents_of, left_over
 from programs import needs
+from tar_members import END, GOOD, member
 
 from pol_jax.attesting import encryption
 from pol_jax.attesting.age_keys import read_recipients, write_new_identity
@@ -163,19 +164,6 @@ def test_an_endless_header_is_refused(keys: tuple[Path, str], tmp_path: Path) ->
     (tmp_path / "a.age").write_bytes(b"-----BEGIN AGE ENCRYPTED FILE-----\n")
     with pytest.raises(UsageError, match="armored"):
         decrypt(tmp_path / "a.age", keys[0], tmp_path / "out")
-
-
-def member(name: str, content: bytes = b"x", **fields: object) -> bytes:
-    found = tarfile.TarInfo(name)
-    found.size = len(content)
-    found.mode = 0o644
-    for field, value in fields.items():
-        setattr(found, field, value)
-    return found.tobuf(tarfile.GNU_FORMAT, "ascii") + content.ljust(-(-len(content) // 512) * 512, b"\0")
-
-
-END = bytes(1024)
-GOOD = member("a") + END
 
 
 def pax(name: str) -> bytes:

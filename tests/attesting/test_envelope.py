@@ -5,51 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import needs
+from signed_claims import ENVELOPE, KEY, THIEF, changed, read, with_signature_of
 
 from pol_jax.attesting import envelope
-from pol_jax.attesting.attestation import (
-    attest_claim,
-    read_attestation,
-)
-from pol_jax.attesting.digests import digest_arrays
 from pol_jax.attesting.public_key import public_text
-from pol_jax.attesting.strict_json import canonical_bytes
-from pol_jax.attesting.subjects import name_final
 from pol_jax.errors import ProofError
-
-KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-
-
-THIEF = Ed25519PrivateKey.from_private_bytes(bytes(32))
-
-
-CLAIM = canonical_bytes({"format": "pol-jax/1", "steps": 300, "final_state": "ab" * 32})
-
-
-ARRAYS = {"/params/kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}
-
-
-SUBJECTS = name_final(
-    parameters=digest_arrays(ARRAYS), state=digest_arrays(ARRAYS | {"/step": np.array([3], np.int32)})
-)
-
-
-ENVELOPE = attest_claim(CLAIM, SUBJECTS, KEY)
-
-
-def read(content: bytes, **changes: Any) -> Any:
-    return read_attestation(content, changes.pop("kind", "claim"), where="claim.dsse.json", **changes)
 
 
 def test_openssl_verifies_the_pre_authentication_encoding(tmp_path: Path) -> None:
@@ -73,17 +41,6 @@ def test_openssl_verifies_the_pre_authentication_encoding(tmp_path: Path) -> Non
     assert not verifies("thief")
     (tmp_path / "pae").write_bytes(encoding + b" ")
     assert not verifies("key")
-
-
-def changed(change: Callable[[dict[str, Any]], Any]) -> bytes:
-    found = json.loads(ENVELOPE)
-    change(found)
-    return canonical_bytes(found)
-
-
-def with_signature_of(key: Ed25519PrivateKey) -> Callable[[dict[str, Any]], Any]:
-    other = json.loads(attest_claim(CLAIM, SUBJECTS, key))["signatures"]
-    return lambda found: found["signatures"].extend(other)
 
 
 def test_several_signatures_are_read_where_they_are_expected() -> None:

@@ -6,27 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from named_arrays import ARRAYS, same
 from safetensors.numpy import save_file
 
 from pol_jax.attesting.weights import read_weights
 from pol_jax.errors import UsageError
-
-ARRAYS: dict[str, np.ndarray] = {
-    "dense.kernel": np.arange(12, dtype=np.float32).reshape(3, 4),
-    "dense.bias": np.zeros(4, np.float16),
-    "empty": np.zeros((0, 3), np.int32),
-    "scalar": np.array(7, np.int64),
-    "mask": np.array([True, False, True]),
-}
-
-
-def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
-    return one.keys() == other.keys() and all(
-        one[name].dtype == other[name].dtype
-        and one[name].shape == other[name].shape
-        and one[name].tobytes() == other[name].tobytes()
-        for name in one
-    )
 
 
 def test_what_the_library_writes_is_read(tmp_path: Path) -> None:

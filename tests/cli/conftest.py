@@ -8,8 +8,6 @@ import pytest
 import tiny
 from commands import pol
 from forge import claim_of
-from programs import needs
-from timestamp_authority import Authority
 
 from pol_jax.progress import Silent
 from pol_jax.proving.choices import Choices
@@ -47,10 +45,3 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert trained.exit_code == 0, trained.output
     assert f"signed by {made.stdout.strip()}" in trained.output
     return folder
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """A timestamping authority, where openssl is installed."""
-    needs("openssl")
-    return Authority(tmp_path_factory.mktemp("authority") / "tsa")

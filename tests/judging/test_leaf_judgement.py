@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_steps import FAILED, INCONCLUSIVE, PASSED, State, made, spec_of, with_leaf
+from made_steps import FAILED, INCONCLUSIVE, PASSED, State, Step, made, spec_of, with_leaf
 
 from pol_jax.judging.leaf_distances import COARSE_LIMIT_SHARE
-from pol_jax.judging.tolerance import StepComparison, judge_step
+from pol_jax.judging.tolerance import StepComparison
 from pol_jax.protocol.trees import LeafSpec
 from pol_jax.reports.outcomes import Outcome
 
@@ -27,8 +27,8 @@ def test_small_elements_that_last_places_lead_do_not_hide_in_a_leaf(small: int, 
     spec = spec_of("float32", size=1024)
 
     def judged(nudged: np.ndarray) -> StepComparison:
-        each = [before], [reference], [reference], [[other] for other in others]
-        return judge_step(*each, spec, [[reference]] * 4, rounded=4, nudged=[[nudged]], scattered=[[reference]])
+        step = Step([before], [reference], [[other] for other in others], [reference], spec)
+        return step.judged(perturbed=[[reference]] * 4, rounded=4, nudged=[[nudged]], scattered=[[reference]])
 
     assert judged(reference).outcome is PASSED
     found = judged(led)
@@ -126,7 +126,7 @@ def test_a_leaf_with_the_bits_of_the_reference_needs_no_tolerance(ulps: int, out
     other[1][3] -= np.float32(2**-23)
     committed = [after[0], after[1].copy()]
     committed[1][7] += np.float32(ulps * 2**-23)
-    found = judge_step(before, committed, after, [other, other], spec)
+    found = Step(before, after, [other, other], committed, spec).judged()
     distances = found.leaves[1].distances
     assert distances is not None
     assert distances.limit < distances.tolerance

@@ -15,7 +15,7 @@ ONES, TWOS = np.ones(4, np.float32), np.full(4, 2, np.float32)
 
 def test_a_leaf_is_exact_with_the_bits_of_any_compilation() -> None:
     zero = np.zeros(4, np.float32)
-    leaf = LeafResults(ONES, zero, reference=ONES, others=(TWOS, zero), perturbed=(-zero,))
+    leaf = LeafResults(before=ONES, after=zero, reference=ONES, others=(TWOS, zero), perturbed=(-zero,))
     assert leaf.is_exact
     assert not replace(leaf, after=-zero).is_exact
     assert not replace(leaf, others=(TWOS,)).is_exact
@@ -23,7 +23,7 @@ def test_a_leaf_is_exact_with_the_bits_of_any_compilation() -> None:
 
 def test_a_leaf_is_unmoved_where_no_compilation_changes_a_number() -> None:
     lost = np.array([np.nan, 0, 1, 2], np.float32)
-    leaf = LeafResults(lost, TWOS, reference=lost, others=(-np.array([np.nan, 0, -1, -2], np.float32),))
+    leaf = LeafResults(before=lost, after=TWOS, reference=lost, others=(-np.array([np.nan, 0, -1, -2], np.float32),))
     assert leaf.is_unmoved
     assert not replace(leaf, others=(lost, TWOS)).is_unmoved
     assert not replace(leaf, reference=ONES).is_unmoved
@@ -32,7 +32,7 @@ def test_a_leaf_is_unmoved_where_no_compilation_changes_a_number() -> None:
 def test_nans_and_zeros_count_that_no_result_here_has_at_their_places() -> None:
     own = np.array([np.nan, np.nan, 0, -0.0], np.float32)
     after = own.copy()
-    leaf = LeafResults(ONES, after, reference=own, others=(own,))
+    leaf = LeafResults(before=ONES, after=after, reference=own, others=(own,))
     assert (odd_nans(leaf), odd_zeros(leaf)) == (0, 0)
     after.view(np.uint32)[:2] ^= 1
     after[2:] *= -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ EPS = float(np.finfo(np.float32).eps)
 
 
 def groups_of(before: np.ndarray, after: np.ndarray, *own: np.ndarray) -> list[MagnitudeGroup]:
-    return measure_groups("float32", LeafResults(before, after, own[0], own[1:]))
+    return measure_groups("float32", LeafResults(before=before, after=after, reference=own[0], others=own[1:]))
 
 
 def test_a_large_element_is_alone() -> None:
@@ -48,7 +49,7 @@ def test_groups_are_of_like_magnitude_and_make_up_the_leaf(exponents: list[int],
     assert sum(group.count for group in groups) == len(before)
     binades = np.frexp(np.maximum(np.abs(before), np.abs(own)))[1] // BINADES
     assert len(groups) == len(set(binades.tolist()))
-    leaf = measure_leaf("float32", LeafResults(before, after, own, [other]))
+    leaf = measure_leaf("float32", LeafResults(before=before, after=after, reference=own, others=[other]))
     assert math.hypot(*(group.error for group in groups)) == pytest.approx(leaf.error)
     assert math.hypot(*(group.noise for group in groups)) == pytest.approx(leaf.noise)
 
@@ -63,8 +64,9 @@ def test_few_elements_have_a_larger_bound() -> None:
 def test_what_a_perturbed_last_place_moves_is_noise() -> None:
     before = np.full(50, 0.5, np.float32)
     perturbed = [before + np.float32(0.01), before]
-    (by_places,) = measure_groups("float32", LeafResults(before, before, before, [before], perturbed, 1))
-    (by_more,) = measure_groups("float32", LeafResults(before, before, before, [before], perturbed))
+    leaf = LeafResults(before=before, after=before, reference=before, others=[before], perturbed=perturbed)
+    (by_places,) = measure_groups("float32", replace(leaf, rounded=1))
+    (by_more,) = measure_groups("float32", leaf)
     assert by_places.noise == pytest.approx(0.01 * math.sqrt(50) / PERTURBED_PLACES)
     assert by_more.noise == 0
     assert by_places.reach == by_more.reach > 0
@@ -81,7 +83,8 @@ def test_a_perturbed_result_that_is_lost_excuses_no_element() -> None:
     """A program could lose it on purpose, and no group would be judged."""
     before = np.full(50, 0.5, np.float32)
     lost = np.full(50, np.nan, np.float32)
-    (group,) = measure_groups("float32", LeafResults(before, before + 1, before, [before], [lost]))
+    leaf = LeafResults(before=before, after=before + 1, reference=before, others=[before], perturbed=[lost])
+    (group,) = measure_groups("float32", leaf)
     assert group.count == 50
     assert group.error > group.bound > 0
     assert group.reach == math.inf

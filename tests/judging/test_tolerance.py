@@ -14,7 +14,7 @@ from made_steps import FAILED, INCONCLUSIVE, PASSED, Step, made, spec_of, with_l
 from pol_jax.judging.leaf_distances import FAILURE_FACTOR, LIMIT_SHARE, SAFETY_FACTOR
 from pol_jax.judging.leaf_judgement import LeafComparison, judge_leaf
 from pol_jax.judging.leaf_results import LeafResults
-from pol_jax.judging.tolerance import StepComparison, judge_step, with_metric
+from pol_jax.judging.tolerance import StepComparison, with_metric
 from pol_jax.protocol.trees import LeafSpec
 from pol_jax.reports.outcomes import Outcome
 
@@ -139,8 +139,8 @@ def test_without_noise_one_unit_in_the_last_place_passes() -> None:
 
 def test_a_state_without_floats_is_compared_exactly() -> None:
     before, after = [np.zeros(50, np.int32)], [np.ones(50, np.int32)]
-    assert judge_step(before, after, after, [after] * 2, spec_of("int32")).outcome is PASSED
-    assert judge_step(before, before, after, [after] * 2, spec_of("int32")).outcome is FAILED
+    assert Step(before, after, [after] * 2, after, spec_of("int32")).judged().outcome is PASSED
+    assert Step(before, after, [after] * 2, before, spec_of("int32")).judged().outcome is FAILED
 
 
 def test_a_comparison_goes_into_json() -> None:
@@ -163,7 +163,7 @@ def judged(error: float, noise: float, perturbed: float | None) -> Outcome:
     reference = [np.full(100, 0.1)]
     others = [off(noise), off(noise)]
     moved = [] if perturbed is None else [off(perturbed)]
-    return judge_step(before, off(error), reference, others, SPEC, moved).outcome
+    return Step(before, reference, others, off(error), SPEC).judged(perturbed=moved).outcome
 
 
 def test_what_a_perturbed_start_explains_is_not_false() -> None:
@@ -193,14 +193,14 @@ def test_tolerance_and_error_stay_within_the_limit(error: float, noise: float, o
 
 def test_a_loss_that_chaos_explains_is_not_false() -> None:
     state = [np.full(100, 0.1)]
-    found = judge_step([np.zeros(100)], state, state, [state, state], SPEC)
+    found = Step([np.zeros(100)], state, [state, state], state, SPEC).judged()
     own = [[np.float32(1.0)]] * 3
     assert with_metric(found, "loss", [np.float32(1.1)], own).outcome is Outcome.FAILED
     assert with_metric(found, "loss", [np.float32(1.1)], own, [[np.float32(1.02)]]).outcome is Outcome.INCONCLUSIVE
 
 
 def with_after(step: Step, after: list[np.ndarray], noise_dominated: set[int] | None) -> StepComparison:
-    return judge_step(step.before, after, step.reference, step.others, step.spec, [step.reference], noise_dominated)
+    return replace(step, after=after).judged(perturbed=[step.reference], noise_dominated=noise_dominated)
 
 
 def test_only_a_leaf_that_noise_dominates_in_one_step_is_excused_in_several() -> None:
@@ -251,7 +251,7 @@ def test_what_a_device_takes_for_zero_is_not_false(size: float, outcome: Outcome
     before = np.append(np.full(40, size), np.ones(others)).astype(np.float32)
     reference, after = (np.append(np.full(40, x), np.full(others, 0.9)) for x in (0.0, 0.9 * size))
     own = reference.astype(np.float32)
-    leaf = LeafResults(before, after.astype(np.float32), own, [own, own])
+    leaf = LeafResults(before=before, after=after.astype(np.float32), reference=own, others=[own, own])
     spec = LeafSpec("/momentum", "float32", before.shape, (1,), None)
     assert judge_leaf(spec, leaf, may_be_noise=True).outcome is outcome
 
@@ -261,7 +261,7 @@ def test_a_perturbed_state_that_is_lost_hinders_a_failure() -> None:
     lost = with_leaf(step.reference, 1, np.full(50, np.nan))
 
     def with_perturbed(after: list[np.ndarray], perturbed: list[np.ndarray]) -> StepComparison:
-        return judge_step(step.before, after, step.reference, step.others, step.spec, [perturbed])
+        return replace(step, after=after).judged(perturbed=[perturbed])
 
     wrong, struck = with_leaf(step.after, 1, step.before[1]), with_leaf(step.after, 1, np.full(50, np.nan))
     assert with_perturbed(wrong, step.reference).outcome is FAILED
@@ -280,7 +280,7 @@ def test_a_perturbed_integer_hinders_a_failure_and_no_pass() -> None:
 
     def counted(after: np.ndarray, perturbed: np.ndarray) -> StepComparison:
         before, moved = with_leaf(step.before, 1, count), with_leaf(step.reference, 1, perturbed)
-        return judge_step(before, with_leaf(step.after, 1, after), own[0], own[1:], spec, [moved])
+        return Step(before, own[0], own[1:], with_leaf(step.after, 1, after), spec).judged(perturbed=[moved])
 
     assert counted(count, count + 1).outcome is PASSED
     assert counted(count + 2, count + 1).outcome is INCONCLUSIVE
@@ -296,7 +296,8 @@ def test_a_small_update_passes_below_the_last_place_of_a_large_element() -> None
 
     def judge(after: np.ndarray) -> LeafComparison:
         spec = spec_of("float32", size=400)[0]
-        return judge_leaf(spec, LeafResults(before, after, reference, [reference] * 4), may_be_noise=True)
+        results = LeafResults(before=before, after=after, reference=reference, others=[reference] * 4)
+        return judge_leaf(spec, results, may_be_noise=True)
 
     found = judge(one)
     assert found.outcome is Outcome.PASSED
@@ -313,7 +314,14 @@ def test_what_a_last_place_does_is_a_tolerance_and_no_excuse() -> None:
     moved = reference + np.float32(1e-4)  # by 256 last places, so that one does 4e-7
 
     def judge(error: float, perturbed: list[np.ndarray], rounded: int) -> LeafComparison:
-        results = LeafResults(before, reference + np.float32(error), reference, [reference] * 4, perturbed, rounded)
+        results = LeafResults(
+            before=before,
+            after=reference + np.float32(error),
+            reference=reference,
+            others=[reference] * 4,
+            perturbed=perturbed,
+            rounded=rounded,
+        )
         return judge_leaf(spec_of("float32", size=400)[0], results, may_be_noise=True)
 
     assert judge(2e-6, [moved], 1).outcome is Outcome.PASSED

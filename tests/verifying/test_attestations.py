@@ -15,7 +15,6 @@ import pytest
 import tiny
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from places import TESTS
-from programs import needs
 from timestamp_authority import Authority
 from unsandboxed import verify
 
@@ -60,13 +59,6 @@ def owned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(owned: Path, tmp_path: Path) -> Path:
     """A copy of it."""
     return Path(shutil.copytree(owned, tmp_path / "copy"))
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """A timestamping authority."""
-    needs("openssl")
-    return Authority(tmp_path_factory.mktemp("authority") / "tsa")
 
 
 def check(root: Path, **asked: Any) -> Report:

@@ -71,7 +71,7 @@ def verifier_on(
 ) -> None:
     """Let the verifier's device be another one than the prover's, with another generator or other products."""
     environment = msgspec.structs.replace(current_environment(), **fields)
-    monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: environment)
+    monkeypatch.setattr("pol_jax.verifying.interruption.current_environment", lambda: environment)
     for module in ("pol_jax.storage.proof", "pol_jax.verifying.opening_checks"):
         monkeypatch.setattr(f"{module}.load_program", load)
 

@@ -52,7 +52,7 @@ def other_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A backend that is not the prover's, whose initial state has other last bits."""
     environment = current_environment()
     elsewhere = msgspec.structs.replace(environment, jaxlib="0.0.1")
-    monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: elsewhere)
+    monkeypatch.setattr("pol_jax.verifying.interruption.current_environment", lambda: elsewhere)
     monkeypatch.setattr(opening_verifier, "initial_is_exact", lambda opened: False)
 
 

@@ -215,7 +215,7 @@ def test_another_program_under_another_jax_is_inconclusive(plain_proof: Path, mo
     import msgspec
 
     environment = msgspec.structs.replace(current_environment(), jax="99.0")
-    monkeypatch.setattr("pol_jax.verifying.verifier.current_environment", lambda: environment)
+    monkeypatch.setattr("pol_jax.verifying.interruption.current_environment", lambda: environment)
     report = check(plain_proof, trust(slower()), same_program=True)
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.stages[2].outcome is Outcome.INCONCLUSIVE

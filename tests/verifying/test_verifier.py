@@ -25,7 +25,7 @@ ACCEPTED = Judgement(Verdict.ACCEPTED, ("all bits are equal",), Outcome.PASSED, 
 DRIFT = Drift(0.0, 1.0, None, None, 0.0, None, 4, 0)
 
 
-class Made(Verifier):
+class Made(Verifier[ProofRequest]):
     """A verification that goes through one stage, which an error may end."""
 
     def __init__(self, error: Exception | None = None, judgement: Judgement = ACCEPTED, **asked: Any) -> None:

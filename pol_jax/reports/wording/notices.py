@@ -36,6 +36,12 @@ def notices(report: Report) -> tuple[str, ...]:
     )
 
 
+def first_reason(report: Report) -> str:
+    """Return the first reason for the verdict of a report, which comes after the notices."""
+    for_verdict = report.reasons[len(notices(report)) :] or report.reasons[-1:]
+    return for_verdict[0] if for_verdict else "no reason given"
+
+
 def _other_programs(report: Report) -> list[str]:
     """Return the earlier runs whose program is not one that the verifier trusts, where that is not said already."""
     # If nothing was compared for the run itself, that was said; a program that differs is named for each run.

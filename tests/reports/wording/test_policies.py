@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pol_jax.cli.verify import _policy
+from pol_jax.cli.verify import ProofOptions
 from pol_jax.protocol.policies import AllSegments, JointSegments, ListedSegments, Policy, RandomSegments, TopSegments
 from pol_jax.reports.wording.policies import describe_policy, options
 
@@ -23,12 +23,11 @@ def test_options_ask_for_the_same_policy(policy: Policy) -> None:
     words = options(policy).split()
     given = dict(zip(words[::2], words[1::2], strict=False))
     chance = {name: float(given[f"--{name}"]) for name in ("confidence", "fraction") if f"--{name}" in given}
-    asked = _policy(
-        chance,
-        int(given["--top-q"]) if "--top-q" in given else None,
-        given.get("--metric"),  # type: ignore[arg-type]
-        given.get("--segments"),
-        words == ["--all"],
+    asked = ProofOptions(
+        top_q=int(given["--top-q"]) if "--top-q" in given else None,
+        metric=given.get("--metric"),  # type: ignore[arg-type]
+        segments=given.get("--segments"),
+        everything=words == ["--all"],
     )
-    assert asked == policy
+    assert asked.policy(chance) == policy
     assert describe_policy(policy)
