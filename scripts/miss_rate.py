@@ -40,7 +40,7 @@ def main() -> None:
             answer = falsify(site, states)
             expected = announced(site, setting.share, states)
             found = verified(site, answer, setting.share, states, options.verifications)
-            chosen = drawn(site, answer, setting.share, states, options.draws)
+            chosen = drawn(answer, setting.share, states, options.draws)
         print(f"| {2 * number} | {expected:.3f} | {found} | {chosen} |", flush=True)
 
 

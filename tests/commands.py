@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import click
 from click.testing import CliRunner, Result
@@ -33,6 +36,17 @@ def pol(*arguments: str | Path, answers: str | None = None) -> Result:
 def options_of(command: click.Command) -> set[str]:
     """Names of the options and arguments that a command passes on."""
     return {each.name or "" for each in command.params if each.expose_value}
+
+
+def read_by(function: Callable[..., object]) -> set[str]:
+    """Names that a function takes, with those of the options that it takes as one value."""
+    hints = get_type_hints(function)
+    taken = {name: hints[name] for name in inspect.signature(function).parameters}
+    return {
+        name
+        for parameter, kind in taken.items()
+        for name in ([field.name for field in fields(kind)] if is_dataclass(kind) else [parameter])
+    }
 
 
 def environment() -> dict[str, Any]:

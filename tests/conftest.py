@@ -28,6 +28,7 @@ from type_checks import check_annotations, forget_functions  # noqa: E402
 if "POL_UNCHECKED_ANNOTATIONS" not in os.environ:  # one interpreter checks them for all
     check_annotations()
 
+import forked_children  # noqa: E402
 import intervened_runs  # noqa: E402
 import once  # noqa: E402
 import tiny  # noqa: E402
@@ -271,6 +272,13 @@ def _read_in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     """Let a thread parse what commands let a confined process parse; not in tests of that (``@pytest.mark.apart``)."""
     if not request.node.get_closest_marker("apart"):
         monkeypatch.setattr("pol_jax.sandbox.reader.reading_process", reading_thread)
+
+
+@pytest.fixture(autouse=True)
+def _forked_children(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the sandbox's processes from one that has imported all they need; not in tests of their start."""
+    if not request.node.get_closest_marker("started"):
+        monkeypatch.setattr("pol_jax.sandbox.starting.subprocess", forked_children.STARTING)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from scipy.stats import binomtest
 
 from pol_jax import Source, Verdict, open_proof
 from pol_jax.protocol.challenge import challenged_steps, draw_steps
+from pol_jax.protocol.claim import Claim
 from pol_jax.protocol.opening import Opening
 from pol_jax.protocol.sampling import detection_probability
 from pol_jax.reports.report import Report
@@ -93,27 +94,39 @@ def verified(site: Site, answer: Answer, share: float, states: Collection[int], 
     Raises:
         AssertionError: an opening with a false step was not rejected, or one without was not accepted.
     """
-    missed, forged = 0, false_steps(states)
-    claim = open_proof(answer.proof).claim
-    assert claim is not None  # noqa: S101  # it is finished
+    missed, claim = 0, claim_of(answer)
     with in_this_process():
         for number in range(trials):
-            nonce, policy = number.to_bytes(16, "little"), steps_within(share, claim.steps)
-            met = not forged.isdisjoint(challenged_steps(policy, claim.steps, claim.digest(), nonce))
-            result = challenge(site, answer, share, nonce).result
+            met = meets(claim, share, states, number)
+            result = challenge(site, answer, share, nonce_of(number)).result
             expected = Verdict.REJECTED if met else Verdict.ACCEPTED
             assert result.verdict is expected, (number, result)  # noqa: S101
             missed += not met
     return Missed(trials, missed)
 
 
-def drawn(site: Site, answer: Answer, share: float, states: Collection[int], trials: int) -> Missed:
+def drawn(answer: Answer, share: float, states: Collection[int], trials: int) -> Missed:
     """Return how many challenges asked for no false step, of so many that were drawn."""
-    claim, steps = open_proof(answer.proof).claim, site.assignment.steps
+    claim = claim_of(answer)
+    return Missed(trials, sum(not meets(claim, share, states, number) for number in range(trials)))
+
+
+def claim_of(answer: Answer) -> Claim:
+    """Return the claim that a worker made."""
+    claim = open_proof(answer.proof).claim
     assert claim is not None  # noqa: S101  # it is finished
-    policy, digest, forged = steps_within(share, steps), claim.digest(), false_steps(states)
-    nonces = (number.to_bytes(16, "big") for number in range(trials))
-    return Missed(trials, sum(forged.isdisjoint(challenged_steps(policy, steps, digest, nonce)) for nonce in nonces))
+    return claim
+
+
+def meets(claim: Claim, share: float, states: Collection[int], number: int) -> bool:
+    """Return whether the challenge with this number asks for a false step."""
+    policy = steps_within(share, claim.steps)
+    return not false_steps(states).isdisjoint(challenged_steps(policy, claim.steps, claim.digest(), nonce_of(number)))
+
+
+def nonce_of(number: int) -> bytes:
+    """Return the nonce of a challenge, by its number."""
+    return number.to_bytes(16, "little")
 
 
 def in_this_process() -> AbstractContextManager[Any]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import fields
 
-from commands import options_of
+from commands import options_of, read_by
 
 from pol_jax.cli.openings import open_command
 from pol_jax.cli.proving_commands import COMMANDS, open_steps, train
@@ -17,7 +16,7 @@ def test_each_option_of_train_is_read() -> None:
 
 
 def test_each_option_of_open_is_read() -> None:
-    assert options_of(open_steps) == set(inspect.signature(open_command).parameters)
+    assert options_of(open_steps) == read_by(open_command)
 
 
 def test_commands_have_names_and_one_line_of_help() -> None:

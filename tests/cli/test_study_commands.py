@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 
 import click
 import pytest
-from commands import options_of
+from commands import options_of, read_by
 
 from pol_jax.cli.attack import attack_command
 from pol_jax.cli.backends import backends_command
@@ -20,7 +19,7 @@ from pol_jax.cli.study_commands import COMMANDS, attack, backends, diff
     [(diff, diff_command), (backends, backends_command), (attack, attack_command)],
 )
 def test_each_option_is_read(command: click.Command, call: Callable[..., object]) -> None:
-    assert options_of(command) == set(inspect.signature(call).parameters)
+    assert options_of(command) == read_by(call)
 
 
 def test_commands_have_names_and_one_line_of_help() -> None:

@@ -16,6 +16,8 @@ from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify
 
+pytestmark = pytest.mark.started
+
 
 def kill_child(number: int) -> Callable[[], None]:
     def kill() -> None:

@@ -13,6 +13,8 @@ from pol_jax.reports.outcomes import Verdict
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify
 
+pytestmark = pytest.mark.started
+
 
 def test_memory_of_the_child_is_bounded(plain_proof: Path) -> None:
     """With less memory than jax needs there is no verdict, and one line says why."""

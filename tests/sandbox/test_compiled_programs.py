@@ -103,6 +103,7 @@ folder = pathlib.Path(os.environ['JAX_COMPILATION_CACHE_DIR'])
 """
 
 
+@pytest.mark.started
 def test_what_a_proof_left_is_met_by_no_other(plain_proof: Path, tmp_path: Path, cache: Path) -> None:
     """A false program that one proof's parser left was executed in the verification of another proof so."""
     with pytest.MonkeyPatch.context() as patch:
@@ -137,6 +138,7 @@ def test_nothing_is_kept_if_the_proof_changed_meanwhile(proof_copy: Path, cache:
     assert kept(cache) == {}
 
 
+@pytest.mark.started
 @pytest.mark.interpreter
 def test_the_user_s_own_cache_is_read_and_never_written(
     plain_proof: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

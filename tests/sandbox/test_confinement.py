@@ -17,6 +17,8 @@ from confined_child import CALL, Trying, needs_filter, needs_landlock
 from pol_jax.cli.main import pol
 from pol_jax.sandbox.system_calls import MACHINES
 
+pytestmark = pytest.mark.started
+
 
 @pytest.mark.interpreter
 @needs_landlock

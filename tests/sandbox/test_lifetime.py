@@ -13,6 +13,8 @@ from places import TESTS
 
 from pol_jax.sandbox import lifetime
 
+pytestmark = pytest.mark.started
+
 
 class Ended(Exception):
     """Stands for the end of this process."""

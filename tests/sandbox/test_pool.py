@@ -26,6 +26,8 @@ from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify
 
+pytestmark = pytest.mark.started
+
 NONCE = b"together"
 
 

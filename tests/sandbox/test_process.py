@@ -18,6 +18,8 @@ from pol_jax.sandbox import starting
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify
 
+pytestmark = pytest.mark.started
+
 BEFORE = """
 import os, sys, time, struct, msgspec
 from multiprocessing.connection import Connection

@@ -12,6 +12,8 @@ from places import ROOT, TESTS
 
 from pol_jax.sandbox import starting
 
+pytestmark = pytest.mark.started
+
 
 def test_modules_are_found_beside_this_package_and_on_absolute_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     """A relative path would be one in whatever directory a command is given in: the proof's, perhaps."""
