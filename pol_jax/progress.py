@@ -52,7 +52,7 @@ class Paced:
     """
 
     def __init__(self, progress: Progress, seconds: float = 0.02) -> None:
-        """Pass on to ``progress``, with so many seconds between counts."""
+        """Pass on to ``progress``, with this many seconds between counts."""
         self._progress, self._seconds = progress, seconds
         self._next, self._held = 0.0, list[tuple[int, float | None]]()
 

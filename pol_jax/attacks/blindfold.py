@@ -24,13 +24,13 @@ from pol_jax.protocol.trees import HostLeaves
 from pol_jax.training.inputs import StepInput
 
 Q: Final = 2
-"""An epoch has so many true segments: as many as a verifier replays by the rule of the paper."""
+"""An epoch has this many true segments: as many as a verifier replays by the rule of the paper."""
 
 EPOCHS: Final = 4
-"""The run has at least so many epochs, so that the smaller false updates lead far enough."""
+"""The run has at least this many epochs, so that the smaller false updates lead far enough."""
 
 RATE: Final = 4.0
-"""The forger's program has so many times the victim's rate: its true updates rank first."""
+"""The forger's program has this many times the victim's rate: its true updates rank first."""
 
 
 def _blindfold(setting: Setting, out: Path) -> Forged:

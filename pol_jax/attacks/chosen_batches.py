@@ -26,7 +26,7 @@ from pol_jax.training.inputs import StepInput
 from pol_jax.training.records import take
 
 TRIED: Final = 4
-"""The forger tries so many batches for each step."""
+"""The forger tries this many batches for each step."""
 
 
 def nearest(

@@ -33,7 +33,7 @@ LEVELS: Final = 127
 """The target is written in whole numbers of at most this magnitude, so that each is one byte (``int8``)."""
 
 LARGEST: Final = 2**16
-"""The forger tries momenta up to so many times the way to the target."""
+"""The forger tries momenta up to this many times the way to the target."""
 
 
 def packed(leaf: np.ndarray) -> tuple[np.ndarray, float]:

@@ -27,7 +27,7 @@ SHARE: Final = 0.02
 """This share of the records differs from what the forger says."""
 
 RATE: Final = 1.05
-"""The true rate is so many times the one that is told."""
+"""The true rate is this many times the one that is told."""
 
 DECAY: Final = 1e-4
 """The true training takes this share off each weight in each step, which is not told."""

@@ -24,7 +24,7 @@ from pol_jax.protocol.trees import HostLeaves
 from pol_jax.training.inputs import StepInput
 
 ITERATIONS: Final = 6
-"""Each step back takes so many rounds of the fixed-point iteration, of one gradient each."""
+"""Each step back takes this many rounds of the fixed-point iteration, of one gradient each."""
 
 
 def retrain(setting: Setting, out: Path, **environment: str) -> Forged:

@@ -30,7 +30,7 @@ from pol_jax.training.inputs import StepInput, step_inputs
 from pol_jax.training.pytrees import nested
 
 COMMITMENTS: Final = 16
-"""A forger who grinds seeds tries so many nonces."""
+"""A forger who grinds seeds tries this many nonces."""
 
 
 def _sign_again(setting: Setting, out: Path) -> Forged:

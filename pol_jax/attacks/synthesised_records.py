@@ -32,7 +32,7 @@ from pol_jax.training.records import Arrays, take
 from pol_jax.training.task import PyTree
 
 ITERATIONS: Final = 10
-"""L-BFGS has so many iterations for each batch, as in the authors' implementation."""
+"""L-BFGS has this many iterations for each batch, as in the authors' implementation."""
 
 PENALTY: Final = 1e-4
 """The squared change of the records counts by this factor, beside the length of the update that they cause."""

@@ -23,7 +23,7 @@ from pol_jax.errors import ProofError
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 
 MAX_BYTES: Final = 2**25
-"""An envelope has at most so many bytes: a document of 2^24 bytes in base64, and what stands around it."""
+"""An envelope has at most this many bytes: a document of 2^24 bytes in base64, and what stands around it."""
 
 MAX_SIGNATURES: Final = 16
 

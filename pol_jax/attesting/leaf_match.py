@@ -14,7 +14,7 @@ _MAX_PERMUTED_AXES: Final = 4
 """Of arrays with more axes only their order as it is and its reverse are tried: 5 axes have 120 orders."""
 
 _PROBES: Final = 64
-"""So many elements are compared first: where they differ, the whole arrays need not be compared."""
+"""This many elements are compared first: where they differ, the whole arrays need not be compared."""
 
 _CHUNK: Final = 2**20
 _THROUGH: Final = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))

@@ -13,7 +13,7 @@ import numpy as np
 from pol_jax.errors import ProofError, StorageError, UsageError, printable
 
 MAX_BYTES: Final = 2**36
-"""All arrays together have at most so many bytes, since they are unpacked into memory."""
+"""All arrays together have at most this many bytes, since they are unpacked into memory."""
 
 MAX_ARRAYS: Final = 2**20
 MAX_NAME: Final = 1024

@@ -15,7 +15,7 @@ from pol_jax.attesting.timestamp import MAX_RESPONSE_BYTES
 from pol_jax.errors import UsageError, printable
 
 TIMEOUT: Final = 20.0
-"""The whole exchange may take so many seconds, by default."""
+"""The whole exchange may take this many seconds, by default."""
 
 _CHUNK: Final = 4096
 _HEADERS: Final = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}

@@ -33,7 +33,7 @@ ProcessorCount = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 
 _MOST_BYTES: Final = 2**20
 _MOST: Final = 256
-"""A file has at most so many backends, since each is a process."""
+"""A file has at most this many backends, since each is a process."""
 
 
 class Backend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

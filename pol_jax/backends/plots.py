@@ -35,7 +35,7 @@ _TOLERANCE: Final = {
 _MOST_LEAVES: Final = 24
 _MOST_LABEL: Final = 60
 _NOTE: Final = 110
-"""A line of the note below a figure has at most so many characters."""
+"""A line of the note below a figure has at most this many characters."""
 
 
 def write_plots(parts: Sequence[Results], folder: Path) -> list[Path]:

@@ -20,7 +20,7 @@ from pol_jax.verifying.following import FollowOptions, SegmentChecked
 from pol_jax.verifying.request import ProofRequest
 
 _MOST_TOLD: Final = 100
-"""So many false segments are told and verified at the end; the first one would do."""
+"""This many false segments are told and verified at the end; the first one would do."""
 
 Verify = Callable[[ProofRequest], Report]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import click
 
 _ROOM = 20
-"""A meaning stands beside its name if it has so many columns there."""
+"""A meaning stands beside its name if it has this many columns there."""
 
 
 class Formatter(click.HelpFormatter):

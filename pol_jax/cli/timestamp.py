@@ -14,7 +14,7 @@ from pol_jax.errors import UsageError, printable
 from pol_jax.files import read_own_file
 
 _MAX_DOCUMENT_BYTES: Final = 2**25
-"""An envelope, the largest document that is timestamped, has at most so many bytes."""
+"""An envelope, the largest document that is timestamped, has at most this many bytes."""
 
 
 def timestamp_command(

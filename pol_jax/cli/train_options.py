@@ -110,7 +110,7 @@ class TrainOptions:
         return replace(loaded, arithmetic=self.arithmetic) if self.arithmetic else loaded
 
     def segments_per_check(self) -> int | None:
-        """Return N of ``--self-check 1/N``: of so many segments, one is executed twice.
+        """Return N of ``--self-check 1/N``: of this many segments, one is executed twice.
 
         Raises:
             UsageError: the text is another one.

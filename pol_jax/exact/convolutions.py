@@ -111,7 +111,7 @@ def _batch_as_channels(images: Array, groups: int) -> Array:
 
 
 def _at_once(count: int, values: int) -> int:
-    """Return how many of ``count`` images to take at a time, if each makes so many values: a divisor of ``count``."""
+    """Return how many of ``count`` images to take at a time, if each makes this many values: a divisor of ``count``."""
     # A divisor, so that all parts have one shape and the loop over them compiles once.
     most = max(1, _AT_ONCE // max(values, 1))
     return max(divisor for divisor in range(1, min(most, count) + 1) if count % divisor == 0) if count else 1

@@ -30,7 +30,7 @@ _LARGEST_SHIFT = 126
 
 
 def bits_for(terms: int) -> int:
-    """Return the bits p of each factor, for a sum of so many products: 2 p bits and those of the sum fit into 53.
+    """Return the bits p of each factor, for a sum of this many products: 2 p bits and those of the sum fit into 53.
 
     Never fewer than `FEWEST_BITS` up to 2**22 terms: longer sums go on in int64, from blocks of `block_of` terms.
     """

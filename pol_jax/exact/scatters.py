@@ -17,7 +17,7 @@ from pol_jax.exact.guard import Guard
 from pol_jax.exact.values import INT32, INT64, Array, full, negative
 
 _MOST_BITS = 40
-"""A grid of updates has at most so many bits; no products are made of them, so that it may have more than 24."""
+"""A grid of updates has at most this many bits; no products are made of them, so that it may have more than 24."""
 
 
 def scatter_add(g: Guard, operand: Array, indices: Array, updates: Array, params: dict[str, Any]) -> Array:

@@ -19,7 +19,7 @@ from pol_jax.verifying.facts import Facts, Share, merge_facts, parse_facts
 from pol_jax.verifying.request import ProofRequest
 
 RETRIES: Final = 3
-"""A task whose worker died is run again, at most so many times."""
+"""A task whose worker died is run again, at most this many times."""
 
 _ANSWER_SECONDS: Final = 10
 """A cluster has so long to take a connection."""

@@ -97,7 +97,7 @@ def confirmed_spans(
 
 
 def _detection(policy: Policy | StepPolicy, units: int, covered: int, fraction: float) -> float:
-    """Return the probability that a draw of so many meets a false one; only what chance chose counts for it."""
+    """Return the probability that a draw of this many meets a false one; only what chance chose counts for it."""
     chosen = by_chance(policy, units, covered)
     return detection_probability(units, false_segments(units, fraction), chosen) if chosen else 0.0
 

@@ -20,10 +20,10 @@ BOUND_FACTOR: Final = 1.0
 over, the element of the prover's and the verifier's are on both sides of the tie, and much nearer than that."""
 
 TYPICAL_FACTOR: Final = 16.0
-"""The spread counts at most as so many times that of a typical element: a few noisy ones excuse no others."""
+"""The spread counts at most as this many times that of a typical element: a few noisy ones excuse no others."""
 
 ENOUGH: Final = 16
-"""So many elements show the spread of a site well; of fewer ones the bound is larger."""
+"""This many elements show the spread of a site well; of fewer ones the bound is larger."""
 
 
 @dataclass(frozen=True)

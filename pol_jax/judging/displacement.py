@@ -24,7 +24,7 @@ JUDGED_SHARE: Final = 1 / 16
 model, and how much rounding they have is not well known."""
 
 _CHUNK: Final = 2**20
-"""So many elements are converted to doubles at a time."""
+"""This many elements are converted to doubles at a time."""
 
 
 @dataclass(frozen=True)

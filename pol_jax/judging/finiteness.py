@@ -12,7 +12,7 @@ from pol_jax.protocol.trees import StateSpec
 from pol_jax.reports.states import NonFinite
 
 _CHUNK: Final = 2**20
-"""So many elements are converted to doubles at a time."""
+"""This many elements are converted to doubles at a time."""
 
 
 def non_finite_leaves(spec: StateSpec, leaves: Sequence[np.ndarray]) -> tuple[NonFinite, ...]:

@@ -36,7 +36,7 @@ FINE_EPS: Final = 1e-6
 """A dtype is fine if its unit in the last place is below this share of a value: float32 (1.2e-7) and wider."""
 
 FAILURE_FACTOR: Final = 5.0
-"""An error fails beyond so many limits. Between one limit and these, it is neither rounding that was seen here nor a
+"""An error fails beyond this many limits. Between one limit and these, it is neither rounding that was seen here nor a
 forgery that is known: a person has to look at it. The smallest forgery that was measured, a learning rate that is wrong
 by a percent, is off by ten limits."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 _CHUNK: Final = 2**20
-"""So many elements are converted to doubles at a time."""
+"""This many elements are converted to doubles at a time."""
 
 Flat = Float64[np.ndarray, " n"]
 """A flat leaf is one vector of doubles."""

@@ -30,10 +30,10 @@ from pol_jax.judging.leaf_results import LeafResults
 from pol_jax.protocol.trees import DTYPES
 
 BINADES: Final = 4
-"""A group spans so many binary orders of magnitude: its largest element is less than 2^4 times its smallest."""
+"""A group spans this many binary orders of magnitude: its largest element is less than 2^4 times its smallest."""
 
 ENOUGH: Final = 16
-"""So many elements show the noise of a group well: of fewer ones the tolerance is larger, and none of them fails."""
+"""This many elements show the noise of a group well: of fewer ones the tolerance is larger, and none of them fails."""
 
 MOST_PLACES: Final = 8
 """The bound of a group of few elements is more than a unit in the last place of each: at most this many."""

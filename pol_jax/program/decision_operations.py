@@ -167,7 +167,7 @@ def _looks_for(operation: ir.Operation) -> set[int]:
 
 
 def _integers(operation: ir.Operation, name: str, count: int, default: int) -> tuple[int, ...]:
-    """Return the integers in an attribute, or so many defaults if it is left out."""
+    """Return the integers in an attribute, or this many defaults if it is left out."""
     if name not in operation.attributes:
         return (default,) * count
     found = operation.attributes[name]

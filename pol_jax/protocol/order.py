@@ -25,7 +25,7 @@ eight leave room for a function that is fast and no cipher. The name ``feistel-s
 MAX_RECORDS: Final = 2**48
 
 _CHUNK: Final = 2**16
-"""So many places are permuted at a time."""
+"""This many places are permuted at a time."""
 
 
 def batch_indices(

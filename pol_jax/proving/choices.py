@@ -16,7 +16,7 @@ PRNG: Final[Prng] = "threefry2x32"
 
 
 SECRET_BYTES: Final = 32
-"""The secret that salts the records of a private data set has so many bytes (section 3)."""
+"""The secret that salts the records of a private data set has this many bytes (section 3)."""
 
 
 def check_secret(secret: bytes | None, data: DataCommitment) -> None:

@@ -33,10 +33,10 @@ _CLOSE: Final = 2.0**-10
 """A value "just beyond" a tie is so far from it, as a share of the bound."""
 
 _NOISE_FACTOR: Final = 4.0
-"""An error of up to so many times what compilations differ by is rounding, and shows no wrong choice."""
+"""An error of up to this many times what compilations differ by is rounding, and shows no wrong choice."""
 
 _WIDER: Final = 8.0
-"""The prover's bounds are so many times a verifier's: what is near a tie on one machine is a little farther on
+"""The prover's bounds are this many times a verifier's: what is near a tie on one machine is a little farther on
 another."""
 
 

@@ -25,11 +25,11 @@ SHARE: Final = 0.02
 """The digests may cost this share of the time of the steps."""
 
 UNNOTICED: Final = 0.5e-3
-"""Nobody waits for a digest of so many seconds, however short the steps are: it is taken at every step."""
+"""Nobody waits for a digest of this many seconds, however short the steps are: it is taken at every step."""
 
 _TIMED: Final = 5
 _SECONDS: Final = 1.0
-"""So many executions are timed, and none begins after so many seconds."""
+"""This many executions are timed, and none begins after this many seconds."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ MOST_BYTES: Final = 2**30
 """The store may have this many bytes; beyond them the oldest half is removed."""
 
 _MOST_FILES: Final = 64
-"""So many files are taken over from one verification: a program is compiled in a few ways."""
+"""This many files are taken over from one verification: a program is compiled in a few ways."""
 
 _CHUNK: Final = 2**24
 

@@ -1,4 +1,4 @@
-"""Messages on a pipe as bytes: a length, then so many bytes, as `multiprocessing.connection` writes them.
+"""Messages on a pipe as bytes: a length, then this many bytes, as `multiprocessing.connection` writes them.
 
 The child uses that library's blocking calls. The caller must not: a message that is begun and never ended would hold
 it for ever, so it reads and writes with deadlines (`pol_jax.sandbox.process`).

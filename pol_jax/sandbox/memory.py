@@ -29,7 +29,7 @@ from pol_jax.storage.openings import read_commitment
 from pol_jax.verifying.request import OpeningRequest, ProofRequest
 
 STATES: Final = 4
-"""So many whole states are in memory at a time: those of Orbax and tensorstore, ours, and one to compare with."""
+"""This many whole states are in memory at a time: those of Orbax and tensorstore, ours, and one to compare with."""
 
 _BASE_BYTES: Final = 2**32
 """Python, jax, XLA's compiler and their threads may take this before a proof is read: 1.6 GB on two processors."""
@@ -48,7 +48,7 @@ _ROW_BYTES, _COPIES = 2**10, 6
 as rows."""
 
 _DIGEST_BYTES: Final = 2**9
-"""A digest of a record or row takes so many bytes in Python, with its place in a Merkle tree."""
+"""A digest of a record or row takes this many bytes in Python, with its place in a Merkle tree."""
 
 _SHARE: Final = 0.9
 """So much of the machine may be taken by all processes together that execute a program."""

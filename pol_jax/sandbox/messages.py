@@ -52,7 +52,7 @@ class FindSource(msgspec.Struct, frozen=True, tag="find_source"):
 
 
 class SourceFound(msgspec.Struct, frozen=True, tag="source_found"):
-    """The caller answers that the source was found, and has so many records."""
+    """The caller answers that the source was found, and has this many records."""
 
     records: int
 

@@ -163,7 +163,7 @@ class SharedProgress(Silent):
         self.advance(1, loss)
 
     def advance(self, steps: int, loss: float | None = None) -> None:
-        """Count so many more steps, whichever process did them."""
+        """Count this many more steps, whichever process did them."""
         self.raise_error()
         with self._lock:
             self._done += steps

@@ -94,7 +94,7 @@ class StepsSince(Silent):
     """Counts the steps of this worker, and tells of them now and then: a message costs more than many a step."""
 
     def __init__(self, pipe: Pipe, seconds: float = 0.02) -> None:
-        """Tell the other side of ``pipe``, with so many seconds between messages."""
+        """Tell the other side of ``pipe``, with this many seconds between messages."""
         self._pipe, self._seconds = pipe, seconds
         self._next, self._steps = 0.0, 0
         self._loss: float | None = None

@@ -28,7 +28,7 @@ _MOST_BYTES: Final = 2**28
 """The largest message that the caller reads from the child."""
 
 _AT_ONCE: Final = 2**20
-"""So many bytes of a message are read at once: memory is taken as a message comes, not as its length says."""
+"""This many bytes of a message are read at once: memory is taken as a message comes, not as its length says."""
 
 _NO_MEMORY: Final = ("MemoryError", "bad_alloc", "Cannot allocate memory", "RESOURCE_EXHAUSTED", "out of memory")
 """Python, C++, the system, XLA and Arrow print one of these when memory runs out."""

@@ -32,7 +32,7 @@ from pol_jax.sandbox.reading_messages import (
 from pol_jax.storage.reader import DIRECT
 
 AT_ONCE: Final = 2**22
-"""About so many bytes are in a message: the other side hears from this process while it sends much."""
+"""About this many bytes are in a message: the other side hears from this process while it sends much."""
 
 
 def serve(handle: int, caller: int, unrestricted: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from pol_jax.protocol.encoding import Format
 from pol_jax.protocol.trees import StateSpec
 
 MOST_ROWS: Final = 2**16
-"""One message has at most so many rows."""
+"""One message has at most this many rows."""
 
 
 class ErrorRaised(msgspec.Struct, frozen=True, tag="error_raised"):

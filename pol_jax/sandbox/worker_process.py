@@ -114,7 +114,7 @@ def worker_process(
 
 
 def devices_of_workers(workers: int) -> list[dict[str, str]]:
-    """Return what each of so many workers computes on, as environment variables; this process has the first device.
+    """Return what each of this many workers computes on, as environment variables; this process has the first device.
 
     Raises:
         UsageError: processes can't share this backend's devices.

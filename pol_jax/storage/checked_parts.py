@@ -13,10 +13,10 @@ import numpy as np
 from pol_jax.protocol.rows import Row
 
 BOUND: Final = 2**26
-"""So many bytes of rows stay, and as many of states: small runs whole, and of large ones the first parts."""
+"""This many bytes of rows stay, and as many of states: small runs whole, and of large ones the first parts."""
 
 _ROW_BYTES: Final = 2**10
-"""A row takes so many bytes beside its indices."""
+"""A row takes this many bytes beside its indices."""
 
 
 class CheckedParts:

@@ -18,7 +18,7 @@ from pol_jax.protocol.inventory import FILE, Entry, Inventory, is_beside, is_fil
 from pol_jax.protocol.limits import Limits
 
 _CHUNK: Final = 2**24
-"""So many bytes of a file are in memory while it is digested."""
+"""This many bytes of a file are in memory while it is digested."""
 
 
 def list_files(root: Path, limits: Limits, below: str = "") -> dict[str, int]:

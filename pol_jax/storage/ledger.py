@@ -147,7 +147,7 @@ def _metrics(rows: Sequence[Row]) -> pa.Array:
 
 
 def _read_table(where: str, content: bytes, rows: int | None, schemas: Sequence[pa.Schema]) -> pa.Table:
-    """Return the table in a file, if it has one of these schemas and so many rows, or any number for None."""
+    """Return the table in a file, if it has one of these schemas and this many rows, or any number for None."""
     try:
         file = pq.ParquetFile(
             io.BytesIO(content),

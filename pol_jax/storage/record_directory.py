@@ -31,7 +31,7 @@ from pol_jax.training.user_code import calling
 _ROWS: Final = "rows"
 _SPEC: Final = "spec.json"
 _BLOCK: Final = 256
-"""So many records are written at once."""
+"""This many records are written at once."""
 
 
 class RecordDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,19 +16,19 @@ LARGE: Final = 2**26
 
 
 def give_memory_back(freed: int) -> None:
-    """Free what only cycles refer to, and return freed memory to the system, if so many bytes were freed."""
+    """Free what only cycles refer to, and return freed memory to the system, if this many bytes were freed."""
     free_cycles(freed)
     return_to_system(freed)
 
 
 def free_cycles(held: int) -> None:
-    """Free what only cycles refer to, if that may be so many bytes."""
+    """Free what only cycles refer to, if that may be this many bytes."""
     if held > LARGE:
         gc.collect()
 
 
 def return_to_system(freed: int) -> None:
-    """Return freed memory to the system, if so many bytes were freed."""
+    """Return freed memory to the system, if this many bytes were freed."""
     if freed > LARGE:
         with suppress(OSError, AttributeError):  # another C library has no such function
             ctypes.CDLL(None).malloc_trim(0)

@@ -45,7 +45,7 @@ _BLOCK_STEPS = 256
 _BLOCK_RECORDS = 2**22
 
 _READ_BYTES: Final = 2**20
-"""The records of several steps are read at once, up to so many bytes, where a source can read many at once."""
+"""The records of several steps are read at once, up to this many bytes, where a source can read many at once."""
 
 
 @dataclass(frozen=True, repr=False)

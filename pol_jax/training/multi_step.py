@@ -1,4 +1,4 @@
-"""A task of very short steps runs several of them in one call: one step of the proof is then so many of the task.
+"""A task of very short steps runs several of them in one call: one step of the proof is then this many of the task.
 
 A call of a compiled program costs some 50 µs, and a row of the ledger 100 µs and more, whatever the step computes. So
 steps of microseconds are put together by `jax.lax.scan`, for training and proof alike.

@@ -25,7 +25,7 @@ Batch = tuple[np.ndarray, ...]
 """A batch holds leaves of shape ``[batch, *shape]``, in the order of the record's specification."""
 
 _CHUNK = 1024
-"""So many records are digested at a time: a data set may be larger than the memory."""
+"""This many records are digested at a time: a data set may be larger than the memory."""
 
 
 class Arrays:

@@ -34,7 +34,7 @@ from pol_jax.training.initial_state import digest_of
 from pol_jax.training.states import Layout
 
 MOST_ANCESTORS: Final = 16
-"""A verifier follows so many proofs, one before the other (section 13.3)."""
+"""A verifier follows this many proofs, one before the other (section 13.3)."""
 
 
 @dataclass(frozen=True)

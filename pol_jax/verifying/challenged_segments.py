@@ -21,7 +21,7 @@ from pol_jax.verifying.proof_material import ProofMaterial
 from pol_jax.verifying.replay import Replayer
 
 SELF_TEST_STEPS = 10
-"""So many first steps show whether this backend can judge exactly (section 13, self-test)."""
+"""This many first steps show whether this backend can judge exactly (section 13, self-test)."""
 
 
 @dataclass(frozen=True)

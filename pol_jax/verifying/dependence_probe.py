@@ -32,13 +32,13 @@ _LARGE: Final = 1 / 16
 """A leaf counts if it holds this share of all moved values; small ones may be counters and statistics."""
 
 _ENOUGH: Final = 16
-"""A leaf counts if the step moves so many of its values, if any leaf has so many: a single one may be a rate."""
+"""A leaf counts if the step moves this many of its values, if any leaf has this many: a single one may be a rate."""
 
 _MOST_BYTES: Final = 2**30
 """No step of a larger state is tried: three of them are in memory."""
 
 _CHUNK: Final = 2**20
-"""So many numbers of a leaf are compared at a time."""
+"""This many numbers of a leaf are compared at a time."""
 
 
 def probe_dependence(program: Program, before: HostLeaves, given: StepInput) -> Dependence | None:

@@ -15,7 +15,7 @@ from pol_jax.reports.identity import Deployed, ModelRelation
 from pol_jax.storage.final_arrays import select_parameters
 
 MOST_LEAVES: Final = 20
-"""So many leaves that are not simply equal are listed."""
+"""This many leaves that are not simply equal are listed."""
 
 
 def compare_deployed(model: NamedArrays, final: NamedArrays, earlier: Iterable[tuple[int, NamedArrays]]) -> Deployed:

@@ -26,7 +26,7 @@ from pol_jax.training.keys import step_keys
 from pol_jax.training.states import contiguous_bytes
 
 _MOST_ELEMENTS = 2**16
-"""So many elements of a leaf are compared, evenly spaced: a larger sample would tell no more."""
+"""This many elements of a leaf are compared, evenly spaced: a larger sample would tell no more."""
 
 
 def ks_test(program: Program, commitment: Commitment, leaves: Sequence[np.ndarray]) -> KolmogorovSmirnov | None:

@@ -32,7 +32,7 @@ from pol_jax.verifying.initial_comparison import judge_initial_state
 from pol_jax.verifying.observed_steps import ObservedSteps
 
 MOST_REASONS: Final = 5
-"""So many reasons of one comparison are in a report: a state may have thousands of leaves."""
+"""This many reasons of one comparison are in a report: a state may have thousands of leaves."""
 
 
 @runtime_checkable

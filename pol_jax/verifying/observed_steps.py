@@ -24,7 +24,7 @@ from pol_jax.training.inputs import StepInput
 from pol_jax.verifying.compilations import Metrics, Variant
 
 _ROUNDS: Final = 6
-"""Entries change what follows, and so which further entries are near; after so many rounds none is added."""
+"""Entries change what follows, and so which further entries are near; after this many rounds none is added."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Expected(msgspec.Struct, frozen=True, tag="expected"):
 
 
 Trusted: TypeAlias = Callable[[Commitment, int], Expected | None]
-"""This function tells what to expect of a proof with this commitment and so many steps; None where there is no source
+"""This function tells what to expect of a proof with this commitment and this many steps; None where there is no source
 for it."""
 
 

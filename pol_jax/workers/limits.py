@@ -10,7 +10,7 @@ from pol_jax.workers.documents import Expectation
 _DOCUMENT, _PROGRAM = 2**16, 2**16
 _ROW, _PATH = 2**9, 2**12
 _CHECKPOINT, _LEAF, _FILES = 2**22, 2**14, 64
-"""Formats add so many bytes to the contents; the last number is that of the files of a checkpoint."""
+"""Formats add this many bytes to the contents; the last number is that of the files of a checkpoint."""
 
 
 def limits_of(expected: Expectation, challenged: int | None = None) -> Limits:

@@ -10,7 +10,7 @@ import html
 from pol_jax.errors import printable
 
 _LONGEST_TEXT = 4000
-"""A text has at most so many characters on the page: names and reasons are the prover's, and may be long."""
+"""A text has at most this many characters on the page: names and reasons are the prover's, and may be long."""
 
 Content = str | int | float | None
 
