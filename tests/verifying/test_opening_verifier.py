@@ -119,6 +119,10 @@ def other_python() -> Path | None:
     return None
 
 
+LEFT_OPEN = ("they decide the result", "single steps can be judged more sharply")
+"""Why a run of ten steps is left open where its single steps pass; which processors leave it open differs."""
+
+
 def _here(*commands: tuple[object, ...]) -> list[int]:
     return [pol(*map(str, command)).exit_code for command in commands]
 
@@ -164,8 +168,8 @@ def test_proof_of_another_jax_verifies_by_tolerance(
         assert report.claimed_environment is not None
         assert report.environment.jax != report.claimed_environment.jax
         assert Outcome.FAILED not in {each.outcome for each in report.compared}
-        if name == "of the directory" and any("they decide the result" in reason for reason in report.reasons):
+        if name == "of the directory" and any(each in reason for each in LEFT_OPEN for reason in report.reasons):
             # Ten steps at once, from a state whose momenta are 0: an honest run stays open, and its opening doesn't.
-            pytest.xfail("last places of the first state decide small momenta ten steps later")
+            pytest.xfail("last places of the first state, or a near tie, decide small momenta ten steps later")
         assert report.verdict is Verdict.ACCEPTED
         assert all(each.outcome is Outcome.PASSED for each in report.compared)
