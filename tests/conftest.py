@@ -154,7 +154,6 @@ def _once() -> Iterator[None]:
             patch.setattr(f"pol_jax.{module}.ObservedSteps", once.observe_once)
         patch.setattr("pol_jax.verifying.trusted_program._text", once.text_once)
         patch.setattr("pol_jax.verifying.compilations.compile_step", once.compile_once)
-        patch.setattr("pol_jax.storage.stored_leaves._check_in_orbax", once.check_in_orbax_once)
         yield
 
 
