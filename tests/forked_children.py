@@ -45,12 +45,11 @@ _PATIENCE = 600
 class ForkedPopen(subprocess.Popen[bytes]):
     """In place of `subprocess.Popen`: a process that the server forked. Its end is read from a pipe."""
 
-    def __init__(self, arguments: Sequence[str], handle: int, output: int, environment: Mapping[str, str]) -> None:
+    def __init__(self, request: Mapping[str, Any], handle: int, output: int) -> None:
         ended, end = os.pipe()
-        request = {"arguments": list(arguments), "environment": dict(environment)}
         socket.send_fds(_server(), [json.dumps(request).encode()], [handle, output, end])
         os.close(end)
-        self.args, self.returncode, self._ended = list(arguments), None, ended
+        self.args, self.returncode, self._ended = request["arguments"], None, ended
         self.pid = int(self._line(_PATIENCE) or 0)
         assert self.pid, "the server has died"
 
@@ -90,8 +89,10 @@ def popen(arguments: Sequence[str], *, env: Mapping[str, str], **options: Any) -
     if python != sys.executable or flags != ["-P", "-c"] or _settings(env) != _settings(_begun_with()):
         return subprocess.Popen(arguments, env=env, **options)
     (handle,) = options["pass_fds"]
-    group = [options["process_group"] == 0]
-    return ForkedPopen([json.dumps(group), code, *arguments[4:]], handle, options["stdout"].fileno(), env)
+    # The numbers of the pipe and of the starter are others there.
+    request = {"code": code, "arguments": arguments[6:], "environment": dict(env)}
+    own_group = options["process_group"] == 0
+    return ForkedPopen(request | {"own_group": own_group}, handle, options["stdout"].fileno())
 
 
 STARTING = SimpleNamespace(Popen=popen, DEVNULL=subprocess.DEVNULL)
@@ -187,16 +188,15 @@ def _fork(request: dict[str, Any], handles: list[int], told: dict[int, int], our
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for handle in [end, *ours, *told.values()]:
             os.close(handle)
-        own_group, code, _, _, *arguments = request["arguments"]
-        if json.loads(own_group)[0]:
+        if request["own_group"]:
             os.setpgid(0, 0)
         for number in (1, 2):
             os.dup2(output, number)
         os.close(output)
         _set(request["environment"])
         # The server stands for the process that asked: it ends with it.
-        sys.argv = ["-c", str(pipe), str(server), *arguments]
-        exec(code, {"__name__": "__main__"})  # noqa: S102  # the code of `pol_jax.sandbox`
+        sys.argv = ["-c", str(pipe), str(server), *request["arguments"]]
+        exec(request["code"], {"__name__": "__main__"})  # noqa: S102  # the code of `pol_jax.sandbox`
     except SystemExit as error:
         os._exit(error.code if isinstance(error.code, int) else 1)
     except BaseException:  # noqa: BLE001  # told, like any last line of a process

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tiny as small
+from recipes import recipe_of
 from standin import train
 
 from pol_jax.tasks import cifar, cifar10
 from pol_jax.tasks.tfds import LabelledImages
 from pol_jax.training.records import Cached
-from pol_jax.training.task import Task, load_task
+from pol_jax.training.task import load_task
 
 
 @pytest.mark.parametrize(("asked", "steps"), [(None, 64_000), (7, 7)])
 def test_the_recipe_is_that_of_the_paper(
     asked: int | None, steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = list[tuple[Any, ...]]()
-    monkeypatch.setattr(cifar10, "resnet20", lambda classes, *, rngs: (classes, rngs))
-
-    def cifar_task(*given: Any) -> Task:
-        made.append(given)
-        return small.plain()
-
-    monkeypatch.setattr(cifar10, "cifar", cifar_task)
-    cifar10.cifar10(tmp_path, asked)
-    ((name, build, normalization, number, folder),) = made
-    assert (name, number, folder, normalization) == ("cifar10", steps, tmp_path, cifar10.NORMALIZATION)
-    assert build("rngs") == (10, "rngs")
+    made = recipe_of(cifar10, "resnet20", asked, tmp_path, monkeypatch)
+    assert made == ("cifar10", 10, cifar10.NORMALIZATION, steps, tmp_path)
 
 
 def test_cifar10_learns(tiny: Path) -> None:

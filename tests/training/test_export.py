@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from same_key import Same
 from unsandboxed import verify
 
 from pol_jax.errors import TaskError
@@ -186,19 +187,6 @@ def keeping() -> Callable[..., Any]:
         return {"x": state["x"] + batch["x"].sum()}, {"loss": kept[0].sum() + state["x"]}
 
     return step
-
-
-class Same:
-    """Two different keys of a dict that read the same in a path."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __str__(self) -> str:
-        return "same"
-
-    def __lt__(self, other: Same) -> bool:
-        return self.number < other.number
 
 
 BROKEN = {

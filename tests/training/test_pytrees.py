@@ -8,23 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from same_key import Same
 
 from pol_jax.errors import TaskError
 from pol_jax.protocol.trees import ArraySpec, LeafSpec, StateSpec
 from pol_jax.training.pytrees import flatten_with_paths, nested, state_spec
-
-
-class Same:
-    """Two different keys of a dict that read the same in a path."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __str__(self) -> str:
-        return "same"
-
-    def __lt__(self, other: Same) -> bool:
-        return self.number < other.number
 
 
 def test_leaves_have_paths_in_the_order_of_jax() -> None:
