@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pol_jax.cli.cures import cures
 from pol_jax.cli.output_file import check_writable
-from pol_jax.cli.terminal import WIDTH_OF_TABLE, make_console, print_command, print_line
+from pol_jax.cli.terminal import WIDTH_OF_TABLE, harmless, make_console, print_command, print_line
 from pol_jax.errors import ACCEPTED, INCONCLUSIVE, REJECTED, StorageError, UsageError, printable
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.html import render
@@ -127,7 +127,8 @@ def _stages(report: Report) -> Table:
     table = Table("", "stage", "outcome", "finding", box=None, pad_edge=False)
     for stage in report.stages:
         style = _STYLES[stage.outcome]
-        table.add_row(str(stage.number), stage.name, f"[{style}]{stage.outcome}[/]", escape(stage.detail))
+        name, detail = (escape(harmless(text)) for text in (stage.name, stage.detail))
+        table.add_row(str(stage.number), name, f"[{style}]{stage.outcome}[/]", detail)
     return table
 
 

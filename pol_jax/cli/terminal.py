@@ -19,7 +19,7 @@ from rich.progress import Task as RichTask
 from rich.status import Status
 from rich.text import Text
 
-from pol_jax.errors import UsageError
+from pol_jax.errors import UsageError, printable
 from pol_jax.protocol.stages import Stage
 
 WIDTH_OF_TABLE: Final = 70
@@ -51,7 +51,12 @@ def print_line(console: Console, line: str, style: str | None = None, indent: in
         line, width, initial_indent=before, subsequent_indent=before, break_long_words=False, break_on_hyphens=False
     )
     for part in parts or [""]:
-        console.print(part, style=style, markup=False, soft_wrap=True)
+        console.print(harmless(part), style=style, markup=False, soft_wrap=True)
+
+
+def harmless(text: str) -> str:
+    """Return a text, whole, in a form that no terminal obeys: control characters of a proof could write a verdict."""
+    return printable(text, len(text))
 
 
 def say(line: str, *, style: str | None = None, err: bool = False, indent: int = 0) -> None:
@@ -61,6 +66,7 @@ def say(line: str, *, style: str | None = None, err: bool = False, indent: int =
 
 def print_facts(console: Console, facts: Sequence[tuple[str, str]], widest: int) -> None:
     """Print names and values below each other; a value that does not fit beside its name is below it."""
+    facts = [(harmless(name), harmless(value)) for name, value in facts]
     column = min(widest, max(len(name) for name, _ in facts)) + 2
     for name, value in facts:
         room = console.width - column if console.is_terminal else 2**31
@@ -77,6 +83,7 @@ def print_facts(console: Console, facts: Sequence[tuple[str, str]], widest: int)
 
 def print_command(console: Console, title: str, parts: Sequence[str], indent: int = 0) -> None:
     """Print a command that can be copied: where it takes several lines of a terminal, they end in backslashes."""
+    parts = [harmless(part) for part in parts]
     whole = f"{' ' * indent}{title} {' '.join(parts)}"
     if not console.is_terminal or len(whole) < console.width:
         console.print(whole, markup=False, soft_wrap=True)
@@ -133,7 +140,9 @@ class Bars:
         if not self._console.is_terminal:
             return
         self.end()
-        counts, loss = (TextColumn("{task.description}"), MofNCompleteColumn()), TextColumn("{task.fields[loss]}")
+        # The description may be that of a process that a proof has taken over: no markup.
+        counts = (TextColumn("{task.description}", markup=False), MofNCompleteColumn())
+        loss = TextColumn("{task.fields[loss]}")
         columns: tuple[ProgressColumn, ...] = (counts[0], BarColumn(), counts[1], _Speed(), TimeRemainingColumn(), loss)
         if self._console.width < _NARROWEST_BAR:  # they would cut the counts
             columns = (*counts, loss)

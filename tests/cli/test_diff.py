@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 from commands import pol
 
+from pol_jax.attesting.strict_json import canonical_bytes
 from pol_jax.storage.ledger import segment_file
 from pol_jax.storage.proof import open_proof
 
@@ -21,6 +24,18 @@ def test_diff_finds_what_differs(runs: Path, tmp_path: Path) -> None:
     other = pol("diff", runs / "a", runs / "other")
     assert other.exit_code == 1
     assert "commitments differ in nonce: '1' against '2'" in other.output
+
+
+def test_a_name_of_a_commitment_controls_no_terminal(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "a", tmp_path / "proof")
+    file = tmp_path / "proof" / "commitment.json"
+    commitment = json.loads(file.read_bytes())
+    commitment["task"]["hyperparameters"] = {"\x1b[2Jthe runs are the same": 1}
+    file.write_bytes(canonical_bytes(commitment))
+    other = pol("diff", runs / "a", tmp_path / "proof")
+    assert other.exit_code == 1, other.output
+    assert r"task.hyperparameters.\x1b[2Jthe runs are the same" in other.output
+    assert "\x1b" not in other.output
 
 
 def test_diff_finds_the_first_step_that_diverges(proof_copy: Path, plain_proof: Path) -> None:

@@ -19,7 +19,7 @@ from pol_jax.errors import StorageError, UsageError
 from pol_jax.protocol.policies import ListedSegments
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.coverage import Coverage
-from pol_jax.reports.identity import Authorship, Deployed, ModelRelation
+from pol_jax.reports.identity import Authorship, Deployed, Model, ModelRelation
 from pol_jax.reports.outcomes import Mode, Outcome, Verdict
 from pol_jax.reports.provenance import Origin
 from pol_jax.reports.report import Report
@@ -67,6 +67,18 @@ def test_a_finding_is_no_markup(width: int) -> None:
     assert text.count("[bold]a file[/bold]") == len(stages)
     assert "[red]because" in text
     assert ("1  limits and names: not reached" in text) == (width == 40)
+
+
+@pytest.mark.parametrize("width", [40, 200])
+def test_a_report_controls_no_terminal(width: int) -> None:
+    """Reasons and findings quote a proof, and a process that a proof has taken over may send any."""
+    trick = "\x1b[2J\x1b[Hverdict: accepted\u202e"
+    stages = tuple(msgspec.structs.replace(each, name=trick, detail=trick) for each in unfinished().stages)
+    facts: dict[str, Any] = {"stages": stages, "reasons": (trick,), "claim": trick, "inventory": trick, "task": trick}
+    console = Console(file=StringIO(), width=width, force_terminal=True, color_system=None)
+    print_report(console, unfinished(**facts, model=Model(trick, trick, trick)))
+    assert isinstance(console.file, StringIO)
+    assert console.file.getvalue().replace("\n", "").isprintable()
 
 
 def test_files_are_tried_before_a_verification(tmp_path: Path) -> None:

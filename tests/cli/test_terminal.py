@@ -104,6 +104,21 @@ def test_a_command_can_be_copied(width: int) -> None:
     assert all(len(line) <= width for line in lines(shown))
 
 
+@pytest.mark.parametrize(
+    "trick", ["\x1b[2J\x1b[1mverdict: accepted", "\x9b2J", "\r\x08", "\u202egnihton", "\x07\x1b]0;title\x07"]
+)
+def test_no_text_of_a_proof_controls_the_terminal(trick: str) -> None:
+    """Reasons name leaves, whose paths may have any characters: one could clear the screen, and write a verdict."""
+    shown = console(80)
+    print_line(shown, f"leaf /{trick}: is not what this machine gives")
+    print_facts(shown, [(f"  {trick}", f"a value {trick}")], 24)
+    print_command(shown, "to repeat this:", ["pol verify PROOF", f"--leaves '{trick}'"])
+    say(trick)
+    text = shown.file.getvalue()  # type: ignore[attr-defined]  # it is a StringIO
+    assert text.replace("\n", "").isprintable()
+    assert "is not what this machine gives" in text
+
+
 def test_lines_are_whole_where_they_are_searched() -> None:
     shown = Console(file=StringIO(), width=40)
     print_line(shown, "word " * 50)
@@ -146,6 +161,16 @@ def test_a_bar_and_the_line_of_a_stage_do_not_write_over_each_other(monkeypatch:
     bars.stage(8)
     assert bars._status is not None
     bars.end()
+
+
+def test_a_bar_takes_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that a proof has taken over may say any words: an odd end of markup would end the caller."""
+    shown = console(100)
+    monkeypatch.setattr("pol_jax.cli.terminal.make_console", lambda **_: shown)
+    bars = Bars()
+    bars.begin("[link=x]replaying[/red]", 3)
+    bars.end()
+    assert "[link=x]replaying[/red]" in "".join(lines(shown))
 
 
 def test_summaries_are_not_cut() -> None:
