@@ -12,6 +12,7 @@ from pol_jax.progress import Progress
 from pol_jax.protocol.commitment import Commitment, nbytes
 from pol_jax.protocol.stages import Stage
 from pol_jax.protocol.trees import RecordSpec
+from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.messages import (
     ExportTrusted,
@@ -160,11 +161,14 @@ class Caller:
             raise ProcessLost("sent no report") from error
         asked = self._request
         # A child that a proof has taken over could send a stored report on another proof, or on an easier challenge.
-        if (report.nonce, report.policy, report.exact) != (asked.nonce.hex(), asked.policy, asked.exact):
+        answered = report.nonce, report.policy, report.exact, report.leaves
+        if answered != (asked.nonce.hex(), asked.policy, asked.exact, asked.leaves):
             raise ProcessLost("sent the report of another verification")
         # Else a report that was made without ``--signer`` could be shown to somebody who asked for one.
         if report.authorship is not None and report.authorship.pinned != asked.signer:
             raise ProcessLost("sent the report of another verification")
+        if _contradicts_itself(report):
+            raise ProcessLost("sent a report that contradicts itself")
         return report
 
     def _checked_facts(self, content: bytes) -> Facts:
@@ -176,6 +180,15 @@ class Caller:
         if (facts.nonce, facts.policy) != (self._request.nonce.hex(), self._request.policy):
             raise ProcessLost("sent the facts of another verification")
         return facts
+
+
+def _contradicts_itself(report: Report) -> bool:
+    """Return whether a report has other stages than the nine, or accepts what did not pass all of them."""
+    if [(each.number, each.name) for each in report.stages] != [(stage.value, stage.title) for stage in Stage]:
+        return True
+    passed = all(each.outcome is Outcome.PASSED for each in report.stages)
+    accepted = report.verdict is Verdict.ACCEPTED
+    return accepted != (report.mode is not None) or (accepted and not passed)
 
 
 def _commitment(content: bytes) -> Commitment:

@@ -12,6 +12,9 @@ import unsandboxed
 import pol_jax
 from pol_jax.errors import PolError
 from pol_jax.progress import Silent
+from pol_jax.protocol.stages import Stage
+from pol_jax.reports.outcomes import Outcome, Verdict
+from pol_jax.reports.report import Report
 from pol_jax.sandbox import messages
 from pol_jax.sandbox.parent import Caller
 from pol_jax.sandbox.process import ProcessLost
@@ -45,3 +48,30 @@ def test_report_of_another_verification_is_refused(plain_proof: Path) -> None:
     request = ProofRequest(path=str(plain_proof), nonce=b"another nonce of them")
     with pytest.raises(ProcessLost, match="another verification"):
         Caller(request, tiny.plain().source, Silent()).answer(messages.Finished(report.to_json()))
+
+
+def test_a_report_that_contradicts_itself_is_refused(plain_proof: Path) -> None:
+    """Nothing is accepted that did not pass all nine stages, whoever says so."""
+    request = ProofRequest(path=str(plain_proof), policy=pol_jax.AllSegments(), nonce=NONCE)
+    true = unsandboxed.verify(plain_proof, tiny.plain().source, policy=request.policy, nonce=NONCE)
+
+    def sent(asked: ProofRequest = request, **facts: object) -> Report | None:
+        caller = Caller(asked, tiny.plain().source, Silent())
+        caller.answer(messages.Finished(msgspec.structs.replace(true, **facts).to_json()))
+        return caller.report
+
+    assert sent() == true
+    for stage in Stage:
+        for outcome in set(Outcome) - {Outcome.PASSED}:
+            with pytest.raises(ProcessLost, match="contradicts itself"):
+                sent(stages=true.with_stage(stage, outcome).stages)
+            rejected = sent(stages=true.with_stage(stage, outcome).stages, verdict=Verdict.REJECTED, mode=None)
+            assert rejected is not None
+    for stages in ((), true.stages[:-1], true.stages[::-1], (*true.stages, true.stages[-1])):
+        with pytest.raises(ProcessLost, match="contradicts itself"):
+            sent(stages=stages)
+    for facts in ({"mode": None}, {"verdict": Verdict.INCONCLUSIVE}):
+        with pytest.raises(ProcessLost, match="contradicts itself"):
+            sent(**facts)
+    with pytest.raises(ProcessLost, match="another verification"):
+        sent(msgspec.structs.replace(request, leaves=("/w",)))
