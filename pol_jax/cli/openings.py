@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from msgspec import structs
 from rich import filesize
 
 from pol_jax.cli.arguments import step_policy
@@ -100,9 +99,7 @@ def verify_opening_command(
         report = verify_opening_apart(request, trusted=trusted, progress=bars, bounds=options.bounds())
     finally:
         bars.end()
-    return publish_report(
-        structs.replace(report, public_draw=given.draw), options.json_file, options.html_file, options.model
-    )
+    return publish_report(given.named_in(report), options.json_file, options.html_file, options.model)
 
 
 def _challenge(

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from msgspec import structs
-
 from pol_jax.cli.arguments import parse_list
 from pol_jax.cli.documents import refuse_bundle
 from pol_jax.cli.follow import follow_and_verify, follow_options
@@ -117,9 +115,7 @@ def verify_command(proof: Path, options: VerifierOptions, about_proof: ProofOpti
         found = find_facts_on_cluster(ray, request, source, bounds=bounds)
     verify = partial(_verify, source=source, trusted=trusted, bounds=bounds, facts=found)
     report = follow_and_verify(request, following, source, bounds, verify) if following else verify(request)
-    return publish_report(
-        structs.replace(report, public_draw=given.draw), options.json_file, options.html_file, options.model
-    )
+    return publish_report(given.named_in(report), options.json_file, options.html_file, options.model)
 
 
 def _verify(

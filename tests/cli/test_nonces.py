@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 from commands import pol
+from example_reports import unfinished
 from places import TESTS
 from timestamp_authority import Authority
 
 from pol_jax.attesting.timestamp import make_request
+from pol_jax.cli.nonces import GivenNonce
+from pol_jax.errors import ProofError
+from pol_jax.reports.public_draw import PublicDraw
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -68,6 +72,31 @@ def test_a_round_that_the_claim_s_timestamp_does_not_call_for(
         assert refused.exit_code == 2, refused.output
         assert "is round 1000 of drand chain 52db9ba7" in refused.stderr
         assert "the first after the claim's timestamp of" in refused.stderr
+
+
+def test_a_claim_of_an_unknown_authority_is_not_rejected(
+    signed: Path, tmp_path: Path, round_file: Path, authority: Authority
+) -> None:
+    """Its timestamp shows nothing to this verifier, and may be true all the same."""
+    proof = tmp_path / "proof"
+    shutil.copytree(signed / "proof", proof)
+    envelope = (proof / "attestations/claim.dsse.json").read_bytes()
+    (proof / "attestations/claim.tsr").write_bytes(authority.answer(make_request(envelope)))
+    known = Authority(tmp_path / "known", name="Known")
+    for command in (("verify", proof, *TASK), ("challenge", proof)):
+        found = pol(*command, "--nonce-round", round_file, "--tsa-roots", known.root)
+        assert (found.exit_code, "not a timestamp of" in found.stderr) == (3, True), found.output
+
+
+def test_a_report_on_another_claim_than_the_stamped_one_is_refused() -> None:
+    """The files are the prover's, who knows the round once it is out, and may exchange them."""
+    draw = PublicDraw("drand:" + "1" * 64 + ":1:" + "2" * 64, "2026-01-01T00:00:03+00:00", "2026-01-01T00:00:00+00:00")
+    given = GivenNonce(bytes(32), draw, "1" * 64)
+    assert given.named_in(unfinished(claim="1" * 64)).public_draw == draw
+    assert given.named_in(unfinished()).public_draw == draw, "a claim that could not be read is rejected anyway"
+    with pytest.raises(ProofError, match=r"claim\.json: is another one"):
+        given.named_in(unfinished(claim="2" * 64))
+    assert GivenNonce(bytes(32), draw).named_in(unfinished(claim="2" * 64)).public_draw == draw
 
 
 def test_what_is_no_round(plain_proof: Path, tmp_path: Path, round_file: Path) -> None:
