@@ -22,7 +22,7 @@ CLOCK_SLACK: Final = timedelta(minutes=5)
 """The verifier's clock may be so far behind that of an authority or a beacon."""
 
 RESOLUTION: Final = timedelta(seconds=1)
-"""A time that is written in whole seconds may be so much later, since authorities cut off what is beyond."""
+"""A timestamp may be so much later than it says: most authorities cut off fractions of a second, and so do we."""
 
 Basis = Literal["beacon", "timestamp of the commitment"]
 _ZERO: Final = timedelta(0)
@@ -33,7 +33,7 @@ class Timestamp:
     """A timestamp is what an authority says about bytes.
 
     Attributes:
-        time: when the authority had their digest, UTC.
+        time: when the authority had their digest, UTC, in whole seconds.
         accuracy: how far ``time`` may be off, by the authority's word; zero if it says nothing.
         authority: subject of the certificate that signed (RFC 4514).
         policy: object identifier of the authority's policy.
@@ -57,13 +57,13 @@ class Timestamp:
 
     @property
     def latest(self) -> datetime:
-        """Return the latest time that it may mean, to the microsecond: any of its second, if it has no fraction."""
-        return self.end - (_ZERO if self.time.microsecond else timedelta.resolution)
+        """Return the latest time that it may mean, to the microsecond: any of its second."""
+        return self.end - timedelta.resolution
 
     @property
     def end(self) -> datetime:
-        """Return the time before which it was certainly made: a second more where there is no fraction of one."""
-        return self.time + self.accuracy + (_ZERO if self.time.microsecond else RESOLUTION)
+        """Return the time before which it was certainly made."""
+        return self.time + self.accuracy + RESOLUTION
 
 
 @dataclass(frozen=True)

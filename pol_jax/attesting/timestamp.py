@@ -28,7 +28,7 @@ from rfc3161_client import (
 from pol_jax.attesting.certificate_order import sort_certificates
 from pol_jax.attesting.digests import sha256
 from pol_jax.attesting.time_window import Timestamp
-from pol_jax.errors import PolError, ProofError, UsageError, printable
+from pol_jax.errors import INCONCLUSIVE, PolError, ProofError, UsageError, printable
 from pol_jax.files import read_own_file
 
 MAX_RESPONSE_BYTES: Final = 2**16
@@ -50,6 +50,8 @@ _REQUEST: Final = re.compile(
 
 class ForeignAuthorityError(ProofError):
     """A token does not lead to the verifier's roots: it shows nothing to them, and may be true all the same."""
+
+    exit_code = INCONCLUSIVE  # an honest prover may have asked an authority that this verifier doesn't know
 
 
 def make_request(message: bytes) -> bytes:
@@ -195,7 +197,9 @@ def _read_token(found: TimeStampResponse, where: str) -> Timestamp:
     if not 2000 <= token.gen_time.year < 9000:  # what can be reckoned with
         raise ProofError(where, f"is dated year {token.gen_time.year}; expected a time of this millennium")
     name = printable(signer.subject.rfc4514_string())
-    return Timestamp(token.gen_time, spread, name, token.policy.dotted_string, token.serial_number)
+    # Whether the library reads fractions of a second is a matter of its version, and verdicts are not.
+    time = token.gen_time.replace(microsecond=0)
+    return Timestamp(time, spread, name, token.policy.dotted_string, token.serial_number)
 
 
 def _signing_certificate(found: TimeStampResponse) -> Certificate | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from pol_jax.attesting import envelope as envelopes
 from pol_jax.attesting.anchors import read_anchors
 from pol_jax.attesting.attestation import Attestation, check_document, names_prover, read_attestation
-from pol_jax.attesting.beacon import BeaconRound, verify_committed_round
+from pol_jax.attesting.beacon import BeaconRound, is_round, verify_committed_round
 from pol_jax.attesting.digests import digest_arrays, digest_file
 from pol_jax.attesting.folder import (
     BEACON,
@@ -75,10 +75,10 @@ def check_command(
     findings = Findings()
     pinned = read_anchors(signer, tokens.roots).signer  # a file without roots is refused here, token or not
     file, root = _at_hand(path, proof)
-    tokens = _completed(tokens, root)
     if arrays and (root is None or is_bundle(root)):
         raise UsageError("--arrays: no proof with a final checkpoint is at hand; give --proof")
     documents = check_documents(root, Limits()) if root else None
+    tokens = _completed(tokens, root, documents)
     content = read_own_file(file, envelopes.MAX_BYTES) if file else None
     attestation: Attestation | None = None
     if content is not None and file is not None:
@@ -110,18 +110,20 @@ def _at_hand(path: Path, proof: Path | None) -> tuple[Path | None, Path | None]:
     return path, proof or proof_around(path)
 
 
-def _completed(tokens: Tokens, root: Path | None) -> Tokens:
+def _completed(tokens: Tokens, root: Path | None, documents: Documents | None) -> Tokens:
     """Return the files about time, with those in the proof's attestations where none is named."""
-    if root is None:
+    if root is None or documents is None:
         return tokens
     named = {name: find(root, name) for name in (CLAIM_TOKEN, COMMITMENT_TOKEN, BEACON)}
     present = {name: path for name, path in named.items() if path}
     stamped = present if tokens.roots else {}  # without roots, a token that nobody named stays open
+    # A round shows nothing where the commitment names none: its beacon may be any other public value.
+    drawn = present if is_round(documents.commitment.beacon or "") else {}
     return Tokens(
         envelope=tokens.envelope or stamped.get(CLAIM_TOKEN),
         commitment=tokens.commitment or stamped.get(COMMITMENT_TOKEN),
         roots=tokens.roots,
-        beacon=tokens.beacon or present.get(BEACON),
+        beacon=tokens.beacon or drawn.get(BEACON),
     )
 
 
@@ -242,6 +244,6 @@ def _token(file: Path | None, message: bytes | None, roots: Path | None) -> Time
 def _round(file: Path | None, beacon: str | None, now: datetime) -> BeaconRound | None:
     if file is None:
         return None
-    if beacon is None:
-        raise UsageError("--beacon-round: no proof is at hand whose commitment names a beacon")
+    if beacon is None or not is_round(beacon):
+        raise UsageError("--beacon-round: no proof is at hand whose commitment names a round as its beacon")
     return verify_committed_round(beacon, read_own_file(file, MAX_ROUND_BYTES), now=now, where=file.name)

@@ -55,8 +55,6 @@ def test_a_window_shorter_than_the_work_is_refused(basis: str) -> None:
     assert found(HOUR)
     assert found(HOUR - RESOLUTION), "an honest time of 12:59:59.9 may be written as 12:59:59"
     assert not found(HOUR - RESOLUTION - SECOND)
-    tenth = timedelta(milliseconds=100)
-    assert not found(HOUR - tenth), "a time with a fraction is what it says"
 
 
 def test_accuracy_is_for_the_prover() -> None:
@@ -90,14 +88,14 @@ def test_times_out_of_order_are_refused() -> None:
 
 
 def test_a_second_that_was_cut_off_is_for_the_prover_in_every_order() -> None:
-    """12:00:00.9 is written as 12:00:00 by an authority that writes whole seconds, beside one that writes fractions."""
+    """12:00:00.9 is written as 12:00:00 by most authorities, and read so of all others."""
     half, late = SECOND / 2, NOON + 9 * HOUR
     assert stamp(NOON).latest == NOON + 2 * SECOND - timedelta.resolution
-    assert stamp(NOON + half).latest == NOON + half + SECOND
+    assert stamp(NOON, half).latest == NOON + half + SECOND - timedelta.resolution
     for times in (
         {"beacon": NOON + SECOND, "commitment": stamp(NOON, half)},
         {"beacon": NOON + SECOND, "envelope": stamp(NOON, half)},
-        {"commitment": stamp(NOON + half, timedelta(0)), "envelope": stamp(NOON, timedelta(0))},
+        {"commitment": stamp(NOON + SECOND, half), "envelope": stamp(NOON, timedelta(0))},
     ):
         assert window_of(now=late, **times)
     for times in (

@@ -25,6 +25,19 @@ def test_an_authority_says_when(authority: Authority, token: bytes) -> None:
     assert "by the word of CN=Test Authority" in found.describe("The claim")
 
 
+@pytest.mark.parametrize("digits", [0, 1, 3, 6])
+def test_fractions_of_a_second_are_cut_off(digits: int, tmp_path: Path) -> None:
+    """Else a verdict could depend on the version of the library, which does so by itself so far."""
+    authority = Authority(tmp_path / "tsa")
+    with (authority.folder / "tsa.cnf").open("a") as file:
+        file.write(f"clock_precision_digits = {digits}\n")
+    token = authority.answer(make_request(MESSAGE))
+    found = verify_token(token, MESSAGE, read_roots(authority.root), where="claim.tsr")
+    assert found.time.microsecond == 0
+    assert timedelta(0) <= datetime.now(UTC) - found.time < timedelta(minutes=5)
+    assert found.end == found.latest + timedelta.resolution == found.time + timedelta(seconds=2.5)
+
+
 def test_openssl_takes_the_same_files(authority: Authority, token: bytes, tmp_path: Path) -> None:
     (tmp_path / "message").write_bytes(MESSAGE)
     (tmp_path / "token").write_bytes(token)

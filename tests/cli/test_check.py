@@ -181,6 +181,29 @@ def test_the_committed_beacon_is_checked_with_its_round(tmp_path: Path) -> None:
     assert "Training began after 2023-08-23 15:59:24 UTC" in pol("check", proof).stdout
 
 
+def test_a_token_of_an_unknown_authority_refutes_nothing(signed: Path, authority: Authority, tmp_path: Path) -> None:
+    """An honest prover may have asked an authority that this verifier doesn't know."""
+    token = tmp_path / "claim.tsr"
+    token.write_bytes(authority.answer(make_request((signed / "proof/attestations/claim.dsse.json").read_bytes())))
+    known = Authority(tmp_path / "known", name="Known")
+    found = pol("check", signed / "proof", "--timestamp", token, "--tsa-roots", known.root)
+    assert (found.exit_code, "not a timestamp of" in found.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("beacon", [None, "a newspaper of that day"])
+def test_a_round_beside_a_commitment_that_names_none_shows_nothing(beacon: str | None, tmp_path: Path) -> None:
+    drawn = json.loads((TESTS / "attesting" / "vectors" / "drand_published.json").read_text())[2]["round"]
+    (tmp_path / "round").write_text(json.dumps(drawn))
+    proof, options = tmp_path / "proof", ("--beacon", beacon) if beacon else ()
+    assert pol("train", "tiny:plain", "--out", proof, "--steps", "6", *options).exit_code == 0
+    (proof / "attestations").mkdir(exist_ok=True)
+    shutil.copyfile(tmp_path / "round", proof / "attestations" / "beacon.json")
+    checked = pol("check", proof)
+    assert (checked.exit_code, "No time was checked" in checked.stdout) == (0, True), checked.output
+    named = pol("check", proof, "--beacon-round", tmp_path / "round")
+    assert (named.exit_code, "names a round as its beacon" in named.stderr) == (2, True)
+
+
 def test_a_model_is_the_signed_one_or_stays_open(signed: Path, tmp_path: Path) -> None:
     parameters = select_parameters(read_final_state(open_proof(signed / "proof")))
     np.savez(tmp_path / "model.npz", **parameters)  # type: ignore[arg-type]  # its stubs know flags
