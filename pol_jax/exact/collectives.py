@@ -6,7 +6,7 @@ connected. Here every device gets the terms of all, in the order of the mesh, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,9 +14,10 @@ from jax import lax
 from jax.sharding import PartitionSpec
 
 from pol_jax.errors import TaskError
-from pol_jax.exact import sums
+from pol_jax.exact import extrema, sums
 from pol_jax.exact.control import Context, Values
 from pol_jax.exact.conversions import narrowed, widened
+from pol_jax.exact.extrema import Reduce
 from pol_jax.exact.guard import Guard
 from pol_jax.exact.values import Array, is_float
 
@@ -49,12 +50,12 @@ def summed(context: Context, params: dict[str, Any], arguments: Values) -> Value
 
 def largest(_: Context, params: dict[str, Any], arguments: Values) -> Values:
     """Compute `jax.lax.pmax`, in which NaN wins on every backend."""
-    return [lax.reduce_max(_of_all(x, params), [0]) for x in arguments]
+    return [_extremum(_of_all(x, params), extrema.maximum_of, lax.reduce_max) for x in arguments]
 
 
 def smallest(_: Context, params: dict[str, Any], arguments: Values) -> Values:
     """Compute `jax.lax.pmin`, in which NaN wins on every backend."""
-    return [lax.reduce_min(_of_all(x, params), [0]) for x in arguments]
+    return [_extremum(_of_all(x, params), extrema.minimum_of, lax.reduce_min) for x in arguments]
 
 
 def scattered_sum(context: Context, params: dict[str, Any], arguments: Values) -> Values:
@@ -91,6 +92,13 @@ def _total(guard: Guard, terms: Array) -> Array:
         return narrowed(sums.total(guard, widened(terms), [0]), terms.dtype)
     total: Array = lax.reduce(terms, terms.dtype.type(0), lax.add, [0])
     return total
+
+
+def _extremum(terms: Array, find: Callable[[Reduce, Array], Array], of_integers: Callable[..., Array]) -> Array:
+    """Return the largest or smallest term over the first axis."""
+    if is_float(terms):
+        return narrowed(find(lambda each: lax.reduce_max(each, [0]), widened(terms)), terms.dtype)
+    return of_integers(terms, [0])
 
 
 def _of_all(x: Array, params: dict[str, Any]) -> Array:

@@ -75,12 +75,11 @@ class Grid:
 
 def grid_of(x: Array, axes: Sequence[int], p: int) -> Grid:
     """Return the grid on which values have ``p`` bits; those along ``axes`` share one, for their largest exponent."""
-    # a NaN makes NaN of its sums anyway, whether the largest of it and others is NaN or not
-    largest = lax.abs(x)
+    # As integers: of many floats, a machine may lose a NaN (`pol_jax.exact.extrema`).
+    largest = magnitude(bits(x))
     if axes:
         largest = lax.reduce_max_p.bind(largest, axes=tuple(axes), out_sharding=None)
-    kept = tuple(1 if at in axes else length for at, length in enumerate(x.shape))
-    b = magnitude(bits(lax.reshape(largest, kept)))
+    b = lax.reshape(largest, tuple(1 if at in axes else length for at, length in enumerate(x.shape)))
     # A float32 with the exponent field E is below 2**(E - 126).
     exponent = lax.sub(lax.shift_right_logical(b, full(b, 23)), full(b, 126))
     shift = lax.min(lax.sub(full(exponent, p), exponent), full(exponent, _LARGEST_SHIFT))

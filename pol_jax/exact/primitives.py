@@ -13,6 +13,7 @@ from pol_jax.exact import (
     convolutions,
     error_functions,
     exponentials,
+    extrema,
     powers,
     quotients,
     remainders,
@@ -34,9 +35,9 @@ UNCHANGED: Final = _names(
     """
     all_to_all argmax argmin axis_index broadcast_in_dim concatenate copy cummax cummin dynamic_slice
     dynamic_update_slice empty empty2 eq gather ge gt iota is_finite layout_constraint le lt max mesh_cast min
-    name ne optimization_barrier pad ppermute random_clone random_unwrap random_wrap reduce_and reduce_max
-    reduce_min reduce_or reduce_window_max reduce_window_min reduce_xor reshape reshard rev scatter-max
-    scatter-min select_n sharding_constraint slice split squeeze stack stop_gradient tile top_k transpose unstack
+    name ne optimization_barrier pad ppermute random_clone random_unwrap random_wrap reduce_and reduce_or
+    reduce_xor reshape reshard rev scatter-max scatter-min select_n sharding_constraint slice split squeeze
+    stack stop_gradient tile top_k transpose unstack
     """
 )
 """Primitives that move, choose or compare values: exact on any machine, for floats as well."""
@@ -45,10 +46,10 @@ OF_INTEGERS: Final = _names(
     """
     abs add add_any and bitcast_convert_type clamp clz conv_general_dilated convert_element_type cumlogsumexp
     cumprod cumsum div dot_general eq_to integer_pow le_to lt_to mul mulhi neg not or population_count pow
-    random_bits random_fold_in random_seed random_split reduce reduce_precision reduce_prod reduce_sum
-    reduce_window reduce_window_sum rem rng_bit_generator scatter-add scatter-mul scatter-sub
-    select_and_scatter_add shift_left shift_right_arithmetic shift_right_logical sign square sub threefry2x32
-    xor
+    random_bits random_fold_in random_seed random_split reduce reduce_max reduce_min reduce_precision
+    reduce_prod reduce_sum reduce_window reduce_window_max reduce_window_min reduce_window_sum rem
+    rng_bit_generator scatter-add scatter-mul scatter-sub select_and_scatter_add shift_left
+    shift_right_arithmetic shift_right_logical sign square sub threefry2x32 xor
     """
 )
 """Primitives that are exact, and stay as they are, where no operand and no result is a float."""
@@ -131,9 +132,13 @@ OF_FLOATS: Final[dict[str, Rule]] = {
     "nextafter": rules.binary(lambda _, x, y: rules.without_negative_zero(lax.nextafter(x, y))),
     "polynomial": rules.polynomial,
     "pow": rules.binary(powers.power),
+    "reduce_max": rules.reduced_by(extrema.maximum_of, lax.reduce_max_p),
+    "reduce_min": rules.reduced_by(extrema.minimum_of, lax.reduce_max_p),
     "reduce_precision": rules.precision_reduced,
     "reduce_prod": rules.reduce_prod,
     "reduce_sum": rules.reduce_sum,
+    "reduce_window_max": rules.reduced_by(extrema.maximum_of, lax.reduce_window_max_p),
+    "reduce_window_min": rules.reduced_by(extrema.minimum_of, lax.reduce_window_max_p),
     "reduce_window_sum": rules.with_params(windows.window_sum),
     "rem": rules.binary(remainders.remainder),
     "round": rules.rounded_to_integers,

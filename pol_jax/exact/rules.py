@@ -7,6 +7,7 @@ in `pol_jax.exact.primitives`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from jax import lax
 
 from pol_jax.exact import conversions, exponentials, powers, products, quotients, scatters, sums, windows
 from pol_jax.exact.control import Context, Values
+from pol_jax.exact.extrema import Reduce
 from pol_jax.exact.guard import Guard
 from pol_jax.exact.values import FLOAT32, Array, bits, floats, flushed, full, stretched
 
@@ -97,6 +99,11 @@ def reduce_sum(context: Context, params: dict[str, Any], arguments: Values) -> V
 def reduce_prod(context: Context, params: dict[str, Any], arguments: Values) -> Values:
     """Multiply over the axes of the equation."""
     return [sums.product(context.guard, arguments[0], _axes(params))]
+
+
+def reduced_by(find: Callable[[Reduce, Array], Array], primitive: Any) -> Rule:
+    """Return the rule of a maximum or minimum, by the primitive that finds the largest integers."""
+    return lambda _, params, arguments: [find(partial(primitive.bind, **params), arguments[0])]
 
 
 def accumulated(combine: Callable[[Guard, Array, Array], Array], neutral: float) -> Rule:

@@ -40,6 +40,23 @@ def test_a_loss_and_its_gradient_over_devices_are_near_the_plain_ones() -> None:
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16, np.int32])
+def test_extrema_over_one_device_are_its_own_values(dtype: Any) -> None:
+    mesh = jax.make_mesh((1,), ("batch",), axis_types=(AxisType.Auto,))
+    whole = PartitionSpec()
+
+    def extrema(x: Any) -> Any:
+        return lax.pmax(x, "batch"), lax.pmin(x, "batch")
+
+    mapped = jax.shard_map(extrema, mesh=mesh, in_specs=(whole,), out_specs=(whole, whole))
+    x = np.arange(-3, 3).astype(dtype)
+    if dtype is not np.int32:
+        x[1:4] = np.nan, np.inf, -np.inf
+    for found in jax.jit(exact(mapped))(x):
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(np.asarray(found, np.float32), np.asarray(x, np.float32))
+
+
 def test_collectives_that_are_not_covered_are_refused() -> None:
     mesh = AbstractMesh((DEVICES,), ("batch",), axis_types=(AxisType.Auto,))
     cut = PartitionSpec("batch")

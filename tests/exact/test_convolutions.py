@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from exact_laws import by_numpy, compiled, rounded
@@ -52,6 +53,29 @@ def test_a_convolution_is_that_of_a_plain_loop(
     filters = FILTERS[:, :, : 4 // groups]
     (found,) = by_numpy(convolved, IMAGES, filters)
     np.testing.assert_array_equal(found, looped(IMAGES, filters, strides, padding, groups))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -np.inf])
+@pytest.mark.parametrize("channels", [3, 3000])
+def test_what_is_not_finite_makes_nan_of_the_results_of_its_image_or_filter(channels: int, wrong: float) -> None:
+    """As floats, a NaN among many numbers may be lost; as an integer, it is whatever the machine makes of it."""
+
+    def convolved(images: Any, filters: Any) -> Any:
+        return lax.conv_general_dilated(images, filters, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    images, filters = np.ones((2, 6, 6, channels), np.float32), np.ones((3, 3, channels, 2), np.float32)
+    images[0, 0, 0, 0] = wrong
+    assert np.isnan(compiled(convolved)(images, filters)).all((1, 2)).tolist() == [[True, True], [False, False]]
+    images[0, 0, 0, 0], filters[2, 1, 0, 1] = 1, wrong
+    assert np.isnan(compiled(convolved)(images, filters)).all((1, 2)).tolist() == [[False, True], [False, True]]
+
+    def gradient(images: Any, filters: Any) -> Any:
+        return jax.grad(lambda filters: convolved(images, filters).sum())(filters)
+
+    images[0, 0, 0, 0] = wrong
+    found = np.isnan(compiled(gradient)(images, filters))
+    assert found[:, :, 0].all()
+    assert not found[:, :, 1:].any()
 
 
 def test_places_are_counted_with_padding_strides_and_dilation() -> None:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import pytest
 from exact_laws import by_numpy, compiled, few, rounded, same
 from hypothesis import given, settings
 from jax import lax
@@ -35,6 +36,19 @@ def test_a_product_of_matrices_is_an_exact_sum_on_grids(x: np.ndarray, y: np.nda
             total = sum(i * j for i, j in zip(one, other, strict=True))
             expected.append(rounded(Fraction(total) / Fraction(2) ** (shift + more)))
     same(compiled(_product)(x.reshape(4, 4), y.reshape(4, 4)), expected)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("terms", [3, 9000])
+def test_what_is_not_finite_makes_nan_of_its_row_or_column(terms: int, wrong: float) -> None:
+    """Also where sums are too long for floats: what an integer is made of NaN depends on the machine."""
+    a, b = np.ones((3, terms), np.float32), np.ones((terms, 2), np.float32)
+    a[1, 2], b[0, 1] = wrong, -wrong
+    assert np.isnan(compiled(_product)(a, b)).tolist() == [[False, True], [True, True], [False, True]]
+
+
+def test_a_product_of_no_terms_is_zero() -> None:
+    assert compiled(_product)(np.ones((2, 0), np.float32), np.ones((0, 3), np.float32)).tolist() == [[0.0] * 3] * 2
 
 
 def _product(x: Any, y: Any) -> Any:
