@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pol_jax.attesting.digests import sha256
 from pol_jax.judging.leaf_numbers import doubles, finite_distance, is_floating
 from pol_jax.program.artifact import Leaves, Program, executing
 from pol_jax.protocol.commitment import nbytes
@@ -82,16 +83,15 @@ def _other_batch(batch: Sequence[np.ndarray]) -> list[np.ndarray]:
 
     Sums over a batch are the same in any order of its records.
     """
-    turns = {_turned_records(leaf) for leaf in batch if leaf.size}
-    if len(turns) == 1 and None not in turns:
+    moved = [_moved_on(leaf) for leaf in batch]
+    if _records(moved) == _records(batch):
         return [np.repeat(leaf[:1], len(leaf), axis=0) for leaf in batch]
-    return [_moved_on(leaf) for leaf in batch]
+    return moved
 
 
-def _turned_records(leaf: np.ndarray) -> int | None:
-    """Return by how many whole records the numbers of a leaf of a batch move on; None if they leave their records."""
-    records, rest = divmod(_way(leaf.size), leaf.size // len(leaf))
-    return None if rest else records
+def _records(batch: Sequence[np.ndarray]) -> list[bytes]:
+    """Return the digests of the records of a batch, in an order that is not that of the batch."""
+    return sorted(sha256(b"".join(leaf.tobytes() for leaf in leaves)) for leaves in zip(*batch, strict=True))
 
 
 def _differ(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> bool:

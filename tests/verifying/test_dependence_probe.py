@@ -145,3 +145,19 @@ def test_of_a_single_number_the_dependence_is_not_known(tmp_path: Path) -> None:
     assert (found.state, found.state_leaf) == (None, None)
     found = probed_task(mean_of(np.ones(4, np.float32)), tmp_path / "alike")
     assert found.batch is None
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 8])
+def test_numbers_that_are_all_the_same_make_no_other_batch(tmp_path: Path, batch_size: int) -> None:
+    """Weights of 1 leave their records when they move on, and nothing of the batch changes but its order."""
+
+    def init(key: Key) -> PyTree:
+        return {"mean": jnp.float32(0.5)}
+
+    def step(state: PyTree, batch: PyTree, key: Key) -> tuple[PyTree, PyTree]:
+        away = state["mean"] - (batch["weights"].mean(1) * batch["x"]).mean()
+        return {"mean": state["mean"] - 0.1 * away}, {"loss": away * away}
+
+    records = {"x": np.arange(16, dtype=np.float32), "weights": np.ones((16, 3), np.float32)}
+    found = probed_task(Task("weighted", init, step, Arrays(records), batch_size, 4), tmp_path)
+    assert (found.batch or 0) > 0.001
