@@ -7,8 +7,10 @@ the final state before anything is replayed.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -108,25 +110,58 @@ def verify_update(
     asked = _UpdateRequest(policy, nonce, exact, assignment.prover, isinstance(proof, tuple))
     trusted = trusted if isinstance(trusted, TrustedTask) else TrustedTask(trusted)
     expected = expect(trusted, assignment, previous)
-    root = Path(proof[0] if isinstance(proof, tuple) else proof)
-    limits = limits_of(expected)
+    root, opening = map(Path, proof) if isinstance(proof, tuple) else (Path(proof), None)
+    limits, check = limits_of(expected), partial(_check_files, root, opening, update, expected, seen)
     try:
-        claim, final = check_claim(root, update, expected, seen)
-        if not isinstance(proof, tuple):
-            check_finished(root)  # elsewhere that is a mistake of the call; here a worker handed it in
-    except PolError as error:
-        return UpdateResult(Verdict.REJECTED, str(error), assignment.steps)
-    if isinstance(proof, tuple):
-        opening = Path(proof[1])
-        if not opening.is_file():
-            return UpdateResult(Verdict.REJECTED, "opening: is missing", assignment.steps)
-        request = asked.of_opening(root, opening, limits, final)
-        report = verify_opening_apart(request, trusted=lambda *_: expected.programs, bounds=bounds)
-    else:
-        records = trusted.task.source if source is None else source
-        proof_request = asked.of_proof(root, secret, limits, final)
-        report = verify_proof_apart(proof_request, records, trusted=lambda *_: expected.programs, bounds=bounds)
+        claim, final = check()
+        with _blaming_exchanged_files(check):
+            if opening is not None:
+                request = asked.of_opening(root, opening, limits, final)
+                report = verify_opening_apart(request, trusted=lambda *_: expected.programs, bounds=bounds)
+            else:
+                records = trusted.task.source if source is None else source
+                proof_request = asked.of_proof(root, secret, limits, final)
+                report = verify_proof_apart(proof_request, records, trusted=lambda *_: expected.programs, bounds=bounds)
+    except _WrongFiles as refused:
+        return UpdateResult(Verdict.REJECTED, str(refused), assignment.steps)
     return _result(report, claim, assignment)
+
+
+class _WrongFiles(Exception):
+    """What a worker handed in is refused without a report; the text says why."""
+
+
+def _check_files(
+    root: Path, opening: Path | None, update: PyTree, expected: Expectation, seen: Container[str]
+) -> tuple[Claim, tuple[FinalLeaf, ...]]:
+    """Check what costs no process, for an opening or a proof.
+
+    Raises:
+        _WrongFiles: something is wrong.
+    """
+    try:
+        found = check_claim(root, update, expected, seen)
+        if opening is None:
+            check_finished(root)  # elsewhere that is a mistake of the call; here a worker handed it in
+        elif not opening.is_file():
+            raise ProofError("opening", "is missing")
+    except PolError as error:
+        raise _WrongFiles(str(error)) from error
+    return found
+
+
+@contextmanager
+def _blaming_exchanged_files(check: Callable[[], object]) -> Iterator[None]:
+    """Refuse files that the worker has exchanged since they were checked, where they look like a mistake of the call.
+
+    Raises:
+        _WrongFiles: they don't pass the check any more.
+    """
+    try:
+        yield
+    except UsageError:
+        check()
+        raise
 
 
 def check_claim(

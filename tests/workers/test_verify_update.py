@@ -44,6 +44,7 @@ from pol_jax.protocol.commitment import Description
 from pol_jax.proving.signing import sign_claim
 from pol_jax.reports.outcomes import Mode
 from pol_jax.storage.ledger import segment_file
+from pol_jax.workers import verify_update as module
 from pol_jax.workers.documents import expect
 
 KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
@@ -287,6 +288,27 @@ def test_gigabytes_are_refused_by_their_size(name: str, words: str, answer_copy:
 
 
 @pytest.mark.usefixtures("in_process")
+@pytest.mark.usefixtures("in_process")
+def test_files_that_go_after_they_were_checked_raise_nothing(
+    answer: Answer, answer_copy: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are the worker's, and the coordinator's round goes on."""
+    (tmp_path / "opening").write_bytes(b"any")
+    for kind, handed_in in (("proof", answer_copy.proof), ("opening", (answer.proof, tmp_path / "opening"))):
+        verify = getattr(module, f"verify_{kind}_apart")
+
+        def verify_what_is_left(*arguments: Any, verify: Any = verify, **options: Any) -> Any:
+            shutil.rmtree(answer_copy.proof, ignore_errors=True)
+            (tmp_path / "opening").unlink()
+            return verify(*arguments, **options)
+
+        monkeypatch.setattr(module, f"verify_{kind}_apart", verify_what_is_left)
+        options: dict[str, Any] = {} if kind == "proof" else {"nonce": b"of these tests!!"}
+        result = verify_update(model(1), answer.update, handed_in, assignment(0), trusted=TRUSTED, **options)
+        refused_at_once(result, "is missing")
+        (tmp_path / "opening").write_bytes(b"any")
+
+
 def test_an_opening_of_gigabytes_is_refused_by_its_size(answer: Answer, tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"")
     os.truncate(tmp_path / "large", 2**40)
