@@ -7,6 +7,7 @@ prover's value. Sites have numbers in the order in which the program reads, once
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from pol_jax.protocol.ties import (
 )
 from pol_jax.protocol.trees import DTYPES
 
+_DRAWN_OR_CALLED: Final = frozenset({"stablehlo.rng_bit_generator", "stablehlo.custom_call"})
 _BRANCHING: Final = frozenset({"stablehlo.while", "stablehlo.case", "stablehlo.if"})
 
 
@@ -147,13 +149,16 @@ class _Finder:
 
     def __init__(self, main: ir.Block) -> None:
         self.found = DecisionMap()
-        self._main = main
+        self._main, self._given = main, set(main.arguments)
+        self._constants, self._numbers = set[Any](), count()
         self._places: dict[tuple[Any, ir.Block], Observed] = {}
 
     def read(self, block: ir.Block) -> None:
         """Find the decisions of a block and of the blocks inside."""
         for each in block:
             operation = each.operation
+            if self._is_constant(operation):
+                self._constants.update(operation.results)
             if is_branching(operation):
                 for region in operation.regions:
                     self.read(only_block(region))
@@ -168,7 +173,17 @@ class _Finder:
 
     def _may_differ(self, value: Any) -> bool:
         """Return whether a value is computed, so that rounding may change it."""
-        return float_type(value) is not None and value not in self._main.arguments and not _is_constant(value)
+        return float_type(value) is not None and value not in self._given and value not in self._constants
+
+    def _is_constant(self, operation: ir.Operation) -> bool:
+        """Return whether the results of an operation depend on nothing that a program is given."""
+        # An argument, such as what a loop carries, is not constant, though it may begin as a constant (section 14.2).
+        # Operands were read before: to walk back from each value would take the square of the time.
+        return (
+            not len(operation.regions)
+            and operation.name not in _DRAWN_OR_CALLED
+            and all(operand in self._constants for operand in operation.operands)
+        )
 
     def _operand(self, value: Any, block: ir.Block, operation: str) -> Operand:
         # A number that is known need not be shown, such as the 0 of a ReLU, however large its array is.
@@ -178,31 +193,11 @@ class _Finder:
         # One number for each block in which something decides on the value (section 14.2).
         if (value, block) not in self._places:
             kind = ir.RankedTensorType(value.type)
-            number = len(self.found.sites) if self._may_differ(value) else None
+            number = next(self._numbers) if self._may_differ(value) else None
             shown = Shown(tuple(kind.shape), float_type(value) or "", number, block != self._main, operation)
             self._places[value, block] = Observed(len(self.found.located))
             self.found.located.append(Located(shown, value, block))
         return self._places[value, block]
-
-
-def _is_constant(value: Any) -> bool:
-    """Return whether a value depends on nothing that a program is given."""
-    # Without recursion, since an operation may have thousands of others before it.
-    pending, seen = [value], set[Any]()
-    while pending:
-        each = pending.pop()
-        if each in seen:
-            continue
-        seen.add(each)
-        owner = each.owner
-        # An argument, such as what a loop carries, is not constant, though it may begin as a constant (section 14.2).
-        if isinstance(owner, ir.Block) or len(owner.operation.regions):
-            return False
-        operation = owner.operation
-        if operation.name in ("stablehlo.rng_bit_generator", "stablehlo.custom_call"):
-            return False
-        pending += operation.operands
-    return True
 
 
 def _splat(value: Any) -> float | None:
