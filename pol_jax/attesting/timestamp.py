@@ -36,7 +36,7 @@ _MAX_ROOTS_BYTES: Final = 2**24
 _MAX_ACCURACY: Final = timedelta(days=1)
 _SHA256: Final = "2.16.840.1.101.3.4.2.1"
 
-_MALFORMED: Final = (ValueError, KeyError, InvalidVersion, CryptographyDeprecationWarning)
+_MALFORMED: Final = (ValueError, KeyError, TypeError, InvalidVersion, CryptographyDeprecationWarning)
 """What the libraries raise at damaged structures, some of them when a field is first asked for."""
 
 # The library makes requests and reads none; this is the one form in which `make_request` writes them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -36,6 +37,20 @@ def test_fractions_of_a_second_are_cut_off(digits: int, tmp_path: Path) -> None:
     assert found.time.microsecond == 0
     assert timedelta(0) <= datetime.now(UTC) - found.time < timedelta(minutes=5)
     assert found.end == found.latest + timedelta.resolution == found.time + timedelta(seconds=2.5)
+
+
+@pytest.mark.parametrize("name", [b"Root of Test Authority", b"Test Authority", b"Tests"])
+@pytest.mark.parametrize("tag", [0x02, 0x03, 0x05, 0x16, 0x1E, 0x30])
+def test_names_of_other_types_are_refused_or_are_the_same_names(
+    name: bytes, tag: int, authority: Authority, token: bytes
+) -> None:
+    """A library parses a certificate's names when they are asked for, and raises errors of many classes."""
+    roots, found = read_roots(authority.root), verify_token(token, MESSAGE, read_roots(authority.root), where="t")
+    at = token.find(bytes([0x0C, len(name)]) + name)
+    while at >= 0:
+        with suppress(ProofError):
+            assert verify_token(token[:at] + bytes([tag]) + token[at + 1 :], MESSAGE, roots, where="t") == found
+        at = token.find(bytes([0x0C, len(name)]) + name, at + 1)
 
 
 def test_openssl_takes_the_same_files(authority: Authority, token: bytes, tmp_path: Path) -> None:
