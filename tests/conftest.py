@@ -135,9 +135,11 @@ def pytest_configure() -> None:
 def pytest_collection_finish() -> None:
     """Look for garbage among what tests make, not among what was imported: jax alone leaves half a million objects.
 
-    As often as ever: garbage holds compiled programs, and a process has room for so many of them.
+    A tenth as often as by default, for jax looks at its own garbage each time too; and often enough, for garbage holds
+    compiled programs, of which a process has room for so many.
     """
     gc.freeze()
+    gc.set_threshold(10 * gc.get_threshold()[0], *gc.get_threshold()[1:])
     gc.enable()
 
 
@@ -154,7 +156,14 @@ def _once() -> Iterator[None]:
             patch.setattr(f"pol_jax.{module}.ObservedSteps", once.observe_once)
         patch.setattr("pol_jax.verifying.trusted_program._text", once.text_once)
         patch.setattr("pol_jax.verifying.compilations.compile_step", once.compile_once)
+        patch.setattr("pol_jax.storage.stored_leaves._check_in_orbax", once.check_in_orbax_once)
         yield
+
+
+@pytest.fixture
+def in_orbax(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show each checkpoint to Orbax, whatever it was shown before."""
+    monkeypatch.setattr("pol_jax.storage.stored_leaves._check_in_orbax", once.check_in_orbax)
 
 
 @pytest.fixture(scope="module", autouse=True)

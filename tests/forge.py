@@ -65,6 +65,7 @@ class Forger:
         self.layout = Layout(self.commitment.state)
         self.rows: list[Row] = list(self._proof.rows())
         self.states = {step: self._leaves(step) for step in self._proof.checkpoints()}
+        self._stored = {step: _content(leaves) for step, leaves in self.states.items()}
 
     def _leaves(self, step: int) -> list[np.ndarray]:
         return [np.asarray(leaf) for leaf in self._proof.leaves(step)]
@@ -120,14 +121,20 @@ class Forger:
             run(program, tuple(jnp.array(leaf) for leaf in self.states[start]), inputs, follower)
 
     def write(self, **claimed: Any) -> None:
-        """Write everything back, hashed again; ``claimed`` overrides fields of the claim."""
+        """Write everything back, hashed again; ``claimed`` overrides fields of the claim.
+
+        A checkpoint that has what it had stays: Orbax takes longer to write one than all else takes.
+        """
         shutil.rmtree(self.root / DIRECTORY)
         segments = Segments(len(self.rows) - 1, self.commitment.schedule.interval)
         for segment in range(len(segments)):
             seal(self.root, segment, [self.rows[step] for step in segments.rows(segment)])
         for step, leaves in self.states.items():
-            shutil.rmtree(self.root / checkpoint_name(step), ignore_errors=True)
-            save_checkpoint(self.root, step, self.layout.spec, leaves)
+            folder, content = self.root / checkpoint_name(step), _content(leaves)
+            if content != self._stored.get(step) or not folder.is_dir():
+                shutil.rmtree(folder, ignore_errors=True)
+                save_checkpoint(self.root, step, self.layout.spec, leaves)
+                self._stored[step] = content
         self.write_documents(
             **{
                 "ledger_root": merkle.root([row.digest() for row in self.rows]).hex(),
@@ -158,6 +165,11 @@ class Forger:
         (self.root / STEP_FILE).write_bytes(artifact)
         digest = artifact_digest("step program", artifact).hex()
         self.commit_to(lambda plain: plain["program"].update(step=digest))
+
+
+def _content(leaves: Iterable[np.ndarray]) -> list[tuple[str, tuple[int, ...], bytes]]:
+    arrays = [np.asarray(leaf) for leaf in leaves]
+    return [(array.dtype.name, array.shape, array.tobytes()) for array in arrays]
 
 
 def take_stock(root: Path) -> None:

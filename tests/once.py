@@ -1,4 +1,4 @@
-"""What takes most of the tests' time is done once in each process for the same input: exports, audits, compilations.
+"""What takes most of the tests' time is done once for the same input: exports, audits, compilations, Orbax's reading.
 
 Hundreds of runs begin with the same few tasks. What an export or a load gives is a function of its input alone, which
 tests/training/test_export.py and tests/program test without this; and what a compilation gives, of the program, the
@@ -7,9 +7,12 @@ variant and jax's settings, which tests/verifying/test_compilations.py tests wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import jax
@@ -19,6 +22,8 @@ from pol_jax.program.artifact import Artifacts, Program, load_program
 from pol_jax.program.signature import Signature
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.mesh import Mesh
+from pol_jax.protocol.trees import LeafSpec
+from pol_jax.storage import stored_leaves
 from pol_jax.training.export import export_task, signature_of
 from pol_jax.training.records import record_spec
 from pol_jax.training.sources import fetch
@@ -42,6 +47,9 @@ MOST_COMPILED, MOST_OBSERVED = 60, 12
 
 _compiled: dict[tuple[Any, ...], tuple[Program, Compilation]] = {}
 _observed: dict[tuple[Any, ...], tuple[Program, ObservedSteps]] = {}
+
+check_in_orbax = stored_leaves._check_in_orbax
+_in_orbax: set[tuple[bytes, str]] = set()
 
 _exported: dict[tuple[Any, ...], tuple[Task, Artifacts]] = {}
 _signed: dict[tuple[Any, ...], tuple[Task, Signature]] = {}
@@ -81,6 +89,30 @@ def observe_once(program: Program, variants: Sequence[Variant]) -> ObservedSteps
         _observed[key] = program, ObservedSteps(program, variants)
         _leave_out_oldest(_observed, MOST_OBSERVED)
     return _observed[key][1].ordered(variants)
+
+
+def check_in_orbax_once(where: str, path: Path, expected: Mapping[tuple[str, ...], LeafSpec]) -> None:
+    """In place of `stored_leaves._check_in_orbax`: checkpoints with the same files are shown to Orbax once.
+
+    It starts an event loop for each, which takes longer than all else that is read of a small checkpoint. A refusal is
+    not remembered. A test that does something to this process, and nothing to the files, takes the fixture `in_orbax`.
+    """
+    key = _content(path), repr(sorted(expected.items()))
+    if key not in _in_orbax:
+        check_in_orbax(where, path, expected)
+        _in_orbax.add(key)
+
+
+def _content(folder: Path) -> bytes:
+    """Digest all that is in a folder: names, kinds and contents; of a large file, which one it is."""
+    digest = blake2b()
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        large = status.st_size > 2**20
+        kind = status.st_mode, status.st_size, (status.st_ino, status.st_mtime_ns) if large else ()
+        content = path.read_bytes() if S_ISREG(status.st_mode) and not large else b""
+        digest.update(repr((str(path.relative_to(folder)), kind)).encode() + content)
+    return digest.digest()
 
 
 def forget_programs() -> None:

@@ -103,6 +103,7 @@ def test_machine_that_fails_rejects_nothing(where: str, plain_proof: Path, monke
         assert "stage 6, state digests: cannot judge here: this machine can't read" in report.reasons[0]
 
 
+@pytest.mark.usefixtures("in_orbax")
 def test_a_checkpoint_that_orbax_has_no_thread_for_is_not_damaged(
     plain_proof: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
