@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections import UserDict
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from pol_jax.storage.checkpoint_names import checkpoint_name
 from pol_jax.storage.checkpoints import save_checkpoint
 from pol_jax.storage.inventory import take_inventory
 from pol_jax.storage.ledger import DIRECTORY, seal
-from pol_jax.storage.proof import open_proof
+from pol_jax.storage.proof import Proof, open_proof
 from pol_jax.training.committed_records import CommittedRecords
 from pol_jax.training.follower import Follower
 from pol_jax.training.inputs import step_inputs
@@ -44,6 +45,33 @@ from pol_jax.training.states import HostState, Layout
 from pol_jax.training.task import Source
 from pol_jax.training.witness import Witness
 from pol_jax.verifying.compilations import Variant, compile_step
+
+
+class _States(UserDict[int, Any]):
+    """The states of the checkpoints, by step. A checkpoint is read when somebody asks for it."""
+
+    def __init__(self, proof: Proof) -> None:
+        super().__init__(dict.fromkeys(proof.checkpoints()))
+        self._proof, self._stored = proof, dict[int, list[bytes]]()
+
+    def __getitem__(self, step: int) -> list[np.ndarray]:
+        leaves: list[np.ndarray] | None = self.data[step]
+        if leaves is None:
+            self.data[step] = leaves = [np.asarray(leaf) for leaf in self._proof.leaves(step)]
+            self._stored[step] = _content(leaves)
+        return leaves
+
+    def changed(self) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """Yield the states that are not those that were read or written last, which then are."""
+        for step, leaves in self.data.items():
+            if leaves is not None and (content := _content(leaves)) != self._stored.get(step):
+                self._stored[step] = content
+                yield step, leaves
+
+
+def _content(leaves: Iterable[np.ndarray]) -> list[bytes]:
+    arrays = [np.asarray(leaf) for leaf in leaves]
+    return [f"{array.dtype} {array.shape} ".encode() + array.tobytes() for array in arrays]
 
 
 class Forger:
@@ -64,11 +92,7 @@ class Forger:
         self.commitment, self.claim = self._proof.commitment, self._proof.claim
         self.layout = Layout(self.commitment.state)
         self.rows: list[Row] = list(self._proof.rows())
-        self.states = {step: self._leaves(step) for step in self._proof.checkpoints()}
-        self._stored = {step: _content(leaves) for step, leaves in self.states.items()}
-
-    def _leaves(self, step: int) -> list[np.ndarray]:
-        return [np.asarray(leaf) for leaf in self._proof.leaves(step)]
+        self.states = _States(self._proof)
 
     def change(self, step: int, /, **fields: Any) -> None:
         """Change fields of a row; ``loss`` stands for the bytes of one of its metrics."""
@@ -123,18 +147,15 @@ class Forger:
     def write(self, **claimed: Any) -> None:
         """Write everything back, hashed again; ``claimed`` overrides fields of the claim.
 
-        A checkpoint that has what it had stays: Orbax takes longer to write one than all else takes.
+        Checkpoints that nobody changed stay: Orbax takes longer to write one than all else takes.
         """
         shutil.rmtree(self.root / DIRECTORY)
         segments = Segments(len(self.rows) - 1, self.commitment.schedule.interval)
         for segment in range(len(segments)):
             seal(self.root, segment, [self.rows[step] for step in segments.rows(segment)])
-        for step, leaves in self.states.items():
-            folder, content = self.root / checkpoint_name(step), _content(leaves)
-            if content != self._stored.get(step) or not folder.is_dir():
-                shutil.rmtree(folder, ignore_errors=True)
-                save_checkpoint(self.root, step, self.layout.spec, leaves)
-                self._stored[step] = content
+        for step, leaves in self.states.changed():
+            shutil.rmtree(self.root / checkpoint_name(step), ignore_errors=True)
+            save_checkpoint(self.root, step, self.layout.spec, leaves)
         self.write_documents(
             **{
                 "ledger_root": merkle.root([row.digest() for row in self.rows]).hex(),
@@ -165,11 +186,6 @@ class Forger:
         (self.root / STEP_FILE).write_bytes(artifact)
         digest = artifact_digest("step program", artifact).hex()
         self.commit_to(lambda plain: plain["program"].update(step=digest))
-
-
-def _content(leaves: Iterable[np.ndarray]) -> list[tuple[str, tuple[int, ...], bytes]]:
-    arrays = [np.asarray(leaf) for leaf in leaves]
-    return [(array.dtype.name, array.shape, array.tobytes()) for array in arrays]
 
 
 def take_stock(root: Path) -> None:
