@@ -135,8 +135,8 @@ def pytest_configure() -> None:
 def pytest_collection_finish() -> None:
     """Look for garbage among what tests make, not among what was imported: jax alone leaves half a million objects.
 
-    Among new objects a tenth as often as by default, for jax looks at its own garbage each time too; among old ones nearly
-    as often, for garbage holds compiled programs, of which a process has room for so many.
+    Among new objects a tenth as often as by default, for jax looks at its own garbage each time too; among old ones
+    nearly as often, for garbage holds compiled programs, of which a process has room for so many.
     """
     gc.freeze()
     gc.set_threshold(7000, 10, 2)
