@@ -16,15 +16,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pol_jax.attesting.digests import sha256
 from pol_jax.judging.leaf_numbers import doubles, finite_distance, is_floating
 from pol_jax.program.artifact import Leaves, Program, executing
 from pol_jax.protocol.commitment import nbytes
 from pol_jax.protocol.distances import finite
+from pol_jax.protocol.encoding import record_digests
 from pol_jax.protocol.trees import HostLeaves, StateSpec
 from pol_jax.reports.dependence import Dependence
 from pol_jax.training.freed_memory import give_memory_back
 from pol_jax.training.inputs import StepInput
+from pol_jax.training.records import Batch, record_rows
 
 _Ends = tuple[Callable[[int], np.ndarray], HostLeaves]
 """The ends of a step are what gives a leaf of the state before it, by its place, and the state after it."""
@@ -66,11 +67,11 @@ def probe_dependence(program: Program, before: HostLeaves, given: StepInput) -> 
     given = replace(given, changed={})
     own = as_it_was, _execute(program, as_it_was, given)
     batch = batch_leaf = state = state_leaf = None
-    numbers = [np.asarray(leaf) for leaf in given.batch]
+    numbers = tuple(np.asarray(leaf) for leaf in given.batch)
     others = _other_batch(numbers)
     # A step that is compared with itself would seem to depend on nothing.
     if _differ(numbers, others):
-        other = replace(given, batch=tuple(others))
+        other = replace(given, batch=others)
         batch, batch_leaf = _least_change(spec, own, (as_it_was, _execute(program, as_it_was, other)))
         give_memory_back(nbytes(spec))
     if any(_differ([leaf], [rearranged(at)]) for at, leaf in enumerate(start)):
@@ -78,20 +79,15 @@ def probe_dependence(program: Program, before: HostLeaves, given: StepInput) -> 
     return Dependence(given.step, batch, batch_leaf, state, state_leaf)
 
 
-def _other_batch(batch: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _other_batch(batch: Batch) -> Batch:
     """Return the batch with its numbers in other places; the first record in all places, if records only change theirs.
 
     Sums over a batch are the same in any order of its records.
     """
-    moved = [_moved_on(leaf) for leaf in batch]
-    if _records(moved) == _records(batch):
-        return [np.repeat(leaf[:1], len(leaf), axis=0) for leaf in batch]
+    moved = tuple(map(_moved_on, batch))
+    if sorted(record_digests(record_rows(moved))) == sorted(record_digests(record_rows(batch))):
+        return tuple(np.repeat(leaf[:1], len(leaf), axis=0) for leaf in batch)
     return moved
-
-
-def _records(batch: Sequence[np.ndarray]) -> list[bytes]:
-    """Return the digests of the records of a batch, in an order that is not that of the batch."""
-    return sorted(sha256(b"".join(leaf.tobytes() for leaf in leaves)) for leaves in zip(*batch, strict=True))
 
 
 def _differ(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> bool:

@@ -7,8 +7,7 @@ the final state before anything is replayed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
+from collections.abc import Container
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -114,7 +113,7 @@ def verify_update(
     limits, check = limits_of(expected), partial(_check_files, root, opening, update, expected, seen)
     try:
         claim, final = check()
-        with _blaming_exchanged_files(check):
+        try:
             if opening is not None:
                 request = asked.of_opening(root, opening, limits, final)
                 report = verify_opening_apart(request, trusted=lambda *_: expected.programs, bounds=bounds)
@@ -122,6 +121,9 @@ def verify_update(
                 records = trusted.task.source if source is None else source
                 proof_request = asked.of_proof(root, secret, limits, final)
                 report = verify_proof_apart(proof_request, records, trusted=lambda *_: expected.programs, bounds=bounds)
+        except UsageError:
+            check()  # the worker may have exchanged its files since: then they are wrong, and the call is not
+            raise
     except _WrongFiles as refused:
         return UpdateResult(Verdict.REJECTED, str(refused), assignment.steps)
     return _result(report, claim, assignment)
@@ -148,20 +150,6 @@ def _check_files(
     except PolError as error:
         raise _WrongFiles(str(error)) from error
     return found
-
-
-@contextmanager
-def _blaming_exchanged_files(check: Callable[[], object]) -> Iterator[None]:
-    """Refuse files that the worker has exchanged since they were checked, where they look like a mistake of the call.
-
-    Raises:
-        _WrongFiles: they don't pass the check any more.
-    """
-    try:
-        yield
-    except UsageError:
-        check()
-        raise
 
 
 def check_claim(

@@ -31,6 +31,16 @@ def round_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def stamped(signed: Path, tmp_path: Path, authority: Authority) -> Path:
+    """A signed proof with a timestamp of today over its claim."""
+    proof = tmp_path / "proof"
+    shutil.copytree(signed / "proof", proof)
+    envelope = (proof / "attestations/claim.dsse.json").read_bytes()
+    (proof / "attestations/claim.tsr").write_bytes(authority.answer(make_request(envelope)))
+    return proof
+
+
 def test_a_round_draws_as_its_randomness_does(plain_proof: Path, tmp_path: Path, round_file: Path) -> None:
     by_round = pol("challenge", plain_proof, "--nonce-round", round_file)
     by_nonce = pol("challenge", plain_proof, "--nonce", ROUND["randomness"])
@@ -60,30 +70,20 @@ def test_a_report_on_a_proof_names_the_round_and_the_inventory(
 
 
 def test_a_round_that_the_claim_s_timestamp_does_not_call_for(
-    signed: Path, tmp_path: Path, round_file: Path, authority: Authority
+    stamped: Path, round_file: Path, authority: Authority
 ) -> None:
     """The prover may have known a round of 2023 when they made the claim."""
-    proof = tmp_path / "proof"
-    shutil.copytree(signed / "proof", proof)
-    envelope = (proof / "attestations/claim.dsse.json").read_bytes()
-    (proof / "attestations/claim.tsr").write_bytes(authority.answer(make_request(envelope)))
-    for command in (("verify", proof, *TASK), ("challenge", proof)):
+    for command in (("verify", stamped, *TASK), ("challenge", stamped)):
         refused = pol(*command, "--nonce-round", round_file, "--tsa-roots", authority.root)
         assert refused.exit_code == 2, refused.output
         assert "is round 1000 of drand chain 52db9ba7" in refused.stderr
         assert "the first after the claim's timestamp of" in refused.stderr
 
 
-def test_a_claim_of_an_unknown_authority_is_not_rejected(
-    signed: Path, tmp_path: Path, round_file: Path, authority: Authority
-) -> None:
+def test_a_claim_of_an_unknown_authority_is_not_rejected(stamped: Path, tmp_path: Path, round_file: Path) -> None:
     """Its timestamp shows nothing to this verifier, and may be true all the same."""
-    proof = tmp_path / "proof"
-    shutil.copytree(signed / "proof", proof)
-    envelope = (proof / "attestations/claim.dsse.json").read_bytes()
-    (proof / "attestations/claim.tsr").write_bytes(authority.answer(make_request(envelope)))
     known = Authority(tmp_path / "known", name="Known")
-    for command in (("verify", proof, *TASK), ("challenge", proof)):
+    for command in (("verify", stamped, *TASK), ("challenge", stamped)):
         found = pol(*command, "--nonce-round", round_file, "--tsa-roots", known.root)
         assert (found.exit_code, "not a timestamp of" in found.stderr) == (3, True), found.output
 

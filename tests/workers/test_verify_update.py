@@ -288,7 +288,6 @@ def test_gigabytes_are_refused_by_their_size(name: str, words: str, answer_copy:
 
 
 @pytest.mark.usefixtures("in_process")
-@pytest.mark.usefixtures("in_process")
 def test_files_that_go_after_they_were_checked_raise_nothing(
     answer: Answer, answer_copy: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,6 +308,7 @@ def test_files_that_go_after_they_were_checked_raise_nothing(
         (tmp_path / "opening").write_bytes(b"any")
 
 
+@pytest.mark.usefixtures("in_process")
 def test_an_opening_of_gigabytes_is_refused_by_its_size(answer: Answer, tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"")
     os.truncate(tmp_path / "large", 2**40)
