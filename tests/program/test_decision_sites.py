@@ -43,6 +43,18 @@ def test_what_rounding_can_not_decide_has_no_site(function: Callable[..., Any]) 
     assert decisions_of(function, MATRIX).sites == []
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: jnp.where(lax.fori_loop(0, 3, lambda _, y: jnp.sin(y), jnp.float32(1)) > 0.5, x, 0),
+        lambda x: lax.rng_bit_generator(jnp.zeros(4, jnp.uint32), (8,))[1].astype(jnp.float32) > 3,
+    ],
+    ids=["loop", "draw"],
+)
+def test_what_a_loop_or_a_draw_makes_of_constants_is_computed(function: Callable[..., Any]) -> None:
+    assert [each.operation for each in decisions_of(function, MATRIX).sites] == ["stablehlo.compare"]
+
+
 def test_a_value_has_one_number_however_often_it_is_compared() -> None:
     def function(x: jax.Array) -> tuple[jax.Array, ...]:
         y = jnp.tanh(x)
