@@ -50,7 +50,7 @@ def test_extrema_over_one_device_are_its_own_values(dtype: Any) -> None:
 
     mapped = jax.shard_map(extrema, mesh=mesh, in_specs=(whole,), out_specs=(whole, whole))
     x = np.arange(-3, 3).astype(dtype)
-    x[1:4] = (-(2**31), 2**31 - 1, 0) if dtype is np.int32 else (np.nan, np.inf, -np.inf)
+    x[1:4] = (-(2**31), 2**31 - 1, 2**24 + 1) if dtype is np.int32 else (np.nan, np.inf, -np.inf)
     for found in jax.jit(exact(mapped))(x):
         assert found.dtype == dtype
         np.testing.assert_array_equal(np.asarray(found, np.float64), np.asarray(x, np.float64))
