@@ -50,6 +50,7 @@ from pol_jax.protocol.policies import AllSegments, ListedSteps  # noqa: E402
 from pol_jax.proving.choices import Choices  # noqa: E402
 from pol_jax.proving.opener import open_steps  # noqa: E402
 from pol_jax.proving.train import train  # noqa: E402
+from pol_jax.proving.witness_interval import Costs  # noqa: E402
 from pol_jax.reports.report import Report  # noqa: E402
 from pol_jax.sandbox.compiled_programs import prune  # noqa: E402
 from pol_jax.storage.openings import write_opening  # noqa: E402
@@ -157,6 +158,17 @@ def _once() -> Iterator[None]:
         patch.setattr("pol_jax.verifying.trusted_program._text", once.text_once)
         patch.setattr("pol_jax.verifying.compilations.compile_step", once.compile_once)
         patch.setattr("pol_jax.storage.stored_leaves._check_in_orbax", once.check_in_orbax_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _digests_take_no_time() -> Iterator[None]:
+    """Let the default witness interval be 1, however busy this machine is: it follows from a measurement.
+
+    Two runs with the same seed would have two claims. tests/proving/test_witness_interval.py tests the measurement.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pol_jax.proving.commit.measure", lambda *_: Costs(step=0.0, waiting=0.0))
         yield
 
 

@@ -152,7 +152,7 @@ def test_proof_of_another_jax_verifies_by_tolerance(
     # Of a few steps, little is known of what choices near ties did in the others: a verdict takes some more.
     asked = ("--steps", ",".join(map(str, (*range(1, steps, 3), steps))))
     made = prover(
-        ("train", task, "--out", "p", "--steps", steps, "--interval", steps // 2),
+        ("train", task, "--out", "p", "--steps", steps, "--interval", steps // 2, "--witness-interval", 1),
         ("open", "p", *asked, "--out", "o", "--task", task),
     )
     assert made == [0, 0]
