@@ -153,6 +153,8 @@ def _once() -> Iterator[None]:
         for module in once.EXPORTERS:
             patch.setattr(f"pol_jax.{module}.export_task", once.export_once)
             patch.setattr(f"pol_jax.{module}.signature_of", once.signature_once)
+        for module in once.AUDITORS:
+            patch.setattr(f"pol_jax.{module}.audit", once.audit_once)
         for module in once.OBSERVERS:
             patch.setattr(f"pol_jax.{module}.ObservedSteps", once.observe_once)
         patch.setattr("pol_jax.verifying.trusted_program._text", once.text_once)

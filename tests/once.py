@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from pol_jax.program.artifact import Artifacts, Program, load_program
+from pol_jax.program.audit import Audit, audit
 from pol_jax.program.signature import Signature
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.mesh import Mesh
@@ -40,6 +41,7 @@ text_once = lru_cache(maxsize=32)(trusted_program._text)
 
 LOADERS = ("storage.proof", "verifying.opening_checks", "proving.trial")
 EXPORTERS = ("proving.commit", "verifying.trusted_program", "workers.trusted_task")
+AUDITORS = ("training.export", "program.artifact")
 OBSERVERS = ("verifying.numeric_comparison", "proving.decision_log")
 
 MOST_COMPILED, MOST_OBSERVED = 60, 12
@@ -53,6 +55,16 @@ _in_orbax: set[tuple[bytes, str]] = set()
 
 _exported: dict[tuple[Any, ...], tuple[Task, Artifacts]] = {}
 _signed: dict[tuple[Any, ...], tuple[Task, Signature]] = {}
+_audited: dict[tuple[Any, ...], Audit] = {}
+
+
+def audit_once(exported: jax.export.Exported, prng: str = "threefry2x32", *, for_mesh: bool = False) -> Audit:
+    """In place of `audit`: who exports a program and who loads it look at the same one. A refusal is not remembered."""
+    described = tuple(exported.module_kept_var_idx), len(exported.out_avals)
+    key = (blake2b(exported.mlir_module_serialized).digest(), *described, prng, for_mesh)
+    if key not in _audited:
+        _audited[key] = audit(exported, prng, for_mesh=for_mesh)
+    return _audited[key]
 
 
 def export_once(task: Task, signature: Signature, limits: Limits | None = None) -> Artifacts:
