@@ -25,7 +25,7 @@ from jaxtyping import install_import_hook, jaxtyped
 ROOT = Path(__file__).parent.parent
 SCOPE = jaxtyped("context")
 
-MOST_CALLS = 1000
+MOST_CALLS = 5000
 """Of a function in one process are checked."""
 
 
