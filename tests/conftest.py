@@ -31,6 +31,7 @@ if "POL_UNCHECKED_ANNOTATIONS" not in os.environ:  # one interpreter checks them
 import forked_children  # noqa: E402
 import intervened_runs  # noqa: E402
 import once  # noqa: E402
+import stored_programs  # noqa: E402
 import tiny  # noqa: E402
 import unsandboxed  # noqa: E402
 from fine_tuned import WEIGHTS, tune  # noqa: E402
@@ -153,6 +154,7 @@ def _once() -> Iterator[None]:
         for module in once.EXPORTERS:
             patch.setattr(f"pol_jax.{module}.export_task", once.export_once)
             patch.setattr(f"pol_jax.{module}.signature_of", once.signature_once)
+        patch.setattr("pol_jax.training.traced._exported", stored_programs.exported)
         for module in once.AUDITORS:
             patch.setattr(f"pol_jax.{module}.audit", once.audit_once)
         for module in once.OBSERVERS:

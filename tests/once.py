@@ -17,9 +17,10 @@ from typing import Any
 
 import jax
 import numpy as np
+import stored_programs
 
 from pol_jax.program.artifact import Artifacts, Program, load_program
-from pol_jax.program.audit import Audit, audit
+from pol_jax.program.audit import Audit
 from pol_jax.program.signature import Signature
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.mesh import Mesh
@@ -59,19 +60,26 @@ _audited: dict[tuple[Any, ...], Audit] = {}
 
 
 def audit_once(exported: jax.export.Exported, prng: str = "threefry2x32", *, for_mesh: bool = False) -> Audit:
-    """In place of `audit`: who exports a program and who loads it look at the same one. A refusal is not remembered."""
+    """In place of `audit`: who exports a program and who loads it look at the same one, here or elsewhere."""
     described = tuple(exported.module_kept_var_idx), len(exported.out_avals)
     key = (blake2b(exported.mlir_module_serialized).digest(), *described, prng, for_mesh)
     if key not in _audited:
-        _audited[key] = audit(exported, prng, for_mesh=for_mesh)
+        _audited[key] = stored_programs.audited(exported, prng, for_mesh)
     return _audited[key]
 
 
 def export_once(task: Task, signature: Signature, limits: Limits | None = None) -> Artifacts:
-    """In place of `export_task`: a task of the same functions over like records is exported once."""
+    """In place of `export_task`: a task of the same functions over like records is exported once.
+
+    What another process has exported, or an earlier run, is read from its file.
+    """
     key = (*_key(task), task.arithmetic, signature, limits)
     if key not in _exported:
-        _exported[key] = task, export_task(task, signature, limits)  # the functions live on, and so do their numbers
+        with stored_programs.read():
+            _exported[key] = (
+                task,
+                export_task(task, signature, limits),
+            )  # the functions live on, and so do their numbers
     return _exported[key][1]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable
-from functools import cache, partial
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from subprocess import PIPE
 
 import jax
 import msgspec
@@ -84,24 +85,32 @@ def test_any_state_and_records_can_be_opened(
 
 
 COMMANDS = """
-import json, sys
+import json, os, sys
 from unittest.mock import patch
 from in_process import serving_thread
 from pol_jax.cli.main import main
 
-codes = []
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
 with patch("pol_jax.sandbox.apart.child_process", serving_thread):
-    for command in json.loads(sys.argv[1]):
-        sys.argv[1:] = command
-        try:
-            main()
-        except SystemExit as end:
-            codes.append(end.code or 0)
-        else:
-            codes.append(0)
-print(json.dumps(codes), file=sys.stderr)
+    for line in sys.stdin:
+        folder, commands = json.loads(line)
+        os.chdir(folder)
+        codes = []
+        for command in commands:
+            sys.argv[1:] = command
+            try:
+                main()
+            except SystemExit as end:
+                codes.append(end.code or 0)
+            else:
+                codes.append(0)
+        print(json.dumps(codes), file=answers, flush=True)
 """
 """Commands that one interpreter runs, one after the other; it verifies by itself, since what is tested is its jax."""
+
+Run = Callable[..., list[int]]
+"""This function runs commands of the command line in the current directory, and returns their exit codes."""
 
 
 @cache
@@ -123,32 +132,46 @@ LEFT_OPEN = ("they decide the result", "single steps can be judged more sharply"
 """Why a run of ten steps is left open where its single steps pass; which processors leave it open differs."""
 
 
-def _here(*commands: tuple[object, ...]) -> list[int]:
+def run_here(*commands: tuple[object, ...]) -> list[int]:
     return [pol(*map(str, command)).exit_code for command in commands]
 
 
-def _under(python: Path, *commands: tuple[object, ...]) -> list[int]:
-    """Exit codes of commands that another interpreter runs."""
-    run = [str(python), "-c", COMMANDS, json.dumps([[str(word) for word in command] for command in commands])]
+@pytest.fixture(scope="module")
+def run_there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Runs commands in one process of another interpreter."""
+    other = other_python()
+    if other is None:
+        pytest.skip("no second interpreter with another jax: make .venv-3.12, or set POL_OTHER_PYTHON")
     environment = os.environ | {"PYTHONPATH": f"{TESTS}:{ROOT}"}  # one cache: its keys name the version of jax
-    done = subprocess.run(run, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stdout + done.stderr
-    codes: list[int] = json.loads(done.stderr.splitlines()[-1])
-    return codes
+    said = tmp_path_factory.mktemp("other") / "said"
+    with (
+        said.open("w") as output,
+        subprocess.Popen(
+            [other, "-c", COMMANDS], stdin=PIPE, stdout=PIPE, stderr=output, text=True, env=environment
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asked, answers = process.stdin, process.stdout
+
+        def run(*commands: tuple[object, ...]) -> list[int]:
+            print(json.dumps([str(Path.cwd()), [[*map(str, command)] for command in commands]]), file=asked, flush=True)
+            codes: list[int] = json.loads(answers.readline() or pytest.fail(said.read_text()))
+            return codes
+
+        yield run
+        asked.close()
 
 
 @pytest.mark.parametrize("proved_here", [True, False], ids=["proved here", "proved there"])
 @pytest.mark.parametrize(("task", "steps"), [("tiny:linen", 12), ("digits", 20)])
 @pytest.mark.usefixtures("in_process")
 def test_proof_of_another_jax_verifies_by_tolerance(
-    task: str, steps: int, proved_here: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    task: str, steps: int, proved_here: bool, run_there: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proof of one version of jax is accepted under the other: as a directory, and opened, with the claim alone."""
-    other = other_python()
-    if other is None:
-        pytest.skip("no second interpreter with another jax: make .venv-3.12, or set POL_OTHER_PYTHON")
     monkeypatch.chdir(tmp_path)
-    prover, verifier = (_here, partial(_under, other)) if proved_here else (partial(_under, other), _here)
+    prover, verifier = (run_here, run_there) if proved_here else (run_there, run_here)
     # Of a few steps, little is known of what choices near ties did in the others: a verdict takes some more.
     asked = ("--steps", ",".join(map(str, (*range(1, steps, 3), steps))))
     made = prover(
