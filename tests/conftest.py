@@ -88,7 +88,7 @@ MAY_DIFFER = (
 Others say so themselves: ``@pytest.mark.interpreter``.
 """
 
-WAITING = ("proving/test_pods.py", "test_notebooks.py", "cli/test_interrupted_train.py")
+WAITING = ("proving/test_pods.py", "test_notebooks.py", "cli/test_interrupted_train.py", "backends/")
 
 MOST_MAPPINGS = 25_000
 
@@ -162,6 +162,7 @@ def _once() -> Iterator[None]:
         patch.setattr("pol_jax.verifying.trusted_program._text", once.text_once)
         patch.setattr("pol_jax.verifying.compilations.compile_step", once.compile_once)
         patch.setattr("pol_jax.storage.stored_leaves._check_in_orbax", once.check_in_orbax_once)
+        patch.setattr("pol_jax.storage.checkpoint_writer.CheckpointWriter.save", once.save_for_orbax)
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from pol_jax.protocol.opening import Opening
 from pol_jax.proving.opener import open_steps
 from pol_jax.storage.proof import open_proof
 
+AS_IT_COMES = (Backend("cpu", "cpu"),)
+
 
 @pytest.fixture(scope="session")
 def opening(plain_proof: Path) -> Opening:
@@ -31,18 +34,38 @@ def workload(opening: Opening) -> Workload:
 
 
 @pytest.fixture(scope="session")
+def ran() -> dict[str, runner.BackendRun]:
+    """What the processes gave, by the backend's name."""
+    return {}
+
+
+def compare_once(workload: Workload, backends: Sequence[Backend], ran: dict[str, Any]) -> Results:
+    """Compare backends, each of which is started once."""
+
+    def run(backend: Backend, *arguments: Any) -> Any:
+        if backend.name not in ran:
+            ran[backend.name] = runner.run_backend(backend, *arguments)
+        return ran[backend.name]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "run_backend", run)
+        return compare_backends(workload, backends, machine="here")
+
+
+@pytest.fixture(scope="session")
+def as_it_comes(workload: Workload, ran: dict[str, runner.BackendRun]) -> Results:
+    """What this machine makes of the opening without any option."""
+    return compare_once(workload, AS_IT_COMES, ran)
+
+
+@pytest.fixture(scope="session")
 def measured(
-    workload: Workload, tmp_path_factory: pytest.TempPathFactory
+    workload: Workload, ran: dict[str, runner.BackendRun], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Results, dict[str, runner.BackendRun]]:
     """What this machine makes of the opening, failures of every kind among it; and what the processes gave."""
-    ran: dict[str, Any] = {}
-
-    def remember(backend: Backend, *arguments: Any) -> Any:
-        return ran.setdefault(backend.name, runner.run_backend(backend, *arguments))
-
     folder = tmp_path_factory.mktemp("interpreters")
     backends = (
-        Backend("cpu", "cpu"),
+        *AS_IT_COMES,
         Backend("cpu, no optimisation", "cpu", ("--xla_backend_optimization_level=0",)),
         Backend("no such flag", "cpu", ("--xla_no_such_flag=1",)),
         Backend("cuda", "cuda"),
@@ -52,9 +75,7 @@ def measured(
         Backend("says nothing", "cpu", python=interpreter(folder / "silent", "exit 0")),
         Backend("no jax", "cpu", python=interpreter(folder / "bare", "echo 'ModuleNotFoundError: jax' >&2; exit 1")),
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "run_backend", remember)
-        return compare_backends(workload, backends, machine="here"), ran
+    return compare_once(workload, backends, ran), ran
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ from pol_jax.backends.workload import Workload
 
 
 @pytest.mark.interpreter
-def test_as_it_comes_this_machine_gives_the_prover_s_bits(results: Results) -> None:
-    found = outcome(results, "cpu")
+def test_as_it_comes_this_machine_gives_the_prover_s_bits(as_it_comes: Results) -> None:
+    found = outcome(as_it_comes, "cpu")
     assert (found.status, found.repeats) == ("ran", True)
     assert [(each.kind, each.start, each.stop) for each in found.reproductions] == [
         *(("step", step - 1, step) for step in STEPS),

@@ -49,6 +49,7 @@ def writer(tmp_path: Path) -> CheckpointWriter:
     return writer
 
 
+@pytest.mark.usefixtures("in_orbax")
 def test_later_checkpoints_are_as_orbax_writes_them(tmp_path: Path, writer: CheckpointWriter) -> None:
     writer.save(6, state_of(6))
     (tmp_path / "orbax").mkdir()
