@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from pol_jax.errors import BackendError, UsageError, printable
 from pol_jax.protocol.trees import StateSpec, split_pointer
+
+version = cache(metadata.version)  # it reads files, and is asked for each checkpoint
 
 ORBAX_VERSION: Final = ("0", "12")
 """This is the major and minor version of Orbax that was tried."""
