@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from red_team.modes import MODES
 from red_team.tally import Tally
 
@@ -17,6 +15,8 @@ COLOURS = {"accepted": "#c0392b", "inconclusive": "#e0b84c", "rejected": "#2e7d4
 def draw_scoreboard(tallies: Mapping[str, Tally], path: Path) -> None:
     """Draw the worst that each verifier said of each attack in any trial; accepted is red."""
     columns = ("paper's rule", *MODES)
+    from matplotlib.figure import Figure  # takes half a second to import
+
     figure = Figure(figsize=(1.1 * len(columns) + 3, 0.28 * len(tallies) + 1.2), layout="constrained")
     axes = figure.subplots()
     for row, tally in enumerate(tallies.values()):

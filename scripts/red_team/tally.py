@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from scipy.stats import binomtest
 
 from pol_jax.files import write_whole
 from red_team.modes import Judged
@@ -70,6 +69,8 @@ class Missed(msgspec.Struct):
     @property
     def interval(self) -> tuple[float, float]:
         """Return the 95% confidence interval of the measured rate (Clopper and Pearson)."""
+        from scipy.stats import binomtest  # takes a second to import
+
         found = binomtest(self.missed, self.draws).proportion_ci()
         return float(found.low), float(found.high)
 

@@ -14,7 +14,6 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from scipy.stats import binomtest
 
 from pol_jax import Source, Verdict, open_proof
 from pol_jax.protocol.challenge import challenged_steps, draw_steps
@@ -43,6 +42,8 @@ class Missed:
     @property
     def interval(self) -> tuple[float, float]:
         """Return the 95% confidence interval of the rate (Clopper and Pearson)."""
+        from scipy.stats import binomtest  # takes a second to import
+
         found = binomtest(self.missed, self.drawn).proportion_ci()
         return float(found.low), float(found.high)
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from figures.drawing import COLOURS, DASHES, MARKERS
-from matplotlib.figure import Figure
 
 from untrusted.tables import ALONE, Found
 
 
 def draw(found: Mapping[str, Found], path: Path) -> None:
     """Draw a panel for each data set, and a line for each way to aggregate."""
+    from matplotlib.figure import Figure  # takes half a second to import
+
     figure = Figure(figsize=(5.2 * len(found), 4), layout="constrained")
     panels = figure.subplots(1, len(found), squeeze=False)[0]
     for axes, (name, rows) in zip(panels, found.items(), strict=True):

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
 from pol_jax.errors import DataDirectoryError
 from pol_jax.files import user_cache
@@ -15,6 +14,8 @@ from pol_jax.tasks import digits_data
 
 
 def test_the_digits_are_divided_into_train_and_test(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from sklearn.datasets import load_digits  # takes a second to import
+
     sources = {split: digits_data.load_digits(split, tmp_path) for split in ("train", "test")}
     sets = {split: source.records_at(np.arange(len(source))) for split, source in sources.items()}
     assert capfd.readouterr() == ("", "")

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import ks_2samp
 from strategies import law
 
 from pol_jax.program.artifact import Program
@@ -94,6 +93,8 @@ def test_what_was_not_drawn_fails_the_test(layered: tuple[Program, Commitment]) 
 @law(60)
 @given(st.integers(2, 300), st.floats(0.0, 2.0), st.integers(0, 1000), st.booleans())
 def test_p_values_are_those_of_scipy(size: int, shift: float, seed: int, ties: bool) -> None:
+    from scipy.stats import ks_2samp  # takes a second to import
+
     draw = np.random.default_rng(seed)
     a, b = draw.normal(size=size), shift + draw.normal(size=size)
     if ties:
@@ -103,6 +104,8 @@ def test_p_values_are_those_of_scipy(size: int, shift: float, seed: int, ties: b
 
 @pytest.mark.parametrize("shift", [0.0, 0.01, 0.02])
 def test_p_values_of_large_samples_are_near_the_asymptotic_ones(shift: float) -> None:
+    from scipy.stats import ks_2samp  # takes a second to import
+
     draw = np.random.default_rng(5)
     a, b = draw.normal(size=2**16), shift + draw.normal(size=2**16)
     assert two_sample_p_value(a, b) == pytest.approx(ks_2samp(a, b, method="asymp").pvalue, rel=0.02)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
 from pol_jax.errors import UsageError
 from pol_jax.protocol.challenge import challenged_steps
@@ -35,5 +34,7 @@ def test_false_steps_are_met_at_the_announced_rate(share: float, steps: int, fra
         not false_steps.isdisjoint(challenged_steps(policy, steps, number.to_bytes(32, "big"), b"nonce"))
         for number in range(runs)
     )
+    from scipy.stats import binomtest  # takes a second to import
+
     measured = binomtest(met, runs).proportion_ci(0.999)
     assert measured.low <= policy.confidence <= measured.high, (met / runs, policy.confidence)
