@@ -101,8 +101,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than processors: some tests wait for other processes most of their time."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than processors: some tests wait for other processes most of their time."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
