@@ -29,14 +29,15 @@ import numpy as np
 from jax.extend import core
 from places import ROOT
 
+from pol_jax.program.artifact import PLATFORMS
 from pol_jax.program.audit import Audit, audit
 from pol_jax.training import traced
 from pol_jax.training.host_calls import names_mesh
 
 export = traced._exported
 
-_LOWERING: Final = ("pol_jax/training/traced.py", "pol_jax/training/portable_linalg.py")
-"""Modules that say how a traced function is lowered."""
+_LOWERING: Final = tuple(f"pol_jax/training/{name}.py" for name in ("traced", "host_calls", "portable_linalg"))
+"""Modules that say what is refused, and how a traced function is lowered."""
 
 _AUDIT: Final = tuple(f"pol_jax/program/{name}.py" for name in ("audit", "dataflow", "operations", "stablehlo"))
 """Modules that an audit is made by."""
@@ -111,7 +112,7 @@ def export_digest(jitted: Any, *args: Any) -> str:
     settings = {name: str(getattr(jax.config, name, value)) for name, value in jax.config.values.items()}
     settings.pop("jax_compilation_cache_dir", None)
     writer = _Writer()
-    writer.write((_versions((*_LOWERING, "tests/stored_programs.py")), settings))
+    writer.write((_versions((*_LOWERING, "tests/stored_programs.py")), PLATFORMS, settings))
     writer.write((found.fun_name, str(found.in_tree), str(found.out_tree), str(found.args_info), str(found.out_info)))
     writer.write([(name, repr(value)) for name, value in sorted(found._params.items()) if name != "jaxpr"])
     writer.write(found.jaxpr)
