@@ -20,7 +20,6 @@ import numpy as np
 import stored_programs
 
 from pol_jax.program.artifact import Artifacts, Program, load_program
-from pol_jax.program.audit import Audit
 from pol_jax.program.signature import Signature
 from pol_jax.protocol.limits import Limits
 from pol_jax.protocol.mesh import Mesh
@@ -57,19 +56,10 @@ _observed: dict[tuple[Any, ...], tuple[Program, ObservedSteps]] = {}
 check_in_orbax = stored_leaves._check_in_orbax
 _save = CheckpointWriter.save
 _in_orbax: set[tuple[bytes, str]] = set()
+_written: set[tuple[str, bool]] = set()
 
 _exported: dict[tuple[Any, ...], tuple[Task, Artifacts]] = {}
 _signed: dict[tuple[Any, ...], tuple[Task, Signature]] = {}
-_audited: dict[tuple[Any, ...], Audit] = {}
-
-
-def audit_once(exported: jax.export.Exported, prng: str = "threefry2x32", *, for_mesh: bool = False) -> Audit:
-    """In place of `audit`: who exports a program and who loads it look at the same one, here or elsewhere."""
-    described = tuple(exported.module_kept_var_idx), len(exported.out_avals)
-    key = (blake2b(exported.mlir_module_serialized).digest(), *described, prng, for_mesh)
-    if key not in _audited:
-        _audited[key] = stored_programs.audited(exported, prng, for_mesh)
-    return _audited[key]
 
 
 def export_once(task: Task, signature: Signature, limits: Limits | None = None) -> Artifacts:
@@ -80,10 +70,8 @@ def export_once(task: Task, signature: Signature, limits: Limits | None = None) 
     key = (*_key(task), task.arithmetic, signature, limits)
     if key not in _exported:
         with stored_programs.read():
-            _exported[key] = (
-                task,
-                export_task(task, signature, limits),
-            )  # the functions live on, and so do their numbers
+            made = export_task(task, signature, limits)
+        _exported[key] = task, made  # the functions live on, and so do their numbers
     return _exported[key][1]
 
 
@@ -130,9 +118,13 @@ def check_in_orbax_once(where: str, path: Path, expected: Mapping[tuple[str, ...
 def save_for_orbax(writer: CheckpointWriter, step: int, leaves: Sequence[np.ndarray | jax.Array]) -> None:
     """In place of `CheckpointWriter.save`: what it wrote need not be shown to Orbax, as long as nobody changes it.
 
-    That Orbax finds the states in it, tests/storage/test_checkpoint_writer.py tests without this.
+    The first checkpoints of each specification are, those that Orbax writes and those in the same form: in all others
+    only the numbers differ.
     """
+    kind = repr(writer._spec), writer._notes is None
     _save(writer, step, leaves)
+    if kind not in _written:
+        return _written.add(kind)
     named = zip(escaped_names(writer._spec), writer._spec, strict=True)
     expected = {name: leaf for name, leaf in named if 0 not in leaf.shape}
     _in_orbax.add((_content(writer._root / checkpoint_name(step)), repr(sorted(expected.items()))))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -33,6 +34,9 @@ from pol_jax.program.artifact import PLATFORMS
 from pol_jax.program.audit import Audit, audit
 from pol_jax.training import traced
 from pol_jax.training.host_calls import names_mesh
+
+folder = Path(tempfile.gettempdir())
+"""Where the files are; conftest.py says it."""
 
 export = traced._exported
 
@@ -79,8 +83,11 @@ def exported(jitted: Any, name: str, *args: Any) -> tuple[jax.export.Exported, b
     return made, divided
 
 
-def audited(program: jax.export.Exported, prng: str, for_mesh: bool) -> Audit:
-    """Return the audit of a program, made now or read from a file. A refusal is not remembered."""
+def audited(program: jax.export.Exported, prng: str = "threefry2x32", *, for_mesh: bool = False) -> Audit:
+    """In place of `audit`: a program that was audited before, here or elsewhere, is not audited again.
+
+    A refusal is not remembered.
+    """
     described = tuple(program.module_kept_var_idx), len(program.out_avals), prng, for_mesh, _versions(_AUDIT)
     content = program.mlir_module_serialized + repr(described).encode()
     path = _path("audit", blake2b(content, digest_size=20).hexdigest())
@@ -92,12 +99,12 @@ def audited(program: jax.export.Exported, prng: str, for_mesh: bool) -> Audit:
 
 
 def _path(kind: str, name: str) -> Path:
-    return Path(os.environ["JAX_COMPILATION_CACHE_DIR"]) / f"{name}-{kind}-cache"
+    return folder / f"{name}-{kind}-cache"
 
 
 def _keep(path: Path, content: bytes) -> None:
     """Write a file at once, for others may be writing the same."""
-    unfinished = path.with_name(f"{path.name}-{os.getpid()}-{get_ident()}")
+    unfinished = path.with_name(f"{os.getpid()}-{get_ident()}-{path.name}")
     unfinished.write_bytes(content)
     unfinished.replace(path)
 

@@ -14,9 +14,9 @@ COLOURS = {"accepted": "#c0392b", "inconclusive": "#e0b84c", "rejected": "#2e7d4
 
 def draw_scoreboard(tallies: Mapping[str, Tally], path: Path) -> None:
     """Draw the worst that each verifier said of each attack in any trial; accepted is red."""
-    columns = ("paper's rule", *MODES)
     from matplotlib.figure import Figure  # takes half a second to import
 
+    columns = ("paper's rule", *MODES)
     figure = Figure(figsize=(1.1 * len(columns) + 3, 0.28 * len(tallies) + 1.2), layout="constrained")
     axes = figure.subplots()
     for row, tally in enumerate(tallies.values()):

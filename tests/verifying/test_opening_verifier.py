@@ -161,6 +161,7 @@ def run_there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
         yield run
         asked.close()
+        assert process.wait() == 0, said.read_text()
 
 
 @pytest.mark.parametrize("proved_here", [True, False], ids=["proved here", "proved there"])

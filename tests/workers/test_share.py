@@ -27,6 +27,8 @@ def test_no_challenge_costs_more(share: float, steps: int, fraction: float) -> N
 @pytest.mark.parametrize(("share", "steps", "fraction"), [(0.1, 100, 0.05), (0.25, 20, 0.1), (0.5, 40, 0.02)])
 def test_false_steps_are_met_at_the_announced_rate(share: float, steps: int, fraction: float) -> None:
     """Of false steps between the first and the last one, over the claims that a forger may come with."""
+    from scipy.stats import binomtest  # takes a second to import
+
     policy = steps_within(share, steps, fraction)
     false_steps = set(range(2, 2 + false_segments(steps, fraction)))
     runs = 2000
@@ -34,7 +36,5 @@ def test_false_steps_are_met_at_the_announced_rate(share: float, steps: int, fra
         not false_steps.isdisjoint(challenged_steps(policy, steps, number.to_bytes(32, "big"), b"nonce"))
         for number in range(runs)
     )
-    from scipy.stats import binomtest  # takes a second to import
-
     measured = binomtest(met, runs).proportion_ci(0.999)
     assert measured.low <= policy.confidence <= measured.high, (met / runs, policy.confidence)
