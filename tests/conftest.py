@@ -105,6 +105,15 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Read no file without such a test, where these alone are asked for: to import them all takes seconds."""
+    if config.option.markexpr != "interpreter" or not collection_path.match("test_*.py"):
+        return None
+    if collection_path.relative_to(TESTS).as_posix().startswith(MAY_DIFFER):
+        return None
+    return True if "mark.interpreter" not in collection_path.read_text(encoding="utf-8") else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark those; what waits most comes first, beside all that computes."""
     items.sort(key=lambda item: not item.path.relative_to(TESTS).as_posix().startswith(WAITING))
@@ -149,21 +158,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _once() -> Iterator[None]:
     """Export a task, and load and compile a program, once in this process (`once`)."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in once.LOADERS:
-            patch.setattr(f"pol_jax.{module}.load_program", once.load_once)
-        for module in once.EXPORTERS:
-            patch.setattr(f"pol_jax.{module}.export_task", once.export_once)
-            patch.setattr(f"pol_jax.{module}.signature_of", once.signature_once)
-        patch.setattr("pol_jax.training.traced._exported", stored_programs.exported)
-        for module in once.AUDITORS:
-            patch.setattr(f"pol_jax.{module}.audit", stored_programs.audited)
-        for module in once.OBSERVERS:
-            patch.setattr(f"pol_jax.{module}.ObservedSteps", once.observe_once)
-        patch.setattr("pol_jax.verifying.trusted_program._text", once.text_once)
-        patch.setattr("pol_jax.verifying.compilations.compile_step", once.compile_once)
-        patch.setattr("pol_jax.storage.stored_leaves._check_in_orbax", once.check_in_orbax_once)
-        patch.setattr("pol_jax.storage.checkpoint_writer.CheckpointWriter.save", once.save_for_orbax)
+    with once.repeating_nothing():
         yield
 
 

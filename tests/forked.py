@@ -7,6 +7,7 @@ that run before, is not tested with it.
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import os
 import select
@@ -20,8 +21,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import once
+import stored_programs
+
 IMPORTS = "flax, jax.export, optax, orbax.checkpoint, pol_jax.proving.recording, pyarrow.parquet, scipy.linalg"
 """What a run imports: half of these when it starts, the others when it first needs them."""
+
+WARM = f"""
+import gc
+gc.disable()
+import {IMPORTS}
+import forked
+forked.read_programs()
+gc.enable()
+"""
+"""What a server begins with. Before it forks, it freezes what it has: nobody looks for garbage in that."""
 
 _PATIENCE = 600
 """Seconds, in which a machine that has other work imports all this too. Nobody waits for a server that has died."""
@@ -30,22 +44,42 @@ _SERVER = f"""
 import importlib, json, os, sys
 if os.fork():
     os._exit(0)
-import {IMPORTS}
+{WARM}
 for line in sys.stdin:
     calls = json.loads(line)
+    functions = [getattr(importlib.import_module(call["module"]), call["function"]) for call in calls]
+    gc.freeze()
     processes = []
-    for call in calls:
+    for call, function in zip(calls, functions):
         processes.append(os.fork())
         if not processes[-1]:
             for descriptor, path in ((0, os.devnull), (1, call["stdout"]), (2, call["stderr"])):
                 os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), descriptor)
             os.environ.update(call["variables"])
-            getattr(importlib.import_module(call["module"]), call["function"])(call["argument"])
+            function(call["argument"])
             os._exit(0)
     print(*processes, flush=True)
     for _ in processes:
         print(os.wait()[0], flush=True)
 """
+
+
+def read_programs() -> None:
+    """Let this process, and those it forks, read from files what others have exported or audited, as tests do (`once`).
+
+    Each process loads and audits a program once, too.
+    """
+    stored_programs.folder = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    replaced = {
+        "training.traced._exported": stored_programs.exported,
+        "proving.commit.export_task": once.export_once,
+        "proving.commit.signature_of": once.signature_once,
+        **{f"{module}.audit": stored_programs.audited for module in once.AUDITORS},
+        **{f"{module}.load_program": once.load_once for module in once.LOADERS},
+    }
+    for name, function in replaced.items():
+        module, _, attribute = name.rpartition(".")
+        setattr(importlib.import_module(f"pol_jax.{module}"), attribute, function)
 
 
 class Forked:

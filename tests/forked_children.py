@@ -136,7 +136,10 @@ def serve() -> None:
         os._exit(0)
     sys.path.pop(0)
     gc.disable()
+    import tarfile  # noqa: F401
+
     import jax.export  # noqa: F401
+    import jaxlib.mlir.dialects.mhlo  # noqa: F401
     import orbax.checkpoint  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     import scipy.linalg  # noqa: F401

@@ -10,6 +10,8 @@ import tiny
 from click.testing import CliRunner
 from rich.console import Console
 
+from pol_jax.backends import runner
+from pol_jax.backends.description import Backend
 from pol_jax.backends.results import BackendOutcome, Results
 from pol_jax.backends.summary import backend_summary
 from pol_jax.cli import main as cli
@@ -18,6 +20,18 @@ SOURCE = tiny.plain().source
 
 
 STEPS = (1, 8, 9, 10, 24)
+
+
+_variables = runner._variables
+
+
+def variables_with_cache(backend: Backend) -> dict[str, str]:
+    """In place of `runner._variables`: what the tests have compiled before under the same flags is not compiled again.
+
+    What a key of their cache names is what XLA reads: the program, the processor, all flags. A user's cache may be
+    older than that.
+    """
+    return _variables(backend) | {"JAX_ENABLE_COMPILATION_CACHE": "true"}
 
 
 def interpreter(path: Path, line: str) -> str:

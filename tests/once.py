@@ -7,7 +7,8 @@ variant and jax's settings, which tests/verifying/test_compilations.py tests wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -17,6 +18,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import pytest
 import stored_programs
 
 from pol_jax.program.artifact import Artifacts, Program, load_program
@@ -128,6 +130,27 @@ def save_for_orbax(writer: CheckpointWriter, step: int, leaves: Sequence[np.ndar
     named = zip(escaped_names(writer._spec), writer._spec, strict=True)
     expected = {name: leaf for name, leaf in named if 0 not in leaf.shape}
     _in_orbax.add((_content(writer._root / checkpoint_name(step)), repr(sorted(expected.items()))))
+
+
+@contextmanager
+def repeating_nothing() -> Iterator[None]:
+    """Do all this once in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in LOADERS:
+            patch.setattr(f"pol_jax.{module}.load_program", load_once)
+        for module in EXPORTERS:
+            patch.setattr(f"pol_jax.{module}.export_task", export_once)
+            patch.setattr(f"pol_jax.{module}.signature_of", signature_once)
+        patch.setattr("pol_jax.training.traced._exported", stored_programs.exported)
+        for module in AUDITORS:
+            patch.setattr(f"pol_jax.{module}.audit", stored_programs.audited)
+        for module in OBSERVERS:
+            patch.setattr(f"pol_jax.{module}.ObservedSteps", observe_once)
+        patch.setattr("pol_jax.verifying.trusted_program._text", text_once)
+        patch.setattr("pol_jax.verifying.compilations.compile_step", compile_once)
+        patch.setattr("pol_jax.storage.stored_leaves._check_in_orbax", check_in_orbax_once)
+        patch.setattr("pol_jax.storage.checkpoint_writer.CheckpointWriter.save", save_for_orbax)
+        yield
 
 
 def _content(folder: Path) -> bytes:

@@ -34,18 +34,27 @@ def loaded_once() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_our_verifier_agrees(name: str, tmp_path: Path) -> None:
-    case = CASES[name]
-    got, expected = end_of(case, laid_out(case, tmp_path)), case["expected"]
+Laid = tuple[dict[str, Any], Path]
+
+
+@pytest.fixture(scope="module", params=CASES)
+def laid(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Laid:
+    """A case, laid out once for both who read it: pytest puts its two tests one after the other."""
+    case = CASES[request.param]
+    return case, laid_out(case, tmp_path_factory.mktemp("case"))
+
+
+def test_our_verifier_agrees(laid: Laid) -> None:
+    case, root = laid
+    got, expected = end_of(case, root), case["expected"]
     assert (got.end, got.stage) == (expected["end"], expected.get("stage")), got.words
     assert expected.get("names", "") in got.words
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "reads_programs" not in case])
-def test_the_second_verifier_agrees(name: str, tmp_path: Path) -> None:
-    case, expected = CASES[name], CASES[name]["expected"]
-    end = second_end(case, laid_out(case, tmp_path))
+@pytest.mark.parametrize("laid", [name for name, case in CASES.items() if "reads_programs" not in case], indirect=True)
+def test_the_second_verifier_agrees(laid: Laid) -> None:
+    case, root = laid
+    end, expected = second_end(case, root), case["expected"]
     assert end[:2] == (expected["end"], expected.get("stage")), end
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import nbformat
 import pytest
 from in_process import serving_thread
+from measured_backends import variables_with_cache
 from nbclient import NotebookClient
 from places import ROOT
 from programs import needs
@@ -22,7 +23,7 @@ from pol_jax.verifying.compilations import variants
 
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
 
-IN_A_KERNEL = "01_train_and_prove"
+IN_A_KERNEL = "06_workers"
 """Runs as a reader runs it. For the others a kernel each would import and compile once more what is at hand here."""
 
 
@@ -61,8 +62,9 @@ def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("pol_jax.sandbox.apart.child_process", _child_process)
-    # Backends compile without a cache, and to calibrate in all ways takes half of their time; tests/backends does.
+    # To calibrate in all ways takes half of the backends' time; tests/backends does.
     monkeypatch.setattr("pol_jax.backends.workload.variants", lambda platform: variants(platform)[:2])
+    monkeypatch.setattr("pol_jax.backends.runner._variables", variables_with_cache)
     monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
     with plt.rc_context():
         run_cells(path.stem, cells)

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
-from places import ROOT, TESTS
+from forked_children import STARTING
+from places import TESTS
 from wrong_calls import CALLS
+
+from pol_jax.sandbox import starting
+
+MAKE = f"""
+import runpy, sys
+sys.path.insert(0, {str(TESTS)!r})
+del sys.argv[1:3]  # what is given to each process
+runpy.run_path({str(TESTS / "wrong_calls.py")!r}, run_name="__main__")
+"""
 
 
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What each of the calls gave, in a process that checks no annotations."""
     folder = tmp_path_factory.mktemp("calls")
-    variables = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{TESTS}"}
-    command = [sys.executable, str(TESTS / "wrong_calls.py"), str(folder)]
-    shown = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=600)
-    assert shown.returncode == 0, shown.stderr
-    return {found["name"]: found for found in map(json.loads, shown.stdout.splitlines())}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(starting, "subprocess", STARTING)  # as in a test, before which this is made
+        with starting.python_process(MAKE, [str(folder)], {}) as process:
+            assert process.popen.wait(600) == 0, process.describe_end()
+            process.output.seek(0)
+            return {found["name"]: found for found in map(json.loads, process.output.read().splitlines())}
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -1,7 +1,7 @@
 """Commands in real processes that need not import what others have: a server has imported it, and forks for each.
 
 A process runs a command, writes, and is killed like any other. What is about the start of an interpreter, or about
-threads that run before, is not tested with it.
+threads that run before, is not tested with it. The sandbox's processes are forked too (`forked_children`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from forked import IMPORTS
+from forked import WARM
 
 SERVER = f"""
 import json, os, sys
-import {IMPORTS}, pol_jax.cli.main, pol_jax.cli.train, tiny
+{WARM}
+import forked_children, pol_jax.cli.main, pol_jax.cli.train, pol_jax.cli.verify, pol_jax.sandbox.starting, tiny
+pol_jax.sandbox.starting.subprocess = forked_children.STARTING
+forked_children._server()
+gc.freeze()
 for line in sys.stdin:
     request = json.loads(line)
     pid = os.fork()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from places import TESTS
 
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.sandbox import verify as isolation
+from pol_jax.sandbox.starting import python_process
 from pol_jax.storage.checkpoints import load_checkpoint
 from pol_jax.storage.ledger import segment_file
 from pol_jax.storage.proof import open_proof
@@ -119,23 +118,25 @@ def test_ledger_bytes_without_checksums(small_proof: Path, tmp_path: Path) -> No
     run()
 
 
-PROGRAM_CASES = """
+PROGRAM_CASES = f"""
 import sys
-sys.path.insert(0, sys.argv[2])
+sys.path.insert(0, {str(TESTS)!r})
 import damage
-damage.damage_programs(damage.Path(sys.argv[1]))
+damage.damage_programs(damage.Path(sys.argv[3]))
 """
 
 
 def test_damaged_programs_that_are_committed_to(small_proof: Path, tmp_path: Path) -> None:
     """In a process of its own: the parser of StableHLO bytecode is not made for hostile bytes and may crash."""
     root = Path(shutil.copytree(small_proof, tmp_path / "proof"))
-    command = [sys.executable, "-c", PROGRAM_CASES, str(root), str(TESTS)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    if result.returncode == -signal.SIGSEGV:  # jaxlib 0.10: what a verifier's caller sees of it
+    with python_process(PROGRAM_CASES, [str(root)], {}) as process:
+        ended = process.popen.wait(600)
+        process.output.seek(0)
+        said = process.output.read().decode(errors="replace")
+    if ended == -signal.SIGSEGV:  # jaxlib 0.10: what a verifier's caller sees of it
         report = isolation.verify(root, tiny.plain().source)
         assert report.verdict is Verdict.INCONCLUSIVE
         assert "stage 3, commitment: cannot judge here" in report.reasons[0]
         assert "died of SIGSEGV" in report.reasons[0]
         return
-    assert (result.returncode, result.stdout[-5:]) == (0, "done\n"), result.stdout[-20:] + result.stderr[-2000:]
+    assert (ended, said[-5:]) == (0, "done\n"), said[-2000:]

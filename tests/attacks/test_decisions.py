@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import numpy as np
 import pytest
 from forge import refused
 from msgspec.structs import replace
-from places import ROOT, TESTS
+from places import TESTS
 
 from pol_jax.protocol.decisions import MAX_ENTRIES, SiteEntries, StepDecisions
 from pol_jax.protocol.opening import Opening
@@ -23,6 +20,7 @@ from pol_jax.proving.train import train
 from pol_jax.reports.comparison import Compared
 from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.reports.report import Report
+from pol_jax.sandbox.starting import python_process
 from pol_jax.storage.openings import write_opening
 from pol_jax.storage.proof import open_proof
 
@@ -94,17 +92,16 @@ def test_a_prover_may_leave_them_out(proof: Path) -> None:
 
 
 VERIFY = """
-import sys
 from pathlib import Path
 import unsandboxed
 from pol_jax.protocol.challenge import ListedSteps
-claim, opening, report = map(Path, sys.argv[1:])
+claim, opening, report = map(Path, sys.argv[3:])
 report.write_bytes(unsandboxed.verify_opening(claim, opening, ListedSteps((1,))).to_json())
 """
 COMMAND = """
-import sys
 from pol_jax.cli.main import main
-sys.argv[1:] = ["verify", sys.argv[1], "--opening", sys.argv[2], "--steps", "1", "--json", sys.argv[3]]
+claim, opening, report = sys.argv[3:]
+sys.argv[1:] = ["verify", claim, "--opening", opening, "--steps", "1", "--json", report]
 main()
 """
 
@@ -112,14 +109,15 @@ main()
 def elsewhere(claim: Path, opening: Opening, folder: Path, *, code: str = VERIFY) -> dict[int, Compared]:
     """The comparisons that a verifier with another processor makes, by step.
 
-    Without a sandbox, what it compiles is there for the others.
+    XLA reads its flags when it first compiles. Without a sandbox, what it compiles is there for the others.
     """
-    write_opening(folder / "opening", opening)
-    environment = os.environ | {"PYTHONPATH": f"{TESTS}:{ROOT}", "XLA_FLAGS": OLD_PROCESSOR}
-    command = [sys.executable, "-c", code, str(claim), "opening", "report"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
-    assert (folder / "report").exists(), done.stdout + done.stderr
-    report = msgspec.json.decode((folder / "report").read_bytes(), type=Report)
+    opened, written = folder / "opening", folder / "report"
+    write_opening(opened, opening)
+    begin = f"import os, sys; sys.path.insert(0, {str(TESTS)!r}); os.environ['XLA_FLAGS'] = {OLD_PROCESSOR!r}"
+    with python_process(begin + code, [str(claim), str(opened), str(written)], {}) as process:
+        process.popen.wait(600)
+        assert written.exists(), process.describe_end()
+    report = msgspec.json.decode(written.read_bytes(), type=Report)
     return {each.stop: each for each in report.compared}
 
 

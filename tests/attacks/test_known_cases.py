@@ -62,9 +62,14 @@ CASES = {
 }
 
 
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    """All files of tests."""
+    return [path.read_text() for path in TESTS.rglob("test_*.py")]
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_each_case_has_a_test(case: str) -> None:
-    texts = [path.read_text() for path in TESTS.rglob("test_*.py")]
+def test_each_case_has_a_test(case: str, texts: list[str]) -> None:
     for name in CASES[case]:
         assert any(f"def {name}(" in text for text in texts), name
 

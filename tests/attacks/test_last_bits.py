@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -69,6 +70,7 @@ def by_bits(x: jax.Array) -> jax.Array:
     return (lax.bitcast_convert_type(x, jnp.uint32) & 1).astype(x.dtype)
 
 
+@cache  # a task has the same functions each time, and is exported once
 def reading(read: Read, turn_of_reading: int = 2) -> Task:
     """A linear layer, a copy of it in every third step, and what is read of the copy two steps later."""
 

@@ -6,6 +6,7 @@ They are refused before anything of them runs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from unsandboxed import verify
 from pol_jax.cli.main import pol
 from pol_jax.errors import TaskError
 from pol_jax.program.artifact import STEP_FILE, load_program
+from pol_jax.program.signature import Signature
 from pol_jax.protocol.limits import Limits
 from pol_jax.proving.choices import Choices
 from pol_jax.proving.train import train
@@ -33,11 +35,17 @@ from pol_jax.training.task import Task, load_task
 PRNG = "threefry2x32"
 
 
-def step_of(change: Callable[..., Any]) -> bytes:
-    """An artifact with the signature of `tiny.plain` and the step ``change(true step, leaves, batch, key)``."""
+@cache
+def true_step() -> tuple[Signature, Callable[..., Any]]:
+    """The signature and the step of `tiny.plain`, as they are exported."""
     task = tiny.plain()
     signature = signature_of(task, PRNG)
-    true = jax.export.deserialize(bytearray(export_task(task, signature).step)).call
+    return signature, jax.export.deserialize(bytearray(export_task(task, signature).step)).call
+
+
+def step_of(change: Callable[..., Any]) -> bytes:
+    """An artifact with the signature of `tiny.plain` and the step ``change(true step, leaves, batch, key)``."""
+    signature, true = true_step()
     step = exported(lambda *given: change(true, *given), signature.leaves(), signature.batch(), signature.key())
     return bytes(step.serialize())
 

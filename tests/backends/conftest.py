@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from measured_backends import SOURCE, STEPS, interpreter, outcome
+from measured_backends import SOURCE, STEPS, interpreter, outcome, variables_with_cache
 from msgspec.structs import replace
 
 from pol_jax.backends import comparison, runner
@@ -49,6 +49,7 @@ def compare_once(workload: Workload, backends: Sequence[Backend], ran: dict[str,
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(comparison, "run_backend", run)
+        patch.setattr(runner, "_variables", variables_with_cache)
         return compare_backends(workload, backends, machine="here")
 
 

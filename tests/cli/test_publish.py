@@ -71,6 +71,7 @@ def test_a_bundle_is_small_and_holds_what_is_public(published: Path, signed: Pat
     assert (alone.exit_code, "is the public part of a proof" in alone.stderr) == (2, True)
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_bundle_and_an_opening_are_verified_together(published: Path, signed: Path) -> None:
     signer = (signed / "signer").read_text().strip()
     asked = ("--opening", published / "opening", "--steps", "1,12", "--signer", signer)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 
 import pytest
 import tiny
 from click.testing import CliRunner
-from commands import environment
 from example_reports import COMPARED, unfinished
 from rich.console import Console
 from unsandboxed import verify
@@ -32,29 +30,23 @@ def test_bars_are_quiet_without_a_terminal(capfd: pytest.CaptureFixture[str]) ->
     assert capfd.readouterr() == ("", "")
 
 
-def test_progress_is_drawn_on_a_terminal(tmp_path: Path) -> None:
+def test_progress_is_drawn_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real pseudo-terminal: the bar shows steps, speed and loss."""
     import pty
 
-    command = [
-        sys.executable,
-        "-m",
-        "pol_jax.cli",
-        "train",
-        "tiny:plain",
-        "--out",
-        str(tmp_path / "proof"),
-        "--steps",
-        "300",
-    ]
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
     main, secondary = pty.openpty()
-    with subprocess.Popen(
-        command, stdout=secondary, stderr=secondary, env=environment() | {"COLUMNS": "120"}
-    ) as process:
-        os.close(secondary)
-        shown = read_all(main)
+    with ThreadPoolExecutor(1) as reader:
+        shown_there = reader.submit(read_all, main)
+        with open(secondary, "w", encoding="utf-8") as terminal, monkeypatch.context() as patched:
+            patched.setattr("sys.stdout", terminal)
+            patched.setattr("sys.stderr", terminal)
+            command = ["train", "tiny:plain", "--out", str(tmp_path / "proof"), "--steps", "300"]
+            status = pol(command, standalone_mode=False)
+        shown = shown_there.result(60)
     os.close(main)
-    assert process.returncode == 0
+    assert not status
     assert "training" in shown
     assert "300/300" in shown
     assert "/s" in shown

@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 from commands import environment, pol
 from fine_tuned import INTERVAL, STEPS, digest
-from places import TESTS
 
 from pol_jax.cli import main as cli
 from pol_jax.errors import UsageError
@@ -132,19 +131,27 @@ def test_a_run_keeps_the_number_of_steps_that_its_program_depends_on(tmp_path: P
     assert "continuing after step 6 of 12" in continued.stdout
 
 
-def test_the_whole_exception_is_shown_if_it_is_asked_for(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pol_jax.cli", "train", "mistaken_tasks:failing", "--out", str(tmp_path / "proof")]
-    settings = environment() | {"PYTHONPATH": f"{TESTS}:{Path(__file__).parent}", "POL_TEST_FAILS": "1"}
-    plain = subprocess.run(command, capture_output=True, text=True, env=settings)
-    assert plain.returncode == 2
-    (line,) = plain.stderr.splitlines()
+def test_the_whole_exception_is_shown_if_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POL_TEST_FAILS", "1")
+    monkeypatch.setattr("sys.unraisablehook", sys.unraisablehook)  # `main` has one of its own
+
+    def errors_of(*options: str) -> str:
+        command = ["pol", "train", "mistaken_tasks:failing", "--out", str(tmp_path / "proof"), *options]
+        monkeypatch.setattr("sys.argv", command)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 2
+        return capfd.readouterr().err
+
+    (line,) = errors_of().splitlines()
     assert line.startswith("pol: source: record 0: ")
     assert "in __getitem__: OSError: [Errno 5] Input/output error: '/data/shard-3'; --traceback shows all" in line
     assert not (tmp_path / "proof").exists()
-    whole = subprocess.run([*command, "--traceback"], capture_output=True, text=True, env=settings)
-    assert whole.returncode == 2
-    assert "Traceback (most recent call last)" in whole.stderr
-    assert whole.stderr.splitlines()[-1].startswith("pol: source: record 0: ")
+    whole = errors_of("--traceback")
+    assert "Traceback (most recent call last)" in whole
+    assert whole.splitlines()[-1].startswith("pol: source: record 0: ")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

@@ -17,6 +17,7 @@ from pol_jax.protocol.stages import Stage
 from pol_jax.proving.recording import Recording
 
 
+@pytest.mark.usefixtures("in_process")
 def test_verify_prints_every_stage_and_the_verdict(runs: Path, tmp_path: Path) -> None:
     verified = pol("verify", runs / "a", "--task", "tiny:plain", "--json", tmp_path / "report.json")
     assert verified.exit_code == 0

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from forge import Forger
 from opened_steps import SOURCE
-from places import TESTS
 
+from pol_jax.cli.main import main
 from pol_jax.errors import BackendError
 from pol_jax.progress import Silent
 from pol_jax.protocol.spans import Span
@@ -56,24 +55,20 @@ def test_every_step_is_executed_once(plain_proof: Path) -> None:
     assert reached == [("regenerating", 7), *(("at", done) for done in range(1, 8)), ("end", 0)]
 
 
-def test_machine_that_comes_out_otherwise_opens_nothing(proof_copy: Path, tmp_path: Path) -> None:
+def test_machine_that_comes_out_otherwise_opens_nothing(
+    proof_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     forger = Forger(proof_copy)
     forger.change(8, loss=b"\0\0\0\0")
     forger.write()
     with pytest.raises(BackendError, match="step 8 differs from the ledger"):
         open_steps(open_proof(proof_copy), SOURCE, (9,))
-    command = [
-        sys.executable,
-        "-m",
-        "pol_jax.cli",
-        "open",
-        str(proof_copy),
-        "--steps",
-        "9",
-        "--out",
-        str(tmp_path / "o"),
-    ]
-    done = subprocess.run([*command, "--task", "tiny:plain"], capture_output=True, text=True, cwd=TESTS)
-    assert done.returncode == 3
-    assert len(done.stderr.splitlines()) == 1
+    options = ["--steps", "9", "--out", str(tmp_path / "o"), "--task", "tiny:plain"]
+    monkeypatch.setattr("sys.argv", ["pol", "open", str(proof_copy), *options])
+    monkeypatch.setattr("sys.unraisablehook", sys.unraisablehook)  # `main` has one of its own
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 3
+    assert len(capfd.readouterr().err.splitlines()) == 1
     assert not (tmp_path / "o").exists()

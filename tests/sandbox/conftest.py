@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from confined_child import Trying
 
 from pol_jax.sandbox import starting
+from pol_jax.sandbox.process import Process
+
+
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> list[psutil.Process]:
+    """The processes that read proofs in verifications, in the order in which they were started."""
+    started = list[psutil.Process]()
+
+    @contextmanager
+    def noted(*arguments: Any, **options: Any) -> Iterator[Process]:
+        with starting.child_process(*arguments, **options) as process:
+            started.append(psutil.Process(process.popen.pid))
+            yield process
+
+    monkeypatch.setattr("pol_jax.sandbox.apart.child_process", noted)
+    return started
 
 
 @pytest.fixture

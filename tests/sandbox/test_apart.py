@@ -16,19 +16,24 @@ from pol_jax.reports.outcomes import Outcome, Verdict
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify
 
-pytestmark = pytest.mark.started
+Kill = Callable[[int], Callable[[], None]]
 
 
-def kill_child(number: int) -> Callable[[], None]:
-    def kill() -> None:
-        (child,) = psutil.Process().children()
-        child.send_signal(number)
+@pytest.fixture
+def kill_child(children: list[psutil.Process]) -> Kill:
+    """What sends a signal to the child that was started last."""
+    return lambda number: lambda: children[-1].send_signal(number)
 
-    return kill
+
+def ended(children: list[psutil.Process]) -> bool:
+    """Whether there were any, and none of them is left."""
+    return bool(children) and not any(child.is_running() for child in children)
 
 
 @pytest.mark.parametrize(("stage", "number"), [(3, signal.SIGSEGV), (6, signal.SIGKILL), (9, signal.SIGABRT)])
-def test_death_of_the_child_is_inconclusive(plain_proof: Path, stage: int, number: signal.Signals) -> None:
+def test_death_of_the_child_is_inconclusive(
+    plain_proof: Path, kill_child: Kill, stage: int, number: signal.Signals
+) -> None:
     """A crash of a parser, a kill for memory, an abort of XLA."""
     report = verify(plain_proof, tiny.plain().source, progress=At(stage, kill_child(number)))
     assert report.verdict is Verdict.INCONCLUSIVE
@@ -43,23 +48,24 @@ def test_death_of_the_child_is_inconclusive(plain_proof: Path, stage: int, numbe
     assert set(outcomes[died + 1 :]) <= {Outcome.NOT_REACHED}
 
 
-def test_silence_is_inconclusive(plain_proof: Path) -> None:
+def test_silence_is_inconclusive(plain_proof: Path, kill_child: Kill, children: list[psutil.Process]) -> None:
     progress = At(4, kill_child(signal.SIGSTOP))
     report = verify(plain_proof, tiny.plain().source, progress=progress, bounds=Bounds(silence_seconds=3))
     assert report.verdict is Verdict.INCONCLUSIVE
     assert "said nothing for 3 s" in report.reasons[0]
-    assert psutil.Process().children() == []
+    assert ended(children)
 
 
-def test_time_in_all_is_bounded(plain_proof: Path) -> None:
-    """Also for a child that keeps talking."""
+@pytest.mark.started
+def test_time_in_all_is_bounded(plain_proof: Path, children: list[psutil.Process]) -> None:
+    """Also for a child that keeps talking. No interpreter has started and replayed a proof within this time."""
     report = verify(plain_proof, tiny.plain().source, bounds=Bounds(total_seconds=0.5))
     assert report.verdict is Verdict.INCONCLUSIVE
     assert "took more than the 0.5 s that it has in all" in report.reasons[0]
-    assert psutil.Process().children() == []
+    assert ended(children)
 
 
-def test_time_in_all_ends_before_silence(plain_proof: Path) -> None:
+def test_time_in_all_ends_before_silence(plain_proof: Path, kill_child: Kill) -> None:
     progress = At(4, kill_child(signal.SIGSTOP))
     bounds = Bounds(silence_seconds=300, total_seconds=12)
     report = verify(plain_proof, tiny.plain().source, progress=progress, bounds=bounds)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from forked_children import STARTING
 from places import TESTS
 
 from pol_jax.protocol.policies import ListedSegments
@@ -26,10 +27,27 @@ NONCE = b"a nonce of these tests"
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of a user who has set nothing of jax's."""
-    for name in [name for name in os.environ if name.startswith("JAX_") and "CACHE" in name]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    use(monkeypatch, tmp_path / "cache")
     return tmp_path / "cache"
+
+
+def use(patch: pytest.MonkeyPatch, cache: Path) -> None:
+    """Let programs be kept here alone."""
+    for name in [name for name in os.environ if name.startswith("JAX_") and "CACHE" in name]:
+        patch.delenv(name)
+    patch.setenv("XDG_CACHE_HOME", str(cache))
+
+
+@pytest.fixture(scope="module")
+def cold(plain_proof: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+    """The report of a verification that found nothing compiled, and the cache as it left it: tests copy that."""
+    folder, before = tmp_path_factory.mktemp("cold") / "cache", sorted(plain_proof.rglob("*"))
+    with pytest.MonkeyPatch.context() as patch:
+        use(patch, folder)
+        patch.setattr(starting, "subprocess", STARTING)  # as in a test, before which this is made
+        report = replay(plain_proof)
+    assert sorted(plain_proof.rglob("*")) == before
+    return report, folder
 
 
 def replay(path: Path) -> Report:
@@ -41,19 +59,20 @@ def kept(cache: Path) -> dict[Path, int]:
 
 
 @pytest.mark.interpreter
-def test_cold_and_warm_give_the_same_report(plain_proof: Path, cache: Path) -> None:
+def test_cold_and_warm_give_the_same_report(plain_proof: Path, cache: Path, cold: tuple[Report, Path]) -> None:
     """Also with files that are cut, as a full disk leaves them; and no file is in the proof."""
     before = sorted(plain_proof.rglob("*"))
-    cold = replay(plain_proof)
+    report, left = cold
+    shutil.copytree(left, cache)
     files = kept(cache)
-    assert cold.verdict is Verdict.ACCEPTED
+    assert report.verdict is Verdict.ACCEPTED
     assert any(path.name.startswith("jit_call-") for path in files)
     assert (cache / "pol_jax" / "compiled").stat().st_mode & 0o777 == 0o700
-    assert replay(plain_proof) == cold
+    assert replay(plain_proof) == report
     assert kept(cache) == files
     for path, size in files.items():
         os.truncate(path, size // 2)
-    assert replay(plain_proof) == cold
+    assert replay(plain_proof) == report
     again = kept(cache)  # what is not what was kept is compiled, and kept, again
     assert again.keys() == files.keys()
     assert all(size > files[path] // 2 for path, size in again.items())
@@ -62,15 +81,16 @@ def test_cold_and_warm_give_the_same_report(plain_proof: Path, cache: Path) -> N
 
 @pytest.mark.interpreter
 def test_a_program_of_the_user_s_own_cache_is_not_compiled_again(
-    plain_proof: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain_proof: Path, cache: Path, cold: tuple[Report, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cold = replay(plain_proof)
+    report, left = cold
+    shutil.copytree(left, cache)
     own = tmp_path / "own"
     own.mkdir()
     for path in kept(cache):
         path.rename(own / path.name)
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(own))
-    assert replay(plain_proof) == cold
+    assert replay(plain_proof) == report
     assert kept(cache) == {}
 
 

@@ -11,10 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from click.testing import CliRunner
 from confined_child import CALL, Trying, needs_filter, needs_landlock
 
-from pol_jax.cli.main import pol
 from pol_jax.sandbox.system_calls import MACHINES
 
 pytestmark = pytest.mark.started
@@ -51,13 +49,6 @@ def test_what_a_kernel_does_not_restrict_is_told(trying: Trying, tmp_path: Path)
 def test_threads_of_the_child_start_confined(trying: Trying) -> None:
     before = "import os\nassert len(os.listdir('/proc/self/task')) == 1\n" if sys.platform == "linux" else ""
     assert trying("[].clear()", before=before)["[].clear()"] == ""
-
-
-def test_command_line_leaves_the_child_unconfined_where_asked(plain_proof: Path) -> None:
-    arguments = ["verify", str(plain_proof), "--task", "tiny:plain", "--segments", "0", "--unconfined"]
-    found = CliRunner().invoke(pol, arguments)
-    assert found.exit_code == 0
-    assert "file access and network not restricted" in found.stdout
 
 
 @pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="no such thing on this system")

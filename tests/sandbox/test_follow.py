@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-import flipped_bit
 import pytest
 import tiny
 from places import TESTS
@@ -20,10 +16,19 @@ from pol_jax.sandbox.follow import FollowCaller, await_commitment, follow_apart
 from pol_jax.sandbox.memory import memory_of_proof, memory_of_run
 from pol_jax.sandbox.messages import Finished
 from pol_jax.sandbox.process import ProcessLost
+from pol_jax.sandbox.starting import python_process
 from pol_jax.verifying.following import FollowEnded, FollowOptions, SegmentChecked
 from pol_jax.verifying.request import ProofRequest
 
 FLIPPED = 8
+
+TRAIN = f"""
+import sys
+sys.path.insert(0, {str(TESTS)!r})
+del sys.argv[1:3]  # what is given to each process
+import flipped_bit
+flipped_bit.main()
+"""
 
 
 def test_a_bit_that_flips_in_another_process_is_told_while_it_trains(tmp_path: Path) -> None:
@@ -37,13 +42,11 @@ def test_a_bit_that_flips_in_another_process_is_told_while_it_trains(tmp_path: P
             assert not (run / "inventory.json").exists()
             found.touch()
 
-    paths = os.pathsep.join(map(str, (TESTS.parent, TESTS)))
-    command = [sys.executable, flipped_bit.__file__, str(run), str(FLIPPED), str(found)]
-    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths}) as training:
+    with python_process(TRAIN, [str(run), str(FLIPPED), str(found)], {}) as training:
         following = FollowOptions(share=1, stall_seconds=300, poll_seconds=0.05)
         request = ProofRequest(path=str(run), nonce=bytes(16))
         ended = follow_apart(request, following, tiny.plain().source, tell, progress=Silent(), bounds=Bounds())
-        assert training.wait(60) == 0
+        assert training.popen.wait(60) == 0, training.describe_end()
     assert ended.reason == "finished"
     assert [each.segment for each in told if each.problem] == [FLIPPED // tiny.INTERVAL]
     assert f"the replay of step {FLIPPED + 1} differs" in (told[1].problem or "")

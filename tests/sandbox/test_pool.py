@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -25,8 +24,6 @@ from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 from pol_jax.sandbox.bounds import Bounds
 from pol_jax.sandbox.verify import verify
-
-pytestmark = pytest.mark.started
 
 NONCE = b"together"
 
@@ -92,7 +89,7 @@ def test_records_that_are_not_the_committed_ones(plain_proof: Path) -> None:
     )
 
 
-def test_steps_of_an_opening(plain_proof: Path, tmp_path: Path) -> None:
+def test_steps_of_an_opening(plain_proof: Path, tmp_path: Path, children: list[psutil.Process]) -> None:
     """Shared too; the report is that of one process, or says that a worker died."""
     steps = (3, 9, 20)
     opening = pol_jax.open_steps(pol_jax.open_proof(plain_proof), tiny.plain().source, steps)
@@ -103,49 +100,50 @@ def test_steps_of_an_opening(plain_proof: Path, tmp_path: Path) -> None:
     assert report.verdict is Verdict.ACCEPTED
     assert report == unsandboxed.verify_opening(*arguments, b"")
     assert seen.seen[-1] == 3
-    killed = Watching(1, signal_workers(signal.SIGKILL))
+    killed = Watching(1, signal_workers(children, signal.SIGKILL))
     report = pol_jax.verify_opening(*arguments, jobs=2, progress=killed)
     assert report.reasons == ("stage 9, replay: cannot judge here: a worker died of SIGKILL",)
 
 
-def workers() -> list[psutil.Process]:
-    (child,) = psutil.Process().children()
-    found: list[psutil.Process] = child.children()
+def workers(children: list[psutil.Process]) -> list[psutil.Process]:
+    """Those of the child that was started last."""
+    found: list[psutil.Process] = children[-1].children()
     return found
 
 
-def signal_workers(number: int) -> Callable[[], None]:
+def signal_workers(children: list[psutil.Process], number: int) -> Callable[[], None]:
     def send() -> None:
-        for worker in workers():
+        for worker in workers(children):
             worker.send_signal(number)
 
     return send
 
 
-def test_death_of_a_worker_is_inconclusive(plain_proof: Path) -> None:
-    report = together(plain_proof, 2, Watching(8, signal_workers(signal.SIGKILL)), source=Slow(tiny.points()))
+def test_death_of_a_worker_is_inconclusive(plain_proof: Path, children: list[psutil.Process]) -> None:
+    watching = Watching(8, signal_workers(children, signal.SIGKILL))
+    report = together(plain_proof, 2, watching, source=Slow(tiny.points()))
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.reasons[0] == "stage 9, replay: cannot judge here: a worker died of SIGKILL"
-    assert psutil.Process().children() == []
+    assert [child.is_running() for child in children] == [False]
 
 
-def test_silence_of_a_worker_is_inconclusive(plain_proof: Path) -> None:
-    watching = Watching(8, signal_workers(signal.SIGSTOP))
+def test_silence_of_a_worker_is_inconclusive(plain_proof: Path, children: list[psutil.Process]) -> None:
+    watching = Watching(8, signal_workers(children, signal.SIGSTOP))
     report = together(plain_proof, 2, watching, source=Slow(tiny.points()), bounds=Bounds(silence_seconds=5))
     assert report.verdict is Verdict.INCONCLUSIVE
     assert "said nothing for 5 s" in report.reasons[0]
 
 
-def test_workers_are_confined_and_end_with_the_child(plain_proof: Path) -> None:
+def test_workers_are_confined_and_end_with_the_child(plain_proof: Path, children: list[psutil.Process]) -> None:
     found, restricted = list[psutil.Process](), list[bool]()
 
     def kill() -> None:
-        found.extend(workers())
+        found.extend(workers(children))
         if sys.platform == "linux":
             status = Path(f"/proc/{found[0].pid}/status").read_text()
             restricted.append("NoNewPrivs:\t1" in status and "Seccomp:\t2" in status)
-        signal_workers(signal.SIGSTOP)()
-        os.kill(psutil.Process().children()[0].pid, signal.SIGKILL)
+        signal_workers(children, signal.SIGSTOP)()
+        children[-1].kill()
         signal_workers_of(found, signal.SIGCONT)
 
     together(plain_proof, 2, Watching(8, kill), source=Slow(tiny.points()))

@@ -17,6 +17,7 @@ import pytest
 import tiny
 import unsandboxed
 from at_moments import At
+from commands import pol
 from forge import Forger
 
 import pol_jax
@@ -75,14 +76,20 @@ def test_wrong_calls_raise_in_the_caller(plain_proof: Path, tmp_path: Path) -> N
         verify(plain_proof, tiny.plain().source, exactly=True)  # type: ignore[call-arg]  # what this test is about
 
 
-def test_error_of_the_caller_s_source_ends_the_child(plain_proof: Path) -> None:
+def test_command_line_leaves_the_child_unconfined_where_asked(plain_proof: Path) -> None:
+    found = pol("verify", plain_proof, "--task", "tiny:plain", "--segments", "0", "--unconfined")
+    assert found.exit_code == 0
+    assert "file access and network not restricted" in found.stdout
+
+
+def test_error_of_the_caller_s_source_ends_the_child(plain_proof: Path, children: list[psutil.Process]) -> None:
     class Broken(pol_jax.Arrays):
         def records_at(self, indices: object) -> None:
             raise ConnectionResetError("the disk with the records is gone")
 
     with pytest.raises(UserCodeError, match="records is gone"):
         verify(plain_proof, Broken(tiny.points()))
-    assert psutil.Process().children() == []
+    assert [child.is_running() for child in children] == [False]
 
 
 def endless(data_dir: Path | None = None, steps: int | None = None) -> pol_jax.Task:

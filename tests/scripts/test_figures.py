@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import re
 import runpy
-import subprocess
 import sys
-from collections.abc import Callable
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from places import SCRIPTS, TESTS
+from places import SCRIPTS
 
 FIGURES = SCRIPTS.parent / "docs" / "figures"
 
@@ -23,31 +22,19 @@ ERROR, UPDATE = 4, 9
 """Places in a point: what is drawn, and how far the steps themselves went."""
 
 
-def run(*arguments: str) -> str:
-    environment = os.environ | {"PYTHONPATH": str(TESTS)}
-    command = [sys.executable, str(SCRIPTS / arguments[0]), *arguments[1:]]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-@pytest.fixture
-def run_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Run a script as ``python SCRIPT`` does, in this process, which has its imports already."""
-
-    def run_it(script: str, *arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", [str(SCRIPTS / script), *arguments])
+def run_here(script: str, *arguments: str) -> str:
+    """Run a script as ``python SCRIPT`` does, in this process, which has its imports already; return what it prints."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
+        patch.setattr(sys, "argv", [str(SCRIPTS / script), *arguments])
         runpy.run_path(sys.argv[0], run_name="__main__")
-        return capsys.readouterr().out
-
-    return run_it
+    return said.getvalue()
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Where three figures were measured with the settings of tests, and what the script said."""
     out = tmp_path_factory.mktemp("figures")
-    return out, run("paper_figures.py", "precision", "interval", "activation", "--quick", "--out", str(out))
+    return out, run_here("paper_figures.py", "precision", "interval", "activation", "--quick", "--out", str(out))
 
 
 def points(out: Path, name: str) -> list[list[Any]]:
@@ -77,7 +64,7 @@ def test_what_needs_data_is_left_out_and_named(measured: tuple[Path, str]) -> No
     assert not (out / "activation.png").exists()
 
 
-def test_figures_are_drawn_again_without_measuring(measured: tuple[Path, str], run_here: Callable[..., str]) -> None:
+def test_figures_are_drawn_again_without_measuring(measured: tuple[Path, str]) -> None:
     if find_spec("matplotlib") is None:
         pytest.skip("needs matplotlib: pip install '.[plots]'")
     out, _ = measured
@@ -94,7 +81,7 @@ def test_every_committed_figure_is_described(measured: tuple[Path, str]) -> None
     assert not any(json.loads(path.read_bytes())["quick"] for path in FIGURES.glob("*.json"))
 
 
-def test_the_script_measures_d_ref(run_here: Callable[..., str]) -> None:
+def test_the_script_measures_d_ref() -> None:
     said = run_here("d_ref.py", "tiny:plain", "--steps", "3")
     distances = {
         name: (float(whole), float(parameters))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
+import pytest
+from commands import pol
 from places import SCRIPTS
 
 
-def test_example_of_an_own_loop_runs_and_verifies(tmp_path: Path) -> None:
-    run = [sys.executable, "own_loop.py", "--out", str(tmp_path / "proof"), "--steps", "120"]
-    subprocess.run(run, cwd=SCRIPTS, check=True, capture_output=True)
-    verify = [sys.executable, "-m", "pol_jax.cli", "verify", str(tmp_path / "proof"), "--task", "own_loop:task"]
-    assert subprocess.run(verify, cwd=SCRIPTS, check=False, capture_output=True).returncode == 0
+@pytest.mark.usefixtures("in_process")
+def test_example_of_an_own_loop_runs_and_verifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    proof = tmp_path / "proof"
+    monkeypatch.setattr(sys, "argv", ["own_loop.py", "--out", str(proof), "--steps", "120"])
+    runpy.run_path(str(SCRIPTS / "own_loop.py"), run_name="__main__")
+    monkeypatch.chdir(SCRIPTS)
+    assert pol("verify", proof, "--task", "own_loop:task").exit_code == 0

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from standin import REAL, Standin
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_origins() -> Iterator[None]:
+    """Let jax not say where a traced value came from: NNX asks each for its sharding, and drops the error.
+
+    To find the origin, jax looks through all that was traced before, which takes a third of the tracing of ResNet-50.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        tracer = "jax._src.interpreters.partial_eval.DynamicJaxprTracer"
+        patch.setattr(f"{tracer}._origin_msg", lambda _: "")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import jax
@@ -13,10 +14,16 @@ from standin import KEY
 from pol_jax.tasks.resnet import BasicBlock, resnet20, resnet50
 
 
+@cache
+def abstract(build: Any, classes: int) -> Any:
+    """A network with shapes for weights; nothing changes it."""
+    return nnx.eval_shape(lambda: build(classes, rngs=nnx.Rngs(0)))
+
+
 def test_parameter_counts() -> None:
     def shapes(build: Any, classes: int) -> list[tuple[int, ...]]:
-        model = nnx.eval_shape(lambda: build(classes, rngs=nnx.Rngs(0)))
-        return [leaf.shape for leaf in jax.tree.leaves(nnx.to_pure_dict(nnx.state(model, nnx.Param)))]
+        state = nnx.state(abstract(build, classes), nnx.Param)
+        return [leaf.shape for leaf in jax.tree.leaves(nnx.to_pure_dict(state))]
 
     def layers(found: list[tuple[int, ...]]) -> int:
         return sum(len(shape) > 1 for shape in found)
@@ -30,8 +37,7 @@ def test_parameter_counts() -> None:
 
 
 def test_images_are_halved_between_stages() -> None:
-    for build, depths in ((resnet20, (3, 3, 3)), (resnet50, (3, 4, 6, 3))):
-        model = nnx.eval_shape(lambda build=build: build(10, rngs=nnx.Rngs(0)))
+    for model, depths in ((abstract(resnet20, 10), (3, 3, 3)), (abstract(resnet50, 100), (3, 4, 6, 3))):
         x = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
         sizes = []
         for block in model.blocks:

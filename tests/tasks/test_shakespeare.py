@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from standin import train
@@ -22,7 +23,7 @@ def test_shakespeare_windows() -> None:
 
 
 def test_shakespeare_schedule() -> None:
-    rates = np.array([float(shakespeare.schedule(1000)(step)) for step in range(1000)])
+    rates = np.asarray(jax.vmap(shakespeare.schedule(1000))(np.arange(1000)))
     assert rates.argmax() == shakespeare.WARM_UP
     assert rates.max() == pytest.approx(3e-3)
     assert rates.min() >= 1e-4

@@ -35,6 +35,11 @@ def digests(task: Task) -> tuple[str, str]:
     return artifact_digests(export_task(task, signature_of(task, PRNG)))
 
 
+@pytest.fixture(scope="module")
+def plain_digests() -> tuple[str, str]:
+    return digests(tiny.plain())
+
+
 def variant(**changes: Any) -> Task:
     """A task with one number for a state, or otherwise as told."""
 
@@ -133,7 +138,7 @@ for file in sys.argv[1:]:
 """
 
 
-def test_digest_does_not_depend_on_where_the_code_lies(tmp_path: Path) -> None:
+def test_digest_does_not_depend_on_where_the_code_lies(plain_digests: tuple[str, str], tmp_path: Path) -> None:
     lines = Path(tiny.__file__).read_text()
     files = [tmp_path / place / "task_of_mine.py" for place in ("a", "another/much/deeper")]
     for file, moved in zip(files, ("", "# moved\n\n"), strict=True):
@@ -143,19 +148,20 @@ def test_digest_does_not_depend_on_where_the_code_lies(tmp_path: Path) -> None:
     command = [sys.executable, "main.py", *map(str, files)]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr
-    assert [tuple(line.split()) for line in result.stdout.splitlines()] == [digests(tiny.plain())] * 2
+    assert [tuple(line.split()) for line in result.stdout.splitlines()] == [plain_digests] * 2
 
 
-def test_digest_depends_on_what_is_computed() -> None:
-    init, step = digests(tiny.plain())
+def test_digest_depends_on_what_is_computed(plain_digests: tuple[str, str]) -> None:
+    init, step = plain_digests
     task = tiny.plain()
 
     def other(state: Any, batch: Any, key: jax.Array) -> Any:
         new, metrics = task.step(state, batch, key)
         return new, {**metrics, "loss": metrics["loss"] + 1}
 
-    assert digests(variant(init=task.init, step=other)) == (init, digests(variant(init=task.init, step=other))[1])
-    assert digests(variant(init=task.init, step=other))[1] != step
+    found = digests(variant(init=task.init, step=other))
+    assert found == (init, digests(variant(init=task.init, step=other))[1])
+    assert found[1] != step
 
 
 def test_settings_are_as_before_an_export() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import jax
@@ -33,8 +33,10 @@ from pol_jax.training.task import Key, PyTree, Task
 STEPS = (1, 2, 3, 4)
 
 Judge = Callable[[], Report]
+WaysToJudge = Callable[[str], dict[str, Judge]]
 
 
+@cache
 def task() -> Task:
     """A softmax with dropout, drawn at random from the key of each step."""
 
@@ -53,6 +55,7 @@ def task() -> Task:
     return Task("dropout", init, step, Arrays(tiny.points()), tiny.BATCH, len(STEPS))
 
 
+@cache  # a proof and its openings have one program, which is compiled once then
 def with_another_generator(*arguments: Any) -> Program:
     """A program as a device runs it whose generator gives other numbers for each key."""
     program = load_program(*arguments)
@@ -76,23 +79,30 @@ def verifier_on(
         monkeypatch.setattr(f"{module}.load_program", load)
 
 
-def ways_to_judge(path: Path, prng: str) -> dict[str, Judge]:
-    """An honest proof, and an opening of all of its steps: how each is verified."""
-    proof = train(task(), path / "proof", choices=Choices(interval=1, seed="generator", prng=prng))  # type: ignore[arg-type]
-    write_opening(path / "opening", open_steps(open_proof(proof.root), task().source, STEPS))
-    asked: dict[str, Any] = {"any_program": True}
-    claim = proof.root / "claim.json"
-    return {
-        "proof": lambda: verify(proof.root, task().source, policy=AllSegments(), **asked),
-        "opening": lambda: verify_opening(claim, path / "opening", ListedSteps(STEPS), **asked),
-    }
+@pytest.fixture(scope="module")
+def ways_to_judge(tmp_path_factory: pytest.TempPathFactory) -> WaysToJudge:
+    """An honest proof with keys of a kind, and an opening of all of its steps: how each is verified."""
+
+    @cache
+    def made(prng: str) -> dict[str, Judge]:
+        path = tmp_path_factory.mktemp(prng)
+        proof = train(task(), path / "proof", choices=Choices(interval=1, seed="generator", prng=prng))  # type: ignore[arg-type]
+        write_opening(path / "opening", open_steps(open_proof(proof.root), task().source, STEPS))
+        asked: dict[str, Any] = {"any_program": True}
+        claim = proof.root / "claim.json"
+        return {
+            "proof": lambda: verify(proof.root, task().source, policy=AllSegments(), **asked),
+            "opening": lambda: verify_opening(claim, path / "opening", ListedSteps(STEPS), **asked),
+        }
+
+    return made
 
 
 @pytest.mark.parametrize("prng", ["rbg", "unsafe_rbg"])
 def test_a_true_run_is_undecided_where_a_device_draws_other_numbers(
-    prng: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prng: str, ways_to_judge: WaysToJudge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ways = ways_to_judge(tmp_path, prng)
+    ways = ways_to_judge(prng)
     verifier_on(monkeypatch, {"platform": "tpu", "device_kind": "TPU v4"})
     for judge in ways.values():
         report = judge()
@@ -108,9 +118,9 @@ def test_a_true_run_is_undecided_where_a_device_draws_other_numbers(
     ids=["the same generator", "the same numbers everywhere"],
 )
 def test_other_numbers_are_false_where_both_devices_draw_the_same(
-    prng: str, fields: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prng: str, fields: dict[str, str], ways_to_judge: WaysToJudge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ways = ways_to_judge(tmp_path, prng)
+    ways = ways_to_judge(prng)
     verifier_on(monkeypatch, fields)
     for judge in ways.values():
         report = judge()
@@ -123,6 +133,7 @@ def cut(factor: jax.Array) -> jax.Array:
     return jax.lax.reduce_precision(factor, exponent_bits=8, mantissa_bits=4)
 
 
+@cache
 def with_cut_factors(rate: float) -> Callable[..., Program]:
     """The program as a device runs it that cuts the factors of products, if its rate is that of the task."""
 
@@ -136,7 +147,7 @@ def with_cut_factors(rate: float) -> Callable[..., Program]:
         loss, gradient = jax.value_and_grad(loss_of)(kept @ cut(weights))
         return (weights - rate * kept.T @ cut(gradient),), (loss,)
 
-    return lambda *arguments: replace(load_program(*arguments), step=jax.jit(step, donate_argnums=0))
+    return cache(lambda *arguments: replace(load_program(*arguments), step=jax.jit(step, donate_argnums=0)))
 
 
 @pytest.mark.parametrize(
@@ -149,9 +160,13 @@ def with_cut_factors(rate: float) -> Callable[..., Program]:
     ids=["another device", "another step", "another processor"],
 )
 def test_products_whose_precision_is_open_are_not_false_on_another_device(
-    rate: float, fields: dict[str, str], verdict: Verdict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rate: float,
+    fields: dict[str, str],
+    verdict: Verdict,
+    ways_to_judge: WaysToJudge,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ways = ways_to_judge(tmp_path, "threefry2x32")
+    ways = ways_to_judge("threefry2x32")
     verifier_on(monkeypatch, fields, with_cut_factors(rate))
     for judge in ways.values():
         report = judge()

@@ -63,6 +63,18 @@ def check(path: Path, *parents: Path, **asked: Any) -> Report:
     return verify(path, SOURCE, policy=AllSegments(), nonce=NONCE, parents=parents, **asked)
 
 
+@pytest.fixture(scope="module")
+def abroad(chain: Path) -> Report:
+    """The report on the proof of another backend."""
+    return check(chain / "abroad")
+
+
+@pytest.fixture(scope="module")
+def of_abroad(chain: Path) -> Report:
+    """The report on its child."""
+    return check(chain / "of_abroad", chain / "abroad")
+
+
 def shown(report: Report) -> str:
     console = make_console()
     with console.capture() as capture:
@@ -79,8 +91,8 @@ def test_an_acceptance_of_bits_says_so(chain: Path) -> None:
     assert any("no tolerance was needed" in line for line in describe_drift(report))
 
 
-def test_an_acceptance_within_a_tolerance_says_how_much_that_is(chain: Path) -> None:
-    report = check(chain / "abroad")
+def test_an_acceptance_within_a_tolerance_says_how_much_that_is(abroad: Report) -> None:
+    report = abroad
     assert (report.verdict, report.mode, report.exact) == (Verdict.ACCEPTED, Mode.TOLERANCE, False), report.reasons
     words = describe_verdict(report)
     assert words.startswith("accepted within a tolerance (every run of steps within 0.")
@@ -90,9 +102,9 @@ def test_an_acceptance_within_a_tolerance_says_how_much_that_is(chain: Path) -> 
     assert msgspec.json.decode(report.to_json())["mode"] == "tolerance"
 
 
-def test_a_child_of_a_tolerated_proof_is_accepted_within_a_tolerance(chain: Path) -> None:
+def test_a_child_of_a_tolerated_proof_is_accepted_within_a_tolerance(of_abroad: Report) -> None:
     """Its own steps came out bit for bit, but where they began is known within a tolerance only."""
-    report = check(chain / "of_abroad", chain / "abroad")
+    report = of_abroad
     assert (report.verdict, report.mode) == (Verdict.ACCEPTED, Mode.TOLERANCE), report.reasons
     assert report.compared == ()
     (parent,) = report.ancestors
@@ -115,9 +127,9 @@ def test_a_program_that_nobody_compared_has_no_tolerance(chain: Path) -> None:
     assert trusted.mode is Mode.TOLERANCE, trusted.reasons
 
 
-def test_a_child_that_reads_what_its_parent_left(chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_reads_what_its_parent_left(chain: Path, abroad: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bits of its own are not enough, where last places of its initial state decide them."""
-    undecided, parent = "leaf /params: last places of the state before move it", check(chain / "abroad")
+    undecided = "leaf /params: last places of the state before move it"
 
     def compare(_material: Any, spans: Any, _progress: Any, *, equal: Any) -> Iterator[Compared]:
         assert not spans
@@ -127,15 +139,14 @@ def test_a_child_that_reads_what_its_parent_left(chain: Path, monkeypatch: pytes
 
     monkeypatch.setattr(replay, "compare_spans", compare)
     assert check(chain / "of_here", chain / "here").verdict is Verdict.ACCEPTED
-    monkeypatch.setattr(ProofVerifier, "_verify_ancestor", lambda *_: parent)
+    monkeypatch.setattr(ProofVerifier, "_verify_ancestor", lambda *_: abroad)
     report = check(chain / "of_abroad", chain / "abroad")
     assert report.verdict is Verdict.INCONCLUSIVE
     assert any(undecided in reason for reason in report.reasons), report.reasons
 
 
-def test_tolerances_of_earlier_proofs_count_in_the_drift(chain: Path) -> None:
-    report = check(chain / "of_abroad", chain / "abroad")
-    drift, (parent,) = report.drift, report.ancestors
+def test_tolerances_of_earlier_proofs_count_in_the_drift(of_abroad: Report) -> None:
+    drift, (parent,) = of_abroad.drift, of_abroad.ancestors
     assert drift is not None
     assert drift.distance is not None
     assert parent.drift is not None
@@ -149,10 +160,9 @@ def test_tolerances_of_earlier_proofs_count_in_the_drift(chain: Path) -> None:
     assert with_ancestors(drift, [msgspec.structs.replace(far, mode=Mode.BITS)]) == drift
 
 
-def test_shares_of_leaves_of_earlier_proofs_add_up(chain: Path) -> None:
+def test_shares_of_leaves_of_earlier_proofs_add_up(of_abroad: Report) -> None:
     """Sixteen runs, each of which leads a leaf by a tenth of its way, would make another model."""
-    report = check(chain / "of_abroad", chain / "abroad")
-    drift, (parent,) = report.drift, report.ancestors
+    drift, (parent,) = of_abroad.drift, of_abroad.ancestors
     assert drift is not None
     assert parent.drift is not None
     assert 0 < parent.share == parent.drift.share

@@ -86,13 +86,16 @@ def test_any_state_and_records_can_be_opened(
 
 COMMANDS = """
 import json, os, sys
+from pathlib import Path
 from unittest.mock import patch
+import once, stored_programs
 from in_process import serving_thread
 from pol_jax.cli.main import main
 
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
-with patch("pol_jax.sandbox.apart.child_process", serving_thread):
+stored_programs.folder = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+with patch("pol_jax.sandbox.apart.child_process", serving_thread), once.repeating_nothing():
     for line in sys.stdin:
         folder, commands = json.loads(line)
         os.chdir(folder)

@@ -38,6 +38,15 @@ from pol_jax.verifying.trusted_program import Expected, Trusted, origin_of, trus
 
 PRNG = "threefry2x32"
 
+load_once = cache(load_task)
+
+
+@pytest.fixture
+def _loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a built-in task the same functions each time, so that it is exported once."""
+    for module in ("cli.cures", "verifying.built_in_records", "verifying.trusted_program"):
+        monkeypatch.setattr(f"pol_jax.{module}.load_task", load_once)
+
 
 def check(path: Path, trusted: Trusted, **changes: Any) -> Report:
     return unsandboxed.verify(path, tiny.plain().source, trusted=trusted, **changes)
@@ -121,13 +130,9 @@ def named(path: Path, task: Task) -> Path:
     return path
 
 
-@pytest.mark.usefixtures("in_process")
-def test_a_proof_that_names_a_built_in_task_is_compared_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("in_process", "_loaded_once")
+def test_a_proof_that_names_a_built_in_task_is_compared_with_it(tmp_path: Path) -> None:
     """Whether its learning rate follows the steps of the run or the task's own; and nothing else has that name."""
-    load_once = cache(load_task)  # its functions are the same each time then, and are exported once
-    monkeypatch.setattr(origin, "load_task", load_once)
     for steps in (None, 4):
         task = load_once("digits", data_dir=None, **({} if steps is None else {"steps": steps}))
         report = pol_jax.verify(named(tmp_path / f"{steps}", task), policy=AllSegments())
@@ -243,11 +248,12 @@ def test_export_takes_schedule_and_steps_of_the_proof(tmp_path: Path) -> None:
     assert asked == [3, 3]
 
 
+@pytest.mark.usefixtures("_loaded_once")
 def test_a_run_that_stopped_early_has_the_program_that_it_began_with(tmp_path: Path) -> None:
     """A rate that falls over the committed steps falls as slowly in a run that had fewer."""
     path, choices = tmp_path / "proof", Choices(interval=2, seed="early", may_stop_early=True)
     path.mkdir()
-    task = load_task("digits", steps=8)
+    task = load_once("digits", data_dir=None, steps=8)
     write_commitment(path, task, choices, Silent(), steps=8)
     train(task, path, steps=4, choices=choices)
     report = pol_jax.verify(path, policy=AllSegments())

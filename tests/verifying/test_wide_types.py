@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -12,23 +9,33 @@ import pytest
 import tiny
 import unsandboxed
 import wide
-from places import ROOT, TESTS
+from forked_children import STARTING
 
 import pol_jax
 from pol_jax.protocol.policies import AllSegments, ListedSteps
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.provenance import Origin
+from pol_jax.sandbox import starting
 from pol_jax.verifying.compilations import compile_variants
 from pol_jax.verifying.trusted_program import trust
+
+TRAIN = f"""
+import runpy, sys
+import jax
+jax.config.update("jax_enable_x64", True)
+del sys.argv[1:3]  # what is given to each process
+runpy.run_path({wide.__file__!r}, run_name="__main__")
+"""
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a proof and an opening that a process with 64-bit types has made."""
     folder = tmp_path_factory.mktemp("wide")
-    command = [sys.executable, str(TESTS / "wide.py"), str(folder / "proof"), str(folder / "opening")]
-    variables = os.environ | {"JAX_ENABLE_X64": "1", "PYTHONPATH": str(ROOT)}
-    subprocess.run(command, env=variables, check=True, capture_output=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(starting, "subprocess", STARTING)  # as in a test, before which this is made
+        with starting.python_process(TRAIN, [str(folder / "proof"), str(folder / "opening")], {}) as process:
+            assert process.popen.wait(600) == 0, process.describe_end()
     return folder
 
 

@@ -6,13 +6,10 @@ import base64
 import json
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import federation
 import msgspec
 import numpy as np
 import pytest
@@ -43,6 +40,7 @@ from pol_jax.errors import UsageError
 from pol_jax.protocol.commitment import Description
 from pol_jax.proving.signing import sign_claim
 from pol_jax.reports.outcomes import Mode
+from pol_jax.sandbox.starting import python_process
 from pol_jax.storage.ledger import segment_file
 from pol_jax.workers import verify_update as module
 from pol_jax.workers.documents import expect
@@ -206,12 +204,20 @@ def test_who_steers_by_less_than_rounding_gains_little(tmp_path: Path) -> None:
         assert result.report.drift.share <= 0.1
 
 
+OTHER_BUILD = f"""
+import os, sys
+sys.path[:0] = {[str(TESTS), str(SCRIPTS)]!r}
+os.environ["XLA_FLAGS"] = "--xla_cpu_max_isa=SSE4_2"  # XLA reads it when it first compiles
+del sys.argv[1:3]  # what is given to each process
+import federation
+federation.main()
+"""
+
+
 def test_an_honest_worker_under_another_build_of_xla_is_accepted(tmp_path: Path) -> None:
     """Its bits are others in every step; it opens its steps on its own machine."""
-    flags = os.environ | {"XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2"}
-    paths = os.pathsep.join(map(str, (TESTS.parent, TESTS, SCRIPTS)))
-    command = [sys.executable, federation.__file__, str(tmp_path)]
-    subprocess.run(command, check=True, env=flags | {"PYTHONPATH": paths})
+    with python_process(OTHER_BUILD, [str(tmp_path)], {}) as worker:
+        assert worker.popen.wait(600) == 0, worker.describe_end()
     with np.load(tmp_path / "update.npz") as arrays:
         answer = Answer({"params": dict(arrays)}, tmp_path / "worker 0")
     result = judge_opening(answer, tmp_path, (tmp_path / "opening").read_bytes())
