@@ -19,10 +19,12 @@ from pol_jax.protocol.policies import AllSegments
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.report import Report
 
+SOURCE = tiny.plain().source
+
 
 def check(root: Path, limits: Limits | None = None) -> Report:
     """Verify a proof of `tiny.plain`."""
-    return verify(root, tiny.plain().source, policy=AllSegments(), nonce=b"n", limits=limits or Limits())
+    return verify(root, SOURCE, policy=AllSegments(), nonce=b"n", limits=limits or Limits())
 
 
 def files_of(root: Path) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -107,6 +108,7 @@ def _collectives() -> str:
     return str(chosen or "none")
 
 
+@cache  # a server's cpuinfo is long, and each verification asks
 def processor() -> tuple[str, tuple[str, ...]]:
     """Return model and vector instruction sets of the processor, from Linux's cpuinfo or Python's platform module."""
     try:
