@@ -20,6 +20,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -68,7 +69,8 @@ class ForkedPopen(subprocess.Popen[bytes]):
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has just ended, and the server has not said so yet
+                os.kill(self.pid, number)
 
     def __del__(self) -> None:
         os.close(self._ended)

@@ -36,6 +36,14 @@ def test_an_error_is_told_and_a_kill_is_one() -> None:
     assert process.popen.wait(60) == -signal.SIGKILL
 
 
+def test_one_that_has_just_ended_may_be_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `subprocess` allows it: its end is known to the system before the server has said so."""
+    with python_process("pass", [], {}) as process:
+        assert process.popen.wait(60) == 0
+        monkeypatch.setattr(process.popen, "poll", lambda: None)
+        process.popen.kill()
+
+
 def test_other_settings_of_jax_start_an_interpreter() -> None:
     with python_process(SAYS, [], {"JAX_NUM_CPU_DEVICES": "3"}) as process:
         assert not isinstance(process.popen, ForkedPopen)
