@@ -70,16 +70,9 @@ def read_programs() -> None:
     Each process loads and audits a program once, too.
     """
     stored_programs.folder = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
-    replaced = {
-        "training.traced._exported": stored_programs.exported,
-        "proving.commit.export_task": once.export_once,
-        "proving.commit.signature_of": once.signature_once,
-        **{f"{module}.audit": stored_programs.audited for module in once.AUDITORS},
-        **{f"{module}.load_program": once.load_once for module in once.LOADERS},
-    }
-    for name, function in replaced.items():
+    for name, function in once.PROGRAMS.items():
         module, _, attribute = name.rpartition(".")
-        setattr(importlib.import_module(f"pol_jax.{module}"), attribute, function)
+        setattr(importlib.import_module(module), attribute, function)
 
 
 class Forked:

@@ -19,11 +19,12 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 _DECIDES = re.compile(r"(JAX|XLA|TF|OMP|MKL|OPENBLAS|EIGEN|PYTHON|NPROC|LD|MALLOC|GLIBC|TENSORSTORE|COVERAGE)")
 """Variables that begin so are read when something is imported."""
@@ -99,6 +100,13 @@ def popen(arguments: Sequence[str], *, env: Mapping[str, str], **options: Any) -
 
 STARTING = SimpleNamespace(Popen=popen, DEVNULL=subprocess.DEVNULL)
 """In place of the module `subprocess` in `pol_jax.sandbox.starting`."""
+
+
+@contextmanager
+def forking() -> Iterator[None]:
+    """Fork the sandbox's processes in this block: for fixtures, which come before that of a test."""
+    with patch("pol_jax.sandbox.starting.subprocess", STARTING):
+        yield
 
 
 def _settings(environment: Mapping[str, str]) -> dict[str, str]:

@@ -132,18 +132,22 @@ def save_for_orbax(writer: CheckpointWriter, step: int, leaves: Sequence[np.ndar
     _in_orbax.add((_content(writer._root / checkpoint_name(step)), repr(sorted(expected.items()))))
 
 
+PROGRAMS: Mapping[str, Callable[..., Any]] = {
+    **{f"pol_jax.{module}.load_program": load_once for module in LOADERS},
+    **{f"pol_jax.{module}.export_task": export_once for module in EXPORTERS},
+    **{f"pol_jax.{module}.signature_of": signature_once for module in EXPORTERS},
+    "pol_jax.training.traced._exported": stored_programs.exported,
+    **{f"pol_jax.{module}.audit": stored_programs.audited for module in AUDITORS},
+}
+"""What makes programs, loads and audits them, and what stands in its place."""
+
+
 @contextmanager
 def repeating_nothing() -> Iterator[None]:
     """Do all this once in this process."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in LOADERS:
-            patch.setattr(f"pol_jax.{module}.load_program", load_once)
-        for module in EXPORTERS:
-            patch.setattr(f"pol_jax.{module}.export_task", export_once)
-            patch.setattr(f"pol_jax.{module}.signature_of", signature_once)
-        patch.setattr("pol_jax.training.traced._exported", stored_programs.exported)
-        for module in AUDITORS:
-            patch.setattr(f"pol_jax.{module}.audit", stored_programs.audited)
+        for name, function in PROGRAMS.items():
+            patch.setattr(name, function)
         for module in OBSERVERS:
             patch.setattr(f"pol_jax.{module}.ObservedSteps", observe_once)
         patch.setattr("pol_jax.verifying.trusted_program._text", text_once)

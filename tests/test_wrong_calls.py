@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from forked_children import STARTING
+from forked_children import forking
 from places import TESTS
 from wrong_calls import CALLS
 
-from pol_jax.sandbox import starting
+from pol_jax.sandbox.starting import python_process
 
 MAKE = f"""
 import runpy, sys
@@ -24,12 +24,10 @@ runpy.run_path({str(TESTS / "wrong_calls.py")!r}, run_name="__main__")
 def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What each of the calls gave, in a process that checks no annotations."""
     folder = tmp_path_factory.mktemp("calls")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(starting, "subprocess", STARTING)  # as in a test, before which this is made
-        with starting.python_process(MAKE, [str(folder)], {}) as process:
-            assert process.popen.wait(600) == 0, process.describe_end()
-            process.output.seek(0)
-            return {found["name"]: found for found in map(json.loads, process.output.read().splitlines())}
+    with forking(), python_process(MAKE, [str(folder)], {}) as process:
+        assert process.popen.wait(600) == 0, process.describe_end()
+        process.output.seek(0)
+        return {found["name"]: found for found in map(json.loads, process.output.read().splitlines())}
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from forked_children import STARTING
+from forked_children import forking
 from places import TESTS
 
 from pol_jax.protocol.policies import ListedSegments
@@ -42,9 +42,8 @@ def use(patch: pytest.MonkeyPatch, cache: Path) -> None:
 def cold(plain_proof: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
     """The report of a verification that found nothing compiled, and the cache as it left it: tests copy that."""
     folder, before = tmp_path_factory.mktemp("cold") / "cache", sorted(plain_proof.rglob("*"))
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, forking():
         use(patch, folder)
-        patch.setattr(starting, "subprocess", STARTING)  # as in a test, before which this is made
         report = replay(plain_proof)
     assert sorted(plain_proof.rglob("*")) == before
     return report, folder

@@ -9,13 +9,13 @@ import pytest
 import tiny
 import unsandboxed
 import wide
-from forked_children import STARTING
+from forked_children import forking
 
 import pol_jax
 from pol_jax.protocol.policies import AllSegments, ListedSteps
 from pol_jax.reports.outcomes import Verdict
 from pol_jax.reports.provenance import Origin
-from pol_jax.sandbox import starting
+from pol_jax.sandbox.starting import python_process
 from pol_jax.verifying.compilations import compile_variants
 from pol_jax.verifying.trusted_program import trust
 
@@ -32,10 +32,8 @@ runpy.run_path({wide.__file__!r}, run_name="__main__")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a proof and an opening that a process with 64-bit types has made."""
     folder = tmp_path_factory.mktemp("wide")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(starting, "subprocess", STARTING)  # as in a test, before which this is made
-        with starting.python_process(TRAIN, [str(folder / "proof"), str(folder / "opening")], {}) as process:
-            assert process.popen.wait(600) == 0, process.describe_end()
+    with forking(), python_process(TRAIN, [str(folder / "proof"), str(folder / "opening")], {}) as process:
+        assert process.popen.wait(600) == 0, process.describe_end()
     return folder
 
 
